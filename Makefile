@@ -1,0 +1,40 @@
+# Every target but help, clean and lane-b sets up what it needs; a second call finds it ready.
+# A choice of your own: make setup PYTHON=/path/to/python3.10, make run CITY=nyc ARGS="--data FILE".
+
+SHELL := bash
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+CITY ?= chicago
+CHECKS := "ruff check" "ruff format --check" "mypy pipeline components modules $(wildcard benchmarks/*.py)"
+export LANE PYTHON
+
+.PHONY: help setup run test test-fast lint lock lane-b clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## choose the lane, create .venv, install the locked packages and farebox
+	@tools/env.sh setup
+
+run: setup ## train, judge and push a fare model: CITY=chicago ARGS=...
+	@$(BIN)/farebox run --city $(CITY) $(ARGS)
+
+test: setup ## all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: setup ## the tests not marked slow
+	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: setup ## ruff (rules and format) and mypy
+	@failed=0; for check in $(CHECKS); do $(BIN)/$$check || failed=1; done; exit $$failed
+
+lock: ## rewrite requirements/*.txt from setup.py: ARGS=--upgrade for newer versions
+	@tools/env.sh lock $(ARGS)
+
+lane-b: ## test-fast on lane B; on an older system, as root, inside a Debian 13 root
+	@tools/lane_b.sh
+
+clean: ## remove .venv, .lanes and caches; runs/ and models/ stay
+	@rm -rf --one-file-system .venv .lanes build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,56 @@
+"""Artifact types of our own, for payloads that TFX has no type for. Import them from `components`."""
+
+from __future__ import annotations
+
+from tfx.types import artifact
+
+
+class GateVerdict(artifact.Artifact):
+    """What DataGate found.
+
+    File structure:
+      - {uri}/verdict.json: a list of {name, value, bound, ok, detail}
+    """
+
+    TYPE_NAME = "components.GateVerdict"
+
+
+class Projection(artifact.Artifact):
+    """The linear map that PcaReducer folded into the network.
+
+    File structure:
+      - {uri}/projection.json: layer, k and why, explained variance ratio, eval RMSE before and after
+      - {uri}/projection.npz: mean (h,), components (k, h), explained_variance (h,)
+    """
+
+    TYPE_NAME = "components.Projection"
+
+
+class Pruning(artifact.Artifact):
+    """What Pruner set to zero.
+
+    File structure:
+      - {uri}/pruning.json: sparsity per layer, share of embedding rows never trained, eval RMSE before and after
+    """
+
+    TYPE_NAME = "components.Pruning"
+
+
+class QuantizationTrials(artifact.Artifact):
+    """Every mode that Quantizer tried.
+
+    File structure:
+      - {uri}/trials.json: the chosen mode, and a list of {mode, rmse, bytes, gzip_bytes, ops}
+    """
+
+    TYPE_NAME = "components.QuantizationTrials"
+
+
+class Report(artifact.Artifact):
+    """The figures of a run.
+
+    File structure:
+      - {uri}/figures.json: everything of summary.json that does not differ between a fresh and a cached run
+    """
+
+    TYPE_NAME = "components.Report"

@@ -1,0 +1,74 @@
+"""DeviceValidator's artifacts; what is judged, and how, is in checks.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from tfx import types
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from components import examples_io
+from components.device_validator import checks
+
+ROWS = 512
+MODEL_FILE = "tflite"
+
+
+class DeviceValidatorExecutor(base_executor.BaseExecutor):
+    """Copies the model and some raw rows to a local folder, has them judged, and blesses or does not."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        rows = read_rows(examples_io.split_files(artifact_utils.get_single_instance(input_dict["examples"]), "eval"))
+        limits = checks.Limits(
+            tuple(json.loads(exec_properties["input_names"])),
+            exec_properties["max_bytes"],
+            exec_properties["max_output"],
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / MODEL_FILE
+            fileio.copy(os.path.join(examples_io.serving_dir(model), MODEL_FILE), str(local))
+            report = checks.validate_apart(local, rows, limits, Path(folder))
+        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), report)
+
+
+def read_rows(files: list[str], limit: int = ROWS) -> dict[str, np.ndarray]:
+    """The first rows of gzipped tf.Examples with one number per feature: columns of shape (n,), float32 or int64."""
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(limit).as_numpy_iterator()
+    examples = [dict(tf.train.Example.FromString(record).features.feature) for record in records]
+    names = sorted(set(itertools.chain(*examples)))
+    return {name: np.concatenate([_number(example[name]) for example in examples]) for name in names}
+
+
+def _number(feature: tf.train.Feature) -> np.ndarray:
+    if feature.WhichOneof("kind") == "int64_list":
+        return np.array(feature.int64_list.value, np.int64)
+    return np.array(feature.float_list.value, np.float32)
+
+
+def _bless(blessing: types.Artifact, report: checks.Report) -> None:
+    """Marks the artifact as tfx.components.infra_validator.executor does, with the digest of what was judged."""
+    verdict = {"blessed": report.ok, **dataclasses.asdict(report)}
+    examples_io.write_json(blessing, "device.json", verdict)
+    with fileio.open(os.path.join(blessing.uri, "INFRA_BLESSED" if report.ok else "INFRA_NOT_BLESSED"), "w") as file:
+        file.write("")
+    blessing.set_int_custom_property("blessed", int(report.ok))
+    blessing.set_string_custom_property("sha256", report.measurements.get("sha256", ""))
+    failed = [check for check in report.checks if not check.ok]
+    logging.info("DeviceValidator: %d checks, failed: %s", len(report.checks), failed or "none")

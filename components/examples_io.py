@@ -1,0 +1,128 @@
+"""Reading splits of an Examples artifact, and the Keras networks beside them. Streams: rows are never all in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+if TYPE_CHECKING:
+    from tfx import types
+
+NETWORK_FILE = "network.keras"
+SHUFFLE_ROWS = 1 << 16
+EVAL_BATCH_ROWS = 2048
+
+
+def serving_dir(model: types.Artifact) -> str:
+    """Where TFX keeps a Model artifact's servable file."""
+    return os.path.join(model.uri, "Format-Serving")
+
+
+def load_network(model: types.Artifact) -> keras.Model:
+    """The float network of a Model artifact, as Trainer, PcaReducer and Pruner write it."""
+    return keras.models.load_model(os.path.join(serving_dir(model), NETWORK_FILE), compile=False)
+
+
+def save_network(network: keras.Model, model: types.Artifact) -> None:
+    """Writes the network into a Model artifact."""
+    tf.io.gfile.makedirs(serving_dir(model))
+    network.save(os.path.join(serving_dir(model), NETWORK_FILE))
+
+
+def split_files(examples: types.Artifact, split: str) -> list[str]:
+    """The TFRecord shards of one split, sorted."""
+    return sorted(tf.io.gfile.glob(os.path.join(examples.uri, f"Split-{split}", "*")))
+
+
+def raw_feature_spec(columns: Mapping[str, tf.DType]) -> dict[str, tf.io.FixedLenFeature]:
+    """How TripExampleGen's examples parse: every column present, shape (1,)."""
+    return {name: tf.io.FixedLenFeature((1,), dtype) for name, dtype in columns.items()}
+
+
+def transformed_feature_spec(transform_graph: types.Artifact) -> dict[str, Any]:
+    """How Transform's examples parse."""
+    import tensorflow_transform as tft
+
+    return tft.TFTransformOutput(transform_graph.uri).transformed_feature_spec()
+
+
+def dataset(
+    examples: types.Artifact,
+    split: str,
+    feature_spec: Mapping[str, Any],
+    label: str,
+    batch_size: int,
+    shuffle_seed: int | None = None,
+) -> tf.data.Dataset:
+    """One epoch of ({feature: (n, width)}, label (n, 1)); shuffled within 65,536 rows where a seed is given."""
+    rows = tf.data.TFRecordDataset(split_files(examples, split), compression_type="GZIP")
+    if shuffle_seed is not None:
+        rows = rows.shuffle(SHUFFLE_ROWS, seed=shuffle_seed)
+
+    def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        columns = tf.io.parse_example(serialized, dict(feature_spec))
+        return columns, columns.pop(label)
+
+    return rows.batch(batch_size).map(parse).prefetch(2)
+
+
+def fitting_splits(
+    input_dict: Mapping[str, list[types.Artifact]], label: str, batch_size: int, seed: int
+) -> tuple[tf.data.Dataset, tf.data.Dataset]:
+    """Train (shuffled) and eval batches of a node whose inputs are transformed `examples` and a `transform_graph`."""
+    (examples,), (transform_graph,) = input_dict["examples"], input_dict["transform_graph"]
+    spec = transformed_feature_spec(transform_graph)
+    return (
+        dataset(examples, "train", spec, label, batch_size, shuffle_seed=seed),
+        dataset(examples, "eval", spec, label, EVAL_BATCH_ROWS),
+    )
+
+
+def write_json(artifact: types.Artifact, name: str, content: Any) -> None:
+    """Writes `{artifact.uri}/{name}`, indented."""
+    tf.io.gfile.makedirs(artifact.uri)
+    with tf.io.gfile.GFile(os.path.join(artifact.uri, name), "w") as file:
+        file.write(json.dumps(content, indent=2))
+
+
+def numpy_batches(batches: tf.data.Dataset) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    """The same batches as numpy arrays; labels as float64 of shape (n,)."""
+    for columns, label in batches.as_numpy_iterator():
+        yield columns, label.astype(np.float64).reshape(-1)
+
+
+class RunningError:
+    """Root mean squared and mean absolute error over batches, summed in float64."""
+
+    def __init__(self) -> None:
+        self.rows, self.squared, self.absolute = 0, 0.0, 0.0
+
+    def update(self, predictions: np.ndarray, targets: np.ndarray) -> None:
+        """Adds a batch; both of any shape with n elements."""
+        difference = predictions.astype(np.float64).reshape(-1) - targets.reshape(-1)
+        self.rows += difference.size
+        self.squared += float(difference @ difference)
+        self.absolute += float(np.abs(difference).sum())
+
+    @property
+    def rmse(self) -> float:
+        return (self.squared / self.rows) ** 0.5
+
+    @property
+    def mae(self) -> float:
+        return self.absolute / self.rows
+
+
+def network_error(network: keras.Model, batches: tf.data.Dataset) -> RunningError:
+    """The network's error over the batches, in the label's unit."""
+    error = RunningError()
+    predict = tf.function(lambda columns: network(columns, training=False))
+    for columns, label in batches:
+        error.update(predict({name: columns[name] for name in network.input_names}).numpy(), label.numpy())
+    return error

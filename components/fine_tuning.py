@@ -1,0 +1,36 @@
+"""Fine-tuning a network after it was changed: shared by PcaReducer, Pruner and Quantizer."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+import tf_keras as keras
+
+
+def fine_tune(
+    network: keras.Model,
+    train: tf.data.Dataset,
+    evaluation: tf.data.Dataset,
+    epochs: int,
+    learning_rate: float,
+    callbacks: tuple[keras.callbacks.Callback, ...] = (),
+    start_rmse: float = math.inf,
+    keep_best: bool = True,
+) -> float:
+    """Eval RMSE of the best epoch, whose weights `network` keeps; its own weights where no epoch beats `start_rmse`.
+
+    keep_best: False keeps the last epoch instead. Mean squared error, Adam. EarlyStopping alone restores the best
+    weights only when it stops early, hence by hand.
+    """
+    network.compile(
+        keras.optimizers.Adam(learning_rate), loss="mse", metrics=[keras.metrics.RootMeanSquaredError(name="rmse")]
+    )
+    start = network.get_weights()
+    best = keras.callbacks.EarlyStopping("val_rmse", mode="min", patience=epochs + 1, restore_best_weights=True)
+    history = network.fit(train, validation_data=evaluation, epochs=epochs, callbacks=[best, *callbacks], verbose=0)
+    reached = min(history.history["val_rmse"])
+    if not keep_best:
+        return history.history["val_rmse"][-1]
+    network.set_weights(best.best_weights if reached < start_rmse else start)
+    return min(reached, start_rmse)

@@ -1,0 +1,58 @@
+"""PcaReducer's contract."""
+
+from __future__ import annotations
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.artifacts import Projection
+from components.pca_reducer.executor import PcaReducerExecutor
+
+
+class PcaReducerSpec(component_spec.ComponentSpec):
+    """settings: `ReducerSettings` as JSON; label: the label's name among the transformed features."""
+
+    PARAMETERS = {
+        "settings": component_spec.ExecutionParameter(type=str),
+        "label": component_spec.ExecutionParameter(type=str),
+        "code_digest": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {
+        "reduced_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "projection": component_spec.ChannelParameter(type=Projection),
+    }
+
+
+class PcaReducer(base_component.BaseComponent):
+    """Folds a pre-activation PCA into the trained network and fine-tunes it; `examples` are transformed ones."""
+
+    SPEC_CLASS = PcaReducerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PcaReducerExecutor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        settings: str,
+        label: str,
+        code_digest: str,
+    ) -> None:
+        super().__init__(
+            PcaReducerSpec(
+                model=model,
+                examples=examples,
+                transform_graph=transform_graph,
+                settings=settings,
+                label=label,
+                code_digest=code_digest,
+                reduced_model=types.Channel(type=standard_artifacts.Model),
+                projection=types.Channel(type=Projection),
+            )
+        )

@@ -1,0 +1,58 @@
+"""Pruner's contract."""
+
+from __future__ import annotations
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.artifacts import Pruning
+from components.pruner.executor import PrunerExecutor
+
+
+class PrunerSpec(component_spec.ComponentSpec):
+    """settings: `PrunerSettings` as JSON; label: the label's name among the transformed features."""
+
+    PARAMETERS = {
+        "settings": component_spec.ExecutionParameter(type=str),
+        "label": component_spec.ExecutionParameter(type=str),
+        "code_digest": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {
+        "pruned_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "pruning": component_spec.ChannelParameter(type=Pruning),
+    }
+
+
+class Pruner(base_component.BaseComponent):
+    """Zeroes what was never trained, prunes by magnitude and fine-tunes; `examples` are transformed ones."""
+
+    SPEC_CLASS = PrunerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PrunerExecutor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        settings: str,
+        label: str,
+        code_digest: str,
+    ) -> None:
+        super().__init__(
+            PrunerSpec(
+                model=model,
+                examples=examples,
+                transform_graph=transform_graph,
+                settings=settings,
+                label=label,
+                code_digest=code_digest,
+                pruned_model=types.Channel(type=standard_artifacts.Model),
+                pruning=types.Channel(type=Pruning),
+            )
+        )

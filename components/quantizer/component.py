@@ -1,0 +1,70 @@
+"""Quantizer's contract."""
+
+from __future__ import annotations
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components.artifacts import QuantizationTrials
+from components.quantizer.executor import QuantizerExecutor
+
+
+class QuantizerSpec(component_spec.ComponentSpec):
+    """settings: `QuantizerSettings` as JSON; label: the label's name; model_inputs: the raw columns that the file
+    takes, separated by commas."""
+
+    PARAMETERS = {
+        "settings": component_spec.ExecutionParameter(type=str),
+        "label": component_spec.ExecutionParameter(type=str),
+        "model_inputs": component_spec.ExecutionParameter(type=str),
+        "code_digest": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "unreduced_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "raw_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
+    }
+    OUTPUTS = {
+        "quantized_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "reference_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "trials": component_spec.ChannelParameter(type=QuantizationTrials),
+    }
+
+
+class Quantizer(base_component.BaseComponent):
+    """Makes the raw-input `.tflite` that may ship, and an unreduced float32 one to compare with."""
+
+    SPEC_CLASS = QuantizerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(QuantizerExecutor)
+
+    def __init__(
+        self,
+        model: types.BaseChannel,
+        unreduced_model: types.BaseChannel,
+        examples: types.BaseChannel,
+        raw_examples: types.BaseChannel,
+        transform_graph: types.BaseChannel,
+        settings: str,
+        label: str,
+        model_inputs: str,
+        code_digest: str,
+    ) -> None:
+        super().__init__(
+            QuantizerSpec(
+                model=model,
+                unreduced_model=unreduced_model,
+                examples=examples,
+                raw_examples=raw_examples,
+                transform_graph=transform_graph,
+                settings=settings,
+                label=label,
+                model_inputs=model_inputs,
+                code_digest=code_digest,
+                quantized_model=types.Channel(type=standard_artifacts.Model),
+                reference_model=types.Channel(type=standard_artifacts.Model),
+                trials=types.Channel(type=QuantizationTrials),
+            )
+        )

@@ -1,0 +1,62 @@
+"""Reporter's contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import component_spec, standard_artifacts
+
+from components import artifacts
+from components.reporter.executor import ReporterExecutor
+
+
+class ReporterSpec(component_spec.ComponentSpec):
+    """label, distance: names among the transformed features. `raw_examples` are TripExampleGen's."""
+
+    PARAMETERS = {
+        "label": component_spec.ExecutionParameter(type=str),
+        "distance": component_spec.ExecutionParameter(type=str),
+        "code_digest": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "raw_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
+        "verdict": component_spec.ChannelParameter(type=artifacts.GateVerdict),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        "reduced_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "projection": component_spec.ChannelParameter(type=artifacts.Projection),
+        "pruned_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "pruning": component_spec.ChannelParameter(type=artifacts.Pruning),
+        "quantized_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "reference_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "trials": component_spec.ChannelParameter(type=artifacts.QuantizationTrials),
+        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing),
+        "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
+    }
+    OUTPUTS = {"report": component_spec.ChannelParameter(type=artifacts.Report)}
+
+
+class Reporter(base_component.BaseComponent):
+    """Gathers what the other nodes measured; the only node besides Evaluator that reads the test split, and the last:
+    nothing is chosen after it."""
+
+    SPEC_CLASS = ReporterSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ReporterExecutor)
+
+    def __init__(self, label: str, distance: str, code_digest: str, **inputs: Any) -> None:
+        """`inputs` are the channels of `ReporterSpec.INPUTS`, by name."""
+        super().__init__(
+            ReporterSpec(
+                label=label,
+                distance=distance,
+                code_digest=code_digest,
+                report=types.Channel(type=artifacts.Report),
+                **inputs,
+            )
+        )

@@ -1,0 +1,131 @@
+"""Reporter's work on artifacts: one table of figures from what every node left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+from absl import logging
+from tfx import types
+from tfx.dsl.components.base import base_executor
+
+from components import examples_io, tflite
+from components.reporter import evaluation, yardsticks
+
+BASELINE_FILE = "baseline.keras"
+
+
+class ReporterExecutor(base_executor.BaseExecutor):
+    """Every node's artifacts in, figures.json out."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See `ReporterSpec`."""
+        inputs = {name: artifacts[0] for name, artifacts in input_dict.items()}
+        (report,) = output_dict["report"]
+        judged = judgement(inputs["evaluation"].uri)
+        accurate = bool(inputs["model_blessing"].get_int_custom_property("blessed"))
+        if accurate != all(gate["ok"] for gate in judged["gates"]):
+            raise RuntimeError(f"Reporter: Evaluator blessed={accurate} must agree with the gates, got {judged['gates']}")
+        device = read_json(inputs["infra_blessing"], "device.json")
+        pushed = inputs["pushed_model"]
+        figures = {
+            "rows": {key: read_json(inputs["raw_examples"], "counts.json")[key] for key in ("read", "examples", "rejected")},
+            "rmse": {**network_errors(inputs, exec_properties), "shipped": judged["rmse"]},
+            "mae": judged["mae"],
+            "slices": judged["slices"],
+            "model": {**model_facts(inputs), **file_facts(inputs["quantized_model"])},
+            "unreduced": {key: file_facts(inputs["reference_model"])[key] for key in ("bytes", "gzip_bytes")},
+            "latency_us": device["measurements"].get("latency_us"),
+            "gates": [*read_json(inputs["verdict"], "verdict.json"), *judged["gates"], *device["checks"]],
+            "blessed": accurate and device["blessed"],
+            "pushed": pushed.get_string_custom_property("pushed_destination") or None,
+        }
+        examples_io.write_json(report, "figures.json", figures)
+        logging.info("Reporter: %s", figures["rmse"])
+
+
+def read_json(artifact: types.Artifact, name: str) -> Any:
+    """The content of `{artifact.uri}/{name}`."""
+    with tf.io.gfile.GFile(os.path.join(artifact.uri, name)) as file:
+        return json.loads(file.read())
+
+
+def judgement(uri: str) -> dict[str, Any]:
+    """RMSE and MAE of the shipped file, overall and by slice, and the gates on them."""
+    candidate, *others = evaluation.model_names(uri)
+    by_slice = evaluation.metrics_by_slice(uri, candidate)
+    baseline = evaluation.metrics_by_slice(uri, others[0])[evaluation.OVERALL] if others else None
+    overall = by_slice[evaluation.OVERALL]
+    gates = evaluation.checks(uri, overall, baseline)
+    return {
+        "rmse": overall[evaluation.RMSE],
+        "mae": overall[evaluation.MAE],
+        "gates": [dataclasses.asdict(gate) for gate in gates],
+        "slices": [
+            {
+                "slice": ", ".join(f"{feature}={value}" for feature, value in key),
+                "rows": int(metrics[evaluation.COUNT]),
+                "rmse": metrics[evaluation.RMSE],
+                "mae": metrics[evaluation.MAE],
+            }
+            for key, metrics in sorted(by_slice.items(), key=str)
+            if key != evaluation.OVERALL
+        ],
+    }
+
+
+def network_errors(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> dict[str, float]:
+    """RMSE on the test split of the two yardsticks, of the raw-column baseline, and of the network at each stage."""
+    spec = examples_io.transformed_feature_spec(inputs["transform_graph"])
+    label, distance = exec_properties["label"], exec_properties["distance"]
+
+    def split(name: str) -> tf.data.Dataset:
+        return examples_io.dataset(inputs["examples"], name, spec, label, examples_io.EVAL_BATCH_ROWS)
+
+    train = ((columns[distance], fare) for columns, fare in examples_io.numpy_batches(split("train")))
+    mean, slope, intercept = yardsticks.fit_line(train)
+    constant, line = examples_io.RunningError(), examples_io.RunningError()
+    for columns, fare in examples_io.numpy_batches(split("test")):
+        constant.update(0 * fare + mean, fare)
+        line.update(slope * columns[distance] + intercept, fare)
+
+    networks = {
+        "baseline": keras.models.load_model(os.path.join(inputs["model_run"].uri, BASELINE_FILE), compile=False),
+        "engineered": examples_io.load_network(inputs["model"]),
+        "reduced": examples_io.load_network(inputs["reduced_model"]),
+        "pruned": examples_io.load_network(inputs["pruned_model"]),
+    }
+    errors = {name: examples_io.network_error(network, split("test")).rmse for name, network in networks.items()}
+    return {"predict_mean": constant.rmse, "linear_on_distance": line.rmse, **errors}
+
+
+def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
+    """How the shipped network came to be."""
+    return {
+        "parameters": examples_io.load_network(inputs["pruned_model"]).count_params(),
+        "sparsity": read_json(inputs["pruning"], "pruning.json")["sparsity"],
+        "k": read_json(inputs["projection"], "projection.json")["k"],
+        "mode": read_json(inputs["trials"], "trials.json")["mode"],
+    }
+
+
+def file_facts(model: types.Artifact) -> dict[str, Any]:
+    """Digest, sizes and ops of a Model artifact's `.tflite`."""
+    with tf.io.gfile.GFile(os.path.join(examples_io.serving_dir(model), "tflite"), "rb") as file:
+        content = file.read()
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "gzip_bytes": tflite.gzip_bytes(content),
+        "ops": tflite.TfliteModel(content).op_names(),
+    }

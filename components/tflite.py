@@ -1,0 +1,226 @@
+"""The one interpreter door: ai-edge-litert where it is installed, else tf.lite.
+
+Importing this module, and using it where ai-edge-litert is present, imports no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import gzip
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.errors import InputError
+
+BATCH_ROWS = 4096  # rows per invoke: the interpreter's memory grows with the batch, not with the rows asked for
+_INPUT_DTYPES = (np.float32, np.int32, np.int64)
+
+
+def _interpreter_class() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        import tensorflow as tf
+
+        return tf.lite.Interpreter
+    return Interpreter
+
+
+def _schema() -> Any:
+    """The generated flatbuffer reader of the TFLite schema; both runtimes ship the same one."""
+    try:
+        from ai_edge_litert import schema_py_generated as schema
+    except ImportError:
+        from tensorflow.lite.python import schema_py_generated as schema
+    return schema
+
+
+def _builtin_names() -> dict[int, str]:
+    operators = vars(_schema().BuiltinOperator)
+    return {code: name for name, code in operators.items() if isinstance(code, int)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Input:
+    """A model input: its column name, tensor index, dtype, and its shape after the batch axis (all ones)."""
+
+    name: str
+    index: int
+    dtype: type[np.generic]
+    tail: tuple[int, ...]
+
+
+def _column_name(tensor_name: str) -> str:
+    """The column a tensor asks for: `serving_default_pickup_hour:0` is `pickup_hour`, as TFMA reads it."""
+    return tensor_name.removeprefix("serving_default_").split(":")[0]
+
+
+class TfliteModel:
+    """A `.tflite` from raw columns to one float32 number per row.
+
+    Raises:
+        InputError: absent, empty or corrupt file; inputs or outputs other than one number per row.
+    """
+
+    def __init__(self, path_or_bytes: str | Path | bytes, num_threads: int = 1) -> None:
+        self.content, self._origin = _read(path_or_bytes)
+        try:
+            self._interpreter = _interpreter_class()(model_content=self.content, num_threads=num_threads)
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"model={self._origin} must be a TFLite file, got: {_first_line(error)}") from error
+        self._inputs = tuple(self._input(details) for details in self._interpreter.get_input_details())
+        self._output_index = self._single_output()
+        self._batch_rows = 0
+
+    def _input(self, details: Mapping[str, Any]) -> _Input:
+        name, dtype, shape = _column_name(details["name"]), details["dtype"], tuple(map(int, details["shape"]))
+        if dtype not in _INPUT_DTYPES or not shape or set(shape[1:]) - {1}:
+            raise InputError(
+                f"model={self._origin}: input {name} must be float32, int32 or int64 of shape (n,) or (n, 1), "
+                f"got {np.dtype(dtype).name} {shape}"
+            )
+        return _Input(name, details["index"], dtype, shape[1:])
+
+    def _single_output(self) -> int:
+        outputs = self._interpreter.get_output_details()
+        dtypes = [np.dtype(details["dtype"]).name for details in outputs]
+        if dtypes != ["float32"] or not self._inputs:
+            raise InputError(
+                f"model={self._origin} must have inputs and one float32 output, got {len(self._inputs)} inputs and "
+                f"outputs {dtypes}"
+            )
+        return outputs[0]["index"]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The raw columns the file asks for, in the file's order."""
+        return tuple(each.name for each in self._inputs)
+
+    def op_names(self) -> dict[str, int]:
+        """How often each operator occurs in all subgraphs; a custom op goes by its own code, as in `FlexAsin`."""
+        model, builtin = _schema().Model.GetRootAs(self.content, 0), _builtin_names()
+        codes = [_op_name(model.OperatorCodes(i), builtin) for i in range(model.OperatorCodesLength())]
+        graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+        operators = [graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength())]
+        return dict(sorted(collections.Counter(codes[operator.OpcodeIndex()] for operator in operators).items()))
+
+    @property
+    def custom_op_names(self) -> tuple[str, ...]:
+        """The operators that a plain TFLite runtime lacks: Flex and custom kernels."""
+        return tuple(sorted(set(self.op_names()) - set(_builtin_names().values())))
+
+    @property
+    def is_builtin_only(self) -> bool:
+        """Whether a plain TFLite runtime has every operator."""
+        return not self.custom_op_names
+
+    def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Fares, float32 of shape (n,); columns of shape (n,) or (n, 1), those the file does not ask for are ignored.
+
+        Raises:
+            InputError: a column is missing, is not numeric or differs in length; the file cannot run here.
+        """
+        feed = [self._values(each, columns) for each in self._inputs]
+        n_rows = len(feed[0])
+        for each, values in zip(self._inputs, feed, strict=True):
+            if len(values) != n_rows:
+                raise InputError(
+                    f"column {each.name}: rows={len(values)} must be {n_rows}, as {self.input_names[0]} has"
+                )
+        starts = range(0, n_rows, BATCH_ROWS)
+        batches = [self._predict_batch([values[start : start + BATCH_ROWS] for values in feed]) for start in starts]
+        return np.concatenate([np.zeros(0, np.float32), *batches])
+
+    def _values(self, wanted: _Input, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """One column, cast to what the file wants, shape (n, 1) or (n,)."""
+        if wanted.name not in columns:
+            raise InputError(
+                f"column {wanted.name} is missing: {self._origin} asks for {', '.join(self.input_names)}, "
+                f"got {', '.join(columns) or 'nothing'}"
+            )
+        values = np.asarray(columns[wanted.name])
+        if values.ndim > 2 or (values.ndim == 2 and values.shape[1] != 1) or values.dtype.kind not in "fiub":
+            raise InputError(
+                f"column {wanted.name} must be numbers of shape (n,) or (n, 1), got {values.dtype} {values.shape}"
+            )
+        if np.issubdtype(wanted.dtype, np.integer) and not np.isfinite(values).all():
+            raise InputError(f"column {wanted.name} must be whole numbers, got NaN or infinity")
+        return values.astype(wanted.dtype).reshape(-1, *wanted.tail)
+
+    def _predict_batch(self, feed: list[np.ndarray]) -> np.ndarray:
+        try:
+            self._set_inputs(feed)
+            self.invoke()
+            return self._interpreter.get_tensor(self._output_index).reshape(len(feed[0]))
+        except (ValueError, RuntimeError) as error:
+            reason = f"it needs {', '.join(self.custom_op_names)}" if self.custom_op_names else _first_line(error)
+            raise InputError(f"model={self._origin} must run on built-in TFLite ops: {reason}") from error
+
+    def _set_inputs(self, feed: list[np.ndarray]) -> None:
+        """Copies one array per input, in the file's order, into the interpreter."""
+        n_rows = len(feed[0])
+        if n_rows != self._batch_rows:  # allocation plans memory and costs far more than a small invoke
+            self._batch_rows = 0
+            for each in self._inputs:
+                self._interpreter.resize_tensor_input(each.index, (n_rows, *each.tail))
+            self._interpreter.allocate_tensors()
+            self._batch_rows = n_rows
+        for each, values in zip(self._inputs, feed, strict=True):
+            self._interpreter.set_tensor(each.index, values)
+
+    def invoke(self) -> None:
+        """Runs the network on the inputs that were set last."""
+        self._interpreter.invoke()
+
+
+def _read(path_or_bytes: str | Path | bytes) -> tuple[bytes, str]:
+    """Content, and how error lines call it."""
+    if isinstance(path_or_bytes, bytes):
+        content, origin = path_or_bytes, "<bytes>"
+    else:
+        origin = str(path_or_bytes)
+        try:
+            content = Path(path_or_bytes).read_bytes()
+        except OSError as error:
+            raise InputError(f"model={origin} must be a readable file: {error.strerror}") from error
+    if not content:
+        raise InputError(f"model={origin} must be a TFLite file, got 0 bytes")
+    return content, origin
+
+
+def _op_name(operator_code: Any, builtin: Mapping[int, str]) -> str:
+    """Codes above 127 stand in `builtin_code` alone, and older files fill only the deprecated field."""
+    if operator_code.CustomCode():
+        return operator_code.CustomCode().decode()
+    code = max(operator_code.BuiltinCode(), operator_code.DeprecatedBuiltinCode())
+    return builtin.get(code, f"UNKNOWN_{code}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+def measure_latency_us(
+    model: TfliteModel, columns_one_row: Mapping[str, np.ndarray], repeats: int, warmup: int
+) -> tuple[float, float]:
+    """(p50, p99) in microseconds of one invoke on one row, inputs already copied: what a device's runtime does."""
+    model.predict(columns_one_row)
+    for _ in range(warmup):
+        model.invoke()
+    nanoseconds = np.empty(repeats)
+    for i in range(repeats):
+        start = time.perf_counter_ns()
+        model.invoke()
+        nanoseconds[i] = time.perf_counter_ns() - start
+    p50, p99 = np.percentile(nanoseconds, (50, 99)) / 1e3
+    return float(p50), float(p99)
+
+
+def gzip_bytes(data: bytes) -> int:
+    """Size in transit: bytes after gzip level 9, without a time stamp, so that equal files have equal sizes."""
+    return len(gzip.compress(data, compresslevel=9, mtime=0))

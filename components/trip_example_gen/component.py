@@ -1,0 +1,77 @@
+"""TripExampleGen's contract, on TFX's own file-based ExampleGen: its driver finds spans and versions."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Sequence
+
+from google.protobuf import wrappers_pb2
+from tfx.components.example_gen.component import FileBasedExampleGen
+from tfx.components.example_gen.utils import make_default_input_config
+from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
+from tfx.proto import example_gen_pb2, range_config_pb2
+
+from components.trip_example_gen.executor import TripExampleGenExecutor
+from components.trip_example_gen.profile import CityProfile, profile_to_json
+from components.trip_example_gen.sources import SUFFIXES
+
+SPLITS = ("train", "eval", "test")
+
+
+class TripExampleGen(FileBasedExampleGen):
+    """Reads CSV and Parquet, keeps the rows that are trips of a city, and splits them by a hash of the row.
+
+    Files under `examples.uri`:
+        Split-{train,eval,test}/data_tfrecord-*.gz  tf.Examples of the columns of `profile.CANONICAL`
+        rejected/rejected-*.csv                     file, row, reason, column, text of the rows that are no trips
+        counts.json                                 read, examples, rejected, by_reason, by_split
+    """
+
+    EXECUTOR_SPEC = BeamExecutorSpec(TripExampleGenExecutor)
+
+    def __init__(
+        self,
+        input_base: str,
+        profile: CityProfile,
+        splits: Sequence[int] = (8, 1, 1),
+        seed: int = 0,
+        code_digest: str = "",
+        input_config: example_gen_pb2.Input | None = None,
+        range_config: range_config_pb2.RangeConfig | None = None,
+    ) -> None:
+        """`input_base` is a folder or a file; `splits` the shares of `SPLITS`; `code_digest` keeps the cache right.
+
+        `input_config` and `range_config` are TFX's: for instance one split with the pattern `span-{SPAN}/*`.
+        """
+        if len(splits) != len(SPLITS) or min(splits) < 1:
+            raise ValueError(f"splits={tuple(splits)} must be {len(SPLITS)} positive shares, of {', '.join(SPLITS)}")
+        if input_config and len(input_config.splits) != 1:
+            raise ValueError(
+                f"input_config must have one split, which is cut into {', '.join(SPLITS)}, got {input_config}"
+            )
+        folder, pattern = _folder_and_pattern(input_base)
+        shares = [
+            example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share)
+            for name, share in zip(SPLITS, splits, strict=True)
+        ]
+        custom_config = example_gen_pb2.CustomConfig()
+        properties = {"profile": profile_to_json(profile), "seed": seed, "code_digest": code_digest}
+        custom_config.custom_config.Pack(wrappers_pb2.StringValue(value=json.dumps(properties, sort_keys=True)))
+        super().__init__(
+            input_base=folder,
+            input_config=input_config or make_default_input_config(pattern),
+            output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=shares)),
+            custom_config=custom_config,
+            range_config=range_config,
+        )
+
+
+def _folder_and_pattern(input_base: str) -> tuple[str, str]:
+    """A folder and a pattern in it, both escaped, for TFX globs them joined; a file is told by its suffix."""
+    if "://" not in input_base:
+        input_base = os.path.abspath(input_base)
+    if os.path.isdir(input_base) or not input_base.lower().endswith(SUFFIXES):
+        return glob.escape(input_base), "*"
+    return glob.escape(os.path.dirname(input_base)), glob.escape(os.path.basename(input_base))

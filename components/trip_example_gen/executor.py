@@ -1,0 +1,254 @@
+"""TripExampleGen's executor: a Beam element is a chunk of rows, never a row; the work on rows is reader.py's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import tensorflow as tf
+from absl import logging
+from google.protobuf import wrappers_pb2
+from tfx import types
+from tfx.components.example_gen import write_split
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.dsl.io import fileio
+from tfx.proto import example_gen_pb2
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import proto_utils
+from tfx_bsl.coders import example_coder
+
+from components.errors import InputError
+from components.trip_example_gen import reader
+from components.trip_example_gen.profile import CityProfile, profile_from_json
+from components.trip_example_gen.sources import Chunk, pick_files, plan_chunks
+
+COUNTS_FILE = "counts.json"
+ENCODE_ROWS = 1 << 14  # an encoded example takes some 300 bytes as a Python object: memory for a few thousand at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What the work on every chunk has in common."""
+
+    uri: str
+    profile: CityProfile
+    shares: dict[str, int]  # of the splits
+    seed: int
+    n_chunks: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Counts:
+    """Rows of some chunks; `error` is an input error, if one was met: it fails the run once Beam has ended."""
+
+    read: int = 0
+    by_split: Counter[str] = dataclasses.field(default_factory=Counter)
+    reasons: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+    error: str = ""
+
+
+class TripExampleGenExecutor(BaseBeamExecutor):
+    """Writes examples, rejected rows and counts; the file tree stands in TripExampleGen."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Raises InputError where nothing can be read, no row is a trip, or a split stays empty."""
+        self._log_startup(input_dict, output_dict, exec_properties)
+        examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
+        source, files = _input_files(exec_properties)
+        custom = _custom_config(exec_properties)
+        profile = profile_from_json(custom["profile"])
+        chunks = plan_chunks(files, profile, open_file=fileio.open)
+        shares = _splits(exec_properties)
+        _describe(examples, tuple(shares), exec_properties)
+        counts = self._write(chunks, _Job(examples.uri, profile, shares, custom["seed"], len(chunks)))
+        _check(source, profile, shares, counts)
+
+    def _write(self, chunks: list[Chunk], job: _Job) -> _Counts:
+        aside = os.path.join(job.uri, "aside")
+        for folder in (*(_split_folder(job.uri, split) for split in job.shares), _rejected_folder(job.uri), aside):
+            fileio.makedirs(folder)
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "Chunks" >> beam.Create(chunks)
+                | "Spread" >> beam.Reshuffle()
+                | "Write" >> beam.Map(_write_chunk, job)
+                | "Count" >> beam.CombineGlobally(_add)
+                | "WriteCounts" >> beam.Map(_write_counts, job.uri)
+            )
+        fileio.rmtree(aside)
+        return _read_counts(job.uri)
+
+
+class _Shard:
+    """One split's examples of one chunk: written aside, renamed when whole, so that readers never see a part."""
+
+    def __init__(self, split: str, chunk: Chunk, job: _Job) -> None:
+        name = f"{write_split.DEFAULT_TF_RECORD_FILE_NAME}-{chunk.index:05d}-of-{job.n_chunks:05d}.gz"
+        self._final = os.path.join(_split_folder(job.uri, split), name)
+        self._aside = os.path.join(job.uri, "aside", uuid.uuid4().hex)
+        options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
+        self._writer = tf.io.TFRecordWriter(self._aside, options)
+        self._encoder = example_coder.RecordBatchToExamplesEncoder()
+
+    def write(self, examples: pa.RecordBatch) -> None:
+        for start in range(0, examples.num_rows, ENCODE_ROWS):
+            for serialized in self._encoder.encode(_as_lists(examples.slice(start, ENCODE_ROWS))):
+                self._writer.write(serialized)
+
+    def close(self) -> None:
+        self._writer.close()
+        fileio.rename(self._aside, self._final, overwrite=True)
+
+
+def _as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with every value as a list of one, which is what tfx_bsl's encoder takes."""
+    offsets = pa.array(np.arange(batch.num_rows + 1, dtype=np.int32))
+    return pa.RecordBatch.from_arrays([pa.ListArray.from_arrays(offsets, c) for c in batch.columns], batch.schema.names)
+
+
+def _write_chunk(chunk: Chunk, job: _Job) -> _Counts:
+    """Beam's unit of work. Done twice, it writes the same files again."""
+    try:
+        return _convert(chunk, job)
+    except InputError as error:  # raised here, Beam would hand it on as a RuntimeError full of traceback
+        return _Counts(error=str(error))
+
+
+def _convert(chunk: Chunk, job: _Job) -> _Counts:
+    shards: dict[str, _Shard] = {}
+    total = _Counts()
+    with fileio.open(os.path.join(_rejected_folder(job.uri), f"rejected-{chunk.index:05d}.csv"), "wb") as rejected:
+        for trips in reader.read_chunk(chunk, job.profile, fileio.open):
+            rejected.write(_csv(trips.rejected, header=total.read == 0))
+            split_of = reader.assign_splits(trips.examples, tuple(job.shares.values()), job.seed)
+            by_split: Counter[str] = Counter()
+            for i, split in enumerate(job.shares):
+                examples = trips.examples.filter(pa.array(split_of == i))
+                if examples.num_rows:
+                    if split not in shards:
+                        shards[split] = _Shard(split, chunk, job)
+                    shards[split].write(examples)
+                    by_split[split] = examples.num_rows
+            total = _add([total, _Counts(trips.n_read, by_split, trips.reasons())])
+    for shard in shards.values():
+        shard.close()
+    return total
+
+
+def _csv(table: pa.Table, header: bool) -> bytes:
+    sink = pa.BufferOutputStream()
+    pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=header))
+    return sink.getvalue().to_pybytes()
+
+
+def _add(counts: Iterable[_Counts]) -> _Counts:
+    parts = list(counts)
+    return _Counts(
+        read=sum(part.read for part in parts),
+        by_split=sum((part.by_split for part in parts), Counter()),
+        reasons=sum((part.reasons for part in parts), Counter()),
+        error=min((part.error for part in parts if part.error), default=""),
+    )
+
+
+def _write_counts(counts: _Counts, uri: str) -> None:
+    by_reason: Counter[str] = Counter()
+    for (reason, _), count in counts.reasons.items():
+        by_reason[reason] += count
+    totals = {
+        "read": counts.read,
+        "examples": counts.by_split.total(),
+        "rejected": by_reason.total(),
+        "by_reason": by_reason,
+        "by_column": [[reason, column, count] for (reason, column), count in sorted(counts.reasons.items())],
+        "by_split": counts.by_split,
+        "error": counts.error,
+    }
+    with fileio.open(os.path.join(uri, COUNTS_FILE), "w") as file:
+        file.write(json.dumps(totals, indent=2, sort_keys=True) + "\n")
+
+
+def _read_counts(uri: str) -> _Counts:
+    """The counts as the Beam pipeline left them: on an engine its workers share nothing with us but files."""
+    with fileio.open(os.path.join(uri, COUNTS_FILE)) as file:
+        totals = json.loads(file.read())
+    reasons = Counter({(reason, column): count for reason, column, count in totals["by_column"]})
+    return _Counts(totals["read"], Counter(totals["by_split"]), reasons, totals["error"])
+
+
+def _check(source: str, profile: CityProfile, splits: Iterable[str], counts: _Counts) -> None:
+    if counts.error:
+        raise InputError(counts.error)
+    n_examples = counts.by_split.total()
+    reader.check_usable(source, profile, counts.read, n_examples, counts.reasons)
+    for split in splits:
+        if not counts.by_split[split]:
+            raise InputError(f"{source}: split {split} got none of {n_examples} examples, give more trips")
+    logging.info(
+        "TripExampleGen: %d rows read, %d examples %s, %d rejected %s",
+        counts.read, n_examples, dict(counts.by_split), counts.reasons.total(), dict(counts.reasons),
+    )  # fmt: skip
+
+
+def _describe(examples: types.Artifact, splits: tuple[str, ...], exec_properties: dict[str, Any]) -> None:
+    """Writes what downstream readers of the artifact ask for, as TFX's own ExampleGen does."""
+    examples.split_names = artifact_utils.encode_split_names(list(splits))
+    payload_format = exec_properties[standard_component_specs.OUTPUT_DATA_FORMAT_KEY]
+    file_format = exec_properties[standard_component_specs.OUTPUT_FILE_FORMAT_KEY]
+    examples_utils.set_payload_format(examples, payload_format)
+    examples_utils.set_file_format(examples, write_split.to_file_format_str(file_format))
+
+
+def _input_files(exec_properties: dict[str, Any]) -> tuple[str, list[str]]:
+    """The source's name for messages, and its files; the driver has put span and version into the pattern."""
+    input_config = proto_utils.json_to_proto(
+        exec_properties[standard_component_specs.INPUT_CONFIG_KEY], example_gen_pb2.Input()
+    )
+    base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+    pattern = os.path.join(base, input_config.splits[0].pattern)
+    source = pattern.removesuffix("/*")
+    matches = fileio.glob(pattern)
+    if not matches:
+        raise InputError(f"{source}: no such file, or a folder without files")
+    return source, pick_files(map(os.fsdecode, matches), source)
+
+
+def _custom_config(exec_properties: dict[str, Any]) -> dict[str, Any]:
+    packed = proto_utils.json_to_proto(
+        exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], example_gen_pb2.CustomConfig()
+    )
+    text = wrappers_pb2.StringValue()
+    packed.custom_config.Unpack(text)
+    return json.loads(text.value)
+
+
+def _splits(exec_properties: dict[str, Any]) -> dict[str, int]:
+    """The splits' names and shares, in order."""
+    output_config = proto_utils.json_to_proto(
+        exec_properties[standard_component_specs.OUTPUT_CONFIG_KEY], example_gen_pb2.Output()
+    )
+    return {split.name: split.hash_buckets for split in output_config.split_config.splits}
+
+
+def _split_folder(uri: str, split: str) -> str:
+    return os.path.join(uri, f"Split-{split}")
+
+
+def _rejected_folder(uri: str) -> str:
+    return os.path.join(uri, "rejected")

@@ -1,0 +1,122 @@
+"""The city profile: what a source calls our columns, and which rows are trips of this city.
+
+The field names of `Columns` that are not about time, and `CANONICAL`, are the columns of every example that
+TripExampleGen writes; a source's own names appear in its city file alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from components.errors import InputError
+
+COORDINATES = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
+FLOAT_COLUMNS = (*COORDINATES, "fare")
+INT_COLUMNS = ("passenger_count", "pickup_hour", "pickup_weekday", "pickup_epoch")
+CANONICAL = (*COORDINATES, *INT_COLUMNS, "fare")
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Our column: the source's. Either `pickup_time`, or both `pickup_hour` and `pickup_weekday`."""
+
+    fare: str
+    pickup_longitude: str
+    pickup_latitude: str
+    dropoff_longitude: str
+    dropoff_latitude: str
+    passenger_count: str | None = None
+    pickup_time: str | None = None
+    pickup_hour: str | None = None
+    pickup_weekday: str | None = None
+
+    def __post_init__(self) -> None:
+        by_time = self.pickup_time is not None
+        by_parts = self.pickup_hour is not None and self.pickup_weekday is not None
+        if by_time == by_parts or (by_time and (self.pickup_hour or self.pickup_weekday)):
+            raise InputError(
+                "city.columns must name either pickup_time, or both pickup_hour and pickup_weekday, got "
+                f"pickup_time={self.pickup_time} pickup_hour={self.pickup_hour} pickup_weekday={self.pickup_weekday}"
+            )
+
+    def sources(self) -> dict[str, str]:
+        """Our column: the source's, for those that the source has."""
+        return {ours: theirs for ours, theirs in dataclasses.asdict(self).items() if theirs is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """The city's bounds in degrees (WGS84); trips that start or end outside are rejected."""
+
+    west: float
+    east: float
+    south: float
+    north: float
+
+    def __post_init__(self) -> None:
+        if not -180 <= self.west < self.east <= 180:
+            raise InputError(f"city.box: west={self.west} must be below east={self.east}, both within -180..180")
+        if not -90 <= self.south < self.north <= 90:
+            raise InputError(f"city.box: south={self.south} must be below north={self.north}, both within -90..90")
+
+
+@dataclasses.dataclass(frozen=True)
+class Airport:
+    """A place whose trips follow a tariff of their own; degrees (WGS84)."""
+
+    longitude: float
+    latitude: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """A closed interval of plausible values."""
+
+    min: float
+    max: float
+
+    def __post_init__(self) -> None:
+        if not self.min < self.max:
+            raise InputError(f"bounds: min={self.min} must be below max={self.max}")
+
+
+@dataclasses.dataclass(frozen=True)
+class CityProfile:
+    """A city and the dialect of its source.
+
+    source: where the trips are when no --data is given: `package:NAME/FOLDER` inside an installed package, or a path.
+    time_format: `epoch` (seconds) or a strptime format; times are taken as the city's local time.
+    weekday_of_monday: the number that the source's weekday column gives a Monday.
+    passengers_default: the passenger count where the source has no such column or no value.
+    schema: a curated schema file beside the city file; without one, it is written from this profile.
+    """
+
+    name: str
+    columns: Columns
+    box: Box
+    fare: Bounds
+    source: str | None = None
+    time_format: str = "epoch"
+    weekday_of_monday: int = 0
+    passengers: Bounds = Bounds(1, 6)
+    passengers_default: int = 1
+    airports: dict[str, Airport] = dataclasses.field(default_factory=dict)
+    currency: str = "USD"
+    schema: str | None = None
+
+
+def profile_to_json(profile: CityProfile) -> str:
+    """The profile as an execution property carries it; equal profiles give equal text."""
+    return json.dumps(dataclasses.asdict(profile), sort_keys=True)
+
+
+def profile_from_json(text: str) -> CityProfile:
+    """The inverse of `profile_to_json`."""
+    fields = json.loads(text)
+    fields["columns"] = Columns(**fields["columns"])
+    fields["box"] = Box(**fields["box"])
+    fields["fare"] = Bounds(**fields["fare"])
+    fields["passengers"] = Bounds(**fields["passengers"])
+    fields["airports"] = {name: Airport(**place) for name, place in fields["airports"].items()}
+    return CityProfile(**fields)

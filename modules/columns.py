@@ -1,0 +1,24 @@
+"""Names of raw and derived columns; the only place where they are spelt. No TensorFlow here."""
+
+PICKUP_LONGITUDE, PICKUP_LATITUDE = "pickup_longitude", "pickup_latitude"
+DROPOFF_LONGITUDE, DROPOFF_LATITUDE = "dropoff_longitude", "dropoff_latitude"
+PASSENGER_COUNT, PICKUP_HOUR, PICKUP_WEEKDAY = "passenger_count", "pickup_hour", "pickup_weekday"
+FARE = "fare"
+
+COORDINATES = (PICKUP_LONGITUDE, PICKUP_LATITUDE, DROPOFF_LONGITUDE, DROPOFF_LATITUDE)
+MODEL_INPUTS = (*COORDINATES, PASSENGER_COUNT, PICKUP_HOUR, PICKUP_WEEKDAY)
+
+NUMERIC, RAW, DISTANCE_KM, DISTANCE_BAND = "numeric", "raw", "distance_km", "distance_band"
+PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK = "pickup_cell", "dropoff_cell", "pair_cell", "hour_of_week"
+
+CYCLE_PERIOD = {PICKUP_HOUR: 24, PICKUP_WEEKDAY: 7}
+
+
+def cardinalities(n_buckets: int) -> dict[str, int]:
+    """How many ids each cross can take, with n_buckets per axis of the box."""
+    return {
+        PICKUP_CELL: n_buckets**2,
+        DROPOFF_CELL: n_buckets**2,
+        PAIR_CELL: n_buckets**4,
+        HOUR_OF_WEEK: CYCLE_PERIOD[PICKUP_HOUR] * CYCLE_PERIOD[PICKUP_WEEKDAY],
+    }

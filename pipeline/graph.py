@@ -1,0 +1,208 @@
+"""The pipeline: wiring only, the same for every runner. Read it top to bottom."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen, Trainer, Transform
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.components.base import executor_spec
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2
+from tfx.types import BaseChannel, Channel
+from tfx.types.standard_artifacts import Model, ModelBlessing
+
+from components.atomic_pusher.executor import AtomicPusherExecutor
+from components.data_gate.component import DataGate
+from components.device_validator.component import DeviceValidator
+from components.latest_blessed import LatestOtherBlessedStrategy
+from components.pca_reducer.component import PcaReducer
+from components.pruner.component import Pruner
+from components.quantizer.component import Quantizer
+from components.reporter.component import Reporter
+from components.trip_example_gen.component import TripExampleGen
+from modules import columns
+from pipeline import gates
+from pipeline.code_digest import code_digest
+from pipeline.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Where a pipeline runs and what it reads and writes there.
+
+    metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
+    push_token: a new value makes a push happen again although nothing changed.
+    """
+
+    pipeline_root: str
+    schema_file: str
+    models_dir: str
+    metadata: Any = None
+    push_token: str = ""
+
+
+def create_pipeline(settings: Settings, target: Target) -> Pipeline:
+    """From a city's trips to a pushed `.tflite`, or to a reason why not."""
+    label = columns.FARE
+    examples = TripExampleGen(
+        input_base=settings.data,
+        profile=settings.city,
+        splits=(settings.split.train, settings.split.eval, settings.split.test),
+        code_digest=code_digest("components.trip_example_gen.executor"),
+    )
+    raw_examples = examples.outputs["examples"]
+    statistics = StatisticsGen(examples=raw_examples)
+    schema = ImportSchemaGen(schema_file=target.schema_file)
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    data_gate = DataGate(
+        anomalies=validator.outputs["anomalies"],
+        examples=raw_examples,
+        max_rejected=settings.gates.max_rejected,
+        code_digest=code_digest("components.data_gate.executor"),
+    )
+    transform = with_code_digest(
+        Transform(
+            examples=raw_examples,
+            schema=schema.outputs["schema"],
+            preprocessing_fn="modules.preprocessing.preprocessing_fn",
+            custom_config={"geography": geography(settings), "features": dataclasses.asdict(settings.features)},
+            disable_statistics=True,
+        ),
+        "modules.preprocessing",
+    )
+    transform.add_upstream_node(data_gate)
+    transform_graph, transformed = transform.outputs["transform_graph"], transform.outputs["transformed_examples"]
+    trainer = with_code_digest(
+        Trainer(
+            examples=transformed,
+            transform_graph=transform_graph,
+            run_fn="modules.training.run_fn",
+            custom_config={name: dataclasses.asdict(getattr(settings, name)) for name in ("features", "model", "training")},
+        ),
+        "modules.training",
+    )
+    reducer = PcaReducer(
+        model=trainer.outputs["model"],
+        examples=transformed,
+        transform_graph=transform_graph,
+        settings=as_json(settings.reducer),
+        label=label,
+        code_digest=code_digest("components.pca_reducer.executor"),
+    )
+    pruner = Pruner(
+        model=reducer.outputs["reduced_model"],
+        examples=transformed,
+        transform_graph=transform_graph,
+        settings=as_json(settings.pruner),
+        label=label,
+        code_digest=code_digest("components.pruner.executor"),
+    )
+    quantizer = Quantizer(
+        model=pruner.outputs["pruned_model"],
+        unreduced_model=trainer.outputs["model"],
+        examples=transformed,
+        raw_examples=raw_examples,
+        transform_graph=transform_graph,
+        settings=as_json(settings.quantizer),
+        label=label,
+        model_inputs=",".join(columns.MODEL_INPUTS),
+        code_digest=code_digest("components.quantizer.executor"),
+    )
+    quantized = quantizer.outputs["quantized_model"]
+    baseline = latest_blessed(quantized, target)
+    evaluator = with_code_digest(
+        Evaluator(
+            examples=raw_examples,
+            example_splits=["test"],
+            model=quantized,
+            baseline_model=baseline.outputs["model"],
+            schema=schema.outputs["schema"],
+            eval_config=gates.eval_config(settings.gates),
+            module_path="modules.slicing",
+        ),
+        "modules.slicing",
+    )
+    device_validator = DeviceValidator(
+        model=quantized,
+        examples=raw_examples,
+        input_names=columns.MODEL_INPUTS,
+        max_bytes=settings.gates.max_bytes,
+        code_digest=code_digest("components.device_validator.executor"),
+    )
+    pusher = with_code_digest(
+        Pusher(
+            model=quantized,
+            model_blessing=evaluator.outputs["blessing"],
+            infra_blessing=device_validator.outputs["blessing"],
+            push_destination=pusher_pb2.PushDestination(
+                filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.models_dir)
+            ),
+            custom_config={"manifest": {}, "push_token": target.push_token},
+            custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
+        ),
+        "components.atomic_pusher.executor",
+    )
+    reporter = Reporter(
+        label=label,
+        distance=columns.DISTANCE_KM,
+        code_digest=code_digest("components.reporter.executor"),
+        raw_examples=raw_examples,
+        examples=transformed,
+        transform_graph=transform_graph,
+        verdict=data_gate.outputs["verdict"],
+        model=trainer.outputs["model"],
+        model_run=trainer.outputs["model_run"],
+        reduced_model=reducer.outputs["reduced_model"],
+        projection=reducer.outputs["projection"],
+        pruned_model=pruner.outputs["pruned_model"],
+        pruning=pruner.outputs["pruning"],
+        quantized_model=quantized,
+        reference_model=quantizer.outputs["reference_model"],
+        trials=quantizer.outputs["trials"],
+        evaluation=evaluator.outputs["evaluation"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=device_validator.outputs["blessing"],
+        pushed_model=pusher.outputs["pushed_model"],
+    )
+    return Pipeline(
+        pipeline_name=f"farebox-{settings.city.name}",
+        pipeline_root=target.pipeline_root,
+        components=[
+            examples, statistics, schema, validator, data_gate, transform, trainer, reducer, pruner, quantizer,
+            baseline, evaluator, device_validator, pusher, reporter,
+        ],
+        enable_cache=True,
+        metadata_connection_config=target.metadata,
+        beam_pipeline_args=list(settings.beam.args),
+    )  # fmt: skip
+
+
+def with_code_digest(node: BaseComponent, module: str) -> BaseComponent:
+    """The same stock node with the digest of the code of ours that it runs, so that a change there misses the cache."""
+    node.exec_properties["code_digest"] = code_digest(module)
+    return node
+
+
+def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
+    """The model to compare with. Orchestrators that are not ours know TFX's own strategy only."""
+    channels = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
+    if target.metadata is None:
+        return Resolver(strategy_class=LatestBlessedModelStrategy, **channels).with_id("LatestBlessed")
+    return Resolver(strategy_class=LatestOtherBlessedStrategy, candidate=candidate, **channels).with_id("LatestBlessed")
+
+
+def geography(settings: Settings) -> dict[str, Any]:
+    """The city's box and airports as `modules.features.Geography` takes them."""
+    airports = [[airport.longitude, airport.latitude] for _, airport in sorted(settings.city.airports.items())]
+    return {**dataclasses.asdict(settings.city.box), "airports": airports}
+
+
+def as_json(section: Any) -> str:
+    """A settings section as an execution property; sorted, so that equal settings are equal text."""
+    return json.dumps(dataclasses.asdict(section), sort_keys=True)

@@ -1,0 +1,83 @@
+"""Runs the pipeline on this machine: TFX's launcher node by node, so that each can be shown as it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.proto.metadata_store_pb2 import Execution
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.mlmd import execution_lib
+
+from components.trip_example_gen.schema import schema_text
+from pipeline.graph import Target, create_pipeline
+from pipeline.settings import Settings
+
+OnStart = Callable[[str, int, int], None]
+OnEnd = Callable[[str, dict[str, list[Any]], bool, float], None]
+
+
+def run(settings: Settings, run_id: str, push_token: str, on_start: OnStart, on_end: OnEnd) -> None:
+    """Runs every node, or takes it from the cache; exceptions of a node's executor come through as they are.
+
+    on_start(node, number, of): before a node. on_end(node, output artifacts, cached, CPU seconds): after it.
+    """
+    connection = metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
+    target = Target(
+        pipeline_root=str(settings.runs_dir.resolve() / "artifacts"),
+        schema_file=str(materialized_schema(settings)),
+        models_dir=str(settings.models_dir.resolve()),
+        metadata=connection,
+        push_token=push_token,
+    )
+    pipeline = compiler.Compiler().compile(create_pipeline(settings, target))
+    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+    deployment = runner_utils.extract_local_deployment_config(pipeline)
+    for number, node in enumerate(pipeline.nodes, start=1):
+        name = node.pipeline_node.node_info.id
+        on_start(name, number, len(pipeline.nodes))
+        started = cpu_seconds()
+        info = launcher.Launcher(
+            pipeline_node=node.pipeline_node,
+            mlmd_connection=metadata.Metadata(connection),
+            pipeline_info=pipeline.pipeline_info,
+            pipeline_runtime_spec=pipeline.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, name),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+        ).launch()
+        spent = cpu_seconds() - started
+        with metadata.Metadata(connection) as handle:
+            on_end(name, *outcome(handle, info.execution_id), spent)
+
+
+def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, list[Any]], bool]:
+    """An execution's output artifacts, and whether they came from the cache."""
+    (execution,) = handle.store.get_executions_by_id([execution_id])
+    return execution_lib.get_output_artifacts(handle, execution_id), execution.last_known_state == Execution.CACHED
+
+
+def materialized_schema(settings: Settings) -> Path:
+    """The city's schema, in a file named by its content: ImportSchemaGen's cache knows paths only."""
+    curated = settings.city.schema
+    text = Path(curated).read_text() if curated else schema_text(settings.city)
+    path = settings.runs_dir.resolve() / "schema" / hashlib.sha256(text.encode()).hexdigest()[:16] / "schema.pbtxt"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(f".{os.getpid()}")
+        aside.write_text(text)
+        aside.replace(path)
+    return path
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of its children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

@@ -1,0 +1,79 @@
+"""What a finished node has to say for itself, in one line, read from its output artifacts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Artifacts = Mapping[str, Any]
+
+
+def key_figures(node: str, outputs: Mapping[str, list[Any]]) -> str:
+    """The line for a node's outputs ({key: artifacts}); empty where there is nothing to add to 'done'."""
+    describe = _DESCRIBE.get(node)
+    return describe({key: artifacts[0] for key, artifacts in outputs.items() if artifacts}) if describe else ""
+
+
+def _read(artifact: Any, name: str) -> Any:
+    return json.loads((Path(artifact.uri) / name).read_text())
+
+
+def _examples(outputs: Artifacts) -> str:
+    counts = _read(outputs["examples"], "counts.json")
+    return f"{counts['examples']:,} of {counts['read']:,} rows are trips, {counts['rejected']:,} rejected"
+
+
+def _verdict(outputs: Artifacts) -> str:
+    checks = _read(outputs["verdict"], "verdict.json")
+    return f"{sum(check['ok'] for check in checks)} of {len(checks)} checks hold"
+
+
+def _training(outputs: Artifacts) -> str:
+    training = _read(outputs["model_run"], "training.json")["network"]
+    return f"{training['parameters']:,} parameters, {training['epochs']} epochs, eval RMSE {training['eval_rmse']:.3f}"
+
+
+def _projection(outputs: Artifacts) -> str:
+    projection = _read(outputs["projection"], "projection.json")
+    kept = f"{projection['explained_variance_ratio']:.1%} of variance"
+    return f"k={projection['k']} ({kept}), eval RMSE {projection['eval_rmse']['reduced']:.3f}"
+
+
+def _pruning(outputs: Artifacts) -> str:
+    pruning = _read(outputs["pruning"], "pruning.json")
+    return f"{pruning['sparsity']:.1%} of weights are zero, eval RMSE {pruning['eval_rmse']['pruned']:.3f}"
+
+
+def _quantization(outputs: Artifacts) -> str:
+    log = _read(outputs["trials"], "trials.json")
+    chosen = next(trial for trial in log["trials"] if trial["mode"] == log["mode"])
+    sizes = f"{chosen['bytes']:,} B, {chosen['gzip_bytes']:,} B gzip"
+    return f"{log['mode']}: {sizes}, eval RMSE {chosen['rmse']:.3f}"
+
+
+def _blessing(outputs: Artifacts) -> str:
+    return "blessed" if outputs["blessing"].get_int_custom_property("blessed") else "not blessed"
+
+
+def _device(outputs: Artifacts) -> str:
+    latency = _read(outputs["blessing"], "device.json")["measurements"].get("latency_us")
+    return f"{_blessing(outputs)}, p50 {latency['p50']:.1f} µs" if latency else _blessing(outputs)
+
+
+def _push(outputs: Artifacts) -> str:
+    return outputs["pushed_model"].get_string_custom_property("pushed_destination") or "not pushed"
+
+
+_DESCRIBE: dict[str, Callable[[Artifacts], str]] = {
+    "TripExampleGen": _examples,
+    "DataGate": _verdict,
+    "Trainer": _training,
+    "PcaReducer": _projection,
+    "Pruner": _pruning,
+    "Quantizer": _quantization,
+    "Evaluator": _blessing,
+    "DeviceValidator": _device,
+    "Pusher": _push,
+}

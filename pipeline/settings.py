@@ -1,0 +1,177 @@
+"""The one reader of YAML and of --set: a complete, typed, frozen `Settings`, or a one-line SettingsError."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import pydantic.dataclasses
+import yaml
+
+from components.errors import InputError
+from components.pca_reducer.settings import ReducerSettings
+from components.pruner.settings import PrunerSettings
+from components.quantizer.settings import QuantizerSettings
+from components.trip_example_gen.profile import CityProfile
+from modules.settings import FeatureSettings, ModelSettings, TrainingSettings
+
+CITIES = Path(__file__).parent / "cities"
+
+
+class SettingsError(InputError):
+    """A city file or a --set that cannot be used; names file, section and key."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSettings:
+    """Shares of the rows by hash: train fits, eval chooses, test judges."""
+
+    train: int = 8
+    eval: int = 1
+    test: int = 1
+
+    def __post_init__(self) -> None:
+        for name, share in dataclasses.asdict(self).items():
+            if share < 1:
+                raise ValueError(f"split.{name}={share} must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class GateSettings:
+    """What must hold before a push.
+
+    max_rmse: on the test split, in the city's currency. max_rmse_increase: over the last blessed model, same rows and
+    currency. max_bytes: of the shipped file. max_rejected: the share of source rows that are no trips.
+    """
+
+    max_rmse: float = 5.0
+    max_rmse_increase: float = 0.05
+    max_bytes: int = 200_000
+    max_rejected: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.max_rmse <= 0:
+            raise ValueError(f"gates.max_rmse={self.max_rmse} must be above 0")
+        if self.max_bytes < 1:
+            raise ValueError(f"gates.max_bytes={self.max_bytes} must be at least 1")
+        if not 0 <= self.max_rejected <= 1:
+            raise ValueError(f"gates.max_rejected={self.max_rejected} must be between 0 and 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class BeamSettings:
+    """args: options of every Beam node. Beam's own default would first try to download a runner (Prism)."""
+
+    args: tuple[str, ...] = ("--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",)
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))  # pydantic hands it down
+class Settings:
+    """Everything a run depends on. `data` is where the trips are, `out` where `runs/` and `models/` are kept."""
+
+    city: CityProfile
+    data: str
+    out: str = "."
+    split: SplitSettings = SplitSettings()
+    features: FeatureSettings = FeatureSettings()
+    model: ModelSettings = ModelSettings()
+    training: TrainingSettings = TrainingSettings()
+    reducer: ReducerSettings = ReducerSettings()
+    pruner: PrunerSettings = PrunerSettings()
+    quantizer: QuantizerSettings = QuantizerSettings()
+    gates: GateSettings = GateSettings()
+    beam: BeamSettings = BeamSettings()
+
+    @property
+    def runs_dir(self) -> Path:
+        return Path(self.out) / "runs" / self.city.name
+
+    @property
+    def models_dir(self) -> Path:
+        return Path(self.out) / "models" / self.city.name
+
+
+def city_file(city: str) -> Path:
+    """The YAML file of a shipped city's name or of a path. Raises SettingsError where there is none."""
+    shipped = CITIES / f"{city}.yaml"
+    if re.fullmatch(r"[a-z0-9_-]+", city) and shipped.is_file():
+        return shipped
+    path = Path(city)
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path
+    names = ", ".join(sorted(file.stem for file in CITIES.glob("*.yaml")))
+    raise SettingsError(f"city={city} must be one of {names}, or a city file (.yaml) that exists")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises SettingsError naming the file, and the line where the syntax breaks."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise SettingsError(f"{path}: line {line}: {error.problem}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path}: must hold sections such as `city:`, got {type(content).__name__}")
+    return content
+
+
+def override(content: dict[str, Any], assignment: str) -> None:
+    """Applies `section.key=value`, the value read as YAML, in place. Raises SettingsError where it is none."""
+    key, separator, value = assignment.partition("=")
+    *parents, last = key.strip().split(".")
+    if not separator or not last or not all(parents):
+        raise SettingsError(f"--set {assignment} must read section.key=value")
+    section = content
+    for parent in parents:
+        section = section.setdefault(parent, {})
+        if not isinstance(section, dict):
+            raise SettingsError(f"--set {assignment}: {parent} is a value, not a section")
+    try:
+        section[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"--set {assignment}: the value must be YAML, {' '.join(str(error).split())}") from error
+
+
+def build(content: Mapping[str, Any], where: str) -> Settings:
+    """Settings from nested mappings: unknown keys, missing keys and wrong types are errors that name `where`."""
+    try:
+        return pydantic.TypeAdapter(Settings).validate_python(content)
+    except pydantic.ValidationError as error:
+        raise SettingsError("; ".join(f"{where}: {_explain(found)}" for found in error.errors()[:3])) from error
+
+
+def _explain(found: Any) -> str:
+    """One of pydantic's findings as `section.key=value must ...`."""
+    key = ".".join(str(part) for part in found["loc"])
+    match found["type"]:
+        case "unexpected_keyword_argument":
+            return f"{key} is no setting"
+        case "missing" | "missing_argument":
+            return f"{key} must be given"
+        case "value_error":
+            return str(found["ctx"]["error"])
+        case _:
+            return f"{key}={found['input']}: {found['msg'][0].lower()}{found['msg'][1:]}"
+
+
+def load_settings(city: str, data: str | None, out: str = ".", overrides: Sequence[str] = ()) -> Settings:
+    """Settings of a city's name or file. Raises SettingsError, or InputError where the data do not exist."""
+    from components.trip_example_gen.sources import resolve_source
+
+    path = city_file(city)
+    content = read_yaml(path)
+    for assignment in overrides:
+        override(content, assignment)
+    source = data or (content.get("city") or {}).get("source")
+    if not source:
+        raise SettingsError(f"city={city} has no data of its own: give --data FILE or FOLDER")
+    settings = build({**content, "data": str(source), "out": out}, str(path))
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", settings.city.name):
+        raise SettingsError(f"{path}: city.name={settings.city.name} must be letters, digits, - and _")
+    return dataclasses.replace(settings, data=str(resolve_source(settings.data)))

@@ -1,0 +1,40 @@
+"""The distribution `farebox`: packages, version ranges of both lanes, the console command."""
+
+from setuptools import find_packages, setup
+
+LANE_A = "python_version < '3.11'"
+LANE_B = "python_version >= '3.11'"
+
+setup(
+    name="farebox",
+    version="0.1.0",
+    description="Raw taxi trips to a small, fast, gated on-device fare model, as one TFX pipeline",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["pipeline*", "components*", "modules*", "data"]),
+    package_data={"pipeline": ["cities/*.yaml"], "data": ["*/schema.pbtxt", "*/README.md"]},
+    install_requires=[
+        f"tfx>=1.16,<1.17; {LANE_A}",
+        f"tfx>=1.21,<1.22; {LANE_B}",
+        f"tensorflow>=2.16,<2.17; {LANE_A}",
+        f"tensorflow>=2.21,<2.22; {LANE_B}",
+        f"tf-keras>=2.16,<2.17; {LANE_A}",
+        f"tf-keras>=2.21,<2.22; {LANE_B}",
+        "tensorflow-transform",
+        "tensorflow-model-optimization>=0.8,<0.9",
+        "apache-beam",
+        "ai-edge-litert",
+        "kfp-pipeline-spec",
+        "numpy",
+        "pyarrow",
+        "pydantic>=2",
+        "pyyaml",
+        "rich",
+        "typer",
+        "dill",  # tfx-bsl 1.16 imports it without declaring it
+        "setuptools<81",  # TFX and TFDV still import pkg_resources
+        "pip",  # TFX builds wheels at run time
+        "wheel",
+    ],
+    extras_require={"dev": ["hypothesis", "mypy", "pytest", "pytest-timeout", "ruff", "types-PyYAML"]},
+    entry_points={"console_scripts": ["farebox=pipeline.cli:main"]},
+)

@@ -1,0 +1,275 @@
+"""TripExampleGen as TFX runs it: the driver's spans, the executor's files, the compiled forms."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from components.errors import InputError
+from components.trip_example_gen import reader
+from components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS, Bounds, Box, CityProfile, Columns
+
+if TYPE_CHECKING:
+    from tfx.types import standard_artifacts
+
+PROFILE = CityProfile(
+    name="toytown",
+    columns=Columns("fare", "x1", "y1", "x2", "y2", passenger_count="n", pickup_time="t"),
+    box=Box(0, 1, 0, 1),
+    fare=Bounds(1, 100),
+)
+HEADER = "fare,x1,y1,x2,y2,n,t\n"
+BEAM = [
+    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
+    "--sdk_container_image=unused",  # else TFX packs itself into an sdist, for workers elsewhere, at every executor
+]
+
+
+def lines(n: int, seed: int = 0) -> list[str]:
+    """Lines of which a tenth is no trip."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.uniform(0, 1, (n, 5)).round(6)
+    return [
+        f"{'x' if i % 10 == 9 else 2 + 90 * fare},{x1},{y1},{x2},{y2},{1 + i % 6},{1300000000 + 977 * i}\n"
+        for i, (fare, x1, y1, x2, y2) in enumerate(numbers)
+    ]
+
+
+def component(source: Path | str, **options: Any) -> Any:
+    """A TripExampleGen; TFX is imported when a test runs, not when it is collected."""
+    from components.trip_example_gen.component import TripExampleGen
+
+    return TripExampleGen(str(source), PROFILE, **options)
+
+
+def execute(node: Any, uri: Path, properties: dict[str, Any] | None = None) -> standard_artifacts.Examples:
+    from tfx.types import standard_artifacts
+
+    examples = standard_artifacts.Examples()
+    examples.uri = str(uri)
+    executor_class = node.executor_spec.executor_class
+    executor = executor_class(executor_class.Context(beam_pipeline_args=list(BEAM)))
+    executor.Do({}, {name: [examples] for name in node.outputs}, dict(properties or node.exec_properties))
+    return examples
+
+
+def parse(examples: standard_artifacts.Examples, split: str) -> list[tuple[float, ...]]:
+    """The examples of a split, sorted, read as TFX's own components read them."""
+    import tensorflow as tf
+
+    spec = {name: tf.io.FixedLenFeature([1], tf.float32 if name in FLOAT_COLUMNS else tf.int64) for name in CANONICAL}
+    files = tf.io.gfile.glob(os.path.join(examples.uri, f"Split-{split}", "*"))
+    records = list(tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").as_numpy_iterator())
+    parsed = tf.io.parse_example(records, spec)
+    return sorted(zip(*(parsed[name].numpy()[:, 0].tolist() for name in CANONICAL), strict=True))
+
+
+def expected(path: Path) -> dict[str, list[tuple[float, ...]]]:
+    """The same rows by way of the core alone."""
+    rows: dict[str, list[tuple[float, ...]]] = {"train": [], "eval": [], "test": []}
+    for trips in reader.read_trips(str(path), PROFILE):
+        for split, row in zip(reader.assign_splits(trips.examples, (8, 1, 1)), trips.examples.to_pylist(), strict=True):
+            rows[["train", "eval", "test"][split]].append(tuple(row.values()))
+    return {split: sorted(values) for split, values in rows.items()}
+
+
+def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from components.trip_example_gen import executor, sources
+
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 4000)
+    monkeypatch.setattr(
+        executor, "plan_chunks", lambda *a, **k: sources.plan_chunks(*a, **k, chunk_bytes=4000)
+    )  # many chunks of few rows
+    monkeypatch.setattr(executor, "ENCODE_ROWS", 7)
+    source = tmp_path / "data"
+    source.mkdir()
+    (source / "a.csv").write_text(HEADER + "".join(lines(300)))
+    (source / "b.csv").write_text(HEADER + "".join(lines(200, seed=1)))
+    uri = tmp_path / "examples"
+    examples = execute(component(source), uri)
+
+    assert {split: parse(examples, split) for split in ("train", "eval", "test")} == expected(source)
+    counts = json.loads((uri / "counts.json").read_text())
+    assert {key: counts[key] for key in ("read", "examples", "rejected", "by_reason")} == {
+        "read": 500, "examples": 450, "rejected": 50, "by_reason": {"unparseable": 50},
+    }  # fmt: skip
+    assert sum(counts["by_split"].values()) == 450
+    rejected = "".join(path.read_text() for path in sorted(uri.glob("rejected/*.csv"))).splitlines()
+    named = Counter(line.split(",")[0] for line in rejected)
+    assert named == {f'"{source}/a.csv"': 30, f'"{source}/b.csv"': 20, '"file"': len(list(uri.glob("rejected/*")))}
+    assert f'"{source}/a.csv",11,"unparseable","fare","{lines(10)[9].strip()}"' in rejected
+    assert len(list(uri.glob("Split-train/data_tfrecord-*.gz"))) > 5
+    assert not (uri / "aside").exists()
+
+
+def test_do_describes_the_examples_as_the_stock_component_does(tmp_path: Path) -> None:
+    from tfx.components.util import examples_utils, tfxio_utils
+    from tfx.proto import example_gen_pb2
+
+    (tmp_path / "a.csv").write_text(HEADER + "".join(lines(100)))
+    examples = execute(component(tmp_path / "a.csv"), tmp_path / "examples")
+    assert json.loads(examples.split_names) == ["train", "eval", "test"]
+    assert examples_utils.get_payload_format(examples) == example_gen_pb2.FORMAT_TF_EXAMPLE
+    assert examples_utils.get_file_format(examples) == "tfrecords_gzip"
+    factory = tfxio_utils.get_tfxio_factory_from_artifact([examples], telemetry_descriptors=["test"])
+    assert factory(str(tmp_path / "examples" / "Split-train" / "*")) is not None
+
+
+def test_parquet_and_csv_give_the_same_examples(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    (tmp_path / "a.csv").write_text(HEADER + "".join(lines(200)))
+    text = pa_csv.ConvertOptions(column_types={"fare": pa.string()})
+    pq.write_table(pa_csv.read_csv(tmp_path / "a.csv", convert_options=text), tmp_path / "a.parquet")
+    from_csv = execute(component(tmp_path / "a.csv"), tmp_path / "1")
+    from_parquet = execute(component(tmp_path / "a.parquet"), tmp_path / "2")
+    assert parse(from_csv, "train") == parse(from_parquet, "train")
+    assert len(parse(from_csv, "train")) > 100
+
+
+def test_a_chunk_done_twice_repeats_nothing(tmp_path: Path) -> None:
+    """Beam may run a bundle again: the second time writes the same files."""
+    from tfx.types import standard_artifacts
+
+    from components.trip_example_gen import executor, sources
+
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + "".join(lines(100)))
+    job = executor._Job(str(tmp_path), PROFILE, {"train": 8, "eval": 1, "test": 1}, 0, 1)
+    for folder in ("aside", "rejected", "Split-train", "Split-eval", "Split-test"):
+        (tmp_path / folder).mkdir()
+    (chunk,) = sources.plan_chunks([str(path)], PROFILE)
+    first = executor._write_chunk(chunk, job)
+    files = sorted(tmp_path.glob("*/*"))
+    assert len(files) == 4
+    assert executor._write_chunk(chunk, job) == first
+    assert sorted(tmp_path.glob("*/*")) == files
+    examples = standard_artifacts.Examples()
+    examples.uri = str(tmp_path)
+    assert {split: parse(examples, split) for split in ("train", "eval", "test")} == expected(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (HEADER, "a.csv: has a header and no rows"),
+        (HEADER + "x" + lines(1)[0], "a.csv: none of 1 rows is a trip of toytown: 1 unparseable (column fare)"),
+        (HEADER + lines(1)[0], "got none of 1 examples, give more trips"),
+        ("fare\n1\n", "a.csv: column x1 (city.columns.pickup_longitude) is missing, found fare"),
+    ],
+)
+def test_do_refuses_what_gives_no_examples(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(InputError) as caught:
+        execute(component(tmp_path / "a.csv"), tmp_path / "examples")
+    assert message in str(caught.value)
+
+
+def test_an_error_inside_beam_stays_an_input_error(tmp_path: Path) -> None:
+    """A page of a Parquet file that is damaged: the footer, all that is read before Beam starts, is whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({name: np.arange(1000) for name in HEADER.strip().split(",")}), path)
+    damaged = bytearray(path.read_bytes())
+    damaged[4:2000] = b"\xff" * 1996
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="a.parquet: unreadable Parquet: "):
+        execute(component(path), tmp_path / "examples")
+
+
+def test_no_files_where_the_pattern_points(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=f"{tmp_path}/data: no such file, or a folder without files"):
+        execute(component(tmp_path / "data"), tmp_path / "examples")
+
+
+def test_names_with_glob_characters(tmp_path: Path) -> None:
+    folder = tmp_path / "trips [2020]"
+    folder.mkdir()
+    for name in ("a[1]?.csv", "a1x.csv"):
+        (folder / name).write_text(HEADER + "".join(lines(100 if "?" in name else 50)))
+    execute(component(folder / "a[1]?.csv"), tmp_path / "1")
+    execute(component(folder), tmp_path / "2")
+    read = [json.loads((tmp_path / name / "counts.json").read_text())["read"] for name in "12"]
+    assert read == [100, 150]
+
+
+def drive(node: Any, folder: Path) -> dict[str, Any]:
+    """The execution properties as TFX's driver for this component resolves them."""
+    from tfx.orchestration import data_types
+    from tfx.orchestration.metadata import Metadata, sqlite_metadata_connection_config
+
+    with Metadata(sqlite_metadata_connection_config(str(folder / "mlmd.sqlite"))) as handle:
+        driver = node.driver_class(handle)
+        info = data_types.PipelineInfo("p", "r")
+        return driver.resolve_exec_properties(
+            dict(node.exec_properties), info, data_types.ComponentInfo("t", "i", info)
+        )
+
+
+def test_the_driver_finds_the_latest_span_and_version(tmp_path: Path) -> None:
+    from tfx.proto import example_gen_pb2, range_config_pb2
+
+    for name, n in (("span-1/version-1", 40), ("span-2/version-1", 50), ("span-2/version-2", 60)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "a.csv").write_text(HEADER + "".join(lines(n)))
+    split = example_gen_pb2.Input.Split(name="all", pattern="span-{SPAN}/version-{VERSION}/*")
+    options = {"input_config": example_gen_pb2.Input(splits=[split])}
+
+    latest = component(tmp_path / "data", **options)
+    properties = drive(latest, tmp_path)
+    assert (properties["span"], properties["version"]) == (2, 2)
+    execute(latest, tmp_path / "latest", properties)
+    assert json.loads((tmp_path / "latest" / "counts.json").read_text())["read"] == 60
+
+    one = range_config_pb2.StaticRange(start_span_number=1, end_span_number=1)
+    first = component(tmp_path / "data", range_config=range_config_pb2.RangeConfig(static_range=one), **options)
+    properties = drive(first, tmp_path)
+    execute(first, tmp_path / "first", properties)
+    assert (properties["span"], properties["version"]) == (1, 1)
+    assert json.loads((tmp_path / "first" / "counts.json").read_text())["read"] == 40
+
+
+def test_what_changes_the_examples_changes_the_properties(tmp_path: Path) -> None:
+    """TFX's cache key is made of the execution properties."""
+    plain = component(tmp_path).exec_properties
+    assert component(tmp_path).exec_properties == plain
+    others = [component(tmp_path, **change) for change in ({"seed": 1}, {"code_digest": "f00"}, {"splits": (6, 2, 2)})]
+    from components.trip_example_gen.component import TripExampleGen
+
+    others.append(TripExampleGen(str(tmp_path), dataclasses.replace(PROFILE, fare=Bounds(1, 99))))
+    assert all(other.exec_properties != plain for other in others)
+
+
+def test_the_constructor_checks_its_arguments(tmp_path: Path) -> None:
+    from tfx.proto import example_gen_pb2
+
+    with pytest.raises(ValueError, match=r"splits=\(8, 2\) must be 3 positive shares, of train, eval, test"):
+        component(tmp_path, splits=(8, 2))
+    two = example_gen_pb2.Input(splits=[example_gen_pb2.Input.Split(name=n, pattern=n) for n in "ab"])
+    with pytest.raises(ValueError, match="input_config must have one split"):
+        component(tmp_path, input_config=two)
+
+
+def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
+    from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+    from tfx.orchestration.pipeline import Pipeline
+
+    runner = kubeflow_v2_dag_runner.KubeflowV2DagRunner(
+        kubeflow_v2_dag_runner.KubeflowV2DagRunnerConfig(default_image="farebox:test"), output_dir=str(tmp_path)
+    )
+    pipeline = Pipeline("toytown", "gs://bucket/root", components=[component("gs://bucket/trips")])
+    spec = json.dumps(runner.run(pipeline, write_out=False))
+    assert "components.trip_example_gen.executor.TripExampleGenExecutor" in spec
+    assert "file_based_example_gen" in spec  # TFX's driver runs before the executor, for spans
+    assert "gs://bucket/trips" in spec

@@ -1,0 +1,435 @@
+"""Which rows are trips, how files become chunks, what is said about files that cannot be used."""
+
+import dataclasses
+import gzip
+import importlib.resources
+import os
+import random
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.errors import InputError
+from components.trip_example_gen import reader, sources
+from components.trip_example_gen.profile import (
+    CANONICAL,
+    Airport,
+    Bounds,
+    Box,
+    CityProfile,
+    Columns,
+    profile_from_json,
+    profile_to_json,
+)
+
+NYC_SAMPLE = Path(
+    os.environ.get("FAREBOX_NYC_SAMPLE", Path(__file__).parents[4] / "shared" / "data" / "nyc" / "taxi-fares.csv")
+)
+HEADER = "fare_usd,when,lon_a,lat_a,lon_b,lat_b,people"
+GOOD = "12.5,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2"
+NYC = CityProfile(
+    name="nyc",
+    columns=Columns("fare_usd", "lon_a", "lat_a", "lon_b", "lat_b", passenger_count="people", pickup_time="when"),
+    box=Box(-74.05, -73.75, 40.63, 40.85),
+    fare=Bounds(2.5, 200),
+    time_format="%Y-%m-%d %H:%M:%S",
+)
+BY_PARTS = dataclasses.replace(
+    NYC, columns=Columns("fare_usd", "lon_a", "lat_a", "lon_b", "lat_b", pickup_hour="h", pickup_weekday="wd")
+)
+PARTS_HEADER = "fare_usd,h,wd,lon_a,lat_a,lon_b,lat_b"
+
+
+def write(folder: Path, *lines: str, name: str = "trips.csv", header: str = HEADER, end: str = "\n") -> str:
+    path = folder / name
+    path.write_bytes((end.join([header, *lines]) + end).encode())
+    return str(path)
+
+
+def read(path: str, profile: CityProfile = NYC, chunk_bytes: int = sources.CHUNK_BYTES) -> reader.Trips:
+    """Everything as one piece, by way of `plan_chunks` and `read_chunk`."""
+
+    def pieces() -> list[reader.Trips]:
+        chunks = reader.plan_chunks(reader.find_files(path), profile, chunk_bytes)
+        return [trips for chunk in chunks for trips in reader.read_chunk(chunk, profile)]
+
+    # On the main thread Arrow watches for Ctrl-C, which takes 0.1 s a call once TensorFlow is loaded.
+    with ThreadPoolExecutor(1) as pool:
+        parts = pool.submit(pieces).result()
+    columns = [pa.concat_arrays([part.examples.column(i) for part in parts]) for i in range(len(CANONICAL))]
+    return reader.Trips(
+        pa.RecordBatch.from_arrays(columns, list(CANONICAL)), pa.concat_tables([part.rejected for part in parts])
+    )
+
+
+def rejected(trips: reader.Trips) -> list[tuple[int, str, str]]:
+    return [(r["row"], r["reason"], r["column"]) for r in trips.rejected.to_pylist()]
+
+
+def test_a_trip_becomes_an_example(tmp_path: Path) -> None:
+    trips = read(write(tmp_path, GOOD))
+    # 28 January 2011 was a Friday; 1296247379 is 20:42:59 of that day, by `date -ud '2011-01-28 20:42:59' +%s`.
+    expected = {
+        "pickup_longitude": np.float32(-73.99), "pickup_latitude": np.float32(40.73),
+        "dropoff_longitude": np.float32(-73.98), "dropoff_latitude": np.float32(40.75),
+        "passenger_count": 2, "pickup_hour": 20, "pickup_weekday": 4, "pickup_epoch": 1296247379, "fare": 12.5,
+    }  # fmt: skip
+    assert trips.examples.to_pylist() == [expected]
+    assert [str(f.type) for f in trips.examples.schema] == ["float"] * 4 + ["int64"] * 4 + ["float"]
+    assert tuple(trips.examples.schema.names) == CANONICAL
+
+
+@pytest.mark.parametrize(
+    ("line", "reason", "column"),
+    [
+        ("x,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2", "unparseable", "fare_usd"),
+        ("12.5,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.7.5,2", "unparseable", "lat_b"),
+        ("inf,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2", "unparseable", "fare_usd"),
+        ("12.5,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,two", "unparseable", "people"),
+        ("12.5,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75", "unparseable", ""),
+        (GOOD + ",7", "unparseable", ""),
+        ('12.5,"2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2', "unparseable", ""),
+        (",2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2", "missing_label", "fare_usd"),
+        ("nan,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2", "missing_label", "fare_usd"),
+        ("12.5,2011-01-28 20:42:59,-73.99,,-73.98,40.75,2", "missing_coordinate", "lat_a"),
+        ("12.5,2011-01-28 20:42:59,-73.99,40.73,NULL,40.75,2", "missing_coordinate", "lon_b"),
+        ("12.5,yesterday,-73.99,40.73,-73.98,40.75,2", "bad_timestamp", "when"),
+        ("12.5,,-73.99,40.73,-73.98,40.75,2", "bad_timestamp", "when"),
+        ("12.5,1911-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2", "bad_timestamp", "when"),
+        ("2.49,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2", "fare_out_of_bounds", "fare_usd"),
+        ("1e300,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,2", "fare_out_of_bounds", "fare_usd"),
+        ("12.5,2011-01-28 20:42:59,0,0,-73.98,40.75,2", "outside_city", "lon_a"),
+        ("12.5,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.86,2", "outside_city", "lat_b"),
+        ("12.5,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,7", "passengers_out_of_bounds", "people"),
+        ("12.5,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,1.5", "passengers_out_of_bounds", "people"),
+    ],
+)
+def test_a_row_that_is_no_trip_is_rejected_with_its_reason(tmp_path: Path, line: str, reason: str, column: str) -> None:
+    path = write(tmp_path, GOOD, line, GOOD)
+    trips = read(path)
+    assert trips.examples.num_rows == 2
+    assert trips.rejected.to_pylist() == [{"file": path, "row": 3, "reason": reason, "column": column, "text": line}]
+    assert trips.reasons() == {(reason, column): 1}
+
+
+@pytest.mark.parametrize("fare", [2.5, 200])
+def test_bounds_belong_to_the_city(tmp_path: Path, fare: float) -> None:
+    line = f"{fare},2011-01-28 20:42:59,-74.05,40.63,-73.75,40.85,6"
+    assert read(write(tmp_path, line)).examples.num_rows == 1
+
+
+def test_missing_passengers_take_the_default(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD[:-1], GOOD[:-1] + "NA")
+    profile = dataclasses.replace(NYC, passengers_default=3)
+    assert read(path, profile).examples.column(4).to_pylist() == [3, 3]
+    without = dataclasses.replace(profile, columns=dataclasses.replace(NYC.columns, passenger_count=None))
+    assert read(path, without).examples.column(4).to_pylist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("weekday_of_monday", "weekday", "expected"),
+    [(0, 0, 0), (0, 6, 6), (1, 0, 6), (1, 1, 0), (1, 7, 6), (2, 1, 6), (2, 2, 0), (2, 7, 5)],
+)
+def test_weekdays_are_counted_from_monday(tmp_path: Path, weekday_of_monday: int, weekday: int, expected: int) -> None:
+    path = write(tmp_path, f"12.5,23,{weekday},-73.99,40.73,-73.98,40.75", header=PARTS_HEADER)
+    examples = read(path, dataclasses.replace(BY_PARTS, weekday_of_monday=weekday_of_monday)).examples
+    row = examples.to_pylist()[0]
+    assert (row["pickup_hour"], row["pickup_weekday"], row["pickup_epoch"]) == (23, expected, 0)
+
+
+@pytest.mark.parametrize(
+    ("parts", "column"), [("24,0", "h"), ("-1,0", "h"), ("1.5,0", "h"), (",0", "h"), ("1,7", "wd")]
+)
+def test_hours_and_weekdays_that_do_not_exist(tmp_path: Path, parts: str, column: str) -> None:
+    path = write(tmp_path, f"12.5,{parts},-73.99,40.73,-73.98,40.75", header=PARTS_HEADER)
+    assert rejected(read(path, BY_PARTS)) == [(2, "bad_timestamp", column)]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "n_examples"), [("1296247379", 1), ("1296247379.9", 1), ("1296247379000", 0), ("-1", 0)]
+)
+def test_epoch_seconds_not_milliseconds(tmp_path: Path, epoch: str, n_examples: int) -> None:
+    path = write(tmp_path, GOOD.replace("2011-01-28 20:42:59", epoch))
+    examples = read(path, dataclasses.replace(NYC, time_format="epoch")).examples
+    assert examples.column(7).to_pylist() == [1296247379] * n_examples
+
+
+def test_csv_dialects(tmp_path: Path) -> None:
+    """Byte order mark, CRLF, blank lines, quotes, commas in quotes, spaces, and no newline at the end."""
+    header = "\ufeff" + HEADER.replace("people", ' "people", note')
+    body = [
+        header,
+        "",
+        GOOD + ',"a, ""b"""',
+        "",
+        GOOD.replace("12.5", '"12.5"') + ',5" tall',
+        "   ",
+        GOOD.replace(",", ", "),
+    ]
+    path = tmp_path / "trips.csv"
+    path.write_bytes("\r\n".join(body).encode() + b", \xff")
+    trips = read(str(path))
+    assert trips.examples.num_rows == 3
+    assert rejected(trips) == [(6, "unparseable", "")]
+
+
+def test_a_stray_quote_costs_its_own_line_only(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD, '"' + GOOD, GOOD, '12.5" x,"y' + GOOD[4:], GOOD)
+    trips = read(path)
+    assert (trips.examples.num_rows, rejected(trips)) == (3, [(3, "unparseable", ""), (5, "unparseable", "")])
+
+
+def test_gzip_is_read_as_a_stream_of_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [GOOD, "x" + GOOD, "", GOOD] * 20
+    plain = read(write(tmp_path, *lines))
+    path = tmp_path / "trips.csv.gz"
+    path.write_bytes(gzip.compress("\n".join([HEADER, *lines]).encode()))
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 200)
+    zipped = read(str(path))
+    assert zipped.examples.equals(plain.examples)
+    assert rejected(zipped) == rejected(plain)
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match="trips.csv.gz: cannot be unpacked: "):
+        read(str(path))
+
+
+def test_a_folder_is_its_files_in_order_of_name(tmp_path: Path) -> None:
+    write(tmp_path, GOOD, GOOD, name="b.csv")
+    write(tmp_path, "x", name="a.CSV")
+    write(tmp_path, "not trips", name="notes.txt")
+    chunks = reader.plan_chunks(reader.find_files(str(tmp_path)), NYC, chunk_bytes=20)
+    assert [(os.path.basename(c.path), c.index, c.row) for c in chunks] == [
+        ("a.CSV", 0, 2),
+        ("b.csv", 1, 2),
+        ("b.csv", 2, 3),
+    ]
+    trips = read(str(tmp_path))
+    assert (trips.examples.num_rows, trips.rejected["file"].to_pylist()) == (2, [str(tmp_path / "a.CSV")])
+
+
+PARQUET = {
+    "fare_usd": pa.array([12.5, None, 5.0, 7.25]),
+    "when": pa.array([1296247379, 1296247379, None, 1296247379]).cast(pa.timestamp("s")),
+    "lon_a": pa.array(["-73.99", "-73.99", "-73.99", "here"]),
+    "lat_a": pa.array([40.73] * 4, pa.float32()),
+    "lon_b": pa.array([-73.98] * 4).dictionary_encode(),
+    "lat_b": pa.array([40.75] * 4).cast(pa.decimal128(10, 4)),
+    "people": pa.array([2, 2, 2, None], pa.int8()),
+}
+
+
+def test_parquet_of_many_types(tmp_path: Path) -> None:
+    path = str(tmp_path / "trips.parquet")
+    pq.write_table(pa.table(PARQUET), path)
+    trips = read(path)
+    assert trips.examples.to_pylist()[0]["pickup_epoch"] == 1296247379
+    assert trips.examples.num_rows == 1
+    wrong = [(2, "missing_label", "fare_usd"), (3, "bad_timestamp", "when"), (4, "unparseable", "lon_a")]
+    assert sorted(rejected(trips)) == wrong
+    assert '"pickup_longitude": "here"' in trips.rejected["text"].to_pylist()[2]
+
+
+def test_parquet_row_numbers_go_on_over_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "BATCH_ROWS", 3)
+    path = str(tmp_path / "trips.parquet")
+    pq.write_table(pa.concat_tables([pa.table(PARQUET)] * 3), path, row_group_size=2)
+    assert len(reader.plan_chunks([path], NYC)) == 3
+    trips = read(path)
+    assert trips.examples.num_rows == 3
+    assert sorted(trips.rejected["row"].to_pylist()) == [2, 3, 4, 6, 7, 8, 10, 11, 12]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "a.csv: first line must be a header, got an empty file"),
+        ("a.csv", b"\n1,2\n", "a.csv: first line must be a header, got a blank line"),
+        ("a.csv", HEADER.encode() + b"\n", "a.csv: has a header and no rows"),
+        ("a.csv", HEADER.encode() + b"\r\n\r\n\n", "a.csv: has a header and no rows"),
+        (
+            "a.csv",
+            b"fare_usd,when\n",
+            "a.csv: column lon_a (city.columns.pickup_longitude) is missing, found fare_usd, when",
+        ),
+        (
+            "a.csv",
+            b"fare_usd," + HEADER.encode(),
+            "a.csv: column fare_usd (city.columns.fare) occurs more than once, found ",
+        ),
+        ("a.parquet", b"", "a.parquet: must be Parquet, got an empty file"),
+        ("a.parquet", b"fare,when", "a.parquet: unreadable Parquet: "),
+        ("a.csv.gz", b"fare,when", "a.csv.gz: cannot be unpacked: "),
+        ("a.txt", GOOD.encode(), "a.txt: must be or hold files that end in .csv, .csv.gz, .parquet, found none"),
+        (
+            "a.csv",
+            "\n".join([HEADER, *["x" + GOOD] * 9]).encode(),
+            "a.csv: none of 9 rows is a trip of nyc: 9 unparseable (column fare_usd)",
+        ),
+        (
+            "a.csv",
+            "\n".join([HEADER, GOOD.replace("-73", "73"), "1,2"]).encode(),
+            "a.csv: none of 2 rows is a trip of nyc: 1 outside_city (column lon_a), 1 unparseable",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        list(reader.read_trips(str(tmp_path / name), NYC))
+    assert str(caught.value).startswith(str(tmp_path / message))
+    assert "\n" not in str(caught.value)
+
+
+def test_places_where_no_trips_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere: no such file or folder"):
+        reader.find_files(str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="must be or hold files that end in .csv, .csv.gz, .parquet, found none"):
+        reader.find_files(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("fare_usd", pa.array([[1.0]]), r"column fare_usd \(city.columns.fare\) must be a number, got list"),
+        (
+            "when",
+            pa.array([1], pa.timestamp("s", "America/New_York")),
+            r"must be a local time, got timestamp\[ms, tz=Am",
+        ),
+        ("when", pa.array([1]), r"column when \(city.columns.pickup_time\) must be a local time, got int64"),
+    ],
+)
+def test_parquet_columns_that_can_hold_nothing_of_ours(
+    tmp_path: Path, column: str, values: pa.Array, message: str
+) -> None:
+    table = pa.table(PARQUET).slice(0, 1)
+    path = str(tmp_path / "trips.parquet")
+    pq.write_table(table.set_column(table.schema.get_field_index(column), column, values), path)
+    with pytest.raises(InputError, match=message):
+        reader.plan_chunks([path], NYC)
+
+
+CELL = st.sampled_from(
+    ["", "x", "nan", "-inf", "1e999", " 12.5 ", "-73.99", "40.73", '"5"', '"', "5\r", "é", "\x00", "7", "+7"]
+)
+LINE = st.one_of(
+    st.just(GOOD),
+    st.just(""),
+    st.lists(CELL, min_size=5, max_size=8).map(",".join),
+    st.tuples(st.integers(0, 6), CELL).map(
+        lambda swap: ",".join(swap[1] if i == swap[0] else cell for i, cell in enumerate(GOOD.split(",")))
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(LINE, max_size=12), chunk_bytes=st.integers(1, 400), last_newline=st.booleans())
+def test_every_row_is_an_example_or_rejected_however_the_file_is_cut(
+    tmp_path: Path, lines: list[str], chunk_bytes: int, last_newline: bool
+) -> None:
+    text = "\n".join([HEADER, *lines, GOOD]) + "\n" * last_newline
+    path = tmp_path / "trips.csv"
+    path.write_bytes(text.encode())
+    whole, cut = read(str(path)), read(str(path), chunk_bytes=chunk_bytes)
+    n_rows = sum(part != "" for line in [*lines, GOOD] for part in line.split("\r"))
+    assert whole.n_read == cut.n_read == n_rows
+    assert whole.examples.equals(cut.examples)
+    assert whole.reasons() == cut.reasons()
+    if "\r" not in text:
+        assert sorted(rejected(whole)) == sorted(rejected(cut))
+        file_lines = text.split("\n")
+        assert all(row["text"] == file_lines[row["row"] - 1] for row in whole.rejected.to_pylist())
+
+
+def random_trips(n: int, seed: int) -> pa.RecordBatch:
+    rng = np.random.default_rng(seed)
+    floats = {name: pa.array(rng.uniform(-80, 80, n).astype(np.float32)) for name in (*CANONICAL[:4], "fare")}
+    ints = {name: pa.array(rng.integers(0, 7, n)) for name in CANONICAL[4:8]}
+    return pa.RecordBatch.from_arrays([(floats | ints)[name] for name in CANONICAL], list(CANONICAL))
+
+
+@given(seed=st.integers(0, 2**32), split_seed=st.integers(0, 2**63), n=st.integers(0, 200))
+def test_a_split_depends_on_the_trip_alone(seed: int, split_seed: int, n: int) -> None:
+    trips = random_trips(n, seed)
+    splits = reader.assign_splits(trips, (8, 1, 1), split_seed)
+    order = np.random.default_rng(seed).permutation(n)
+    shuffled = pa.RecordBatch.from_arrays([c.take(pa.array(order)) for c in trips.columns], list(CANONICAL))
+    np.testing.assert_array_equal(reader.assign_splits(shuffled, (8, 1, 1), split_seed), splits[order])
+    np.testing.assert_array_equal(reader.assign_splits(trips.slice(n // 3), (8, 1, 1), split_seed), splits[n // 3 :])
+
+
+def test_splits_hold_their_shares_and_follow_the_seed() -> None:
+    trips = random_trips(100_000, 0)
+    splits = reader.assign_splits(trips, (8, 1, 1))
+    # Binomial: 3 standard deviations of 10,000 of 100,000 are 285.
+    np.testing.assert_allclose(np.bincount(splits), [80_000, 10_000, 10_000], atol=400)
+    assert (reader.assign_splits(trips, (8, 1, 1), seed=1) != splits).mean() > 0.2
+
+
+def test_splits_stay_what_they_are() -> None:
+    """A changed hash would move rows from train to test. The numbers: splitmix64 in plain Python integers."""
+    values = [-73.99, 40.73, -73.98, 40.75, 2, 20, 4, 1296247379, 12.5]
+    columns = [
+        pa.array([value + i for i in range(12)], pa.int64() if name in CANONICAL[4:8] else pa.float32())
+        for name, value in zip(CANONICAL, values, strict=True)
+    ]
+    splits = reader.assign_splits(pa.RecordBatch.from_arrays(columns, list(CANONICAL)), (8, 1, 1))
+    assert splits.tolist() == [0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+
+
+def test_a_profile_travels_as_json() -> None:
+    profile = dataclasses.replace(NYC, airports={"jfk": Airport(-73.7781, 40.6413)}, schema="s.pbtxt")
+    assert profile_from_json(profile_to_json(profile)) == profile
+
+
+def test_the_embedded_source_is_found_without_importing_the_package() -> None:
+    path = sources.resolve_source("package:pyarrow/tests/data")
+    assert path == str(importlib.resources.files("pyarrow") / "tests" / "data")
+    pytest.importorskip("tfx", reason="tfx is not installed")
+    assert os.path.isfile(
+        sources.resolve_source("package:tfx/examples/chicago_taxi_pipeline/data/simple") + "/data.csv"
+    )
+    assert sources.resolve_source("trips") == "trips"
+    with pytest.raises(InputError, match="city.source=package:nowhere/x must name an installed package"):
+        sources.resolve_source("package:nowhere/x")
+
+
+def test_parquet_equals_csv_on_dirty_rows(tmp_path: Path) -> None:
+    cells = ["", "x", "nan", "12.5", "-73.99", "40.73", "2"]
+    drawn = random.Random(0)
+    rows = [[drawn.choice(cells) if drawn.random() < 0.05 else cell for cell in GOOD.split(",")] for _ in range(500)]
+    csv_path = write(tmp_path, *map(",".join, rows))
+    types = pa_csv.ConvertOptions(column_types=dict.fromkeys(HEADER.split(","), pa.string()))
+    pq.write_table(pa_csv.read_csv(csv_path, convert_options=types), tmp_path / "trips.parquet")
+    from_csv, from_parquet = read(csv_path), read(str(tmp_path / "trips.parquet"))
+    assert from_csv.examples.equals(from_parquet.examples)
+    assert from_csv.rejected.num_rows > 50
+    # Line 1 of a CSV is its header.
+    assert rejected(from_csv) == [(row + 1, *why) for row, *why in rejected(from_parquet)]
+
+
+@pytest.mark.skipif(not NYC_SAMPLE.exists(), reason=f"the NYC sample is not at {NYC_SAMPLE}")
+def test_nyc_sample() -> None:
+    columns = Columns(
+        "fare_amount", "pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude",
+        passenger_count="passenger_count", pickup_time="pickup_datetime",
+    )  # fmt: skip
+    trips = read(str(NYC_SAMPLE), dataclasses.replace(NYC, columns=columns, time_format="%Y-%m-%d %H:%M:%S UTC"))
+    assert (trips.n_read, trips.examples.num_rows) == (10_476, 10_358)
+    assert {reason for reason, _ in trips.reasons()} == {"outside_city"}
+
+
+def test_the_reader_imports_neither_tensorflow_nor_tfx_nor_beam() -> None:
+    code = (
+        "import sys, components.trip_example_gen.reader; print({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -1,0 +1,132 @@
+"""Set-up, CI script and wheel: what a bare machine lacks is said in one line, and nothing is left out of the wheel."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TOOLS = "bash env dirname uname getconf awk sort head cut cat sha256sum flock df rm grep sed"
+# Answers what tools/env.sh asks of a Python; `%s` is a shell line that runs first.
+PYTHON = '#!/bin/sh\n%s\ncase "$2" in *platform*) echo 3.10.99 ;; esac\n'
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A checkout on a machine with no Python, compiler, pyenv or uv: PATH is `bin`, HOME is the folder itself."""
+    for name in ("tools", "requirements", ".ci"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("Makefile", "setup.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "bin").mkdir()
+    for tool in TOOLS.split():
+        (tmp_path / "bin" / tool).symlink_to(str(shutil.which(tool)))
+    return tmp_path
+
+
+def install(machine: Path, name: str, script: str) -> None:
+    path = machine / "bin" / name
+    path.unlink(missing_ok=True)
+    path.write_text(script)
+    path.chmod(0o755)
+
+
+def call(machine: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    variables = {"PATH": str(machine / "bin"), "HOME": str(machine), "LANE": "a"} | environment
+    return subprocess.run(["bash", *command], cwd=machine, env=variables, capture_output=True, text=True, timeout=60)
+
+
+def only_line(result: subprocess.CompletedProcess[str]) -> str:
+    assert result.returncode == 1
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    return line
+
+
+def test_no_python(machine: Path) -> None:
+    line = only_line(call(machine, "tools/env.sh", "setup"))
+    assert line.startswith("farebox: needs Python 3.10, found none on PATH, in pyenv or in uv: `pyenv install 3.10`")
+
+
+def test_a_shim_that_does_not_run_is_no_python(machine: Path) -> None:
+    install(machine, "python3.10", "#!/bin/sh\necho 'version 3.10 is not set' >&2\nexit 127\n")
+    assert "found none on PATH" in only_line(call(machine, "tools/env.sh", "setup"))
+
+
+def test_python_is_found_in_the_folders_of_pyenv_and_uv(machine: Path) -> None:
+    for folder in (".local/share/uv/python/cpython-3.10.99-linux-x86_64-gnu/bin", ".pyenv/versions/3.10.99/bin"):
+        (machine / folder).mkdir(parents=True)
+        install(machine, "python", PYTHON % "")
+        (machine / "bin/python").rename(machine / folder / "python")
+        assert call(machine, "tools/env.sh", "lane").stdout == f"a {machine / folder}/python\n"
+
+
+def test_chosen_python_of_another_version(machine: Path) -> None:
+    install(machine, "python9", "#!/bin/sh\necho 3.9.2\n")
+    line = only_line(call(machine, "tools/env.sh", "setup", PYTHON="python9"))
+    assert line == "farebox: PYTHON=python9 must be Python 3.10, got 3.9.2"
+
+
+def test_a_lane_that_cannot_run_here(machine: Path) -> None:
+    line = only_line(call(machine, "tools/env.sh", "setup", LANE="c"))
+    assert line.startswith("farebox: LANE=c must be one of: ")
+
+
+def test_no_venv_module(machine: Path) -> None:
+    install(machine, "python3.10", PYTHON % 'case "$2" in *ensurepip*) exit 1 ;; esac')
+    line = only_line(call(machine, "tools/env.sh", "setup"))
+    assert "python3.10 lacks its venv module (Debian: python3-venv): install that" in line
+
+
+def test_no_c_headers(machine: Path) -> None:
+    install(machine, "python3.10", PYTHON % 'case "$2" in *Python.h*) exit 1 ;; esac')
+    assert "lacks its C headers (Debian: python3-dev)" in only_line(call(machine, "tools/env.sh", "setup"))
+
+
+def test_no_compiler(machine: Path) -> None:
+    install(machine, "python3.10", PYTHON % "")
+    assert only_line(call(machine, "tools/env.sh", "setup")).startswith("farebox: needs a C++ compiler (c++, g++ or")
+
+
+def test_no_disk(machine: Path) -> None:
+    install(machine, "python3.10", PYTHON % "")
+    install(machine, "c++", "#!/bin/sh\n")
+    install(machine, "df", "#!/bin/sh\necho head\necho /dev/disk 9 9 3145728 1% /\n")
+    assert only_line(call(machine, "tools/env.sh", "setup")).startswith("farebox: needs 6 GB of free disk, got 3 GB in")
+
+
+def test_lane_b_needs_root_on_an_older_system(machine: Path) -> None:
+    install(machine, "id", "#!/bin/sh\necho 1000\n")
+    assert "only root can build a Debian 13 root" in only_line(call(machine, "tools/lane_b.sh"))
+
+
+@pytest.mark.parametrize(("failing", "code"), [("none", 0), ("lint", 2), ("test", 2)])
+def test_ci_runs_the_tests_last_and_fails_for_either(machine: Path, failing: str, code: int) -> None:
+    install(machine, "make", f'#!/bin/sh\necho "$1"\n[ "$1" != {failing} ] || exit 2\n')
+    result = call(machine, ".ci/run")
+    assert (result.returncode, result.stdout) == (code, "lint\ntest\n")
+
+
+@pytest.mark.parametrize("lock", ["lane-a.txt", "lane-b.txt", "uv.txt"])
+def test_locks_are_hashed_and_name_no_registry(lock: str) -> None:
+    text = (ROOT / "requirements" / lock).read_text()
+    packages = text.replace("\\\n", "").splitlines()
+    assert all("--hash=sha256:" in line for line in packages if line and not line.lstrip().startswith("#"))
+    assert "://" not in text
+
+
+def test_wheel_ships_all_sources_cities_and_schemas(tmp_path: Path) -> None:
+    for name in ("pipeline", "components", "modules", "data"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    patterns = ("*/**/*.py", "pipeline/cities/*.yaml", "data/*/schema.pbtxt")
+    sources = {path.relative_to(tmp_path).as_posix() for pattern in patterns for path in tmp_path.glob(pattern)}
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "out", "."]
+    subprocess.run(build, cwd=tmp_path, check=True)
+    (wheel,) = (tmp_path / "out").glob("farebox-*.whl")
+    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert sources <= shipped
