@@ -1,4 +1,4 @@
-"""Our TFX components. Artifact types resolve here, lazily: Kubeflow imports `components.X`, and TFX is slow to import."""
+"""Our TFX components. Artifact types resolve here, lazily: Kubeflow imports `components.X`, TFX is slow to import."""
 
 from typing import Any
 

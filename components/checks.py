@@ -7,7 +7,10 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """value, compared with bound, is ok or not; no bound where there is nothing to compare with; detail says what was found, in words."""
+    """value, compared with bound, is ok or not; no bound where there is nothing to compare with.
+
+    detail says what was found, in words.
+    """
 
     name: str
     value: float

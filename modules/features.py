@@ -143,7 +143,7 @@ def crosses(inputs: Mapping[str, tf.Tensor], geography: Geography, n_buckets: in
 
 
 def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """Every engineered number of a trip, float32 of shape (n, 15 + 2 * n_airports), unscaled.
+    """Every engineered number of a trip, float32 of shape (n, 16 + 2 * n_airports), unscaled.
 
     Four coordinates in [0, 1] over the box; straight line in degrees (the course's feature); haversine and Manhattan
     km; km east and north; bearing; hour and weekday as cycles; passengers; km from both ends to each airport.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ BANDS_KM = (1.0, 2.0, 5.0, 10.0)
 def band_names() -> tuple[str, ...]:
     """Names of the distance bands, by rising distance."""
     edges = [f"{edge:g}" for edge in BANDS_KM]
-    between = (f"{low}-{high} km" for low, high in zip(edges, edges[1:], strict=False))
+    between = (f"{low}-{high} km" for low, high in itertools.pairwise(edges))
     return (f"under {edges[0]} km", *between, f"over {edges[-1]} km")
 
 

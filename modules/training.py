@@ -19,7 +19,9 @@ NETWORK_FILE = "network.keras"
 BASELINE_FILE, FIGURES_FILE = "baseline.keras", "training.json"
 
 
-def batches(fn_args: Any, split_files: list[str], transformed: tft.TFTransformOutput, batch_size: int, shuffle: bool):
+def batches(
+    fn_args: Any, split_files: list[str], transformed: tft.TFTransformOutput, batch_size: int, shuffle: bool
+) -> tf.data.Dataset:
     """One epoch of ({feature: (n, width)}, fare (n, 1)) as a tf.data.Dataset."""
     options = tfxio.TensorFlowDatasetOptions(
         batch_size=batch_size, label_key=columns.FARE, num_epochs=1, shuffle=shuffle, shuffle_seed=1
@@ -37,12 +39,19 @@ def mean_fare(dataset: tf.data.Dataset) -> float:
     return total / rows
 
 
-def fit(network: keras.Model, train: tf.data.Dataset, evaluation: tf.data.Dataset, settings: TrainingSettings) -> dict:
-    """Mean-squared-error training with Adam; the weights of the best eval epoch stay in `network`. Returns its figures."""
+def fit(
+    network: keras.Model, train: tf.data.Dataset, evaluation: tf.data.Dataset, settings: TrainingSettings
+) -> dict[str, float]:
+    """Fits by mean squared error with Adam; the weights of the best eval epoch stay in `network`.
+
+    Returns parameters, epochs and eval_rmse.
+    """
     rmse = keras.metrics.RootMeanSquaredError(name="rmse")
     network.compile(keras.optimizers.Adam(settings.learning_rate), loss="mse", metrics=[rmse])
     best = keras.callbacks.EarlyStopping("val_rmse", mode="min", patience=settings.patience, restore_best_weights=True)
-    slower = keras.callbacks.ReduceLROnPlateau("val_rmse", mode="min", factor=0.5, patience=max(settings.patience // 2, 1))
+    slower = keras.callbacks.ReduceLROnPlateau(
+        "val_rmse", mode="min", factor=0.5, patience=max(settings.patience // 2, 1)
+    )
     history = network.fit(
         train, validation_data=evaluation, epochs=settings.epochs, callbacks=[best, slower], verbose=0
     )

@@ -12,9 +12,11 @@ RMSE, MAE = "RootMeanSquaredError", "MeanAbsoluteError"
 
 
 def eval_config(gates: GateSettings) -> tfma.EvalConfig:
-    """RMSE over all rows: at most its bound, and at most a slack above the last blessed model's. Measured by hour and
-    by distance band too. Both models are `.tflite`: TFMA mixes no model types. Without a blessed model yet, TFMA drops the
-    baseline and the change threshold."""
+    """RMSE over all rows: at most its bound, and at most a slack above the last blessed model's.
+
+    Measured by hour and by distance band too. Both models are `.tflite`: TFMA mixes no model types. Without a blessed
+    model yet, TFMA drops the baseline and the change threshold.
+    """
     rmse = tfma.MetricThreshold(
         value_threshold=tfma.GenericValueThreshold(upper_bound={"value": gates.max_rmse}),
         change_threshold=tfma.GenericChangeThreshold(

@@ -83,7 +83,9 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             examples=transformed,
             transform_graph=transform_graph,
             run_fn="modules.training.run_fn",
-            custom_config={name: dataclasses.asdict(getattr(settings, name)) for name in ("features", "model", "training")},
+            custom_config={
+                name: dataclasses.asdict(getattr(settings, name)) for name in ("features", "model", "training")
+            },
         ),
         "modules.training",
     )

@@ -39,7 +39,7 @@ class DataGateExecutor(base_executor.BaseExecutor):
             json.dumps([dataclasses.asdict(check) for check in verdict], indent=2),
         )
         if line := checks.refusal(verdict):
-            raise GateError(line)
+            raise GateError(line, verdict)
         logging.info("DataGate: no schema errors, %s", verdict[-1].detail)
 
 

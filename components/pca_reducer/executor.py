@@ -1,4 +1,4 @@
-"""PcaReducer's work on artifacts: moments over train, one fold and fine-tuning per trial, network and projection out."""
+"""PcaReducer's work on artifacts: moments over train, then one fold and one fine-tuning per trial."""
 
 from __future__ import annotations
 

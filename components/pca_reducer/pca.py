@@ -1,8 +1,8 @@
 """Pre-activation PCA: the principal axes of a Dense layer's pre-activations, folded into the network around it.
 
-With z = xW + b, mean m and covariance eigenvectors C (k of them), z ≈ m + (z - m) C'C. Every branch of x then needs
-k columns only: an embedding's table becomes table @ W_branch @ C', a numeric branch gets the kernel W_branch @ C', their
-sum feeds a Dense with kernel C and bias m + (b - m) C'C. At full rank the network computes the same fares.
+With z = xW + b, mean m and covariance eigenvectors as the k rows of C, z ≈ m + (z - m) C'C. Every branch of x then
+needs k columns only: an embedding's table becomes table @ W_branch @ C', a numeric branch gets the kernel
+W_branch @ C', and their sum feeds a Dense with kernel C and bias m + (b - m) C'C. At full rank the fares are the same.
 Jolliffe, "Principal Component Analysis", 2nd ed., section 2.1; the fold is exact algebra.
 """
 
@@ -106,7 +106,9 @@ def tail_of(network: keras.Model, layer: str) -> list[keras.layers.Layer]:
     previous = network.get_layer(layer).output
     for after in tail:
         if isinstance(after.input, list) or after.input is not previous:
-            raise ValueError(f"reducer.layer={layer}: the layers behind it must be a chain, got {after.name} with a branch")
+            raise ValueError(
+                f"reducer.layer={layer}: the layers behind it must be a chain, got {after.name} with a branch"
+            )
         previous = after.output
     return tail
 
@@ -117,7 +119,10 @@ def copy_of(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def fold(network: keras.Model, layer: str, axes: Axes, k: int) -> keras.Model:
-    """A new network of rank k at `layer`; `network` stays as it is. Raises ValueError where it cannot be taken apart."""
+    """A new network of rank k at `layer`; `network` stays as it is.
+
+    Raises ValueError where it cannot be taken apart.
+    """
     dense = network.get_layer(layer)
     if not isinstance(dense, keras.layers.Dense) or not dense.use_bias:
         raise ValueError(f"reducer.layer={layer} must be a Dense layer with a bias, got {type(dense).__name__}")

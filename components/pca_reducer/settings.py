@@ -7,8 +7,11 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class ReducerSettings:
-    """n_components: a number of axes, a fraction of cumulative explained variance in (0, 1), or `auto`: the smallest
-    k whose eval RMSE after fine-tuning stays within `budget` (a fraction) of the source's. layer: the Dense to reduce."""
+    """How far, and where, the network is narrowed.
+
+    n_components: a number of axes, a fraction of cumulative explained variance in (0, 1), or `auto`: the smallest k
+    whose eval RMSE after fine-tuning stays within `budget` (a fraction) of the source's. layer: the Dense to reduce.
+    """
 
     n_components: int | float | str = 0.9
     layer: str = "hidden_0"

@@ -17,7 +17,9 @@ from components import fine_tuning
 from components.pruner.settings import PrunerSettings
 
 
-def copy_network(network: keras.Model, wrap: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None):
+def copy_network(
+    network: keras.Model, wrap: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None
+) -> keras.Model:
     """A network with the same weights and layers of its own; tfmot's wrappers share layers with what they wrap."""
     plain = keras.models.clone_model(network)
     plain.set_weights(network.get_weights())
@@ -30,7 +32,7 @@ def embeddings_of(network: keras.Model) -> list[keras.layers.Embedding]:
 
 
 def trained_rows(network: keras.Model, batches: tf.data.Dataset) -> tuple[dict[str, np.ndarray], int]:
-    """For each embedding, which rows occur in the batches (bool, shape (input_dim,)); and how many batches there are."""
+    """Which rows of each embedding occur in the batches (bool, shape (input_dim,)), and how many batches there are."""
     embeddings = embeddings_of(network)
     seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}
     ids = tf.function(keras.Model(network.inputs, {layer.name: layer.input for layer in embeddings}))
@@ -44,7 +46,7 @@ def trained_rows(network: keras.Model, batches: tf.data.Dataset) -> tuple[dict[s
 
 
 def zero_rows(network: keras.Model, trained: dict[str, np.ndarray]) -> None:
-    """Zeroes, in place, the embedding rows that no training row ever used: they hold random numbers, nothing learned."""
+    """Zeroes, in place, the embedding rows that no training row ever used: they hold nothing learned."""
     for name, rows in trained.items():
         table = network.get_layer(name).get_weights()[0]
         network.get_layer(name).set_weights([np.where(rows[:, None], table, 0.0)])
@@ -80,7 +82,9 @@ def assert_reached(network: keras.Model, layers: list[str], target: float) -> No
         kernel = network.get_layer(name).get_weights()[0]
         zeros = int(np.sum(kernel == 0.0))
         if zeros < int(target * kernel.size):
-            raise RuntimeError(f"Pruner: {name} has {zeros} zeros of {kernel.size}, must have {int(target * kernel.size)}")
+            raise RuntimeError(
+                f"Pruner: {name} has {zeros} zeros of {kernel.size}, must have {int(target * kernel.size)}"
+            )
 
 
 def prune(
@@ -112,7 +116,9 @@ def prune(
     keras.utils.set_random_seed(settings.seed)
     wrapped = copy_network(network, wrap)
     step = (tfmot.sparsity.keras.UpdatePruningStep(),)
-    fine_tuning.fine_tune(wrapped, train, evaluation, settings.ramp_epochs, settings.learning_rate, step, keep_best=False)
+    fine_tuning.fine_tune(
+        wrapped, train, evaluation, settings.ramp_epochs, settings.learning_rate, step, keep_best=False
+    )
     rmse = fine_tuning.fine_tune(wrapped, train, evaluation, settings.recover_epochs, settings.learning_rate, step)
     pruned = copy_network(tfmot.sparsity.keras.strip_pruning(wrapped))
     assert_reached(pruned, chosen, settings.final_sparsity)

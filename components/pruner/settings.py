@@ -24,9 +24,10 @@ class PrunerSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.initial_sparsity <= self.final_sparsity < 1:
             raise ValueError(
-                f"pruner: 0 <= initial_sparsity={self.initial_sparsity} <= final_sparsity={self.final_sparsity} < 1 must hold"
+                f"pruner.final_sparsity={self.final_sparsity} must be below 1 and not below "
+                f"initial_sparsity={self.initial_sparsity}, which must be at least 0"
             )
         if self.ramp_epochs < 1 or self.recover_epochs < 1:
             raise ValueError(
-                f"pruner.ramp_epochs={self.ramp_epochs} and pruner.recover_epochs={self.recover_epochs} must be at least 1"
+                f"pruner.ramp_epochs={self.ramp_epochs} and recover_epochs={self.recover_epochs} must be at least 1"
             )

@@ -17,6 +17,7 @@ import tf_keras as keras
 from components import fine_tuning
 from components.quantizer.settings import Mode, QuantizerSettings
 
+
 class RawModel(tf.Module):
     """Raw columns, each of shape (n, 1), to the fare of shape (n, 1): transform graph, then network."""
 

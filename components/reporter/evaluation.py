@@ -19,7 +19,9 @@ def metrics_by_slice(uri: str, model_name: str) -> dict[tuple[tuple[str, Any], .
 
     result = tfma.load_eval_result(uri, model_name=model_name)
     return {
-        slice_key: {name: value["doubleValue"] for name, value in _single_output(metrics).items() if "doubleValue" in value}
+        slice_key: {
+            name: value["doubleValue"] for name, value in _single_output(metrics).items() if "doubleValue" in value
+        }
         for slice_key, metrics in result.slicing_metrics
     }
 

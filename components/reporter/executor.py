@@ -35,11 +35,15 @@ class ReporterExecutor(base_executor.BaseExecutor):
         judged = judgement(inputs["evaluation"].uri)
         accurate = bool(inputs["model_blessing"].get_int_custom_property("blessed"))
         if accurate != all(gate["ok"] for gate in judged["gates"]):
-            raise RuntimeError(f"Reporter: Evaluator blessed={accurate} must agree with the gates, got {judged['gates']}")
+            raise RuntimeError(
+                f"Reporter: Evaluator blessed={accurate} must agree with the gates, got {judged['gates']}"
+            )
         device = read_json(inputs["infra_blessing"], "device.json")
         pushed = inputs["pushed_model"]
         figures = {
-            "rows": {key: read_json(inputs["raw_examples"], "counts.json")[key] for key in ("read", "examples", "rejected")},
+            "rows": {
+                key: read_json(inputs["raw_examples"], "counts.json")[key] for key in ("read", "examples", "rejected")
+            },
             "rmse": {**network_errors(inputs, exec_properties), "shipped": judged["rmse"]},
             "mae": judged["mae"],
             "slices": judged["slices"],

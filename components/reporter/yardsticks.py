@@ -12,11 +12,11 @@ def fit_line(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, f
 
     Shapes (n,); one pass, float64. Where x never varies the slope is 0.
     """
-    n, sx, sy, sxx, sxy = 0, 0.0, 0.0, 0.0, 0.0
+    sums = np.zeros(5)
     for x, y in batches:
-        x, y = x.astype(np.float64).reshape(-1), y.astype(np.float64).reshape(-1)
-        n, sx, sy = n + x.size, sx + x.sum(), sy + y.sum()
-        sxx, sxy = sxx + x @ x, sxy + x @ y
+        x, y = np.asarray(x, np.float64).reshape(-1), np.asarray(y, np.float64).reshape(-1)
+        sums += [x.size, x.sum(), y.sum(), x @ x, x @ y]
+    n, sx, sy, sxx, sxy = sums.tolist()
     spread = sxx - sx * sx / n
     slope = (sxy - sx * sy / n) / spread if spread > 1e-9 * max(sxx, 1.0) else 0.0
-    return sy / n, float(slope), float((sy - slope * sx) / n)
+    return sy / n, slope, (sy - slope * sx) / n

@@ -18,7 +18,7 @@ from components.trip_example_gen.profile import CANONICAL, COORDINATES, FLOAT_CO
 from components.trip_example_gen.sources import Chunk, OpenFile, Rows, find_files, plan_chunks, read_rows
 
 _MISSING = r"^(?i:|null|none|n/a|na|#n/a|#na|<na>|[-+]?nan)$"
-_NUMBER = r"^-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
+_NUMBER = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
 _DAY_S = 86400
 _END_OF_EPOCH_S = 4102444800  # the year 2100: what lies beyond is in milliseconds, or no time at all
 
@@ -208,7 +208,8 @@ def _numbers(column: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         number = pc.fill_null(pc.match_substring_regex(text, _NUMBER), False)
         missing = pc.fill_null(pc.match_substring_regex(text, _MISSING), True)
         bad = pc.invert(pc.or_(number, missing)).to_numpy(zero_copy_only=False)
-        column = pc.if_else(number, text, pa.scalar(None, text.type))
+        # Arrow 10 parses no leading plus sign, Arrow 18 does.
+        column = pc.ascii_ltrim(pc.if_else(number, text, pa.scalar(None, text.type)), "+")
     values = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values, bad | np.isinf(values)
 

@@ -1,71 +1,41 @@
-"""Small real `.tflite` files with the pipeline's raw inputs, converted once per test session."""
+"""Small real `.tflite` files that a device would refuse, converted once per test session."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-FLOAT_INPUTS = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
-INT_INPUTS = ("passenger_count", "pickup_hour", "pickup_weekday")
-KERNEL = (-0.1, 0.0, 0.0, 0.0, 1.0, 0.5, 0.25)
-BIAS = 2.5
-
-
-def _convert(last_step=None, select_tf_ops=False) -> bytes:
-    """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday, then last_step."""
-    import tensorflow as tf
-    import tf_keras as keras
-
-    inputs = {name: keras.Input((1,), name=name, dtype="float32") for name in FLOAT_INPUTS}
-    inputs |= {name: keras.Input((1,), name=name, dtype="int64") for name in INT_INPUTS}
-    columns = keras.layers.Concatenate()([tf.cast(column, tf.float32) for column in inputs.values()])
-    fare = keras.layers.Dense(
-        1,
-        kernel_initializer=keras.initializers.Constant(np.array(KERNEL)[:, None]),
-        bias_initializer=keras.initializers.Constant(BIAS),
-    )(columns)
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, last_step(fare) if last_step else fare))
-    if select_tf_ops:
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-    return converter.convert()
-
 
 @pytest.fixture(scope="session")
-def fare_tflite() -> bytes:
-    """Built-in ops only; see `_convert` for its arithmetic."""
-    return _convert()
-
-
-@pytest.fixture(scope="session")
-def flex_tflite() -> bytes:
+def flex_tflite(convert_tflite) -> bytes:
     """Needs FlexSoftsign, which TFLite has not built in."""
     import tensorflow as tf
 
-    return _convert(tf.nn.softsign, select_tf_ops=True)
+    return convert_tflite(tf.nn.softsign, select_tf_ops=True)
 
 
 @pytest.fixture(scope="session")
-def nan_tflite() -> bytes:
+def nan_tflite(convert_tflite) -> bytes:
     """The logarithm of a negative number on every row."""
     import tensorflow as tf
 
-    return _convert(lambda fare: tf.math.log(-tf.abs(fare) - 1.0))
+    return convert_tflite(lambda fare: tf.math.log(-tf.abs(fare) - 1.0))
 
 
 @pytest.fixture(scope="session")
-def peeking_tflite() -> bytes:
+def peeking_tflite(convert_tflite) -> bytes:
     """A row's fare depends on the other rows of its batch."""
     import tensorflow as tf
 
-    return _convert(lambda fare: fare - tf.reduce_mean(fare, axis=0, keepdims=True))
+    return convert_tflite(lambda fare: fare - tf.reduce_mean(fare, axis=0, keepdims=True))
 
 
 @pytest.fixture(scope="session")
-def dicing_tflite() -> bytes:
+def dicing_tflite(convert_tflite) -> bytes:
     """Another fare on every call, up to a thousandth: too small to be seen as a difference between batches."""
     import tensorflow as tf
 
-    return _convert(lambda fare: fare + 0.001 * tf.random.uniform(tf.shape(fare), seed=1))
+    return convert_tflite(lambda fare: fare + 0.001 * tf.random.uniform(tf.shape(fare), seed=1))
 
 
 @pytest.fixture

@@ -1,0 +1,115 @@
+"""The command `farebox`: parse, one call, one line for an error. What is slow to import is imported by the command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+EXIT_BAD_INPUT, EXIT_REFUSED = 2, 3
+
+app = typer.Typer(
+    help="Raw taxi trips to a small, fast, gated on-device fare model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+City = Annotated[str, typer.Option(help="A shipped city (chicago, nyc) or your own city.yaml.")]
+Data = Annotated[str | None, typer.Option(help="A CSV or Parquet file, or a folder of them.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. gates.max_rmse=4.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+Model = Annotated[str, typer.Option(help="A .tflite file, a version's folder, or models/CITY for its latest.")]
+
+
+def main() -> None:
+    """The console command. Exit codes: 0 done, 2 bad input, 3 a gate refused; bugs keep their traceback."""
+    from components.errors import GateError, InputError
+
+    try:
+        app()
+    except InputError as error:
+        print(f"farebox: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except GateError as error:
+        print(f"farebox: refused: {error}", file=sys.stderr)
+        sys.exit(EXIT_REFUSED)
+
+
+@app.command()
+def run(
+    city: City = "chicago",
+    data: Data = None,
+    out: Annotated[str, typer.Option(help="Where runs/ and models/ are kept.")] = ".",
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trips in, fare.tflite out, if every gate holds."""
+    from pipeline import runs, settings
+
+    summary = runs.run(settings.load_settings(city, data, out, overrides or ()), quiet=as_json)
+    if as_json:
+        print(json.dumps(summary, indent=2))
+    if not summary["pushed"]:
+        sys.exit(EXIT_REFUSED)
+
+
+@app.command()
+def predict(
+    model: Model,
+    pickup: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],
+    dropoff: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],
+    hour: Annotated[int, typer.Option(help="0-23.")],
+    weekday: Annotated[int, typer.Option(help="0-6, Monday is 0.")],
+    passengers: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """The fare of one trip, as a device would compute it."""
+    from pipeline import offline
+
+    places = place("pickup", pickup), place("dropoff", dropoff)
+    print(f"{offline.predict(model, *places, hour, weekday, passengers):.2f}")
+
+
+@app.command()
+def evaluate(model: Model, city: City, data: Data = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """A .tflite over raw trips: RMSE, MAE, rows used and rejected."""
+    from pipeline import offline, settings
+
+    found = offline.evaluate(model, settings.load_settings(city, data, overrides=overrides or ()))
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    rows = found["rows"]
+    print(
+        f"RMSE {found['rmse']:.4f}, MAE {found['mae']:.4f} over {rows['used']:,} trips; {rows['rejected']:,} rejected"
+    )
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What this machine has and what it lacks."""
+    from pipeline import doctor as checks
+
+    findings = checks.examine()
+    if as_json:
+        print(json.dumps([finding.__dict__ for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.ok else 'MISS'} {finding.name:<20} {finding.found}")
+    if not all(finding.ok for finding in findings):
+        sys.exit(EXIT_BAD_INPUT)
+
+
+def place(name: str, text: str) -> tuple[float, float]:
+    """(longitude, latitude) from `LON,LAT`. Raises InputError."""
+    from components.errors import InputError
+
+    try:
+        longitude, latitude = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--{name}={text} must read LON,LAT in degrees, such as -87.63,41.88") from error
+    return longitude, latitude

@@ -1,0 +1,120 @@
+"""What people see of a run: a live line per node, and the table at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+
+STAGES = {
+    "predict_mean": "predict the mean",
+    "linear_on_distance": "linear on distance",
+    "baseline": "raw-column baseline",
+    "engineered": "engineered float model",
+    "reduced": "after reduction",
+    "pruned": "after pruning",
+    "shipped": "shipped file",
+}
+
+
+class RunConsole:
+    """Prints to a stream; with `quiet`, nothing."""
+
+    def __init__(self, stream: IO[str], quiet: bool = False) -> None:
+        self.console = Console(file=stream, quiet=quiet, highlight=False, soft_wrap=True)
+        self.status: Status | None = None
+
+    def __enter__(self) -> RunConsole:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done()
+
+    def say(self, text: str) -> None:
+        """One plain line."""
+        self.console.print(text, markup=False)
+
+    def working(self, text: str) -> None:
+        """A spinner with a text, on a terminal; nothing elsewhere."""
+        self.done()
+        self.status = self.console.status(text)
+        self.status.start()
+
+    def done(self) -> None:
+        """Ends the spinner."""
+        if self.status:
+            self.status.stop()
+            self.status = None
+
+    def node(self, name: str, cached: bool, seconds: float, figures: str) -> None:
+        """The line of a finished node."""
+        self.done()
+        spent = "cached" if cached else f"{seconds:.1f} s"
+        self.console.print(f"  [green]✓[/] {name:<17}[dim]{spent:>8}[/]  ", end="")
+        self.console.print(figures, markup=False)
+
+    def summary(self, summary: dict[str, Any]) -> None:
+        """The table of a finished run, and where the model went or what refused it."""
+        self.console.print(rmse_table(summary))
+        model, unreduced = summary["model"], summary["unreduced"]
+        ratio = unreduced["bytes"] / model["bytes"]
+        self.say(
+            f"{model['bytes']:,} B ({model['gzip_bytes']:,} B gzip), 1/{ratio:.0f} of the unreduced "
+            f"{unreduced['bytes']:,} B; {sum(model['ops'].values())} ops; mode {model['mode']}, k={model['k']}, "
+            f"{model['sparsity']:.1%} zeros"
+        )
+        if summary["latency_us"]:
+            self.say("one fare takes p50 {p50:.1f} µs, p99 {p99:.1f} µs".format(**summary["latency_us"]))
+        for gate in summary["gates"]:
+            if not gate["ok"]:
+                self.say(f"refused by {describe_gate(gate)}")
+        self.say(f"pushed to {summary['pushed']}" if summary["pushed"] else "nothing was pushed")
+
+
+def describe_gate(gate: dict[str, Any]) -> str:
+    """A failed gate as `name: value above bound (detail)`."""
+    detail = f" ({gate['detail']})" if gate["detail"] else ""
+    return f"{gate['name']}: {gate['value']:.6g}, bound {gate['bound']:.6g}{detail}"
+
+
+def rmse_table(summary: dict[str, Any]) -> Table:
+    """RMSE on the test split by stage."""
+    table = Table(title=f"{summary['city']}: RMSE on the test split, {summary['currency']}", title_justify="left")
+    table.add_column("model")
+    table.add_column("RMSE", justify="right")
+    table.add_column("against linear", justify="right")
+    linear = summary["rmse"]["linear_on_distance"]
+    for stage, label in STAGES.items():
+        rmse = summary["rmse"][stage]
+        style = "bold" if stage == "shipped" else None
+        table.add_row(label, f"{rmse:.3f}", f"{rmse / linear:.2f} x", style=style)
+    return table
+
+
+@contextlib.contextmanager
+def output_to_log(log: Path) -> Iterator[IO[str]]:
+    """Sends everything that this process and its libraries print to `log`; yields the standard output of before.
+
+    File descriptors are redirected, not sys.stdout alone: TensorFlow's C++ code writes to them directly.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with open(log, "ab", buffering=0) as file, os.fdopen(os.dup(1), "w") as before:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield before
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, descriptor in enumerate(saved, start=1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)

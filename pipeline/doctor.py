@@ -1,0 +1,80 @@
+"""Whether this machine can do the job: what was found, and whether it serves."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+
+from components.errors import InputError
+from components.trip_example_gen.sources import find_files, resolve_source
+from pipeline.code_digest import LIBRARIES
+
+MIN_FREE_BYTES = 2 << 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+def examine() -> list[Finding]:
+    """Looks at everything that a run needs; imports neither TFX nor TensorFlow."""
+    return [
+        python(),
+        glibc(),
+        *map(library, (*LIBRARIES, "apache-beam", "tf-keras", "ai-edge-litert")),
+        disk(),
+        trips(),
+    ]
+
+
+def python() -> Finding:
+    """Python's version decides the lane."""
+    lane = "A" if sys.version_info < (3, 11) else "B"
+    ok = (3, 10) <= sys.version_info < (3, 14)
+    return Finding(
+        "Python",
+        ok,
+        f"{platform.python_version()}, lane {lane}" if ok else f"{platform.python_version()}, needs 3.10-3.13",
+    )
+
+
+def glibc() -> Finding:
+    """Lane B's wheels need a recent one."""
+    _, version = platform.libc_ver()
+    numbers = tuple(int(part) for part in version.split(".")[:2]) if version else ()
+    needed = (2, 39) if sys.version_info >= (3, 11) else (2, 17)
+    return Finding("glibc", numbers >= needed, f"{version or 'none'}, needs {needed[0]}.{needed[1]}")
+
+
+def library(name: str) -> Finding:
+    """An installed distribution."""
+    try:
+        return Finding(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, False, "not installed: make setup")
+
+
+def disk() -> Finding:
+    """Space for runs and models in the current folder."""
+    free = shutil.disk_usage(os.getcwd()).free
+    return Finding("disk", free >= MIN_FREE_BYTES, f"{free / 2**30:.1f} GiB free, needs {MIN_FREE_BYTES / 2**30:.0f}")
+
+
+def trips() -> Finding:
+    """The embedded Chicago trips inside the tfx package."""
+    from pipeline.settings import CITIES, read_yaml
+
+    try:
+        files = find_files(resolve_source(read_yaml(CITIES / "chicago.yaml")["city"]["source"]))
+    except InputError as error:
+        return Finding("embedded trips", False, str(error))
+    return Finding("embedded trips", True, files[0])

@@ -1,0 +1,54 @@
+"""A `.tflite` outside the pipeline: one fare, or its error over a file of raw trips. No TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.atomic_pusher.push import resolve_model
+from components.errors import InputError
+from components.tflite import TfliteModel
+from components.trip_example_gen.reader import read_trips
+from modules import columns
+from pipeline.settings import Settings
+
+
+def predict(
+    model: str, pickup: tuple[float, float], dropoff: tuple[float, float], hour: int, weekday: int, passengers: int
+) -> float:
+    """The fare of one trip; places as (longitude, latitude) in degrees, hour 0-23, weekday 0-6 from Monday."""
+    for name, value, low, high in (
+        ("hour", hour, 0, 23),
+        ("weekday", weekday, 0, 6),
+        ("passengers", passengers, 1, 99),
+        *((f"{end} longitude", place[0], -180, 180) for end, place in (("pickup", pickup), ("dropoff", dropoff))),
+        *((f"{end} latitude", place[1], -90, 90) for end, place in (("pickup", pickup), ("dropoff", dropoff))),
+    ):
+        if not low <= value <= high:
+            raise InputError(f"{name}={value} must be between {low} and {high}")
+    values = (*pickup, *dropoff, passengers, hour, weekday)
+    row = {name: np.array([value]) for name, value in zip(columns.MODEL_INPUTS, values, strict=True)}
+    return float(TfliteModel(resolve_model(model)).predict(row)[0])
+
+
+def evaluate(model: str, settings: Settings) -> dict[str, Any]:
+    """RMSE and MAE of the file over every trip of the settings' data, in the city's currency, and how many rows."""
+    file: Path = resolve_model(model)
+    interpreter = TfliteModel(file)
+    rows = rejected = 0
+    squared = absolute = 0.0
+    for trips in read_trips(settings.data, settings.city):
+        batch = {name: trips.examples.column(name).to_numpy() for name in trips.examples.schema.names}
+        difference = interpreter.predict(batch).astype(np.float64) - batch[columns.FARE]
+        rows, rejected = rows + len(difference), rejected + trips.rejected.num_rows
+        squared += float(difference @ difference)
+        absolute += float(np.abs(difference).sum())
+    return {
+        "model": str(file),
+        "city": settings.city.name,
+        "rmse": (squared / rows) ** 0.5,
+        "mae": absolute / rows,
+        "rows": {"read": rows + rejected, "used": rows, "rejected": rejected},
+    }

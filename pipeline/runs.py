@@ -1,0 +1,140 @@
+"""A run of the pipeline from the outside: its folder, lock, log, summary, and what it ends as."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import json
+import logging as python_logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from components.errors import GateError, InputError
+from components.trip_example_gen.reader import read_trips
+from pipeline.console import RunConsole, output_to_log
+from pipeline.settings import Settings
+
+SUMMARY_FILE, LOG_FILE, LATEST = "summary.json", "log.txt", "latest"
+
+
+def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
+    """Runs the pipeline of a city and returns its summary, which is also in runs/<city>/latest/summary.json.
+
+    Raises:
+        InputError: the data, or the folder to write in, cannot be used, or another run of this city is going on.
+        GateError: the data were refused; then there is no model to sum up.
+    """
+    # importing TFX takes 20 s: bad data should not have to wait for it, so look for a first trip now
+    any(trips.examples.num_rows for trips in read_trips(settings.data, settings.city))
+    run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    folder = settings.runs_dir / run_id
+    with exclusive(settings.runs_dir):
+        folder.mkdir()
+        with output_to_log(folder / LOG_FILE) as stream:
+            screen = RunConsole(stream, quiet)
+            screen.say(f"farebox: {settings.city.name}, run {run_id}; log in {folder / LOG_FILE}")
+            with screen:
+                figures, cpu_s, refusal = run_nodes(settings, run_id, screen)
+        summary = {
+            "city": settings.city.name,
+            "run_id": run_id,
+            "currency": settings.city.currency,
+            **figures,
+            "cpu_s": cpu_s,
+            "lane": "A" if sys.version_info < (3, 11) else "B",
+        }
+        write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2))
+        point_latest(settings.runs_dir, run_id)
+    if refusal:
+        raise refusal
+    RunConsole(sys.stdout, quiet).summary(summary)
+    return summary
+
+
+def run_nodes(
+    settings: Settings, run_id: str, screen: RunConsole
+) -> tuple[dict[str, Any], dict[str, float], GateError | None]:
+    """Runs the graph: the report's figures, CPU seconds by node, and the refusal where a gate stopped the run."""
+    screen.working("importing TFX and TensorFlow")
+    quiet_libraries()
+    from pipeline import local_runner
+    from pipeline.node_figures import key_figures
+
+    cpu_s: dict[str, float] = {}
+    produced: dict[str, list[Any]] = {}
+    started = time.monotonic()
+
+    def on_start(node: str, number: int, of: int) -> None:
+        nonlocal started
+        started = time.monotonic()
+        screen.working(f"{node} ({number} of {of})")
+
+    def on_end(node: str, outputs: dict[str, list[Any]], cached: bool, spent: float) -> None:
+        cpu_s[node] = round(spent, 3)
+        produced.update(outputs)
+        screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
+
+    try:
+        local_runner.run(settings, run_id, push_token(settings, run_id), on_start, on_end)
+    except GateError as error:
+        return refused_figures(error), cpu_s, error
+    return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), cpu_s, None
+
+
+def refused_figures(error: GateError) -> dict[str, Any]:
+    """What a summary says where a gate stopped the run before there was a model."""
+    unknown = dict.fromkeys(("rows", "rmse", "mae", "slices", "model", "unreduced", "latency_us"))
+    return {**unknown, "gates": [dataclasses.asdict(check) for check in error.checks], "blessed": False, "pushed": None}
+
+
+def quiet_libraries() -> None:
+    """Environment that TensorFlow and friends read when they are imported."""
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    python_logging.captureWarnings(True)
+
+
+def push_token(settings: Settings, run_id: str) -> str:
+    """This run's id where the model that the last run pushed is gone: the cached Pusher must then push again."""
+    try:
+        pushed = json.loads((settings.runs_dir / LATEST / SUMMARY_FILE).read_text())["pushed"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    return run_id if pushed and not Path(pushed, "fare.tflite").is_file() else ""
+
+
+@contextlib.contextmanager
+def exclusive(runs_dir: Path) -> Iterator[None]:
+    """Holds the city's lock; the system frees it when the process dies. Raises InputError where it is held."""
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        lock = open(runs_dir / ".lock", "w")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"out: {runs_dir} cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"another run is going on in {runs_dir}: wait for it to end") from error
+        yield
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file that is never seen half-written."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text)
+    aside.replace(path)
+
+
+def point_latest(runs_dir: Path, run_id: str) -> None:
+    """Swaps the link `latest` to this run."""
+    aside = runs_dir / f".{LATEST}.{os.getpid()}"
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(run_id)
+    aside.replace(runs_dir / LATEST)

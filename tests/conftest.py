@@ -1,0 +1,212 @@
+"""Made once per test session: toy trips, their real transform graph, a network fitted to them; a small `.tflite`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+BOX = {"west": -87.95, "east": -87.52, "south": 41.64, "north": 42.03}
+ROWS = {"train": 640, "eval": 320, "test": 320}
+N_BUCKETS = 3
+
+FLOAT_INPUTS = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
+INT_INPUTS = ("passenger_count", "pickup_hour", "pickup_weekday")
+KERNEL = (-0.1, 0.0, 0.0, 0.0, 1.0, 0.5, 0.25)
+BIAS = 2.5
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyTrips:
+    """raw/ and transformed/ hold Split-{train,eval,test} in `folder`; transform_graph/ what Transform writes there.
+
+    columns: the raw columns by split, each of shape (n, 1).
+    """
+
+    folder: Path
+    columns: dict[str, dict[str, np.ndarray]]
+    custom_config: dict[str, Any]
+
+    @property
+    def transform_graph(self) -> str:
+        return str(self.folder / "transform_graph")
+
+    @property
+    def raw_spec(self) -> dict[str, Any]:
+        import tensorflow as tf
+
+        return {name: tf.io.FixedLenFeature((1,), values.dtype) for name, values in self.columns["train"].items()}
+
+    def batches(self, split: str, batch_size: int = 64, kind: str = "transformed") -> Any:
+        """({feature: (n, width)}, fare (n, 1)) of a split, raw or transformed."""
+        from types import SimpleNamespace
+
+        from components import examples_io
+
+        graph = SimpleNamespace(uri=self.transform_graph)
+        spec = self.raw_spec if kind == "raw" else examples_io.transformed_feature_spec(graph)
+        return examples_io.dataset(SimpleNamespace(uri=str(self.folder / kind)), split, spec, "fare", batch_size)
+
+
+def _trips(rows: int, seed: int) -> dict[str, np.ndarray]:
+    """Trips of about 3 km within the box; fare = 2.5 + 1.5 per km, 4 more from 16 to 19 h, noise of 0.3.
+
+    Most of the 81 pairs of 3x3 cells are too far apart to occur. One passenger always, as in a source without the column.
+    """
+    random = np.random.default_rng(seed)
+    corner, size = np.array([BOX["west"], BOX["south"]]), np.array([0.43, 0.39])
+    pickup = corner + size * random.uniform(0.1, 0.9, (rows, 2))
+    dropoff = np.clip(pickup + random.normal(0, 0.02, (rows, 2)), corner, corner + size)
+    hour = random.integers(0, 24, (rows, 1))
+    km = np.hypot((dropoff - pickup)[:, :1] * 82.9, (dropoff - pickup)[:, 1:] * 111.2)
+    fare = 2.5 + 1.5 * km + 4.0 * ((hour >= 16) & (hour < 20)) + random.normal(0, 0.3, (rows, 1))
+    floats = {
+        "pickup_longitude": pickup[:, :1],
+        "pickup_latitude": pickup[:, 1:],
+        "dropoff_longitude": dropoff[:, :1],
+        "dropoff_latitude": dropoff[:, 1:],
+        "fare": fare,
+    }
+    ints = {
+        "passenger_count": np.ones((rows, 1), np.int64),
+        "pickup_hour": hour,
+        "pickup_weekday": random.integers(0, 7, (rows, 1)),
+    }
+    return {name: values.astype(np.float32) for name, values in floats.items()} | ints
+
+
+def _rows(columns: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _serialized(row: dict[str, np.ndarray]) -> bytes:
+    import tensorflow as tf
+
+    def feature(values: np.ndarray) -> tf.train.Feature:
+        if values.dtype.kind == "f":
+            return tf.train.Feature(float_list=tf.train.FloatList(value=values.reshape(-1)))
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values.reshape(-1)))
+
+    features = {name: feature(np.asarray(values)) for name, values in row.items()}
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def _analyze(toy: ToyTrips) -> None:
+    """One tft pass over train; writes what TFX's Transform would."""
+    import apache_beam as beam
+    import tensorflow_transform as tft
+    import tensorflow_transform.beam as tft_beam
+    from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
+    from tensorflow_transform.tf_metadata import metadata_io
+
+    from modules import preprocessing
+
+    metadata = tft.DatasetMetadata.from_feature_spec(toy.raw_spec)
+    preprocess = functools.partial(preprocessing.preprocessing_fn, custom_config=toy.custom_config)
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(toy.folder / "tmp")):
+        rows = pipeline | beam.Create(_rows(toy.columns["train"]))
+        transform_fn = (rows, metadata) | tft_beam.AnalyzeDataset(preprocess)
+        _ = transform_fn | tft_beam.WriteTransformFn(toy.transform_graph)
+    raw_metadata = Path(toy.transform_graph, tft.TFTransformOutput.RAW_METADATA_DIR)
+    metadata_io.write_metadata(metadata, str(raw_metadata))
+
+
+def _write_splits(toy: ToyTrips) -> None:
+    """The raw examples of every split, and what the transform graph makes of them."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    layer = tft.TFTransformOutput(toy.transform_graph).transform_features_layer()
+    for split, columns in toy.columns.items():
+        transformed = layer({name: tf.constant(values) for name, values in columns.items()})
+        for kind, written in (("raw", columns), ("transformed", {name: t.numpy() for name, t in transformed.items()})):
+            file = toy.folder / kind / f"Split-{split}" / "trips-00000-of-00001.gz"
+            file.parent.mkdir(parents=True)
+            with tf.io.TFRecordWriter(str(file), "GZIP") as writer:
+                for row in _rows(written):
+                    writer.write(_serialized(row))
+
+
+@pytest.fixture(scope="session")
+def toy_trips(tmp_path_factory) -> ToyTrips:
+    """640 train, 320 eval and 320 test trips in a Chicago-sized box with 3 buckets per axis and one airport."""
+    config = {"geography": BOX | {"airports": [[-87.9073, 41.9803]]}, "features": {"n_buckets": N_BUCKETS}}
+    columns = {split: _trips(rows, seed) for seed, (split, rows) in enumerate(ROWS.items())}
+    config = json.loads(json.dumps(config))  # as it comes out of an execution property
+    toy = ToyTrips(tmp_path_factory.mktemp("toy_trips"), columns, config)
+    _analyze(toy)
+    _write_splits(toy)
+    return toy
+
+
+@pytest.fixture(scope="session")
+def quick_keras() -> None:
+    """AutoGraph leaves tf_keras alone, as from TF 2.17 on it does by itself: the first fit takes 2 s, not 28 s of CPU."""
+    from tensorflow.python.autograph.core import config
+
+    config.CONVERSION_RULES += (config.DoNotConvert("tf_keras"),)
+
+
+@pytest.fixture(scope="session")
+def make_network(quick_keras) -> Callable[..., Any]:
+    """Builds an untrained [16, 8] network on the toy trips' features, with a 6-dimensional embedding of cell pairs."""
+    import tf_keras as keras
+
+    from modules import columns, model
+    from modules.settings import ModelSettings
+
+    def make(seed: int = 1, hidden: tuple[int, ...] = (16, 8), embeddings: dict[str, int] | None = None) -> Any:
+        keras.utils.set_random_seed(seed)
+        settings = ModelSettings(hidden, {columns.PAIR_CELL: 6} if embeddings is None else embeddings)
+        return model.build_network(settings, 18, columns.cardinalities(N_BUCKETS), mean_fare=7.0)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_network(toy_trips, make_network) -> Any:
+    """`make_network()` after 15 epochs on the toy trips. Shared: a test that changes it breaks the others."""
+    from modules import training
+    from modules.settings import TrainingSettings
+
+    network = make_network()
+    settings = TrainingSettings(epochs=15, patience=15, learning_rate=0.01)
+    training.fit(network, toy_trips.batches("train"), toy_trips.batches("eval"), settings)
+    return network
+
+
+def _convert(last_step=None, select_tf_ops=False) -> bytes:
+    """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday, then last_step."""
+    import tensorflow as tf
+    import tf_keras as keras
+
+    inputs = {name: keras.Input((1,), name=name, dtype="float32") for name in FLOAT_INPUTS}
+    inputs |= {name: keras.Input((1,), name=name, dtype="int64") for name in INT_INPUTS}
+    columns = keras.layers.Concatenate()([tf.cast(column, tf.float32) for column in inputs.values()])
+    fare = keras.layers.Dense(
+        1,
+        kernel_initializer=keras.initializers.Constant(np.array(KERNEL)[:, None]),
+        bias_initializer=keras.initializers.Constant(BIAS),
+    )(columns)
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, last_step(fare) if last_step else fare))
+    if select_tf_ops:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    return converter.convert()
+
+
+@pytest.fixture(scope="session")
+def convert_tflite() -> Callable[..., bytes]:
+    """`_convert`: a real `.tflite` with the pipeline's raw inputs, of known arithmetic."""
+    return _convert
+
+
+@pytest.fixture(scope="session")
+def fare_tflite() -> bytes:
+    """Built-in ops only; see `_convert` for its arithmetic."""
+    return _convert()

@@ -1,0 +1,177 @@
+"""The command line through the installed `farebox`: answers, exit codes, and one line for what a user can mend."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+
+FAREBOX = Path(sys.executable).with_name("farebox")
+CITY = """
+city:
+  name: springfield
+  columns: {fare: paid, pickup_longitude: x0, pickup_latitude: y0, dropoff_longitude: x1, dropoff_latitude: y1,
+            pickup_hour: hour, pickup_weekday: day}
+  box: {west: -1, east: 1, south: 50, north: 52}
+  fare: {min: 1, max: 100}
+"""
+HEADER = "paid,x0,y0,x1,y1,hour,day\n"
+GOOD = "5,0,51,0.5,51.5,1,0\n"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """A working folder with springfield.yaml."""
+    (tmp_path / "springfield.yaml").write_text(CITY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(place, fare_tflite) -> str:
+    """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday"""
+    (place / "fare.tflite").write_bytes(fare_tflite)
+    return "fare.tflite"
+
+
+def farebox(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(FAREBOX), *arguments], capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """`farebox ...` in this process, which saves the imports: (exit code, stdout, stderr)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["farebox", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        shown = capsys.readouterr()
+        return end.value.code or 0, shown.out, shown.err
+
+    return run
+
+
+def trip(pickup: str = "-70,40.7", hour: str = "8", weekday: str = "2", model: str = "fare.tflite") -> list[str]:
+    where = ["--pickup", pickup, "--dropoff", "-73.9,40.8"]
+    return ["predict", "--model", model, *where, "--hour", hour, "--weekday", weekday]
+
+
+def test_help_lists_every_command():
+    result = farebox("--help")
+    assert result.returncode == 0
+    for command in cli.app.registered_commands:
+        assert command.callback.__name__ in result.stdout
+
+
+def test_every_command_and_option_has_help():
+    from typer.main import get_command
+
+    for name, command in get_command(cli.app).commands.items():
+        assert command.help, name
+        assert [option.name for option in command.params if not option.help and option.name != "help"] == [], name
+
+
+def test_predict_through_the_command(model):
+    """2.5 + 7 + 1 + 4 + 0.5"""
+    result = farebox(*trip())
+    assert (result.returncode, result.stdout, result.stderr) == (0, "15.00\n", "")
+
+
+def test_predict_counts_passengers(model, call):
+    assert call(*trip(), "--passengers", "3") == (0, "17.00\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (trip(pickup="-70"), "--pickup=-70 must read LON,LAT in degrees, such as -87.63,41.88"),
+        (trip(pickup="-70,40.7,1"), "--pickup=-70,40.7,1 must read LON,LAT"),
+        (trip(pickup="west,40.7"), "--pickup=west,40.7 must read LON,LAT"),
+        (trip(pickup="-70,140.7"), "pickup latitude=140.7 must be between -90 and 90"),
+        (trip(pickup="nan,40.7"), "pickup longitude=nan must be between -180 and 180"),
+        (trip(hour="24"), "hour=24 must be between 0 and 23"),
+        (trip(weekday="7"), "weekday=7 must be between 0 and 6"),
+        ([*trip(), "--passengers", "0"], "passengers=0 must be between 1 and 99"),
+        (trip(model="gone.tflite"), "model=gone.tflite must be a .tflite file"),
+        (trip(model="springfield.yaml"), "model=springfield.yaml must be a TFLite file"),
+    ],
+)
+def test_predict_refuses(model, call, arguments, line):
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"farebox: {line}")
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:200], lambda content: b"TFL3" * 50])
+def test_predict_refuses_a_damaged_file(model, call, place, damage):
+    (place / model).write_bytes(damage((place / model).read_bytes()))
+    code, out, err = call(*trip())
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("farebox: model=fare.tflite must be a TFLite file, got")
+
+
+def test_evaluate_by_hand(model, place, call):
+    """Fares 2.5 + 1 + 0.5 and 2.5 + 1 + 1.5 + 0.5 against 5 and 3.5: differences -1 and 2. Two rows are no trips."""
+    rows = GOOD + "3.5,0,51,0.5,51.5,3,2\n" + "free,0,51,0.5,51.5,3,2\n" + "5,0,49,0.5,51.5,1,0\n"
+    (place / "trips.csv").write_text(HEADER + rows)
+    arguments = ["evaluate", "--model", model, "--city", "springfield.yaml", "--data", "trips.csv"]
+    code, out, _ = call(*arguments, "--json")
+    found = json.loads(out)
+    assert (code, found["rows"]) == (0, {"read": 4, "used": 2, "rejected": 2})
+    assert found["rmse"] == pytest.approx(2.5**0.5) and found["mae"] == pytest.approx(1.5)
+    assert call(*arguments)[1] == "RMSE 1.5811, MAE 1.5000 over 2 trips; 2 rows rejected\n"
+
+
+def test_doctor(call):
+    code, out, _ = call("doctor", "--json")
+    findings = json.loads(out)
+    assert {"Python", "glibc", "disk", "tfx", "embedded trips"} <= {finding["name"] for finding in findings}
+    assert (code == 0) == all(finding["ok"] for finding in findings)
+    assert len(call("doctor")[1].splitlines()) == len(findings)
+
+
+BAD_TRIPS = {
+    "an empty file": ("", "trips.csv: first line must be a header, got an empty file"),
+    "no rows": (HEADER, "trips.csv: has a header and no rows"),
+    "a missing column": ("paid,x0,y0\n1,2,3\n", "trips.csv: column x1 (city.columns.dropoff_longitude) is missing"),
+    "text for numbers": (HEADER + "free,0,51,0.5,51.5,1,0\n" * 3, "trips.csv: none of 3 rows is a trip of springfield: 3 unparseable"),
+    "outside the city": (HEADER + "5,7,51,0.5,51.5,1,0\n" * 3, "trips.csv: none of 3 rows is a trip of springfield: 3 outside_city"),
+}  # fmt: skip
+
+
+def refused(place: Path, *arguments: str) -> str:
+    """The one line of a run with bad input, which leaves no model and no import of TFX behind."""
+    result = farebox("run", "--out", "out", *arguments)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert result.stderr.startswith("farebox: ")
+    assert not (place / "out" / "models").exists()
+    return result.stderr.removeprefix("farebox: ")
+
+
+@pytest.mark.parametrize("case", BAD_TRIPS)
+def test_run_refuses_bad_trips(place, case):
+    content, line = BAD_TRIPS[case]
+    (place / "trips.csv").write_text(content)
+    assert refused(place, "--city", "springfield.yaml", "--data", "trips.csv").startswith(line)
+
+
+def test_run_refuses_a_folder_that_does_not_exist(place):
+    assert refused(place, "--city", "springfield.yaml", "--data", "gone/") == "gone/: no such file or folder\n"
+
+
+def test_run_refuses_a_broken_city_file(place):
+    (place / "springfield.yaml").write_text("city: {name: springfield\ngates: {}\n")
+    assert refused(place, "--city", "springfield.yaml").startswith("springfield.yaml: line 2: ")
+
+
+def test_run_refuses_a_place_that_cannot_be_written(place):
+    (place / "trips.csv").write_text(HEADER + GOOD)
+    (place / "out").touch()
+    line = refused(place, "--city", "springfield.yaml", "--data", "trips.csv")
+    assert line == "out: out/runs/springfield cannot be written: Not a directory\n"

@@ -1,0 +1,70 @@
+"""The compiled Kubeflow spec: its graph equals the golden file, and what a cluster would import can be imported.
+
+After a wanted change of the graph: FAREBOX_GOLDEN=write python -m pytest tests/pipeline/test_kubeflow_spec.py
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "kubeflow_graph.json"
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory) -> dict:
+    """Compiled with a bucket as data: nothing of this machine has to be in it."""
+    from pipeline.kubeflow_runner import compile_spec
+    from pipeline.settings import load_settings
+
+    output = tmp_path_factory.mktemp("spec") / "farebox.json"
+    compile_spec(load_settings("chicago", "gs://bucket/trips"), "gs://bucket/farebox/", "farebox:abc1234", str(output))
+    return json.loads(output.read_text())
+
+
+def graph(spec: dict) -> dict[str, list[str]]:
+    """Node ids, and edges as `producer.output -> consumer.input`, or `first -> second` where only the order counts.
+
+    All else in a spec differs between TFX's versions.
+    """
+    tasks, edges = spec["pipelineSpec"]["root"]["dag"]["tasks"], []
+    for name, task in tasks.items():
+        channels = {key: ref["taskOutputArtifact"] for key, ref in task.get("inputs", {}).get("artifacts", {}).items()}
+        edges += [f"{ref['producerTask']}.{ref['outputArtifactKey']} -> {name}.{key}" for key, ref in channels.items()]
+        order_only = set(task.get("dependentTasks", ())) - {ref["producerTask"] for ref in channels.values()}
+        edges += [f"{producer} -> {name}" for producer in order_only]
+    return {"nodes": sorted(tasks), "edges": sorted(edges)}
+
+
+def test_graph_equals_the_golden_file(spec):
+    if os.environ.get("FAREBOX_GOLDEN") == "write":
+        GOLDEN.write_text(json.dumps(graph(spec), indent=1) + "\n")
+    assert graph(spec) == json.loads(GOLDEN.read_text())
+
+
+def test_our_artifact_types_are_titles_that_import(spec):
+    """TFX's container entry point imports an artifact's title as a class path."""
+    from components import artifacts
+
+    ours = {name for name, cls in vars(artifacts).items() if getattr(cls, "__module__", "") == artifacts.__name__}
+    found = set(re.findall(r"title: components\.(\w+)", json.dumps(spec)))
+    assert found == ours
+    for name in ours:
+        assert getattr(importlib.import_module("components"), name) is getattr(artifacts, name)
+
+
+def test_the_image_and_the_root_are_the_ones_given(spec):
+    executors = spec["pipelineSpec"]["deploymentSpec"]["executors"].values()
+    assert {executor["container"]["image"] for executor in executors if "container" in executor} == {"farebox:abc1234"}
+    assert spec["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/farebox"
+
+
+def test_no_path_of_this_machine(spec):
+    for text in (json.dumps(spec), GOLDEN.read_text()):
+        assert not [place for place in (str(Path(__file__).parents[2]), sys.prefix) if place in text]

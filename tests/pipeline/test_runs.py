@@ -1,0 +1,120 @@
+"""A run's surroundings: the lock, the pointer to the latest run, whether to push again, and the log of all output."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError
+from pipeline import runs
+from pipeline.console import output_to_log
+from pipeline.settings import load_settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    settings = load_settings("chicago", None, str(tmp_path))
+    settings.runs_dir.mkdir(parents=True)
+    return settings
+
+
+@contextlib.contextmanager
+def other_process(folder: Path):
+    """Holds the lock of `folder`; yields the process."""
+    code = f"import pathlib, pipeline.runs as r\nwith r.exclusive(pathlib.Path({str(folder)!r})): print(1, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"1\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_run_is_refused_until_the_first_has_died(tmp_path):
+    with other_process(tmp_path) as process:
+        with pytest.raises(InputError, match=f"another run is going on in {tmp_path}: wait for it to end"):
+            with runs.exclusive(tmp_path):
+                pass
+        process.kill()
+        process.wait()
+        with runs.exclusive(tmp_path):
+            pass
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=f"{tmp_path}/file/runs cannot be written: Not a directory"):
+        with runs.exclusive(tmp_path / "file" / "runs"):
+            pass
+
+
+def ended_run(settings, run_id: str, pushed: str | None) -> None:
+    folder = settings.runs_dir / run_id
+    folder.mkdir(exist_ok=True)
+    (folder / runs.SUMMARY_FILE).write_text(json.dumps({"pushed": pushed}))
+    runs.point_latest(settings.runs_dir, run_id)
+
+
+def test_a_first_run_and_one_whose_model_is_there_push_once(settings, tmp_path):
+    assert runs.push_token(settings, "r2") == ""
+    (tmp_path / "fare.tflite").touch()
+    ended_run(settings, "r1", str(tmp_path))
+    assert runs.push_token(settings, "r2") == ""
+
+
+def test_a_lost_model_is_pushed_again(settings, tmp_path):
+    ended_run(settings, "r1", str(tmp_path / "gone"))
+    assert runs.push_token(settings, "r2") == "r2"
+
+
+def test_latest_is_swapped_and_never_missing(tmp_path):
+    runs.point_latest(tmp_path, "r1")
+    first = os.lstat(tmp_path / "latest").st_ino
+    (tmp_path / f".latest.{os.getpid()}").symlink_to("left by a dead run")
+    runs.point_latest(tmp_path, "r2")
+    assert os.readlink(tmp_path / "latest") == "r2"
+    assert os.lstat(tmp_path / "latest").st_ino != first  # replaced as a whole, not edited
+    assert os.listdir(tmp_path) == ["latest"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        runs.write_atomically(path, "new \udc80")
+    assert path.read_text() == "old"
+    runs.write_atomically(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_all_output_goes_to_the_log(tmp_path):
+    """From Python, from C++ by file descriptor, and from children; the stream given is the output of before."""
+    code = """
+import os, pathlib, subprocess, sys
+from pipeline.console import output_to_log
+print("before")
+with output_to_log(pathlib.Path("log.txt")) as stream:
+    print("python")
+    os.write(1, b"descriptor\\n")
+    os.write(2, b"error\\n")
+    subprocess.run(["echo", "child"], check=True)
+    print("shown", file=stream, flush=True)
+print("after")
+"""
+    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (shown.stdout, shown.stderr) == ("before\nshown\nafter\n", "")
+    assert sorted((tmp_path / "log.txt").read_text().splitlines()) == ["child", "descriptor", "error", "python"]
+
+
+def test_output_comes_back_after_an_error(tmp_path, capfd):
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ZeroDivisionError), output_to_log(tmp_path / "log.txt"):
+        os.write(1, b"lost\n")
+        _ = 1 / 0
+    os.write(1, b"found\n")
+    assert capfd.readouterr().out == "found\n"
+    assert len(os.listdir("/proc/self/fd")) == before

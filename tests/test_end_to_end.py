@@ -1,0 +1,214 @@
+"""The main job on real trips, from the outside: killed, resumed, repeated, refused, restored. One small network."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+FAREBOX = Path(sys.executable).with_name("farebox")
+SMALL = (
+    "training.epochs=3", "reducer.fine_tune_epochs=1", "pruner.ramp_epochs=1", "pruner.recover_epochs=1",
+    "model.embeddings={pair_cell: 16}",
+)  # fmt: skip
+BEFORE_TRAINER = ("TripExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "DataGate", "Transform")
+NODES = {
+    *BEFORE_TRAINER, "Trainer", "PcaReducer", "Pruner", "Quantizer", "LatestBlessed", "Evaluator", "DeviceValidator",
+    "Pusher", "Reporter",
+}  # fmt: skip
+KEYS = {
+    "": {
+        "city", "run_id", "rows", "rmse", "mae", "model", "unreduced", "latency_us", "gates", "blessed", "pushed", "cpu_s",
+        "lane", "currency", "slices",
+    },
+    "rows": {"read", "examples", "rejected"},
+    "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},
+    "model": {"path", "sha256", "bytes", "gzip_bytes", "ops", "parameters", "sparsity", "k", "mode"},
+    "unreduced": {"bytes", "gzip_bytes"},
+    "latency_us": {"p50", "p99"},
+}  # fmt: skip
+RUNNING, COMPLETE, CACHED = 2, 3, 4  # ml_metadata.proto.Execution.State
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """A run that has ended; `cached` are the nodes whose line says so."""
+
+    code: int
+    stdout: str
+    stderr: str
+    summary: dict
+
+    @property
+    def cached(self) -> set[str]:
+        return set(re.findall(r"✓ (\w+) +cached", self.stdout))
+
+
+def command(out: Path, *more: str) -> list[str]:
+    overrides = [part for setting in (*SMALL, *more) for part in ("--set", setting)]
+    return [str(FAREBOX), "run", "--city", "chicago", "--out", str(out), *overrides]
+
+
+def finish(out: Path, *more: str) -> Ended:
+    result = subprocess.run(command(out, *more), capture_output=True, text=True, timeout=600)
+    summary = json.loads((out / "runs/chicago/latest/summary.json").read_text())
+    return Ended(result.returncode, result.stdout, result.stderr, summary)
+
+
+def states(out: Path) -> dict[str, set[int]]:
+    """Each node's execution states in MLMD, over all runs; no TFX needed to read them."""
+    query = """SELECT Context.name, Execution.last_known_state FROM Execution
+        JOIN Association ON Association.execution_id = Execution.id
+        JOIN Context ON Context.id = Association.context_id
+        JOIN Type ON Type.id = Context.type_id AND Type.name = 'node'"""
+    found: dict[str, set[int]] = {}
+    connection = sqlite3.connect(f"file:{out}/runs/chicago/metadata.sqlite?mode=ro", uri=True)
+    for name, state in connection.execute(query):
+        found.setdefault(name.rpartition(".")[2], set()).add(state)
+    connection.close()
+    return found
+
+
+def listing(folder: Path) -> dict[str, tuple[int, str]]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("farebox")
+
+
+@pytest.fixture(scope="module")
+def killed(out) -> dict[str, set[int]]:
+    """Node states after a first run was killed while Trainer worked."""
+    with subprocess.Popen(command(out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        for line in process.stdout:
+            if "✓ Transform" in line:
+                break
+        deadline = time.monotonic() + 60
+        while RUNNING not in states(out).get("Trainer", ()) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(2)
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    return states(out)
+
+
+@pytest.fixture(scope="module")
+def first(out, killed) -> Ended:
+    """The same run again, to its end."""
+    return finish(out)
+
+
+@pytest.fixture(scope="module")
+def repeated(out, first) -> Ended:
+    return finish(out)
+
+
+@pytest.fixture(scope="module")
+def refused(out, repeated) -> tuple[Ended, bool]:
+    """A run with a bound that no model holds, and whether models/ is as it was."""
+    before = listing(out / "models")
+    ended = finish(out, "gates.max_rmse=0.01")
+    return ended, before == listing(out / "models")
+
+
+def test_a_run_killed_in_trainer_resumes_and_pushes(out, killed, first):
+    assert killed["Trainer"] == {RUNNING} and "PcaReducer" not in killed
+    assert (first.code, first.stderr) == (0, "")
+    assert set(BEFORE_TRAINER) <= first.cached
+    assert first.cached.isdisjoint(NODES - set(BEFORE_TRAINER))
+    assert Path(first.summary["pushed"]).is_dir()
+
+
+def test_every_node_is_complete(out, first):
+    assert {node for node, found in states(out).items() if COMPLETE in found} == NODES
+    assert set(first.summary["cpu_s"]) == NODES
+
+
+def test_summary_has_the_keys_that_are_promised(first):
+    assert set(first.summary) == KEYS[""]
+    assert {name: set(first.summary[name]) for name in KEYS if name} == {
+        name: keys for name, keys in KEYS.items() if name
+    }
+    assert all(set(gate) == {"name", "value", "bound", "ok", "detail"} for gate in first.summary["gates"])
+    assert all(gate["ok"] for gate in first.summary["gates"]) and first.summary["blessed"]
+    rows = first.summary["rows"]
+    assert rows["read"] == rows["examples"] + rows["rejected"] == 15002
+
+
+def test_what_was_judged_is_what_was_pushed(out, first):
+    pushed = Path(first.summary["pushed"])
+    content = (pushed / "fare.tflite").read_bytes()
+    manifest = json.loads((pushed / "manifest.json").read_text())
+    assert hashlib.sha256(content).hexdigest() == first.summary["model"]["sha256"] == manifest["sha256"]
+    assert len(content) == first.summary["model"]["bytes"]
+    assert Path(first.summary["model"]["path"]).read_bytes() == content
+    assert (out / "models/chicago/LATEST").read_text().strip() == pushed.name
+
+
+def test_the_model_is_worth_its_bytes(first):
+    """After three epochs: under half the error of predicting the mean, below the line on distance, a tenth of the size."""
+    from components.tflite import TfliteModel
+
+    rmse, model = first.summary["rmse"], first.summary["model"]
+    assert rmse["shipped"] < 0.45 * rmse["predict_mean"]
+    assert rmse["shipped"] < rmse["linear_on_distance"]
+    assert rmse["shipped"] < 1.02 * rmse["pruned"]
+    assert model["bytes"] < first.summary["unreduced"]["bytes"] / 5
+    assert TfliteModel(Path(first.summary["pushed"], "fare.tflite")).is_builtin_only
+
+
+def test_evaluate_agrees_with_the_run(out, first):
+    """On all rows, the trained ones included, the error is near that on the test split."""
+    call = [str(FAREBOX), "evaluate", "--model", str(out / "models/chicago"), "--city", "chicago", "--json"]
+    found = json.loads(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
+    assert found["rows"] == {
+        "read": 15002,
+        "used": first.summary["rows"]["examples"],
+        "rejected": first.summary["rows"]["rejected"],
+    }
+    assert found["rmse"] == pytest.approx(first.summary["rmse"]["shipped"], rel=0.15)
+
+
+def test_the_same_run_again_comes_from_the_cache(first, repeated):
+    assert repeated.code == 0
+    assert repeated.cached >= NODES - {"LatestBlessed"}  # TFX caches no resolver
+    assert sum(repeated.summary["cpu_s"].values()) < sum(first.summary["cpu_s"].values()) / 4
+    for key in ("rows", "rmse", "model", "pushed", "gates"):
+        assert repeated.summary[key] == first.summary[key]
+
+
+def test_a_refused_model_changes_nothing(refused):
+    ended, untouched = refused
+    assert ended.code == 3
+    assert untouched
+    (line,) = re.findall(r"refused by .*", ended.stdout)
+    value = ended.summary["rmse"]["shipped"]
+    assert f"max_rmse: {value:.6g}, bound 0.01" in line
+    assert "nothing was pushed" in ended.stdout
+    assert ended.summary["pushed"] is None and not ended.summary["blessed"]
+    assert {"Trainer", "PcaReducer", "Pruner", "Quantizer"} <= ended.cached
+
+
+def test_a_lost_model_is_pushed_again(out, first, refused):
+    models, aside = out / "models", out / "aside"
+    models.rename(aside)
+    ended = finish(out)
+    assert ended.code == 0
+    assert "Pusher" not in ended.cached and "Trainer" in ended.cached
+    content = Path(ended.summary["pushed"], "fare.tflite").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == first.summary["model"]["sha256"]
