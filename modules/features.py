@@ -161,7 +161,8 @@ def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
             bearing(displacement),
             *(cyclic(inputs[name], period) for name, period in CYCLE_PERIOD.items()),
             tf.cast(inputs[PASSENGER_COUNT], tf.float32),
-            airport_km(degrees, geography),
+            # without airports nothing, not an empty tensor: TFLite's CONCATENATION takes none
+            *([airport_km(degrees, geography)] if geography.airports else []),
         ],
         axis=1,
     )

@@ -21,12 +21,22 @@ def geography_of(custom_config: Mapping[str, Any]) -> features.Geography:
     return features.Geography(**geography, airports=airports)
 
 
+def varies(numeric: tf.Tensor) -> tf.Tensor:
+    """1 for a column that varies in train, 0 for a constant one, shape (width,).
+
+    The network's weights on a constant were never trained; a device that sends another value must not meet them.
+    """
+    smallest, largest = (edge(numeric, reduce_instance_dims=False) for edge in (tft.min, tft.max))
+    return tf.cast(largest > smallest, tf.float32)
+
+
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """Model inputs from raw columns of shape (n, 1): `numeric` standardized (mean and variance of train, 0 delta
     degrees of freedom) and held within ±6, the crosses' ids, `raw` and the distance in km for the yardsticks, fare."""
     geography = geography_of(custom_config)
     settings = FeatureSettings(**custom_config["features"])
-    standardized = tft.scale_to_z_score(features.numeric(inputs, geography), elementwise=True)
+    numeric = features.numeric(inputs, geography)
+    standardized = tft.scale_to_z_score(numeric, elementwise=True) * varies(numeric)
     return {
         columns.NUMERIC: tf.minimum(tf.maximum(standardized, -MAX_DEVIATION), MAX_DEVIATION),
         **features.crosses(inputs, geography, settings.n_buckets),

@@ -57,7 +57,7 @@ class ToyTrips:
 def _trips(rows: int, seed: int) -> dict[str, np.ndarray]:
     """Trips of about 3 km within the box; fare = 2.5 + 1.5 per km, 4 more from 16 to 19 h, noise of 0.3.
 
-    Most of the 81 pairs of 3x3 cells are too far apart to occur. One passenger always, as in a source without the column.
+    Most of the 81 pairs of 3x3 cells are too far apart to occur. One passenger always, as where no column says.
     """
     random = np.random.default_rng(seed)
     corner, size = np.array([BOX["west"], BOX["south"]]), np.array([0.43, 0.39])
@@ -147,7 +147,7 @@ def toy_trips(tmp_path_factory) -> ToyTrips:
 
 @pytest.fixture(scope="session")
 def quick_keras() -> None:
-    """AutoGraph leaves tf_keras alone, as from TF 2.17 on it does by itself: the first fit takes 2 s, not 28 s of CPU."""
+    """AutoGraph leaves tf_keras alone, as from TF 2.17 on by itself: the first fit takes 2 s of CPU, not 28 s."""
     from tensorflow.python.autograph.core import config
 
     config.CONVERSION_RULES += (config.DoNotConvert("tf_keras"),)

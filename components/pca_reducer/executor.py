@@ -77,7 +77,7 @@ class PcaReducerExecutor(base_executor.BaseExecutor):
 
     @staticmethod
     def _axes(network: keras.Model, layer: str, train: tf.data.Dataset) -> pca.Axes:
-        moments = pca.Moments(network.get_layer(layer).units)
+        moments = pca.Moments(pca.dense_layer(network, layer).units)
         for batch in pca.preactivations(network, layer, train):
             moments.update(batch)
         return pca.principal_axes(moments)

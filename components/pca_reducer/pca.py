@@ -82,6 +82,15 @@ def components_for(axes: Axes, fraction: float) -> int:
     return round_up(needed, len(cumulative))
 
 
+def dense_layer(network: keras.Model, layer: str) -> keras.layers.Dense:
+    """The layer of that name. Raises ValueError where it is not there, or is no Dense layer with a bias."""
+    found = {each.name: each for each in network.layers}.get(layer)
+    if not isinstance(found, keras.layers.Dense) or not found.use_bias:
+        got = "none of that name" if found is None else type(found).__name__
+        raise ValueError(f"reducer.layer={layer} must be a Dense layer with a bias, got {got}")
+    return found
+
+
 def branches_of(network: keras.Model, layer: str) -> list[keras.KerasTensor]:
     """The tensors that are concatenated into the layer's input; the input itself where nothing is."""
     source = network.get_layer(layer).input
@@ -93,7 +102,7 @@ def branches_of(network: keras.Model, layer: str) -> list[keras.KerasTensor]:
 
 def preactivations(network: keras.Model, layer: str, batches: tf.data.Dataset) -> Iterable[np.ndarray]:
     """z = xW + b of the layer for each batch, shape (n, units), float64."""
-    dense = network.get_layer(layer)
+    dense = dense_layer(network, layer)
     kernel, bias = (weight.astype(np.float64) for weight in dense.get_weights())
     inputs = tf.function(keras.Model(network.inputs, dense.input))
     for columns, _ in batches:
@@ -102,7 +111,12 @@ def preactivations(network: keras.Model, layer: str, batches: tf.data.Dataset) -
 
 def tail_of(network: keras.Model, layer: str) -> list[keras.layers.Layer]:
     """The layers after `layer` up to the output. Raises ValueError where they are no chain."""
-    tail = keras.Model(network.get_layer(layer).output, network.output).layers[1:]
+    try:
+        tail = keras.Model(network.get_layer(layer).output, network.output).layers[1:]
+    except ValueError as error:  # the output needs an input of the network, too
+        raise ValueError(
+            f"reducer.layer={layer}: the layers behind it must be a chain, got a way around it"
+        ) from error
     previous = network.get_layer(layer).output
     for after in tail:
         if isinstance(after.input, list) or after.input is not previous:
@@ -123,9 +137,7 @@ def fold(network: keras.Model, layer: str, axes: Axes, k: int) -> keras.Model:
 
     Raises ValueError where it cannot be taken apart.
     """
-    dense = network.get_layer(layer)
-    if not isinstance(dense, keras.layers.Dense) or not dense.use_bias:
-        raise ValueError(f"reducer.layer={layer} must be a Dense layer with a bias, got {type(dense).__name__}")
+    dense = dense_layer(network, layer)
     kernel, bias = (weight.astype(np.float64) for weight in dense.get_weights())
     if not 1 <= k <= dense.units:
         raise ValueError(f"reducer.n_components={k} must be between 1 and units={dense.units} of {layer}")

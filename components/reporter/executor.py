@@ -47,7 +47,7 @@ class ReporterExecutor(base_executor.BaseExecutor):
             "rmse": {**network_errors(inputs, exec_properties), "shipped": judged["rmse"]},
             "mae": judged["mae"],
             "slices": judged["slices"],
-            "model": {**model_facts(inputs), **file_facts(inputs["quantized_model"])},
+            "model": {"path": shipped_path(inputs), **model_facts(inputs), **file_facts(inputs["quantized_model"])},
             "unreduced": {key: file_facts(inputs["reference_model"])[key] for key in ("bytes", "gzip_bytes")},
             "latency_us": device["measurements"].get("latency_us"),
             "gates": [*read_json(inputs["verdict"], "verdict.json"), *judged["gates"], *device["checks"]],
@@ -113,6 +113,17 @@ def network_errors(inputs: dict[str, types.Artifact], exec_properties: dict[str,
     return {"predict_mean": constant.rmse, "linear_on_distance": line.rmse, **errors}
 
 
+def shipped_path(inputs: dict[str, types.Artifact]) -> str:
+    """Where the pushed file lies; the judged one where nothing was pushed. Their bytes are the same."""
+    pushed = inputs["pushed_model"].get_string_custom_property("pushed_destination")
+    return os.path.join(pushed, "fare.tflite") if pushed else tflite_path(inputs["quantized_model"])
+
+
+def tflite_path(model: types.Artifact) -> str:
+    """The `.tflite` of a Model artifact."""
+    return os.path.join(examples_io.serving_dir(model), "tflite")
+
+
 def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
     """How the shipped network came to be."""
     return {
@@ -125,7 +136,7 @@ def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
 
 def file_facts(model: types.Artifact) -> dict[str, Any]:
     """Digest, sizes and ops of a Model artifact's `.tflite`."""
-    with tf.io.gfile.GFile(os.path.join(examples_io.serving_dir(model), "tflite"), "rb") as file:
+    with tf.io.gfile.GFile(tflite_path(model), "rb") as file:
         content = file.read()
     return {
         "sha256": hashlib.sha256(content).hexdigest(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,30 @@ def trip_rows() -> dict[str, np.ndarray]:
         "pickup_weekday": np.array([2, 0, 6], np.int64),
         "fare": np.array([14, 4, 20], np.float32),
     }
+
+
+@pytest.fixture
+def run_node(toy_trips, tmp_path):
+    """Runs an executor on artifacts made from its Spec; networks are saved as Model artifacts, outputs returned."""
+    from components import examples_io
+
+    places = {"examples": "transformed", "raw_examples": "raw", "transform_graph": "transform_graph"}
+
+    def run(executor, spec, networks, chosen, **properties):
+        inputs, outputs = {}, {}
+        for key, parameter in spec.INPUTS.items():
+            artifact = parameter.type()
+            artifact.uri = str(toy_trips.folder / places[key]) if key in places else str(tmp_path / "in" / key)
+            if key in networks:
+                examples_io.save_network(networks[key], artifact)
+            inputs[key] = [artifact]
+        for key, parameter in spec.OUTPUTS.items():
+            artifact = parameter.type()
+            artifact.uri = str(tmp_path / "out" / key)
+            outputs[key] = [artifact]
+        given = {"settings": json.dumps(chosen), "label": "fare", "code_digest": "", **properties}
+        assert set(given) == set(spec.PARAMETERS)
+        executor().Do(inputs, outputs, given)
+        return {key: artifacts[0] for key, artifacts in outputs.items()}
+
+    return run

@@ -134,7 +134,7 @@ def test_every_pair_of_cells_has_an_id_of_its_own():
 
 
 def test_the_last_pair_of_64_buckets_is_exact():
-    crosses = features.crosses(inputs((3, 3, 3, 3), (3, 3, 3, 2.99)), SQUARE, n_buckets=64)
+    crosses = features.crosses(inputs((3, 3, 3, 3), (3, 3, 3, 2.94)), SQUARE, n_buckets=64)
     assert crosses[columns.PAIR_CELL].numpy().reshape(-1).tolist() == [2**24 - 1, 2**24 - 2]
 
 

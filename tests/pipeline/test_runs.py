@@ -27,7 +27,10 @@ def settings(tmp_path):
 @contextlib.contextmanager
 def other_process(folder: Path):
     """Holds the lock of `folder`; yields the process."""
-    code = f"import pathlib, pipeline.runs as r\nwith r.exclusive(pathlib.Path({str(folder)!r})): print(1, flush=True); input()"
+    code = (
+        "import pathlib, pipeline.runs as r\n"
+        f"with r.exclusive(pathlib.Path({str(folder)!r})): print(1, flush=True); input()"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"1\n"
         yield process
@@ -36,9 +39,9 @@ def other_process(folder: Path):
 
 def test_a_second_run_is_refused_until_the_first_has_died(tmp_path):
     with other_process(tmp_path) as process:
-        with pytest.raises(InputError, match=f"another run is going on in {tmp_path}: wait for it to end"):
-            with runs.exclusive(tmp_path):
-                pass
+        refusal = f"another run is going on in {tmp_path}: wait for it to end"
+        with pytest.raises(InputError, match=refusal), runs.exclusive(tmp_path):
+            pass
         process.kill()
         process.wait()
         with runs.exclusive(tmp_path):
@@ -47,9 +50,9 @@ def test_a_second_run_is_refused_until_the_first_has_died(tmp_path):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=f"{tmp_path}/file/runs cannot be written: Not a directory"):
-        with runs.exclusive(tmp_path / "file" / "runs"):
-            pass
+    refusal = f"{tmp_path}/file/runs cannot be written: Not a directory"
+    with pytest.raises(InputError, match=refusal), runs.exclusive(tmp_path / "file" / "runs"):
+        pass
 
 
 def ended_run(settings, run_id: str, pushed: str | None) -> None:

@@ -82,7 +82,8 @@ def test_settings_are_frozen(city):
 
 def test_set_overrides_the_file(city):
     settings = load(
-        city(CITY + "gates: {max_rmse: 9}\n"), "gates.max_rmse=4", "model.hidden=[32, 16]", "model.embeddings={pair_cell: 16}",
+        city(CITY + "gates: {max_rmse: 9}\n"),
+        "gates.max_rmse=4", "model.hidden=[32, 16]", "model.embeddings={pair_cell: 16}",
         "training.learning_rate=5e-4", "city.name=shelbyville", "quantizer.mode=qat",
     )  # fmt: skip
     assert (settings.gates.max_rmse, settings.model.hidden) == (4.0, (32, 16))
