@@ -114,9 +114,7 @@ def tail_of(network: keras.Model, layer: str) -> list[keras.layers.Layer]:
     try:
         tail = keras.Model(network.get_layer(layer).output, network.output).layers[1:]
     except ValueError as error:  # the output needs an input of the network, too
-        raise ValueError(
-            f"reducer.layer={layer}: the layers behind it must be a chain, got a way around it"
-        ) from error
+        raise ValueError(f"reducer.layer={layer}: the layers behind it must be a chain, got a way around it") from error
     previous = network.get_layer(layer).output
     for after in tail:
         if isinstance(after.input, list) or after.input is not previous:

@@ -62,8 +62,9 @@ def quantization_aware(
 ) -> keras.Model:
     """A copy that has learned to live with int8 weights and activations; `network` stays as it is.
 
-    Only layers whose inputs are numbers are annotated, and embeddings get a config of their own: tfmot's registry
-    would leave their tables float.
+    For networks as PcaReducer writes them: branches that are added, then a chain of Dense layers. Only layers whose
+    inputs are numbers are annotated, and embeddings get a config of their own: tfmot's registry would leave their
+    tables float.
     """
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow_model_optimization as tfmot
@@ -75,7 +76,7 @@ def quantization_aware(
     def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.layers.Embedding):
             return annotate(layer, EmbeddingQuantizeConfig())
-        if isinstance(layer, (keras.layers.Dense, keras.layers.Add, keras.layers.Concatenate)):
+        if isinstance(layer, (keras.layers.Dense, keras.layers.Add)):
             return annotate(layer)
         return layer
 

@@ -1,50 +1,79 @@
-"""The baseline of a local run, from a real MLMD store."""
+"""The baseline of a local run, from models and blessings in a real MLMD store."""
 
 from __future__ import annotations
 
 import pytest
 
 
-@pytest.fixture(scope="module")
-def resolve(tmp_path_factory):
-    """(models by id that are blessed, candidate id) -> id of the baseline or None; models 1 to 3 exist."""
+@pytest.fixture
+def store():
+    """An MLMD store in memory."""
     from ml_metadata.metadata_store import metadata_store
-    from tfx.orchestration import metadata
+    from ml_metadata.proto import metadata_store_pb2
+
+    config = metadata_store_pb2.ConnectionConfig()
+    config.fake_database.SetInParent()
+    return metadata_store.MetadataStore(config)
+
+
+def _put(store, artifact):
+    """Writes an artifact into the store and reads it back, with the id it got there."""
+    from tfx.types import artifact_utils
+
+    artifact.type_id = store.put_artifact_type(artifact.artifact_type, can_add_fields=True)
+    artifact.mlmd_artifact.type_id = artifact.type_id
+    (artifact_id,) = store.put_artifacts([artifact.mlmd_artifact])
+    (read,) = store.get_artifacts_by_id([artifact_id])
+    return artifact_utils.deserialize_artifact(artifact.artifact_type, read)
+
+
+@pytest.fixture
+def baseline(store):
+    """(numbers of the blessed models, number of the candidate) -> number of the baseline or None, of models 1 to 3."""
     from tfx.types import standard_artifacts
 
     from components.latest_blessed import LatestOtherBlessedStrategy
 
-    path = tmp_path_factory.mktemp("mlmd") / "metadata.sqlite"
-    store = metadata_store.MetadataStore(metadata.sqlite_metadata_connection_config(str(path)))
-
     def model(number):
         artifact = standard_artifacts.Model()
-        artifact.id, artifact.uri = number, f"model/{number}"
-        return artifact
+        artifact.uri = f"models/{number}"
+        return _put(store, artifact)
 
-    def blessing(number, blessed):
+    def blessing(model_id, blessed):
         artifact = standard_artifacts.ModelBlessing()
-        artifact.set_int_custom_property("current_model_id", number)
+        artifact.set_int_custom_property("current_model_id", model_id)
         artifact.set_int_custom_property("blessed", blessed)
-        return artifact
+        return _put(store, artifact)
 
-    def baseline(blessed, candidate):
-        inputs = {
-            "model": [model(number) for number in (1, 2, 3)],
-            "model_blessing": [blessing(number, int(number in blessed)) for number in (1, 2, 3)],
-            "candidate": [model(candidate)],
-        }
-        resolved = LatestOtherBlessedStrategy().resolve_artifacts(store, inputs)
-        assert [artifact.id for artifact in resolved["candidate"]] == [candidate]
-        return resolved["model"][0].id if resolved["model"] else None
+    def resolve(blessed, candidate):
+        models = {number: model(number) for number in (1, 2, 3)}
+        blessings = [blessing(models[number].id, int(number in blessed)) for number in (1, 2)]
+        blessings += [blessing(models[3].id, 1)] if 3 in blessed else []
+        channels = {"model": list(models.values()), "model_blessing": blessings, "candidate": [models[candidate]]}
+        resolved = LatestOtherBlessedStrategy().resolve_artifacts(store, channels)
+        assert resolved["candidate"] == [models[candidate]]
+        (found,) = resolved["model"] or [None]
+        assert len(resolved["model_blessing"]) == len(resolved["model"])
+        return found and int(found.uri.removeprefix("models/"))
 
-    return baseline
+    return resolve
 
 
 @pytest.mark.parametrize(
     ("blessed", "candidate", "expected"),
-    [((1, 2), 3, 2), ((1, 2, 3), 3, 2), ((3,), 3, None), ((), 3, None), ((1, 3), 2, 3)],
-    ids=["latest blessed", "not itself", "only itself", "none blessed", "a cached candidate"],
+    [((1, 2), 3, 2), ((1, 2, 3), 3, 2), ((3,), 3, None), ((), 3, None), ((1, 3), 2, 3), ((1,), 3, 1)],
+    ids=["latest blessed", "not itself", "only itself", "none blessed", "a cached candidate", "an old one"],
 )
-def test_baseline(resolve, blessed, candidate, expected):
-    assert resolve(blessed, candidate) == expected
+def test_baseline(baseline, blessed, candidate, expected):
+    assert baseline(blessed, candidate) == expected
+
+
+def test_the_first_run_has_no_baseline(store):
+    from tfx.types import standard_artifacts
+
+    from components.latest_blessed import LatestOtherBlessedStrategy
+
+    candidate = _put(store, standard_artifacts.Model())
+    channels = {"model": [candidate], "model_blessing": [], "candidate": [candidate]}
+    resolved = LatestOtherBlessedStrategy().resolve_artifacts(store, channels)
+    assert (resolved["model"], resolved["model_blessing"]) == ([], [])

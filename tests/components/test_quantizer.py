@@ -90,19 +90,22 @@ def test_smaller_numbers_make_a_smaller_file(convert, make_network):
 def test_quantization_aware_training_keeps_the_fares(convert, toy_trips, toy_network):
     """Int8 inside, float outside: one QUANTIZE for the numbers, one DEQUANTIZE for the fare; source untouched."""
     from components import examples_io
+    from components.pca_reducer import pca
     from components.quantizer import quantization
 
-    before = toy_network.get_weights()
+    identity = pca.Axes(np.zeros(16), np.eye(16), np.ones(16))
+    network = pca.fold(toy_network, "hidden_0", identity, 16)
+    before = network.get_weights()
     chosen = QuantizerSettings(mode="qat", epochs=2)
-    aware = quantization.quantization_aware(toy_network, toy_trips.batches("train"), toy_trips.batches("eval"), chosen)
+    aware = quantization.quantization_aware(network, toy_trips.batches("train"), toy_trips.batches("eval"), chosen)
     model = TfliteModel(convert(aware, "qat"))
     test = {name: values for name, values in toy_trips.columns["test"].items() if name != "fare"}
     fares = toy_trips.columns["test"]["fare"].reshape(-1)
     rmse = float(np.sqrt(np.mean((model.predict(test) - fares) ** 2)))
-    assert rmse < 1.15 * examples_io.network_error(toy_network, toy_trips.batches("test")).rmse
+    assert rmse < 1.15 * examples_io.network_error(network, toy_trips.batches("test")).rmse
     ops = model.op_names()
     assert (ops["QUANTIZE"], ops["DEQUANTIZE"]) == (1, 1)
-    for old, new in zip(before, toy_network.get_weights(), strict=True):
+    for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 

@@ -64,8 +64,12 @@ def test_what_never_varied_in_train_stays_without_effect(toy_trips, transform):
 def test_what_passes_unscaled(toy_trips):
     raw, train = toy_trips.columns["train"], _transformed(toy_trips, "train")
     np.testing.assert_allclose(train[columns.RAW][:, 0:1], raw[columns.PICKUP_LONGITUDE])
-    np.testing.assert_array_equal(train[columns.HOUR_OF_WEEK], raw[columns.PICKUP_WEEKDAY] * 24 + raw[columns.PICKUP_HOUR])
-    np.testing.assert_array_equal(train[columns.PAIR_CELL], train[columns.PICKUP_CELL] * 9 + train[columns.DROPOFF_CELL])
+    np.testing.assert_array_equal(
+        train[columns.HOUR_OF_WEEK], raw[columns.PICKUP_WEEKDAY] * 24 + raw[columns.PICKUP_HOUR]
+    )
+    np.testing.assert_array_equal(
+        train[columns.PAIR_CELL], train[columns.PICKUP_CELL] * 9 + train[columns.DROPOFF_CELL]
+    )
     np.testing.assert_allclose(train[columns.DISTANCE_KM], _unscaled(toy_trips, "train")[:, 5:6], rtol=1e-4)
 
 

@@ -1,0 +1,50 @@
+"""Which weights a fine-tuned network keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from components import examples_io, fine_tuning
+
+X = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+
+
+@pytest.fixture
+def line(quick_keras):
+    """y = 0 * x + 0, and rows of y = x that it may learn from."""
+    import tensorflow as tf
+    import tf_keras as keras
+
+    x = keras.Input((1,), name="x")
+    network = keras.Model(x, keras.layers.Dense(1, kernel_initializer="zeros", name="fare")(x))
+    return network, tf.data.Dataset.from_tensor_slices(({"x": X}, X)).batch(8)
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_the_error_it_returns_is_that_of_the_weights_it_keeps(line, keep_best):
+    """At this learning rate the error swings around 0, and the 7th epoch is not the best."""
+    network, batches = line
+    rmse = fine_tuning.fine_tune(network, batches, batches, 7, 1.0, keep_best=keep_best)
+    errors = network.history.history["val_rmse"]
+    assert errors[-1] > min(errors)
+    assert rmse == (min(errors) if keep_best else errors[-1])
+    assert examples_io.network_error(network, batches).rmse == pytest.approx(rmse, rel=1e-4, abs=1e-6)
+
+
+def test_weights_that_no_epoch_beats_stay(line):
+    network, batches = line
+    before = network.get_weights()
+    assert fine_tuning.fine_tune(network, batches, batches, 2, 0.01, start_rmse=1e-9) == 1e-9
+    for weight, kept in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, kept)
+
+
+def test_callbacks_are_called(line):
+    import tf_keras as keras
+
+    network, batches = line
+    epochs = []
+    count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+    fine_tuning.fine_tune(network, batches, batches, 3, 0.01, (count,))
+    assert epochs == [0, 1, 2]
