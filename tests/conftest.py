@@ -131,6 +131,8 @@ def _write_splits(toy: ToyTrips) -> None:
             with tf.io.TFRecordWriter(str(file), "GZIP") as writer:
                 for row in _rows(written):
                     writer.write(_serialized(row))
+    counts = {"read": 1290, "examples": sum(ROWS.values()), "rejected": 10, "by_reason": {"outside_city": 10}}
+    (toy.folder / "raw" / "counts.json").write_text(json.dumps(counts))
 
 
 @pytest.fixture(scope="session")

@@ -60,14 +60,19 @@ def trip_rows() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def run_node(toy_trips, tmp_path):
-    """Runs an executor on artifacts made from its Spec; networks are saved as Model artifacts, outputs returned."""
+    """Runs an executor on artifacts made from its Spec; networks are saved as Model artifacts, outputs returned.
+
+    chosen: its settings, None where the Spec has none. ready: input artifacts that exist already.
+    """
     from components import examples_io
 
     places = {"examples": "transformed", "raw_examples": "raw", "transform_graph": "transform_graph"}
 
-    def run(executor, spec, networks, chosen, **properties):
-        inputs, outputs = {}, {}
+    def run(executor, spec, networks, chosen, ready=None, **properties):
+        inputs, outputs = {key: [artifact] for key, artifact in (ready or {}).items()}, {}
         for key, parameter in spec.INPUTS.items():
+            if key in inputs:
+                continue
             artifact = parameter.type()
             artifact.uri = str(toy_trips.folder / places[key]) if key in places else str(tmp_path / "in" / key)
             if key in networks:
@@ -77,8 +82,9 @@ def run_node(toy_trips, tmp_path):
             artifact = parameter.type()
             artifact.uri = str(tmp_path / "out" / key)
             outputs[key] = [artifact]
-        given = {"settings": json.dumps(chosen), "label": "fare", "code_digest": "", **properties}
-        assert set(given) == set(spec.PARAMETERS)
+        settings = {} if chosen is None else {"settings": json.dumps(chosen)}
+        given = settings | {"label": "fare", "code_digest": "", **properties}
+        assert set(given) == set(spec.PARAMETERS) and set(inputs) == set(spec.INPUTS)
         executor().Do(inputs, outputs, given)
         return {key: artifacts[0] for key, artifacts in outputs.items()}
 

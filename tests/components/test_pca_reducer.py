@@ -43,7 +43,7 @@ def test_do_with_auto_holds_its_budget(reduce):
     """16 units: k is one of 4, 8, 12, 16, and bisection tries 8 first."""
     projection = projection_of(reduce(n_components="auto", budget=0.5, fine_tune_epochs=1))
     errors = {trial["k"]: trial["eval_rmse"] for trial in projection["trials"]}
-    assert list(errors)[0] == 8 and projection["k"] in errors
+    assert next(iter(errors)) == 8 and projection["k"] in errors
     assert errors[projection["k"]] == projection["eval_rmse"]["reduced"] <= 1.5 * projection["eval_rmse"]["source"]
 
 

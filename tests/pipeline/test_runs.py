@@ -1,9 +1,8 @@
-"""A run's surroundings: the lock, the pointer to the latest run, whether to push again, and the log of all output."""
+"""A run's surroundings: the lock, the pointer to the latest run, and the log of all output."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -14,14 +13,6 @@ import pytest
 from components.errors import InputError
 from pipeline import runs
 from pipeline.console import output_to_log
-from pipeline.settings import load_settings
-
-
-@pytest.fixture
-def settings(tmp_path):
-    settings = load_settings("chicago", None, str(tmp_path))
-    settings.runs_dir.mkdir(parents=True)
-    return settings
 
 
 @contextlib.contextmanager
@@ -53,25 +44,6 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     refusal = f"{tmp_path}/file/runs cannot be written: Not a directory"
     with pytest.raises(InputError, match=refusal), runs.exclusive(tmp_path / "file" / "runs"):
         pass
-
-
-def ended_run(settings, run_id: str, pushed: str | None) -> None:
-    folder = settings.runs_dir / run_id
-    folder.mkdir(exist_ok=True)
-    (folder / runs.SUMMARY_FILE).write_text(json.dumps({"pushed": pushed}))
-    runs.point_latest(settings.runs_dir, run_id)
-
-
-def test_a_first_run_and_one_whose_model_is_there_push_once(settings, tmp_path):
-    assert runs.push_token(settings, "r2") == ""
-    (tmp_path / "fare.tflite").touch()
-    ended_run(settings, "r1", str(tmp_path))
-    assert runs.push_token(settings, "r2") == ""
-
-
-def test_a_lost_model_is_pushed_again(settings, tmp_path):
-    ended_run(settings, "r1", str(tmp_path / "gone"))
-    assert runs.push_token(settings, "r2") == "r2"
 
 
 def test_latest_is_swapped_and_never_missing(tmp_path):
