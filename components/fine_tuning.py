@@ -20,15 +20,16 @@ def fine_tune(
 ) -> float:
     """Eval RMSE of the best epoch, whose weights `network` keeps; its own weights where no epoch beats `start_rmse`.
 
-    keep_best: False keeps the last epoch instead. Mean squared error, Adam. EarlyStopping alone restores the best
-    weights only when it stops early, hence by hand.
+    keep_best: False keeps the last epoch instead. Mean squared error, Adam.
     """
     network.compile(
         keras.optimizers.Adam(learning_rate), loss="mse", metrics=[keras.metrics.RootMeanSquaredError(name="rmse")]
     )
     start = network.get_weights()
     best = keras.callbacks.EarlyStopping("val_rmse", mode="min", patience=epochs + 1, restore_best_weights=True)
-    history = network.fit(train, validation_data=evaluation, epochs=epochs, callbacks=[best, *callbacks], verbose=0)
+    # EarlyStopping goes back to its best epoch at the end of every fit, not only where it stops early
+    kept = (best, *callbacks) if keep_best else callbacks
+    history = network.fit(train, validation_data=evaluation, epochs=epochs, callbacks=list(kept), verbose=0)
     reached = min(history.history["val_rmse"])
     if not keep_best:
         return history.history["val_rmse"][-1]

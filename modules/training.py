@@ -55,7 +55,6 @@ def fit(
     history = network.fit(
         train, validation_data=evaluation, epochs=settings.epochs, callbacks=[best, slower], verbose=0
     )
-    network.set_weights(best.best_weights)  # the callback itself restores them only when it stops early
     return {
         "parameters": network.count_params(),
         "epochs": len(history.epoch),

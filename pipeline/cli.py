@@ -65,7 +65,7 @@ def predict(
     dropoff: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],
     hour: Annotated[int, typer.Option(help="0-23.")],
     weekday: Annotated[int, typer.Option(help="0-6, Monday is 0.")],
-    passengers: Annotated[int, typer.Option()] = 1,
+    passengers: Annotated[int, typer.Option(help="1-99.")] = 1,
 ) -> None:
     """The fare of one trip, as a device would compute it."""
     from pipeline import offline

@@ -37,14 +37,12 @@ class Target:
     """Where a pipeline runs and what it reads and writes there.
 
     metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
-    push_token: a new value makes a push happen again although nothing changed.
     """
 
     pipeline_root: str
     schema_file: str
     models_dir: str
     metadata: Any = None
-    push_token: str = ""
 
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
@@ -145,7 +143,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             push_destination=pusher_pb2.PushDestination(
                 filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.models_dir)
             ),
-            custom_config={"manifest": {}, "push_token": target.push_token},
+            custom_config={"manifest": {}},
             custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
         ),
         "components.atomic_pusher.executor",

@@ -16,6 +16,8 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
+from components.atomic_pusher.push import is_intact, latest
+from components.errors import InputError
 from components.trip_example_gen.schema import schema_text
 from pipeline.graph import Target, create_pipeline
 from pipeline.settings import Settings
@@ -24,7 +26,7 @@ OnStart = Callable[[str, int, int], None]
 OnEnd = Callable[[str, dict[str, list[Any]], bool, float], None]
 
 
-def run(settings: Settings, run_id: str, push_token: str, on_start: OnStart, on_end: OnEnd) -> None:
+def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd) -> None:
     """Runs every node, or takes it from the cache; exceptions of a node's executor come through as they are.
 
     on_start(node, number, of): before a node. on_end(node, output artifacts, cached, CPU seconds): after it.
@@ -35,13 +37,16 @@ def run(settings: Settings, run_id: str, push_token: str, on_start: OnStart, on_
         schema_file=str(materialized_schema(settings)),
         models_dir=str(settings.models_dir.resolve()),
         metadata=connection,
-        push_token=push_token,
     )
     pipeline = compiler.Compiler().compile(create_pipeline(settings, target))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     deployment = runner_utils.extract_local_deployment_config(pipeline)
+    produced: dict[str, list[Any]] = {}
     for number, node in enumerate(pipeline.nodes, start=1):
         name = node.pipeline_node.node_info.id
+        if name == "Pusher":
+            caching = node.pipeline_node.execution_options.caching_options
+            caching.enable_cache = is_offered(produced["quantized_model"][0].uri, settings.models_dir)
         on_start(name, number, len(pipeline.nodes))
         started = cpu_seconds()
         info = launcher.Launcher(
@@ -54,7 +59,19 @@ def run(settings: Settings, run_id: str, push_token: str, on_start: OnStart, on_
         ).launch()
         spent = cpu_seconds() - started
         with metadata.Metadata(connection) as handle:
-            on_end(name, *outcome(handle, info.execution_id), spent)
+            outputs, cached = outcome(handle, info.execution_id)
+        produced.update(outputs)
+        on_end(name, outputs, cached, spent)
+
+
+def is_offered(model_uri: str, models_dir: Path) -> bool:
+    """Whether this model is what readers of `models_dir` get. If not, a Pusher from the cache would leave them with
+    another model or none."""
+    version = hashlib.sha256(Path(model_uri, "Format-Serving", "tflite").read_bytes()).hexdigest()[:12]
+    try:
+        return latest(models_dir).name == version and is_intact(models_dir / version)
+    except InputError:
+        return False
 
 
 def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, list[Any]], bool]:

@@ -81,7 +81,7 @@ def run_nodes(
         screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
 
     try:
-        local_runner.run(settings, run_id, push_token(settings, run_id), on_start, on_end)
+        local_runner.run(settings, run_id, on_start, on_end)
     except GateError as error:
         return refused_figures(error), cpu_s, error
     return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), cpu_s, None
@@ -98,15 +98,6 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     python_logging.captureWarnings(True)
-
-
-def push_token(settings: Settings, run_id: str) -> str:
-    """This run's id where the model that the last run pushed is gone: the cached Pusher must then push again."""
-    try:
-        pushed = json.loads((settings.runs_dir / LATEST / SUMMARY_FILE).read_text())["pushed"]
-    except (OSError, ValueError, KeyError):
-        return ""
-    return run_id if pushed and not Path(pushed, "fare.tflite").is_file() else ""
 
 
 @contextlib.contextmanager

@@ -126,7 +126,7 @@ def _write_chunk(chunk: Chunk, job: _Job) -> _Counts:
     """Beam's unit of work. Done twice, it writes the same files again."""
     try:
         return _convert(chunk, job)
-    except InputError as error:  # raised here, Beam would hand it on as a RuntimeError full of traceback
+    except InputError as error:  # raised here, Beam adds its words to it, and engines change its type
         return _Counts(error=str(error))
 
 

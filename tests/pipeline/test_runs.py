@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,12 +48,13 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_latest_is_swapped_and_never_missing(tmp_path):
-    runs.point_latest(tmp_path, "r1")
-    first = os.lstat(tmp_path / "latest").st_ino
     (tmp_path / f".latest.{os.getpid()}").symlink_to("left by a dead run")
-    runs.point_latest(tmp_path, "r2")
-    assert os.readlink(tmp_path / "latest") == "r2"
-    assert os.lstat(tmp_path / "latest").st_ino != first  # replaced as a whole, not edited
+    runs.point_latest(tmp_path, "r0")
+    swaps = threading.Thread(target=lambda: [runs.point_latest(tmp_path, f"r{number}") for number in range(500)])
+    swaps.start()
+    while swaps.is_alive():
+        assert os.readlink(tmp_path / "latest").startswith("r")
+    assert os.readlink(tmp_path / "latest") == "r499"
     assert os.listdir(tmp_path) == ["latest"]
 
 
