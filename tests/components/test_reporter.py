@@ -42,9 +42,8 @@ def _evaluate(toy_trips, folder: Path, files: dict[str, bytes], max_rmse: float)
     from pipeline import gates
     from pipeline.settings import GateSettings
 
-    examples, evaluation, blessing = (
-        kind() for kind in (standard_artifacts.Examples, standard_artifacts.ModelEvaluation, standard_artifacts.ModelBlessing)
-    )  # fmt: skip
+    examples, evaluation = standard_artifacts.Examples(), standard_artifacts.ModelEvaluation()
+    blessing = standard_artifacts.ModelBlessing()
     examples.uri, examples.split_names = str(toy_trips.folder / "raw"), artifact_utils.encode_split_names(["test"])
     evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
     inputs = {"examples": [examples]}
@@ -56,9 +55,11 @@ def _evaluate(toy_trips, folder: Path, files: dict[str, bytes], max_rmse: float)
         inputs[key] = [model]
     config = gates.eval_config(GateSettings(max_rmse=max_rmse, max_rmse_increase=0.05))
     properties = {
-        "eval_config": proto_utils.proto_to_json(config), "example_splits": '["test"]', "module_path": "modules.slicing",
+        "eval_config": proto_utils.proto_to_json(config),
+        "example_splits": '["test"]',
+        "module_path": "modules.slicing",
         "fairness_indicator_thresholds": "null",
-    }  # fmt: skip
+    }
     executor.Executor().Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
     ready = {"evaluation": evaluation, "model_blessing": blessing, "quantized_model": inputs["model"][0]}
     return ready | {"reference_model": inputs["model"][0]}
@@ -73,11 +74,15 @@ def report(toy_trips, toy_network, run_node, tmp_path):
 
     left_behind = {
         "verdict/verdict.json": [{"name": "anomalies", "value": 0, "bound": 0, "ok": True, "detail": ""}],
-        "infra_blessing/device.json": {"blessed": True, "checks": [], "measurements": {"latency_us": {"p50": 5, "p99": 9}}},
+        "infra_blessing/device.json": {
+            "blessed": True,
+            "checks": [],
+            "measurements": {"latency_us": {"p50": 5, "p99": 9}},
+        },
         "pruning/pruning.json": {"sparsity": 0.25},
         "projection/projection.json": {"k": 4},
         "trials/trials.json": {"mode": "float32"},
-    }  # fmt: skip
+    }
     for name, content in left_behind.items():
         (tmp_path / "in" / name).parent.mkdir(parents=True)
         (tmp_path / "in" / name).write_text(json.dumps(content))
@@ -126,7 +131,8 @@ def test_slices_hold_every_row_and_a_first_model_has_no_rival(toy_trips, fare_tf
     hours = {one["slice"]: one for one in figures["slices"] if one["slice"].startswith("pickup_hour=")}
     bands = [one for one in figures["slices"] if one["slice"].startswith("distance_band=")]
     assert sum(one["rows"] for one in hours.values()) == sum(one["rows"] for one in bands) == 320
-    at_eight = {name: values[toy_trips.columns["test"]["pickup_hour"].reshape(-1) == 8] for name, values in toy_trips.columns["test"].items()}  # fmt: skip
+    test = toy_trips.columns["test"]
+    at_eight = {name: values[test["pickup_hour"].reshape(-1) == 8] for name, values in test.items()}
     rmse = np.sqrt(np.mean(_error(fare_tflite, at_eight) ** 2))
     assert hours["pickup_hour=8"]["rmse"] == pytest.approx(rmse, rel=1e-4)
 
