@@ -16,8 +16,7 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
-from components.atomic_pusher.push import is_intact, latest
-from components.errors import InputError
+from components.atomic_pusher.push import is_offered
 from components.trip_example_gen.schema import schema_text
 from pipeline.graph import Target, create_pipeline
 from pipeline.settings import Settings
@@ -44,9 +43,10 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd) -> No
     produced: dict[str, list[Any]] = {}
     for number, node in enumerate(pipeline.nodes, start=1):
         name = node.pipeline_node.node_info.id
-        if name == "Pusher":
+        if name == "Pusher":  # from the cache it would not bring back a model that is lost, or followed by another
+            model = Path(produced["quantized_model"][0].uri, "Format-Serving", "tflite")
             caching = node.pipeline_node.execution_options.caching_options
-            caching.enable_cache = is_offered(produced["quantized_model"][0].uri, settings.models_dir)
+            caching.enable_cache = is_offered(model, settings.models_dir)
         on_start(name, number, len(pipeline.nodes))
         started = cpu_seconds()
         info = launcher.Launcher(
@@ -62,16 +62,6 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd) -> No
             outputs, cached = outcome(handle, info.execution_id)
         produced.update(outputs)
         on_end(name, outputs, cached, spent)
-
-
-def is_offered(model_uri: str, models_dir: Path) -> bool:
-    """Whether this model is what readers of `models_dir` get. If not, a Pusher from the cache would leave them with
-    another model or none."""
-    version = hashlib.sha256(Path(model_uri, "Format-Serving", "tflite").read_bytes()).hexdigest()[:12]
-    try:
-        return latest(models_dir).name == version and is_intact(models_dir / version)
-    except InputError:
-        return False
 
 
 def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, list[Any]], bool]:

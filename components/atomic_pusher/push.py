@@ -73,6 +73,15 @@ def is_intact(folder: Path) -> bool:
     return hashlib.sha256(content).hexdigest() == sha256 and sha256[:12] == folder.name
 
 
+def is_offered(file: Path, base: Path) -> bool:
+    """Whether readers of `base` get these bytes: LATEST names their version, and it is intact."""
+    version = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    try:
+        return latest(base).name == version and is_intact(base / version)
+    except InputError:
+        return False
+
+
 def latest(base: Path) -> Path:
     """The version folder that LATEST names.
 

@@ -208,3 +208,19 @@ def test_executor_pushes_nothing_else(tmp_path, base, refusal):
 def test_executor_refuses_a_remote_destination(tmp_path):
     with pytest.raises(InputError, match=r"^push_destination='gs://bucket/models' must be a local folder"):
         _run_pusher(tmp_path, NEW, base="gs://bucket/models")
+
+
+def test_a_model_is_offered_once_pushed_and_until_another_is(tmp_path):
+    base, file, other = tmp_path / "models", tmp_path / "file", tmp_path / "other"
+    file.write_bytes(b"a model")
+    other.write_bytes(b"another model")
+    assert not push.is_offered(file, base)
+    version = push.push(file, base, {})
+    assert push.is_offered(file, base)
+    push.push(other, base, {})
+    assert not push.is_offered(file, base)  # its version is there still, but LATEST names the other's
+    push.push(file, base, {})
+    (base / version / "fare.tflite").write_bytes(b"damaged")
+    assert not push.is_offered(file, base)
+    (base / version / "fare.tflite").unlink()
+    assert not push.is_offered(file, base)

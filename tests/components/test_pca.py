@@ -59,8 +59,8 @@ def test_axes_are_orthonormal_ordered_signed_and_the_same_again(seed, n):
     largest = np.abs(axes.components).argmax(axis=1)
     assert np.all(axes.components[np.arange(n), largest] > 0)
     np.testing.assert_array_equal(axes.components, again.components)
-    np.testing.assert_allclose(axes.components @ np.cov(points.T).reshape(n, n) @ axes.components.T,
-                               np.diag(axes.explained_variance), atol=1e-8)  # fmt: skip
+    rotated = axes.components @ np.cov(points.T).reshape(n, n) @ axes.components.T
+    np.testing.assert_allclose(rotated, np.diag(axes.explained_variance), atol=1e-8)
 
 
 def test_mirrored_data_have_the_same_axes():
@@ -69,10 +69,13 @@ def test_mirrored_data_have_the_same_axes():
     np.testing.assert_allclose(axes, mirrored)
 
 
-def test_a_dead_unit_has_no_negative_variance():
-    points = np.random.default_rng(1).normal(size=(30, 6)) @ np.diag([1e3, 1e3, 1e3, 0, 0, 0])
-    variance = pca.principal_axes(moments_of(points)).explained_variance
-    assert np.all(variance >= 0) and np.all(variance[3:] < 1e-6)
+def test_units_that_follow_others_have_no_negative_variance():
+    """Six units of rank 3: the other eigenvalues are 0 but for rounding, which for some of these seeds goes below."""
+    for seed in range(10):
+        random = np.random.default_rng(seed)
+        points = random.normal(size=(30, 3)) @ random.normal(size=(3, 6))
+        variance = pca.principal_axes(moments_of(points)).explained_variance
+        assert np.all(variance >= 0) and np.all(variance[3:] < 1e-9)
 
 
 @pytest.mark.parametrize(("k", "n", "rounded"), [(1, 16, 4), (4, 16, 4), (5, 16, 8), (5, 6, 6), (9, 10, 10), (1, 3, 3)])
