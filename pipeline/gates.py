@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.proto import config_pb2 as tfma  # TFMA's package names only some of these on lane B
 
 from modules.columns import DISTANCE_BAND, FARE, PICKUP_HOUR
 from pipeline.settings import GateSettings

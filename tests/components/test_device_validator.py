@@ -53,8 +53,8 @@ def test_a_good_file_passes_and_is_measured(model_file, fare_tflite, trip_rows):
 def test_a_flex_file_fails_by_name(model_file, flex_tflite, trip_rows):
     report = checks.validate_apart(path := model_file(flex_tflite), trip_rows, LIMITS, path.parent)
     failed = _failed(report)
-    assert failed["custom_ops"].detail == "FlexSoftsign"
-    assert "it needs FlexSoftsign" in failed["runs"].detail
+    assert failed["custom_ops"].detail == "FlexAtan"
+    assert "it needs FlexAtan" in failed["runs"].detail
     assert report.measurements["bytes"] == len(flex_tflite)
 
 
