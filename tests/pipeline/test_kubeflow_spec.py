@@ -24,7 +24,7 @@ def spec(tmp_path_factory) -> dict:
     from pipeline.settings import load_settings
 
     output = tmp_path_factory.mktemp("spec") / "farebox.json"
-    compile_spec(load_settings("chicago", "gs://bucket/trips"), "gs://bucket/farebox/", "farebox:abc1234", str(output))
+    compile_spec(load_settings("chicago", "gs://bucket/trips"), "gs://bucket/runs/", "farebox:abc1234", str(output))
     return json.loads(output.read_text())
 
 
@@ -62,7 +62,7 @@ def test_our_artifact_types_are_titles_that_import(spec):
 def test_the_image_and_the_root_are_the_ones_given(spec):
     executors = spec["pipelineSpec"]["deploymentSpec"]["executors"].values()
     assert {executor["container"]["image"] for executor in executors if "container" in executor} == {"farebox:abc1234"}
-    assert spec["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/farebox"
+    assert spec["runtimeConfig"]["gcsOutputDirectory"] == "gs://bucket/runs"
 
 
 def test_no_path_of_this_machine(spec):
