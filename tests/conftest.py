@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("farebox", deadline=None)  # the first call of a TensorFlow op may take a second
+settings.load_profile("farebox")
 
 BOX = {"west": -87.95, "east": -87.52, "south": 41.64, "north": 42.03}
 ROWS = {"train": 640, "eval": 320, "test": 320}
