@@ -114,6 +114,9 @@ def test_quantization_aware_training_keeps_the_fares(convert, toy_trips, toy_net
     fares = toy_trips.columns["test"]["fare"].reshape(-1)
     rmse = float(np.sqrt(np.mean((model.predict(test) - fares) ** 2)))
     assert rmse < 1.15 * examples_io.network_error(network, toy_trips.batches("test")).rmse
+    transformed = next(iter(toy_trips.batches("test", 320)))[0]
+    trained_for = aware({name: transformed[name] for name in aware.input_names}).numpy().reshape(-1)
+    assert np.abs(model.predict(test) - trained_for).mean() < 0.02 * fares.std()  # int8 must not reach the geography
     ops = model.op_names()
     assert (ops["QUANTIZE"], ops["DEQUANTIZE"]) == (1, 1)
     assert _dtypes(model.content, (81, 16)) == {np.int8}  # the table
