@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
-from rich.status import Status
+from rich.live import Live
+from rich.spinner import Spinner
 from rich.table import Table
 
 STAGES = {
@@ -29,7 +30,7 @@ class RunConsole:
 
     def __init__(self, stream: IO[str], quiet: bool = False) -> None:
         self.console = Console(file=stream, quiet=quiet, highlight=False, soft_wrap=True)
-        self.status: Status | None = None
+        self.spinner: Live | None = None
 
     def __enter__(self) -> RunConsole:
         return self
@@ -44,14 +45,20 @@ class RunConsole:
     def working(self, text: str) -> None:
         """A spinner with a text, on a terminal; nothing elsewhere."""
         self.done()
-        self.status = self.console.status(text)
-        self.status.start()
+        self.spinner = Live(
+            Spinner("dots", text),
+            console=self.console,
+            transient=True,
+            redirect_stdout=False,  # else rich would fetch the libraries' logs back from the log file to the screen
+            redirect_stderr=False,
+        )
+        self.spinner.start()
 
     def done(self) -> None:
         """Ends the spinner."""
-        if self.status:
-            self.status.stop()
-            self.status = None
+        if self.spinner:
+            self.spinner.stop()
+            self.spinner = None
 
     def node(self, name: str, cached: bool, seconds: float, figures: str) -> None:
         """The line of a finished node."""

@@ -36,14 +36,18 @@ def examine() -> list[Finding]:
     ]
 
 
+def lane() -> str:
+    """A: TFX 1.16 on Python 3.10; B: TFX 1.21 on Python 3.11 to 3.13."""
+    return "A" if sys.version_info < (3, 11) else "B"
+
+
 def python() -> Finding:
     """Python's version decides the lane."""
-    lane = "A" if sys.version_info < (3, 11) else "B"
     ok = (3, 10) <= sys.version_info < (3, 14)
     return Finding(
         "Python",
         ok,
-        f"{platform.python_version()}, lane {lane}" if ok else f"{platform.python_version()}, needs 3.10-3.13",
+        f"{platform.python_version()}, lane {lane()}" if ok else f"{platform.python_version()}, needs 3.10-3.13",
     )
 
 
@@ -51,7 +55,7 @@ def glibc() -> Finding:
     """Lane B's wheels need a recent one."""
     _, version = platform.libc_ver()
     numbers = tuple(int(part) for part in version.split(".")[:2]) if version else ()
-    needed = (2, 39) if sys.version_info >= (3, 11) else (2, 17)
+    needed = (2, 39) if lane() == "B" else (2, 17)
     return Finding("glibc", numbers >= needed, f"{version or 'none'}, needs {needed[0]}.{needed[1]}")
 
 

@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from components.errors import GateError, InputError
 from components.trip_example_gen.reader import read_trips
 from pipeline.console import RunConsole, output_to_log
+from pipeline.doctor import lane
 from pipeline.settings import Settings
 
 SUMMARY_FILE, LOG_FILE, LATEST = "summary.json", "log.txt", "latest"
@@ -47,7 +50,7 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
             "currency": settings.city.currency,
             **figures,
             "cpu_s": cpu_s,
-            "lane": "A" if sys.version_info < (3, 11) else "B",
+            "lane": lane(),
         }
         write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2))
         point_latest(settings.runs_dir, run_id)
@@ -62,7 +65,7 @@ def run_nodes(
 ) -> tuple[dict[str, Any], dict[str, float], GateError | None]:
     """Runs the graph: the report's figures, CPU seconds by node, and the refusal where a gate stopped the run."""
     screen.working("importing TFX and TensorFlow")
-    quiet_libraries()
+    configure_libraries()
     from pipeline import local_runner
     from pipeline.node_figures import key_figures
 
@@ -93,11 +96,12 @@ def refused_figures(error: GateError) -> dict[str, Any]:
     return {**unknown, "gates": [dataclasses.asdict(check) for check in error.checks], "blessed": False, "pushed": None}
 
 
-def quiet_libraries() -> None:
-    """Environment that TensorFlow and friends read when they are imported."""
+def configure_libraries() -> None:
+    """What TensorFlow, TFX and absl log, and the environment they read when they are imported."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     python_logging.captureWarnings(True)
+    logging.set_verbosity(logging.INFO)  # the executors' lines with numbers are of this level
 
 
 @contextlib.contextmanager

@@ -160,6 +160,12 @@ def test_what_was_judged_is_what_was_pushed(out, first):
     assert (out / "models/chicago/LATEST").read_text().strip() == pushed.name
 
 
+def test_the_log_holds_what_the_executors_measured(out, first):
+    log = (out / "runs/chicago/latest/log.txt").read_text()
+    assert re.search(r"PcaReducer: hidden_0 from 64 to k=\d+ .* parameters \d+ -> \d+", log)
+    assert "PcaReducer: hidden_0" not in first.stdout + first.stderr
+
+
 def test_the_model_is_worth_its_bytes(first):
     """After three epochs: half the error of predicting the mean, below the line on distance, a tenth of the size."""
     from components.tflite import TfliteModel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
-from pipeline import runs
+from pipeline import console, runs
 from pipeline.console import output_to_log
 
 
@@ -95,3 +96,21 @@ def test_output_comes_back_after_an_error(tmp_path, capfd):
     os.write(1, b"found\n")
     assert capfd.readouterr().out == "found\n"
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal: there, the spinner turns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_spinner_leaves_the_libraries_output_to_the_log(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, libraries = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", libraries)
+    with console.RunConsole(terminal) as screen:
+        screen.working("Trainer (7 of 15)")
+        print("a warning of TensorFlow's", file=sys.stderr)
+    assert "Trainer (7 of 15)" in terminal.getvalue()
+    assert libraries.getvalue() == "a warning of TensorFlow's\n"
