@@ -11,6 +11,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from components.running_error import RunningError
+
 if TYPE_CHECKING:
     from tfx import types
 
@@ -22,6 +24,11 @@ EVAL_BATCH_ROWS = 2048
 def serving_dir(model: types.Artifact) -> str:
     """Where TFX keeps a Model artifact's servable file."""
     return os.path.join(model.uri, "Format-Serving")
+
+
+def tflite_path(model: types.Artifact) -> str:
+    """The `.tflite` of a Model artifact, where TFMA and Pusher look for it."""
+    return os.path.join(serving_dir(model), "tflite")
 
 
 def load_network(model: types.Artifact) -> keras.Model:
@@ -95,28 +102,6 @@ def numpy_batches(batches: tf.data.Dataset) -> Iterator[tuple[dict[str, np.ndarr
     """The same batches as numpy arrays; labels as float64 of shape (n,)."""
     for columns, label in batches.as_numpy_iterator():
         yield columns, label.astype(np.float64).reshape(-1)
-
-
-class RunningError:
-    """Root mean squared and mean absolute error over batches, summed in float64."""
-
-    def __init__(self) -> None:
-        self.rows, self.squared, self.absolute = 0, 0.0, 0.0
-
-    def update(self, predictions: np.ndarray, targets: np.ndarray) -> None:
-        """Adds a batch; both of any shape with n elements."""
-        difference = predictions.astype(np.float64).reshape(-1) - targets.reshape(-1)
-        self.rows += difference.size
-        self.squared += float(difference @ difference)
-        self.absolute += float(np.abs(difference).sum())
-
-    @property
-    def rmse(self) -> float:
-        return (self.squared / self.rows) ** 0.5
-
-    @property
-    def mae(self) -> float:
-        return self.absolute / self.rows
 
 
 def network_error(network: keras.Model, batches: tf.data.Dataset) -> RunningError:

@@ -17,6 +17,7 @@ import numpy as np
 
 from components.errors import InputError
 
+FARE_FILE = "fare.tflite"  # the name under which a model is pushed
 BATCH_ROWS = 4096  # rows per invoke: the interpreter's memory grows with the batch, not with the rows asked for
 _INPUT_DTYPES = (np.float32, np.int32, np.int64)
 

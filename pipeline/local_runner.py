@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import text_format
 from ml_metadata.proto.metadata_store_pb2 import Execution
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
@@ -17,6 +19,8 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.atomic_pusher.push import is_offered
+from components.errors import InputError
+from components.examples_io import tflite_path
 from components.trip_example_gen.schema import schema_text
 from pipeline.graph import Target, create_pipeline
 from pipeline.settings import Settings
@@ -44,7 +48,7 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd) -> No
     for number, node in enumerate(pipeline.nodes, start=1):
         name = node.pipeline_node.node_info.id
         if name == "Pusher":  # from the cache it would not bring back a model that is lost, or followed by another
-            model = Path(produced["quantized_model"][0].uri, "Format-Serving", "tflite")
+            model = Path(tflite_path(produced["quantized_model"][0]))
             caching = node.pipeline_node.execution_options.caching_options
             caching.enable_cache = is_offered(model, settings.models_dir)
         on_start(name, number, len(pipeline.nodes))
@@ -71,9 +75,15 @@ def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, lis
 
 
 def materialized_schema(settings: Settings) -> Path:
-    """The city's schema, in a file named by its content: ImportSchemaGen's cache knows paths only."""
-    curated = settings.city.schema
-    text = Path(curated).read_text() if curated else schema_text(settings.city)
+    """The city's schema, in a file named by its content: ImportSchemaGen's cache knows paths only.
+
+    Raises InputError where the curated file is no schema.
+    """
+    text = Path(settings.schema).read_text() if settings.schema else schema_text(settings.city)
+    try:
+        text_format.Parse(text, schema_pb2.Schema())
+    except text_format.ParseError as error:
+        raise InputError(f"{settings.schema}: must be a schema in text format, {error}") from error
     path = settings.runs_dir.resolve() / "schema" / hashlib.sha256(text.encode()).hexdigest()[:16] / "schema.pbtxt"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from components.atomic_pusher.push import resolve_model
 from components.errors import InputError
+from components.running_error import RunningError
 from components.tflite import TfliteModel
 from components.trip_example_gen.reader import read_trips
 from modules import columns
@@ -37,18 +38,15 @@ def evaluate(model: str, settings: Settings) -> dict[str, Any]:
     """RMSE and MAE of the file over every trip of the settings' data, in the city's currency, and how many rows."""
     file: Path = resolve_model(model)
     interpreter = TfliteModel(file)
-    rows = rejected = 0
-    squared = absolute = 0.0
+    error, rejected = RunningError(), 0
     for trips in read_trips(settings.data, settings.city):
         batch = {name: trips.examples.column(name).to_numpy() for name in trips.examples.schema.names}
-        difference = interpreter.predict(batch).astype(np.float64) - batch[columns.FARE]
-        rows, rejected = rows + len(difference), rejected + trips.rejected.num_rows
-        squared += float(difference @ difference)
-        absolute += float(np.abs(difference).sum())
+        error.update(interpreter.predict(batch), batch[columns.FARE])
+        rejected += trips.rejected.num_rows
     return {
         "model": str(file),
         "city": settings.city.name,
-        "rmse": (squared / rows) ** 0.5,
-        "mae": absolute / rows,
-        "rows": {"read": rows + rejected, "used": rows, "rejected": rejected},
+        "rmse": error.rmse,
+        "mae": error.mae,
+        "rows": {"read": error.rows + rejected, "used": error.rows, "rejected": rejected},
     }

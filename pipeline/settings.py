@@ -71,10 +71,14 @@ class BeamSettings:
 
 @pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))  # pydantic hands it down
 class Settings:
-    """Everything a run depends on. `data` is where the trips are, `out` where `runs/` and `models/` are kept."""
+    """Everything a run depends on. `data` is where the trips are, `out` where `runs/` and `models/` are kept.
+
+    schema: a curated schema file, relative to the city file; without one it is written from the city's bounds.
+    """
 
     city: CityProfile
     data: str
+    schema: str | None = None
     out: str = "."
     split: SplitSettings = SplitSettings()
     features: FeatureSettings = FeatureSettings()
@@ -174,4 +178,9 @@ def load_settings(city: str, data: str | None, out: str = ".", overrides: Sequen
     settings = build({**content, "data": str(source), "out": out}, str(path))
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", settings.city.name):
         raise SettingsError(f"{path}: city.name={settings.city.name} must be letters, digits, - and _")
-    return dataclasses.replace(settings, data=str(resolve_source(settings.data)))
+    schema = path.parent / settings.schema if settings.schema else None
+    if schema and not schema.is_file():
+        raise SettingsError(f"{path}: schema={settings.schema} must be a file beside it, got nothing at {schema}")
+    return dataclasses.replace(
+        settings, data=str(resolve_source(settings.data)), schema=str(schema.resolve()) if schema else None
+    )

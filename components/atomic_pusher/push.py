@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import InputError
-from components.tflite import gzip_bytes
+from components.tflite import FARE_FILE, gzip_bytes
 
 FORMAT_VERSION = 1
-MODEL_FILE, MANIFEST_FILE, LATEST_FILE = "fare.tflite", "manifest.json", "LATEST"
+MANIFEST_FILE, LATEST_FILE = "manifest.json", "LATEST"
 STAGING_PREFIX = ".staging-"
 
 
@@ -67,7 +67,7 @@ def is_intact(folder: Path) -> bool:
     """Whether a version folder holds exactly the bytes that its manifest and its name speak of."""
     try:
         sha256 = json.loads((folder / MANIFEST_FILE).read_text())["sha256"]
-        content = (folder / MODEL_FILE).read_bytes()
+        content = (folder / FARE_FILE).read_bytes()
     except (OSError, ValueError, KeyError, TypeError):
         return False
     return hashlib.sha256(content).hexdigest() == sha256 and sha256[:12] == folder.name
@@ -92,8 +92,8 @@ def latest(base: Path) -> Path:
         version = (base / LATEST_FILE).read_text().strip()
     except OSError as error:
         raise InputError(f"models={base} must have a {LATEST_FILE} file: {error.strerror}") from error
-    if not re.fullmatch(r"[0-9a-f]{12}", version) or not (base / version / MODEL_FILE).is_file():
-        raise InputError(f"{LATEST_FILE}={version!r} must name a version with a {MODEL_FILE}, in {base}")
+    if not re.fullmatch(r"[0-9a-f]{12}", version) or not (base / version / FARE_FILE).is_file():
+        raise InputError(f"{LATEST_FILE}={version!r} must name a version with a {FARE_FILE}, in {base}")
     return base / version
 
 
@@ -106,13 +106,13 @@ def resolve_model(path: str | Path) -> Path:
     path = Path(path)
     if path.is_file():
         return path
-    if (path / MODEL_FILE).is_file():
-        return path / MODEL_FILE
+    if (path / FARE_FILE).is_file():
+        return path / FARE_FILE
     if (path / LATEST_FILE).exists():
-        return latest(path) / MODEL_FILE
+        return latest(path) / FARE_FILE
     found = "a folder with neither" if path.is_dir() else "nothing there"
     raise InputError(
-        f"model={path} must be a .tflite file, a version folder with {MODEL_FILE} or a models/<city> folder with "
+        f"model={path} must be a .tflite file, a version folder with {FARE_FILE} or a models/<city> folder with "
         f"{LATEST_FILE}, got {found}"
     )
 
@@ -126,7 +126,7 @@ def _exclusive(base: Path) -> Iterator[None]:
 
 
 def _stage(staging: Path, content: bytes, manifest: Mapping[str, Any]) -> None:
-    _write_durably(staging / MODEL_FILE, content)
+    _write_durably(staging / FARE_FILE, content)
     _write_durably(staging / MANIFEST_FILE, (json.dumps(manifest, indent=2) + "\n").encode())
     staging.chmod(0o755)  # mkdtemp's 0700 would keep other users from reading the model
     _sync_folder(staging)
@@ -135,7 +135,7 @@ def _stage(staging: Path, content: bytes, manifest: Mapping[str, Any]) -> None:
 def _publish(staging: Path, version: Path) -> None:
     """Renames the whole folder; a damaged version is mended file by file, so that it is never missing."""
     if version.is_dir():
-        for name in (MODEL_FILE, MANIFEST_FILE):
+        for name in (FARE_FILE, MANIFEST_FILE):
             os.replace(staging / name, version / name)
         _sync_folder(version)
         staging.rmdir()

@@ -22,7 +22,6 @@ from components import examples_io
 from components.device_validator import checks
 
 ROWS = 512
-MODEL_FILE = "tflite"
 
 
 class DeviceValidatorExecutor(base_executor.BaseExecutor):
@@ -42,8 +41,8 @@ class DeviceValidatorExecutor(base_executor.BaseExecutor):
             exec_properties["max_output"],
         )
         with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / MODEL_FILE
-            fileio.copy(os.path.join(examples_io.serving_dir(model), MODEL_FILE), str(local))
+            local = Path(folder) / "model.tflite"
+            fileio.copy(examples_io.tflite_path(model), str(local))
             report = checks.validate_apart(local, rows, limits, Path(folder))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), report)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +16,7 @@ from tfx.dsl.components.base import base_executor
 from components import examples_io, tflite
 from components.quantizer import quantization
 from components.quantizer.settings import Mode, QuantizerSettings
+from components.running_error import RunningError
 
 
 class QuantizerExecutor(base_executor.BaseExecutor):
@@ -70,14 +70,14 @@ class QuantizationTrial:
 def trial(mode: str, content: bytes, raw_eval: tf.data.Dataset) -> QuantizationTrial:
     """Runs the very bytes in the interpreter over the raw eval split."""
     model = tflite.TfliteModel(content)
-    error = examples_io.RunningError()
+    error = RunningError()
     for columns, label in examples_io.numpy_batches(raw_eval):
         error.update(model.predict(columns), label)
     return QuantizationTrial(mode, error.rmse, len(content), tflite.gzip_bytes(content), model.op_names())
 
 
 def write_file(content: bytes, model: types.Artifact) -> None:
-    """Writes `Format-Serving/tflite`, where TFMA and Pusher look for a TFLite model."""
+    """Makes the bytes the `.tflite` of a Model artifact."""
     tf.io.gfile.makedirs(examples_io.serving_dir(model))
-    with tf.io.gfile.GFile(os.path.join(examples_io.serving_dir(model), "tflite"), "wb") as file:
+    with tf.io.gfile.GFile(examples_io.tflite_path(model), "wb") as file:
         file.write(content)

@@ -16,6 +16,7 @@ from tfx.dsl.components.base import base_executor
 
 from components import examples_io, tflite
 from components.reporter import evaluation, yardsticks
+from components.running_error import RunningError
 
 BASELINE_FILE = "baseline.keras"
 
@@ -98,7 +99,7 @@ def network_errors(inputs: dict[str, types.Artifact], exec_properties: dict[str,
 
     train = ((columns[distance], fare) for columns, fare in examples_io.numpy_batches(split("train")))
     mean, slope, intercept = yardsticks.fit_line(train)
-    constant, line = examples_io.RunningError(), examples_io.RunningError()
+    constant, line = RunningError(), RunningError()
     for columns, fare in examples_io.numpy_batches(split("test")):
         constant.update(0 * fare + mean, fare)
         line.update(slope * columns[distance] + intercept, fare)
@@ -116,12 +117,7 @@ def network_errors(inputs: dict[str, types.Artifact], exec_properties: dict[str,
 def shipped_path(inputs: dict[str, types.Artifact]) -> str:
     """Where the pushed file lies; the judged one where nothing was pushed. Their bytes are the same."""
     pushed = inputs["pushed_model"].get_string_custom_property("pushed_destination")
-    return os.path.join(pushed, "fare.tflite") if pushed else tflite_path(inputs["quantized_model"])
-
-
-def tflite_path(model: types.Artifact) -> str:
-    """The `.tflite` of a Model artifact."""
-    return os.path.join(examples_io.serving_dir(model), "tflite")
+    return os.path.join(pushed, tflite.FARE_FILE) if pushed else examples_io.tflite_path(inputs["quantized_model"])
 
 
 def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
@@ -136,7 +132,7 @@ def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
 
 def file_facts(model: types.Artifact) -> dict[str, Any]:
     """Digest, sizes and ops of a Model artifact's `.tflite`."""
-    with tf.io.gfile.GFile(tflite_path(model), "rb") as file:
+    with tf.io.gfile.GFile(examples_io.tflite_path(model), "rb") as file:
         content = file.read()
     return {
         "sha256": hashlib.sha256(content).hexdigest(),

@@ -89,7 +89,6 @@ class CityProfile:
     time_format: `epoch` (seconds) or a strptime format; times are taken as the city's local time.
     weekday_of_monday: the number that the source's weekday column gives a Monday.
     passengers_default: the passenger count where the source has no such column or no value.
-    schema: a curated schema file beside the city file; without one, it is written from this profile.
     """
 
     name: str
@@ -103,7 +102,6 @@ class CityProfile:
     passengers_default: int = 1
     airports: dict[str, Airport] = dataclasses.field(default_factory=dict)
     currency: str = "USD"
-    schema: str | None = None
 
 
 def profile_to_json(profile: CityProfile) -> str:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from components import examples_io
+from components.running_error import RunningError
 
 
 def test_running_error_by_hand():
     """Differences 1, -2, 2 in two batches: RMSE sqrt(9 / 3), MAE 5 / 3."""
-    error = examples_io.RunningError()
+    error = RunningError()
     error.update(np.array([[2.0], [1.0]]), np.array([1.0, 3.0]))
     error.update(np.array([4.0]), np.array([2.0]))
     assert (error.rows, error.rmse, error.mae) == (3, pytest.approx(3**0.5), pytest.approx(5 / 3))

@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
-from pipeline.settings import load_settings
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError
+from pipeline.settings import CITIES, load_settings
 
 
 def test_a_schema_lies_in_a_file_named_by_its_content(tmp_path):
     """ImportSchemaGen's cache knows paths only: equal text, equal path; other text, another path."""
     from pipeline.local_runner import materialized_schema
 
-    path = materialized_schema(load_settings("chicago", None, str(tmp_path)))
+    def written(*overrides):
+        return materialized_schema(load_settings("chicago", None, str(tmp_path), ["schema=null", *overrides]))
+
+    path = written()
     text = path.read_text()
     assert "pickup_longitude" in text
     path.unlink()
-    assert materialized_schema(load_settings("chicago", None, str(tmp_path))) == path and path.read_text() == text
-    moved = load_settings("chicago", None, str(tmp_path), ["city.fare.max=150"])
-    assert materialized_schema(moved) != path
+    assert written() == path and path.read_text() == text
+    assert written("city.fare.max=150") != path
     assert [file.name for file in path.parent.iterdir()] == ["schema.pbtxt"]
+
+
+def test_a_shipped_city_has_its_curated_schema(tmp_path):
+    from pipeline.local_runner import materialized_schema
+
+    curated = Path(__file__).parents[2] / "data" / "chicago" / "schema.pbtxt"
+    assert materialized_schema(load_settings("chicago", None, str(tmp_path))).read_text() == curated.read_text()
+
+
+def test_a_curated_file_that_is_no_schema_is_bad_input(tmp_path):
+    from pipeline.local_runner import materialized_schema
+
+    own, schema = tmp_path / "own.yaml", tmp_path / "schema.pbtxt"
+    own.write_text((CITIES / "nyc.yaml").read_text().replace("../../data/nyc/schema.pbtxt", "schema.pbtxt"))
+    with pytest.raises(InputError, match=f"{own}: schema=schema.pbtxt must be a file beside it, got nothing at"):
+        load_settings(str(own), "trips.csv", str(tmp_path))
+    schema.write_text("feature { nme: 'fare' }")
+    with pytest.raises(InputError, match=f"{schema}: must be a schema in text format, 1:11"):
+        materialized_schema(load_settings(str(own), "trips.csv", str(tmp_path)))
