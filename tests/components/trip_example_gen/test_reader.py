@@ -385,7 +385,7 @@ def test_splits_stay_what_they_are() -> None:
 
 
 def test_a_profile_travels_as_json() -> None:
-    profile = dataclasses.replace(NYC, airports={"jfk": Airport(-73.7781, 40.6413)}, schema="s.pbtxt")
+    profile = dataclasses.replace(NYC, airports={"jfk": Airport(-73.7781, 40.6413)}, currency="EUR")
     assert profile_from_json(profile_to_json(profile)) == profile
 
 
