@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from typing import Annotated
@@ -16,6 +17,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+data_app = typer.Typer(help="Trips to work with.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 City = Annotated[str, typer.Option(help="A shipped city (chicago, nyc) or your own city.yaml.")]
 Data = Annotated[str | None, typer.Option(help="A CSV or Parquet file, or a folder of them.")]
@@ -102,6 +106,36 @@ def doctor(as_json: AsJson = False) -> None:
             print(f"{'ok  ' if finding.ok else 'MISS'} {finding.name:<20} {finding.found}")
     if not all(finding.ok for finding in findings):
         sys.exit(EXIT_BAD_INPUT)
+
+
+@data_app.command()
+def simulate(
+    city: City,
+    rows: Annotated[int, typer.Option(help="How many trips, faulty ones included.")],
+    out: Annotated[str, typer.Option(help="A .csv or .parquet file, or a folder of CSV files; must not exist.")],
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal trips.")] = 0,
+    dirt: Annotated[float, typer.Option(help="Share of faulty rows, from 0 to below 1.")] = 0.02,
+    since: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day.")] = None,
+    days: Annotated[int, typer.Option(help="Days from the first one on.")] = 364,
+) -> None:
+    """Invented trips of a city, in the columns and formats of its source."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from components.trip_example_gen import simulator
+    from pipeline import settings
+
+    path = settings.city_file(city)
+    profile = settings.build({**settings.read_yaml(path), "data": "simulated"}, str(path)).city
+    progress = functools.partial(
+        track,
+        description="simulating",
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    written = simulator.simulate(profile, simulator.Order(rows, seed, dirt, since, days), out, progress)
+    print(f"{written.rows:,} rows, {written.dirt:,} of them faulty; {out}, {written.n_bytes:,} B")
 
 
 def place(name: str, text: str) -> tuple[float, float]:

@@ -7,6 +7,7 @@ TripExampleGen writes; a source's own names appear in its city file alone.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 
 from components.errors import InputError
@@ -89,6 +90,7 @@ class CityProfile:
     time_format: `epoch` (seconds) or a strptime format; times are taken as the city's local time.
     weekday_of_monday: the number that the source's weekday column gives a Monday.
     passengers_default: the passenger count where the source has no such column or no value.
+    tariff_changes: the days (YYYY-MM-DD, in order) on which the tariff rose; simulated fares rise with it.
     """
 
     name: str
@@ -101,7 +103,17 @@ class CityProfile:
     passengers: Bounds = Bounds(1, 6)
     passengers_default: int = 1
     airports: dict[str, Airport] = dataclasses.field(default_factory=dict)
+    tariff_changes: tuple[str, ...] = ()
     currency: str = "USD"
+
+    def __post_init__(self) -> None:
+        for day in self.tariff_changes:
+            try:
+                datetime.date.fromisoformat(day)
+            except ValueError as error:
+                raise InputError(f"city.tariff_changes: {day} must be a day, YYYY-MM-DD") from error
+        if list(self.tariff_changes) != sorted(set(self.tariff_changes)):
+            raise InputError(f"city.tariff_changes={list(self.tariff_changes)} must be different days, in order")
 
 
 def profile_to_json(profile: CityProfile) -> str:
@@ -117,4 +129,5 @@ def profile_from_json(text: str) -> CityProfile:
     fields["fare"] = Bounds(**fields["fare"])
     fields["passengers"] = Bounds(**fields["passengers"])
     fields["airports"] = {name: Airport(**place) for name, place in fields["airports"].items()}
+    fields["tariff_changes"] = tuple(fields["tariff_changes"])
     return CityProfile(**fields)

@@ -72,7 +72,9 @@ def test_help_lists_every_command():
 def test_every_command_and_option_has_help():
     from typer.main import get_command
 
-    for name, command in get_command(cli.app).commands.items():
+    commands = dict(get_command(cli.app).commands)
+    commands |= {f"{group} {name}": one for group in ("data",) for name, one in commands[group].commands.items()}
+    for name, command in commands.items():
         assert command.help, name
         assert [option.name for option in command.params if not option.help and option.name != "help"] == [], name
 
@@ -134,6 +136,42 @@ def test_doctor(call):
     assert {"Python", "glibc", "disk", "tfx", "embedded trips"} <= {finding["name"] for finding in findings}
     assert (code == 0) == all(finding["ok"] for finding in findings)
     assert len(call("doctor")[1].splitlines()) == len(findings)
+
+
+SIMULATE = ["data", "simulate", "--city", "springfield.yaml", "--rows", "200", "--seed", "3"]
+
+
+def test_simulate_prints_one_line(place, call):
+    """The city file has no trips of its own, and none are asked for."""
+    shown = call(*SIMULATE, "--dirt", "0", "--out", "new/trips.csv")
+    lines = (place / "new" / "trips.csv").read_text().splitlines(keepends=True)
+    assert shown == (0, f"200 rows, 0 of them faulty; new/trips.csv, {sum(map(len, lines)):,} B\n", "")
+    assert (len(lines), lines[0]) == (201, HEADER)
+    assert [path.name for path in (place / "new").iterdir()] == ["trips.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--out", "springfield.yaml"],
+            "out=springfield.yaml must end in .csv or .parquet, or be the name of a folder",
+        ),
+        (["--out", "old.csv"], "out=old.csv exists already, give another name"),
+        (["--out", "old.csv/trips.csv"], "out=old.csv/trips.csv cannot be written: "),
+        (["--out", "new.csv", "--rows", "0"], "rows=0 must be at least 1"),
+        (["--out", "new.csv", "--dirt", "1"], "dirt=1.0 must be at least 0 and below 1"),
+        (["--out", "new.csv", "--since", "soon"], "since=soon must be a day as YYYY-MM-DD"),
+        (["--out", "new.csv", "--city", "gone.yaml"], "city=gone.yaml must be one of chicago, nyc"),
+    ],
+)
+def test_simulate_refuses(place, call, arguments, line):
+    (place / "old.csv").write_text("kept")
+    before = sorted(place.iterdir())
+    code, out, err = call(*SIMULATE, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"farebox: {line}")
+    assert (sorted(place.iterdir()), (place / "old.csv").read_text()) == (before, "kept")
 
 
 NO_TRIP = "trips.csv: none of 3 rows is a trip of springfield: "

@@ -385,7 +385,9 @@ def test_splits_stay_what_they_are() -> None:
 
 
 def test_a_profile_travels_as_json() -> None:
-    profile = dataclasses.replace(NYC, airports={"jfk": Airport(-73.7781, 40.6413)}, currency="EUR")
+    profile = dataclasses.replace(
+        NYC, airports={"jfk": Airport(-73.7781, 40.6413)}, currency="EUR", tariff_changes=("2012-09-04",)
+    )
     assert profile_from_json(profile_to_json(profile)) == profile
 
 
@@ -431,3 +433,15 @@ def test_the_reader_imports_neither_tensorflow_nor_tfx_nor_beam() -> None:
         "import sys, components.trip_example_gen.reader; print({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("days", "message"),
+    [
+        (("4 September 2012",), "city.tariff_changes: 4 September 2012 must be a day, YYYY-MM-DD"),
+        (("2015-01-01", "2012-09-04"), "city.tariff_changes=.* must be different days, in order"),
+    ],
+)
+def test_days_of_tariff_changes(days, message):
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(NYC, tariff_changes=days)

@@ -1,0 +1,218 @@
+"""Files of invented trips, in the dialect of a city's profile, some rows of them faulty on purpose.
+
+NumPy and pyarrow only. Trips are drawn and written in chunks of a fixed size, each with a random stream of its own.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.errors import InputError
+from components.trip_example_gen.profile import COORDINATES, FLOAT_COLUMNS, CityProfile
+from components.trip_example_gen.simulated_trips import Trips, draw_trips, tariff_changes
+
+CHUNK_ROWS, PART_CHUNKS = 1 << 17, 8  # of a chunk; of a file in a folder, which makes a million rows
+FIRST_DAY, END_DAY = datetime.date(1971, 1, 1), datetime.date(2100, 1, 1)  # earlier, ms would read as plausible s
+END_S = 4102444800  # END_DAY
+DEFAULT_DAY, DEFAULT_DAYS = datetime.date(2024, 1, 1), 364  # a Monday, and 52 whole weeks
+FAULTS = ("missing_coordinate", "outside_city", "fare_out_of_bounds", "unparseable", "bad_timestamp")
+NO_NUMBER, NO_TIME = "#VALUE!", "0000-00-00 00:00:00"  # as spreadsheets and MySQL write them
+
+Track = Callable[[Sequence[int]], Iterable[int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What to simulate.
+
+    dirt: the expected share of faulty rows, in [0, 1).
+    since: the first day, YYYY-MM-DD; without it the days lie around the city's first change of tariff, where it has
+        one, and else start at `DEFAULT_DAY`.
+    """
+
+    rows: int
+    seed: int = 0
+    dirt: float = 0.02
+    since: str | None = None
+    days: int = DEFAULT_DAYS
+
+    def __post_init__(self) -> None:
+        for name, least in (("rows", 1), ("seed", 0), ("days", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name}={getattr(self, name)} must be at least {least}")
+        if not 0 <= self.dirt < 1:
+            raise InputError(f"dirt={self.dirt} must be at least 0 and below 1")
+
+    def first_day(self, profile: CityProfile) -> datetime.date:
+        """The first day. Raises InputError where `since` is no day or the days do not lie in FIRST_DAY..END_DAY."""
+        try:
+            first = datetime.date.fromisoformat(self.since) if self.since else DEFAULT_DAY
+        except ValueError as error:
+            raise InputError(f"since={self.since} must be a day as YYYY-MM-DD") from error
+        changes = tariff_changes(profile)
+        if not self.since and len(changes):
+            first = changes.min().item() - datetime.timedelta(days=min(self.days, DEFAULT_DAYS) // 2)
+        if first < FIRST_DAY or self.days > (END_DAY - first).days:
+            raise InputError(f"since={first} days={self.days} must be days from {FIRST_DAY} on and before {END_DAY}")
+        return first
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """How many `rows` were written, how many of them are faulty (`dirt`), and the size of all files."""
+
+    rows: int
+    dirt: int
+    n_bytes: int
+
+
+def simulate(profile: CityProfile, order: Order, out: str, track: Track = iter) -> Written:
+    """Writes trips to `out`, a .csv, a .parquet or a new folder of CSV files; `track` goes through the chunks.
+
+    Written aside and renamed when whole. Equal orders give equal trips, whatever the format.
+
+    Raises:
+        InputError: `out` exists or cannot be written, or the profile asks for what cannot be simulated.
+    """
+    path, suffix = Path(out), "" if out.endswith("/") else Path(out).suffix.lower()
+    if suffix not in ("", ".csv", ".parquet"):
+        raise InputError(f"out={out} must end in .csv or .parquet, or be the name of a folder")
+    try:
+        if path.exists():
+            raise InputError(f"out={out} exists already, give another name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
+            whole = Path(aside, path.name)
+            dirt = _write(whole, suffix, profile, _tables(profile, order, track))
+            n_bytes = sum(file.stat().st_size for file in [whole, *whole.glob("*")] if file.is_file())
+            whole.rename(path)
+    except OSError as error:
+        raise InputError(f"out={out} cannot be written: {error.strerror or error}") from error
+    return Written(order.rows, dirt, n_bytes)
+
+
+def _write(whole: Path, suffix: str, profile: CityProfile, tables: Iterable[tuple[pa.Table, int]]) -> int:
+    """Writes the chunks; how many rows are faulty."""
+    dirt = 0
+    if suffix == ".parquet":
+        with pq.ParquetWriter(str(whole), _schema(profile)) as writer:
+            for table, faulty in tables:
+                writer.write_table(table)
+                dirt += faulty
+        return dirt
+    if not suffix:
+        whole.mkdir()
+    for chunk, (table, faulty) in enumerate(tables):
+        _append_csv(whole if suffix else whole / f"trips-{chunk // PART_CHUNKS:05d}.csv", table, profile)
+        dirt += faulty
+    return dirt
+
+
+def _tables(profile: CityProfile, order: Order, track: Track) -> Iterator[tuple[pa.Table, int]]:
+    """Chunks as the source would have them, and how many rows of each are faulty."""
+    first_day, schema = np.datetime64(order.first_day(profile)), _schema(profile)
+    for chunk in track(range(math.ceil(order.rows / CHUNK_ROWS))):
+        random = np.random.default_rng([order.seed, chunk])
+        n = min(CHUNK_ROWS, order.rows - chunk * CHUNK_ROWS)
+        columns = _columns(draw_trips(profile, n, first_day, order.days, random), profile)
+        faulty = np.flatnonzero(random.random(n) < order.dirt)
+        _spoil(columns, faulty, profile, random)
+        arrays = [pa.array(columns[ours], from_pandas=True) for ours in profile.columns.sources()]
+        yield pa.Table.from_arrays(_as_dialect(arrays, profile), schema=schema), len(faulty)
+
+
+def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
+    """Appends lines; the first ones under a header. Joined by hand, for Arrow 10 can only write text in quotes."""
+    cells = dict(zip(table.schema.names, (column.cast(pa.string()) for column in table.columns), strict=True))
+    fare, time = profile.columns.fare, profile.columns.pickup_time
+    cells[fare] = pc.if_else(pc.equal(cells[fare], "inf"), NO_NUMBER, cells[fare])
+    if time and "," in profile.time_format:
+        cells[time] = pc.binary_join_element_wise("", cells[time], "", '"')
+    lines = pc.binary_join_element_wise(*cells.values(), ",", null_handling="replace").to_pylist()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        if file.tell() == 0:
+            csv.writer(file, lineterminator="\n").writerow(cells)
+        file.writelines(f"{line}\n" for line in lines)
+
+
+# The dialect, and what is wrong in it
+
+
+def _schema(profile: CityProfile) -> pa.Schema:
+    """The source's columns, in the order of `Columns`."""
+    kinds = dict.fromkeys(FLOAT_COLUMNS, pa.float64())
+    if profile.time_format != "epoch":
+        kinds["pickup_time"] = pa.string()
+    return pa.schema([(theirs, kinds.get(ours, pa.int64())) for ours, theirs in profile.columns.sources().items()])
+
+
+def _columns(trips: Trips, profile: CityProfile) -> dict[str, np.ndarray]:
+    """Our column: float64 of shape (n,), times in s; the weekday by the source's count, where Sunday may be 7."""
+    first = int(profile.weekday_of_monday > 0)
+    weekday = (trips.weekday() + profile.weekday_of_monday - first) % 7 + first
+    values = dict(zip(COORDINATES, np.moveaxis(trips.places, 1, 2).reshape(4, -1), strict=True))
+    values |= {"fare": trips.fare, "passenger_count": trips.passengers, "pickup_time": trips.epoch}
+    values |= {"pickup_hour": trips.hour(), "pickup_weekday": weekday}
+    return {name: column.astype(np.float64) for name, column in values.items()}
+
+
+def _spoil(
+    columns: dict[str, np.ndarray], faulty: np.ndarray, profile: CityProfile, random: np.random.Generator
+) -> None:
+    """Puts one of `FAULTS` into each of the rows `faulty`, in place: NaN is an empty cell, infinity no number."""
+    fault, coin = random.integers(len(FAULTS), size=len(faulty)), random.random(len(faulty)) < 0.5
+    cell = random.integers(len(COORDINATES), size=len(faulty))
+    rows = {name: faulty[fault == i] for i, name in enumerate(FAULTS)}
+    heads = {name: coin[fault == i] for i, name in enumerate(FAULTS)}
+    for i, name in enumerate(COORDINATES):
+        columns[name][faulty[(fault == 0) & (cell == i)]] = np.nan
+    _move_away(columns, rows["outside_city"], heads["outside_city"], profile)
+    wrong, below = rows["fare_out_of_bounds"], min(0.0, profile.fare.min)
+    nothing = heads["fare_out_of_bounds"] & (profile.fare.min > 0)
+    columns["fare"][wrong] = np.where(nothing, 0, below - np.abs(columns["fare"][wrong]))
+    columns["fare"][rows["unparseable"]] = np.inf
+    wrong, empty = rows["bad_timestamp"], heads["bad_timestamp"]
+    columns["pickup_time"][wrong] = np.where(empty, np.nan, columns["pickup_time"][wrong] * 1000)  # in ms
+    columns["pickup_hour"][wrong] = np.where(empty, np.nan, 24)
+
+
+def _move_away(columns: dict[str, np.ndarray], rows: np.ndarray, lost: np.ndarray, profile: CityProfile) -> None:
+    """Moves pickups out of the box: those `lost` to 0, 0 as receivers without a fix do, the others to the north."""
+    box, margin = profile.box, 0.01  # degrees: more than float32, which the reader judges in, may lose
+    around = box.west - margin < 0 < box.east + margin and box.south - margin < 0 < box.north + margin
+    lost = lost & (not around)
+    north = columns["pickup_latitude"][rows] + (box.north - box.south) + margin
+    columns["pickup_latitude"][rows] = np.where(lost, 0, north)
+    columns["pickup_longitude"][rows] = np.where(lost, 0, columns["pickup_longitude"][rows])
+
+
+def _as_dialect(arrays: list[pa.Array], profile: CityProfile) -> list[pa.Array]:
+    """The columns with the types of `_schema`, times as the source writes them."""
+    kinds = _schema(profile).types
+    return [
+        _time_text(column, profile) if kind == pa.string() else column.cast(kind)
+        for column, kind in zip(arrays, kinds, strict=True)
+    ]
+
+
+def _time_text(seconds: pa.Array, profile: CityProfile) -> pa.Array:
+    """Times as text. Raises InputError for a format that can be read but not written, such as one with a zone."""
+    broken = pc.greater(seconds, END_S)
+    moments = pc.if_else(broken, 0.0, seconds).cast(pa.int64()).cast(pa.timestamp("s"))
+    try:
+        text = pc.strftime(moments, format=profile.time_format)
+    except pa.ArrowInvalid as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"city.time_format={profile.time_format} cannot be simulated: {reason}") from error
+    return pc.if_else(broken, NO_TIME, text)
