@@ -115,7 +115,9 @@ def simulate(
     out: Annotated[str, typer.Option(help="A .csv or .parquet file, or a folder of CSV files; must not exist.")],
     seed: Annotated[int, typer.Option(help="Equal seeds give equal trips.")] = 0,
     dirt: Annotated[float, typer.Option(help="Share of faulty rows, from 0 to below 1.")] = 0.02,
-    since: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="The first day; without it, around a change of tariff.")
+    ] = None,
     days: Annotated[int, typer.Option(help="Days from the first one on.")] = 364,
 ) -> None:
     """Invented trips of a city, in the columns and formats of its source."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,7 @@ DIALECTS = {
     "yen": dataclasses.replace(NYC, box=Box(139.6, 139.9, 35.6, 35.8), fare=Bounds(500, 50000), currency="JPY"),
     "across 0, 0, refunds allowed": dataclasses.replace(NYC, box=Box(-0.2, 0.2, -0.2, 0.2), fare=Bounds(-5, 90)),
     "bounds without end": dataclasses.replace(NYC, box=Box(-1 / 3, 1 / 7, 50 + 1 / 3, 50.5), fare=Bounds(3, 9)),
+    "three metres": dataclasses.replace(NYC, box=Box(4e-7, 3.04e-5, 4e-7, 3.04e-5)),
     "a hair off 0, 0": dataclasses.replace(NYC, box=Box(-0.2, 0.2, 1e-300, 0.4)),
 }  # fmt: skip
 SUFFIXES = (".csv", ".parquet", "")
@@ -140,13 +142,14 @@ def test_chunks_go_on_in_one_file_and_in_parts(tmp_path: Path, monkeypatch) -> N
             yield chunk
 
     for name in ("one.csv", "parts"):
-        simulate(NYC, Order(1050), str(tmp_path / name), track)
+        written = simulate(NYC, Order(1050), str(tmp_path / name), track)
     assert seen == [*range(11)] * 2
     header, *lines = (tmp_path / "one.csv").read_text().splitlines()
     parts = [path.read_text().splitlines() for path in sorted((tmp_path / "parts").iterdir())]
     assert [len(part) for part in parts] == [201] * 5 + [51]
     assert {part[0] for part in parts} == {header} == {"paid,x0,y0,x1,y1,people,when"}
     assert [line for part in parts for line in part[1:]] == lines
+    assert written.n_bytes == sum(path.stat().st_size for path in (tmp_path / "parts").iterdir())
     assert len(set(lines)) == 1050
 
 
@@ -209,6 +212,14 @@ def test_trips_start_around_the_centre_and_at_airports(trips_of) -> None:
     assert len(np.unique(examples["fare"][airport])) < len(np.unique(examples["fare"][~airport])) / 4
     flat, count = np.unique(examples["fare"][airport], return_counts=True)
     assert count.max() > 0.7 * airport.sum() and flat[count.argmax()] > 2 * np.median(examples["fare"])
+
+
+def test_a_small_city_is_filled_not_walled(trips_of) -> None:
+    """In a box of 1.7 by 2.2 km most trips would leave it; mirrored into it, they end all over, not on its edges."""
+    _, examples, _ = trips_of(dataclasses.replace(NYC, box=Box(-73.99, -73.97, 40.73, 40.75)), Order(5000, dirt=0))
+    share = (examples["dropoff_longitude"] + 73.99) / 0.02
+    assert np.histogram(share, 10, (0, 1))[0].min() > 400
+    assert (np.abs(share - 0.5) > 0.4999).mean() < 0.01
 
 
 def test_fares_are_coins_or_cents(trips_of) -> None:
@@ -300,9 +311,9 @@ def test_profiles_that_cannot_be_simulated(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_parquet_has_types(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    simulate(DIALECTS["epoch"], Order(10), str(tmp_path / "trips.parquet"))
-    kinds = [pa.float64()] * 5 + [pa.int64()] * 2
-    assert pq.read_schema(str(tmp_path / "trips.parquet")).types == kinds
+@pytest.mark.parametrize(("dialect", "time"), [("epoch", pa.int64()), ("text", pa.string())])
+def test_parquet_has_types(tmp_path: Path, dialect: str, time: pa.DataType) -> None:
+    simulate(DIALECTS[dialect], Order(10), str(tmp_path / "trips.parquet"))
+    schema = pq.read_schema(str(tmp_path / "trips.parquet"))
+    assert schema.names == ["paid", "x0", "y0", "x1", "y1", "people", "when"]
+    assert schema.types == [*[pa.float64()] * 5, pa.int64(), time]
