@@ -118,7 +118,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise SettingsError(f"{path}: line {line}: {error.problem}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a day such as 2016-13-01
         raise SettingsError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: must hold sections such as `city:`, got {type(content).__name__}")
@@ -138,7 +138,7 @@ def override(content: dict[str, Any], assignment: str) -> None:
             raise SettingsError(f"--set {assignment}: {parent} is a value, not a section")
     try:
         section[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (ValueError, yaml.YAMLError) as error:
         raise SettingsError(f"--set {assignment}: the value must be YAML, {' '.join(str(error).split())}") from error
 
 

@@ -90,7 +90,7 @@ class CityProfile:
     time_format: `epoch` (seconds) or a strptime format; times are taken as the city's local time.
     weekday_of_monday: the number that the source's weekday column gives a Monday.
     passengers_default: the passenger count where the source has no such column or no value.
-    tariff_changes: the days (YYYY-MM-DD, in order) on which the tariff rose; simulated fares rise with it.
+    tariff_changes: the days, in order, on which the tariff rose; simulated fares rise with it.
     """
 
     name: str
@@ -103,22 +103,18 @@ class CityProfile:
     passengers: Bounds = Bounds(1, 6)
     passengers_default: int = 1
     airports: dict[str, Airport] = dataclasses.field(default_factory=dict)
-    tariff_changes: tuple[str, ...] = ()
+    tariff_changes: tuple[datetime.date, ...] = ()
     currency: str = "USD"
 
     def __post_init__(self) -> None:
-        for day in self.tariff_changes:
-            try:
-                datetime.date.fromisoformat(day)
-            except ValueError as error:
-                raise InputError(f"city.tariff_changes: {day} must be a day, YYYY-MM-DD") from error
         if list(self.tariff_changes) != sorted(set(self.tariff_changes)):
-            raise InputError(f"city.tariff_changes={list(self.tariff_changes)} must be different days, in order")
+            days = ", ".join(map(str, self.tariff_changes))
+            raise InputError(f"city.tariff_changes={days} must be different days, in order")
 
 
 def profile_to_json(profile: CityProfile) -> str:
     """The profile as an execution property carries it; equal profiles give equal text."""
-    return json.dumps(dataclasses.asdict(profile), sort_keys=True)
+    return json.dumps(dataclasses.asdict(profile), sort_keys=True, default=str)
 
 
 def profile_from_json(text: str) -> CityProfile:
@@ -129,5 +125,5 @@ def profile_from_json(text: str) -> CityProfile:
     fields["fare"] = Bounds(**fields["fare"])
     fields["passengers"] = Bounds(**fields["passengers"])
     fields["airports"] = {name: Airport(**place) for name, place in fields["airports"].items()}
-    fields["tariff_changes"] = tuple(fields["tariff_changes"])
+    fields["tariff_changes"] = tuple(map(datetime.date.fromisoformat, fields["tariff_changes"]))
     return CityProfile(**fields)

@@ -19,8 +19,8 @@ from components.trip_example_gen.sources import Chunk, OpenFile, Rows, find_file
 
 _MISSING = r"^(?i:|null|none|n/a|na|#n/a|#na|<na>|[-+]?nan)$"
 _NUMBER = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"
-_DAY_S = 86400
-_END_OF_EPOCH_S = 4102444800  # the year 2100: what lies beyond is in milliseconds, or no time at all
+DAY_S = 86400
+END_OF_EPOCH_S = 4102444800  # the year 2100: what lies beyond is in milliseconds, or no time at all
 
 REJECTED = pa.schema(
     {"file": pa.string(), "row": pa.int64(), "reason": pa.string(), "column": pa.string(), "text": pa.string()}
@@ -170,9 +170,9 @@ def _times(rows: Rows, profile: CityProfile) -> tuple[dict[str, np.ndarray], lis
     sources = profile.columns.sources()
     if "pickup_time" in sources:
         epoch = np.floor(_seconds(rows.columns["pickup_time"], profile.time_format))
-        bad = ~((epoch >= 0) & (epoch < _END_OF_EPOCH_S))
-        weekday = (epoch // _DAY_S + 3) % 7  # 1 January 1970 was a Thursday
-        times = {"pickup_hour": epoch % _DAY_S // 3600, "pickup_weekday": weekday, "pickup_epoch": epoch}
+        bad = ~((epoch >= 0) & (epoch < END_OF_EPOCH_S))
+        weekday = (epoch // DAY_S + 3) % 7  # 1 January 1970 was a Thursday
+        times = {"pickup_hour": epoch % DAY_S // 3600, "pickup_weekday": weekday, "pickup_epoch": epoch}
         return times, [("bad_timestamp", sources["pickup_time"], bad)]
     hour, weekday = (_numbers(rows.columns[name])[0] for name in ("pickup_hour", "pickup_weekday"))
     bad_hour = ~((hour >= 0) & (hour <= 23) & (hour % 1 == 0))

@@ -1,6 +1,6 @@
 """An invented city's traffic: where and when people ride, what it costs. How a file shows it is simulator.py's.
 
-NumPy only. Lengths are in km on the plane that touches the box's centre: a box is the size of a city.
+No TensorFlow. Lengths are in km on the plane that touches the box's centre: a box is the size of a city.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from components.errors import InputError
 from components.trip_example_gen.profile import CityProfile
+from components.trip_example_gen.reader import DAY_S
 
-DAY_S = 86400
 KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6371.0088 km (IUGG)
 CENTRE_KM, AIRPORT_KM = 4.0, 0.3  # standard deviation of places around the centre, and around an airport
 SHORTEST_KM, TRIP_KM = 0.5, 3.5  # the shortest trip, and the mean of what lies beyond it

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 
 from components.errors import InputError
 from components.trip_example_gen.profile import COORDINATES, FLOAT_COLUMNS, CityProfile
+from components.trip_example_gen.reader import END_OF_EPOCH_S
 from components.trip_example_gen.simulated_trips import Trips, draw_trips, tariff_changes
 
 CHUNK_ROWS, PART_CHUNKS = 1 << 17, 8  # of a chunk; of a file in a folder, which makes a million rows
 FIRST_DAY, END_DAY = datetime.date(1971, 1, 1), datetime.date(2100, 1, 1)  # earlier, ms would read as plausible s
-END_S = 4102444800  # END_DAY
 DEFAULT_DAY, DEFAULT_DAYS = datetime.date(2024, 1, 1), 364  # a Monday, and 52 whole weeks
 FAULTS = ("missing_coordinate", "outside_city", "fare_out_of_bounds", "unparseable", "bad_timestamp")
 NO_NUMBER, NO_TIME = "#VALUE!", "0000-00-00 00:00:00"  # as spreadsheets and MySQL write them
@@ -57,7 +57,7 @@ class Order:
     def first_day(self, profile: CityProfile) -> datetime.date:
         """The first day. Raises InputError where `since` is no day or the days do not lie in FIRST_DAY..END_DAY."""
         try:
-            first = datetime.date.fromisoformat(self.since) if self.since else DEFAULT_DAY
+            first = datetime.datetime.strptime(self.since, "%Y-%m-%d").date() if self.since else DEFAULT_DAY
         except ValueError as error:
             raise InputError(f"since={self.since} must be a day as YYYY-MM-DD") from error
         changes = tariff_changes(profile)
@@ -208,7 +208,7 @@ def _as_dialect(arrays: list[pa.Array], profile: CityProfile) -> list[pa.Array]:
 
 def _time_text(seconds: pa.Array, profile: CityProfile) -> pa.Array:
     """Times as text. Raises InputError for a format that can be read but not written, such as one with a zone."""
-    broken = pc.greater(seconds, END_S)
+    broken = pc.greater(seconds, END_OF_EPOCH_S)
     moments = pc.if_else(broken, 0.0, seconds).cast(pa.int64()).cast(pa.timestamp("s"))
     try:
         text = pc.strftime(moments, format=profile.time_format)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -73,7 +74,9 @@ def test_every_command_and_option_has_help():
     from typer.main import get_command
 
     commands = dict(get_command(cli.app).commands)
-    commands |= {f"{group} {name}": one for group in ("data",) for name, one in commands[group].commands.items()}
+    for group in [one for one in commands.values() if hasattr(one, "commands")]:
+        commands |= {f"{group.name} {name}": one for name, one in group.commands.items()}
+    assert "data simulate" in commands
     for name, command in commands.items():
         assert command.help, name
         assert [option.name for option in command.params if not option.help and option.name != "help"] == [], name
@@ -148,6 +151,17 @@ def test_simulate_prints_one_line(place, call):
     assert shown == (0, f"200 rows, 0 of them faulty; new/trips.csv, {sum(map(len, lines)):,} B\n", "")
     assert (len(lines), lines[0]) == (201, HEADER)
     assert [path.name for path in (place / "new").iterdir()] == ["trips.csv"]
+
+
+def test_simulate_has_one_set_of_defaults():
+    """The command cannot import what it calls before it is called, so it states them again."""
+    import inspect
+
+    from components.trip_example_gen.simulator import Order
+
+    stated = inspect.signature(cli.simulate).parameters
+    for field in dataclasses.fields(Order)[1:]:
+        assert stated[field.name].default == field.default, field.name
 
 
 @pytest.mark.parametrize(

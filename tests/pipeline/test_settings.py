@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,23 @@ def test_an_unknown_city_is_told_the_known_ones(name):
 def test_a_package_that_is_not_installed(city):
     with pytest.raises(InputError, match="city.source=package:no_such_package/trips must name an installed package"):
         load_settings(city(), None, overrides=["city.source=package:no_such_package/trips"])
+
+
+def test_days_of_tariff_changes(tmp_path):
+    """YAML reads a bare day as a date, a quoted one as text; both are days."""
+    for value in ("2016-01-01", '"2016-01-01"'):
+        settings = load_settings("chicago", None, str(tmp_path), [f"city.tariff_changes=[{value}]"])
+        assert settings.city.tariff_changes == (datetime.date(2016, 1, 1),)
+    for value in ("new year", "20160101"):
+        with pytest.raises(SettingsError, match=f"city.tariff_changes.0={value}: "):
+            load_settings("chicago", None, str(tmp_path), [f"city.tariff_changes=[{value}]"])
+
+
+def test_a_day_that_no_calendar_has(tmp_path):
+    """PyYAML raises a bare ValueError for it."""
+    with pytest.raises(SettingsError, match="--set city.tariff_changes=.2016-13-01.: the value must be YAML, month"):
+        load_settings("chicago", None, str(tmp_path), ["city.tariff_changes=[2016-13-01]"])
+    own = tmp_path / "own.yaml"
+    own.write_text("city: {name: own, tariff_changes: [2016-13-01]}")
+    with pytest.raises(SettingsError, match=f"{own}: month must be in 1..12"):
+        load_settings(str(own), None, str(tmp_path))

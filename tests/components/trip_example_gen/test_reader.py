@@ -1,6 +1,7 @@
 """Which rows are trips, how files become chunks, what is said about files that cannot be used."""
 
 import dataclasses
+import datetime
 import gzip
 import importlib.resources
 import os
@@ -386,7 +387,7 @@ def test_splits_stay_what_they_are() -> None:
 
 def test_a_profile_travels_as_json() -> None:
     profile = dataclasses.replace(
-        NYC, airports={"jfk": Airport(-73.7781, 40.6413)}, currency="EUR", tariff_changes=("2012-09-04",)
+        NYC, airports={"jfk": Airport(-73.7781, 40.6413)}, currency="EUR", tariff_changes=(datetime.date(2012, 9, 4),)
     )
     assert profile_from_json(profile_to_json(profile)) == profile
 
@@ -435,13 +436,7 @@ def test_the_reader_imports_neither_tensorflow_nor_tfx_nor_beam() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-@pytest.mark.parametrize(
-    ("days", "message"),
-    [
-        (("4 September 2012",), "city.tariff_changes: 4 September 2012 must be a day, YYYY-MM-DD"),
-        (("2015-01-01", "2012-09-04"), "city.tariff_changes=.* must be different days, in order"),
-    ],
-)
-def test_days_of_tariff_changes(days, message):
-    with pytest.raises(InputError, match=message):
+def test_tariff_changes_are_in_order():
+    days = (datetime.date(2015, 1, 1), datetime.date(2012, 9, 4))
+    with pytest.raises(InputError, match="city.tariff_changes=2015-01-01, 2012-09-04 must be different days, in order"):
         dataclasses.replace(NYC, tariff_changes=days)

@@ -1,6 +1,7 @@
 """Simulated trips as the reader sees them: by the profile alone, in every dialect, with the faults asked for."""
 
 import dataclasses
+import datetime
 import math
 from pathlib import Path
 
@@ -245,7 +246,7 @@ def test_days_are_those_asked_for(trips_of, suffix: str) -> None:
 def test_fares_rise_when_the_tariff_changes(trips_of) -> None:
     """Both cities draw the same trips, so fares differ by 1, 1.15 and 1.15^2, from midnight on, up to rounding."""
     order = Order(3000, dirt=0, since="2012-09-01", days=60)
-    eras = dataclasses.replace(NYC, tariff_changes=("2012-09-21", "2012-10-11"))
+    eras = dataclasses.replace(NYC, tariff_changes=(datetime.date(2012, 9, 21), datetime.date(2012, 10, 11)))
     before, after = trips_of(NYC, order)[1], trips_of(eras, order)[1]
     day = (before["pickup_epoch"] - 1346457600) // 86400
     for era, rise in enumerate((1, 1.15, 1.15**2)):
@@ -289,6 +290,7 @@ def test_nothing_is_left_of_what_did_not_end(tmp_path: Path, suffix: str) -> Non
         ({"rows": 1, "dirt": 1.0}, "dirt=1.0 must be at least 0 and below 1"),
         ({"rows": 1, "dirt": math.nan}, "dirt=nan must be at least 0 and below 1"),
         ({"rows": 1, "since": "2012-02-30"}, "since=2012-02-30 must be a day as YYYY-MM-DD"),
+        ({"rows": 1, "since": "20120901"}, "since=20120901 must be a day as YYYY-MM-DD"),
         ({"rows": 1, "since": "1970-12-31"}, "since=1970-12-31 days=364 must be days from 1971-01-01 on"),
         ({"rows": 1, "since": "2099-12-31", "days": 2}, "since=2099-12-31 days=2 must be days from .* before 2100"),
         ({"rows": 1, "days": 10**12}, "days=1000000000000 must be days from"),
