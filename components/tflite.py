@@ -22,6 +22,31 @@ BATCH_ROWS = 4096  # rows per invoke: the interpreter's memory grows with the ba
 _INPUT_DTYPES = (np.float32, np.int32, np.int64)
 
 
+def slim(content: bytes) -> bytes:
+    """The same model without what no interpreter reads: names of inner tensors, empty quantization records, the
+    shape signatures of inner tensors (shapes are computed anew when an input is resized)."""
+    import flatbuffers
+
+    schema = _schema()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for graph in model.subgraphs:
+        outside = {*graph.inputs, *graph.outputs}
+        for index, tensor in enumerate(graph.tensors):
+            record = tensor.quantization
+            if record is not None and not any(_filled(value) for value in vars(record).values()):
+                tensor.quantization = None
+            if index not in outside:
+                tensor.name, tensor.shapeSignature = None, None
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _filled(value: Any) -> bool:
+    """Whether a field of a quantization record says anything."""
+    return len(value) > 0 if isinstance(value, np.ndarray) else bool(value)
+
+
 def _interpreter_class() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
