@@ -8,6 +8,20 @@ import tensorflow as tf
 import tf_keras as keras
 
 
+def imitating(batches: tf.data.Dataset, source: keras.Model) -> tf.data.Dataset:
+    """The same batches, labelled by what the source network predicts.
+
+    A changed network that learns from its source keeps what the source was taught (Hinton et al. 2015, "Distilling the
+    Knowledge in a Neural Network"); the fares would lead it back to their noise.
+    """
+
+    @tf.autograph.experimental.do_not_convert
+    def relabel(columns: dict[str, tf.Tensor], _: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        return columns, source({name: columns[name] for name in source.input_names}, training=False)
+
+    return batches.map(relabel)
+
+
 def fine_tune(
     network: keras.Model,
     train: tf.data.Dataset,

@@ -38,13 +38,14 @@ class PcaReducerExecutor(base_executor.BaseExecutor):
         )
         axes = self._axes(network, settings.layer, train)
         source_rmse = examples_io.network_error(network, evaluation).rmse
+        imitating = fine_tuning.imitating(train, network)
 
         def attempt(k: int) -> selection.Trial:
             keras.utils.set_random_seed(settings.seed)
             folded = pca.fold(network, settings.layer, axes, k)
             start = examples_io.network_error(folded, evaluation).rmse
             rmse = fine_tuning.fine_tune(
-                folded, train, evaluation, settings.fine_tune_epochs, settings.learning_rate, start_rmse=start
+                folded, imitating, evaluation, settings.fine_tune_epochs, settings.learning_rate, start_rmse=start
             )
             return selection.Trial(k, rmse, folded)
 

@@ -1,8 +1,9 @@
 """Pre-activation PCA: the principal axes of a Dense layer's pre-activations, folded into the network around it.
 
 With z = xW + b, mean m and covariance eigenvectors as the k rows of C, z ≈ m + (z - m) C'C. Every branch of x then
-needs k columns only: an embedding's table becomes table @ W_branch @ C', a numeric branch gets the kernel
-W_branch @ C', and their sum feeds a Dense with kernel C and bias m + (b - m) C'C. At full rank the fares are the same.
+needs k columns only: the table of an embedding wider than k becomes table @ W_branch @ C', all other branches together
+get the kernel W_branches @ C', and their sum feeds a Dense with kernel C and bias m + (b - m) C'C. At full rank the
+fares are the same.
 Jolliffe, "Principal Component Analysis", 2nd ed., section 2.1; the fold is exact algebra.
 """
 
@@ -100,6 +101,14 @@ def branches_of(network: keras.Model, layer: str) -> list[keras.KerasTensor]:
     return [source]
 
 
+def embedding_behind(branch: keras.KerasTensor) -> keras.layers.Embedding | None:
+    """The embedding whose look-up, made flat or not, the branch is."""
+    producer = branch.node.layer
+    if isinstance(producer, keras.layers.Flatten):
+        producer = producer.input.node.layer
+    return producer if isinstance(producer, keras.layers.Embedding) else None
+
+
 def preactivations(network: keras.Model, layer: str, batches: tf.data.Dataset) -> Iterable[np.ndarray]:
     """z = xW + b of the layer for each batch, shape (n, units), float64."""
     dense = dense_layer(network, layer)
@@ -142,19 +151,26 @@ def fold(network: keras.Model, layer: str, axes: Axes, k: int) -> keras.Model:
     basis = axes.components[:k]
 
     weights: dict[str, list[np.ndarray]] = {}
-    reduced, start = [], 0
+    reduced, kept, kept_rows, start = [], [], [], 0
     for branch in branches_of(network, layer):
-        producer = branch.node.layer
-        rows = kernel[start : start + branch.shape[-1]] @ basis.T
-        start += branch.shape[-1]
-        if isinstance(producer, keras.layers.Embedding):
-            narrow = keras.layers.Embedding(producer.input_dim, k, name=producer.name)
-            weights[producer.name] = [producer.get_weights()[0].astype(np.float64) @ rows]
-            reduced.append(narrow(producer.input))
+        table, width = embedding_behind(branch), branch.shape[-1]
+        rows = kernel[start : start + width] @ basis.T
+        start += width
+        if table is not None:
+            weights[table.name] = table.get_weights()
+        if table is not None and width > k:
+            narrow = keras.layers.Embedding(table.input_dim, k, name=table.name)
+            weights[table.name] = [table.get_weights()[0].astype(np.float64) @ rows]
+            x = narrow(table.input)
+            reduced.append(copy_of(branch.node.layer)(x) if len(x.shape) > 2 else x)
         else:
-            narrow = keras.layers.Dense(k, use_bias=False, name=f"{producer.name}_reduced")
-            weights[narrow.name] = [rows]
-            reduced.append(narrow(branch))
+            kept.append(branch)
+            kept_rows.append(rows)
+    if kept:
+        x = keras.layers.Concatenate(name="concatenated")(kept) if len(kept) > 1 else kept[0]
+        narrow = keras.layers.Dense(k, use_bias=False, name=f"{layer}_reduced")
+        weights[narrow.name] = [np.concatenate(kept_rows)]
+        reduced.append(narrow(x))
     x = keras.layers.Add(name=f"{layer}_sum")(reduced) if len(reduced) > 1 else reduced[0]
     x = copy_of(dense)(x)
     weights[layer] = [basis, axes.mean + (bias - axes.mean) @ basis.T @ basis]

@@ -13,11 +13,11 @@ class ReducerSettings:
     whose eval RMSE after fine-tuning stays within `budget` (a fraction) of the source's. layer: the Dense to reduce.
     """
 
-    n_components: int | float | str = 0.9
+    n_components: int | float | str = 0.98
     layer: str = "hidden_0"
     budget: float = 0.01
     fine_tune_epochs: int = 8
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     batch_size: int = 256
     seed: int = 17
 

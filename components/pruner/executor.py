@@ -10,7 +10,7 @@ from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
-from components import examples_io
+from components import examples_io, fine_tuning
 from components.pruner import pruning
 from components.pruner.settings import PrunerSettings
 
@@ -35,7 +35,8 @@ class PrunerExecutor(base_executor.BaseExecutor):
         source_rmse = examples_io.network_error(network, evaluation).rmse
         trained, steps_per_epoch = pruning.trained_rows(network, train)
         pruning.zero_rows(network, trained)
-        pruned, _ = pruning.prune(network, train, evaluation, steps_per_epoch, settings)
+        imitating = fine_tuning.imitating(train, network)
+        pruned, _ = pruning.prune(network, imitating, evaluation, steps_per_epoch, settings)
         pruning.zero_rows(pruned, trained)
 
         summary = {

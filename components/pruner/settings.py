@@ -14,10 +14,10 @@ class PrunerSettings:
 
     layers: tuple[str, ...] = ("hidden_*",)
     initial_sparsity: float = 0.0
-    final_sparsity: float = 0.5
+    final_sparsity: float = 0.25
     ramp_epochs: int = 4
     recover_epochs: int = 6
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     batch_size: int = 256
     seed: int = 17
 

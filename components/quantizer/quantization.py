@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from components import fine_tuning
+from components import fine_tuning, tflite
 from components.quantizer.settings import Mode, QuantizerSettings
 
 
@@ -45,7 +45,7 @@ class RawModel(tf.Module):
 
 
 def to_tflite(model: RawModel, mode: Mode) -> bytes:
-    """The TFLite file. Built-in ops only: the converter raises where an op would need Flex."""
+    """The TFLite file, slimmed. Built-in ops only: the converter raises where an op would need Flex."""
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(model, folder, signatures={"serving_default": model.serving_fn()})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
@@ -54,7 +54,7 @@ def to_tflite(model: RawModel, mode: Mode) -> bytes:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if mode == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        return converter.convert()
+        return tflite.slim(converter.convert())
 
 
 def quantization_aware(
@@ -76,7 +76,7 @@ def quantization_aware(
     def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, keras.layers.Embedding):
             return annotate(layer, EmbeddingQuantizeConfig())
-        if isinstance(layer, (keras.layers.Dense, keras.layers.Add)):
+        if isinstance(layer, (keras.layers.Dense, keras.layers.Add, keras.layers.Concatenate)):
             return annotate(layer)
         return layer
 
@@ -86,7 +86,9 @@ def quantization_aware(
         annotated.set_weights(network.get_weights())
         aware = tfmot.quantization.keras.quantize_apply(annotated)
     calibrate(aware, network, train)
-    fine_tuning.fine_tune(aware, train, evaluation, settings.epochs, settings.learning_rate)
+    fine_tuning.fine_tune(
+        aware, fine_tuning.imitating(train, network), evaluation, settings.epochs, settings.learning_rate
+    )
     return aware
 
 

@@ -15,7 +15,7 @@ class QuantizerSettings:
     The other fields concern qat alone.
     """
 
-    mode: Mode = "dynamic"
+    mode: Mode = "float16"
     epochs: int = 5
     learning_rate: float = 2e-4
     batch_size: int = 256

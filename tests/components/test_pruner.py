@@ -40,13 +40,13 @@ def test_networks_without_embeddings_have_no_rows_to_train(toy_trips, make_netwo
 
 
 def test_sparsity_by_hand(make_network):
-    """8 of the 16 * 8 weights of hidden_1; untrained, the 16 + 8 biases are zero too, the fare's is its mean."""
+    """8 of the 16 * 8 weights of hidden_1; untrained, the 16 + 8 + 1 biases are zero too."""
     network = make_network(embeddings={})
     weights = network.get_layer("hidden_1").get_weights()
     weights[0][0, :] = 0.0
     network.get_layer("hidden_1").set_weights(weights)
     assert pruning.sparsity(network) == {"hidden_0": 0.0, "hidden_1": 8 / 128, "fare": 0.0}
-    assert pruning.total_sparsity(network) == (8 + 16 + 8) / (18 * 16 + 16 + 128 + 8 + 8 + 1)
+    assert pruning.total_sparsity(network) == (8 + 16 + 8 + 1) / (18 * 16 + 16 + 128 + 8 + 8 + 1)
 
 
 @pytest.mark.slow

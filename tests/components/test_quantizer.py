@@ -99,7 +99,8 @@ def test_smaller_numbers_make_a_smaller_file(convert, make_network):
 
 @pytest.mark.slow
 def test_quantization_aware_training_keeps_the_fares(convert, toy_trips, toy_network):
-    """Int8 inside, float outside: one QUANTIZE for the numbers, one DEQUANTIZE for the fare; source untouched."""
+    """Int8 inside, float outside: numbers and look-up are quantized and brought to one scale, the fare alone is
+    dequantized; the source stays as it was."""
     from components import examples_io
     from components.pca_reducer import pca
     from components.quantizer import quantization
@@ -118,8 +119,8 @@ def test_quantization_aware_training_keeps_the_fares(convert, toy_trips, toy_net
     trained_for = aware({name: transformed[name] for name in aware.input_names}).numpy().reshape(-1)
     assert np.abs(model.predict(test) - trained_for).mean() < 0.02 * fares.std()  # int8 must not reach the geography
     ops = model.op_names()
-    assert (ops["QUANTIZE"], ops["DEQUANTIZE"]) == (1, 1)
-    assert _dtypes(model.content, (81, 16)) == {np.int8}  # the table
+    assert (ops["QUANTIZE"], ops["DEQUANTIZE"]) == (3, 1)
+    assert _dtypes(model.content, (81, 6)) == _dtypes(model.content, (8, 16)) == {np.int8}  # a table, a kernel
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
