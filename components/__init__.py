@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_ARTIFACTS = ("GateVerdict", "Projection", "Pruning", "QuantizationTrials", "Report")
+_ARTIFACTS = ("EvaluatorBlessing", "GateVerdict", "Projection", "Pruning", "QuantizationTrials", "Report")
 
 
 def __getattr__(name: str) -> Any:

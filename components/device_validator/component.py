@@ -48,8 +48,8 @@ class DeviceValidator(base_component.BaseComponent):
         examples: types.BaseChannel,
         input_names: Sequence[str],
         max_bytes: int,
+        max_output: float,
         code_digest: str,
-        max_output: float = 1000.0,
     ) -> None:
         if max_bytes < 1 or not max_output > 0:
             raise ValueError(f"max_bytes={max_bytes} and max_output={max_output} must be positive, in DeviceValidator")

@@ -13,11 +13,13 @@ from components.reporter.executor import ReporterExecutor
 
 
 class ReporterSpec(component_spec.ComponentSpec):
-    """label, distance: names among the transformed features. `raw_examples` are TripExampleGen's."""
+    """label: its name among the transformed features. `raw_examples` are TripExampleGen's.
+
+    model_run: Trainer's, where Tuner chose values that `training.json` tells.
+    """
 
     PARAMETERS = {
         "label": component_spec.ExecutionParameter(type=str),
-        "distance": component_spec.ExecutionParameter(type=str),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -26,7 +28,7 @@ class ReporterSpec(component_spec.ComponentSpec):
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
         "verdict": component_spec.ChannelParameter(type=artifacts.GateVerdict),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
         "reduced_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "projection": component_spec.ChannelParameter(type=artifacts.Projection),
         "pruned_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
@@ -35,7 +37,8 @@ class ReporterSpec(component_spec.ComponentSpec):
         "reference_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "trials": component_spec.ChannelParameter(type=artifacts.QuantizationTrials),
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
-        "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "model_blessing": component_spec.ChannelParameter(type=artifacts.EvaluatorBlessing),
+        "yardstick_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing),
         "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
     }
@@ -43,18 +46,17 @@ class ReporterSpec(component_spec.ComponentSpec):
 
 
 class Reporter(base_component.BaseComponent):
-    """Gathers what the other nodes measured; the only node besides Evaluator that reads the test split, and the last:
-    nothing is chosen after it."""
+    """Gathers what the other nodes measured, and each network's error on the test split, as Evaluator and YardstickGate
+    do; the last node: nothing is chosen after it."""
 
     SPEC_CLASS = ReporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ReporterExecutor)
 
-    def __init__(self, label: str, distance: str, code_digest: str, **inputs: Any) -> None:
+    def __init__(self, label: str, code_digest: str, **inputs: Any) -> None:
         """`inputs` are the channels of `ReporterSpec.INPUTS`, by name."""
         super().__init__(
             ReporterSpec(
                 label=label,
-                distance=distance,
                 code_digest=code_digest,
                 report=types.Channel(type=artifacts.Report),
                 **inputs,

@@ -9,16 +9,11 @@ import os
 from typing import Any
 
 import tensorflow as tf
-import tf_keras as keras
 from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
-from components import examples_io, tflite
-from components.reporter import evaluation, yardsticks
-from components.running_error import RunningError
-
-BASELINE_FILE = "baseline.keras"
+from components import evaluation, examples_io, tflite
 
 
 class ReporterExecutor(base_executor.BaseExecutor):
@@ -39,20 +34,36 @@ class ReporterExecutor(base_executor.BaseExecutor):
             raise RuntimeError(
                 f"Reporter: Evaluator blessed={accurate} must agree with the gates, got {judged['gates']}"
             )
+        yardsticks = read_json(inputs["yardstick_blessing"], "yardsticks.json")
         device = read_json(inputs["infra_blessing"], "device.json")
         pushed = inputs["pushed_model"]
         figures = {
             "rows": {
                 key: read_json(inputs["raw_examples"], "counts.json")[key] for key in ("read", "examples", "rejected")
             },
-            "rmse": {**network_errors(inputs, exec_properties), "shipped": judged["rmse"]},
+            "yardsticks": yardsticks["rmse"],
+            "rmse": {
+                "predict_mean": yardsticks["rmse"]["predict_mean"],
+                "linear_on_distance": yardsticks["rmse"]["linear_on_distance"],
+                "baseline": yardsticks["rmse"]["raw_dnn"],
+                **network_errors(inputs, exec_properties["label"]),
+                "shipped": judged["rmse"],
+            },
             "mae": judged["mae"],
             "slices": judged["slices"],
+            "tuned": read_json(inputs["model_run"], "training.json")["tuned"] if "model_run" in inputs else None,
             "model": {"path": shipped_path(inputs), **model_facts(inputs), **file_facts(inputs["quantized_model"])},
             "unreduced": {key: file_facts(inputs["reference_model"])[key] for key in ("bytes", "gzip_bytes")},
             "latency_us": device["measurements"].get("latency_us"),
-            "gates": [*read_json(inputs["verdict"], "verdict.json"), *judged["gates"], *device["checks"]],
-            "blessed": accurate and device["blessed"],
+            "gates": [
+                *read_json(inputs["verdict"], "verdict.json"),
+                *judged["gates"],
+                *yardsticks["checks"],
+                *device["checks"],
+            ],
+            "blessed": accurate
+            and bool(inputs["yardstick_blessing"].get_int_custom_property("blessed"))
+            and device["blessed"],
             "pushed": pushed.get_string_custom_property("pushed_destination") or None,
         }
         examples_io.write_json(report, "figures.json", figures)
@@ -89,29 +100,15 @@ def judgement(uri: str) -> dict[str, Any]:
     }
 
 
-def network_errors(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> dict[str, float]:
-    """RMSE on the test split of the two yardsticks, of the raw-column baseline, and of the network at each stage."""
+def network_errors(inputs: dict[str, types.Artifact], label: str) -> dict[str, float]:
+    """RMSE on the test split of the float network at each stage."""
     spec = examples_io.transformed_feature_spec(inputs["transform_graph"])
-    label, distance = exec_properties["label"], exec_properties["distance"]
-
-    def split(name: str) -> tf.data.Dataset:
-        return examples_io.dataset(inputs["examples"], name, spec, label, examples_io.EVAL_BATCH_ROWS)
-
-    train = ((columns[distance], fare) for columns, fare in examples_io.numpy_batches(split("train")))
-    mean, slope, intercept = yardsticks.fit_line(train)
-    constant, line = RunningError(), RunningError()
-    for columns, fare in examples_io.numpy_batches(split("test")):
-        constant.update(0 * fare + mean, fare)
-        line.update(slope * columns[distance] + intercept, fare)
-
-    networks = {
-        "baseline": keras.models.load_model(os.path.join(inputs["model_run"].uri, BASELINE_FILE), compile=False),
-        "engineered": examples_io.load_network(inputs["model"]),
-        "reduced": examples_io.load_network(inputs["reduced_model"]),
-        "pruned": examples_io.load_network(inputs["pruned_model"]),
+    test = examples_io.dataset(inputs["examples"], "test", spec, label, examples_io.EVAL_BATCH_ROWS)
+    stages = {"engineered": "model", "reduced": "reduced_model", "pruned": "pruned_model"}
+    return {
+        stage: examples_io.network_error(examples_io.load_network(inputs[key]), test).rmse
+        for stage, key in stages.items()
     }
-    errors = {name: examples_io.network_error(network, split("test")).rmse for name, network in networks.items()}
-    return {"predict_mean": constant.rmse, "linear_on_distance": line.rmse, **errors}
 
 
 def shipped_path(inputs: dict[str, types.Artifact]) -> str:

@@ -63,8 +63,8 @@ class Box:
 
 
 @dataclasses.dataclass(frozen=True)
-class Airport:
-    """A place whose trips follow a tariff of their own; degrees (WGS84)."""
+class Place:
+    """An airport or a landmark; degrees (WGS84)."""
 
     longitude: float
     latitude: float
@@ -90,7 +90,9 @@ class CityProfile:
     time_format: `epoch` (seconds) or a strptime format; times are taken as the city's local time.
     weekday_of_monday: the number that the source's weekday column gives a Monday.
     passengers_default: the passenger count where the source has no such column or no value.
-    tariff_changes: the days, in order, on which the tariff rose; simulated fares rise with it.
+    airports, landmarks: places from which distances matter; airports may have a tariff of their own.
+    grid_angle: degrees by which the street grid is turned from north, clockwise.
+    tariff_changes: the days, in order, on which the tariff rose; the model then asks for the moment of a pickup.
     """
 
     name: str
@@ -102,7 +104,9 @@ class CityProfile:
     weekday_of_monday: int = 0
     passengers: Bounds = Bounds(1, 6)
     passengers_default: int = 1
-    airports: dict[str, Airport] = dataclasses.field(default_factory=dict)
+    airports: dict[str, Place] = dataclasses.field(default_factory=dict)
+    landmarks: dict[str, Place] = dataclasses.field(default_factory=dict)
+    grid_angle: float = 0.0
     tariff_changes: tuple[datetime.date, ...] = ()
     currency: str = "USD"
 
@@ -110,6 +114,8 @@ class CityProfile:
         if list(self.tariff_changes) != sorted(set(self.tariff_changes)):
             days = ", ".join(map(str, self.tariff_changes))
             raise InputError(f"city.tariff_changes={days} must be different days, in order")
+        if not -90 < self.grid_angle < 90:
+            raise InputError(f"city.grid_angle={self.grid_angle} must be between -90 and 90")
 
 
 def profile_to_json(profile: CityProfile) -> str:
@@ -124,6 +130,7 @@ def profile_from_json(text: str) -> CityProfile:
     fields["box"] = Box(**fields["box"])
     fields["fare"] = Bounds(**fields["fare"])
     fields["passengers"] = Bounds(**fields["passengers"])
-    fields["airports"] = {name: Airport(**place) for name, place in fields["airports"].items()}
+    for kind in ("airports", "landmarks"):
+        fields[kind] = {name: Place(**place) for name, place in fields[kind].items()}
     fields["tariff_changes"] = tuple(map(datetime.date.fromisoformat, fields["tariff_changes"]))
     return CityProfile(**fields)

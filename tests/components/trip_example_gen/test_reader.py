@@ -22,11 +22,11 @@ from components.errors import InputError
 from components.trip_example_gen import reader, sources
 from components.trip_example_gen.profile import (
     CANONICAL,
-    Airport,
     Bounds,
     Box,
     CityProfile,
     Columns,
+    Place,
     profile_from_json,
     profile_to_json,
 )
@@ -387,7 +387,7 @@ def test_splits_stay_what_they_are() -> None:
 
 def test_a_profile_travels_as_json() -> None:
     profile = dataclasses.replace(
-        NYC, airports={"jfk": Airport(-73.7781, 40.6413)}, currency="EUR", tariff_changes=(datetime.date(2012, 9, 4),)
+        NYC, airports={"jfk": Place(-73.7781, 40.6413)}, currency="EUR", tariff_changes=(datetime.date(2012, 9, 4),)
     )
     assert profile_from_json(profile_to_json(profile)) == profile
 

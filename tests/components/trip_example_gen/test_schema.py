@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[3]
 
 def shipped(city: str) -> CityProfile:
     fields = yaml.safe_load((ROOT / "pipeline" / "cities" / f"{city}.yaml").read_text())["city"]
-    return profile_from_json(json.dumps({"passengers": {"min": 1, "max": 6}, "airports": {}} | fields, default=str))
+    return profile_from_json(
+        json.dumps({"passengers": {"min": 1, "max": 6}, "airports": {}, "landmarks": {}} | fields, default=str)
+    )
 
 
 @pytest.mark.parametrize("city", ["chicago", "nyc"])

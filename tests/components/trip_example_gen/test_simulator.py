@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from components.errors import InputError
 from components.trip_example_gen import reader, simulator
-from components.trip_example_gen.profile import CANONICAL, Airport, Bounds, Box, CityProfile, Columns
+from components.trip_example_gen.profile import CANONICAL, Bounds, Box, CityProfile, Columns, Place
 from components.trip_example_gen.simulator import Order, simulate
 
 FARE_AND_PLACES = ("paid", "x0", "y0", "x1", "y1")
@@ -31,7 +31,7 @@ SYDNEY = dataclasses.replace(
     box=Box(150.9, 151.35, -34.05, -33.6),
     fare=Bounds(4, 400),
     currency="AUD",
-    airports={"syd": Airport(151.18, -33.94), "outside": Airport(151.18, -35)},
+    airports={"syd": Place(151.18, -33.94), "outside": Place(151.18, -35)},
 )
 BY_PARTS = Columns(*FARE_AND_PLACES, pickup_hour="h", pickup_weekday="wd")
 DIALECTS = {

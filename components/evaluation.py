@@ -26,6 +26,11 @@ def metrics_by_slice(uri: str, model_name: str) -> dict[tuple[tuple[str, Any], .
     }
 
 
+def overall(uri: str) -> dict[str, float]:
+    """{metric: value} of the candidate over all rows."""
+    return metrics_by_slice(uri, model_names(uri)[0])[OVERALL]
+
+
 def _single_output(metrics: dict[str, Any]) -> dict[str, Any]:
     return metrics[""][""]
 

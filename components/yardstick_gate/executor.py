@@ -1,0 +1,105 @@
+"""YardstickGate's work on artifacts: it only judges, on the test split as Evaluator does, and chooses nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import lightgbm
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+from absl import logging
+from tfx import types
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base import base_executor
+from tfx.utils import io_utils
+
+from components import evaluation, examples_io
+from components.yardstick_gate import yardsticks
+
+YARDSTICKS_FILE = "yardsticks.json"
+LIGHTGBM_FILE = "lightgbm.txt"
+NO_BOUND = 0.0  # an execution property cannot be None, and a bound is above 0
+MODEL_PROPERTIES = (
+    constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
+    constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY,
+    constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY,
+    constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY,
+)
+
+
+class YardstickGateExecutor(base_executor.BaseExecutor):
+    """Judges every yardstick on test, holds the shipped file's RMSE against them, and blesses or does not."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """See `YardstickGateSpec`."""
+        inputs = {name: artifacts[0] for name, artifacts in input_dict.items()}
+        (blessing,) = output_dict["blessing"]
+        rmse = yardstick_errors(inputs, exec_properties)
+        shipped = evaluation.overall(inputs["evaluation"].uri)[evaluation.RMSE]
+        max_ratio = None if exec_properties["max_ratio"] == NO_BOUND else exec_properties["max_ratio"]
+        check = yardsticks.judge(shipped, rmse[yardsticks.NO_EMBEDDING_DNN], max_ratio)
+        judged = {"rmse": rmse, "shipped": shipped, "ratio": check.value, "checks": [dataclasses.asdict(check)]}
+        examples_io.write_json(blessing, YARDSTICKS_FILE, judged)
+        bless(blessing, inputs["model_blessing"], check.ok)
+        logging.info("YardstickGate: %s, shipped %.4f, %s", rmse, shipped, check)
+
+
+def yardstick_errors(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> dict[str, float]:
+    """RMSE on test of each yardstick: one pass over train, to fit the two trivial ones, and one over test."""
+    spec = examples_io.transformed_feature_spec(inputs["transform_graph"])
+
+    def batches(split: str) -> Any:
+        rows = examples_io.dataset(
+            inputs["examples"], split, spec, exec_properties["label"], examples_io.EVAL_BATCH_ROWS
+        )
+        return examples_io.numpy_batches(rows)
+
+    predictors = {
+        **yardsticks.fit_trivial(batches("train"), exec_properties["distance"]),
+        yardsticks.RAW_DNN: network_predictor(inputs["model_run"], yardsticks.RAW_DNN),
+        yardsticks.NO_EMBEDDING_DNN: network_predictor(inputs["model_run"], yardsticks.NO_EMBEDDING_DNN),
+        yardsticks.LIGHTGBM: booster_predictor(inputs["model_run"], exec_properties["booster_inputs"].split(",")),
+    }
+    return yardsticks.errors(predictors, batches("test"))
+
+
+def network_predictor(model_run: types.Artifact, name: str) -> yardsticks.Predictor:
+    """Predictions of `{model_run.uri}/{name}.keras`."""
+    network = keras.models.load_model(os.path.join(model_run.uri, f"{name}.keras"), compile=False)
+    predict = tf.function(lambda columns: network(columns, training=False), autograph=False)
+    return lambda columns: predict({key: tf.constant(columns[key]) for key in network.input_names}).numpy()
+
+
+def booster_predictor(model_run: types.Artifact, names: list[str]) -> yardsticks.Predictor:
+    """Predictions of LightGBM's text model; `names` of its inputs, in the order in which it was trained on them."""
+    with tf.io.gfile.GFile(os.path.join(model_run.uri, LIGHTGBM_FILE)) as file:
+        booster = lightgbm.Booster(model_str=file.read())
+    return lambda columns: np.asarray(booster.predict(np.concatenate([columns[name] for name in names], axis=1)))
+
+
+def bless(blessing: types.Artifact, evaluators: types.Artifact, ok: bool) -> None:
+    """Marks the artifact as tfx.components.evaluator.executor does, if Evaluator's own blessing holds and this gate.
+
+    Which model was judged is copied as MLMD has it: a number locally, a resource name on Kubeflow.
+    """
+    judged = evaluators.mlmd_artifact.custom_properties
+    for key in MODEL_PROPERTIES:
+        if key in judged:
+            blessing.mlmd_artifact.custom_properties[key].CopyFrom(judged[key])
+    accurate = evaluators.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
+    blessed = ok and accurate
+    value, name = (
+        (constants.BLESSED_VALUE, constants.BLESSED_FILE_NAME)
+        if blessed
+        else (constants.NOT_BLESSED_VALUE, constants.NOT_BLESSED_FILE_NAME)
+    )
+    blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY, value)
+    io_utils.write_string_file(os.path.join(blessing.uri, name), "")
