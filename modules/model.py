@@ -2,47 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tf_keras as keras
 
 from modules import columns
-from modules.settings import ModelSettings
+from modules.settings import FeatureSet, ModelSettings
+
+HIDDEN = {"raw": (32, 8), "course": (64, 32), "full": (32, 16)}
+COURSE_EMBEDDINGS = {columns.PAIR_CELL: 100}
+SMALL_EMBEDDINGS = {columns.PICKUP_CELL: 3, columns.DROPOFF_CELL: 3, columns.PAIR_CELL: 2, columns.HOUR_OF_WEEK: 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """ModelSettings with nothing left open."""
+
+    hidden: tuple[int, ...]
+    embeddings: dict[str, int]
+
+
+def resolved(settings: ModelSettings, feature_set: FeatureSet, many_places: bool) -> Architecture:
+    """The settings with what is None taken from the feature set and, in the full one, from the data.
+
+    many_places: whether trips start almost anywhere, not at a few centroids that numbers alone tell apart.
+    """
+    by_set = {"raw": {}, "course": COURSE_EMBEDDINGS, "full": SMALL_EMBEDDINGS if many_places else {}}
+    return Architecture(
+        HIDDEN[feature_set] if settings.hidden is None else settings.hidden,
+        by_set[feature_set] if settings.embeddings is None else settings.embeddings,
+    )
 
 
 def embedded(cross: str, cardinality: int, dimensions: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """An id input of shape (n, 1), int64, and its embedding of shape (n, dimensions).
 
-    The id passes a Reshape first: tfmot quantizes whatever Input touches an annotated layer, and an id must not be.
+    The id passes a Flatten first: tfmot quantizes whatever Input touches an annotated layer, and an id must not be.
+    Flatten, not Reshape: its shape is a constant of the file, where Reshape computes it by three operators.
     """
     ids = keras.Input((1,), dtype="int64", name=cross)
-    flat = keras.layers.Reshape((), name=f"{cross}_id")(ids)
-    return ids, keras.layers.Embedding(cardinality, dimensions, name=f"{cross}_embedding")(flat)
+    flat = keras.layers.Flatten(name=f"{cross}_id")(ids)
+    table = keras.layers.Embedding(cardinality, dimensions, name=f"{cross}_embedding")
+    return ids, keras.layers.Flatten(name=f"{cross}_vector")(table(flat))
+
+
+def centre_embeddings(network: keras.Model, ids: Mapping[str, np.ndarray], min_rows: int) -> None:
+    """Makes the average cell the row of zeros, and that the row of every cell with fewer than min_rows ids, in place.
+
+    ids: of train, by cross. The mean row moves into the first layer's bias, so that fares in other cells stay.
+    """
+    start = network.get_layer("hidden_0").kernel.shape[0] - sum(
+        network.get_layer(f"{cross}_embedding").output_dim for cross in ids
+    )
+    for cross, values in ids.items():
+        layer = network.get_layer(f"{cross}_embedding")
+        (table,), (kernel, bias) = layer.get_weights(), network.get_layer("hidden_0").get_weights()
+        rows = np.bincount(values.reshape(-1), minlength=len(table))
+        rows = np.where(rows >= min_rows, rows, 0)
+        mean = rows @ table / max(rows.sum(), 1)
+        layer.set_weights([np.where(rows[:, None] > 0, table - mean, 0.0)])
+        network.get_layer("hidden_0").set_weights([kernel, bias + mean @ kernel[start : start + layer.output_dim]])
+        start += layer.output_dim
 
 
 def build_network(
-    settings: ModelSettings, n_numeric: int, cardinalities: Mapping[str, int], mean_fare: float
+    hidden: Sequence[int],
+    embeddings: Mapping[str, int],
+    cardinalities: Mapping[str, int],
+    width: int,
+    source: str = columns.NUMERIC,
+    name: str = "network",
 ) -> keras.Model:
-    """Fare in the city's currency, shape (n, 1), from `numeric` (n, n_numeric) and the ids of the chosen crosses.
+    """Fare of shape (n, 1) from the numbers in `source` (n, width) and the ids of the embedded crosses.
 
-    The output starts at the mean fare of train: the first epochs then learn differences, not a level.
+    hidden: units per Dense layer (ReLU); embeddings: dimensions by cross; cardinalities: ids by cross.
     """
-    numeric = keras.Input((n_numeric,), name=columns.NUMERIC)
-    inputs, branches = [numeric], [numeric]
-    for cross, dimensions in settings.embeddings.items():
+    numbers = keras.Input((width,), name=source)
+    inputs, branches = [numbers], [numbers]
+    for cross, dimensions in embeddings.items():
         ids, branch = embedded(cross, cardinalities[cross], dimensions)
         inputs.append(ids)
         branches.append(branch)
-    x = keras.layers.Concatenate(name="concatenated")(branches) if len(branches) > 1 else numeric
-    for i, units in enumerate(settings.hidden):
+    x = keras.layers.Concatenate(name="concatenated")(branches) if len(branches) > 1 else numbers
+    for i, units in enumerate(hidden):
         x = keras.layers.Dense(units, activation="relu", name=f"hidden_{i}")(x)
-    start = keras.initializers.Constant(mean_fare)
-    return keras.Model(inputs, keras.layers.Dense(1, bias_initializer=start, name=columns.FARE)(x), name="network")
-
-
-def build_baseline(n_raw: int) -> keras.Model:
-    """The course's baseline: a DNN [32, 8] on the source's raw, unscaled columns, shape (n, n_raw)."""
-    raw = keras.Input((n_raw,), name=columns.RAW)
-    x = keras.layers.Dense(32, activation="relu")(raw)
-    x = keras.layers.Dense(8, activation="relu")(x)
-    return keras.Model(raw, keras.layers.Dense(1, name=columns.FARE)(x), name="baseline")
+    return keras.Model(inputs, keras.layers.Dense(1, name=columns.FARE)(x), name=name)

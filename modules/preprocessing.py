@@ -9,17 +9,19 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from modules import columns, features
-from modules.settings import FeatureSettings
+from modules.settings import CrossSettings
 
 TINY = 1e-30  # keeps the reciprocal finite where the variance is 0
+MIN_BOX = 1e-4  # degrees; a box needs an area even where every trip starts at one point
 MAX_DEVIATION = 6.0  # standard deviations; a coordinate error must not move a fare without bound
 
 
 def geography_of(custom_config: Mapping[str, Any]) -> features.Geography:
-    """The city's frame from a node's `custom_config` (JSON turned its tuples into lists)."""
+    """What is known of the city from a node's `custom_config` (JSON turned its tuples into lists)."""
     geography = dict(custom_config["geography"])
-    airports = tuple((float(longitude), float(latitude)) for longitude, latitude in geography.pop("airports"))
-    return features.Geography(**geography, airports=airports)
+    for kind in ("airports", "landmarks"):
+        geography[kind] = tuple((float(longitude), float(latitude)) for longitude, latitude in geography.get(kind, ()))
+    return features.Geography(**{**geography, "tariff_changes": tuple(geography.get("tariff_changes", ()))})
 
 
 def standardize(numeric: tf.Tensor) -> tf.Tensor:
@@ -37,17 +39,44 @@ def standardize(numeric: tf.Tensor) -> tf.Tensor:
     return tf.minimum(tf.maximum((numeric - mean) * scale, -MAX_DEVIATION), MAX_DEVIATION)
 
 
+def busy_box(degrees: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """South-west and north-east end, each of shape (4,), of the box that holds 98 % of train's longitudes and 98 % of
+    its latitudes, pickups and dropoffs together; `degrees` as from `features.relative_degrees`."""
+    ends = [tft.quantiles(degrees[:, axis::2], 100, epsilon=0.001)[0] for axis in (0, 1)]
+    low, high = tf.stack([end[0] for end in ends]), tf.stack([end[-1] for end in ends])
+    return tf.tile(low, [2]), tf.tile(tf.maximum(high, low + MIN_BOX), [2])
+
+
+def crosses(
+    inputs: Mapping[str, tf.Tensor], geography: features.Geography, settings: CrossSettings
+) -> dict[str, tf.Tensor]:
+    """Ids, int64 of shape (n, 1), of the full set: pickup and dropoff cell and pair of zones over the busy box, hour of
+    the week. One analyzer and no second that needs its result: TFT's second phase does not run on Beam 2.74."""
+    degrees = features.relative_degrees(inputs, geography)
+    low, high = busy_box(degrees)
+    places = features.cells_and_zones((degrees - low) / (high - low), settings.n_cells, settings.n_zones)
+    ids = [tf.cast(one, tf.int64) for one in tf.split(places, 3, axis=1)]
+    names = (columns.PICKUP_CELL, columns.DROPOFF_CELL, columns.PAIR_CELL, columns.HOUR_OF_WEEK)
+    return dict(zip(names, [*ids, features.hour_of_week(inputs)], strict=True))
+
+
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """Model inputs from raw columns of shape (n, 1).
 
-    `numeric` standardized, the crosses' ids, `raw` and the distance in km for the yardsticks, and the fare.
+    `numeric` standardized, the crosses' ids, `raw` and the distance in km for the yardsticks, and the fare. In the full
+    set `numeric` is extended and the cells lie over the busy box.
     """
-    geography = geography_of(custom_config)
-    settings = FeatureSettings(**custom_config["features"])
+    geography, settings = geography_of(custom_config), CrossSettings(**custom_config["crosses"])
+    if custom_config["features"] == "full":
+        numeric = features.extended(inputs, geography)
+        ids = crosses(inputs, geography, settings)
+    else:
+        numeric = features.numeric(inputs, geography)
+        ids = features.crosses(inputs, geography, settings.n_buckets)
     return {
-        columns.NUMERIC: standardize(features.numeric(inputs, geography)),
-        **features.crosses(inputs, geography, settings.n_buckets),
-        columns.RAW: features.raw(inputs),
+        columns.NUMERIC: standardize(numeric),
+        **ids,
+        columns.RAW: features.raw(inputs, geography),
         columns.DISTANCE_KM: features.haversine_km(features.relative_degrees(inputs, geography), geography),
         columns.FARE: inputs[columns.FARE],
     }

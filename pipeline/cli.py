@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 import sys
@@ -70,12 +71,16 @@ def predict(
     hour: Annotated[int, typer.Option(help="0-23.")],
     weekday: Annotated[int, typer.Option(help="0-6, Monday is 0.")],
     passengers: Annotated[int, typer.Option(help="1-99.")] = 1,
+    date: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="Tells the tariff, where it has changed; today's if left out."),
+    ] = None,
 ) -> None:
     """The fare of one trip, as a device would compute it."""
     from pipeline import offline
 
     places = place("pickup", pickup), place("dropoff", dropoff)
-    print(f"{offline.predict(model, *places, hour, weekday, passengers):.2f}")
+    print(f"{offline.predict(model, *places, hour, weekday, passengers, day(date)):.2f}")
 
 
 @app.command()
@@ -138,6 +143,16 @@ def simulate(
     )
     written = simulator.simulate(profile, simulator.Order(rows, seed, dirt, since, days), out, progress)
     print(f"{written.rows:,} rows, {written.dirt:,} of them faulty; {out}, {written.n_bytes:,} B")
+
+
+def day(text: str | None) -> datetime.date:
+    """The day of `YYYY-MM-DD`, today's without a text. Raises InputError."""
+    from components.errors import InputError
+
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d").date() if text else datetime.date.today()
+    except ValueError as error:
+        raise InputError(f"--date={text} must be a day, YYYY-MM-DD") from error
 
 
 def place(name: str, text: str) -> tuple[float, float]:

@@ -14,10 +14,14 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
+from components.yardstick_gate.yardsticks import ratio
+
 STAGES = {
     "predict_mean": "predict the mean",
     "linear_on_distance": "linear on distance",
-    "baseline": "raw-column baseline",
+    "raw_dnn": "raw-column DNN",
+    "no_embedding_dnn": "engineered DNN without embeddings",
+    "lightgbm": "LightGBM",
     "engineered": "engineered float model",
     "reduced": "after reduction",
     "pruned": "after pruning",
@@ -71,9 +75,9 @@ class RunConsole:
         """The table of a finished run, and where the model went or what refused it."""
         self.console.print(rmse_table(summary))
         model, unreduced = summary["model"], summary["unreduced"]
-        ratio = unreduced["bytes"] / model["bytes"]
+        share = model["bytes"] / unreduced["bytes"]
         self.say(
-            f"{model['bytes']:,} B ({model['gzip_bytes']:,} B gzip), 1/{ratio:.0f} of the unreduced "
+            f"{model['bytes']:,} B ({model['gzip_bytes']:,} B gzip), {share:.0%} of the unreduced "
             f"{unreduced['bytes']:,} B; {sum(model['ops'].values())} ops; mode {model['mode']}, k={model['k']}, "
             f"{model['sparsity']:.1%} zeros"
         )
@@ -92,16 +96,16 @@ def describe_gate(gate: dict[str, Any]) -> str:
 
 
 def rmse_table(summary: dict[str, Any]) -> Table:
-    """RMSE on the test split by stage."""
+    """RMSE on the test split: the yardsticks, then the network by stage."""
     table = Table(title=f"{summary['city']}: RMSE on the test split, {summary['currency']}", title_justify="left")
     table.add_column("model")
     table.add_column("RMSE", justify="right")
     table.add_column("against linear", justify="right")
-    linear = summary["rmse"]["linear_on_distance"]
+    found = {**summary["yardsticks"], **summary["rmse"]}
     for stage, label in STAGES.items():
-        rmse = summary["rmse"][stage]
+        rmse = found[stage]
         style = "bold" if stage == "shipped" else None
-        table.add_row(label, f"{rmse:.3f}", f"{rmse / linear:.2f} x", style=style)
+        table.add_row(label, f"{rmse:.3f}", f"{ratio(rmse, found['linear_on_distance']):.2f} x", style=style)
     return table
 
 

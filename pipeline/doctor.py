@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -13,6 +14,7 @@ from components.errors import InputError
 from components.trip_example_gen.sources import find_files, resolve_source
 from pipeline.code_digest import LIBRARIES
 
+OPENMP = "libgomp.so.1"
 MIN_FREE_BYTES = 2 << 30
 
 
@@ -31,6 +33,7 @@ def examine() -> list[Finding]:
         python(),
         glibc(),
         *map(library, (*LIBRARIES, "apache-beam", "tf-keras", "ai-edge-litert")),
+        openmp(),
         disk(),
         trips(),
     ]
@@ -65,6 +68,15 @@ def library(name: str) -> Finding:
         return Finding(name, True, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, False, "not installed: make setup")
+
+
+def openmp() -> Finding:
+    """LightGBM's threads; its wheel brings no runtime of its own."""
+    try:
+        ctypes.CDLL(OPENMP)
+    except OSError:
+        return Finding("OpenMP", False, f"no {OPENMP} (Debian: libgomp1, Fedora: libgomp)")
+    return Finding("OpenMP", True, OPENMP)
 
 
 def disk() -> Finding:

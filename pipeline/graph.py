@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 from typing import Any
 
-from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen, Trainer, Transform
+from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen, Trainer, Transform, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
@@ -17,6 +18,7 @@ from tfx.proto import pusher_pb2
 from tfx.types import BaseChannel, Channel
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
+from components.artifacts import EvaluatorBlessing
 from components.atomic_pusher.executor import AtomicPusherExecutor
 from components.data_gate.component import DataGate
 from components.device_validator.component import DeviceValidator
@@ -26,10 +28,14 @@ from components.pruner.component import Pruner
 from components.quantizer.component import Quantizer
 from components.reporter.component import Reporter
 from components.trip_example_gen.component import TripExampleGen
+from components.yardstick_gate.component import YardstickGate
 from modules import columns
 from pipeline import gates
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
+
+BELIEVABLE = 3.0  # times the largest fare that ingest takes for one
+MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # as pickup_epoch has it: the city's local time, taken for UTC
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +57,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     examples = TripExampleGen(
         input_base=settings.data,
         profile=settings.city,
-        splits=(settings.split.train, settings.split.eval, settings.split.test),
+        splits=settings.split.shares,
+        seed=settings.split.seed,
         code_digest=code_digest("components.trip_example_gen.executor"),
     )
     raw_examples = examples.outputs["examples"]
@@ -69,21 +76,21 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             examples=raw_examples,
             schema=schema.outputs["schema"],
             preprocessing_fn="modules.preprocessing.preprocessing_fn",
-            custom_config={"geography": geography(settings), "features": dataclasses.asdict(settings.features)},
+            custom_config=feature_config(settings),
             disable_statistics=True,
         ),
         "modules.preprocessing",
     )
     transform.add_upstream_node(data_gate)
     transform_graph, transformed = transform.outputs["transform_graph"], transform.outputs["transformed_examples"]
+    tuners = [tuner(settings, transformed, transform_graph)] if settings.tuner.trials else []
     trainer = with_code_digest(
         Trainer(
             examples=transformed,
             transform_graph=transform_graph,
+            hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
             run_fn="modules.training.run_fn",
-            custom_config={
-                name: dataclasses.asdict(getattr(settings, name)) for name in ("features", "model", "training")
-            },
+            custom_config=fitting_config(settings),
         ),
         "modules.training",
     )
@@ -111,7 +118,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         transform_graph=transform_graph,
         settings=as_json(settings.quantizer),
         label=label,
-        model_inputs=",".join(columns.MODEL_INPUTS),
+        model_inputs=",".join(settings.model_inputs),
         code_digest=code_digest("components.quantizer.executor"),
     )
     quantized = quantizer.outputs["quantized_model"]
@@ -128,17 +135,31 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         ),
         "modules.slicing",
     )
+    evaluator.outputs["blessing"].type = EvaluatorBlessing
+    yardstick_gate = YardstickGate(
+        evaluation=evaluator.outputs["evaluation"],
+        model_blessing=evaluator.outputs["blessing"],
+        model_run=trainer.outputs["model_run"],
+        examples=transformed,
+        transform_graph=transform_graph,
+        label=label,
+        distance=columns.DISTANCE_KM,
+        booster_inputs=",".join((columns.RAW, columns.NUMERIC)),
+        max_ratio=settings.gates.max_ratio_to_yardstick,
+        code_digest=code_digest("components.yardstick_gate.executor"),
+    )
     device_validator = DeviceValidator(
         model=quantized,
         examples=raw_examples,
-        input_names=columns.MODEL_INPUTS,
+        input_names=settings.model_inputs,
         max_bytes=settings.gates.max_bytes,
+        max_output=BELIEVABLE * settings.city.fare.max,
         code_digest=code_digest("components.device_validator.executor"),
     )
     pusher = with_code_digest(
         Pusher(
             model=quantized,
-            model_blessing=evaluator.outputs["blessing"],
+            model_blessing=yardstick_gate.outputs["blessing"],
             infra_blessing=device_validator.outputs["blessing"],
             push_destination=pusher_pb2.PushDestination(
                 filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.models_dir)
@@ -150,14 +171,12 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     )
     reporter = Reporter(
         label=label,
-        distance=columns.DISTANCE_KM,
         code_digest=code_digest("components.reporter.executor"),
         raw_examples=raw_examples,
         examples=transformed,
         transform_graph=transform_graph,
         verdict=data_gate.outputs["verdict"],
         model=trainer.outputs["model"],
-        model_run=trainer.outputs["model_run"],
         reduced_model=reducer.outputs["reduced_model"],
         projection=reducer.outputs["projection"],
         pruned_model=pruner.outputs["pruned_model"],
@@ -167,15 +186,17 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         trials=quantizer.outputs["trials"],
         evaluation=evaluator.outputs["evaluation"],
         model_blessing=evaluator.outputs["blessing"],
+        yardstick_blessing=yardstick_gate.outputs["blessing"],
         infra_blessing=device_validator.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
+        model_run=trainer.outputs["model_run"] if tuners else None,
     )
     return Pipeline(
         pipeline_name=f"farebox-{settings.city.name}",
         pipeline_root=target.pipeline_root,
         components=[
-            examples, statistics, schema, validator, data_gate, transform, trainer, reducer, pruner, quantizer,
-            baseline, evaluator, device_validator, pusher, reporter,
+            examples, statistics, schema, validator, data_gate, transform, *tuners, trainer, reducer, pruner,
+            quantizer, baseline, evaluator, yardstick_gate, device_validator, pusher, reporter,
         ],
         enable_cache=True,
         metadata_connection_config=target.metadata,
@@ -189,18 +210,49 @@ def with_code_digest(node: BaseComponent, module: str) -> BaseComponent:
     return node
 
 
+def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChannel) -> Tuner:
+    """The search for better values of some of Trainer's settings."""
+    node = Tuner(
+        examples=examples,
+        transform_graph=transform_graph,
+        tuner_fn="modules.tuning.tuner_fn",
+        custom_config={**fitting_config(settings), "tuner": dataclasses.asdict(settings.tuner)},
+    )
+    return with_code_digest(node, "modules.tuning")
+
+
 def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
-    """The model to compare with. Orchestrators that are not ours know TFX's own strategy only."""
+    """The model to compare with: of those that YardstickGate blessed, whose blessings are the only ModelBlessings.
+
+    Orchestrators that are not ours know TFX's own strategy only.
+    """
     channels = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
     if target.metadata is None:
         return Resolver(strategy_class=LatestBlessedModelStrategy, **channels).with_id("LatestBlessed")
     return Resolver(strategy_class=LatestOtherBlessedStrategy, candidate=candidate, **channels).with_id("LatestBlessed")
 
 
-def geography(settings: Settings) -> dict[str, Any]:
-    """The city's box and airports as `modules.features.Geography` takes them."""
-    airports = [[airport.longitude, airport.latitude] for _, airport in sorted(settings.city.airports.items())]
-    return {**dataclasses.asdict(settings.city.box), "airports": airports}
+def feature_config(settings: Settings) -> dict[str, Any]:
+    """What `modules.preprocessing` needs: the feature set, its crosses, and the city as `features.Geography` has it."""
+    city = settings.city
+    places = {
+        kind: [[place.longitude, place.latitude] for _, place in sorted(getattr(city, kind).items())]
+        for kind in ("airports", "landmarks")
+    }
+    changes = [int(datetime.datetime.combine(day, MIDNIGHT).timestamp()) for day in city.tariff_changes]
+    geography = {
+        **dataclasses.asdict(city.box),
+        **places,
+        "grid_angle": city.grid_angle,
+        "tariff_changes": changes if settings.has_era else [],
+    }
+    return {"geography": geography, "features": settings.features, "crosses": dataclasses.asdict(settings.crosses)}
+
+
+def fitting_config(settings: Settings) -> dict[str, Any]:
+    """What `modules.training` needs."""
+    fitting = {"model": dataclasses.asdict(settings.model), "training": dataclasses.asdict(settings.training)}
+    return feature_config(settings) | fitting
 
 
 def as_json(section: Any) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.yardstick_gate.yardsticks import LIGHTGBM, ratio
+
 Artifacts = Mapping[str, Any]
 
 
@@ -28,6 +30,13 @@ def _examples(outputs: Artifacts) -> str:
 def _verdict(outputs: Artifacts) -> str:
     checks = _read(outputs["verdict"], "verdict.json")
     return f"{sum(check['ok'] for check in checks)} of {len(checks)} checks hold"
+
+
+def _tuning(outputs: Artifacts) -> str:
+    trials = _read(outputs["tuner_results"], "tuner_results.json")  # TFX writes the best one first
+    best = {name.partition(".")[2]: value for name, value in trials[0].items() if "." in name}
+    values = [f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in best.items()]
+    return f"best of {len(trials)} trials: eval RMSE {trials[0]['score']:.3f}, {', '.join(values)}"
 
 
 def _training(outputs: Artifacts) -> str:
@@ -57,6 +66,12 @@ def _blessing(outputs: Artifacts) -> str:
     return "blessed" if outputs["blessing"].get_int_custom_property("blessed") else "not blessed"
 
 
+def _yardsticks(outputs: Artifacts) -> str:
+    judged = _read(outputs["blessing"], "yardsticks.json")
+    to_booster = ratio(judged["shipped"], judged["rmse"][LIGHTGBM])
+    return f"{judged['ratio']:.2f} x the no-embedding DNN, {to_booster:.2f} x LightGBM; {_blessing(outputs)}"
+
+
 def _device(outputs: Artifacts) -> str:
     latency = _read(outputs["blessing"], "device.json")["measurements"].get("latency_us")
     return f"{_blessing(outputs)}, p50 {latency['p50']:.1f} µs" if latency else _blessing(outputs)
@@ -69,11 +84,13 @@ def _push(outputs: Artifacts) -> str:
 _DESCRIBE: dict[str, Callable[[Artifacts], str]] = {
     "TripExampleGen": _examples,
     "DataGate": _verdict,
+    "Tuner": _tuning,
     "Trainer": _training,
     "PcaReducer": _projection,
     "Pruner": _pruning,
     "Quantizer": _quantization,
     "Evaluator": _blessing,
+    "YardstickGate": _yardsticks,
     "DeviceValidator": _device,
     "Pusher": _push,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,18 @@ from pipeline.settings import Settings
 
 
 def predict(
-    model: str, pickup: tuple[float, float], dropoff: tuple[float, float], hour: int, weekday: int, passengers: int
+    model: str,
+    pickup: tuple[float, float],
+    dropoff: tuple[float, float],
+    hour: int,
+    weekday: int,
+    passengers: int,
+    day: datetime.date,
 ) -> float:
-    """The fare of one trip; places as (longitude, latitude) in degrees, hour 0-23, weekday 0-6 from Monday."""
+    """The fare of one trip; places as (longitude, latitude) in degrees, hour 0-23, weekday 0-6 from Monday.
+
+    day: tells the tariff where the city's has changed; a model that knows of no change does not ask for it.
+    """
     for name, value, low, high in (
         ("hour", hour, 0, 23),
         ("weekday", weekday, 0, 6),
@@ -29,8 +39,9 @@ def predict(
     ):
         if not low <= value <= high:
             raise InputError(f"{name}={value} must be between {low} and {high}")
-    values = (*pickup, *dropoff, passengers, hour, weekday)
-    row = {name: np.array([value]) for name, value in zip(columns.MODEL_INPUTS, values, strict=True)}
+    moment = datetime.datetime.combine(day, datetime.time(hour), datetime.timezone.utc)  # local time, as in training
+    values = (*pickup, *dropoff, passengers, hour, weekday, int(moment.timestamp()))
+    row = {name: np.array([value]) for name, value in zip(columns.DATED_INPUTS, values, strict=True)}
     return float(TfliteModel(resolve_model(model)).predict(row)[0])
 
 

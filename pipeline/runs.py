@@ -92,7 +92,9 @@ def run_nodes(
 
 def refused_figures(error: GateError) -> dict[str, Any]:
     """What a summary says where a gate stopped the run before there was a model."""
-    unknown = dict.fromkeys(("rows", "rmse", "mae", "slices", "model", "unreduced", "latency_us"))
+    unknown = dict.fromkeys(
+        ("rows", "yardsticks", "rmse", "mae", "slices", "tuned", "model", "unreduced", "latency_us")
+    )
     return {**unknown, "gates": [dataclasses.asdict(check) for check in error.checks], "blessed": False, "pushed": None}
 
 

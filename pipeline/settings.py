@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,8 @@ from components.pca_reducer.settings import ReducerSettings
 from components.pruner.settings import PrunerSettings
 from components.quantizer.settings import QuantizerSettings
 from components.trip_example_gen.profile import CityProfile
-from modules.settings import FeatureSettings, ModelSettings, TrainingSettings
+from modules import columns
+from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 
 CITIES = Path(__file__).parent / "cities"
 
@@ -28,16 +30,23 @@ class SettingsError(InputError):
 
 @dataclasses.dataclass(frozen=True)
 class SplitSettings:
-    """Shares of the rows by hash: train fits, eval chooses, test judges."""
+    """Shares of the rows by hash: train fits, eval chooses, test judges. Another seed deals the rows anew."""
 
     train: int = 8
     eval: int = 1
     test: int = 1
+    seed: int = 0
+
+    @property
+    def shares(self) -> tuple[int, int, int]:
+        return self.train, self.eval, self.test
 
     def __post_init__(self) -> None:
-        for name, share in dataclasses.asdict(self).items():
-            if share < 1:
-                raise ValueError(f"split.{name}={share} must be at least 1")
+        for name in ("train", "eval", "test"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"split.{name}={getattr(self, name)} must be at least 1")
+        if self.seed < 0:
+            raise ValueError(f"split.seed={self.seed} must be at least 0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,17 +54,24 @@ class GateSettings:
     """What must hold before a push.
 
     max_rmse: on the test split, in the city's currency. max_rmse_increase: over the last blessed model, same rows and
-    currency. max_bytes: of the shipped file. max_rejected: the share of source rows that are no trips.
+    currency. max_ratio_to_yardstick: the shipped file's RMSE over that of a DNN on the engineered columns without
+    embeddings, same rows; None for no such gate. max_bytes: of the shipped file. max_rejected: the share of source rows
+    that are no trips.
     """
 
     max_rmse: float = 5.0
     max_rmse_increase: float = 0.05
+    max_ratio_to_yardstick: float | None = 1.02
     max_bytes: int = 200_000
     max_rejected: float = 0.2
 
     def __post_init__(self) -> None:
         if self.max_rmse <= 0:
             raise ValueError(f"gates.max_rmse={self.max_rmse} must be above 0")
+        if self.max_ratio_to_yardstick is not None and not 0 < self.max_ratio_to_yardstick < math.inf:
+            raise ValueError(
+                f"gates.max_ratio_to_yardstick={self.max_ratio_to_yardstick} must be above 0 and finite, or null"
+            )
         if self.max_bytes < 1:
             raise ValueError(f"gates.max_bytes={self.max_bytes} must be at least 1")
         if not 0 <= self.max_rejected <= 1:
@@ -74,6 +90,7 @@ class Settings:
     """Everything a run depends on. `data` is where the trips are, `out` where `runs/` and `models/` are kept.
 
     schema: a curated schema file, relative to the city file; without one it is written from the city's bounds.
+    features: `raw` is the course's baseline, `course` its engineered model, `full` the most accurate.
     """
 
     city: CityProfile
@@ -81,14 +98,27 @@ class Settings:
     schema: str | None = None
     out: str = "."
     split: SplitSettings = SplitSettings()
-    features: FeatureSettings = FeatureSettings()
+    features: FeatureSet = "full"
+    crosses: CrossSettings = CrossSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
+    tuner: TunerSettings = TunerSettings()
     reducer: ReducerSettings = ReducerSettings()
     pruner: PrunerSettings = PrunerSettings()
     quantizer: QuantizerSettings = QuantizerSettings()
     gates: GateSettings = GateSettings()
     beam: BeamSettings = BeamSettings()
+
+    @property
+    def has_era(self) -> bool:
+        """Whether the tariff's era is a feature: only the full set has it, and only where trips are dated."""
+        city = self.city
+        return self.features == "full" and bool(city.tariff_changes and city.columns.pickup_time)
+
+    @property
+    def model_inputs(self) -> tuple[str, ...]:
+        """The raw columns that the model asks for."""
+        return columns.DATED_INPUTS if self.has_era else columns.MODEL_INPUTS
 
     @property
     def runs_dir(self) -> Path:

@@ -19,6 +19,7 @@ settings.load_profile("farebox")
 BOX = {"west": -87.95, "east": -87.52, "south": 41.64, "north": 42.03}
 ROWS = {"train": 640, "eval": 320, "test": 320}
 N_BUCKETS = 3
+CHANGE = 1_325_376_000  # 1 January 2012, s
 
 FLOAT_INPUTS = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
 INT_INPUTS = ("passenger_count", "pickup_hour", "pickup_weekday")
@@ -85,6 +86,12 @@ def _trips(rows: int, seed: int) -> dict[str, np.ndarray]:
     return {name: values.astype(np.float32) for name, values in floats.items()} | ints
 
 
+def _dated(columns: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+    """The same trips on days around CHANGE, after which each costs 5 more."""
+    epoch = CHANGE + np.random.default_rng(seed).integers(-100, 100, columns["fare"].shape) * 86400
+    return columns | {"pickup_epoch": epoch, "fare": columns["fare"] + np.float32(5) * (epoch >= CHANGE)}
+
+
 def _rows(columns: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
@@ -102,7 +109,7 @@ def _serialized(row: dict[str, np.ndarray]) -> bytes:
 
 
 def _analyze(toy: ToyTrips) -> None:
-    """One tft pass over train; writes what TFX's Transform would."""
+    """One tft pass over train, the config as an execution property carries it; writes what TFX's Transform would."""
     import apache_beam as beam
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
@@ -112,7 +119,9 @@ def _analyze(toy: ToyTrips) -> None:
     from modules import preprocessing
 
     metadata = tft.DatasetMetadata.from_feature_spec(toy.raw_spec)
-    preprocess = functools.partial(preprocessing.preprocessing_fn, custom_config=toy.custom_config)
+    preprocess = functools.partial(
+        preprocessing.preprocessing_fn, custom_config=json.loads(json.dumps(toy.custom_config))
+    )
     with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(toy.folder / "tmp")):
         rows = pipeline | beam.Create(_rows(toy.columns["train"]))
         transform_fn = (rows, metadata) | tft_beam.AnalyzeDataset(preprocess)
@@ -142,10 +151,25 @@ def _write_splits(toy: ToyTrips) -> None:
 @pytest.fixture(scope="session")
 def toy_trips(tmp_path_factory) -> ToyTrips:
     """640 train, 320 eval and 320 test trips in a Chicago-sized box with 3 buckets per axis and one airport."""
-    config = {"geography": BOX | {"airports": [[-87.9073, 41.9803]]}, "features": {"n_buckets": N_BUCKETS}}
+    geography = BOX | {"airports": [[-87.9073, 41.9803]]}
     columns = {split: _trips(rows, seed) for seed, (split, rows) in enumerate(ROWS.items())}
-    config = json.loads(json.dumps(config))  # as it comes out of an execution property
-    toy = ToyTrips(tmp_path_factory.mktemp("toy_trips"), columns, config)
+    config = {"geography": geography, "features": "course", "crosses": {"n_buckets": N_BUCKETS}}
+    return _toy(ToyTrips(tmp_path_factory.mktemp("toy_trips"), columns, config))
+
+
+@pytest.fixture(scope="session")
+def full_trips(tmp_path_factory, toy_trips) -> ToyTrips:
+    """The same trips with dates, a landmark, a turned street grid, a change of tariff, and the full feature set."""
+    places = {"landmarks": [[-87.63, 41.88]], "grid_angle": 20.0, "tariff_changes": [CHANGE]}
+    geography = toy_trips.custom_config["geography"] | places
+    crosses = {"n_cells": 4, "n_zones": 2, "min_rows": 3}
+    columns = {split: _dated(trips, seed) for seed, (split, trips) in enumerate(toy_trips.columns.items())}
+    config = {"geography": geography, "features": "full", "crosses": crosses}
+    return _toy(ToyTrips(tmp_path_factory.mktemp("full_trips"), columns, config))
+
+
+def _toy(toy: ToyTrips) -> ToyTrips:
+    """The trips with everything in their folder written."""
     _analyze(toy)
     _write_splits(toy)
     return toy
@@ -165,12 +189,11 @@ def make_network(quick_keras) -> Callable[..., Any]:
     import tf_keras as keras
 
     from modules import columns, model
-    from modules.settings import ModelSettings
 
     def make(seed: int = 1, hidden: tuple[int, ...] = (16, 8), embeddings: dict[str, int] | None = None) -> Any:
         keras.utils.set_random_seed(seed)
-        settings = ModelSettings(hidden, {columns.PAIR_CELL: 6} if embeddings is None else embeddings)
-        return model.build_network(settings, 18, columns.cardinalities(N_BUCKETS), mean_fare=7.0)
+        crosses = {columns.PAIR_CELL: 6} if embeddings is None else embeddings
+        return model.build_network(hidden, crosses, columns.cardinalities(N_BUCKETS), width=18)
 
     return make
 
@@ -178,17 +201,21 @@ def make_network(quick_keras) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def toy_network(toy_trips, make_network) -> Any:
     """`make_network()` after 15 epochs on the toy trips. Shared: a test that changes it breaks the others."""
-    from modules import training
+    from modules import fitting, rows
     from modules.settings import TrainingSettings
 
     network = make_network()
-    settings = TrainingSettings(epochs=15, patience=15, learning_rate=0.01)
-    training.fit(network, toy_trips.batches("train"), toy_trips.batches("eval"), settings)
+    train, held = (rows.read(toy_trips.batches(split), 10_000, 0) for split in ("train", "eval"))
+    settings = TrainingSettings(epochs=15, batch_size=64)
+    fitting.fit(network, (train.columns, train.fares), (held.columns, held.fares), settings)
     return network
 
 
-def _convert(last_step=None, select_tf_ops=False) -> bytes:
-    """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday, then last_step."""
+def _convert(last_step=None, select_tf_ops=False, change: int | None = None) -> bytes:
+    """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday, then last_step.
+
+    change: a moment from which on the fare is 5 higher; the file then asks for pickup_epoch too.
+    """
     import tensorflow as tf
     import tf_keras as keras
 
@@ -200,6 +227,9 @@ def _convert(last_step=None, select_tf_ops=False) -> bytes:
         kernel_initializer=keras.initializers.Constant(np.array(KERNEL)[:, None]),
         bias_initializer=keras.initializers.Constant(BIAS),
     )(columns)
+    if change is not None:
+        inputs["pickup_epoch"] = keras.Input((1,), name="pickup_epoch", dtype="int64")
+        fare = fare + 5.0 * tf.cast(inputs["pickup_epoch"] >= change, tf.float32)
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, last_step(fare) if last_step else fare))
     if select_tf_ops:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]

@@ -69,10 +69,16 @@ def test_haversine_is_symmetric_and_at_most_half_the_circumference(trip):
     assert there == back
 
 
+def plane(trip: tuple[float, ...], geography: Geography, places=()) -> dict[str, np.ndarray]:
+    degrees = features.relative_degrees(inputs(trip), geography)
+    return {name: values.numpy()[0] for name, values in features.on_plane(degrees, geography, places).items()}
+
+
 def test_displacement_of_a_southern_city_points_north_and_east():
     """Airport to Opera House: 0.0893 degrees north; 0.0381 degrees east at the box's middle of 33.85 south."""
-    degrees = features.relative_degrees(inputs((151.1772, -33.9461, 151.2153, -33.8568)), SYDNEY)
-    east, north = features.displacement_km(degrees, SYDNEY).numpy()[0]
+    trip = (151.1772, -33.9461, 151.2153, -33.8568)
+    degrees = features.relative_degrees(inputs(trip), SYDNEY)
+    east, north = plane(trip, SYDNEY)["km"]
     assert north == pytest.approx(0.0893 * DEGREE_KM, abs=2e-3)  # float32 degrees at 151 are 1.5e-5 apart
     assert east == pytest.approx(0.0381 * DEGREE_KM * math.cos(math.radians(33.85)), abs=2e-3)
     assert np.all((features.scaled(degrees, SYDNEY) > 0) & (features.scaled(degrees, SYDNEY) < 1))
@@ -80,29 +86,37 @@ def test_displacement_of_a_southern_city_points_north_and_east():
 
 def test_bearing_by_hand():
     moved = tf.constant([[3.0, 4.0], [0.0, -2.0], [0.0, 0.0]])
-    np.testing.assert_allclose(features.bearing(moved), [[0.6, 0.8], [0, -1], [0, 0]], atol=1e-6)
+    found = features.bearing(moved, features.lengths(moved))
+    np.testing.assert_allclose(found, [[0.6, 0.8], [0, -1], [0, 0]], atol=1e-6)
+
+
+def test_lengths_of_pairs_of_columns():
+    np.testing.assert_allclose(features.lengths(tf.constant([[3.0, 4.0, 5.0, 12.0]])), [[5, 13]])
 
 
 @given(east=st.floats(-50, 50, width=32), north=st.floats(-50, 50, width=32))
 def test_bearing_is_a_unit_vector_or_nothing(east, north):
-    length = np.linalg.norm(features.bearing(tf.constant([[east, north]])).numpy())
+    moved = tf.constant([[east, north]])
+    length = np.linalg.norm(features.bearing(moved, features.lengths(moved)).numpy())
     if math.hypot(east, north) > 1e-4:
         assert length == pytest.approx(1, abs=1e-5)
     else:
         assert length <= 1 + 1e-5
 
 
-@given(period=st.integers(2, 400), position=st.integers(0, 400))
-def test_a_cycle_lies_on_the_unit_circle_and_closes(period, position):
-    here, later = (
-        features.cyclic(tf.constant([[p]]), period).numpy() for p in (position % period, position % period + period)
-    )
-    assert np.sum(here**2) == pytest.approx(1, abs=1e-5)
-    np.testing.assert_allclose(here, later, atol=1e-5)
+def cycles(hour: int, weekday: int = 0) -> np.ndarray:
+    return features.cycles(inputs((0, 0, 0, 0), hour=hour, weekday=weekday)).numpy()[0]
+
+
+@given(hour=st.integers(0, 23), weekday=st.integers(0, 6))
+def test_cycles_lie_on_the_unit_circle_and_close(hour, weekday):
+    here = cycles(hour, weekday)
+    np.testing.assert_allclose(here[:2] ** 2 + here[2:] ** 2, 1, atol=1e-5)
+    np.testing.assert_allclose(here, cycles(hour + 24, weekday + 7), atol=1e-5)
 
 
 def test_hour_23_is_as_near_to_midnight_as_hour_1():
-    before, midnight, after = features.cyclic(tf.constant([[23], [0], [1]]), 24).numpy()
+    before, midnight, after = cycles(23), cycles(0), cycles(1)
     chord = 2 * math.sin(math.pi / 24)
     assert np.linalg.norm(before - midnight) == pytest.approx(chord, abs=1e-6)
     assert np.linalg.norm(after - midnight) == pytest.approx(chord, abs=1e-6)
@@ -157,13 +171,90 @@ def test_numeric_without_airports_by_hand():
     north, east = 3 * DEGREE_KM, 3 * DEGREE_KM * math.cos(math.radians(1.5))
     direction = [east / math.hypot(east, north), north / math.hypot(east, north)]
     expected = [0, 0, 1, 1, math.sqrt(18), by_cosines((0, 0, 3, 3)), east + north, east, north, *direction]
-    np.testing.assert_allclose(numeric, [*expected, 1, 0, 0, 1, 2], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(numeric, [*expected, 1, 0, 0, 1, 2], rtol=1e-5, atol=1e-5)
 
 
-def test_airport_distances_are_pickups_then_dropoffs():
-    city = Geography(0, 3, -1, 1, ((0.0, 0.0), (2.0, 0.0)))  # at the equator a degree is a degree
-    degrees = features.relative_degrees(inputs((0, 0, 1, 0)), city)
-    np.testing.assert_allclose(features.airport_km(degrees, city), np.array([[0, 2, 1, 1]]) * DEGREE_KM, rtol=1e-5)
+def test_place_distances_are_pickups_then_dropoffs():
+    city = Geography(0, 3, -1, 1)  # at the equator a degree is a degree
+    offsets = plane((0, 0, 1, 0), city, ((0.0, 0.0), (2.0, 0.0)))["offsets"]
+    np.testing.assert_allclose(features.lengths(offsets[np.newaxis]), np.array([[0, 2, 1, 1]]) * DEGREE_KM, rtol=1e-5)
+
+
+def test_the_street_grid_by_hand():
+    """A grid turned by 30 degrees: what lies 30 degrees east of north is up the streets, with nothing across them."""
+    city = Geography(0, 3, -1, 1, grid_angle=30.0)
+    turned = plane((0, 0, 0.5, math.sqrt(0.75)), city)
+    np.testing.assert_allclose(turned["blocks"], np.array([0, 1]) * DEGREE_KM, atol=1e-3)
+    np.testing.assert_allclose(turned["ends"][2:] - turned["ends"][:2], turned["blocks"], atol=1e-3)
+    np.testing.assert_allclose(turned["middle"], (turned["ends"][:2] + turned["ends"][2:]) / 2, atol=1e-3)
+    straight = plane((0, 0, 0.5, 0.25), Geography(0, 3, -1, 1))
+    np.testing.assert_allclose(straight["blocks"], np.array([0.5, 0.25]) * DEGREE_KM, atol=1e-3)
+    np.testing.assert_allclose(straight["ends"], np.array([0, 1, 0.5, 1.25]) * DEGREE_KM, atol=1e-3)  # from (0, -1)
+
+
+@pytest.mark.parametrize(
+    ("hour", "weekday", "flags"),
+    [
+        (7, 0, [0, 1, 0, 0, 0]),
+        (9, 4, [0, 1, 0, 1, 0]),  # weekend, morning, evening, working, night
+        (16, 2, [0, 0, 1, 1, 0]),
+        (19, 1, [0, 0, 1, 0, 0]),
+        (20, 1, [0, 0, 0, 0, 1]),
+        (5, 3, [0, 0, 0, 0, 1]),
+        (6, 3, [0, 0, 0, 0, 0]),
+        (9, 5, [1, 0, 0, 0, 0]),
+        (23, 6, [1, 0, 0, 0, 1]),
+    ],
+)
+def test_hour_flags_by_hand(hour, weekday, flags):
+    found = features.hour_flags(inputs((0, 0, 0, 0), hour=hour, weekday=weekday))
+    np.testing.assert_array_equal(found, [flags])
+
+
+def test_an_hour_that_is_none_is_held_in_the_week():
+    for hour, weekday, held in ((-1, 0, 0), (0, 7, 167), (25, 6, 167)):
+        assert features.hour_of_week(inputs((0, 0, 0, 0), hour=hour, weekday=weekday)).numpy().item() == held
+
+
+def test_the_tariffs_era_counts_from_its_first_second():
+    city = Geography(0, 3, 0, 3, tariff_changes=(1000, 2000))
+    found = features.tariff_era(tf.constant([[999], [1000], [1999], [2000]], tf.int64), city)
+    np.testing.assert_array_equal(found, [[0, 0], [1, 0], [1, 0], [1, 1]])
+
+
+def test_extended_by_hand():
+    """From (0, 0) 3 degrees east at the equator, at 8 h on a Monday after the change; a landmark at (1, 0)."""
+    city = Geography(0, 4, -1, 1, landmarks=((1.0, 0.0),), tariff_changes=(1000,))
+    trip = inputs((0, 0, 3, 0), hour=8) | {columns.PICKUP_EPOCH: tf.constant([[1000]], tf.int64)}
+    found = features.extended(trip, city).numpy()[0]
+    np.testing.assert_allclose(found[16:18], [DEGREE_KM, 2 * DEGREE_KM], rtol=1e-5)
+    east = 3 * DEGREE_KM
+    ends, middle, blocks = [0, DEGREE_KM, east, DEGREE_KM], [east / 2, DEGREE_KM], [east, 0, east]
+    expected = [*ends, *middle, *blocks, math.log(1 + east), math.sqrt(east), 0, 0, 1, 0, 0, 0, 1]
+    np.testing.assert_allclose(found[18:], expected, rtol=1e-5, atol=1e-3)
+    assert len(found) == 33 + 2 + 1
+    here = inputs((1, 0.5, 1.0002, 0.5)) | {columns.PICKUP_EPOCH: tf.constant([[999]], tf.int64)}
+    found = features.extended(here, city).numpy()[0]
+    assert (found[29], found[-1]) == (1, 0)  # 22 m are one point; before the change
+
+
+@given(trip=st.tuples(anything, anything, anything, anything))
+def test_any_coordinates_give_finite_extended_features(trip):
+    assert np.isfinite(features.extended(inputs(trip), CHICAGO).numpy()).all()
+
+
+@given(position=st.tuples(*[st.floats(-1, 2, width=32)] * 4), n_cells=st.integers(1, 64), n_zones=st.integers(1, 13))
+def test_cells_and_zones_are_integer_arithmetic(position, n_cells, n_zones):
+    """In Python's integers; what lies outside the box counts to its outermost cell."""
+
+    def bucket(value, n):
+        return min(max(math.floor(np.float32(value) * np.float32(n)), 0), n - 1)
+
+    cells, zones = ([bucket(value, n) for value in position] for n in (n_cells, n_zones))
+    pickup, dropoff = (cells[i] * n_cells + cells[i + 1] for i in (0, 2))
+    pair = ((zones[0] * n_zones + zones[1]) * n_zones + zones[2]) * n_zones + zones[3]
+    found = features.cells_and_zones(tf.constant([position]), n_cells, n_zones)
+    assert found.numpy().astype(int).tolist() == [[pickup, dropoff, pair]]
 
 
 @given(west=st.floats(-180, 179), south=st.floats(-90, 89))
@@ -174,6 +265,20 @@ def test_the_corner_survives_float16_and_lies_outside_the_box(west, south):
     assert np.all(city.near <= 0.26)  # twice the gap between float16 numbers of 128 to 180
 
 
+ERAS = Geography(0, 3, 0, 3, tariff_changes=(1000, 2000))
+
+
 def test_raw_are_the_columns_in_the_models_order():
-    raw = features.raw(inputs((1, 2, 3, 4), passengers=5, hour=6, weekday=7))
-    np.testing.assert_array_equal(raw, [[1, 2, 3, 4, 5, 6, 7]])
+    trip = inputs((1, 2, 3, 4), passengers=5, hour=6, weekday=7)
+    np.testing.assert_array_equal(features.raw(trip, SQUARE), [[1, 2, 3, 4, 5, 6, 7]])
+    dated = trip | {columns.PICKUP_EPOCH: tf.constant([[1500]], tf.int64)}
+    np.testing.assert_array_equal(features.raw(dated, ERAS), [[1, 2, 3, 4, 5, 6, 7, 1, 0]])
+
+
+@given(epoch=st.integers(0, 3000), trip=trips)
+def test_inputs_of_raw_columns_give_the_same_raw_columns(epoch, trip):
+    made = inputs(trip, passengers=2, hour=3, weekday=4) | {columns.PICKUP_EPOCH: tf.constant([[epoch]], tf.int64)}
+    there = features.raw(made, ERAS).numpy()
+    back = features.inputs_of(there, ERAS)
+    assert {name: values.dtype for name, values in back.items()} == {n: v.numpy().dtype for n, v in made.items()}
+    np.testing.assert_array_equal(features.raw(back, ERAS), there)

@@ -1,56 +1,70 @@
-"""The network learns more than a plane, keeps its best epoch, and hides ids from tfmot."""
+"""The networks' shapes, what follows the feature set and the data, and that ids are hidden from tfmot."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from modules import columns, model, training
-from modules.settings import ModelSettings, TrainingSettings
+from modules import columns, model
+from modules.settings import ModelSettings
+
+NOTHING_SET = ModelSettings()
 
 
-@pytest.fixture(scope="module")
-def saddle():
-    """fare = 10 + 4 x y on a grid: no plane explains any of its variance (its standard deviation is 1.4)."""
-    import tensorflow as tf
-
-    x, y = (axis.reshape(-1).astype(np.float32) for axis in np.meshgrid(*[np.linspace(-1, 1, 32)] * 2))
-    features = {columns.NUMERIC: np.stack([x, y], axis=1)}
-    return tf.data.Dataset.from_tensor_slices((features, (10 + 4 * x * y)[:, None])).batch(64)
-
-
-def test_it_fits_what_no_plane_can_and_keeps_its_best_epoch(quick_keras, saddle):
-    import tf_keras as keras
-
-    from components import examples_io
-
-    keras.utils.set_random_seed(3)
-    network = model.build_network(ModelSettings((16, 8), {}), 2, {}, mean_fare=10.0)
-    figures = training.fit(network, saddle, saddle, TrainingSettings(epochs=30, patience=30, learning_rate=0.01))
-    reached = examples_io.network_error(network, saddle).rmse
-    assert reached < 0.25
-    assert reached == pytest.approx(figures["eval_rmse"], rel=1e-4)
-    assert figures["parameters"] == (2 * 16 + 16) + (16 * 8 + 8) + (8 + 1)
-
-
-def test_an_untrained_network_says_about_the_mean():
-    network = model.build_network(ModelSettings((4,), {}), 2, {}, mean_fare=12.5)
-    assert network(np.zeros((1, 2), np.float32)).numpy().item() == pytest.approx(12.5)
-
-
-def test_ids_pass_a_reshape_on_their_way_to_an_embedding():
+def test_ids_pass_a_flatten_on_their_way_to_an_embedding():
     """Parameters by hand: tables 16 * 4 and 168 * 2, Dense on 5 numbers and 4 + 2 dimensions, then to 1."""
     import tf_keras as keras
 
     crosses = {columns.PAIR_CELL: 4, columns.HOUR_OF_WEEK: 2}
-    network = model.build_network(ModelSettings((8,), crosses), 5, columns.cardinalities(2), 0.0)
+    network = model.build_network((8,), crosses, columns.cardinalities(2), width=5)
     embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
-    assert all(isinstance(layer.input.node.layer, keras.layers.Reshape) for layer in embeddings)
+    assert all(isinstance(layer.input.node.layer, keras.layers.Flatten) for layer in embeddings)
     assert network.input_names == [columns.NUMERIC, columns.PAIR_CELL, columns.HOUR_OF_WEEK]
     assert network.count_params() == 16 * 4 + 168 * 2 + (11 * 8 + 8) + (8 + 1)
 
 
-def test_the_baseline_is_the_courses_network():
-    network = model.build_baseline(7)
+def test_the_raw_network_is_the_courses_baseline():
+    hidden = model.resolved(NOTHING_SET, "raw", many_places=True).hidden
+    network = model.build_network(hidden, {}, {}, 7, columns.RAW)
+    assert network.input_names == [columns.RAW]
     assert [layer.units for layer in network.layers[1:]] == [32, 8, 1]
     assert [layer.activation.__name__ for layer in network.layers[1:]] == ["relu", "relu", "linear"]
+
+
+def test_the_course_set_has_the_courses_embedding():
+    chosen = model.resolved(NOTHING_SET, "course", many_places=False)
+    assert chosen == model.Architecture((64, 32), {columns.PAIR_CELL: 100})
+
+
+@pytest.mark.parametrize("many_places", [True, False])
+def test_places_are_embedded_where_they_are_many(many_places):
+    chosen = model.resolved(NOTHING_SET, "full", many_places)
+    assert set(chosen.embeddings) == (set(columns.CROSSES) if many_places else set())
+
+
+@pytest.mark.parametrize("feature_set", ["raw", "course", "full"])
+def test_what_is_set_stays(feature_set):
+    chosen = ModelSettings((3,), {columns.HOUR_OF_WEEK: 1})
+    assert model.resolved(chosen, feature_set, many_places=True) == model.Architecture(chosen.hidden, chosen.embeddings)
+
+
+def test_the_average_cell_is_the_row_of_zeros():
+    """Cells 0 and 1 are seen 6 and 3 times, 2 once, 3 never: fares in 0 and 1 stay, 2 and 3 get the average cell's."""
+    import tf_keras as keras
+
+    keras.utils.set_random_seed(1)
+    crosses = {columns.PICKUP_CELL: 3, columns.HOUR_OF_WEEK: 2}
+    network = model.build_network((8,), crosses, columns.cardinalities(2), width=5)
+    numbers = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
+    rows = {columns.NUMERIC: numbers, columns.PICKUP_CELL: np.arange(4)[:, None]}
+    rows[columns.HOUR_OF_WEEK] = np.full((4, 1), 7)
+    before, (table,) = network(rows).numpy(), network.get_layer("pickup_cell_embedding").get_weights()
+    seen = np.array([0] * 6 + [1] * 3 + [2])[:, None]
+    ids = {columns.PICKUP_CELL: seen, columns.HOUR_OF_WEEK: np.full((10, 1), 7)}
+    model.centre_embeddings(network, ids, min_rows=2)
+    np.testing.assert_allclose(network(rows).numpy()[:2], before[:2], rtol=1e-5, atol=1e-6)
+    (centred,) = network.get_layer("pickup_cell_embedding").get_weights()
+    average = (6 * table[0] + 3 * table[1]) / 9
+    np.testing.assert_allclose(centred, [table[0] - average, table[1] - average, [0] * 3, [0] * 3], atol=1e-6)
+    (hours,) = network.get_layer("hour_of_week_embedding").get_weights()
+    assert not hours.any()  # the only hour there is

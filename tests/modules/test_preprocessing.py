@@ -73,6 +73,58 @@ def test_what_passes_unscaled(toy_trips):
     np.testing.assert_allclose(train[columns.DISTANCE_KM], _unscaled(toy_trips, "train")[:, 5:6], rtol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def transform_full(full_trips):
+    import tensorflow_transform as tft
+
+    return tft.TFTransformOutput(full_trips.transform_graph).transform_features_layer()
+
+
+def test_the_full_set_is_extended_standardized_and_compact(full_trips):
+    """16 + 17 numbers, two places from both ends, one change of tariff."""
+    train = _transformed(full_trips, "train")
+    assert train[columns.NUMERIC].shape[1] == 33 + 2 * 2 + 1
+    assert np.abs(train[columns.NUMERIC]).max() <= preprocessing.MAX_DEVIATION
+    era = full_trips.columns["train"]["pickup_epoch"] >= full_trips.custom_config["geography"]["tariff_changes"][0]
+    np.testing.assert_array_equal(train[columns.NUMERIC][:, -1:] > 0, era)
+    np.testing.assert_array_equal(train[columns.RAW][:, -1:], era)
+
+
+@pytest.mark.parametrize("split", ["train", "eval"])
+def test_cells_lie_over_the_box_that_train_keeps_busy(full_trips, split):
+    """From numpy's percentiles of train; tft's are approximate, so that 3 trips in 100 may fall to a neighbour."""
+
+    def places(which):
+        trips = full_trips.columns[which]
+        return np.concatenate([trips[name] for name in columns.COORDINATES], axis=1).astype(np.float64)
+
+    low, high = np.quantile(places("train").reshape(-1, 2), [0.01, 0.99], axis=0)
+    position = (places(split) - np.tile(low, 2)) / np.tile(high - low, 2)
+    expected = features.cells_and_zones(position.astype(np.float32), 4, 2).numpy()
+    found = _transformed(full_trips, split)
+    for column, cross in enumerate((columns.PICKUP_CELL, columns.DROPOFF_CELL, columns.PAIR_CELL)):
+        assert np.mean(found[cross][:, 0] != expected[:, column]) < 0.03
+        assert found[cross].dtype == np.int64
+    trips = full_trips.columns[split]
+    hours = trips[columns.PICKUP_WEEKDAY] * 24 + trips[columns.PICKUP_HOUR]
+    np.testing.assert_array_equal(found[columns.HOUR_OF_WEEK], hours)
+
+
+def test_nothing_a_device_sends_leaves_the_tables(full_trips, transform_full):
+    """Missing places, an hour and a weekday that are none: ids of rows that exist."""
+    row = {name: values[:1] for name, values in full_trips.columns["train"].items()}
+    row |= {name: np.array([[np.nan]], np.float32) for name in columns.COORDINATES}
+    for hour, weekday in ((99, 99), (-5, 0)):
+        times = {columns.PICKUP_HOUR: np.array([[hour]]), columns.PICKUP_WEEKDAY: np.array([[weekday]])}
+        made = transform_full(row | times)
+        for cross, cardinality in columns.cardinalities(4, 2).items():
+            assert 0 <= made[cross].numpy().item() < cardinality
+        assert np.isfinite(made[columns.NUMERIC]).all()
+
+
 def test_geography_comes_back_from_json():
-    config = {"geography": {"west": 0, "east": 1, "south": 2, "north": 3, "airports": [[0.5, 2.5]]}}
-    assert preprocessing.geography_of(config) == features.Geography(0, 1, 2, 3, ((0.5, 2.5),))
+    box = {"west": 0, "east": 1, "south": 2, "north": 3, "airports": [[0.5, 2.5]]}
+    assert preprocessing.geography_of({"geography": box}) == features.Geography(0, 1, 2, 3, ((0.5, 2.5),))
+    more = box | {"landmarks": [[0.1, 2.1]], "grid_angle": 9.0, "tariff_changes": [5]}
+    expected = features.Geography(0, 1, 2, 3, ((0.5, 2.5),), ((0.1, 2.1),), 9.0, (5,))
+    assert preprocessing.geography_of({"geography": more}) == expected

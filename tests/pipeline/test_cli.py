@@ -92,6 +92,14 @@ def test_predict_counts_passengers(model, call):
     assert call(*trip(), "--passengers", "3") == (0, "17.00\n", "")
 
 
+def test_predict_tells_a_dated_model_the_day(place, convert_tflite, call):
+    """1.5e9 s are 14 July 2017 2:40: after it the fare is 5 higher, and today is after it."""
+    (place / "dated.tflite").write_bytes(convert_tflite(change=1_500_000_000))
+    for day, fare in (("2017-07-13", "15.00\n"), ("2017-07-15", "20.00\n"), (None, "20.00\n")):
+        given = [] if day is None else ["--date", day]
+        assert call(*trip(model="dated.tflite"), *given) == (0, fare, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -102,6 +110,7 @@ def test_predict_counts_passengers(model, call):
         (trip(pickup="nan,40.7"), "pickup longitude=nan must be between -180 and 180"),
         (trip(hour="24"), "hour=24 must be between 0 and 23"),
         (trip(weekday="7"), "weekday=7 must be between 0 and 6"),
+        ([*trip(), "--date", "2016-13-01"], "--date=2016-13-01 must be a day, YYYY-MM-DD"),
         ([*trip(), "--passengers", "0"], "passengers=0 must be between 1 and 99"),
         (trip(model="gone.tflite"), "model=gone.tflite must be a .tflite file"),
         (trip(model="springfield.yaml"), "model=springfield.yaml must be a TFLite file"),

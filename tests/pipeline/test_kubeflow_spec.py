@@ -17,15 +17,19 @@ import pytest
 GOLDEN = Path(__file__).parents[1] / "golden" / "kubeflow_graph.json"
 
 
-@pytest.fixture(scope="module")
-def spec(tmp_path_factory) -> dict:
-    """Compiled with a bucket as data: nothing of this machine has to be in it."""
+def compiled(folder: Path, *overrides: str) -> dict:
+    """With a bucket as data: nothing of this machine has to be in it."""
     from pipeline.kubeflow_runner import compile_spec
     from pipeline.settings import load_settings
 
-    output = tmp_path_factory.mktemp("spec") / "farebox.json"
-    compile_spec(load_settings("chicago", "gs://bucket/trips"), "gs://bucket/runs/", "farebox:abc1234", str(output))
-    return json.loads(output.read_text())
+    settings = load_settings("chicago", "gs://bucket/trips", overrides=overrides)
+    compile_spec(settings, "gs://bucket/runs/", "farebox:abc1234", str(folder / "farebox.json"))
+    return json.loads((folder / "farebox.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory) -> dict:
+    return compiled(tmp_path_factory.mktemp("spec"))
 
 
 def graph(spec: dict) -> dict[str, list[str]]:
@@ -48,6 +52,19 @@ def test_graph_equals_the_golden_file(spec):
     assert graph(spec) == json.loads(GOLDEN.read_text())
 
 
+def test_trials_put_a_tuner_before_trainer_and_change_nothing_else(spec, tmp_path):
+    """Zero, the default, puts none there."""
+    plain, tuned = graph(spec), graph(compiled(tmp_path, "tuner.trials=2"))
+    assert "Tuner" not in plain["nodes"] and set(tuned["nodes"]) - set(plain["nodes"]) == {"Tuner"}
+    assert set(plain["edges"]) < set(tuned["edges"])
+    assert set(tuned["edges"]) - set(plain["edges"]) == {
+        "Transform.transformed_examples -> Tuner.examples",
+        "Transform.transform_graph -> Tuner.transform_graph",
+        "Tuner.best_hyperparameters -> Trainer.hyperparameters",
+        "Trainer.model_run -> Reporter.model_run",
+    }
+
+
 def test_our_artifact_types_are_titles_that_import(spec):
     """TFX's container entry point imports an artifact's title as a class path."""
     from components import artifacts
@@ -57,6 +74,25 @@ def test_our_artifact_types_are_titles_that_import(spec):
     assert found == ours
     for name in ours:
         assert getattr(importlib.import_module("components"), name) is getattr(artifacts, name)
+
+
+def test_the_only_model_blessing_is_the_yardstick_gates(spec):
+    """TFX's query for the latest blessed model asks for that type: with Evaluator's own blessing of it, the model would
+    be found that YardstickGate refused."""
+    found = [
+        f"{component}.{key}"
+        for component, definition in spec["pipelineSpec"]["components"].items()
+        for key, artifact in definition.get("outputDefinitions", {}).get("artifacts", {}).items()
+        if "title: tfx.ModelBlessing" in artifact["artifactType"]["instanceSchema"]
+    ]
+    assert found == ["LatestBlessed-model-blessing-resolver.model_blessing", "YardstickGate.blessing"]
+    executors = spec["pipelineSpec"]["deploymentSpec"]["executors"]
+    queries = [
+        executor["resolver"]["outputArtifactQueries"] for executor in executors.values() if "resolver" in executor
+    ]
+    assert any(
+        '"tfx.ModelBlessing"' in query["model_blessing"]["filter"] for query in queries if "model_blessing" in query
+    )
 
 
 def test_the_image_and_the_root_are_the_ones_given(spec):

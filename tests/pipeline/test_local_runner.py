@@ -1,4 +1,4 @@
-"""What the local runner prepares: a schema whose path is as good a cache key as its content."""
+"""What the local runner prepares: a schema whose path is as good a cache key as its content; what it compiles."""
 
 from __future__ import annotations
 
@@ -43,3 +43,30 @@ def test_a_curated_file_that_is_no_schema_is_bad_input(tmp_path):
     schema.write_text("feature { nme: 'fare' }")
     with pytest.raises(InputError, match=f"{schema}: must be a schema in text format, 1:11"):
         materialized_schema(load_settings(str(own), "trips.csv", str(tmp_path)))
+
+
+def test_models_to_compare_with_are_those_that_the_yardstick_gate_blessed(tmp_path):
+    """LatestBlessed takes every ModelBlessing of the pipeline: Evaluator's, which comes too early, must be none."""
+    from tfx.dsl.compiler import compiler
+    from tfx.orchestration import metadata
+
+    from pipeline.graph import Target, create_pipeline
+
+    connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
+    target = Target(str(tmp_path), str(tmp_path / "schema.pbtxt"), str(tmp_path / "models"), connection)
+    compiled = compiler.Compiler().compile(create_pipeline(load_settings("chicago", None, str(tmp_path)), target))
+    nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in compiled.nodes}
+    outputs = {
+        (name, key): output.artifact_spec.type.name
+        for name, node in nodes.items()
+        for key, output in node.outputs.outputs.items()
+    }
+    assert outputs["Evaluator", "blessing"] == "components.EvaluatorBlessing"
+    producers = {name for (name, _), type_name in outputs.items() if type_name == "ModelBlessing"}
+    assert producers - {"LatestBlessed"} == {"YardstickGate"}
+    asked = [
+        channel.artifact_query.type.name
+        for given in nodes["LatestBlessed"].inputs.inputs.values()
+        for channel in given.channels
+    ]
+    assert sorted(asked) == ["Model", "Model", "ModelBlessing"]  # blessed models, the candidate, the blessings

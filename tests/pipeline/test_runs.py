@@ -1,20 +1,25 @@
-"""A run's surroundings: the lock, the pointer to the latest run, and the log of all output."""
+"""A run's surroundings: the lock, the pointer to the latest run, the log of all output, and what people see of it."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
+import json
 import os
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import pytest
 
-from components.errors import InputError
+from components.checks import Check
+from components.errors import GateError, InputError
 from pipeline import console, runs
 from pipeline.console import output_to_log
+from pipeline.node_figures import key_figures
 
 
 @contextlib.contextmanager
@@ -114,3 +119,54 @@ def test_the_spinner_leaves_the_libraries_output_to_the_log(monkeypatch):
         print("a warning of TensorFlow's", file=sys.stderr)
     assert "Trainer (7 of 15)" in terminal.getvalue()
     assert libraries.getvalue() == "a warning of TensorFlow's\n"
+
+
+def test_the_table_shows_every_yardstick_then_the_network_by_stage():
+    """Against a line without error the factors are huge, not a division by zero."""
+    yardsticks = {
+        "predict_mean": 9.5, "linear_on_distance": 4.0, "raw_dnn": 9.25, "no_embedding_dnn": 3.5, "lightgbm": 3.25,
+    }  # fmt: skip
+    stages = {"baseline": 9.25, "engineered": 3.75, "reduced": 3.5, "pruned": 3.0, "shipped": 2.0}
+    rmse = {"predict_mean": 9.5, "linear_on_distance": 4.0, **stages}
+    summary = {"city": "lisbon", "currency": "EUR", "yardsticks": yardsticks, "rmse": rmse}
+    table = console.rmse_table(summary)
+    assert list(zip(*(column.cells for column in table.columns), strict=True)) == [
+        ("predict the mean", "9.500", "2.38 x"),
+        ("linear on distance", "4.000", "1.00 x"),
+        ("raw-column DNN", "9.250", "2.31 x"),
+        ("engineered DNN without embeddings", "3.500", "0.88 x"),
+        ("LightGBM", "3.250", "0.81 x"),
+        ("engineered float model", "3.750", "0.94 x"),
+        ("after reduction", "3.500", "0.88 x"),
+        ("after pruning", "3.000", "0.75 x"),
+        ("shipped file", "2.000", "0.50 x"),
+    ]
+    rmse["linear_on_distance"] = 0.0
+    assert console.rmse_table(summary).row_count == 9
+
+
+@pytest.mark.parametrize(("blessed", "word"), [(1, "blessed"), (0, "not blessed")])
+def test_the_yardstick_gates_line(tmp_path, blessed, word):
+    """3.43 / 3.5 = 0.98; 3.43 / 3.25 = 1.055."""
+    judged = {"rmse": {"no_embedding_dnn": 3.5, "lightgbm": 3.25}, "shipped": 3.43, "ratio": 0.98}
+    (tmp_path / "yardsticks.json").write_text(json.dumps(judged))
+    blessing = types.SimpleNamespace(uri=str(tmp_path), get_int_custom_property={"blessed": blessed}.get)
+    line = key_figures("YardstickGate", {"blessing": [blessing]})
+    assert line == f"0.98 x the no-embedding DNN, 1.06 x LightGBM; {word}"
+
+
+def test_a_run_that_its_data_ended_says_that_nothing_was_measured():
+    check = Check("anomalies", 2, 0, False, "")
+    figures = runs.refused_figures(GateError("DataGate: 2 anomalies", [check]))
+    known = {key: value for key, value in figures.items() if value is not None}
+    assert known == {"gates": [dataclasses.asdict(check)], "blessed": False}
+    assert figures["yardsticks"] is None and figures["rmse"] is None
+
+
+def test_the_tuners_line(tmp_path):
+    """The best trial and its values as TFX writes them: it stands first, lists are text."""
+    best = {"trial_id": "2", "score": 3.6123, "training.learning_rate": 0.012345, "model.hidden": "[64, 32]"}
+    given = {"trial_id": "0", "score": 3.7, "training.learning_rate": 0.01, "model.hidden": "[32, 16]"}
+    (tmp_path / "tuner_results.json").write_text(json.dumps([best, given]))
+    line = key_figures("Tuner", {"tuner_results": [types.SimpleNamespace(uri=str(tmp_path))]})
+    assert line == "best of 2 trials: eval RMSE 3.612, learning_rate=0.0123, hidden=[64, 32]"

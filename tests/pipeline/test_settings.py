@@ -93,6 +93,11 @@ def test_set_overrides_the_file(city):
     assert (settings.city.name, settings.quantizer.mode) == ("shelbyville", "qat")
 
 
+def test_the_gate_on_yardsticks_can_be_left_out(city):
+    assert load(city()).gates.max_ratio_to_yardstick == 1.02
+    assert load(city(), "gates.max_ratio_to_yardstick=null").gates.max_ratio_to_yardstick is None
+
+
 @pytest.mark.parametrize("value", ["auto", "4", "0.9"])
 def test_n_components_keeps_its_kind(city, value):
     """4 is four axes, 0.9 a share of variance: neither may become the other's type."""
@@ -110,6 +115,14 @@ def test_n_components_keeps_its_kind(city, value):
         ("training.epochs=1.5", "springfield.yaml: training.epochs=1.5: input should be a valid integer"),
         ("training.epochs=0", "springfield.yaml: training.epochs=0 must be at least 1"),
         ("gates.max_rmse=-1", "springfield.yaml: gates.max_rmse=-1.0 must be above 0"),
+        (
+            "gates.max_ratio_to_yardstick=0",
+            "springfield.yaml: gates.max_ratio_to_yardstick=0.0 must be above 0 and finite, or null",
+        ),
+        (
+            "gates.max_ratio_to_yardstick=.nan",
+            "springfield.yaml: gates.max_ratio_to_yardstick=nan must be above 0 and finite, or null",
+        ),
         ("gates=4", "springfield.yaml: gates=4: input should be"),
         ("model.embeddings={pickup: 4}", "springfield.yaml: model.embeddings: pickup must be one of"),
         ("quantizer.mode=int4", "springfield.yaml: quantizer.mode=int4"),

@@ -1,0 +1,101 @@
+"""LightGBM: the teacher that the network learns from, and the yardstick that it must beat. Neither ever ships.
+
+Ke et al. 2017, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from modules import columns
+from modules.rows import Rows
+
+FOLDS, MIN_FOLD_ROWS = 5, 20
+MAX_TREES, ROWS_PER_THREAD = 2000, 50_000
+INPUTS = (columns.RAW, columns.NUMERIC)
+COMMON = {"learning_rate": 0.05, "verbosity": -1, "deterministic": True, "force_row_wise": True}
+TEACHER = {
+    **COMMON, "objective": "huber", "num_leaves": 15, "min_data_in_leaf": 20, "feature_fraction": 0.6,
+    "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 1.0,
+}  # fmt: skip
+YARDSTICK = {**COMMON, "objective": "regression"}
+SEARCHED = {"num_leaves": (7, 15, 31), "min_data_in_leaf": (10, 30)}
+
+
+def inputs_of(features: dict[str, np.ndarray]) -> np.ndarray:
+    """What the trees see: the raw and the engineered columns, float32 of shape (n, n_raw + n_numeric)."""
+    return np.concatenate([features[name] for name in INPUTS], axis=1)
+
+
+def _fit(
+    parameters: dict[str, Any],
+    train: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray],
+    patience: int,
+) -> lightgbm.Booster:
+    """Adds trees until the error on the held-out rows has not fallen for `patience` trees.
+
+    Threads follow the rows: on few of them OpenMP's waiting costs more than the work, above all on a busy machine.
+    """
+    threads = min(1 + len(train[0]) // ROWS_PER_THREAD, os.cpu_count() or 1)
+    data = lightgbm.Dataset(train[0], train[1], params={"verbosity": -1, "num_threads": threads})
+    stop = lightgbm.early_stopping(patience, verbose=False)
+    valid = [lightgbm.Dataset(held_out[0], held_out[1], reference=data)]
+    return lightgbm.train({**parameters, "num_threads": threads}, data, MAX_TREES, valid_sets=valid, callbacks=[stop])
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """out_of_fold: for every row of train the fare that the models which never saw it predict, shape (n,)."""
+
+    boosters: tuple[lightgbm.Booster, ...]
+    out_of_fold: np.ndarray
+    mean: float
+    scale: float
+
+    def predict(self, features: dict[str, np.ndarray]) -> np.ndarray:
+        """Mean of the folds' models, in the city's currency, shape (n,): for trips that are in no fold."""
+        inputs = inputs_of(features)
+        return self.mean + self.scale * np.mean(
+            [booster.predict(inputs, num_threads=1) for booster in self.boosters], axis=0
+        )
+
+
+def fit_teacher(train: Rows, huber_delta: float, seed: int) -> Teacher | None:
+    """One model per fold, fitted on the other folds and stopped early by it; None where a fold would be too small.
+
+    Out-of-fold targets keep the network from learning what the teacher merely remembers. huber_delta: in standard
+    deviations of the fares.
+    """
+    if len(train) < FOLDS * MIN_FOLD_ROWS:
+        return None
+    mean, scale = float(train.fares.mean()), float(train.fares.std()) or 1.0
+    inputs, targets = inputs_of(train.columns), (train.fares - mean) / scale
+    fold = np.random.default_rng(seed).permutation(len(train)) % FOLDS
+    predicted, boosters = np.zeros(len(train)), []
+    for number in range(FOLDS):
+        held = fold == number
+        parameters = {**TEACHER, "alpha": huber_delta, "seed": seed + number}
+        booster = _fit(parameters, (inputs[~held], targets[~held]), (inputs[held], targets[held]), patience=40)
+        predicted[held] = booster.predict(inputs[held], num_threads=1)
+        boosters.append(booster)
+    return Teacher(tuple(boosters), mean + scale * predicted, mean, scale)
+
+
+def fit_yardstick(train: Rows, evaluation: Rows, seed: int) -> tuple[lightgbm.Booster, dict[str, Any]]:
+    """The best on eval of a small search, each stopped early on eval, by mean squared error; and its figures."""
+    rows = [(inputs_of(split.columns), split.fares) for split in (train, evaluation)]
+    tried = []
+    for values in itertools.product(*SEARCHED.values()):
+        chosen = dict(zip(SEARCHED, values, strict=True))
+        booster = _fit({**YARDSTICK, **chosen, "seed": seed}, rows[0], rows[1], patience=60)
+        rmse = float(np.sqrt(np.mean((booster.predict(rows[1][0], num_threads=1) - rows[1][1]) ** 2)))
+        tried.append((rmse, booster, {**chosen, "trees": booster.best_iteration, "eval_rmse": rmse}))
+    _, best, figures = min(tried, key=lambda one: one[0])
+    return best, figures
