@@ -1,0 +1,223 @@
+"""The accuracy benchmark's figures, by hand and against a plain reckoning; no pipeline runs here."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from components.errors import InputError
+
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
+
+
+@pytest.fixture(scope="module")
+def accuracy():
+    """The script as a module; it is no part of a package."""
+    spec = importlib.util.spec_from_file_location("accuracy", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["accuracy"] = module  # its dataclasses look their annotations up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def plain_interval(squared, reference, resamples, seed):
+    """The definition, row by row: RMSE over the drawn rows, mean over seeds, their ratio, mean over splits."""
+    random, ratios = np.random.default_rng(seed), []
+    for model, other in zip(squared, reference, strict=True):
+        of_split = []
+        for _ in range(resamples):
+            rows = random.integers(model.shape[1], size=model.shape[1])
+            means = [np.mean([np.sqrt(one[rows].mean()) for one in pair]) for pair in (model, other)]
+            of_split.append(means[0] / means[1])
+        ratios.append(of_split)
+    return np.percentile(np.mean(ratios, axis=0), [2.5, 97.5])
+
+
+def test_the_interval_is_that_of_the_definition(accuracy):
+    """Two splits of 7 and 5 rows, two seeds."""
+    random = np.random.default_rng(5)
+    squared, reference = ([random.gamma(1, 4, (2, n)) for n in (7, 5)] for _ in range(2))
+    found = accuracy.bootstrap_interval(squared, reference, resamples=40, seed=3)
+    assert found == pytest.approx(plain_interval(squared, reference, 40, 3))
+
+
+def test_rows_are_paired(accuracy):
+    """A model that is wrong twice as much in every row has the ratio 2 in every resample."""
+    reference = [np.random.default_rng(1).gamma(1, 4, (3, 50))]
+    assert accuracy.bootstrap_interval([4 * reference[0]], reference) == pytest.approx((2, 2))
+
+
+def test_the_interval_holds_the_ratio(accuracy):
+    random = np.random.default_rng(2)
+    squared, reference = random.normal(0, 1, (2, 400)) ** 2, random.normal(0, 1.1, (2, 400)) ** 2
+    low, high = accuracy.bootstrap_interval([squared], [reference])
+    point = accuracy.ratio(np.sqrt(squared.mean(axis=1))[None], np.sqrt(reference.mean(axis=1))[None])
+    assert low < point < high
+
+
+def test_ratio_of_means_and_spread_by_hand(accuracy):
+    """Split 1: 2 and 4 (mean 3) over 1 and 2 (1.5) is 2; split 2: 3 over 3 is 1. Deviations √2 and 0."""
+    rmse, reference = np.array([[2.0, 4.0], [3.0, 3.0]]), np.array([[1.0, 2.0], [2.0, 4.0]])
+    assert accuracy.ratio(rmse, reference) == 1.5
+    assert accuracy.spread(rmse) == pytest.approx(2**0.5 / 2)
+    assert accuracy.spread(rmse[:, :1]) is None
+
+
+def result(model_rmse: float, lightgbm: float, eval_lightgbm: float) -> dict:
+    yardsticks = {
+        "predict_mean": 10.0,
+        "linear_on_distance": 5.0,
+        "raw_dnn": 8.0,
+        "no_embedding_dnn": 4.0,
+        "lightgbm": lightgbm,
+    }
+    held = {"network": 3.0, "raw_dnn": 8.0, "no_embedding_dnn": 4.0, "lightgbm": eval_lightgbm, "shipped": 3.0}
+    rmse = {"engineered": 3.5, "shipped": model_rmse}
+    return {"eval_rmse": held, "summary": {"yardsticks": yardsticks, "rmse": rmse}}
+
+
+@pytest.fixture
+def by_hand(accuracy):
+    """(RMSE on eval, on test) of one split and two seeds: shipped 3.6 and 4.0, LightGBM 3.8 and 4.2, on eval 6."""
+    results = [[result(3.6, 3.8, 6.0), result(4.0, 4.2, 6.0)]]
+    held = accuracy.by_model(results, lambda one: one["eval_rmse"])
+    return held, accuracy.by_model(results, lambda one: accuracy.test_errors(one["summary"]))
+
+
+def test_table_by_hand(accuracy, by_hand):
+    table = accuracy.table_of(*by_hand)
+    assert list(table) == list(accuracy.MODELS)
+    assert table["shipped"] == pytest.approx(
+        {"eval_rmse": 3.0, "test_rmse": 3.8, "spread": 0.08**0.5, "eval_ratio": 0.5, "test_ratio": 3.8 / 4.0}
+    )
+    assert table["predict_mean"] == {
+        "eval_rmse": None, "test_rmse": 10.0, "spread": 0.0, "eval_ratio": None, "test_ratio": 2.5,
+    }  # fmt: skip
+    assert accuracy.cells_of("predict_mean", table["predict_mean"])[1:3] == ["–", "10.000"]
+    text = accuracy.markdown("title", table, ["a line"])
+    assert "| shipped file | 3.000 | 3.800 | 0.283 | 0.500 | 0.950 |" in text and text.endswith("- a line\n")
+
+
+def test_intervals_by_hand(accuracy, by_hand):
+    """All models err by 1 in every row but the DNN without embeddings, by 2: no resample can say otherwise."""
+    squared = {name: np.ones((2, 30)) for name in accuracy.MODELS} | {"no_embedding_dnn": np.full((2, 30), 4.0)}
+    intervals = accuracy.intervals_of([squared], by_hand[1])
+    first, second = intervals[:2]
+    assert (first["model"], first["reference"], second["reference"]) == ("shipped", "lightgbm", "no_embedding_dnn")
+    assert [(one["low"], one["high"]) for one in (first, second)] == [(1, 1), (0.5, 0.5)]
+    found = accuracy.against_lightgbm(intervals)
+    assert set(found) == set(accuracy.MODELS) - {"lightgbm"}
+    assert found["shipped"]["ratio"] == pytest.approx(3.8 / 4.0) and found["no_embedding_dnn"]["low"] == 2
+    line = accuracy.describe_interval(first)
+    assert line == "shipped file / LightGBM on test: 0.950, 95 % interval 1.000 to 1.000"
+
+
+def test_the_picture_shows_dots_near_and_numbers_far(accuracy, by_hand, tmp_path, monkeypatch):
+    """The raw-column DNN, twice LightGBM's RMSE, would squeeze all others together."""
+    from matplotlib import pyplot as plt
+
+    squared = [{name: np.random.default_rng(0).gamma(1, 4, (2, 30)) for name in accuracy.MODELS}]
+    monkeypatch.setattr(plt, "close", lambda figure: None)
+    found = accuracy.against_lightgbm(accuracy.intervals_of(squared, by_hand[1]))
+    accuracy.draw(tmp_path / "accuracy.png", "chicago", by_hand[1], found)
+    axes = plt.gcf().axes[0]
+    monkeypatch.undo()
+    plt.close("all")
+    written = [text.get_text() for text in axes.texts]
+    assert written == ["0.950", "0.875", "1.000", "1.250", "2.00 →"]
+    assert axes.get_xlim()[1] < 2
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("city", "n_bytes", "ok"), [("chicago", 30_000, True), ("nyc", 30_001, False)])
+def test_aims_by_hand(accuracy, by_hand, city, n_bytes, ok):
+    """Shipped is 0.95 x LightGBM, 0.95 x the DNN without embeddings, 0.475 x the raw-column DNN."""
+    aims = accuracy.aims_of(city, by_hand[1], n_bytes, None)
+    assert [aim.value for aim in aims[:3]] == pytest.approx([0.95, 0.95, 0.475])
+    assert [aim.bound for aim in aims] == [{"chicago": 0.98}.get(city, 1.0), 1.0, 0.5, 30_000, None]
+    assert [aim.ok for aim in aims] == [True, True, True, ok, None]
+    assert aims[3].describe() == f"bytes of the largest file: {n_bytes:,}, at most 30,000: {'yes' if ok else 'no'}"
+    assert aims[4].describe() == "CPU seconds of Trainer, median: unknown"
+
+
+def test_squared_errors_of_a_split(accuracy, tmp_path):
+    """Seeds must have judged the same rows."""
+    files = [tmp_path / f"errors-1000-{seed}.npz" for seed in (1, 2)]
+    for offset, file in zip((1.0, 2.0), files, strict=True):
+        np.savez(file, fares=np.array([5.0, 7.0]), **{name: np.array([5.0, 7.0]) + offset for name in accuracy.MODELS})
+    assert accuracy.squared_errors(files)["shipped"].tolist() == [[1, 1], [4, 4]]
+    np.savez(files[1], fares=np.array([7.0, 5.0]), **{name: np.zeros(2) for name in accuracy.MODELS})
+    with pytest.raises(InputError, match="errors-1000-2.npz: must hold the test rows of errors-1000-1.npz"):
+        accuracy.squared_errors(files)
+
+
+def test_rows_that_are_not_the_summarys_are_a_bug(accuracy):
+    fares, predicted = np.zeros(4), {"shipped": np.full(4, 2.0)}
+    accuracy.check_agreement({"shipped": 2.001}, predicted, fares)
+    with pytest.raises(RuntimeError, match="^shipped: RMSE of the test rows must be the summary's 2.1, got 2.0"):
+        accuracy.check_agreement({"shipped": 2.1}, predicted, fares)
+
+
+def test_eval_errors_are_read_from_trainer_and_quantizer(accuracy, tmp_path):
+    training = {"teacher": {}, **{name: {"eval_rmse": 4.0} for name in ("network", "raw_dnn", "lightgbm")}}
+    trials = {"mode": "float16", "trials": [{"mode": "float16", "rmse": 3.5}, {"mode": "unreduced", "rmse": 3.0}]}
+    for name, content in (("training", training), ("trials", trials)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    here = SimpleNamespace(uri=str(tmp_path))
+    found = accuracy.eval_errors({"Trainer": {"model_run": here}, "Quantizer": {"trials": here}})
+    assert found == {"network": 4.0, "raw_dnn": 4.0, "lightgbm": 4.0, "shipped": 3.5}
+
+
+def test_a_result_of_other_settings_is_not_taken_for_this_one(accuracy, tmp_path, monkeypatch):
+    def options(*more: str):
+        monkeypatch.setattr(sys, "argv", ["accuracy.py", "--out", str(tmp_path), *more])
+        return accuracy.parse()
+
+    asked = options()
+    assert not accuracy.is_finished(asked, 1000, 1)
+    summary, errors = accuracy.paths_of(tmp_path, 1000, 1)
+    errors.parent.mkdir()
+    errors.touch()
+    digest = accuracy.digest_of(accuracy.settings_of(asked, 1000, 1))
+    summary.write_text(json.dumps({"digest": digest}))
+    assert accuracy.is_finished(asked, 1000, 1)
+    assert not accuracy.is_finished(options("--set", "training.epochs=3"), 1000, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--seeds", "0"], "--seeds=0 must be at least 1"),
+        (["--splits", "few"], "argument --splits: invalid int value: 'few'"),
+        (["--first-split", "-1"], "--first-split=-1 must be at least 0"),
+        (["--city", "atlantis"], "city=atlantis must be one of chicago, nyc, or a city file (.yaml) that exists"),
+        (["--city", "nyc"], "city=nyc has no data of its own: give --data FILE or FOLDER"),
+        (["--set", "training.seed=3"], "--set training.seed=3: seeds are dealt here: give --seeds, --splits and"),
+        (["--set", "model.depth=3"], "model.depth is no setting"),
+    ],
+)
+def test_bad_input_is_one_line(accuracy, arguments, line, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["accuracy.py", *arguments])
+    with pytest.raises(SystemExit) as end:
+        accuracy.main()
+    shown = capsys.readouterr()
+    (only,) = shown.err.splitlines()
+    assert (end.value.code, shown.out) == (2, "")
+    assert only.startswith("accuracy: ") and line in only
+
+
+def test_a_run_that_fails_ends_the_benchmark_as_it_ended(tmp_path):
+    """No file of trips: the benchmark looks before it starts a run; a folder of none is found there too."""
+    (tmp_path / "trips.csv").write_text("fare\n1\n")
+    command = [sys.executable, str(SCRIPT), "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    ended = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPT.parents[1])})
+    (line,) = ended.stderr.splitlines()
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert line.startswith(f"accuracy: {tmp_path}/trips.csv: column ")
