@@ -162,11 +162,20 @@ def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     return displacement / tf.maximum(length, 1e-5)
 
 
+def steady(values: tf.Tensor) -> tf.Tensor:
+    """The values in steps of 1/4096.
+
+    Vector and scalar kernels of a sine or a logarithm differ in the last bit, and which of them a row meets depends on
+    its place in a batch; training would make a cent of it, another one in every run.
+    """
+    return tf.round(values * 4096.0) * (1.0 / 4096.0)
+
+
 def cycles(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Sines, then cosines, of hour and weekday as positions on their cycles, shape (n, 4): hour 23 lies beside 0."""
     positions = tf.cast(tf.concat([inputs[name] for name in CYCLE_PERIOD], axis=1), tf.float32)
     angles = positions * np.array([2 * math.pi / period for period in CYCLE_PERIOD.values()], np.float32)
-    return tf.concat([tf.sin(angles), tf.cos(angles)], axis=1)
+    return steady(tf.concat([tf.sin(angles), tf.cos(angles)], axis=1))
 
 
 def cells(degrees: tf.Tensor, geography: Geography, n_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -284,7 +293,7 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
             plane["middle"],
             blocks,
             tf.reduce_sum(blocks, axis=1, keepdims=True),
-            tf.math.log(km + 1.0),
+            steady(tf.math.log(km + 1.0)),
             tf.sqrt(km),
             tf.cast(km < SAME_POINT_KM, tf.float32),
             hour_flags(inputs),
