@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -19,12 +19,16 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
 
 @pytest.fixture(scope="module")
 def accuracy():
-    """The script as a module; it is no part of a package."""
-    spec = importlib.util.spec_from_file_location("accuracy", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["accuracy"] = module  # its dataclasses look their annotations up there
-    spec.loader.exec_module(module)
-    return module
+    """The script as a module, imported as Python runs it: with its own folder on the path."""
+    sys.path.insert(0, str(SCRIPT.parent))
+    yield importlib.import_module("accuracy")
+    sys.path.remove(str(SCRIPT.parent))
+
+
+@pytest.fixture(scope="module")
+def report(accuracy):
+    """What it says of its runs."""
+    return importlib.import_module("accuracy_report")
 
 
 def plain_interval(squared, reference, resamples, seed):
@@ -40,34 +44,34 @@ def plain_interval(squared, reference, resamples, seed):
     return np.percentile(np.mean(ratios, axis=0), [2.5, 97.5])
 
 
-def test_the_interval_is_that_of_the_definition(accuracy):
+def test_the_interval_is_that_of_the_definition(report):
     """Two splits of 7 and 5 rows, two seeds."""
     random = np.random.default_rng(5)
     squared, reference = ([random.gamma(1, 4, (2, n)) for n in (7, 5)] for _ in range(2))
-    found = accuracy.bootstrap_interval(squared, reference, resamples=40, seed=3)
+    found = report.bootstrap_interval(squared, reference, resamples=40, seed=3)
     assert found == pytest.approx(plain_interval(squared, reference, 40, 3))
 
 
-def test_rows_are_paired(accuracy):
+def test_rows_are_paired(report):
     """A model that is wrong twice as much in every row has the ratio 2 in every resample."""
     reference = [np.random.default_rng(1).gamma(1, 4, (3, 50))]
-    assert accuracy.bootstrap_interval([4 * reference[0]], reference) == pytest.approx((2, 2))
+    assert report.bootstrap_interval([4 * reference[0]], reference) == pytest.approx((2, 2))
 
 
-def test_the_interval_holds_the_ratio(accuracy):
+def test_the_interval_holds_the_ratio(report):
     random = np.random.default_rng(2)
     squared, reference = random.normal(0, 1, (2, 400)) ** 2, random.normal(0, 1.1, (2, 400)) ** 2
-    low, high = accuracy.bootstrap_interval([squared], [reference])
-    point = accuracy.ratio(np.sqrt(squared.mean(axis=1))[None], np.sqrt(reference.mean(axis=1))[None])
+    low, high = report.bootstrap_interval([squared], [reference])
+    point = report.ratio(np.sqrt(squared.mean(axis=1))[None], np.sqrt(reference.mean(axis=1))[None])
     assert low < point < high
 
 
-def test_ratio_of_means_and_spread_by_hand(accuracy):
+def test_ratio_of_means_and_spread_by_hand(report):
     """Split 1: 2 and 4 (mean 3) over 1 and 2 (1.5) is 2; split 2: 3 over 3 is 1. Deviations √2 and 0."""
     rmse, reference = np.array([[2.0, 4.0], [3.0, 3.0]]), np.array([[1.0, 2.0], [2.0, 4.0]])
-    assert accuracy.ratio(rmse, reference) == 1.5
-    assert accuracy.spread(rmse) == pytest.approx(2**0.5 / 2)
-    assert accuracy.spread(rmse[:, :1]) is None
+    assert report.ratio(rmse, reference) == 1.5
+    assert report.spread(rmse) == pytest.approx(2**0.5 / 2)
+    assert report.spread(rmse[:, :1]) is None
 
 
 def result(model_rmse: float, lightgbm: float, eval_lightgbm: float) -> dict:
@@ -84,49 +88,49 @@ def result(model_rmse: float, lightgbm: float, eval_lightgbm: float) -> dict:
 
 
 @pytest.fixture
-def by_hand(accuracy):
+def by_hand(report):
     """(RMSE on eval, on test) of one split and two seeds: shipped 3.6 and 4.0, LightGBM 3.8 and 4.2, on eval 6."""
     results = [[result(3.6, 3.8, 6.0), result(4.0, 4.2, 6.0)]]
-    held = accuracy.by_model(results, lambda one: one["eval_rmse"])
-    return held, accuracy.by_model(results, lambda one: accuracy.test_errors(one["summary"]))
+    held = report.by_model(results, lambda one: one["eval_rmse"])
+    return held, report.by_model(results, lambda one: report.test_errors(one["summary"]))
 
 
-def test_table_by_hand(accuracy, by_hand):
-    table = accuracy.table_of(*by_hand)
-    assert list(table) == list(accuracy.MODELS)
+def test_table_by_hand(report, by_hand):
+    table = report.table_of(*by_hand)
+    assert list(table) == list(report.MODELS)
     assert table["shipped"] == pytest.approx(
         {"eval_rmse": 3.0, "test_rmse": 3.8, "spread": 0.08**0.5, "eval_ratio": 0.5, "test_ratio": 3.8 / 4.0}
     )
     assert table["predict_mean"] == {
         "eval_rmse": None, "test_rmse": 10.0, "spread": 0.0, "eval_ratio": None, "test_ratio": 2.5,
     }  # fmt: skip
-    assert accuracy.cells_of("predict_mean", table["predict_mean"])[1:3] == ["–", "10.000"]
-    text = accuracy.markdown("title", table, ["a line"])
+    assert report.cells_of("predict_mean", table["predict_mean"])[1:3] == ["–", "10.000"]
+    text = report.markdown("title", table, ["a line"])
     assert "| shipped file | 3.000 | 3.800 | 0.283 | 0.500 | 0.950 |" in text and text.endswith("- a line\n")
 
 
-def test_intervals_by_hand(accuracy, by_hand):
+def test_intervals_by_hand(report, by_hand):
     """All models err by 1 in every row but the DNN without embeddings, by 2: no resample can say otherwise."""
-    squared = {name: np.ones((2, 30)) for name in accuracy.MODELS} | {"no_embedding_dnn": np.full((2, 30), 4.0)}
-    intervals = accuracy.intervals_of([squared], by_hand[1])
+    squared = {name: np.ones((2, 30)) for name in report.MODELS} | {"no_embedding_dnn": np.full((2, 30), 4.0)}
+    intervals = report.intervals_of([squared], by_hand[1])
     first, second = intervals[:2]
     assert (first["model"], first["reference"], second["reference"]) == ("shipped", "lightgbm", "no_embedding_dnn")
     assert [(one["low"], one["high"]) for one in (first, second)] == [(1, 1), (0.5, 0.5)]
-    found = accuracy.against_lightgbm(intervals)
-    assert set(found) == set(accuracy.MODELS) - {"lightgbm"}
+    found = report.against_lightgbm(intervals)
+    assert set(found) == set(report.MODELS) - {"lightgbm"}
     assert found["shipped"]["ratio"] == pytest.approx(3.8 / 4.0) and found["no_embedding_dnn"]["low"] == 2
-    line = accuracy.describe_interval(first)
+    line = report.describe_interval(first)
     assert line == "shipped file / LightGBM on test: 0.950, 95 % interval 1.000 to 1.000"
 
 
-def test_the_picture_shows_dots_near_and_numbers_far(accuracy, by_hand, tmp_path, monkeypatch):
+def test_the_picture_shows_dots_near_and_numbers_far(report, by_hand, tmp_path, monkeypatch):
     """The raw-column DNN, twice LightGBM's RMSE, would squeeze all others together."""
     from matplotlib import pyplot as plt
 
-    squared = [{name: np.random.default_rng(0).gamma(1, 4, (2, 30)) for name in accuracy.MODELS}]
+    squared = [{name: np.random.default_rng(0).gamma(1, 4, (2, 30)) for name in report.MODELS}]
     monkeypatch.setattr(plt, "close", lambda figure: None)
-    found = accuracy.against_lightgbm(accuracy.intervals_of(squared, by_hand[1]))
-    accuracy.draw(tmp_path / "accuracy.png", "chicago", by_hand[1], found)
+    found = report.against_lightgbm(report.intervals_of(squared, by_hand[1]))
+    report.draw(tmp_path / "accuracy.png", "chicago", by_hand[1], found)
     axes = plt.gcf().axes[0]
     monkeypatch.undo()
     plt.close("all")
@@ -137,9 +141,9 @@ def test_the_picture_shows_dots_near_and_numbers_far(accuracy, by_hand, tmp_path
 
 
 @pytest.mark.parametrize(("city", "n_bytes", "ok"), [("chicago", 30_000, True), ("nyc", 30_001, False)])
-def test_aims_by_hand(accuracy, by_hand, city, n_bytes, ok):
+def test_aims_by_hand(report, by_hand, city, n_bytes, ok):
     """Shipped is 0.95 x LightGBM, 0.95 x the DNN without embeddings, 0.475 x the raw-column DNN."""
-    aims = accuracy.aims_of(city, by_hand[1], n_bytes, None)
+    aims = report.aims_of(city, by_hand[1], n_bytes, None)
     assert [aim.value for aim in aims[:3]] == pytest.approx([0.95, 0.95, 0.475])
     assert [aim.bound for aim in aims] == [{"chicago": 0.98}.get(city, 1.0), 1.0, 0.5, 30_000, None]
     assert [aim.ok for aim in aims] == [True, True, True, ok, None]
@@ -147,13 +151,13 @@ def test_aims_by_hand(accuracy, by_hand, city, n_bytes, ok):
     assert aims[4].describe() == "CPU seconds of Trainer, median: unknown"
 
 
-def test_squared_errors_of_a_split(accuracy, tmp_path):
+def test_squared_errors_of_a_split(accuracy, report, tmp_path):
     """Seeds must have judged the same rows."""
     files = [tmp_path / f"errors-1000-{seed}.npz" for seed in (1, 2)]
     for offset, file in zip((1.0, 2.0), files, strict=True):
-        np.savez(file, fares=np.array([5.0, 7.0]), **{name: np.array([5.0, 7.0]) + offset for name in accuracy.MODELS})
+        np.savez(file, fares=np.array([5.0, 7.0]), **{name: np.array([5.0, 7.0]) + offset for name in report.MODELS})
     assert accuracy.squared_errors(files)["shipped"].tolist() == [[1, 1], [4, 4]]
-    np.savez(files[1], fares=np.array([7.0, 5.0]), **{name: np.zeros(2) for name in accuracy.MODELS})
+    np.savez(files[1], fares=np.array([7.0, 5.0]), **{name: np.zeros(2) for name in report.MODELS})
     with pytest.raises(InputError, match="errors-1000-2.npz: must hold the test rows of errors-1000-1.npz"):
         accuracy.squared_errors(files)
 

@@ -1,0 +1,278 @@
+"""Figures, table and picture of the accuracy benchmark, from what the runs of `accuracy.py` left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SHIPPED, NETWORK, LIGHTGBM = "shipped", "network", "lightgbm"
+RAW_DNN, NO_EMBEDDING_DNN = "raw_dnn", "no_embedding_dnn"
+MODELS = {
+    "predict_mean": "predict the mean",
+    "linear_on_distance": "linear on distance",
+    RAW_DNN: "raw-column DNN",
+    NO_EMBEDDING_DNN: "engineered DNN without embeddings",
+    LIGHTGBM: "LightGBM",
+    NETWORK: "float network",
+    SHIPPED: "shipped file",
+}
+DRAWN = (SHIPPED, NETWORK, NO_EMBEDDING_DNN, "linear_on_distance", RAW_DNN)
+COMPARED = ((SHIPPED, LIGHTGBM), (SHIPPED, NO_EMBEDDING_DNN))
+COLUMNS = ("model", "eval RMSE", "test RMSE", "spread", "eval ratio", "test ratio")
+TABLE_WIDTH = 100
+RESAMPLES, LEVEL = 1000, 0.95
+WORTH_SEEING = 1.25  # the picture's right end, as a ratio to LightGBM
+MAX_BYTES, MAX_TO_RAW_DNN = 30_000, 0.5
+MAX_TO_LIGHTGBM, MAX_TO_LIGHTGBM_ELSEWHERE = {"chicago": 0.98}, 1.0
+
+Results = list[list[dict[str, Any]]]  # by split and seed, as `accuracy.measure` writes them
+Squared = list[dict[str, np.ndarray]]  # of each split: fares (n_rows,) and models' squared errors (n_seeds, n_rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Aim:
+    """A figure and the bound that it should not exceed; None where it is not known, or has no bound."""
+
+    name: str
+    value: float | None
+    bound: float | None
+
+    @property
+    def ok(self) -> bool | None:
+        return None if self.value is None or self.bound is None else self.value <= self.bound
+
+    def describe(self) -> str:
+        """`bytes of the largest file: 21,480, at most 30,000: yes`."""
+        value, bound = (
+            "unknown" if x is None else f"{x:,.0f}" if x >= 1000 else f"{x:.3f}" for x in (self.value, self.bound)
+        )
+        return (
+            f"{self.name}: {value}"
+            if self.ok is None
+            else f"{self.name}: {value}, at most {bound}: {'yes' if self.ok else 'no'}"
+        )
+
+
+def test_errors(summary: Mapping[str, Any]) -> dict[str, float]:
+    """RMSE on test by model, from a run's summary."""
+    return {**summary["yardsticks"], NETWORK: summary["rmse"]["engineered"], SHIPPED: summary["rmse"]["shipped"]}
+
+
+# The figures: `rmse` is of shape (n_splits, n_seeds)
+
+
+def spread(rmse: np.ndarray) -> float | None:
+    """Standard deviation over seeds (1 delta degree of freedom) within a split, averaged; None for a single seed."""
+    return float(rmse.std(axis=1, ddof=1).mean()) if rmse.shape[1] > 1 else None
+
+
+def ratio(rmse: np.ndarray, reference: np.ndarray) -> float:
+    """The ratio of the means over seeds, averaged over splits."""
+    return float((rmse.mean(axis=1) / reference.mean(axis=1)).mean())
+
+
+def bootstrap_interval(
+    squared: Sequence[np.ndarray], reference: Sequence[np.ndarray], resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float]:
+    """The percentile interval of `ratio` over resampled test rows (Efron 1979), the same rows for both models.
+
+    squared, reference: of each split the squared errors, shape (n_seeds, n_rows).
+    """
+    random = np.random.default_rng(seed)
+    drawn = np.empty((len(squared), resamples))
+    for split, pair in enumerate(zip(squared, reference, strict=True)):
+        n_seeds, n_rows = pair[0].shape
+        both = np.concatenate(pair)
+        for i in range(resamples):
+            times = np.bincount(random.integers(n_rows, size=n_rows), minlength=n_rows)
+            rmse = np.sqrt(both @ times / n_rows)
+            drawn[split, i] = rmse[:n_seeds].mean() / rmse[n_seeds:].mean()
+    low, high = np.quantile(drawn.mean(axis=0), ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(low), float(high)
+
+
+def by_model(results: Results, errors_of: Callable[[Mapping[str, Any]], Mapping[str, float]]) -> dict[str, np.ndarray]:
+    """RMSE of shape (n_splits, n_seeds), of the models that have one in every run."""
+    found = [[errors_of(one) for one in split] for split in results]
+    known = [name for name in MODELS if all(name in one for split in found for one in split)]
+    return {name: np.array([[one[name] for one in split] for split in found]) for name in known}
+
+
+def table_of(held: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | None]]:
+    """A row per model, from RMSE on eval and on test; None where a model has no such figure."""
+    return {
+        name: {
+            "eval_rmse": float(held[name].mean()) if name in held else None,
+            "test_rmse": float(test[name].mean()),
+            "spread": spread(test[name]),
+            "eval_ratio": ratio(held[name], held[LIGHTGBM]) if name in held else None,
+            "test_ratio": ratio(test[name], test[LIGHTGBM]),
+        }
+        for name in test
+    }
+
+
+def intervals_of(squared: Squared, test: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Ratio on test and its interval: the shipped file against two models, and all against LightGBM."""
+    pairs = dict.fromkeys([*COMPARED, *((name, LIGHTGBM) for name in MODELS if name != LIGHTGBM)])
+    found = []
+    for model, reference in pairs:
+        low, high = bootstrap_interval([one[model] for one in squared], [one[reference] for one in squared])
+        pair = {"model": model, "reference": reference, "ratio": ratio(test[model], test[reference])}
+        found.append({**pair, "low": low, "high": high})
+    return found
+
+
+def aims_of(city: str, test: Mapping[str, np.ndarray], n_bytes: int, trainer_cpu_s: float | None) -> list[Aim]:
+    """What the product promises, and whether it holds; Trainer's time has no bound."""
+    to_booster = MAX_TO_LIGHTGBM.get(city, MAX_TO_LIGHTGBM_ELSEWHERE)
+    return [
+        Aim("shipped / LightGBM, test", ratio(test[SHIPPED], test[LIGHTGBM]), to_booster),
+        Aim("shipped / DNN without embeddings, test", ratio(test[SHIPPED], test[NO_EMBEDDING_DNN]), 1.0),
+        Aim("shipped / raw-column DNN, test", ratio(test[SHIPPED], test[RAW_DNN]), MAX_TO_RAW_DNN),
+        Aim("bytes of the largest file", n_bytes, MAX_BYTES),
+        Aim("CPU seconds of Trainer, median", trainer_cpu_s, None),
+    ]
+
+
+# What people see
+
+
+def report(out: Path, overrides: Sequence[str], results: Results, squared: Squared) -> None:
+    """Prints the table; writes accuracy.json, accuracy.md and accuracy.png into `out`."""
+    from rich.console import Console
+
+    runs = [run_facts(one) for split in results for one in split]
+    held = by_model(results, lambda one: one["eval_rmse"])
+    test = by_model(results, lambda one: test_errors(one["summary"]))
+    city, currency = (results[0][0]["summary"][key] for key in ("city", "currency"))
+    times = [run["trainer_cpu_s"] for run in runs if run["trainer_cpu_s"] is not None]
+    table, intervals = table_of(held, test), intervals_of(squared, test)
+    aims = aims_of(city, test, max(run["bytes"] for run in runs), statistics.median(times) if times else None)
+    rows = [len(one["fares"]) for one in squared]
+    facts = {
+        "city": city,
+        "currency": currency,
+        "splits": [split[0]["split"] for split in results],
+        "seeds": [one["seed"] for one in results[0]],
+        "test_rows": rows,
+        "overrides": list(overrides),
+        "lane": results[0][0]["summary"]["lane"],
+    }
+    title = f"{city}: {plural(len(results), 'split')} x {plural(len(results[0]), 'training seed')}, RMSE in {currency}"
+    lines = [
+        f"{' + '.join(f'{n:,}' for n in rows)} test rows; ratio: to LightGBM; spread: standard deviation over seeds",
+        *(describe_interval(one) for one in intervals[: len(COMPARED)]),
+        *(aim.describe() for aim in aims),
+    ]
+    console = Console(highlight=False, soft_wrap=True, width=max(Console().width, TABLE_WIDTH))
+    console.print(rich_table(title, table))
+    console.print("\n".join(lines), markup=False)
+    listed = [{**dataclasses.asdict(aim), "ok": aim.ok} for aim in aims]
+    content = {**facts, "models": table, "intervals": intervals, "aims": listed, "runs": runs}
+    (out / "accuracy.json").write_text(json.dumps(content, indent=2) + "\n")
+    (out / "accuracy.md").write_text(markdown(title, table, lines))
+    draw(out / "accuracy.png", title.rpartition(",")[0], test, against_lightgbm(intervals))
+
+
+def against_lightgbm(intervals: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Those whose reference is LightGBM, by model."""
+    return {one["model"]: one for one in intervals if one["reference"] == LIGHTGBM}
+
+
+def plural(n: int, noun: str) -> str:
+    """`1 split`, `3 splits`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def run_facts(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What accuracy.json keeps of a run."""
+    summary = result["summary"]
+    return {
+        **{key: result[key] for key in ("split", "seed", "eval_rmse", "trainer_cpu_s")},
+        "test_rmse": test_errors(summary),
+        "bytes": summary["model"]["bytes"],
+        "blessed": summary["blessed"],
+        "refused_by": [gate["name"] for gate in summary["gates"] if not gate["ok"]],
+        "run_id": summary["run_id"],
+    }
+
+
+def cells_of(name: str, row: Mapping[str, float | None]) -> list[str]:
+    """A row of the table as text."""
+    return [MODELS[name], *("–" if value is None else f"{value:.3f}" for value in row.values())]
+
+
+def rich_table(title: str, table: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """The table for a terminal."""
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for column in COLUMNS:
+        shown.add_column(column, justify="left" if column == COLUMNS[0] else "right", no_wrap=True)
+    for name, row in table.items():
+        shown.add_row(*cells_of(name, row), style="bold" if name == SHIPPED else None)
+    return shown
+
+
+def markdown(title: str, table: Mapping[str, Mapping[str, float | None]], lines: Sequence[str]) -> str:
+    """The same for a document."""
+    rows = [COLUMNS, ("---", *("--:" for _ in COLUMNS[1:])), *(cells_of(name, row) for name, row in table.items())]
+    return "\n".join(
+        [f"## {title}", "", *(f"| {' | '.join(row)} |" for row in rows), "", *(f"- {x}" for x in lines), ""]
+    )
+
+
+def describe_interval(one: Mapping[str, Any]) -> str:
+    """`shipped file / LightGBM on test: 0.981, 95 % interval 0.970 to 0.993`."""
+    pair = f"{MODELS[one['model']]} / {MODELS[one['reference']]}"
+    return f"{pair} on test: {one['ratio']:.3f}, {LEVEL * 100:.0f} % interval {one['low']:.3f} to {one['high']:.3f}"
+
+
+def draw(path: Path, title: str, test: Mapping[str, np.ndarray], intervals: Mapping[str, Mapping[str, Any]]) -> None:
+    """A dot per run, the ratio to LightGBM and its interval; a model too far to the right is a number there."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
+    axes.axvline(1, color="#444444", linewidth=1.5)
+    for height, name in enumerate(DRAWN):
+        found, color = intervals[name], "#c2500a" if name == SHIPPED else "#33638d"
+        if found["ratio"] > WORTH_SEEING:
+            at_right = axes.get_yaxis_transform()
+            axes.text(0.99, height, f"{found['ratio']:.2f} →", transform=at_right, ha="right", **label(color))
+            continue
+        dots = test[name] / test[LIGHTGBM]
+        heights = np.repeat(height + np.linspace(-0.2, 0.2, len(dots) + 2)[1:-1], dots.shape[1])  # a line per split
+        axes.plot(dots.ravel(), heights, "o", color=color, alpha=0.4, markersize=7, markeredgewidth=0)
+        axes.plot((found["low"], found["high"]), (height, height), "|-", color=color, linewidth=2, markersize=14)
+        axes.plot(found["ratio"], height, "D", color=color, markersize=9)  # need not lie within the interval
+        axes.text(found["ratio"], height - 0.33, f"{found['ratio']:.3f}", ha="center", **label(color))
+    axes.set_ylim(len(DRAWN) - 0.5, -0.6)
+    axes.set_yticks(range(len(DRAWN)), [MODELS[name] for name in DRAWN], fontsize=14)
+    axes.tick_params(axis="x", labelsize=13)
+    axes.set_xlabel("RMSE on test over LightGBM's, which is 1", fontsize=14)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="x", color="#dddddd")
+    axes.set_axisbelow(True)
+    figure.suptitle(title, fontsize=16, x=0.01, ha="left")
+    figure.supxlabel("dot: a run; diamond: mean; bar: 95 % interval over test rows", fontsize=12, x=0.99, ha="right")
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def label(color: str) -> dict[str, Any]:
+    """How numbers are written in the picture."""
+    return {"color": color, "fontsize": 13, "va": "center"}
