@@ -14,11 +14,10 @@ import lightgbm
 import numpy as np
 
 from modules import columns
-from modules.rows import Rows
+from modules.rows import Rows, rmse
 
 FOLDS, MIN_FOLD_ROWS = 5, 20
 MAX_TREES, ROWS_PER_THREAD = 2000, 50_000
-INPUTS = (columns.RAW, columns.NUMERIC)
 COMMON = {"learning_rate": 0.05, "verbosity": -1, "deterministic": True, "force_row_wise": True}
 TEACHER = {
     **COMMON, "objective": "huber", "num_leaves": 15, "min_data_in_leaf": 20, "feature_fraction": 0.6,
@@ -30,7 +29,7 @@ SEARCHED = {"num_leaves": (7, 15, 31), "min_data_in_leaf": (10, 30)}
 
 def inputs_of(features: dict[str, np.ndarray]) -> np.ndarray:
     """What the trees see: the raw and the engineered columns, float32 of shape (n, n_raw + n_numeric)."""
-    return np.concatenate([features[name] for name in INPUTS], axis=1)
+    return np.concatenate([features[name] for name in columns.BOOSTER_INPUTS], axis=1)
 
 
 def _fit(
@@ -95,7 +94,7 @@ def fit_yardstick(train: Rows, evaluation: Rows, seed: int) -> tuple[lightgbm.Bo
     for values in itertools.product(*SEARCHED.values()):
         chosen = dict(zip(SEARCHED, values, strict=True))
         booster = _fit({**YARDSTICK, **chosen, "seed": seed}, rows[0], rows[1], patience=60)
-        rmse = float(np.sqrt(np.mean((booster.predict(rows[1][0], num_threads=1) - rows[1][1]) ** 2)))
-        tried.append((rmse, booster, {**chosen, "trees": booster.best_iteration, "eval_rmse": rmse}))
+        reached = rmse(np.asarray(booster.predict(rows[1][0], num_threads=1)), rows[1][1])
+        tried.append((reached, booster, {**chosen, "trees": booster.best_iteration, "eval_rmse": reached}))
     _, best, figures = min(tried, key=lambda one: one[0])
     return best, figures

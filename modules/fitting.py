@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from modules import rows
 from modules.settings import TrainingSettings
 
 CLIP_NORM = 5.0
@@ -44,7 +45,7 @@ def rmse_of(network: keras.Model, columns: dict[str, np.ndarray], fares: np.ndar
 
     def rmse(mean: float = 0.0, scale: float = 1.0) -> float:
         predicted = mean + scale * run().numpy().reshape(-1).astype(np.float64)
-        return float(np.sqrt(np.mean((predicted - fares) ** 2)))
+        return rows.rmse(predicted, fares)
 
     return rmse
 

@@ -58,8 +58,7 @@ def crosses(
     low, high = busy_box(degrees)
     places = features.cells_and_zones((degrees - low) / (high - low), settings.n_cells, settings.n_zones)
     ids = [tf.cast(one, tf.int64) for one in tf.split(places, 3, axis=1)]
-    names = (columns.PICKUP_CELL, columns.DROPOFF_CELL, columns.PAIR_CELL, columns.HOUR_OF_WEEK)
-    return dict(zip(names, [*ids, features.hour_of_week(inputs)], strict=True))
+    return dict(zip(columns.CROSSES, [*ids, features.hour_of_week(inputs)], strict=True))
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:

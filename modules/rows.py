@@ -22,6 +22,11 @@ class Rows:
         return len(self.fares)
 
 
+def rmse(predicted: np.ndarray, fares: np.ndarray) -> float:
+    """Root mean squared error, both of shape (n,), in the fares' unit."""
+    return float(np.sqrt(np.mean((predicted - fares) ** 2)))
+
+
 def read(batches: Iterable[tuple[dict[str, tf.Tensor], tf.Tensor]], max_rows: int, seed: int) -> Rows:
     """All rows, or those with the smallest of seeded random numbers (a uniform sample), in their order.
 

@@ -178,11 +178,6 @@ def fit_yardsticks(task: Task) -> tuple[dict[str, keras.Model], Any, dict[str, A
     return networks, booster, figures
 
 
-def rmse(predicted: np.ndarray, fares: np.ndarray) -> float:
-    """Root mean squared error of fares, both of shape (n,)."""
-    return float(np.sqrt(np.mean((predicted - fares) ** 2)))
-
-
 def run_fn(fn_args: Any) -> None:
     """Writes `network.keras` into the model artifact; the yardsticks and `training.json` into model_run.
 
@@ -201,14 +196,14 @@ def run_fn(fn_args: Any) -> None:
         candidates[NO_EMBEDDING_DNN] = networks[NO_EMBEDDING_DNN], of_yardsticks[NO_EMBEDDING_DNN]
     chosen, tried = best_on_eval(candidates)
     network, of_network = candidates[chosen]
-    of_teacher = {"out_of_fold_rmse": rmse(lesson.out_of_fold, task.train.fares)} if lesson else {}
+    of_teacher = {"out_of_fold_rmse": rows.rmse(lesson.out_of_fold, task.train.fares)} if lesson else {}
     figures = {
         "network": of_network,
         "chosen": chosen,
         "tried": tried,
         "teacher": of_teacher,
+        "tuned": tuned or None,
         **of_yardsticks,
-        **({"tuned": tuned} if tuned else {}),
     }
     logging.info("Trainer: %s", figures)
 

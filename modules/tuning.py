@@ -49,7 +49,7 @@ def search_space(task: training.Task, has_teacher: bool) -> keras_tuner.HyperPar
 
     The first hidden layer is never narrower than given: `reducer.n_components` may count on its width.
     """
-    given, hidden, embeddings = task.training, list(task.model.hidden or ()), task.model.embeddings or {}
+    given, hidden, embeddings = task.training, list(task.model.hidden), task.model.embeddings
     shapes = hidden, [2 * units for units in hidden], [*hidden[:1], *hidden]
     space = keras_tuner.HyperParameters()
     space.Float("training.learning_rate", *LEARNING_RATE, sampling="log", default=given.learning_rate)

@@ -135,7 +135,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         ),
         "modules.slicing",
     )
-    evaluator.outputs["blessing"].type = EvaluatorBlessing
+    evaluator.outputs["blessing"].type = EvaluatorBlessing  # the word is YardstickGate's: see there
     yardstick_gate = YardstickGate(
         evaluation=evaluator.outputs["evaluation"],
         model_blessing=evaluator.outputs["blessing"],
@@ -144,7 +144,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         transform_graph=transform_graph,
         label=label,
         distance=columns.DISTANCE_KM,
-        booster_inputs=",".join((columns.RAW, columns.NUMERIC)),
+        booster_inputs=",".join(columns.BOOSTER_INPUTS),
         max_ratio=settings.gates.max_ratio_to_yardstick,
         code_digest=code_digest("components.yardstick_gate.executor"),
     )
@@ -177,6 +177,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         transform_graph=transform_graph,
         verdict=data_gate.outputs["verdict"],
         model=trainer.outputs["model"],
+        model_run=trainer.outputs["model_run"],
         reduced_model=reducer.outputs["reduced_model"],
         projection=reducer.outputs["projection"],
         pruned_model=pruner.outputs["pruned_model"],
@@ -189,7 +190,6 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         yardstick_blessing=yardstick_gate.outputs["blessing"],
         infra_blessing=device_validator.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
-        model_run=trainer.outputs["model_run"] if tuners else None,
     )
     return Pipeline(
         pipeline_name=f"farebox-{settings.city.name}",

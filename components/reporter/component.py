@@ -13,10 +13,7 @@ from components.reporter.executor import ReporterExecutor
 
 
 class ReporterSpec(component_spec.ComponentSpec):
-    """label: its name among the transformed features. `raw_examples` are TripExampleGen's.
-
-    model_run: Trainer's, where Tuner chose values that `training.json` tells.
-    """
+    """label: its name among the transformed features. `raw_examples` are TripExampleGen's, `model_run` is Trainer's."""
 
     PARAMETERS = {
         "label": component_spec.ExecutionParameter(type=str),
@@ -28,7 +25,7 @@ class ReporterSpec(component_spec.ComponentSpec):
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
         "verdict": component_spec.ChannelParameter(type=artifacts.GateVerdict),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
-        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun, optional=True),
+        "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
         "reduced_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "projection": component_spec.ChannelParameter(type=artifacts.Projection),
         "pruned_model": component_spec.ChannelParameter(type=standard_artifacts.Model),

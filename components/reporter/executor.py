@@ -51,7 +51,7 @@ class ReporterExecutor(base_executor.BaseExecutor):
             },
             "mae": judged["mae"],
             "slices": judged["slices"],
-            "tuned": read_json(inputs["model_run"], "training.json")["tuned"] if "model_run" in inputs else None,
+            "tuned": read_json(inputs["model_run"], "training.json")["tuned"],
             "model": {"path": shipped_path(inputs), **model_facts(inputs), **file_facts(inputs["quantized_model"])},
             "unreduced": {key: file_facts(inputs["reference_model"])[key] for key in ("bytes", "gzip_bytes")},
             "latency_us": device["measurements"].get("latency_us"),

@@ -48,3 +48,15 @@ def test_callbacks_are_called(line):
     count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
     fine_tuning.fine_tune(network, batches, batches, 3, 0.01, (count,))
     assert epochs == [0, 1, 2]
+
+
+def test_imitated_labels_are_the_sources_predictions(line):
+    """A source that says 3 x, whatever the labels are."""
+    import tf_keras as keras
+
+    _, batches = line
+    x = keras.Input((1,), name="x")
+    three = keras.layers.Dense(1, kernel_initializer=keras.initializers.Constant(3.0))
+    ((columns, labels),) = fine_tuning.imitating(batches.unbatch().batch(64), keras.Model(x, three(x)))
+    np.testing.assert_allclose(labels, 3 * X, rtol=1e-6)
+    np.testing.assert_array_equal(columns["x"], X)

@@ -71,6 +71,15 @@ def test_the_fold_is_narrow_and_shares_nothing(make_network):
         np.testing.assert_array_equal(weight, kept)
 
 
+def test_a_table_no_wider_than_k_stays(make_network):
+    """Its 6 dimensions and the 18 numbers share a kernel of 24 * 8; 81 * 8 would be more than 81 * 6."""
+    network = make_network()
+    folded = pca.fold(network, LAYER, _random_axes(16, 1), 8)
+    before, after = (one.get_layer("pair_cell_embedding").get_weights()[0] for one in (network, folded))
+    np.testing.assert_array_equal(after, before)
+    assert folded.count_params() == 486 + 24 * 8 + (8 * 16 + 16) + 136 + 9
+
+
 def test_preactivations_are_the_layers_own(toy_trips, toy_network):
     """Through ReLU they are what the layer puts out."""
     import tf_keras as keras

@@ -57,7 +57,7 @@ def test_everything_a_run_needs_is_written(full):
     assert {path.name for path in (folder / "run").iterdir()} == {
         "raw_dnn.keras", "no_embedding_dnn.keras", "lightgbm.txt", "training.json",
     }  # fmt: skip
-    assert set(figures) == {"network", "chosen", "tried", "teacher", "raw_dnn", "no_embedding_dnn", "lightgbm"}
+    assert set(figures) == {"network", "chosen", "tried", "tuned", "teacher", "raw_dnn", "no_embedding_dnn", "lightgbm"}
     assert figures["teacher"]["out_of_fold_rmse"] < 3
     assert set(figures["tried"]) == {"network", "no_embedding_dnn"}
     assert figures["network"]["eval_rmse"] == figures["tried"][figures["chosen"]]

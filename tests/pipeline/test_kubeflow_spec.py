@@ -61,7 +61,6 @@ def test_trials_put_a_tuner_before_trainer_and_change_nothing_else(spec, tmp_pat
         "Transform.transformed_examples -> Tuner.examples",
         "Transform.transform_graph -> Tuner.transform_graph",
         "Tuner.best_hyperparameters -> Trainer.hyperparameters",
-        "Trainer.model_run -> Reporter.model_run",
     }
 
 
