@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,17 @@ def test_the_yardstick_is_the_best_on_eval_and_says_how(tmp_path):
     assert _rmse(booster.predict(boosting.inputs_of(held.columns)), held) == pytest.approx(figures["eval_rmse"])
     assert figures["eval_rmse"] == pytest.approx(1.0, abs=0.15)
     assert figures["trees"] < boosting.MAX_TREES
+
+
+def test_the_search_keeps_what_eval_likes_best(monkeypatch):
+    """Searched alone, no value does better; some do worse."""
+    train, held = _rows(300, 1), _rows(300, 2)
+    _, best = boosting.fit_yardstick(train, held, seed=7)
+    alone = []
+    for leaves, rows in itertools.product(*boosting.SEARCHED.values()):
+        monkeypatch.setattr(boosting, "SEARCHED", {"num_leaves": (leaves,), "min_data_in_leaf": (rows,)})
+        alone.append(boosting.fit_yardstick(train, held, seed=7)[1]["eval_rmse"])
+    assert best["eval_rmse"] == min(alone) < max(alone)
 
 
 def test_inputs_are_raw_then_engineered():
