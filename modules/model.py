@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from modules.settings import FeatureSet, ModelSettings
 
 HIDDEN = {"raw": (32, 8), "course": (64, 32), "full": (32, 16)}
 COURSE_EMBEDDINGS = {columns.PAIR_CELL: 100}
-SMALL_EMBEDDINGS = {columns.PICKUP_CELL: 3, columns.DROPOFF_CELL: 3, columns.PAIR_CELL: 2, columns.HOUR_OF_WEEK: 2}
+ROWS_PER_DIMENSION, MAX_DIMENSIONS = 5, 3  # a dimension for each fivefold of the rows that a cell has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,12 +25,27 @@ class Architecture:
     embeddings: dict[str, int]
 
 
-def resolved(settings: ModelSettings, feature_set: FeatureSet, many_places: bool) -> Architecture:
+def embeddings_by_data(ids: Mapping[str, np.ndarray], min_rows: int) -> dict[str, int]:
+    """Dimensions by cross: the logarithm to base 5 of the mean rows of a cell that train has seen, at most 3.
+
+    ids: of train, by cross. Cells with fewer than min_rows are not seen. No table for a cross without a dimension:
+    with fewer than five rows a cell it would learn noise.
+    """
+    dimensions = {}
+    for cross, values in ids.items():
+        rows = np.bincount(values.reshape(-1))
+        seen = rows[rows >= min_rows]
+        if len(seen) and seen.mean() >= ROWS_PER_DIMENSION:
+            dimensions[cross] = min(int(math.log(seen.mean(), ROWS_PER_DIMENSION)), MAX_DIMENSIONS)
+    return dimensions
+
+
+def resolved(settings: ModelSettings, feature_set: FeatureSet, by_data: Mapping[str, int]) -> Architecture:
     """The settings with what is None taken from the feature set and, in the full one, from the data.
 
-    many_places: whether trips start almost anywhere, not at a few centroids that numbers alone tell apart.
+    by_data: dimensions by cross as the data want them.
     """
-    by_set = {"raw": {}, "course": COURSE_EMBEDDINGS, "full": SMALL_EMBEDDINGS if many_places else {}}
+    by_set = {"raw": {}, "course": COURSE_EMBEDDINGS, "full": dict(by_data)}
     return Architecture(
         HIDDEN[feature_set] if settings.hidden is None else settings.hidden,
         by_set[feature_set] if settings.embeddings is None else settings.embeddings,

@@ -40,7 +40,8 @@ class ModelSettings:
     """hidden: units per Dense layer; embeddings: dimensions of each cross that feeds the network.
 
     None follows the feature set: raw is [32, 8], course [64, 32] with 100 dimensions per pair of cells, full [32, 16]
-    with a few dimensions for places and hours where coordinates are many, none where they are few centroids.
+    with 1 to 3 dimensions for places and hours, by how many rows of train their cells have, where coordinates are
+    many, and none where they are few centroids.
     """
 
     hidden: tuple[int, ...] | None = None

@@ -60,8 +60,12 @@ def read_task(fn_args: Any, config: Mapping[str, Any]) -> Task:
         rows.read(fn_args.data_accessor.tf_dataset_factory(files, options, schema), settings.max_rows, settings.seed)
         for files in (fn_args.train_files, fn_args.eval_files)
     )
-    chosen = model.resolved(ModelSettings(**config["model"]), config["features"], has_many_places(train))
-    return Task(train, evaluation, config["features"], CrossSettings(**config["crosses"]), chosen, settings)
+    crosses = CrossSettings(**config["crosses"])
+    by_data = {}
+    if has_many_places(train):  # numbers alone tell a few centroids apart
+        by_data = model.embeddings_by_data({cross: train.columns[cross] for cross in columns.CROSSES}, crosses.min_rows)
+    chosen = model.resolved(ModelSettings(**config["model"]), config["features"], by_data)
+    return Task(train, evaluation, config["features"], crosses, chosen, settings)
 
 
 def chosen_values(hyperparameters: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_ids_pass_a_flatten_on_their_way_to_an_embedding():
 
 
 def test_the_raw_network_is_the_courses_baseline():
-    hidden = model.resolved(NOTHING_SET, "raw", many_places=True).hidden
+    hidden = model.resolved(NOTHING_SET, "raw", {columns.PAIR_CELL: 2}).hidden
     network = model.build_network(hidden, {}, {}, 7, columns.RAW)
     assert network.input_names == [columns.RAW]
     assert [layer.units for layer in network.layers[1:]] == [32, 8, 1]
@@ -32,20 +32,26 @@ def test_the_raw_network_is_the_courses_baseline():
 
 
 def test_the_course_set_has_the_courses_embedding():
-    chosen = model.resolved(NOTHING_SET, "course", many_places=False)
+    chosen = model.resolved(NOTHING_SET, "course", {})
     assert chosen == model.Architecture((64, 32), {columns.PAIR_CELL: 100})
 
 
-@pytest.mark.parametrize("many_places", [True, False])
-def test_places_are_embedded_where_they_are_many(many_places):
-    chosen = model.resolved(NOTHING_SET, "full", many_places)
-    assert set(chosen.embeddings) == (set(columns.CROSSES) if many_places else set())
+@pytest.mark.parametrize(
+    ("rows_per_cell", "dimensions"),
+    [([4, 4], None), ([5, 5], 1), ([25, 24], 1), ([25, 25], 2), ([49, 1, 1], 2), ([125, 0, 125], 3), ([9999], 3)],
+)
+def test_dimensions_follow_the_rows_of_the_cells_seen(rows_per_cell, dimensions):
+    """By hand: powers of five of the mean over cells with at least 2 rows; [49, 1, 1] has one such cell, 49 < 125."""
+    ids = np.repeat(np.arange(len(rows_per_cell)), rows_per_cell)[:, None]
+    chosen = model.embeddings_by_data({columns.PAIR_CELL: ids}, min_rows=2)
+    assert chosen == ({columns.PAIR_CELL: dimensions} if dimensions else {})
+    assert model.resolved(NOTHING_SET, "full", chosen).embeddings == chosen
 
 
 @pytest.mark.parametrize("feature_set", ["raw", "course", "full"])
 def test_what_is_set_stays(feature_set):
     chosen = ModelSettings((3,), {columns.HOUR_OF_WEEK: 1})
-    assert model.resolved(chosen, feature_set, many_places=True) == model.Architecture(chosen.hidden, chosen.embeddings)
+    assert model.resolved(chosen, feature_set, {columns.PAIR_CELL: 2}) == model.Architecture(chosen.hidden, chosen.embeddings)
 
 
 def test_the_average_cell_is_the_row_of_zeros():

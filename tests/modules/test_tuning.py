@@ -85,10 +85,9 @@ def trained(tuned) -> dict:
 
 
 def test_the_first_trial_is_the_settings_as_given(tuned):
+    """400 trips have over 25 rows in each of few cells, and under 3 in each of 168 hours: no table for these."""
     first = next(trial for trial in tuned[1] if trial["trial_id"] == "0")
-    scales = json.dumps(
-        {columns.PICKUP_CELL: 3, columns.DROPOFF_CELL: 3, columns.PAIR_CELL: 2, columns.HOUR_OF_WEEK: 2}
-    )
+    scales = json.dumps({columns.PICKUP_CELL: 2, columns.DROPOFF_CELL: 2, columns.PAIR_CELL: 2})
     assert _values(first) == GIVEN | {"training.teacher_weight": 0.7, "model.embeddings": scales}
 
 
@@ -106,7 +105,7 @@ def test_values_stay_in_their_space(tuned):
         assert 1e-3 <= trial["training.weight_decay"] <= 1e-1
         assert 0 <= trial["training.teacher_weight"] <= 1
         assert trial["model.hidden"] in ("[8, 4]", "[16, 8]", "[8, 8, 4]")
-        assert json.loads(trial["model.embeddings"])[columns.PICKUP_CELL] in (3, 2, 6)
+        assert json.loads(trial["model.embeddings"])[columns.PICKUP_CELL] in (2, 1, 4)
 
 
 def test_trainer_fits_the_best_trials_network_again(tuned, trained):
