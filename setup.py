@@ -25,13 +25,13 @@ setup(
         "ai-edge-litert",
         "lightgbm",
         "kfp-pipeline-spec",
-        "lightgbm",
         "matplotlib",
         "numpy",
         "pyarrow",
         "pydantic>=2",
         "pyyaml",
         "rich",
+        "scikit-learn",
         "typer",
         "dill",  # tfx-bsl 1.16 imports it without declaring it
         "setuptools<81",  # TFX and TFDV still import pkg_resources

@@ -32,7 +32,7 @@ class Projection(artifact.Artifact):
     """The linear map that PcaReducer folded into the network.
 
     File structure:
-      - {uri}/projection.json: layer, k and why, explained variance ratio, eval RMSE before and after
+      - {uri}/projection.json: layer, k and why, explained variance ratio, eval error (metric) before and after
       - {uri}/projection.npz: mean (h,), components (k, h), explained_variance (h,)
     """
 
@@ -43,7 +43,7 @@ class Pruning(artifact.Artifact):
     """What Pruner set to zero.
 
     File structure:
-      - {uri}/pruning.json: sparsity per layer, share of embedding rows never trained, eval RMSE before and after
+      - {uri}/pruning.json: sparsity per layer, share of embedding rows never trained, metric and eval error
     """
 
     TYPE_NAME = "components.Pruning"

@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.running_error import RunningError
+from components.objective import objective_of
+from components.running_error import RunningError, RunningLogLoss
 
 if TYPE_CHECKING:
     from tfx import types
@@ -104,9 +105,9 @@ def numpy_batches(batches: tf.data.Dataset) -> Iterator[tuple[dict[str, np.ndarr
         yield columns, label.astype(np.float64).reshape(-1)
 
 
-def network_error(network: keras.Model, batches: tf.data.Dataset) -> RunningError:
-    """The network's error over the batches, in the label's unit."""
-    error = RunningError()
+def network_error(network: keras.Model, batches: tf.data.Dataset) -> RunningError | RunningLogLoss:
+    """The network's error over the batches: RMSE in the label's unit, or log loss where it predicts classes."""
+    error = objective_of(network).running()
     predict = tf.function(lambda columns: network(columns, training=False))
     for columns, label in batches:
         error.update(predict({name: columns[name] for name in network.input_names}).numpy(), label.numpy())

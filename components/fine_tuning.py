@@ -7,6 +7,8 @@ import math
 import tensorflow as tf
 import tf_keras as keras
 
+from components.objective import objective_of
+
 
 def imitating(batches: tf.data.Dataset, source: keras.Model) -> tf.data.Dataset:
     """The same batches, labelled by what the source network predicts.
@@ -29,23 +31,24 @@ def fine_tune(
     epochs: int,
     learning_rate: float,
     callbacks: tuple[keras.callbacks.Callback, ...] = (),
-    start_rmse: float = math.inf,
+    start_error: float = math.inf,
     keep_best: bool = True,
 ) -> float:
-    """Eval RMSE of the best epoch, whose weights `network` keeps; its own weights where no epoch beats `start_rmse`.
+    """Eval error of the best epoch, whose weights `network` keeps; its own weights where no epoch beats `start_error`.
 
-    keep_best: False keeps the last epoch instead. Mean squared error, Adam.
+    train: labelled as the network's output is, `imitating` does so; evaluation: as the examples are. keep_best: False
+    keeps the last epoch instead. Mean squared error or cross-entropy, Adam.
     """
-    network.compile(
-        keras.optimizers.Adam(learning_rate), loss="mse", metrics=[keras.metrics.RootMeanSquaredError(name="rmse")]
-    )
+    objective = objective_of(network)
+    evaluation = evaluation.map(lambda columns, label: (columns, objective.targets(label)))
+    network.compile(keras.optimizers.Adam(learning_rate), loss=objective.loss, metrics=[objective.keras_metric()])
     start = network.get_weights()
-    best = keras.callbacks.EarlyStopping("val_rmse", mode="min", patience=epochs + 1, restore_best_weights=True)
+    best = keras.callbacks.EarlyStopping("val_error", mode="min", patience=epochs + 1, restore_best_weights=True)
     # EarlyStopping goes back to its best epoch at the end of every fit, not only where it stops early
     kept = (best, *callbacks) if keep_best else callbacks
     history = network.fit(train, validation_data=evaluation, epochs=epochs, callbacks=list(kept), verbose=0)
-    reached = min(history.history["val_rmse"])
+    reached = min(history.history["val_error"])
     if not keep_best:
-        return history.history["val_rmse"][-1]
-    network.set_weights(best.best_weights if reached < start_rmse else start)
-    return min(reached, start_rmse)
+        return history.history["val_error"][-1]
+    network.set_weights(best.best_weights if reached < start_error else start)
+    return min(reached, start_error)

@@ -1,22 +1,27 @@
-"""RMSE and MAE over batches. No TensorFlow here: `farebox evaluate` sums errors too."""
+"""Errors over batches, summed in float64. No TensorFlow here: `farebox evaluate` sums errors too."""
 
 from __future__ import annotations
 
 import numpy as np
 
+SMALLEST_PROBABILITY = 1e-7  # of a class; the logarithm of 0 would outweigh all other rows
+
 
 class RunningError:
-    """Root mean squared and mean absolute error over batches, summed in float64."""
+    """Root mean squared, mean absolute and largest absolute error of predicted numbers."""
 
     def __init__(self) -> None:
-        self.rows, self.squared, self.absolute = 0, 0.0, 0.0
+        self.rows, self.squared, self.absolute, self.largest = 0, 0.0, 0.0, 0.0
 
     def update(self, predictions: np.ndarray, targets: np.ndarray) -> None:
         """Adds a batch; both of any shape with n elements."""
         difference = predictions.astype(np.float64).reshape(-1) - targets.reshape(-1)
+        if not difference.size:
+            return
         self.rows += difference.size
         self.squared += float(difference @ difference)
         self.absolute += float(np.abs(difference).sum())
+        self.largest = float(np.maximum(self.largest, np.abs(difference).max()))  # NaN stays NaN
 
     @property
     def rmse(self) -> float:
@@ -25,3 +30,42 @@ class RunningError:
     @property
     def mae(self) -> float:
         return self.absolute / self.rows
+
+    @property
+    def error(self) -> float:
+        """What has to be small."""
+        return self.rmse
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {"rmse": self.rmse, "mae": self.mae, "max_error": self.largest}
+
+
+class RunningLogLoss:
+    """Mean negative logarithm of the probability given to the true class, in nats, and the share of rows it wins."""
+
+    def __init__(self) -> None:
+        self.rows, self.loss, self.hits, self.largest = 0, 0.0, 0, 0.0
+
+    def update(self, predictions: np.ndarray, targets: np.ndarray) -> None:
+        """Adds a batch: probabilities of shape (n, n_classes), or (n, 1) of class 1; targets are n class ids."""
+        ids = targets.reshape(-1).astype(np.int64)
+        if not len(ids):
+            return
+        given = predictions.astype(np.float64).reshape(len(ids), -1)
+        if given.shape[1] == 1:
+            given = np.concatenate([1 - given, given], axis=1)
+        losses = -np.log(np.maximum(given[np.arange(len(ids)), ids], SMALLEST_PROBABILITY))
+        self.rows += len(ids)
+        self.loss += float(losses.sum())
+        self.hits += int((given.argmax(axis=1) == ids).sum())
+        self.largest = float(np.maximum(self.largest, losses.max()))
+
+    @property
+    def error(self) -> float:
+        """What has to be small."""
+        return self.loss / self.rows
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {"log_loss": self.error, "accuracy": self.hits / self.rows, "max_error": self.largest}

@@ -22,6 +22,11 @@ def _read(artifact: Any, name: str) -> Any:
     return json.loads((Path(artifact.uri) / name).read_text())
 
 
+def named(metric: str) -> str:
+    """How people write a metric."""
+    return "RMSE" if metric == "rmse" else metric.replace("_", " ")
+
+
 def _examples(outputs: Artifacts) -> str:
     counts = _read(outputs["examples"], "counts.json")
     return f"{counts['examples']:,} of {counts['read']:,} rows are trips, {counts['rejected']:,} rejected"
@@ -47,12 +52,13 @@ def _training(outputs: Artifacts) -> str:
 def _projection(outputs: Artifacts) -> str:
     projection = _read(outputs["projection"], "projection.json")
     kept = f"{projection['explained_variance_ratio']:.1%} of variance"
-    return f"k={projection['k']} ({kept}), eval RMSE {projection['eval_rmse']['reduced']:.3f}"
+    return f"k={projection['k']} ({kept}), eval {named(projection['metric'])} {projection['eval_error']['reduced']:.3f}"
 
 
 def _pruning(outputs: Artifacts) -> str:
     pruning = _read(outputs["pruning"], "pruning.json")
-    return f"{pruning['sparsity']:.1%} of weights are zero, eval RMSE {pruning['eval_rmse']['pruned']:.3f}"
+    error = f"eval {named(pruning['metric'])} {pruning['eval_error']['pruned']:.3f}"
+    return f"{pruning['sparsity']:.1%} of weights are zero, {error}"
 
 
 def _quantization(outputs: Artifacts) -> str:

@@ -16,6 +16,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
 from components import examples_io, fine_tuning
+from components.objective import objective_of
 from components.pca_reducer import pca, selection
 from components.pca_reducer.settings import ReducerSettings
 
@@ -37,23 +38,23 @@ class PcaReducerExecutor(base_executor.BaseExecutor):
             input_dict, exec_properties["label"], settings.batch_size, settings.seed
         )
         axes = self._axes(network, settings.layer, train)
-        source_rmse = examples_io.network_error(network, evaluation).rmse
+        source_error = examples_io.network_error(network, evaluation).error
         imitating = fine_tuning.imitating(train, network)
 
         def attempt(k: int) -> selection.Trial:
             keras.utils.set_random_seed(settings.seed)
             folded = pca.fold(network, settings.layer, axes, k)
-            start = examples_io.network_error(folded, evaluation).rmse
-            rmse = fine_tuning.fine_tune(
-                folded, imitating, evaluation, settings.fine_tune_epochs, settings.learning_rate, start_rmse=start
+            start = examples_io.network_error(folded, evaluation).error
+            error = fine_tuning.fine_tune(
+                folded, imitating, evaluation, settings.fine_tune_epochs, settings.learning_rate, start_error=start
             )
-            return selection.Trial(k, rmse, folded)
+            return selection.Trial(k, error, folded)
 
-        best, trials, why = selection.choose(settings, axes, source_rmse, attempt)
+        best, trials, why = selection.choose(settings, axes, source_error, attempt)
         logging.info(
-            "PcaReducer: %s from %d to k=%d (%s); parameters %d -> %d, eval RMSE %.4f -> %.4f",
+            "PcaReducer: %s from %d to k=%d (%s); parameters %d -> %d, eval error %.4f -> %.4f",
             settings.layer, len(axes.mean), best.k, why,
-            network.count_params(), best.network.count_params(), source_rmse, best.rmse,
+            network.count_params(), best.network.count_params(), source_error, best.error,
         )  # fmt: skip
         (reduced_model,), (projection,) = output_dict["reduced_model"], output_dict["projection"]
         examples_io.save_network(best.network, reduced_model)
@@ -63,10 +64,11 @@ class PcaReducerExecutor(base_executor.BaseExecutor):
             {
                 "layer": settings.layer,
                 "k": best.k,
+                "metric": objective_of(network).metric,
                 "why": why,
                 "explained_variance_ratio": float(axes.explained_variance_ratio[: best.k].sum()),
-                "eval_rmse": {"source": source_rmse, "reduced": best.rmse},
-                "trials": [{"k": trial.k, "eval_rmse": trial.rmse} for trial in trials],
+                "eval_error": {"source": source_error, "reduced": best.error},
+                "trials": [{"k": trial.k, "eval_error": trial.error} for trial in trials],
             },
         )
         arrays = io.BytesIO()  # remote files cannot seek, which a zip needs

@@ -14,17 +14,17 @@ from components.pca_reducer.settings import ReducerSettings
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """A network of rank k and its eval RMSE after fine-tuning."""
+    """A network of rank k and its eval error after fine-tuning."""
 
     k: int
-    rmse: float
+    error: float
     network: Any
 
 
 def smallest_within(bound: float, n_features: int, attempt: Callable[[int], Trial]) -> tuple[Trial, list[Trial]]:
-    """Bisection over multiples of four: the smallest k whose RMSE is at most `bound`, and every trial made.
+    """Bisection over multiples of four: the smallest k whose error is at most `bound`, and every trial made.
 
-    RMSE is taken to fall with k; where noise breaks that, the answer still holds the bound. Where even full rank
+    error is taken to fall with k; where noise breaks that, the answer still holds the bound. Where even full rank
     misses it, full rank is the answer.
     """
     candidates = sorted({round_up(k, n_features) for k in range(1, n_features + 1, MULTIPLE)})
@@ -35,8 +35,8 @@ def smallest_within(bound: float, n_features: int, attempt: Callable[[int], Tria
         middle = (low + high) // 2
         trial = attempt(candidates[middle])
         trials.append(trial)
-        logging.info("PcaReducer: k=%d gives eval RMSE %.4f (bound %.4f)", trial.k, trial.rmse, bound)
-        if trial.rmse <= bound:
+        logging.info("PcaReducer: k=%d gives eval error %.4f (bound %.4f)", trial.k, trial.error, bound)
+        if trial.error <= bound:
             best, high = trial, middle - 1
         else:
             low = middle + 1
@@ -44,15 +44,15 @@ def smallest_within(bound: float, n_features: int, attempt: Callable[[int], Tria
 
 
 def choose(
-    settings: ReducerSettings, axes: Axes, source_rmse: float, attempt: Callable[[int], Trial]
+    settings: ReducerSettings, axes: Axes, source_error: float, attempt: Callable[[int], Trial]
 ) -> tuple[Trial, list[Trial], str]:
     """The chosen trial, all trials, and why this k in words."""
     n = settings.n_components
     if n == "auto":
-        bound = source_rmse * (1 + settings.budget)
+        bound = source_error * (1 + settings.budget)
         best, trials = smallest_within(bound, len(axes.mean), attempt)
-        kept = "the smallest k within" if best.rmse <= bound else "no k holds"
-        return best, trials, f"{kept} the budget of {settings.budget:.2%} over eval RMSE {source_rmse:.4f}"
+        kept = "the smallest k within" if best.error <= bound else "no k holds"
+        return best, trials, f"{kept} the budget of {settings.budget:.2%} over eval error {source_error:.4f}"
     if isinstance(n, int):
         trial = attempt(n)
         return trial, [trial], "fixed by reducer.n_components"

@@ -10,7 +10,7 @@ class ReducerSettings:
     """How far, and where, the network is narrowed.
 
     n_components: a number of axes, a fraction of cumulative explained variance in (0, 1), or `auto`: the smallest k
-    whose eval RMSE after fine-tuning stays within `budget` (a fraction) of the source's. layer: the Dense to reduce.
+    whose eval error after fine-tuning stays within `budget` (a fraction) of the source's. layer: the Dense to reduce.
     """
 
     n_components: int | float | str = 0.98

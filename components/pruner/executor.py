@@ -11,6 +11,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 
 from components import examples_io, fine_tuning
+from components.objective import objective_of
 from components.pruner import pruning
 from components.pruner.settings import PrunerSettings
 
@@ -32,7 +33,7 @@ class PrunerExecutor(base_executor.BaseExecutor):
             input_dict, exec_properties["label"], settings.batch_size, settings.seed
         )
 
-        source_rmse = examples_io.network_error(network, evaluation).rmse
+        source_error = examples_io.network_error(network, evaluation).error
         trained, steps_per_epoch = pruning.trained_rows(network, train)
         pruning.zero_rows(network, trained)
         imitating = fine_tuning.imitating(train, network)
@@ -40,10 +41,11 @@ class PrunerExecutor(base_executor.BaseExecutor):
         pruning.zero_rows(pruned, trained)
 
         summary = {
+            "metric": objective_of(network).metric,
             "sparsity": pruning.total_sparsity(pruned),
             "sparsity_by_layer": pruning.sparsity(pruned),
             "untrained_rows": {name: float(1 - np.mean(rows)) for name, rows in trained.items()},
-            "eval_rmse": {"source": source_rmse, "pruned": examples_io.network_error(pruned, evaluation).rmse},
+            "eval_error": {"source": source_error, "pruned": examples_io.network_error(pruned, evaluation).error},
         }
         logging.info("Pruner: %s", summary)
         (pruned_model,), (report,) = output_dict["pruned_model"], output_dict["pruning"]

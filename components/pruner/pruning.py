@@ -94,7 +94,7 @@ def prune(
     steps_per_epoch: int,
     settings: PrunerSettings,
 ) -> tuple[keras.Model, float]:
-    """A pruned, fine-tuned copy and its eval RMSE; `network` stays as it is."""
+    """A pruned, fine-tuned copy and its eval error; `network` stays as it is."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow_model_optimization as tfmot
 
@@ -119,7 +119,7 @@ def prune(
     fine_tuning.fine_tune(
         wrapped, train, evaluation, settings.ramp_epochs, settings.learning_rate, step, keep_best=False
     )
-    rmse = fine_tuning.fine_tune(wrapped, train, evaluation, settings.recover_epochs, settings.learning_rate, step)
+    error = fine_tuning.fine_tune(wrapped, train, evaluation, settings.recover_epochs, settings.learning_rate, step)
     pruned = copy_network(tfmot.sparsity.keras.strip_pruning(wrapped))
     assert_reached(pruned, chosen, settings.final_sparsity)
-    return pruned, rmse
+    return pruned, error

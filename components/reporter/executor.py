@@ -106,7 +106,7 @@ def network_errors(inputs: dict[str, types.Artifact], label: str) -> dict[str, f
     test = examples_io.dataset(inputs["examples"], "test", spec, label, examples_io.EVAL_BATCH_ROWS)
     stages = {"engineered": "model", "reduced": "reduced_model", "pruned": "pruned_model"}
     return {
-        stage: examples_io.network_error(examples_io.load_network(inputs[key]), test).rmse
+        stage: examples_io.network_error(examples_io.load_network(inputs[key]), test).error
         for stage, key in stages.items()
     }
 

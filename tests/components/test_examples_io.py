@@ -15,6 +15,7 @@ def test_running_error_by_hand():
     error.update(np.array([[2.0], [1.0]]), np.array([1.0, 3.0]))
     error.update(np.array([4.0]), np.array([2.0]))
     assert (error.rows, error.rmse, error.mae) == (3, pytest.approx(3**0.5), pytest.approx(5 / 3))
+    assert error.figures == pytest.approx({"rmse": 3**0.5, "mae": 5 / 3, "max_error": 2.0})
 
 
 def test_a_split_reads_back_whole_and_in_order(toy_trips):

@@ -26,7 +26,7 @@ def test_the_error_it_returns_is_that_of_the_weights_it_keeps(line, keep_best):
     """At this learning rate the error swings around 0, and of 3 epochs the first is the best."""
     network, batches = line
     rmse = fine_tuning.fine_tune(network, batches, batches, 3, 1.0, keep_best=keep_best)
-    errors = network.history.history["val_rmse"]
+    errors = network.history.history["val_error"]
     assert errors[-1] > min(errors)
     assert rmse == (min(errors) if keep_best else errors[-1])
     assert examples_io.network_error(network, batches).rmse == pytest.approx(rmse, rel=1e-4, abs=1e-6)
@@ -35,7 +35,7 @@ def test_the_error_it_returns_is_that_of_the_weights_it_keeps(line, keep_best):
 def test_weights_that_no_epoch_beats_stay(line):
     network, batches = line
     before = network.get_weights()
-    assert fine_tuning.fine_tune(network, batches, batches, 2, 0.01, start_rmse=1e-9) == 1e-9
+    assert fine_tuning.fine_tune(network, batches, batches, 2, 0.01, start_error=1e-9) == 1e-9
     for weight, kept in zip(network.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, kept)
 

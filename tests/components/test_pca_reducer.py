@@ -36,15 +36,15 @@ def test_do_writes_a_narrower_model_and_its_projection(toy_trips, reduce):
     assert projection["explained_variance_ratio"] == pytest.approx(share)
     assert reduced.get_layer("pair_cell_embedding").output_dim == 4
     rmse = examples_io.network_error(reduced, toy_trips.batches("eval")).rmse
-    assert rmse == pytest.approx(projection["eval_rmse"]["reduced"], rel=1e-4)
+    assert rmse == pytest.approx(projection["eval_error"]["reduced"], rel=1e-4)
 
 
 def test_do_with_auto_holds_its_budget(reduce):
     """16 units: k is one of 4, 8, 12, 16, and bisection tries 8 first."""
     projection = projection_of(reduce(n_components="auto", budget=0.5, fine_tune_epochs=1))
-    errors = {trial["k"]: trial["eval_rmse"] for trial in projection["trials"]}
+    errors = {trial["k"]: trial["eval_error"] for trial in projection["trials"]}
     assert next(iter(errors)) == 8 and projection["k"] in errors
-    assert errors[projection["k"]] == projection["eval_rmse"]["reduced"] <= 1.5 * projection["eval_rmse"]["source"]
+    assert errors[projection["k"]] == projection["eval_error"]["reduced"] <= 1.5 * projection["eval_error"]["source"]
 
 
 @pytest.mark.parametrize(("layer", "got"), [("concatenated", "Concatenate"), ("hidden_7", "none of that name")])

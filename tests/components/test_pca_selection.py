@@ -35,13 +35,13 @@ def flat(n: int) -> Axes:
 )
 def test_bisection_by_hand(bound, n_features, k, tried):
     best, trials = selection.smallest_within(bound, n_features, falling)
-    assert best.k == k and best.rmse <= bound
+    assert best.k == k and best.error <= bound
     assert [trial.k for trial in trials] == tried
 
 
 def test_where_no_k_holds_full_rank_is_the_answer():
     best, trials = selection.smallest_within(0.1, 16, falling)
-    assert best.k == 16 and best.rmse > 0.1
+    assert best.k == 16 and best.error > 0.1
     assert [trial.k for trial in trials] == [8, 12, 16]
 
 
@@ -50,14 +50,14 @@ def test_noise_may_cost_a_smaller_k_but_never_the_bound(errors, bound):
     by_k = dict(zip((4, 8, 12, 16, 20, 24), errors, strict=True))
     best, trials = selection.smallest_within(bound, 24, lambda k: selection.Trial(k, by_k[k], None))
     assert best in trials
-    assert best.rmse <= bound or all(trial.rmse > bound for trial in trials)
+    assert best.error <= bound or all(trial.error > bound for trial in trials)
 
 
 def test_auto_says_whether_the_budget_holds():
     settings = ReducerSettings(n_components="auto", budget=0.25)
     best, trials, why = selection.choose(settings, flat(16), 1.0, falling)
     assert (best.k, len(trials)) == (8, 2)
-    assert why == "the smallest k within the budget of 25.00% over eval RMSE 1.0000"
+    assert why == "the smallest k within the budget of 25.00% over eval error 1.0000"
     best, _, why = selection.choose(settings, flat(16), 0.1, falling)
     assert best.k == 16 and why.startswith("no k holds the budget of 25.00%")
 

@@ -51,7 +51,9 @@ def test_dimensions_follow_the_rows_of_the_cells_seen(rows_per_cell, dimensions)
 @pytest.mark.parametrize("feature_set", ["raw", "course", "full"])
 def test_what_is_set_stays(feature_set):
     chosen = ModelSettings((3,), {columns.HOUR_OF_WEEK: 1})
-    assert model.resolved(chosen, feature_set, {columns.PAIR_CELL: 2}) == model.Architecture(chosen.hidden, chosen.embeddings)
+    assert model.resolved(chosen, feature_set, {columns.PAIR_CELL: 2}) == model.Architecture(
+        chosen.hidden, chosen.embeddings
+    )
 
 
 def test_the_average_cell_is_the_row_of_zeros():

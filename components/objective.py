@@ -1,0 +1,59 @@
+"""What a network is fine-tuned for and judged by. It follows from its last layer, so that no node has to be told."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+import tf_keras as keras
+
+from components.running_error import RunningError, RunningLogLoss
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """metric: `rmse`, or `log_loss` in nats; loss: as Keras names it; n_classes: 0 for numbers."""
+
+    metric: str
+    loss: str
+    n_classes: int = 0
+
+    @property
+    def is_one_hot(self) -> bool:
+        return self.loss == "categorical_crossentropy"
+
+    def running(self) -> RunningError | RunningLogLoss:
+        """A new sum of errors over batches."""
+        return RunningLogLoss() if self.n_classes else RunningError()
+
+    def keras_metric(self) -> keras.metrics.Metric:
+        """The same error while Keras fits, named `error`."""
+        if self.is_one_hot:
+            return keras.metrics.CategoricalCrossentropy(name="error")
+        return (keras.metrics.BinaryCrossentropy if self.n_classes else keras.metrics.RootMeanSquaredError)(
+            name="error"
+        )
+
+    def targets(self, labels: tf.Tensor) -> tf.Tensor:
+        """Labels of shape (n, 1) as the network's output has them: class ids become one-hot where it is a softmax."""
+        return tf.one_hot(tf.reshape(labels, (-1,)), self.n_classes) if self.is_one_hot else labels
+
+
+NUMBERS = Objective("rmse", "mse")
+
+
+def objective_of(network: keras.Model) -> Objective:
+    """RMSE for a linear last layer; log loss for sigmoid (one unit, class ids 0 and 1) and softmax (class ids).
+
+    Raises ValueError where the network has several outputs.
+    """
+    if len(network.outputs) != 1:
+        raise ValueError(f"{network.name}: outputs={network.output_names} must be one")
+    last = network.output.node.layer
+    last = getattr(last, "layer", last)  # what tfmot has wrapped
+    activation = getattr(getattr(last, "activation", None), "__name__", "")
+    if activation == "softmax" or isinstance(last, keras.layers.Softmax):
+        return Objective("log_loss", "categorical_crossentropy", int(network.output.shape[-1]))
+    if activation == "sigmoid" and network.output.shape[-1] == 1:
+        return Objective("log_loss", "binary_crossentropy", 2)
+    return NUMBERS
