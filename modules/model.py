@@ -14,7 +14,7 @@ from modules.settings import FeatureSet, ModelSettings
 
 HIDDEN = {"raw": (32, 8), "course": (64, 32), "full": (32, 16)}
 COURSE_EMBEDDINGS = {columns.PAIR_CELL: 100}
-ROWS_PER_DIMENSION, MAX_DIMENSIONS = 5, 3  # a dimension for each fivefold of the rows that a cell has
+ROWS_PER_DIMENSION, MAX_DIMENSIONS = 4.4, 3  # a dimension for each such factor of the rows that a cell has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Architecture:
 
 
 def embeddings_by_data(ids: Mapping[str, np.ndarray], min_rows: int) -> dict[str, int]:
-    """Dimensions by cross: the logarithm to base 5 of the mean rows of a cell that train has seen, at most 3.
+    """Dimensions by cross: the logarithm to base 4.4 of the mean rows of a cell that train has seen, at most 3.
 
     ids: of train, by cross. Cells with fewer than min_rows are not seen. No table for a cross without a dimension:
-    with fewer than five rows a cell it would learn noise.
+    with fewer rows a cell it would learn noise. (Base 5 costs NYC's sample 0.5 % of RMSE, 4 some 1.3 KB for nothing.)
     """
     dimensions = {}
     for cross, values in ids.items():
