@@ -22,31 +22,6 @@ BATCH_ROWS = 4096  # rows per invoke: the interpreter's memory grows with the ba
 _INPUT_DTYPES = (np.float32, np.int32, np.int64)
 
 
-def slim(content: bytes) -> bytes:
-    """The same model without what no interpreter reads: names of inner tensors, empty quantization records, the
-    shape signatures of inner tensors (shapes are computed anew when an input is resized)."""
-    import flatbuffers
-
-    schema = _schema()
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    for graph in model.subgraphs:
-        outside = {*graph.inputs, *graph.outputs}
-        for index, tensor in enumerate(graph.tensors):
-            record = tensor.quantization
-            if record is not None and not any(_filled(value) for value in vars(record).values()):
-                tensor.quantization = None
-            if index not in outside:
-                tensor.name, tensor.shapeSignature = None, None
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _filled(value: Any) -> bool:
-    """Whether a field of a quantization record says anything."""
-    return len(value) > 0 if isinstance(value, np.ndarray) else bool(value)
-
-
 def _interpreter_class() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
@@ -57,17 +32,17 @@ def _interpreter_class() -> Any:
     return Interpreter
 
 
-def _schema() -> Any:
+def schema() -> Any:
     """The generated flatbuffer reader of the TFLite schema; both runtimes ship the same one."""
     try:
-        from ai_edge_litert import schema_py_generated as schema
+        from ai_edge_litert import schema_py_generated as generated
     except ImportError:
-        from tensorflow.lite.python import schema_py_generated as schema
-    return schema
+        from tensorflow.lite.python import schema_py_generated as generated
+    return generated
 
 
 def _builtin_names() -> dict[int, str]:
-    operators = vars(_schema().BuiltinOperator)
+    operators = vars(schema().BuiltinOperator)
     return {code: name for name, code in operators.items() if isinstance(code, int)}
 
 
@@ -129,7 +104,7 @@ class TfliteModel:
 
     def op_names(self) -> dict[str, int]:
         """How often each operator occurs in all subgraphs; a custom op goes by its own code, as in `FlexAsin`."""
-        model, builtin = _schema().Model.GetRootAs(self.content, 0), _builtin_names()
+        model, builtin = schema().Model.GetRootAs(self.content, 0), _builtin_names()
         codes = [_op_name(model.OperatorCodes(i), builtin) for i in range(model.OperatorCodesLength())]
         graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
         operators = [graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength())]

@@ -14,8 +14,9 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from components import fine_tuning, tflite
+from components import fine_tuning
 from components.quantizer.settings import Mode, QuantizerSettings
+from components.slim import slim
 
 
 class RawModel(tf.Module):
@@ -54,7 +55,7 @@ def to_tflite(model: RawModel, mode: Mode) -> bytes:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if mode == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        return tflite.slim(converter.convert())
+        return slim(converter.convert())
 
 
 def quantization_aware(

@@ -79,25 +79,6 @@ def test_a_bad_column_is_named(model, trip_rows, values, text):
         model.predict(trip_rows | {"pickup_hour": values})
 
 
-def _named_tensors(content: bytes) -> int:
-    import tensorflow as tf
-
-    return sum(bool(tensor["name"]) for tensor in tf.lite.Interpreter(model_content=content).get_tensor_details())
-
-
-def test_slim_takes_away_what_no_interpreter_reads(fare_tflite, trip_rows):
-    """Same fares on one row and on many, same inputs and ops; the names of inner tensors are gone."""
-    slim = tflite.slim(fare_tflite)
-    before, after = tflite.TfliteModel(fare_tflite), tflite.TfliteModel(slim)
-    assert len(slim) < 0.9 * len(fare_tflite)
-    assert (after.input_names, after.op_names()) == (before.input_names, before.op_names())
-    for rows in (1, 3):
-        some = {name: values[:rows] for name, values in trip_rows.items()}
-        np.testing.assert_array_equal(after.predict(some), before.predict(some))
-    assert _named_tensors(fare_tflite) > _named_tensors(slim) == len(before.input_names) + 1
-    assert tflite.slim(slim) == slim
-
-
 def test_ops_are_counted_by_their_built_in_names(model):
     assert model.op_names() == {"CAST": 3, "CONCATENATION": 1, "FULLY_CONNECTED": 1}
     assert model.is_builtin_only
