@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,6 +33,7 @@ from modules.columns import (
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
 KM_PER_DEGREE = math.pi / 180.0 * EARTH_RADIUS_KM
 SAME_POINT_KM = 0.03
+N_FLAGS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,52 +95,74 @@ def scaled(degrees: tf.Tensor, geography: Geography) -> tf.Tensor:
 
 
 def haversine_km(degrees: tf.Tensor, geography: Geography) -> tf.Tensor:
-    """Great-circle distance in km, shape (n, 1); `degrees` as from `relative_degrees`, shape (n, 4).
+    """Great-circle distance in km, shape (n, 1); `degrees` as from `relative_degrees`, shape (n, 4)."""
+    (angles,) = on_plane(degrees, geography, (), (("angles",),))
+    return haversine_of(angles)
+
+
+def haversine_of(angles: tf.Tensor) -> tf.Tensor:
+    """Great-circle distance in km, shape (n, 1), from the angles of `plane_columns`.
 
     a = sin²(Δφ/2) + cos φ1 cos φ2 sin²(Δλ/2), d = 2R atan2(√a, √(1-a)) (Sinnott 1984, "Virtues of the Haversine");
-    cos φ1 cos φ2 = 1 - sin²φm - sin²(Δφ/2) with the middle latitude φm, so that three sines do; atan2 because TFLite
-    has no asin. Mean Earth radius 6371.0088 km (IUGG).
+    cos φ1 cos φ2 = cos²φm - sin²(Δφ/2) with the middle latitude φm, so that three sines do, that of φm + 90° among
+    them; atan2 because TFLite has no asin. Mean Earth radius 6371.0088 km (IUGG).
     """
-    half_and_middle = np.array([[-0.5, 0, 0], [0, -0.5, 0.5], [0.5, 0, 0], [0, 0.5, 0.5]], np.float32)
-    angles = tf.matmul(degrees, half_and_middle) + np.array([0, 0, geography.corner[1]], np.float32)
-    east, north, middle = tf.split(tf.sin(angles * (math.pi / 180.0)) ** 2, 3, axis=1)
-    a = north + (1.0 - middle - north) * east
+    east, north, middle = tf.split(tf.sin(angles) ** 2, 3, axis=1)
+    a = north + (middle - north) * east
     return 2 * EARTH_RADIUS_KM * tf.atan2(tf.sqrt(tf.maximum(a, 0.0)), tf.sqrt(tf.maximum(1.0 - a, 0.0)))
 
 
-def on_plane(
-    degrees: tf.Tensor, geography: Geography, places: tuple[tuple[float, float], ...] = ()
-) -> dict[str, tf.Tensor]:
-    """What is linear in the degrees, on the plane tangent at the box's middle latitude:
+def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...]) -> dict[str, tuple[Any, Any]]:
+    """What is linear in the degrees, as matrix (4, width) and shift (width,):
 
-    degrees: east and north from pickup to dropoff, shape (n, 2);
-    km: the same in km;
-    blocks: the same along the street grid, across the streets' north and up it;
-    ends: pickup and dropoff in km along the grid, from the box's corner, shape (n, 4);
-    middle: of the trip, as ends, shape (n, 2);
-    offsets: km east and north from each place to pickup, then to dropoff, shape (n, 4 n_places).
-
-    One product with a constant matrix, since every operator and tensor of its own costs the file some 150 bytes.
+    angles: radians: half the longitudes', half the latitudes' difference, the middle latitude and a right angle;
+    scaled: the four coordinates in [0, 1] over the box;
+    km: east and north from pickup to dropoff, on the plane tangent at the box's middle latitude;
+    moves: the same, then along the street grid, across the streets' north and up it;
+    positions: pickup and dropoff in km along the grid, from the box's corner, and the middle of the trip;
+    pairs: from pickup to dropoff in degrees and in km; km east and north from each place to pickup, then to dropoff.
     """
     pickup, dropoff = np.eye(4)[:, :2], np.eye(4)[:, 2:]
     to_km = np.diag([geography.cosine * KM_PER_DEGREE, KM_PER_DEGREE])
     angle = math.radians(geography.grid_angle)
     to_grid = to_km @ np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    from_corner = np.array(places, np.float64).reshape(-1, 2) - geography.corner
-    offset = np.tile((from_corner @ to_km).reshape(-1), 2)
+    from_corner = (np.array(places, np.float64).reshape(-1, 2) - geography.corner) @ to_km
+    near, far = np.tile(geography.near, 2).astype(np.float64), np.tile(geography.far, 2).astype(np.float64)
+    moved, middle = dropoff - pickup, (pickup + dropoff) / 2
+    half_and_middle = np.concatenate([moved / 2, middle[:, 1:]], axis=1)
+    offsets = [np.tile(end @ to_km, len(places)) for end in (pickup, dropoff)]
     columns = {
-        "degrees": dropoff - pickup,
-        "km": (dropoff - pickup) @ to_km,
-        "blocks": (dropoff - pickup) @ to_grid,
-        "ends": np.concatenate([pickup @ to_grid, dropoff @ to_grid], axis=1),
-        "middle": (pickup + dropoff) / 2 @ to_grid,
-        "offsets": np.concatenate([np.tile(end @ to_km, len(places)) for end in (pickup, dropoff)], axis=1),
+        "angles": (np.radians(half_and_middle), np.radians([0, 0, geography.corner[1] + 90.0])),
+        "scaled": (np.diag(1 / (far - near)), -near / (far - near)),
+        "km": (moved @ to_km, None),
+        "moves": (np.concatenate([moved @ to_km, moved @ to_grid], axis=1), None),
+        "positions": (np.concatenate([pickup @ to_grid, dropoff @ to_grid, middle @ to_grid], axis=1), None),
+        "pairs": (
+            np.concatenate([moved, moved @ to_km, *offsets], axis=1),
+            -np.concatenate([np.zeros(4), np.tile(from_corner.reshape(-1), 2)]),
+        ),
     }
-    columns = {name: matrix for name, matrix in columns.items() if matrix.size}  # TFLite splits off no empty tensor
-    widths = [matrix.shape[1] for matrix in columns.values()]
-    shift = np.concatenate([np.zeros(sum(widths) - offset.size), offset])
-    product = tf.matmul(degrees, np.concatenate(list(columns.values()), axis=1).astype(np.float32))
-    return dict(zip(columns, tf.split(product - shift.astype(np.float32), widths, axis=1), strict=True))
+    return {
+        name: (matrix, np.zeros(matrix.shape[1]) if shift is None else shift)
+        for name, (matrix, shift) in columns.items()
+    }
+
+
+def on_plane(
+    degrees: tf.Tensor,
+    geography: Geography,
+    places: tuple[tuple[float, float], ...],
+    pieces: Sequence[tuple[str, ...]],
+) -> list[tf.Tensor]:
+    """A tensor of shape (n, width) per piece, each the columns that it names side by side; see `plane_columns`.
+
+    One product with a constant matrix, since every operator and tensor of its own costs the file some 70 bytes.
+    """
+    columns = plane_columns(geography, places)
+    matrices = [np.concatenate([columns[name][0] for name in names], axis=1) for names in pieces]
+    shift = np.concatenate([columns[name][1] for names in pieces for name in names])
+    product = tf.matmul(degrees, np.concatenate(matrices, axis=1).astype(np.float32)) + shift.astype(np.float32)
+    return tf.split(product, [matrix.shape[1] for matrix in matrices], axis=1)
 
 
 def lengths(vectors: tf.Tensor) -> tf.Tensor:
@@ -147,10 +171,13 @@ def lengths(vectors: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(pairs**2, axis=2))
 
 
-def straight_line(plane: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """From pickup to dropoff in degrees, as the course measures it, and in km, each of shape (n, 1)."""
-    degrees, km = tf.split(lengths(tf.concat([plane["degrees"], plane["km"]], axis=1)), 2, axis=1)
-    return degrees, km
+def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    """From pickup to dropoff in degrees, as the course measures it, and in km, each of shape (n, 1); km to the places,
+    shape (n, 2 n_places), in a list that is empty without places: TFLite's CONCATENATION takes no empty tensor."""
+    found = lengths(pairs)
+    n_places = found.shape[1] - 2
+    degrees, km, *to_places = tf.split(found, [1, 1, *([n_places] if n_places else [])], axis=1)
+    return degrees, km, to_places
 
 
 def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
@@ -171,11 +198,17 @@ def steady(values: tf.Tensor) -> tf.Tensor:
     return tf.round(values * 4096.0) * (1.0 / 4096.0)
 
 
+def clock_angles(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """Radians of hour and weekday on their cycles, then the same and a right angle, shape (n, 4)."""
+    positions = tf.cast(tf.concat([inputs[name] for name in CYCLE_PERIOD], axis=1), tf.float32)
+    turns = np.diag([2 * math.pi / period for period in CYCLE_PERIOD.values()])
+    quarter = np.array([0, 0, math.pi / 2, math.pi / 2], np.float32)
+    return tf.matmul(positions, np.concatenate([turns, turns], axis=1).astype(np.float32)) + quarter
+
+
 def cycles(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Sines, then cosines, of hour and weekday as positions on their cycles, shape (n, 4): hour 23 lies beside 0."""
-    positions = tf.cast(tf.concat([inputs[name] for name in CYCLE_PERIOD], axis=1), tf.float32)
-    angles = positions * np.array([2 * math.pi / period for period in CYCLE_PERIOD.values()], np.float32)
-    return steady(tf.concat([tf.sin(angles), tf.cos(angles)], axis=1))
+    return steady(tf.sin(clock_angles(inputs)))
 
 
 def cells(degrees: tf.Tensor, geography: Geography, n_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -191,13 +224,11 @@ def cells_and_zones(position: tf.Tensor, n_cells: int, n_zones: int) -> tf.Tenso
     position: the four coordinates in [0, 1] over a box, shape (n, 4); what lies outside counts to the outermost cell.
     """
     per_axis = np.repeat(np.array([n_cells, n_zones], np.float32), 4)
-    weights = np.array([n_cells, 1, n_cells, 1, n_zones**3, n_zones**2, n_zones, 1], np.float32)
+    to_ids = np.zeros((8, 3), np.float32)
+    to_ids[[0, 1], 0], to_ids[[2, 3], 1] = [n_cells, 1], [n_cells, 1]
+    to_ids[4:, 2] = [n_zones**3, n_zones**2, n_zones, 1]
     buckets = tf.floor(tf.concat([position, position], axis=1) * per_axis)
-    weighted = tf.minimum(tf.maximum(buckets, 0.0), per_axis - 1) * weights
-    both, pickup_zone, dropoff_zone = tf.split(
-        tf.reduce_sum(tf.reshape(weighted, [-1, 4, 2]), axis=2), [2, 1, 1], axis=1
-    )
-    return tf.concat([both, pickup_zone + dropoff_zone], axis=1)
+    return tf.matmul(tf.minimum(tf.maximum(buckets, 0.0), per_axis - 1), to_ids)  # integers below 2^24: exact
 
 
 def crosses(inputs: Mapping[str, tf.Tensor], geography: Geography, n_buckets: int) -> dict[str, tf.Tensor]:
@@ -225,30 +256,24 @@ def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
     airport.
     """
     degrees = relative_degrees(inputs, geography)
-    plane = on_plane(degrees, geography, geography.airports)
-    return tf.concat(_numbers(inputs, geography, degrees, plane, *straight_line(plane)), axis=1)
-
-
-def _numbers(
-    inputs: Mapping[str, tf.Tensor],
-    geography: Geography,
-    degrees: tf.Tensor,
-    plane: Mapping[str, tf.Tensor],
-    straight_degrees: tf.Tensor,
-    straight_km: tf.Tensor,
-) -> list[tf.Tensor]:
-    return [
-        scaled(degrees, geography),
-        straight_degrees,
-        haversine_km(degrees, geography),
-        tf.reduce_sum(tf.abs(plane["km"]), axis=1, keepdims=True),
-        plane["km"],
-        bearing(plane["km"], straight_km),
-        cycles(inputs),
-        tf.cast(inputs[PASSENGER_COUNT], tf.float32),
-        # without places nothing, not an empty tensor: TFLite's CONCATENATION takes none
-        *([lengths(plane["offsets"])] if "offsets" in plane else []),
-    ]
+    angles, scaled_, km, pairs = on_plane(
+        degrees, geography, geography.airports, (("angles",), ("scaled",), ("km",), ("pairs",))
+    )
+    straight_degrees, straight_km, to_places = straight_lines(pairs)
+    return tf.concat(
+        [
+            scaled_,
+            straight_degrees,
+            haversine_of(angles),
+            tf.reduce_sum(tf.abs(km), axis=1, keepdims=True),
+            km,
+            bearing(km, straight_km),
+            cycles(inputs),
+            tf.cast(inputs[PASSENGER_COUNT], tf.float32),
+            *to_places,
+        ],
+        axis=1,
+    )
 
 
 def tariff_era(epoch: tf.Tensor, geography: Geography) -> tf.Tensor:
@@ -261,41 +286,54 @@ def tariff_era(epoch: tf.Tensor, geography: Geography) -> tf.Tensor:
 
 
 def _hour_flags() -> np.ndarray:
-    """By hour of the week, uint8 of shape (168, 5): see `hour_flags`."""
+    """By hour of the week, uint8 of shape (168,), a bit per flag: see `hour_flags`."""
     hour, weekend = np.arange(HOURS_OF_WEEK) % 24, np.arange(HOURS_OF_WEEK) // 24 >= 5
     between = [(hour >= first) & (hour <= last) & ~weekend for first, last in ((7, 9), (16, 19), (9, 18))]
-    return np.stack([weekend, *between, (hour >= 20) | (hour <= 5)], axis=1).astype(np.uint8)
+    flags = np.stack([weekend, *between, (hour >= 20) | (hour <= 5)], axis=1)
+    return (flags @ 2 ** np.arange(N_FLAGS)).astype(np.uint8)
 
 
 def hour_flags(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Weekend; on weekdays morning rush (7-9 h), evening rush (16-19 h) and working day (9-18 h); night (20-5 h).
 
-    0 or 1, shape (n, 5); an hour counts by its number.
+    0 or 1, shape (n, 5); an hour counts by its number. A table of bits: five bytes an hour would be 672 bytes more.
     """
-    return tf.cast(tf.reshape(tf.gather(_hour_flags(), hour_of_week(inputs)), [-1, 5]), tf.float32)
+    bits = tf.cast(tf.gather(_hour_flags(), hour_of_week(inputs)), tf.float32)
+    return tf.math.floormod(tf.floor(bits * 0.5 ** np.arange(N_FLAGS, dtype=np.float32)), 2.0)
+
+
+def taxicab(moves: tf.Tensor) -> tf.Tensor:
+    """Manhattan km; blocks across the grid, up it, and in sum: shape (n, 4) from the `moves` of `plane_columns`."""
+    sums = np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 1], [0, 0, 1, 1]], np.float32)
+    return tf.matmul(tf.abs(moves), sums)
 
 
 def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
     """The complete feature set, float32 of shape (n, 33 + 2 (n_airports + n_landmarks) + n_changes), unscaled.
 
-    What `numeric` has, with landmarks among the places; ends and middle in km along the street grid; blocks across, up
-    and in sum; log(1 + km) and the root of the straight line; whether both ends are one point (30 m); times of day;
-    the tariff's era.
+    Four coordinates in [0, 1] over the box; ends and middle in km along the street grid; km east and north; straight
+    line in degrees; km to airports and landmarks; haversine km; Manhattan km, blocks across, up and in sum; bearing;
+    hour and weekday as cycles; log(1 + km) and the root of the straight line; whether both ends are one point (30 m);
+    passengers; times of day; the tariff's era. In this order operators and tensors are few.
     """
-    degrees = relative_degrees(inputs, geography)
-    plane = on_plane(degrees, geography, (*geography.airports, *geography.landmarks))
-    straight_degrees, km = straight_line(plane)
-    blocks = tf.abs(plane["blocks"])
+    degrees, places = relative_degrees(inputs, geography), (*geography.airports, *geography.landmarks)
+    pieces = (("angles",), ("scaled", "positions"), ("km",), ("moves",), ("pairs",))
+    angles, positions, km, moves, pairs = on_plane(degrees, geography, places, pieces)
+    straight_degrees, straight_km, to_places = straight_lines(pairs)
+    waves = tf.concat([tf.sin(clock_angles(inputs)), tf.math.log(straight_km + 1.0)], axis=1)
     return tf.concat(
         [
-            *_numbers(inputs, geography, degrees, plane, straight_degrees, km),
-            plane["ends"],
-            plane["middle"],
-            blocks,
-            tf.reduce_sum(blocks, axis=1, keepdims=True),
-            steady(tf.math.log(km + 1.0)),
-            tf.sqrt(km),
-            tf.cast(km < SAME_POINT_KM, tf.float32),
+            positions,
+            km,
+            straight_degrees,
+            *to_places,
+            haversine_of(angles),
+            taxicab(moves),
+            bearing(km, straight_km),
+            steady(waves),
+            tf.sqrt(straight_km),
+            tf.cast(straight_km < SAME_POINT_KM, tf.float32),
+            tf.cast(inputs[PASSENGER_COUNT], tf.float32),
             hour_flags(inputs),
             *([tariff_era(inputs[PICKUP_EPOCH], geography)] if geography.tariff_changes else []),
         ],

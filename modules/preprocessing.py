@@ -38,7 +38,8 @@ def standardize(numeric: tf.Tensor) -> tf.Tensor:
         for analyzer in (tft.mean, tft.var, tft.min, tft.max)
     )
     scale = tf.where(largest > smallest, tf.math.rsqrt(tf.maximum(variance, TINY)), tf.zeros_like(variance))
-    return tf.minimum(tf.maximum((numeric - mean) * scale, -MAX_DEVIATION), MAX_DEVIATION)
+    shares = (numeric - mean) * (scale / MAX_DEVIATION)  # TFLite holds a product within ±1 by itself
+    return tf.minimum(tf.maximum(shares, -1.0), 1.0) * MAX_DEVIATION
 
 
 def busy_box(degrees: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
