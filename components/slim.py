@@ -7,6 +7,7 @@ float16 constants, whose DEQUANTIZE operator takes more bytes than it saves, are
 
 from __future__ import annotations
 
+import collections
 from typing import Any
 
 import flatbuffers
@@ -14,8 +15,8 @@ import numpy as np
 
 from components.tflite import schema
 
-ALIGNMENT = 16  # of constants, as the schema asks
-KEPT_METADATA = (b"min_runtime_version",)
+ALIGNMENT, NATURAL = 16, 8  # bytes: of constants, as the schema asks; of one number, which needs no more
+LAST_OLD_CODE = 127  # PLACEHOLDER_FOR_GREATER_OP_CODES: codes from here on do not fit the older field
 DEQUANTIZE_BYTES = 80  # of the operator and the tensor that it writes
 
 
@@ -31,7 +32,7 @@ class SharingBuilder(flatbuffers.Builder):
         if key not in self._vectors:
             if x.dtype == np.uint8:
                 self.Prep(4, len(x))
-                self.Prep(ALIGNMENT, len(x))
+                self.Prep(ALIGNMENT if len(x) > NATURAL else NATURAL, len(x))
             self._vectors[key] = super().CreateNumpyVector(x)
         return self._vectors[key]
 
@@ -47,7 +48,8 @@ class Shared:
     """An object that several others point to: packed when the first of them is."""
 
     def __init__(self, record: Any) -> None:
-        self._record, self._offset = record, None
+        self._record = record
+        self._offset: int | None = None
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
         if self._offset is None:
@@ -88,9 +90,10 @@ def slim(content: bytes) -> bytes:
     for graph in model.subgraphs:
         _name_by_signature(model, graph)
         _drop_records(graph)
+        _drop_idle_reshapes(model, graph)
         _widen_small_constants(model, graph)
         _drop_unused_tensors(model, graph)
-    _drop_unused_codes(model)
+    _rank_codes(model)
     _share(model)
     builder = SharingBuilder(len(content))
     builder.Finish(model.Pack(builder), b"TFL3")
@@ -98,15 +101,14 @@ def slim(content: bytes) -> bytes:
 
 
 def _drop_notes(model: Any) -> None:
-    """The converter's description and metadata go. Among them is the permission to compute in float16, which some
-    phones would take: kilometres from differences of degrees do not survive it."""
-    model.description = None
-    model.metadata = [note for note in model.metadata or [] if note.name in KEPT_METADATA]
+    """The converter's description and metadata go: what they say of versions does not hold for a file that was changed,
+    and some phones would take the permission to compute in float16, which differences of degrees do not survive."""
+    model.description, model.metadata = None, None
 
 
 def _name_by_signature(model: Any, graph: Any) -> None:
     """Inputs and outputs get the names of the signature, inner tensors none."""
-    names = {}
+    names: dict[int, bytes] = {}
     for signature in model.signatureDefs or []:
         if model.subgraphs[signature.subgraphIndex] is graph:
             names |= {each.tensorIndex: each.name for each in (*signature.inputs, *signature.outputs)}
@@ -128,6 +130,28 @@ def _drop_records(graph: Any) -> None:
 def _filled(value: Any) -> bool:
     """Whether a field of a record says anything."""
     return len(value) > 0 if isinstance(value, np.ndarray) else bool(value)
+
+
+def _drop_idle_reshapes(model: Any, graph: Any) -> None:
+    """RESHAPE operators to (-1, ...) of what has that shape already."""
+    read = schema()
+    same: dict[int, int] = {}
+    kept = []
+    for operator in graph.operators:
+        operator.inputs = np.array([same.get(int(i), int(i)) for i in operator.inputs], np.int32)
+        if (
+            _code(model.operatorCodes[operator.opcodeIndex]) == read.BuiltinOperator.RESHAPE
+            and len(operator.inputs) == 2
+        ):
+            source = graph.tensors[int(operator.inputs[0])]
+            data = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
+            shape = None if data is None else _bytes_of(data).view(np.int32).tolist()
+            wanted = None if source.shape is None or not len(source.shape) else [-1, *source.shape[1:].tolist()]
+            if shape == wanted is not None and int(operator.outputs[0]) not in graph.outputs:
+                same[int(operator.outputs[0])] = int(operator.inputs[0])
+                continue
+        kept.append(operator)
+    graph.operators = kept
 
 
 def _widen_small_constants(model: Any, graph: Any) -> None:
@@ -177,11 +201,16 @@ def _drop_unused_tensors(model: Any, graph: Any) -> None:
                 each.tensorIndex = order[each.tensorIndex]
 
 
-def _drop_unused_codes(model: Any) -> None:
-    """Kinds of operators that none is of."""
-    used = sorted({operator.opcodeIndex for graph in model.subgraphs for operator in graph.operators})
-    order = {old: new for new, old in enumerate(used)}
-    model.operatorCodes = [model.operatorCodes[old] for old in used]
+def _rank_codes(model: Any) -> None:
+    """Kinds of operators that none is of go, equal ones become one, the most frequent comes first: its number, 0, needs
+    no bytes. Codes below 127 stand in the older field alone, as readers expect of older files."""
+    keys = [_content(code) for code in model.operatorCodes]
+    uses = collections.Counter(keys[operator.opcodeIndex] for graph in model.subgraphs for operator in graph.operators)
+    ranked = [key for key, _ in uses.most_common()]
+    order = {old: ranked.index(key) for old, key in enumerate(keys) if key in uses}
+    model.operatorCodes = [model.operatorCodes[keys.index(key)] for key in ranked]
+    for code in model.operatorCodes:
+        code.builtinCode = code.builtinCode if code.builtinCode >= LAST_OLD_CODE else 0
     for graph in model.subgraphs:
         for operator in graph.operators:
             operator.opcodeIndex = order[operator.opcodeIndex]
@@ -200,8 +229,6 @@ def _share(model: Any) -> None:
             buffers[-1].data = values
         return numbers[values.tobytes()]
 
-    for note in model.metadata:
-        note.buffer = number(note.buffer)
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             tensor.buffer = number(tensor.buffer)

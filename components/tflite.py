@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import gzip
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,8 @@ from components.errors import InputError
 
 FARE_FILE = "fare.tflite"  # the name under which a model is pushed
 BATCH_ROWS = 4096  # rows per invoke: the interpreter's memory grows with the batch, not with the rows asked for
-_INPUT_DTYPES = (np.float32, np.int32, np.int64)
+_PLAIN_DTYPES = (np.float32, np.int32, np.int64)
+_QUANTIZED_DTYPES = (np.int8, np.uint8, np.int16)
 
 
 def _interpreter_class() -> Any:
@@ -47,13 +49,34 @@ def _builtin_names() -> dict[int, str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Input:
-    """A model input: its column name, tensor index, dtype, and its shape after the batch axis (all ones)."""
+class _End:
+    """An input or the output: column name, tensor index, dtype, shape after the batch axis, and for quantized numbers
+    the scale and zero point that make them real."""
 
     name: str
     index: int
     dtype: type[np.generic]
     tail: tuple[int, ...]
+    scale: float
+    zero_point: int
+
+    @property
+    def is_quantized(self) -> bool:
+        return self.dtype in _QUANTIZED_DTYPES and self.scale > 0
+
+    def stored(self, values: np.ndarray) -> np.ndarray:
+        """Numbers as the file wants them, shape (n, *tail)."""
+        if self.is_quantized:
+            limits = np.iinfo(np.dtype(self.dtype).name)
+            real = np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf)
+            values = np.clip(np.rint(real / self.scale) + self.zero_point, limits.min, limits.max)
+        return values.astype(self.dtype).reshape(-1, *self.tail)
+
+    def real(self, values: np.ndarray) -> np.ndarray:
+        """The numbers that the file means, float32."""
+        if self.is_quantized:
+            return ((values.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
+        return values
 
 
 def _column_name(tensor_name: str) -> str:
@@ -62,10 +85,12 @@ def _column_name(tensor_name: str) -> str:
 
 
 class TfliteModel:
-    """A `.tflite` from raw columns to one float32 number per row.
+    """A `.tflite` from numeric columns to one number, or one vector, per row.
+
+    Columns that the file has as int8, uint8 or int16 are given and returned as the numbers they stand for.
 
     Raises:
-        InputError: absent, empty or corrupt file; inputs or outputs other than one number per row.
+        InputError: absent, empty or corrupt file; inputs that are no numbers, or other than one output of them.
     """
 
     def __init__(self, path_or_bytes: str | Path | bytes, num_threads: int = 1) -> None:
@@ -74,28 +99,30 @@ class TfliteModel:
             self._interpreter = _interpreter_class()(model_content=self.content, num_threads=num_threads)
         except (ValueError, RuntimeError) as error:
             raise InputError(f"model={self._origin} must be a TFLite file, got: {_first_line(error)}") from error
-        self._inputs = tuple(self._input(details) for details in self._interpreter.get_input_details())
-        self._output_index = self._single_output()
+        self._inputs = tuple(self._end(details) for details in self._interpreter.get_input_details())
+        self._output = self._single_output()
         self._batch_rows = 0
 
-    def _input(self, details: Mapping[str, Any]) -> _Input:
+    def _end(self, details: Mapping[str, Any]) -> _End:
         name, dtype, shape = _column_name(details["name"]), details["dtype"], tuple(map(int, details["shape"]))
-        if dtype not in _INPUT_DTYPES or not shape or set(shape[1:]) - {1}:
+        end = _End(name, details["index"], dtype, shape[1:], *details["quantization"])
+        if not (dtype in _PLAIN_DTYPES or end.is_quantized) or not shape:
             raise InputError(
-                f"model={self._origin}: input {name} must be float32, int32 or int64 of shape (n,) or (n, 1), "
+                f"model={self._origin}: input {name} must be float32, int32, int64 or quantized, of shape (n, ...), "
                 f"got {np.dtype(dtype).name} {shape}"
             )
-        return _Input(name, details["index"], dtype, shape[1:])
+        return end
 
-    def _single_output(self) -> int:
+    def _single_output(self) -> _End:
         outputs = self._interpreter.get_output_details()
         dtypes = [np.dtype(details["dtype"]).name for details in outputs]
-        if dtypes != ["float32"] or not self._inputs:
+        ends = [_End("", each["index"], each["dtype"], (), *each["quantization"]) for each in outputs]
+        if len(ends) != 1 or not (dtypes == ["float32"] or ends[0].is_quantized) or not self._inputs:
             raise InputError(
-                f"model={self._origin} must have inputs and one float32 output, got {len(self._inputs)} inputs and "
-                f"outputs {dtypes}"
+                f"model={self._origin} must have inputs and one output of float32 or quantized numbers, got "
+                f"{len(self._inputs)} inputs and outputs {dtypes}"
             )
-        return outputs[0]["index"]
+        return ends[0]
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -121,7 +148,9 @@ class TfliteModel:
         return not self.custom_op_names
 
     def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Fares, float32 of shape (n,); columns of shape (n,) or (n, 1), those the file does not ask for are ignored.
+        """float32 of shape (n,), or (n, width) where the file gives more than one number a row.
+
+        Columns of shape (n,) or (n, width), as the file has them; those it does not ask for are ignored.
 
         Raises:
             InputError: a column is missing, is not numeric or differs in length; the file cannot run here.
@@ -135,29 +164,34 @@ class TfliteModel:
                 )
         starts = range(0, n_rows, BATCH_ROWS)
         batches = [self._predict_batch([values[start : start + BATCH_ROWS] for values in feed]) for start in starts]
-        return np.concatenate([np.zeros(0, np.float32), *batches])
+        return np.concatenate(batches) if batches else np.zeros(0, np.float32)
 
-    def _values(self, wanted: _Input, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """One column, cast to what the file wants, shape (n, 1) or (n,)."""
+    def _values(self, wanted: _End, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """One column as the file wants it, shape (n, *tail)."""
         if wanted.name not in columns:
             raise InputError(
                 f"column {wanted.name} is missing: {self._origin} asks for {', '.join(self.input_names)}, "
                 f"got {', '.join(columns) or 'nothing'}"
             )
         values = np.asarray(columns[wanted.name])
-        if values.ndim > 2 or (values.ndim == 2 and values.shape[1] != 1) or values.dtype.kind not in "fiub":
+        width = math.prod(wanted.tail)
+        fits = (values.ndim == 1 and width == 1) or (values.ndim > 1 and math.prod(values.shape[1:]) == width)
+        if not fits or values.dtype.kind not in "fiub":
+            shape = "(n,) or (n, 1)" if width == 1 else f"(n, {', '.join(map(str, wanted.tail))})"
             raise InputError(
-                f"column {wanted.name} must be numbers of shape (n,) or (n, 1), got {values.dtype} {values.shape}"
+                f"column {wanted.name} must be numbers of shape {shape}, got {values.dtype} {values.shape}"
             )
-        if np.issubdtype(wanted.dtype, np.integer) and not np.isfinite(values).all():
+        whole = np.issubdtype(wanted.dtype, np.integer) and not wanted.is_quantized
+        if whole and not np.isfinite(values).all():
             raise InputError(f"column {wanted.name} must be whole numbers, got NaN or infinity")
-        return values.astype(wanted.dtype).reshape(-1, *wanted.tail)
+        return wanted.stored(values)
 
     def _predict_batch(self, feed: list[np.ndarray]) -> np.ndarray:
         try:
             self._set_inputs(feed)
             self.invoke()
-            return self._interpreter.get_tensor(self._output_index).reshape(len(feed[0]))
+            given = self._output.real(self._interpreter.get_tensor(self._output.index)).reshape(len(feed[0]), -1)
+            return given[:, 0] if given.shape[1] == 1 else given
         except (ValueError, RuntimeError) as error:
             reason = f"it needs {', '.join(self.custom_op_names)}" if self.custom_op_names else _first_line(error)
             raise InputError(f"model={self._origin} must run on built-in TFLite ops: {reason}") from error
