@@ -210,9 +210,9 @@ def outputs_of(settings: Settings, run_id: str) -> tuple[dict[str, dict[str, Any
 def eval_errors(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """RMSE on eval by model, of those that have one, as Trainer and Quantizer left them."""
     training = json.loads(Path(nodes["Trainer"]["model_run"].uri, "training.json").read_text())
-    trials = json.loads(Path(nodes["Quantizer"]["trials"].uri, "trials.json").read_text())
-    (shipped,) = (trial["rmse"] for trial in trials["trials"] if trial["mode"] == trials["mode"])
-    return {**{name: training[name]["eval_rmse"] for name in MODELS if name in training}, SHIPPED: shipped}
+    choice = json.loads(Path(nodes["Quantizer"]["trials"].uri, "choice.json").read_text())
+    found = {name: training[name]["eval_rmse"] for name in MODELS if name in training}
+    return {**found, SHIPPED: choice["eval_error"]["shipped"]}
 
 
 def predictions(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -50,10 +50,14 @@ class Pruning(artifact.Artifact):
 
 
 class QuantizationTrials(artifact.Artifact):
-    """Every mode that Quantizer tried.
+    """Every candidate file that Quantizer made, and what it chose.
 
     File structure:
-      - {uri}/trials.json: the chosen mode, and a list of {mode, rmse, bytes, gzip_bytes, ops}
+      - {uri}/choice.json: mode, network, steps, kept_float, why, metric, bound, eval_error, bytes, gzip_bytes
+      - {uri}/trials.jsonl: a line per candidate, the unreduced float32 file first: rung, network, errors, sizes,
+        latency, operators, tensors by type, verdict and the reason for it
+      - {uri}/sensitivity.json: the nodes that int8 can quantize by the harm that each does alone
+      - {uri}/pareto.png: error against bytes, latency as colour
     """
 
     TYPE_NAME = "components.QuantizationTrials"

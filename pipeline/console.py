@@ -78,8 +78,10 @@ class RunConsole:
         share = model["bytes"] / unreduced["bytes"]
         self.say(
             f"{model['bytes']:,} B ({model['gzip_bytes']:,} B gzip), {share:.0%} of the unreduced "
-            f"{unreduced['bytes']:,} B; {sum(model['ops'].values())} ops; mode {model['mode']}, k={model['k']}, "
-            f"{model['sparsity']:.1%} zeros"
+            f"{unreduced['bytes']:,} B; {sum(model['ops'].values())} ops; "
+            f"{' + '.join((model['mode'], *model['steps']))} of the {model['network']} network"
+            + (f", k={model['k']}" if model["k"] else "")
+            + f", {model['sparsity']:.1%} zeros"
         )
         if summary["latency_us"]:
             self.say("one fare takes p50 {p50:.1f} µs, p99 {p99:.1f} µs".format(**summary["latency_us"]))

@@ -62,10 +62,10 @@ def _pruning(outputs: Artifacts) -> str:
 
 
 def _quantization(outputs: Artifacts) -> str:
-    log = _read(outputs["trials"], "trials.json")
-    chosen = next(trial for trial in log["trials"] if trial["mode"] == log["mode"])
-    sizes = f"{chosen['bytes']:,} B, {chosen['gzip_bytes']:,} B gzip"
-    return f"{log['mode']}: {sizes}, eval RMSE {chosen['rmse']:.3f}"
+    choice = _read(outputs["trials"], "choice.json")
+    sizes = f"{choice['bytes']:,} B, {choice['gzip_bytes']:,} B gzip"
+    error = f"eval {named(choice['metric'])} {choice['eval_error']['shipped']:.3f}"
+    return f"{choice['mode']} of the {choice['network']} network: {sizes}, {error}"
 
 
 def _blessing(outputs: Artifacts) -> str:

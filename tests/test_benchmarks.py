@@ -171,8 +171,8 @@ def test_rows_that_are_not_the_summarys_are_a_bug(accuracy):
 
 def test_eval_errors_are_read_from_trainer_and_quantizer(accuracy, tmp_path):
     training = {"teacher": {}, **{name: {"eval_rmse": 4.0} for name in ("network", "raw_dnn", "lightgbm")}}
-    trials = {"mode": "float16", "trials": [{"mode": "float16", "rmse": 3.5}, {"mode": "unreduced", "rmse": 3.0}]}
-    for name, content in (("training", training), ("trials", trials)):
+    choice = {"mode": "float16", "eval_error": {"unreduced": 3.0, "shipped": 3.5}}
+    for name, content in (("training", training), ("choice", choice)):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     here = SimpleNamespace(uri=str(tmp_path))
     found = accuracy.eval_errors({"Trainer": {"model_run": here}, "Quantizer": {"trials": here}})

@@ -37,7 +37,8 @@ KEYS = {
     "rows": {"read", "examples", "rejected"},
     "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},
     "yardsticks": {"predict_mean", "linear_on_distance", "raw_dnn", "no_embedding_dnn", "lightgbm"},
-    "model": {"path", "sha256", "bytes", "gzip_bytes", "ops", "parameters", "sparsity", "k", "mode"},
+    "model": {"path", "sha256", "bytes", "gzip_bytes", "ops", "parameters", "sparsity", "k", "mode", "network",
+              "steps"},
     "unreduced": {"bytes", "gzip_bytes"},
     "latency_us": {"p50", "p99"},
 }  # fmt: skip

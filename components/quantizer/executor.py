@@ -1,22 +1,31 @@
-"""Quantizer's work on artifacts: the file that may ship, and the unreduced float32 file it is compared with."""
+"""Quantizer's work on artifacts: the file that may ship, the unreduced float32 file, and how the choice was made."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
-from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 
-from components import examples_io, tflite
-from components.quantizer import quantization
-from components.quantizer.settings import Mode, QuantizerSettings
-from components.running_error import RunningError
+from components import examples_io
+from components.objective import objective_of
+from components.quantizer import plots
+from components.quantizer.conversion import Front, Source, calibration_rows
+from components.quantizer.ladder import Ladder, Outcome
+from components.quantizer.qat import quantization_aware
+from components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
+from components.quantizer.trials import Judge
+
+MAX_EVAL_ROWS = 200_000  # that are held in memory; candidates are compared on the same ones
 
 
 class QuantizerExecutor(base_executor.BaseExecutor):
@@ -31,49 +40,80 @@ class QuantizerExecutor(base_executor.BaseExecutor):
         """See `QuantizerSpec`."""
         settings = QuantizerSettings(**json.loads(exec_properties["settings"]))
         label = exec_properties["label"]
-        (graph,), (raw_examples,) = input_dict["transform_graph"], input_dict["raw_examples"]
-        transformed = tft.TFTransformOutput(graph.uri)
+        networks = {
+            REDUCED: examples_io.load_network(input_dict["model"][0]),
+            UNREDUCED: examples_io.load_network(input_dict["unreduced_model"][0]),
+        }
+        transformed = tft.TFTransformOutput(input_dict["transform_graph"][0].uri)
         raw_spec = transformed.raw_feature_spec()
-        inputs = {name: spec for name, spec in raw_spec.items() if name in exec_properties["model_inputs"].split(",")}
+        asked = exec_properties["model_inputs"].split(",")
+        front = Front(
+            transformed.transform_features_layer(), {name: raw_spec[name].dtype for name in raw_spec if name in asked}
+        )
 
-        def convert(network: keras.Model, mode: Mode) -> bytes:
-            raw = quantization.RawModel(transformed.transform_features_layer(), network, inputs, label)
-            return quantization.to_tflite(raw, mode)
+        def raw(split: str) -> Iterable[tuple[dict[str, np.ndarray], np.ndarray]]:
+            rows = examples_io.dataset(
+                input_dict["raw_examples"][0], split, raw_spec, label, examples_io.EVAL_BATCH_ROWS
+            )
+            return examples_io.numpy_batches(rows)
 
-        network = examples_io.load_network(input_dict["model"][0])
-        if settings.mode == "qat":
-            train, evaluation = examples_io.fitting_splits(input_dict, label, settings.batch_size, settings.seed)
-            network = quantization.quantization_aware(network, train, evaluation, settings)
-        shipped = convert(network, settings.mode)
-        reference = convert(examples_io.load_network(input_dict["unreduced_model"][0]), "float32")
-
-        raw_eval = examples_io.dataset(raw_examples, "eval", raw_spec, label, examples_io.EVAL_BATCH_ROWS)
-        trials = [trial(settings.mode, shipped, raw_eval), trial("unreduced", reference, raw_eval)]
-        logging.info("Quantizer: %s", trials)
-        write_file(shipped, output_dict["quantized_model"][0])
-        write_file(reference, output_dict["reference_model"][0])
-        log = {"mode": settings.mode, "trials": [dataclasses.asdict(entry) for entry in trials]}
-        examples_io.write_json(output_dict["trials"][0], "trials.json", log)
-
-
-@dataclasses.dataclass(frozen=True)
-class QuantizationTrial:
-    """A candidate file: RMSE on eval in the label's unit, sizes, op counts."""
-
-    mode: str
-    rmse: float
-    bytes: int
-    gzip_bytes: int
-    ops: dict[str, int]
+        train, evaluation = examples_io.fitting_splits(input_dict, label, settings.batch_size, settings.seed)
+        of_raw = settings.mode == "int8_io"  # the one rung that quantizes what stands before the network
+        calibration = calibration_rows(
+            raw("train") if of_raw else examples_io.numpy_batches(train), settings.calibration_rows
+        )
+        outcome = search(
+            networks,
+            front,
+            calibration,
+            (train, evaluation),
+            list(at_most(raw("eval"), MAX_EVAL_ROWS)),
+            label,
+            settings,
+        )
+        write_file(outcome.chosen.content, output_dict["quantized_model"][0])
+        write_file(outcome.trials[0].content, output_dict["reference_model"][0])
+        write_log(outcome, settings, objective_of(networks[UNREDUCED]).metric, output_dict["trials"][0].uri)
 
 
-def trial(mode: str, content: bytes, raw_eval: tf.data.Dataset) -> QuantizationTrial:
-    """Runs the very bytes in the interpreter over the raw eval split."""
-    model = tflite.TfliteModel(content)
-    error = RunningError()
-    for columns, label in examples_io.numpy_batches(raw_eval):
-        error.update(model.predict(columns), label)
-    return QuantizationTrial(mode, error.rmse, len(content), tflite.gzip_bytes(content), model.op_names())
+def search(
+    networks: dict[str, keras.Model],
+    front: Front | None,
+    calibration: list[dict[str, np.ndarray]],
+    fitting: tuple[tf.data.Dataset, tf.data.Dataset],
+    rows: list[tuple[dict[str, np.ndarray], np.ndarray]],
+    label: str,
+    settings: QuantizerSettings,
+) -> Outcome:
+    """The outcome of the ladder, or of the one rung that the settings name.
+
+    fitting: train and eval batches of the networks' inputs; rows: eval rows as the files take them.
+    """
+    train, evaluation = fitting
+
+    def aware(network: keras.Model, rung: str) -> keras.Model:
+        return quantization_aware(network, train, evaluation, settings, keeps_zeros=rung == "pqat")
+
+    ladder = Ladder(
+        networks,
+        lambda network: Source(network, front, calibration, label),
+        aware,
+        Judge(rows, objective_of(networks[UNREDUCED])),
+        settings,
+    )
+    return ladder.climb() if settings.mode == "auto" else ladder.fixed(settings.mode)
+
+
+def at_most(
+    batches: Iterable[tuple[dict[str, np.ndarray], np.ndarray]], n_rows: int
+) -> Iterable[tuple[dict[str, np.ndarray], np.ndarray]]:
+    """The batches until n_rows are reached."""
+    seen = 0
+    for columns, labels in batches:
+        if seen >= n_rows:
+            return
+        seen += len(labels)
+        yield columns, labels
 
 
 def write_file(content: bytes, model: types.Artifact) -> None:
@@ -81,3 +121,32 @@ def write_file(content: bytes, model: types.Artifact) -> None:
     tf.io.gfile.makedirs(examples_io.serving_dir(model))
     with tf.io.gfile.GFile(examples_io.tflite_path(model), "wb") as file:
         file.write(content)
+
+
+def write_log(outcome: Outcome, settings: QuantizerSettings, metric: str, uri: str) -> None:
+    """The files of a QuantizationTrials artifact."""
+    fileio.makedirs(uri)
+    chosen = outcome.chosen
+    choice = {
+        "mode": chosen.rung,
+        "network": chosen.network,
+        "steps": chosen.steps,
+        "kept_float": chosen.kept_float,
+        "why": outcome.why,
+        "metric": metric,
+        "bound": outcome.bound,
+        "eval_error": {"unreduced": outcome.trials[0].error, "shipped": chosen.error},
+        "bytes": chosen.bytes,
+        "gzip_bytes": chosen.gzip_bytes,
+        "optimize_for": settings.optimize_for,
+    }
+    texts = {
+        "choice.json": json.dumps(choice, indent=2),
+        "trials.jsonl": "".join(json.dumps(trial.as_json()) + "\n" for trial in outcome.trials),
+        "sensitivity.json": json.dumps([dataclasses.asdict(harm) for harm in outcome.harms], indent=2),
+    }
+    for name, text in texts.items():
+        with fileio.open(os.path.join(uri, name), "w") as file:
+            file.write(text)
+    with fileio.open(os.path.join(uri, "pareto.png"), "wb") as file:
+        file.write(plots.pareto(outcome.trials, outcome.bound, metric))

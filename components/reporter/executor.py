@@ -8,12 +8,14 @@ import json
 import os
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
 from components import evaluation, examples_io, tflite
+from components.quantizer.settings import REDUCED
 
 
 class ReporterExecutor(base_executor.BaseExecutor):
@@ -118,12 +120,16 @@ def shipped_path(inputs: dict[str, types.Artifact]) -> str:
 
 
 def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
-    """How the shipped network came to be."""
+    """How the shipped network came to be; k is None where the reduced one was not worth it."""
+    choice = read_json(inputs["trials"], "choice.json")
+    is_reduced = choice["network"] == REDUCED
+    network = examples_io.load_network(inputs["pruned_model" if is_reduced else "model"])
+    weights = network.get_weights()
     return {
-        "parameters": examples_io.load_network(inputs["pruned_model"]).count_params(),
-        "sparsity": read_json(inputs["pruning"], "pruning.json")["sparsity"],
-        "k": read_json(inputs["projection"], "projection.json")["k"],
-        "mode": read_json(inputs["trials"], "trials.json")["mode"],
+        "parameters": network.count_params(),
+        "sparsity": sum(int(np.sum(weight == 0.0)) for weight in weights) / network.count_params(),
+        "k": read_json(inputs["projection"], "projection.json")["k"] if is_reduced else None,
+        **{key: choice[key] for key in ("mode", "network", "steps")},
     }
 
 

@@ -40,7 +40,7 @@ def report(toy_network, run_node, tmp_path):
         "model_run/training.json": {"tuned": TUNED},
         "pruning/pruning.json": {"sparsity": 0.25},
         "projection/projection.json": {"k": 4},
-        "trials/trials.json": {"mode": "float32"},
+        "trials/choice.json": {"mode": "float32", "network": "reduced", "steps": []},
     }
     for name, content in left_behind.items():
         (tmp_path / "in" / name).parent.mkdir(parents=True)
@@ -116,4 +116,8 @@ def test_yardsticks_are_reported_from_their_gate(evaluate, fare_tflite, report, 
     ]  # fmt: skip
     assert [figures["rmse"][key] for key in ("predict_mean", "linear_on_distance", "baseline")] == [9.5, 4.0, 9.25]
     assert figures["gates"][-1] == RATIO_CHECK
+    assert (figures["model"]["k"], figures["model"]["mode"], figures["model"]["network"]) == (4, "float32", "reduced")
+    choice = tmp_path / "in/trials/choice.json"
+    choice.write_text(json.dumps({"mode": "int8", "network": "unreduced", "steps": ["look-ups"]}))
+    assert report(ready)["model"]["k"] is None  # what the reducer did is not in the file
     assert figures["blessed"] and not report(ready, yardsticks_hold=False)["blessed"]

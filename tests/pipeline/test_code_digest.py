@@ -69,7 +69,7 @@ def test_a_module_that_is_not_there():
     [
         (
             "components.quantizer.executor",
-            {"components.tflite", "components.quantizer.quantization"},
+            {"components.tflite", "components.slim", "components.quantizer.conversion"},
             "components.pruner",
         ),
         ("components.pruner.executor", {"components.pruner.pruning", "components.fine_tuning"}, "components.quantizer"),

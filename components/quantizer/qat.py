@@ -1,0 +1,118 @@
+"""Quantization-aware training: a network that has learned to live with int8.
+
+Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference".
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from typing import Any
+
+import tensorflow as tf
+import tf_keras as keras
+
+from components import fine_tuning
+from components.quantizer.settings import QuantizerSettings
+
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+import tensorflow_model_optimization as tfmot
+from tensorflow_model_optimization.python.core.quantization.keras.quantizers import LastValueQuantizer
+
+QUANTIZED = (keras.layers.Dense, keras.layers.Add, keras.layers.Concatenate, keras.layers.Embedding)
+
+
+class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
+    """Int8 table, float result of the look-up: tfmot's registry would leave the table float. Symmetric, one scale, as
+    TFLite's GATHER has one."""
+
+    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        quantizer = LastValueQuantizer(num_bits=8, symmetric=True, narrow_range=True, per_axis=False)
+        return [(layer.embeddings, quantizer)]
+
+    def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+        return []
+
+    def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
+        layer.embeddings = quantize_weights[0]
+
+    def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
+        pass
+
+    def get_output_quantizers(self, layer: Any) -> list[Any]:
+        return []
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
+def quantization_aware(
+    network: keras.Model,
+    train: tf.data.Dataset,
+    evaluation: tf.data.Dataset,
+    settings: QuantizerSettings,
+    keeps_zeros: bool = False,
+) -> keras.Model:
+    """A copy that has learned to live with int8 weights and activations; `network` stays as it is.
+
+    Of the layers that `qat_layers` matches those are quantized whose inputs are numbers, and embeddings. keeps_zeros:
+    a weight that is zero stays so (tfmot's prune-preserving scheme), else training fills them again.
+
+    Raises ValueError where no layer matches.
+    """
+    patterns = settings.qat_layers
+    chosen = {
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, QUANTIZED) and any(fnmatch.fnmatch(layer.name, pattern) for pattern in patterns)
+    }
+    if not chosen:
+        names = [layer.name for layer in network.layers if isinstance(layer, QUANTIZED)]
+        raise ValueError(f"quantizer.qat_layers={list(patterns)} must match a layer, got none of {names}")
+    annotate = tfmot.quantization.keras.quantize_annotate_layer
+
+    def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name not in chosen:
+            return layer
+        if isinstance(layer, keras.layers.Embedding):
+            return annotate(layer, EmbeddingQuantizeConfig())
+        return annotate(layer)
+
+    keras.utils.set_random_seed(settings.seed)
+    scheme = tfmot.experimental.combine.Default8BitPrunePreserveQuantizeScheme() if keeps_zeros else None
+    with tfmot.quantization.keras.quantize_scope({"EmbeddingQuantizeConfig": EmbeddingQuantizeConfig}):
+        annotated = keras.models.clone_model(network, clone_function=wrap)
+        annotated.set_weights(network.get_weights())
+        apply = tfmot.quantization.keras.quantize_apply
+        aware = apply(annotated, scheme) if scheme else apply(annotated)
+    calibrate(aware, network, train)
+    fine_tuning.fine_tune(
+        aware, fine_tuning.imitating(train, network), evaluation, settings.epochs, settings.learning_rate
+    )
+    return aware
+
+
+def output_ranges(network: keras.Model, batches: tf.data.Dataset) -> dict[str, tuple[float, float]]:
+    """Smallest and largest output of every layer over the batches, 0 included, in the float network."""
+    outputs = {layer.name: layer.output for layer in network.layers if layer.output.dtype == tf.float32}
+    run = tf.function(keras.Model(network.inputs, outputs))
+    ranges = dict.fromkeys(outputs, (0.0, 0.0))
+    for columns, _ in batches:
+        for name, values in run({key: columns[key] for key in network.input_names}).items():
+            low, high = ranges[name]
+            ranges[name] = (min(low, float(tf.reduce_min(values))), max(high, float(tf.reduce_max(values))))
+    return ranges
+
+
+def calibrate(aware: keras.Model, network: keras.Model, batches: tf.data.Dataset) -> None:
+    """Starts the activation ranges of `aware` where the float network's are.
+
+    tfmot starts them at -6..6 and moves them by 0.1 % a step: in a short run every fare above 6 would saturate.
+    """
+    for name, (low, high) in output_ranges(network, batches).items():
+        wrapper = next((layer for layer in aware.layers if layer.name == f"quant_{name}"), None)
+        for weight in wrapper.weights if wrapper else ():
+            if weight.name.endswith(("post_activation_min:0", "output_min:0")):
+                weight.assign(low)
+            elif weight.name.endswith(("post_activation_max:0", "output_max:0")):
+                weight.assign(high)

@@ -1,0 +1,66 @@
+"""Embedding tables without the rows that are alike: a look-up of small integers, and each distinct row once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+LOOKUP_BYTES = 150  # of the operators that it takes
+
+
+class LookupEmbedding(keras.layers.Layer):
+    """An embedding whose ids pass a look-up to the distinct rows: unused cells, which are zero, share one.
+
+    rows: the place of each id among the distinct rows, shape (input_dim,).
+    """
+
+    def __init__(self, rows: list[int], n_distinct: int, output_dim: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rows, self.n_distinct, self.output_dim = list(rows), n_distinct, output_dim
+
+    def build(self, input_shape: Any) -> None:
+        self.embeddings = self.add_weight(name="embeddings", shape=(self.n_distinct, self.output_dim))
+        self.built = True
+
+    def call(self, ids: tf.Tensor) -> tf.Tensor:
+        lookup = tf.constant(np.array(self.rows, index_dtype(self.n_distinct)))
+        return tf.gather(self.embeddings, tf.cast(tf.gather(lookup, ids), tf.int32))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"rows": self.rows, "n_distinct": self.n_distinct, "output_dim": self.output_dim}
+        return {**super().get_config(), **own}
+
+
+def index_dtype(n: int) -> type[np.generic]:
+    """The smallest integers that count to n and that TFLite gathers."""
+    return np.uint8 if n <= 256 else np.int16 if n <= 32768 else np.int32
+
+
+def with_lookups(network: keras.Model) -> keras.Model | None:
+    """A network with the same outputs and a look-up before each table that gets smaller by one, as int8 is counted;
+    None where no table does. Distinct rows are sorted, so that neighbours are alike and gzip finds more."""
+    tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Embedding):
+            (table,) = layer.get_weights()
+            distinct, rows = np.unique(table, axis=0, return_inverse=True)
+            lookup = rows.size * np.dtype(index_dtype(len(distinct))).itemsize
+            if lookup + distinct.size + LOOKUP_BYTES < table.size:
+                tables[layer.name] = distinct, rows.reshape(-1)
+    if not tables:
+        return None
+
+    def replace(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name not in tables:
+            return type(layer).from_config(layer.get_config())
+        distinct, rows = tables[layer.name]
+        return LookupEmbedding(rows.tolist(), *distinct.shape, name=layer.name)
+
+    thin = keras.models.clone_model(network, clone_function=replace)
+    for layer in network.layers:
+        weights = [tables[layer.name][0]] if layer.name in tables else layer.get_weights()
+        thin.get_layer(layer.name).set_weights(weights)
+    return thin
