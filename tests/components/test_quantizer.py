@@ -102,11 +102,12 @@ def test_quantization_aware_training_keeps_the_fares(convert, toy_trips, toy_net
     """Int8 inside, float outside: numbers and look-up are quantized and brought to one scale, the fare alone is
     dequantized; the source stays as it was."""
     from components import examples_io
-    from components.pca_reducer import pca
+    from components.pca_reducer import folding
+    from components.pca_reducer.axes import Axes
     from components.quantizer import quantization
 
-    identity = pca.Axes(np.zeros(16), np.eye(16), np.ones(16))
-    network = pca.fold(toy_network, "hidden_0", identity, 16)
+    identity = Axes("pca", np.zeros(16), np.ones(16), np.eye(16), np.eye(16), np.ones(16), 16.0)
+    network = folding.fold(toy_network, "hidden_0", identity, "preactivation")
     before = network.get_weights()
     chosen = QuantizerSettings(mode="qat", epochs=2)
     aware = quantization.quantization_aware(network, toy_trips.batches("train"), toy_trips.batches("eval"), chosen)
