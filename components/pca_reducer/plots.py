@@ -16,6 +16,8 @@ from components.pca_reducer.moments import Sample
 
 SCREE, LOADINGS, CODES = "scree.png", "loadings.png", "codes.png"
 BAR, LINE, CHOSEN = "#33638d", "#444444", "#c2500a"
+FAR = 1.15  # times the source's RMSE: the right end of the comparison
+FRACTIONS = (0.90, 0.95, 0.99)
 MOST_DOTS, MOST_COMPONENTS, MOST_FEATURES = 3000, 16, 64
 
 
@@ -50,14 +52,14 @@ def draw(
             file.write(content.getvalue())
 
 
-def new_figure(width: float, height: float) -> tuple[Any, Any]:
-    """A figure of that many inches, and its axes. Without pyplot, nothing global is left behind."""
+def new_figure(width: float, height: float, n: int = 1) -> tuple[Any, Any]:
+    """A figure of that many inches, and its n axes side by side. Without pyplot, nothing global is left behind."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.add_subplot()
+    return figure, figure.subplots(1, n)
 
 
 def choice(facts: Mapping[str, Any]) -> str:
@@ -121,3 +123,50 @@ def codes(title: str, coloured: Coloured) -> Any:
     axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=15, x=0.01, ha="left")
     return figure
+
+
+def comparison(found: Mapping[str, Any]) -> Any:
+    """Methods side by side, as `farebox reduce` writes them into reduction.json."""
+    figure, (left, middle, right) = new_figure(17, 5.5, 3)
+    rows = [row for row in found["reductions"] if row["k"] is not None]
+    for axes, space in ((left, "preactivation"), (middle, "input")):
+        for row in (row for row in rows if row["space"] == space and row["method"] != "ica"):
+            method, shares = row["method"], row["cumulative"]
+            label = "pca, ica" if method == "pca" else method  # ica turns pca's axes within their space
+            style = "--" if method == "svd" else "-"
+            axes.plot(range(1, len(shares) + 1), shares, style, linewidth=2, label=label)
+        for fraction in FRACTIONS:
+            axes.axhline(fraction, color="#999999", linewidth=0.8, linestyle=":")
+        axes.set_title(f"{space}s", fontsize=14)
+        axes.set_xlabel("components", fontsize=13)
+        axes.set_ylim(0, 1.03)
+        axes.legend(fontsize=12, loc="lower right")
+    left.set_ylabel("share of the variance, running sum", fontsize=13)
+    errors(right, [row for row in rows if row["folded"]], found["source"]["eval_rmse"])
+    right.set_xlabel(f"eval RMSE, {found['currency']}", fontsize=13)
+    for axes in (left, middle, right):
+        axes.tick_params(labelsize=12)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{found['city']}: reductions of the trained network", fontsize=16, x=0.01, ha="left")
+    return figure
+
+
+def errors(axes: Any, rows: Sequence[Mapping[str, Any]], source: float) -> None:
+    """Per reduction the RMSE as folded (ring) and after fine-tuning (dot); what is far off is a number at the right."""
+    limit = source * FAR
+    axes.axvline(source, color=LINE, linewidth=1.5)
+    for height, row in enumerate(rows):
+        folded, reduced = row["eval_rmse"]["folded"], row["eval_rmse"]["reduced"]
+        axes.plot(reduced, height, "o", color=CHOSEN, markersize=9, clip_on=True)
+        if folded <= limit:
+            axes.plot(folded, height, "o", markerfacecolor="none", color=BAR, markersize=9)
+        else:
+            at_right = axes.get_yaxis_transform()
+            axes.text(1, height, f"{folded:.2f} →", transform=at_right, ha="right", va="center", color=BAR, fontsize=12)
+    axes.set_xlim(min(source, *(row["eval_rmse"]["reduced"] for row in rows)) * 0.985, limit)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    labels = [f"{row['space']} {row['method']}, k={row['k']}" for row in rows]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.set_title("ring: folded, dot: fine-tuned, line: source", fontsize=14)
+    axes.grid(axis="x", color="#dddddd")
+    axes.set_axisbelow(True)
