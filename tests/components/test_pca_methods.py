@@ -193,7 +193,7 @@ def test_no_k_linear_codes_lose_less_than_pcas(seed, k):
     moments = moments_of(points)
     other = methods.with_decoder("other", random.normal(size=(k, 4)), moments, np.ones(4))
     best = methods.principal_axes(moments, np.ones(4)).first(k)
-    assert best.explained_variance.sum() >= other.explained_variance.sum() - 1e-9
+    assert best.explained_variance.sum() >= other.explained_variance.sum() * (1 - 1e-6)
 
 
 def test_a_feature_that_never_changes_is_left_alone(points):
@@ -202,6 +202,8 @@ def test_a_feature_that_never_changes_is_left_alone(points):
         axes = fitted(still, 2, method=method, standardize=True, whiten=True)
         assert np.all(np.isfinite(axes.components)) and np.all(np.isfinite(axes.decoder))
         assert (axes.mean + axes.codes(still) @ axes.scaled_decoder)[:, 6] == pytest.approx(5.0)
+    dead = fitted(still, 7, whiten=True)
+    assert np.all(np.isfinite(dead.components)) and reconstruction_error(dead, still) < 1e-9
 
 
 def test_loadings_are_numpys_covariances_and_correlations(points):

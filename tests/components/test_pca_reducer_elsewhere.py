@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -173,9 +174,51 @@ def test_every_method_and_space_and_choice_of_k(reduce, method, space, n_compone
         assert projection["k"] == 8
 
 
+def test_rows_are_numbered_through_a_shard_however_it_is_read(kinds, classifier, tmp_path, monkeypatch):
+    """Batches of 64 of its 200 rows: hashes, labels and features are the shard's, in order."""
+    from components.pca_reducer import beam_pass
+    from components.pca_reducer.moments import row_hashes
+
+    monkeypatch.setattr(beam_pass, "READ_ROWS", 64)
+    classifier.save(tmp_path / "network.keras")
+    shard = kinds / "examples" / "Split-train" / f"transformed_examples-00001-of-{SHARDS:05d}.gz"
+    rows = beam_pass.Rows(
+        str(tmp_path / "network.keras"), str(kinds / "transform_graph"), "kind", "wide", "input", seed=4
+    )
+    reader = beam_pass._ReadShard(rows)
+    reader.setup()
+    batches = list(reader.process((1, str(shard))))
+    assert [len(batch.rows) for batch in batches] == [64, 64, 64, 8]
+    columns = _columns(200, 1)
+    hashes, labels, features = (
+        np.concatenate([getattr(batch, name) for batch in batches]) for name in ("hashes", "labels", "rows")
+    )
+    np.testing.assert_array_equal(hashes, row_hashes(4, shard.name, 0, 200))
+    np.testing.assert_array_equal(labels, columns["kind"][:, 0])
+    np.testing.assert_array_equal(features[:, 13:], columns["sizes"])
+
+
 def test_equal_seeds_give_equal_networks_and_samples(reduce):
     """Three shards, a sample of 100 of their 600 rows: no byte may depend on chance."""
     runs = [reduce(method="ica", n_components=4, sample_rows=100) for _ in range(2)]
     assert runs[0][0] == runs[1][0] and runs[0][0]["rows"]["sample"] == 100
     for first, second in zip(runs[0][2].get_weights(), runs[1][2].get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_the_example_in_the_docs_makes_a_node():
+    """Its channels are typed, and its settings are ones that the executor takes."""
+    from tfx.types import Channel, standard_artifacts
+
+    from components.pca_reducer.settings import ReducerSettings
+
+    page = (Path(__file__).parents[2] / "docs" / "components" / "pca_reducer.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    types = {"transformed_examples": standard_artifacts.Examples, "transform_graph": standard_artifacts.TransformGraph}
+    names = {
+        "trainer": SimpleNamespace(outputs={"model": Channel(type=standard_artifacts.Model)}),
+        "transform": SimpleNamespace(outputs={key: Channel(type=kind) for key, kind in types.items()}),
+    }
+    exec(example, names)
+    assert names["narrower"].type is standard_artifacts.Model
+    assert ReducerSettings(**json.loads(names["reducer"].exec_properties["settings"])).method == "pls"
