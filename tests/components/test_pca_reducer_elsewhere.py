@@ -159,14 +159,14 @@ def test_nmf_says_that_features_are_negative(reduce):
 @pytest.mark.parametrize("n_components", [8, 0.9, "auto"])
 def test_every_method_and_space_and_choice_of_k(reduce, method, space, n_components):
     projection, _, network = reduce(
-        method=method, space=space, n_components=n_components, standardize=True, whiten=True, budget=9.0
+        method=method, space=space, n_components=n_components, standardize=True, whiten=True, budget=49.0
     )
     errors = projection["eval_error"]
     assert projection["folded"] and errors["reduced"] <= errors["folded"]
     assert network.get_layer("wide").kernel.shape[0] == projection["k"]
     assert projection["parameters"]["reduced"] == network.count_params()
     if n_components == "auto":
-        assert errors["reduced"] <= 10 * errors["source"]
+        assert errors["reduced"] <= 50 * errors["source"]
         assert projection["parameters"]["reduced"] < projection["parameters"]["source"]
     elif n_components == 0.9:
         assert projection["explained_variance_ratio"] >= 0.9
