@@ -29,11 +29,19 @@ class GateVerdict(artifact.Artifact):
 
 
 class Projection(artifact.Artifact):
-    """The linear map that PcaReducer folded into the network.
+    """The map to k codes and back that PcaReducer folded into the network; `load_projection` reads it.
+
+    codes = (x - mean) / scale @ components.T, and x ≈ mean + scale * (codes @ decoder), where x are n features: the
+    pre-activations of a layer or its inputs. Of r components that the method has, k were chosen.
 
     File structure:
-      - {uri}/projection.json: layer, k and why, explained variance ratio, eval error (metric) before and after
-      - {uri}/projection.npz: mean (h,), components (k, h), explained_variance (h,)
+      - {uri}/projection.json: layer, space, method, k and why; folded: whether the network was changed; share of the
+        variance kept; eval error (metric) of the source, as folded, and as reduced after fine-tuning; parameters;
+        rows seen; every trial; the features' names
+      - {uri}/projection.npz: mean, scale (n,), components, decoder (k, n), explained_variance and
+        explained_variance_ratio (r,), total_variance, loadings_covariance and loadings_correlation (k, n) of codes
+        with features
+      - {uri}/scree.png, loadings.png, codes.png: pictures of these; the last one colours the first two codes by label
     """
 
     TYPE_NAME = "components.Projection"

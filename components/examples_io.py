@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +34,17 @@ def tflite_path(model: types.Artifact) -> str:
 
 def load_network(model: types.Artifact) -> keras.Model:
     """The float network of a Model artifact, as Trainer, PcaReducer and Pruner write it."""
-    return keras.models.load_model(os.path.join(serving_dir(model), NETWORK_FILE), compile=False)
+    return network_at(network_path(model))
+
+
+def network_path(model: types.Artifact) -> str:
+    """The file of a Model artifact's float network."""
+    return os.path.join(serving_dir(model), NETWORK_FILE)
+
+
+def network_at(path: str) -> keras.Model:
+    """A network from its file."""
+    return keras.models.load_model(path, compile=False)
 
 
 def save_network(network: keras.Model, model: types.Artifact) -> None:
@@ -55,9 +65,14 @@ def raw_feature_spec(columns: Mapping[str, tf.DType]) -> dict[str, tf.io.FixedLe
 
 def transformed_feature_spec(transform_graph: types.Artifact) -> dict[str, Any]:
     """How Transform's examples parse."""
+    return feature_spec_at(transform_graph.uri)
+
+
+def feature_spec_at(transform_graph_uri: str) -> dict[str, Any]:
+    """The same from the transform graph's folder."""
     import tensorflow_transform as tft
 
-    return tft.TFTransformOutput(transform_graph.uri).transformed_feature_spec()
+    return tft.TFTransformOutput(transform_graph_uri).transformed_feature_spec()
 
 
 def dataset(
@@ -69,7 +84,18 @@ def dataset(
     shuffle_seed: int | None = None,
 ) -> tf.data.Dataset:
     """One epoch of ({feature: (n, width)}, label (n, 1)); shuffled within 65,536 rows where a seed is given."""
-    rows = tf.data.TFRecordDataset(split_files(examples, split), compression_type="GZIP")
+    return labelled(split_files(examples, split), feature_spec, label, batch_size, shuffle_seed)
+
+
+def labelled(
+    files: Sequence[str],
+    feature_spec: Mapping[str, Any],
+    label: str,
+    batch_size: int,
+    shuffle_seed: int | None = None,
+) -> tf.data.Dataset:
+    """The same from TFRecord files."""
+    rows = tf.data.TFRecordDataset(files, compression_type="GZIP")
     if shuffle_seed is not None:
         rows = rows.shuffle(SHUFFLE_ROWS, seed=shuffle_seed)
 

@@ -64,6 +64,25 @@ def run(
 
 
 @app.command()
+def reduce(
+    city: City = "chicago",
+    data: Data = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="For pictures and reduction.json; default runs/CITY/reduction.")
+    ] = None,
+    runs: Annotated[str, typer.Option(help="Where runs/ is kept; finished nodes are taken from there.")] = ".",
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """PCA, SVD, ICA, PLS, LDA and NMF side by side on a city's trained network."""
+    from pipeline import reduce, settings
+
+    found = reduce.run(settings.load_settings(city, data, runs, overrides or ()), out, quiet=as_json)
+    if as_json:
+        print(json.dumps(found, indent=2))
+
+
+@app.command()
 def predict(
     model: Model,
     pickup: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],

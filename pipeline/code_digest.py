@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = ("pipeline", "components", "modules")
-LIBRARIES = ("tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-optimization", "lightgbm")
+LIBRARIES = ("tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-optimization", "scikit-learn", "lightgbm")
 
 
 def code_digest(*modules: str) -> str:

@@ -29,8 +29,8 @@ OnStart = Callable[[str, int, int], None]
 OnEnd = Callable[[str, dict[str, list[Any]], bool, float], None]
 
 
-def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd) -> None:
-    """Runs every node, or takes it from the cache; exceptions of a node's executor come through as they are.
+def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last: str | None = None) -> None:
+    """Runs every node up to `last`, or takes it from the cache; exceptions of its executor come through as they are.
 
     on_start(node, number, of): before a node. on_end(node, output artifacts, cached, CPU seconds): after it.
     """
@@ -66,6 +66,8 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd) -> No
             outputs, cached = outcome(handle, info.execution_id)
         produced.update(outputs)
         on_end(name, outputs, cached, spent)
+        if name == last:
+            return
 
 
 def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, list[Any]], bool]:

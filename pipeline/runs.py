@@ -33,9 +33,8 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
         InputError: the data, or the folder to write in, cannot be used, or another run of this city is going on.
         GateError: the data were refused; then there is no model to sum up.
     """
-    # importing TFX takes 20 s: bad data should not have to wait for it, so look for a first trip now
-    any(trips.examples.num_rows for trips in read_trips(settings.data, settings.city))
-    run_id = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    check_first_trip(settings)
+    run_id = new_run_id()
     folder = settings.runs_dir / run_id
     with exclusive(settings.runs_dir):
         folder.mkdir()
@@ -64,12 +63,23 @@ def run_nodes(
     settings: Settings, run_id: str, screen: RunConsole
 ) -> tuple[dict[str, Any], dict[str, float], GateError | None]:
     """Runs the graph: the report's figures, CPU seconds by node, and the refusal where a gate stopped the run."""
+    cpu_s: dict[str, float] = {}
+    try:
+        produced = run_graph(settings, run_id, screen, cpu_s)
+    except GateError as error:
+        return refused_figures(error), cpu_s, error
+    return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), cpu_s, None
+
+
+def run_graph(
+    settings: Settings, run_id: str, screen: RunConsole, cpu_s: dict[str, float], last: str | None = None
+) -> dict[str, list[Any]]:
+    """Output artifacts by key, of the graph or of its nodes up to `last`; `cpu_s` takes the CPU seconds by node."""
     screen.working("importing TFX and TensorFlow")
     configure_libraries()
     from pipeline import local_runner
     from pipeline.node_figures import key_figures
 
-    cpu_s: dict[str, float] = {}
     produced: dict[str, list[Any]] = {}
     started = time.monotonic()
 
@@ -83,11 +93,18 @@ def run_nodes(
         produced.update(outputs)
         screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
 
-    try:
-        local_runner.run(settings, run_id, on_start, on_end)
-    except GateError as error:
-        return refused_figures(error), cpu_s, error
-    return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), cpu_s, None
+    local_runner.run(settings, run_id, on_start, on_end, last)
+    return produced
+
+
+def check_first_trip(settings: Settings) -> None:
+    """Importing TFX takes 20 s: bad data should not have to wait for it. Raises InputError where no row is a trip."""
+    any(trips.examples.num_rows for trips in read_trips(settings.data, settings.city))
+
+
+def new_run_id() -> str:
+    """The moment, to the millisecond."""
+    return datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 def refused_figures(error: GateError) -> dict[str, Any]:

@@ -30,10 +30,14 @@ class PcaReducerSpec(component_spec.ComponentSpec):
 
 
 class PcaReducer(base_component.BaseComponent):
-    """Folds a pre-activation PCA into the trained network and fine-tunes it; `examples` are transformed ones."""
+    """Folds a reduction of a Dense layer's pre-activations or inputs into the trained network and fine-tunes it.
+
+    model: a functional tf_keras network on transformed features, as `Format-Serving/network.keras`; `examples` are
+    transformed ones, splits train and eval.
+    """
 
     SPEC_CLASS = PcaReducerSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PcaReducerExecutor)
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(PcaReducerExecutor)
 
     def __init__(
         self,

@@ -1,27 +1,25 @@
-"""PcaReducer's work on artifacts: moments over train, then one fold and one fine-tuning per trial."""
+"""PcaReducer's work on artifacts: one Beam pass over train, the choice, and what is left for readers and eyes."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-import tf_keras as keras
 from absl import logging
 from tfx import types
-from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
-from components import examples_io, fine_tuning
+from components import examples_io
 from components.objective import objective_of
-from components.pca_reducer import pca, selection
+from components.pca_reducer import axes, beam_pass, folding, plots
+from components.pca_reducer.moments import Summary
+from components.pca_reducer.reducing import Outcome, reduce_network
 from components.pca_reducer.settings import ReducerSettings
 
 
-class PcaReducerExecutor(base_executor.BaseExecutor):
+class PcaReducerExecutor(BaseBeamExecutor):
     """Model in, narrower model and its projection out."""
 
     def Do(
@@ -32,55 +30,89 @@ class PcaReducerExecutor(base_executor.BaseExecutor):
     ) -> None:
         """See `PcaReducerSpec`. Raises ValueError where the network cannot be taken apart at the chosen layer."""
         settings = ReducerSettings(**json.loads(exec_properties["settings"]))
-        (model,) = input_dict["model"]
-        network = examples_io.load_network(model)
-        train, evaluation = examples_io.fitting_splits(
-            input_dict, exec_properties["label"], settings.batch_size, settings.seed
-        )
-        axes = self._axes(network, settings.layer, train)
-        source_error = examples_io.network_error(network, evaluation).error
-        imitating = fine_tuning.imitating(train, network)
-
-        def attempt(k: int) -> selection.Trial:
-            keras.utils.set_random_seed(settings.seed)
-            folded = pca.fold(network, settings.layer, axes, k)
-            start = examples_io.network_error(folded, evaluation).error
-            error = fine_tuning.fine_tune(
-                folded, imitating, evaluation, settings.fine_tune_epochs, settings.learning_rate, start_error=start
-            )
-            return selection.Trial(k, error, folded)
-
-        best, trials, why = selection.choose(settings, axes, source_error, attempt)
-        logging.info(
-            "PcaReducer: %s from %d to k=%d (%s); parameters %d -> %d, eval error %.4f -> %.4f",
-            settings.layer, len(axes.mean), best.k, why,
-            network.count_params(), best.network.count_params(), source_error, best.error,
-        )  # fmt: skip
+        label, (model,) = exec_properties["label"], input_dict["model"]
         (reduced_model,), (projection,) = output_dict["reduced_model"], output_dict["projection"]
-        examples_io.save_network(best.network, reduced_model)
-        examples_io.write_json(
-            projection,
-            "projection.json",
-            {
-                "layer": settings.layer,
-                "k": best.k,
-                "metric": objective_of(network).metric,
-                "why": why,
-                "explained_variance_ratio": float(axes.explained_variance_ratio[: best.k].sum()),
-                "eval_error": {"source": source_error, "reduced": best.error},
-                "trials": [{"k": trial.k, "eval_error": trial.error} for trial in trials],
-            },
-        )
-        arrays = io.BytesIO()  # remote files cannot seek, which a zip needs
-        np.savez(
-            arrays, mean=axes.mean, components=axes.components[: best.k], explained_variance=axes.explained_variance
-        )
-        with fileio.open(os.path.join(projection.uri, "projection.npz"), "wb") as file:
-            file.write(arrays.getvalue())
+        network = examples_io.load_network(model)
+        names = folding.feature_names(network, settings.layer, settings.space)
+        summary = self._summarize(input_dict, settings, label, len(names), projection.uri)
+        train, evaluation = examples_io.fitting_splits(input_dict, label, settings.batch_size, settings.seed)
+        outcome = reduce_network(network, settings, summary, train, evaluation)
+        source, chosen = outcome.source, outcome.chosen
+        logging.info(
+            "PcaReducer: %s %s of %s from %d to k=%d over %d rows (%s); parameters %d -> %d, eval error %.4f -> %.4f",
+            settings.space, settings.method, settings.layer, len(names), outcome.k, summary.moments.rows,
+            outcome.why, source.parameters, chosen.parameters, source.error, chosen.error,
+        )  # fmt: skip
+        examples_io.save_network(chosen.network, reduced_model)
+        facts = facts_of(outcome, settings, summary, objective_of(network).metric)
+        examples_io.write_json(projection, "projection.json", {**facts, "features": names, "label": label})
+        arrays = arrays_of(outcome, summary)
+        beam_pass.write_npz(os.path.join(projection.uri, "projection.npz"), arrays)
+        plots.draw(projection.uri, facts, names, arrays, plots.Coloured.of(outcome.axes, summary.sample, label))
 
-    @staticmethod
-    def _axes(network: keras.Model, layer: str, train: tf.data.Dataset) -> pca.Axes:
-        moments = pca.Moments(pca.dense_layer(network, layer).units)
-        for batch in pca.preactivations(network, layer, train):
-            moments.update(batch)
-        return pca.principal_axes(moments)
+    def _summarize(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        settings: ReducerSettings,
+        label: str,
+        n_features: int,
+        uri: str,
+    ) -> Summary:
+        (model,), (examples,), (graph,) = (input_dict[key] for key in ("model", "examples", "transform_graph"))
+        rows = beam_pass.Rows(
+            examples_io.network_path(model), graph.uri, label, settings.layer, settings.space, settings.seed
+        )
+        files = examples_io.split_files(examples, "train")
+        aside = os.path.join(uri, "aside")
+        return beam_pass.summarize(self._make_beam_pipeline(), files, rows, n_features, settings.sample_rows, aside)
+
+
+def facts_of(outcome: Outcome, settings: ReducerSettings, summary: Summary, metric: str) -> dict[str, Any]:
+    """The content of projection.json, but for names."""
+    source, chosen = outcome.source, outcome.chosen
+    return {
+        "layer": settings.layer,
+        "space": settings.space,
+        "method": settings.method,
+        "standardize": settings.standardize,
+        "whiten": settings.whiten,
+        "k": outcome.k,
+        "n_features": source.k,
+        "folded": outcome.is_folded,
+        "why": outcome.why,
+        "metric": metric,
+        "explained_variance_ratio": outcome.kept,
+        "eval_error": {"source": source.error, "folded": chosen.folded_error, "reduced": chosen.error},
+        "parameters": {"source": source.parameters, "reduced": chosen.parameters},
+        "rows": {"moments": summary.moments.rows, "sample": len(summary.sample.rows)},
+        "trials": [
+            {
+                "k": trial.k,
+                "eval_error": trial.error,
+                "folded_eval_error": trial.folded_error,
+                "parameters": trial.parameters,
+            }
+            for trial in outcome.trials
+        ],
+    }
+
+
+def arrays_of(outcome: Outcome, summary: Summary) -> dict[str, Any]:
+    """The content of projection.npz; explained variance is that of all components that the method has."""
+    chosen, curve = outcome.axes, outcome.curve
+    covariances, correlations = (
+        axes.loadings_over(chosen, summary.sample.rows)
+        if chosen.method == "nmf"
+        else axes.loadings(chosen, summary.moments.covariance)
+    )
+    return {
+        "mean": chosen.mean,
+        "scale": chosen.scale,
+        "components": chosen.components,
+        "decoder": chosen.decoder,
+        "explained_variance": curve.explained_variance,
+        "explained_variance_ratio": curve.explained_variance_ratio,
+        "total_variance": np.array(curve.total_variance),
+        "loadings_covariance": covariances,
+        "loadings_correlation": correlations,
+    }

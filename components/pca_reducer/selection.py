@@ -3,31 +3,52 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from absl import logging
 
-from components.pca_reducer.pca import MULTIPLE, Axes, components_for, round_up
+from components.pca_reducer.axes import Axes
 from components.pca_reducer.settings import ReducerSettings
+
+MULTIPLE = 4  # kernels of the interpreter work in blocks of four
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """A network of rank k and its eval error after fine-tuning."""
+    """A network of rank k, its parameters, and its eval error as folded and after fine-tuning."""
 
     k: int
     error: float
-    network: Any
+    network: Any = None
+    folded_error: float = 0.0
+    parameters: int = 0
 
 
-def smallest_within(bound: float, n_features: int, attempt: Callable[[int], Trial]) -> tuple[Trial, list[Trial]]:
-    """Bisection over multiples of four: the smallest k whose error is at most `bound`, and every trial made.
+def round_up(k: int, largest: int) -> int:
+    """The next multiple of four, at most `largest`."""
+    return min(-(-k // MULTIPLE) * MULTIPLE, largest)
 
-    error is taken to fall with k; where noise breaks that, the answer still holds the bound. Where even full rank
-    misses it, full rank is the answer.
+
+def multiples(largest: int) -> list[int]:
+    """4, 8, ... and `largest`."""
+    return sorted({round_up(k, largest) for k in range(1, largest + 1, MULTIPLE)})
+
+
+def needed_for(ratios: np.ndarray, fraction: float) -> int | None:
+    """The fewest components whose ratios add up to the fraction; None where all do not."""
+    reached = np.flatnonzero(np.cumsum(ratios) >= fraction - 1e-12)
+    return int(reached[0]) + 1 if len(reached) else None
+
+
+def smallest_within(
+    bound: float, candidates: Sequence[int], attempt: Callable[[int], Trial]
+) -> tuple[Trial | None, list[Trial]]:
+    """Bisection over rising k: the smallest whose error is at most `bound`, None where none is; and every trial made.
+
+    error is taken to fall with k; where noise breaks that, the answer still holds the bound.
     """
-    candidates = sorted({round_up(k, n_features) for k in range(1, n_features + 1, MULTIPLE)})
     low, high = 0, len(candidates) - 1
     best: Trial | None = None
     trials: list[Trial] = []
@@ -35,26 +56,57 @@ def smallest_within(bound: float, n_features: int, attempt: Callable[[int], Tria
         middle = (low + high) // 2
         trial = attempt(candidates[middle])
         trials.append(trial)
-        logging.info("PcaReducer: k=%d gives eval error %.4f (bound %.4f)", trial.k, trial.error, bound)
+        logging.info("PcaReducer: k=%d gives error %.4f (bound %.4f)", trial.k, trial.error, bound)
         if trial.error <= bound:
             best, high = trial, middle - 1
         else:
             low = middle + 1
-    return best or trials[-1], trials
+    return best, trials
 
 
-def choose(
-    settings: ReducerSettings, axes: Axes, source_error: float, attempt: Callable[[int], Trial]
-) -> tuple[Trial, list[Trial], str]:
-    """The chosen trial, all trials, and why this k in words."""
-    n = settings.n_components
-    if n == "auto":
-        bound = source_error * (1 + settings.budget)
-        best, trials = smallest_within(bound, len(axes.mean), attempt)
-        kept = "the smallest k within" if best.error <= bound else "no k holds"
-        return best, trials, f"{kept} the budget of {settings.budget:.2%} over eval error {source_error:.4f}"
+def fixed(settings: ReducerSettings, curve: Axes) -> tuple[int, str]:
+    """k and why, where n_components is no `auto`. Raises ValueError where k is more than there are components."""
+    n, largest = settings.n_components, len(curve)
     if isinstance(n, int):
-        trial = attempt(n)
-        return trial, [trial], "fixed by reducer.n_components"
-    trial = attempt(components_for(axes, float(n)))
-    return trial, [trial], f"explains at least {n} of the variance, rounded up to a multiple of {MULTIPLE}"
+        if n > largest:
+            raise ValueError(
+                f"reducer.n_components={n} must be between 1 and {largest}: method={settings.method} has no more"
+            )
+        return n, "fixed by reducer.n_components"
+    needed = needed_for(curve.explained_variance_ratio, float(n))
+    if needed is None:
+        share = curve.explained_variance_ratio.sum()
+        return largest, f"all that method={settings.method} has: they explain {share:.4f} of the variance, below {n}"
+    return round_up(needed, largest), f"explains at least {n} of the variance, rounded up to a multiple of {MULTIPLE}"
+
+
+def within_budget(
+    settings: ReducerSettings,
+    source: Trial,
+    largest: int,
+    parameters_at: Callable[[int], int],
+    attempt: Callable[[int], Trial],
+) -> tuple[Trial | None, list[Trial], str]:
+    """The smallest k that pays (fewer parameters than the source) and holds the budget; None where none does."""
+    paying = [k for k in multiples(largest) if parameters_at(k) < source.parameters]
+    if not paying:
+        least = min(parameters_at(k) for k in multiples(largest))
+        return (
+            None,
+            [],
+            (f"skipped: no k has fewer parameters than the source's {source.parameters:,}; the least is {least:,}"),
+        )
+    bound = source.error * (1 + settings.budget)
+    best, trials = smallest_within(bound, paying, attempt)
+    budget = f"the budget of {settings.budget:.2%} over eval error {source.error:.4f}"
+    if best:
+        return best, trials, f"the smallest k within {budget}"
+    nearest = min(trials, key=lambda trial: trial.error)
+    return (
+        None,
+        trials,
+        (
+            f"skipped: none of the k that shrink the network, up to {paying[-1]}, holds {budget}; "
+            f"the best, k={nearest.k}, errs {nearest.error:.4f}, bound {bound:.4f}"
+        ),
+    )

@@ -65,7 +65,10 @@ def run_node(toy_trips, tmp_path):
 
     chosen: its settings, None where the Spec has none. ready: input artifacts that exist already.
     """
+    from tfx.dsl.components.base import base_beam_executor
+
     from components import examples_io
+    from pipeline.settings import BeamSettings
 
     places = {"examples": "transformed", "raw_examples": "raw", "transform_graph": "transform_graph"}
 
@@ -86,7 +89,9 @@ def run_node(toy_trips, tmp_path):
         settings = {} if chosen is None else {"settings": json.dumps(chosen)}
         given = settings | {"label": "fare", "code_digest": "", **properties}
         assert set(given) == set(spec.PARAMETERS) and set(inputs) == set(spec.INPUTS)
-        executor().Do(inputs, outputs, given)
+        on_beam = issubclass(executor, base_beam_executor.BaseBeamExecutor)
+        context = executor.Context(beam_pipeline_args=list(BeamSettings().args)) if on_beam else None
+        executor(context).Do(inputs, outputs, given)
         return {key: artifacts[0] for key, artifacts in outputs.items()}
 
     return run

@@ -1,0 +1,136 @@
+"""The map from n features to k codes and back, what it keeps and what it loses. NumPy, and scikit-learn for NMF."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Axes:
+    """codes = (x - mean) / scale @ components.T, and x ≈ mean + scale * (codes @ decoder).
+
+    mean, scale (n,); components, decoder (k, n); explained_variance (k,): what each component adds to those before it,
+    in units of scale; total_variance: of all n features. With method nmf codes are the non-negative ones that fit best,
+    and no product.
+    """
+
+    method: str
+    mean: np.ndarray
+    scale: np.ndarray
+    components: np.ndarray
+    decoder: np.ndarray
+    explained_variance: np.ndarray
+    total_variance: float
+
+    def __len__(self) -> int:
+        return len(self.components)
+
+    @property
+    def explained_variance_ratio(self) -> np.ndarray:
+        return self.explained_variance / (self.total_variance or 1.0)
+
+    def first(self, k: int) -> Axes:
+        """The first k of them, and their rows of the decoder."""
+        return dataclasses.replace(
+            self,
+            components=self.components[:k],
+            decoder=self.decoder[:k],
+            explained_variance=self.explained_variance[:k],
+        )
+
+    @property
+    def encoder(self) -> np.ndarray:
+        """From features less their mean to codes, (n, k)."""
+        return (self.components / self.scale).T
+
+    @property
+    def scaled_decoder(self) -> np.ndarray:
+        """From codes to features less their mean, (k, n)."""
+        return self.decoder * self.scale
+
+    def codes(self, rows: np.ndarray) -> np.ndarray:
+        """Of rows (n_rows, n): (n_rows, k)."""
+        rows = rows.astype(np.float64)
+        return non_negative_codes(rows, self.components) if self.method == "nmf" else (rows - self.mean) @ self.encoder
+
+
+def load_projection(uri: str) -> Axes:
+    """The k components of a Projection artifact."""
+    import tensorflow as tf
+
+    with tf.io.gfile.GFile(f"{uri}/projection.json") as file:
+        method = json.loads(file.read())["method"]
+    with tf.io.gfile.GFile(f"{uri}/projection.npz", "rb") as file, np.load(io.BytesIO(file.read())) as content:
+        arrays = dict(content)
+    parts = {name: arrays[name] for name in ("mean", "scale", "components", "decoder")}
+    explained = arrays["explained_variance"][: len(parts["components"])]
+    return Axes(method, **parts, explained_variance=explained, total_variance=float(arrays["total_variance"]))
+
+
+def non_negative_codes(rows: np.ndarray, components: np.ndarray) -> np.ndarray:
+    """W >= 0 of shape (n_rows, k) that makes W @ components nearest to the rows."""
+    from sklearn.decomposition import non_negative_factorization
+
+    return non_negative_factorization(
+        rows, H=components, n_components=len(components), init="custom", update_H=False, tol=1e-6, max_iter=1000
+    )[0]
+
+
+def reconstruction_error(axes: Axes, rows: np.ndarray) -> float:
+    """Mean over rows of the squared distance from a row to what its codes bring back, in units of scale.
+
+    Over the rows that the axes come from it is total_variance less all explained_variance, but for the n - 1.
+    """
+    lost = rows - (axes.mean + axes.codes(rows) @ axes.scaled_decoder)
+    return float(np.mean(np.sum((lost / axes.scale) ** 2, axis=1)))
+
+
+def explained_by(components: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Variance that each component's code, by linear regression, explains beyond those before it, (k,).
+
+    components (k, n), covariance (n, n). What is left is the Schur complement; for principal axes these are the
+    eigenvalues.
+    """
+    left, gains = covariance.copy(), np.zeros(len(components))
+    tiny = 1e-12 * max(np.trace(covariance), np.finfo(float).tiny)
+    for i, component in enumerate(components):
+        shared = left @ component
+        variance = component @ shared
+        if variance > tiny * (component @ component):
+            gains[i] = shared @ shared / variance
+            left -= np.outer(shared, shared) / variance
+    return gains
+
+
+def decoder_by(components: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """The linear regression of features on codes, (k, n): no other decoder loses less."""
+    shared = components @ covariance
+    return np.linalg.pinv(shared @ components.T, rcond=1e-12, hermitian=True) @ shared
+
+
+def loadings(axes: Axes, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Covariances and correlations between codes and features, (k, n) each; 0 with a feature that never changes.
+
+    covariance: of the features, (n, n).
+    """
+    shared = axes.encoder.T @ covariance
+    of_codes, of_features = np.einsum("kn,nk->k", shared, axes.encoder), np.diag(covariance)
+    return shared, correlations(shared, of_codes, of_features)
+
+
+def loadings_over(axes: Axes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same over rows (n_rows, n), where codes are no product of them."""
+    codes, k = axes.codes(rows), len(axes)
+    both = np.cov(np.concatenate([codes, rows], axis=1).T)
+    variances = np.diag(both)
+    return both[:k, k:], correlations(both[:k, k:], variances[:k], variances[k:])
+
+
+def correlations(covariances: np.ndarray, of_codes: np.ndarray, of_features: np.ndarray) -> np.ndarray:
+    """(k, n) from covariances (k, n) and variances (k,) and (n,)."""
+    deviations = np.sqrt(np.outer(np.maximum(of_codes, 0), np.maximum(of_features, 0)))
+    return np.divide(covariances, deviations, out=np.zeros_like(covariances), where=deviations > 0)

@@ -1,0 +1,116 @@
+"""One Beam pass over train: an element is a TFRecord shard, read in batches; what is combined are summaries of rows."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.transforms.util import ReshufflePerKey
+from tfx.dsl.io import fileio
+
+from components import examples_io
+from components.pca_reducer import folding
+from components.pca_reducer.moments import Batch, Summary, row_hashes, summary_of
+from components.pca_reducer.settings import Space
+
+READ_ROWS = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """What a worker needs to turn a shard into features: paths of the network and of the transform graph, and where
+    in the network the features are."""
+
+    network: str
+    transform_graph: str
+    label: str
+    layer: str
+    space: Space
+    seed: int
+
+
+class _ReadShard(beam.DoFn):
+    """(number, path) -> batches of its rows. They go no further than the combiner that Beam fuses to this step."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def setup(self) -> None:
+        """Loads the network, once a worker."""
+        rows = self._rows
+        self._extract = folding.extractor(examples_io.network_at(rows.network), rows.layer, rows.space)
+        self._spec = examples_io.feature_spec_at(rows.transform_graph)
+
+    def process(self, numbered: tuple[int, str]) -> Iterator[Batch]:
+        _, path = numbered
+        first_row = 0
+        for columns, label in examples_io.labelled([path], self._spec, self._rows.label, READ_ROWS):
+            features = self._extract(columns)
+            labels = label.numpy().astype(np.float64).reshape(len(features), -1)[:, 0]
+            yield Batch(row_hashes(self._rows.seed, os.path.basename(path), first_row, len(features)), features, labels)
+            first_row += len(features)
+
+
+class SummaryFn(beam.CombineFn):
+    """Batches to their Summary."""
+
+    def __init__(self, n_features: int, sample_rows: int) -> None:
+        self._shape = n_features, sample_rows
+
+    def create_accumulator(self) -> Summary:
+        return Summary(*self._shape)
+
+    def add_input(self, summary: Summary, batch: Batch) -> Summary:
+        summary.update(batch)
+        return summary
+
+    def merge_accumulators(self, summaries: Iterable[Summary]) -> Summary:
+        merged = Summary(*self._shape)
+        merged.merge(summaries)
+        return merged
+
+    def extract_output(self, summary: Summary) -> Summary:
+        return summary
+
+
+def summarize(
+    pipeline: Any, files: Sequence[str], rows: Rows, n_features: int, sample_rows: int, folder: str
+) -> Summary:
+    """Runs the pass on a Beam pipeline that is not yet run. On an engine its workers share nothing with us but files.
+
+    folder: where they leave the summary for a moment.
+    """
+    path = os.path.join(folder, "summary.npz")
+    fileio.makedirs(folder)
+    with pipeline as steps:
+        _ = (
+            steps
+            | "Shards" >> beam.Create(list(enumerate(files)))
+            # by number, not by a random key as Reshuffle does: here shards are merged in one order, every time
+            | "Spread" >> ReshufflePerKey()
+            | "Read" >> beam.ParDo(_ReadShard(rows))
+            | "Summarize" >> beam.CombineGlobally(SummaryFn(n_features, sample_rows))
+            | "Write" >> beam.Map(write_summary, path)
+        )
+    with fileio.open(path, "rb") as file, np.load(io.BytesIO(file.read())) as arrays:
+        summary = summary_of(dict(arrays))
+    fileio.rmtree(folder)
+    return summary
+
+
+def write_summary(summary: Summary, path: str) -> None:
+    """Writes what `summary_of` takes back."""
+    write_npz(path, summary.arrays())
+
+
+def write_npz(path: str, arrays: dict[str, np.ndarray]) -> None:
+    """Writes arrays where a remote file may lie: such files cannot seek, which a zip needs."""
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    with fileio.open(path, "wb") as file:
+        file.write(content.getvalue())

@@ -1,0 +1,126 @@
+"""PcaReducer's choice on one network: components, a fold and a fine-tuning for each k tried, and the k that stays."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+import tf_keras as keras
+
+from components import examples_io, fine_tuning
+from components.objective import objective_of
+from components.pca_reducer import folding, methods, selection
+from components.pca_reducer.axes import Axes
+from components.pca_reducer.moments import Summary
+from components.pca_reducer.selection import Trial
+from components.pca_reducer.settings import ReducerSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """axes: the k chosen, or all where none was; curve: all that the method has, which a scree plot shows.
+
+    chosen is `source` where the network is passed on as it is.
+    """
+
+    axes: Axes
+    curve: Axes
+    source: Trial
+    chosen: Trial
+    trials: list[Trial]
+    why: str
+
+    @property
+    def is_folded(self) -> bool:
+        return self.chosen is not self.source
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether a fold was wanted and none paid: then the network keeps all its features."""
+        return not self.is_folded and self.axes.method != "nmf"
+
+    @property
+    def k(self) -> int:
+        return self.source.k if self.is_skipped else len(self.axes)
+
+    @property
+    def kept(self) -> float:
+        """Share of the variance."""
+        return 1.0 if self.is_skipped else float(self.axes.explained_variance_ratio.sum())
+
+
+def reduce_network(
+    network: keras.Model,
+    settings: ReducerSettings,
+    summary: Summary,
+    train: tf.data.Dataset,
+    evaluation: tf.data.Dataset,
+) -> Outcome:
+    """The network at the k that the settings ask for, or passed on as it is.
+
+    summary: of train's features, those of the settings' space. Raises ValueError where the network cannot be taken
+    apart at the chosen layer, or the method has no such k or cannot have these features.
+    """
+    error = examples_io.network_error(network, evaluation).error
+    width = folding.n_features(network, settings.layer, settings.space)
+    source = Trial(width, error, network, error, network.count_params())
+    if settings.method == "nmf":
+        methods.check_non_negative(summary, folding.feature_names(network, settings.layer, settings.space))
+        return analysis_only(settings, summary, source)
+    curve, best = methods.fit(settings, summary, objective_of(network).n_classes)
+    imitating = fine_tuning.imitating(train, network)
+
+    def attempt(k: int) -> Trial:
+        keras.utils.set_random_seed(settings.seed)
+        folded = folding.fold(network, settings.layer, best(k), settings.space)
+        start = examples_io.network_error(folded, evaluation).error
+        reached = fine_tuning.fine_tune(
+            folded, imitating, evaluation, settings.fine_tune_epochs, settings.learning_rate, start_error=start
+        )
+        return Trial(k, reached, folded, start, folded.count_params())
+
+    def parameters_at(k: int) -> int:
+        return folding.folded_parameters(network, settings.layer, k)
+
+    if settings.n_components == "auto":
+        chosen, trials, why = selection.within_budget(settings, source, len(curve), parameters_at, attempt)
+        if chosen is None:
+            return Outcome(curve, curve, source, source, trials, f"{why}; the network is passed on unchanged")
+    else:
+        k, why = selection.fixed(settings, curve)
+        chosen = attempt(k)
+        trials = [chosen]
+    return Outcome(best(chosen.k), curve, source, chosen, trials, why)
+
+
+def analysis_only(settings: ReducerSettings, summary: Summary, source: Trial) -> Outcome:
+    """NMF's parts. No affine map leads from features to their codes, so that nothing can be folded.
+
+    Raises ValueError where there are fewer features than parts asked for.
+    """
+    n, largest = settings.n_components, source.k
+    if isinstance(n, int):
+        if n > largest:
+            raise ValueError(f"reducer.n_components={n} must be between 1 and {largest}: method=nmf has no more")
+        parts, why = methods.non_negative_parts(summary, n, settings.seed), "fixed by reducer.n_components"
+    else:
+        parts, why = parts_for(float(n), largest, summary, settings.seed)
+    why += (
+        "; for analysis only: codes of nmf are no affine function of the features, the network is passed on unchanged"
+    )
+    return Outcome(parts, parts, source, source, [], why)
+
+
+def parts_for(fraction: float, largest: int, summary: Summary, seed: int) -> tuple[Axes, str]:
+    """The fewest parts, by bisection over multiples of four, that explain the fraction; else all."""
+
+    found: dict[int, Axes] = {}
+
+    def attempt(k: int) -> Trial:
+        found[k] = methods.non_negative_parts(summary, k, seed)
+        return Trial(k, 1 - float(found[k].explained_variance_ratio.sum()))
+
+    best, _ = selection.smallest_within(1 - fraction, selection.multiples(largest), attempt)
+    if best:
+        return found[best.k], f"explains at least {fraction} of the variance, in steps of {selection.MULTIPLE}"
+    return found[largest], f"as many parts as features, {largest}, do not explain {fraction} of the variance"
