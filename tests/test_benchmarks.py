@@ -1,4 +1,4 @@
-"""The accuracy benchmark's figures, by hand and against a plain reckoning; no pipeline runs here."""
+"""The figures of the benchmarks, by hand and against a plain reckoning; no pipeline runs here."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def accuracy():
 def report(accuracy):
     """What it says of its runs."""
     return importlib.import_module("accuracy_report")
+
+
+@pytest.fixture(scope="module")
+def compression(accuracy):
+    """The other script, which imports the first."""
+    return importlib.import_module("compression")
 
 
 def plain_interval(squared, reference, resamples, seed):
@@ -225,3 +231,20 @@ def test_a_run_that_fails_ends_the_benchmark_as_it_ended(tmp_path):
     (line,) = ended.stderr.splitlines()
     assert (ended.returncode, ended.stdout) == (2, "")
     assert line.startswith(f"accuracy: {tmp_path}/trips.csv: column ")
+
+
+def test_forms_are_means_over_seeds_and_ratios_to_the_original(compression):
+    """RMSE 4 and 6 of the original, 5 and 5 of a form of half and of a quarter of its bytes: by hand."""
+
+    def form(rmse, n_bytes):
+        return {"rmse": rmse, "bytes": n_bytes, "gzip_bytes": n_bytes / 2, "us_one": 5.0, "us_batch": 300.0}
+
+    results = [
+        {compression.ORIGINAL: form(4.0, 1000), "pruned": form(5.0, 500)},
+        {compression.ORIGINAL: form(6.0, 1000), "pruned": form(5.0, 250)},
+    ]
+    original, pruned = compression.lines(results)
+    assert (original.rmse, original.spread) == (5.0, pytest.approx(2**0.5))
+    assert (pruned.rmse, pruned.spread, pruned.bytes, pruned.gzip_bytes) == (5.0, 0.0, 375.0, 187.5)
+    last = compression.table([original, pruned]).splitlines()[-1]
+    assert last == "| pruned | 5.000 | 0.000 | 1.0000 | 375 | 2.7 | 188 | 2.7 | 5.0 | 300 |"

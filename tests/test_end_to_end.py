@@ -165,8 +165,8 @@ def test_what_was_judged_is_what_was_pushed(out, first):
 
 def test_the_log_holds_what_the_executors_measured(out, first):
     log = (out / "runs/chicago/latest/log.txt").read_text()
-    assert re.search(r"PcaReducer: hidden_0 from 32 to k=\d+ .* parameters \d+ -> \d+", log)
-    assert "PcaReducer: hidden_0" not in first.stdout + first.stderr
+    assert re.search(r"PcaReducer: preactivation pca of hidden_0 from 32 to k=\d+ .* parameters \d+ -> \d+", log)
+    assert "PcaReducer: preactivation" not in first.stdout + first.stderr
 
 
 def test_the_model_is_worth_its_bytes(first):

@@ -1,0 +1,230 @@
+"""What each step of the compression costs and gives: whole runs of the pipeline, then every form of their networks.
+
+    python benchmarks/compression.py --city chicago|nyc|FILE [--data PATH] [--seeds 3] [--out FOLDER] [--set key=value]
+
+A run per training seed, in a process of its own; runs that are finished in --out are not made again. Each form is a
+file from raw columns to the fare: of the DNN without embeddings, of the trained, the reduced and the pruned network in
+float32, of the pruned one in every number format and trained for int8, and the file that the run would ship. RMSE on
+test over the files' own bytes; one row and 1024 rows timed in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accuracy import SEEDED, Parser, outputs_of
+
+from components.errors import GateError, InputError
+
+SHIPPED, ORIGINAL, NO_EMBEDDING = "full line: what ships", "original", "DNN without embeddings"
+RUNGS = ("float16", "int8_weights", "dynamic", "int8", "int16x8", "qat", "pqat")
+MEANS = ("bytes", "gzip_bytes", "us_one", "us_batch")
+BATCH, ROUNDS, INVOKES = 1024, 5, 200
+
+
+def main() -> None:
+    """The command. Exit codes are Farebox's: 0 done, 2 bad input, 3 the data were refused."""
+    try:
+        options = parse()
+        if options.one is not None:
+            measure(options, options.one)
+        else:
+            report(options, [run(options, seed) for seed in range(1, options.seeds + 1)])
+    except InputError as error:
+        print(f"compression: {error}", file=sys.stderr)
+        sys.exit(2)
+    except GateError as error:
+        print(f"compression: refused: {error}", file=sys.stderr)
+        sys.exit(3)
+
+
+def parse() -> argparse.Namespace:
+    """The options, checked."""
+    parser = Parser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
+    parser.add_argument("--data", help="a CSV or Parquet file, or a folder of them")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("runs", "compression"), help="for runs and the table")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)  # what a process of its own is started with
+    options = parser.parse_args()
+    if options.seeds < 1:
+        raise InputError(f"--seeds={options.seeds} must be at least 1")
+    return options
+
+
+def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
+    """One seed's figures by form, made in a process of its own where they are not there yet."""
+    path = options.out / f"forms-{seed}.json"
+    if not path.is_file():
+        command = [sys.executable, __file__, "--city", options.city, "--out", str(options.out), "--one", str(seed)]
+        command += ["--data", options.data] if options.data else []
+        command += [part for override in options.overrides for part in ("--set", override)]
+        search = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": search, "TF_CPP_MIN_LOG_LEVEL": "3"})
+        if done.returncode:
+            sys.exit(done.returncode)
+    print(f"seed {seed} of {options.seeds}: done", file=sys.stderr)
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def measure(options: argparse.Namespace, seed: int) -> None:
+    """One run of the pipeline, then every form of its networks; writes `forms-SEED.json`."""
+    from pipeline import runs
+    from pipeline.console import output_to_log
+    from pipeline.settings import load_settings
+
+    seeds = [f"{key}={seed}" for key in SEEDED]
+    settings = load_settings(options.city, options.data, str(options.out), [*options.overrides, *seeds])
+    with contextlib.redirect_stdout(sys.stderr):
+        summary = runs.run(settings, quiet=True)
+    with output_to_log(settings.runs_dir / summary["run_id"] / runs.LOG_FILE):
+        nodes, _ = outputs_of(settings, summary["run_id"])
+        found = figures(files(nodes, settings), test_rows(nodes))
+    found[SHIPPED]["how"] = f"{summary['model']['mode']} of the {summary['model']['network']} network"
+    runs.write_atomically(options.out / f"forms-{seed}.json", json.dumps(found, indent=2))
+
+
+def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, bytes]:
+    """The bytes of every form."""
+    import tensorflow_transform as tft
+    import tf_keras as keras
+
+    from components import examples_io
+    from components.quantizer.conversion import Front, Source, calibration_rows
+    from components.quantizer.qat import quantization_aware
+    from modules import columns
+
+    graph, transformed = nodes["Transform"]["transform_graph"], nodes["Transform"]["transformed_examples"]
+    raw_spec = tft.TFTransformOutput(graph.uri).raw_feature_spec()
+    inputs = {name: raw_spec[name].dtype for name in settings.model_inputs}
+    front = Front(tft.TFTransformOutput(graph.uri).transform_features_layer(), inputs)
+    chosen = settings.quantizer
+    train, evaluation = examples_io.fitting_splits(
+        {"examples": [transformed], "transform_graph": [graph]}, columns.FARE, chosen.batch_size, chosen.seed
+    )
+    calibration = calibration_rows(examples_io.numpy_batches(train), chosen.calibration_rows)
+
+    def source(network: keras.Model) -> Source:
+        return Source(network, front, calibration, columns.FARE)
+
+    rival = Path(nodes["Trainer"]["model_run"].uri, "no_embedding_dnn.keras")
+    found = {NO_EMBEDDING: source(keras.models.load_model(rival, compile=False)).file("float32")}
+    for name, node, key in (
+        (ORIGINAL, "Trainer", "model"),
+        ("reduced", "PcaReducer", "reduced_model"),
+        ("pruned", "Pruner", "pruned_model"),
+    ):
+        network = examples_io.load_network(nodes[node][key])
+        found[name] = source(network).file("float32")
+    pruned = source(network)
+    for rung in RUNGS:
+        aware = rung in ("qat", "pqat")
+        trained = quantization_aware(network, train, evaluation, chosen, rung == "pqat") if aware else network
+        found[f"pruned, {rung}"] = (source(trained) if aware else pruned).file(rung)  # type: ignore[arg-type]
+    return {**found, SHIPPED: Path(examples_io.tflite_path(nodes["Quantizer"]["quantized_model"])).read_bytes()}
+
+
+def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The raw columns of test, and its fares."""
+    import tensorflow_transform as tft
+
+    from components import examples_io
+    from modules import columns
+
+    spec = tft.TFTransformOutput(nodes["Transform"]["transform_graph"].uri).raw_feature_spec()
+    batches = list(
+        examples_io.numpy_batches(
+            examples_io.dataset(nodes["TripExampleGen"]["examples"], "test", spec, columns.FARE, 4096)
+        )
+    )
+    names = batches[0][0]
+    return {name: np.concatenate([rows[name] for rows, _ in batches]) for name in names}, np.concatenate(
+        [fares for _, fares in batches]
+    )
+
+
+def figures(contents: Mapping[str, bytes], rows: tuple[dict[str, np.ndarray], np.ndarray]) -> dict[str, dict[str, Any]]:
+    """RMSE, MAE, bytes, gzip bytes, and microseconds of one row and of a batch, by form."""
+    from components.running_error import RunningError
+    from components.tflite import TfliteModel, gzip_bytes, measure_latency_us
+
+    columns, fares = rows
+    one = {name: values[:1] for name, values in columns.items()}
+    batch = {name: np.resize(values, (BATCH, 1)) for name, values in columns.items()}
+    found: dict[str, dict[str, Any]] = {}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in contents}
+    models = {name: TfliteModel(content) for name, content in contents.items()}
+    for name, content in contents.items():
+        error = RunningError()
+        error.update(models[name].predict(columns), fares)
+        found[name] = {"rmse": error.rmse, "mae": error.mae, "bytes": len(content), "gzip_bytes": gzip_bytes(content)}
+    for _ in range(ROUNDS):
+        for name, model in models.items():
+            single, _ = measure_latency_us(model, one, INVOKES, INVOKES // 10)
+            many, _ = measure_latency_us(model, batch, INVOKES // 10, 2)
+            times[name].append((single, many))
+    for name, measured in times.items():
+        found[name]["us_one"], found[name]["us_batch"] = (float(value) for value in np.median(measured, axis=0))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A form's means over seeds; spread: standard deviation of the RMSE."""
+
+    form: str
+    rmse: float
+    spread: float
+    bytes: float
+    gzip_bytes: float
+    us_one: float
+    us_batch: float
+
+
+def lines(results: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[Line]:
+    """A line per form, in the order of the first result."""
+    found = []
+    for form in results[0]:
+        errors = [result[form]["rmse"] for result in results]
+        spread = float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0
+        means = (float(np.mean([result[form][key] for result in results])) for key in MEANS)
+        found.append(Line(form, float(np.mean(errors)), spread, *means))
+    return found
+
+
+def table(found: Sequence[Line]) -> str:
+    """The lines in Markdown; ratios are to the original."""
+    (original,) = (line for line in found if line.form == ORIGINAL)
+    head = "| form | test RMSE | spread | / original | bytes | 1/ | gzip | 1/ | one row, µs | 1024 rows, µs |"
+    rows = [
+        f"| {line.form} | {line.rmse:.3f} | {line.spread:.3f} | {line.rmse / original.rmse:.4f} | {line.bytes:,.0f} "
+        f"| {original.bytes / line.bytes:.1f} | {line.gzip_bytes:,.0f} | {original.gzip_bytes / line.gzip_bytes:.1f} "
+        f"| {line.us_one:.1f} | {line.us_batch:.0f} |"
+        for line in found
+    ]
+    return "\n".join([head, "|---|" + "--:|" * 9, *rows])
+
+
+def report(options: argparse.Namespace, results: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
+    """Prints the table and keeps it in --out."""
+    text = table(lines(results))
+    shipped = ", ".join(sorted({result[SHIPPED]["how"] for result in results}))
+    text = f"{options.city}, {len(results)} seeds {' '.join(options.overrides)}\n\n{text}\n\nwhat ships: {shipped}\n"
+    (options.out / "compression.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
