@@ -51,7 +51,10 @@ class Pruning(artifact.Artifact):
     """What Pruner set to zero.
 
     File structure:
-      - {uri}/pruning.json: sparsity per layer, share of embedding rows never trained, metric and eval error
+      - {uri}/pruning.json: metric, criterion, why, sparsity per layer, share of embedding rows never trained, eval
+        error and gzip bytes before and after, trials, and per layer the steps of sparsity: target and reached
+      - {uri}/masks.npz: per pruned layer or table, bool, True where a weight is kept
+      - {uri}/ramp.png, {uri}/mask-LAYER.png: how sparsity rose; weights kept before and after
     """
 
     TYPE_NAME = "components.Pruning"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import tf_keras as keras
 from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 
-from components import examples_io, fine_tuning
+from components import examples_io, fine_tuning, tflite
 from components.objective import objective_of
-from components.pruner import pruning
+from components.pruner import layers, plots, pruning, selection
 from components.pruner.settings import PrunerSettings
 
 
@@ -25,29 +30,62 @@ class PrunerExecutor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """See `PrunerSpec`. Raises ValueError where no layer matches, RuntimeError where sparsity was not reached."""
+        """See `PrunerSpec`. Raises ValueError where the network cannot be pruned as the settings ask."""
         settings = PrunerSettings(**json.loads(exec_properties["settings"]))
         (model,) = input_dict["model"]
-        network = examples_io.load_network(model)
+        source = examples_io.load_network(model)
         train, evaluation = examples_io.fitting_splits(
             input_dict, exec_properties["label"], settings.batch_size, settings.seed
         )
+        trained, steps_per_epoch = layers.trained_rows(source, train)
+        unpruned = layers.copy_network(source)
+        layers.zero_rows(unpruned, trained)
+        imitating = fine_tuning.imitating(train, source)
 
-        source_error = examples_io.network_error(network, evaluation).error
-        trained, steps_per_epoch = pruning.trained_rows(network, train)
-        pruning.zero_rows(network, trained)
-        imitating = fine_tuning.imitating(train, network)
-        pruned, _ = pruning.prune(network, imitating, evaluation, steps_per_epoch, settings)
-        pruning.zero_rows(pruned, trained)
+        def judged(sparsity: Any, pruned: pruning.Pruned) -> selection.Trial:
+            error = examples_io.network_error(pruned.network, evaluation).error
+            return selection.Trial(sparsity, pruned, error, tflite.gzip_bytes(layers.float16_bytes(pruned.network)))
 
+        def attempt(sparsity: float | None) -> selection.Trial:
+            pruned = pruning.prune(unpruned, imitating, evaluation, steps_per_epoch, settings, sparsity)
+            layers.zero_rows(pruned.network, trained)
+            return judged(settings.final_sparsity if sparsity is None else sparsity, pruned)
+
+        source_error = examples_io.network_error(source, evaluation).error
+        skipped = judged(0.0, pruning.Pruned(unpruned, {}, {}))
+        kept, trials, why = selection.choose(settings, source_error, skipped, attempt)
+        network = kept.pruned.network
         summary = {
-            "metric": objective_of(network).metric,
-            "sparsity": pruning.total_sparsity(pruned),
-            "sparsity_by_layer": pruning.sparsity(pruned),
+            "metric": objective_of(source).metric,
+            "criterion": settings.criterion,
+            "why": why,
+            "sparsity": layers.total_sparsity(network),
+            "sparsity_by_layer": layers.sparsity(network),
             "untrained_rows": {name: float(1 - np.mean(rows)) for name, rows in trained.items()},
-            "eval_error": {"source": source_error, "pruned": examples_io.network_error(pruned, evaluation).error},
+            "eval_error": {"source": source_error, "pruned": kept.eval_error},
+            "gzip_bytes": {"unpruned": skipped.gzip_bytes, "pruned": kept.gzip_bytes},
+            "trials": [trial.summary for trial in trials],
         }
         logging.info("Pruner: %s", summary)
         (pruned_model,), (report,) = output_dict["pruned_model"], output_dict["pruning"]
-        examples_io.save_network(pruned, pruned_model)
-        examples_io.write_json(report, "pruning.json", summary)
+        examples_io.save_network(network, pruned_model)
+        examples_io.write_json(report, "pruning.json", summary | {"steps": kept.pruned.steps})
+        write_masks(report, source, layers.kept_weights(network, kept.pruned.masks, trained))
+        if kept.pruned.steps:
+            write_bytes(report, "ramp.png", plots.ramp(kept.pruned.steps))
+
+
+def write_masks(report: types.Artifact, source: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
+    """masks.npz, and a picture of each mask beside the weights that were there before."""
+    arrays = io.BytesIO()  # remote files cannot seek, which a zip needs
+    np.savez_compressed(arrays, **masks)
+    write_bytes(report, "masks.npz", arrays.getvalue())
+    for name, mask in masks.items():
+        picture = plots.mask(name, layers.matrix(source, name) != 0.0, mask)
+        write_bytes(report, f"mask-{name.replace('/', '-')}.png", picture)
+
+
+def write_bytes(artifact: types.Artifact, name: str, content: bytes) -> None:
+    """Writes `{artifact.uri}/{name}`."""
+    with fileio.open(os.path.join(artifact.uri, name), "wb") as file:
+        file.write(content)

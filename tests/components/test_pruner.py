@@ -1,4 +1,4 @@
-"""Pruner: rows never trained, sparsity that is really there, and one `Do` on real artifacts."""
+"""Pruner: rows never trained, sparsity that is really there by every schedule and criterion, and `Do` on artifacts."""
 
 from __future__ import annotations
 
@@ -7,75 +7,228 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from components.pruner import pruning
+from components.pruner import layers, masks, pruning, schedules, selection
 from components.pruner.settings import PrunerSettings
 
-
-def kernel(network, name: str) -> np.ndarray:
-    return network.get_layer(name).get_weights()[0]
+QUICK = {"ramp_epochs": 2, "recover_epochs": 1, "final_sparsity": 0.5}
 
 
-def test_trained_rows_are_those_that_occur(toy_trips, toy_network):
-    batches = toy_trips.batches("train")
-    trained, n_batches = pruning.trained_rows(toy_network, batches)
-    ids = np.concatenate([columns["pair_cell"].numpy().reshape(-1) for columns, _ in batches])
-    assert n_batches == 10  # 640 rows in batches of 64
-    assert set(np.flatnonzero(trained["pair_cell_embedding"])) == set(ids.tolist())
+@pytest.fixture(scope="module")
+def rows():
+    """256 rows of two inputs, numbers of 8 and an id of 0..9 of which 0..5 occur; a number and three classes."""
+    random = np.random.default_rng(2)
+    inputs = {"n": random.normal(size=(256, 8)).astype(np.float32), "cell": random.integers(0, 6, (256, 1))}
+    number = inputs["n"][:, :1] * 2 + inputs["cell"] / 3
+    return inputs, number.astype(np.float32), (inputs["n"][:, :1] > 0).astype(np.int64) + (inputs["cell"] > 3)
 
 
-def test_zeroing_rows_twice_is_zeroing_once(make_network):
-    network = make_network()
-    rows = np.zeros(81, bool)
-    rows[[3, 40]] = True
-    before = kernel(network, "pair_cell_embedding")
+@pytest.fixture(scope="module")
+def batches(rows):
+    """Is it a classifier? -> batches of 32."""
+    import tensorflow as tf
+
+    inputs, number, classes = rows
+    return lambda by_class=False: tf.data.Dataset.from_tensor_slices((inputs, classes if by_class else number)).batch(
+        32
+    )
+
+
+@pytest.fixture(scope="module")
+def network(quick_keras):
+    """A new network of 8 + 4 numbers, Dense 16 and 8, and one number or three classes."""
+    import tf_keras as keras
+
+    def make(by_class: bool = False):
+        keras.utils.set_random_seed(4)
+        n, cell = keras.Input((8,), name="n"), keras.Input((1,), dtype="int64", name="cell")
+        table = keras.layers.Flatten()(keras.layers.Embedding(10, 4, name="table")(cell))
+        x = keras.layers.Concatenate()([n, table])
+        for name, units in (("wide", 16), ("narrow", 8)):
+            x = keras.layers.Dense(units, activation="relu", name=name)(x)
+        last = keras.layers.Dense(3, activation="softmax", name="y") if by_class else keras.layers.Dense(1, name="y")
+        return keras.Model([n, cell], last(x))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def prune(network, batches):
+    """Settings -> the network and what came of it."""
+    from components import fine_tuning
+
+    def run(by_class: bool = False, **chosen):
+        source, data = network(by_class), batches(by_class)
+        asked = PrunerSettings(**{**QUICK, **chosen})
+        return source, pruning.prune(source, fine_tuning.imitating(data, source), data, 8, asked)
+
+    return run
+
+
+def zeros(network, name: str) -> int:
+    return int(np.sum(layers.matrix(network, name) == 0.0))
+
+
+def test_trained_rows_are_those_that_occur(network, batches):
+    trained, n_batches = layers.trained_rows(network(), batches())
+    assert n_batches == 8 and np.flatnonzero(trained["table"]).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_zeroing_rows_twice_is_zeroing_once(network):
+    made = network()
+    before, kept = layers.matrix(made, "table"), np.arange(10) < 3
     for _ in range(2):
-        pruning.zero_rows(network, {"pair_cell_embedding": rows})
-        np.testing.assert_array_equal(kernel(network, "pair_cell_embedding")[rows], before[rows])
-        assert not kernel(network, "pair_cell_embedding")[~rows].any()
+        layers.zero_rows(made, {"table": kept})
+        np.testing.assert_array_equal(layers.matrix(made, "table")[kept], before[kept])
+        assert not layers.matrix(made, "table")[~kept].any()
 
 
-def test_networks_without_embeddings_have_no_rows_to_train(toy_trips, make_network):
-    assert pruning.trained_rows(make_network(embeddings={}), toy_trips.batches("train")) == ({}, 10)
+def test_networks_without_embeddings_have_no_rows_to_train(make_network, toy_trips):
+    assert layers.trained_rows(make_network(embeddings={}), toy_trips.batches("train")) == ({}, 10)
 
 
-def test_sparsity_by_hand(make_network):
-    """8 of the 16 * 8 weights of hidden_1; untrained, the 16 + 8 + 1 biases are zero too."""
-    network = make_network(embeddings={})
-    weights = network.get_layer("hidden_1").get_weights()
-    weights[0][0, :] = 0.0
-    network.get_layer("hidden_1").set_weights(weights)
-    assert pruning.sparsity(network) == {"hidden_0": 0.0, "hidden_1": 8 / 128, "fare": 0.0}
-    assert pruning.total_sparsity(network) == (8 + 16 + 8 + 1) / (18 * 16 + 16 + 128 + 8 + 8 + 1)
+def test_sparsity_by_hand(network):
+    """8 of the 16 x 8 weights of `narrow`; untrained, the 16 + 8 + 1 biases are zero too."""
+    made = network()
+    layers.apply_masks(made, {"narrow": np.arange(16)[:, None] > 0})
+    assert layers.sparsity(made) == {"table": 0.0, "wide": 0.0, "narrow": 8 / 128, "y": 0.0}
+    assert layers.total_sparsity(made) == (8 + 16 + 8 + 1) / (40 + 12 * 16 + 16 + 128 + 8 + 8 + 1)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("sparsity", "epochs"), [(0.5, 1), (0.9, 5)])
-def test_short_runs_reach_their_sparsity(toy_trips, toy_network, sparsity, epochs):
-    """10 or 50 steps: tfmot's own frequency of 100 would prune nothing. The best epoch of a ramp is its first, least
-    sparse one, and may not be what stays. The source keeps every weight."""
-    before = toy_network.get_weights()
-    chosen = PrunerSettings(final_sparsity=sparsity, ramp_epochs=epochs, recover_epochs=1)
-    pruned, _ = pruning.prune(toy_network, toy_trips.batches("train"), toy_trips.batches("eval"), 10, chosen)
-    for name in ("hidden_0", "hidden_1"):
-        weights = kernel(pruned, name)
-        assert abs(int(np.sum(weights == 0)) - sparsity * weights.size) <= 1
-    for old, new in zip(before, toy_network.get_weights(), strict=True):
-        np.testing.assert_array_equal(old, new)
-    assert [layer.name for layer in pruned.layers] == [layer.name for layer in toy_network.layers]
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"schedule": "constant", "begin_step": 3},
+        {"begin_step": 2, "end_step": 12, "frequency": 3},
+        {"criterion": "saliency", "rounds": 2},
+        {"criterion": "lottery_ticket", "rounds": 2},
+        {"block_size": [1, 4]},
+        {"block_size": [2, 2], "criterion": "saliency"},
+        {"sparsity_2_by_4": True},
+        {"sparsity_2_by_4": True, "criterion": "saliency"},
+        {"clusters": 4},
+    ],
+    ids=lambda chosen: "-".join(map(str, chosen.values())) or "default",
+)
+def test_every_way_reaches_its_sparsity_and_leaves_the_source(prune, network, chosen):
+    """16 steps: tfmot's own pause of 100 would prune nothing. Half of 12 x 16 and 16 x 8; the last layer stays."""
+    source, pruned = prune(**chosen)
+    for name, size in (("wide", 192), ("narrow", 128)):
+        assert zeros(pruned.network, name) == size // 2 == np.sum(~pruned.masks[name])
+        assert pruned.steps[name][-1]["reached"] == pruned.steps[name][-1]["target"] == 0.5
+    assert zeros(pruned.network, "y") == 0
+    for mine, fresh in zip(source.get_weights(), network().get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, fresh)
+    assert not set(map(id, source.layers)) & set(map(id, pruned.network.layers))
+    if "clusters" in chosen:
+        assert len(np.unique(layers.matrix(pruned.network, "wide"))) <= 4
+    if chosen.get("block_size") == [1, 4]:
+        assert masks.zero_blocks(pruned.masks["wide"], (1, 4)) == 24
+    if "sparsity_2_by_4" in chosen:
+        fours = pruned.masks["wide"].T.reshape(16, 3, 4)
+        assert (fours.sum(axis=2) == 2).all()
 
 
-def test_sparsity_that_was_not_reached_is_a_bug(make_network):
-    with pytest.raises(RuntimeError, match="Pruner: hidden_1 has 0 zeros of 128, must have 64"):
-        pruning.assert_reached(make_network(), ["hidden_1"], 0.5)
+@pytest.mark.slow
+@pytest.mark.parametrize("criterion", ["magnitude", "saliency", "lottery_ticket"])
+def test_classifiers_are_pruned_too(prune, criterion):
+    _, pruned = prune(True, criterion=criterion, rounds=1)
+    assert zeros(pruned.network, "wide") == 96
 
 
-def test_patterns_choose_dense_layers(make_network):
-    assert pruning.pruned_layers(make_network(), ("hidden_*",)) == ["hidden_0", "hidden_1"]
-    with pytest.raises(
-        ValueError, match=r"pruner.layers=\['conv_\*'\] must match a Dense layer, got none of \['hidden_0'"
-    ):
-        pruning.pruned_layers(make_network(), ("conv_*",))
+def test_patterns_have_sparsities_of_their_own(prune):
+    """A quarter of 40 and three quarters of 192; what no pattern names keeps all."""
+    _, pruned = prune(final_sparsity={"tab*": 0.25, "wide": 0.75})
+    assert [zeros(pruned.network, name) for name in ("table", "wide", "narrow")] == [10, 144, 0]
+
+
+def test_a_ramp_by_hand():
+    """Zhu and Gupta's cube from 0 at step 0 to 0.8 at step 10: 0.8 (1 - 0.5^3) = 0.7 halfway."""
+    ramp = schedules.ramp_of(PrunerSettings(final_sparsity=0.8, frequency=5), 0.8, 12)
+    assert [ramp.sparsity(step) for step in (0, 5, 10)] == pytest.approx([0, 0.7, 0.8])
+    assert [step for step in range(13) if ramp.is_due(step)] == [0, 5, 10] and ramp.end == 10
+    assert schedules.ramp_of(PrunerSettings(), 0.25, 10_000).frequency == 100
+    assert schedules.ramp_of(PrunerSettings(), 0.25, 40).frequency == 2
+    assert schedules.round_sparsity(0.0, 0.75, 1, 2) == pytest.approx(0.5)  # a half of the half that is left
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sparsity=st.floats(0, 0.99), height=st.sampled_from([1, 2]), width=st.sampled_from([1, 4]), seed=st.integers(0, 99)
+)
+def test_masks_reach_their_sparsity_to_within_a_block_and_again(sparsity, height, width, seed):
+    scores = np.random.default_rng(seed).random((8, 12))
+    mask = masks.largest(scores, sparsity, (height, width))
+    n_blocks = 96 // (height * width)
+    assert abs(masks.zero_blocks(mask, (height, width)) - sparsity * n_blocks) <= 1
+    np.testing.assert_array_equal(masks.largest(scores * mask, sparsity, (height, width)), mask)
+
+
+def test_two_of_four_by_hand():
+    scores = np.array([[4.0, 1], [3, 2], [2, 3], [1, 4]])
+    np.testing.assert_array_equal(masks.two_of_four(scores), [[1, 0], [1, 0], [0, 1], [0, 1]])
+
+
+def test_saliency_by_hand(quick_keras):
+    """y = 2 a + 3 b: the Hessian's diagonal of the mean squared error is 2 mean(a²), times w² / 2."""
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from components.pruner.saliency import saliency
+
+    x = keras.Input((2,), name="x")
+    line = keras.Model(x, keras.layers.Dense(1, name="y")(x))
+    line.get_layer("y").set_weights([np.array([[2.0], [3.0]]), np.zeros(1)])
+    rows = np.array([[1.0, 0], [3, 1]], np.float32)
+    data = tf.data.Dataset.from_tensor_slices(({"x": rows}, np.zeros((2, 1)))).batch(1)
+    np.testing.assert_allclose(saliency(line, ["y"], data)["y"], [[2 * 5 * 4 / 2], [2 * 0.5 * 9 / 2]])
+
+
+def trial(sparsity: float, error: float, n_bytes: int) -> selection.Trial:
+    return selection.Trial(sparsity, pruning.Pruned(None, {}, {}), error, n_bytes)
+
+
+@pytest.mark.parametrize(
+    ("errors", "n_bytes", "kept"),
+    [
+        ({0.75: 2.0, 0.5: 1.005, 0.25: 1.0}, {0.75: 50, 0.5: 80, 0.25: 90}, 0.5),
+        ({0.75: 1.0, 0.5: 1.0, 0.25: 1.0}, {0.75: 96, 0.5: 97, 0.25: 98}, 0.0),  # under 5 % of the bytes
+        ({0.75: 1.02, 0.5: 1.02, 0.25: 1.02}, {0.75: 50, 0.5: 60, 0.25: 70}, 0.0),  # over 1 % of the error
+    ],
+)
+def test_auto_takes_the_sparsest_that_pays_or_skips(errors, n_bytes, kept):
+    chosen, trials, why = selection.choose(
+        PrunerSettings(final_sparsity="auto"), 1.0, trial(0.0, 1.0, 100), lambda s: trial(s, errors[s], n_bytes[s])
+    )
+    assert chosen.sparsity == kept
+    assert [one.sparsity for one in trials] == ([0.75, 0.5] if kept else [0.75, 0.5, 0.25])
+    assert why.startswith("0.5 is the sparsest candidate with " if kept else "skipped, as no candidate has ")
+
+
+def test_sparsity_that_was_not_reached_is_a_bug():
+    with pytest.raises(RuntimeError, match="Pruner: wide has 0 zeros of 128, must have 64"):
+        pruning.assert_reached({"wide": np.ones((16, 8), bool)}, {"wide": 0.5}, PrunerSettings())
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [
+        ({"layers": ["conv_*"]}, r"pruner.layers: conv_\* must match a Dense or Embedding layer, got none of "),
+        ({"final_sparsity": {"w*": 0.5, "*e": 0.2}}, r"pruner.final_sparsity: wide must match one pattern, got "),
+        ({"sparsity_2_by_4": True, "layers": ["table"]}, "inputs of table must divide by 4, got 10"),
+        ({"block_size": [5, 4]}, r"pruner.block_size=\[5, 4\] must divide the size \(12, 16\) of wide"),
+        ({"end_step": 99}, "pruner.end_step=99 must be at most 16, the steps in ramp_epochs=2"),
+        ({"frequency": 20}, "pruner.frequency=20 must be at most 16, the steps of the ramp"),
+        ({"clusters": 100}, "pruner.clusters=100 must be at most "),
+    ],
+)  # fmt: skip
+def test_what_a_network_cannot_is_named(prune, chosen, text):
+    with pytest.raises(ValueError, match=text):
+        prune(**chosen)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +237,12 @@ def test_patterns_choose_dense_layers(make_network):
         ({"final_sparsity": 1.0}, "pruner.final_sparsity=1.0 must be below 1"),
         ({"initial_sparsity": 0.9}, "not below initial_sparsity=0.9"),
         ({"ramp_epochs": 0}, "pruner.ramp_epochs=0 and recover_epochs=6 must be at least 1"),
+        ({"criterion": "taste"}, "pruner.criterion=taste must be one of magnitude, saliency, lottery_ticket"),
+        ({"final_sparsity": "much"}, "pruner.final_sparsity=much must be a fraction, a mapping, or auto"),
+        ({"sparsity_2_by_4": True}, "pruner.final_sparsity=0.25 must be 0.5 where sparsity_2_by_4 is set"),
+        ({"criterion": "saliency", "frequency": 3}, "pruner.frequency=3 must be left out where criterion=saliency"),
+        ({"clusters": 1}, "pruner.clusters=1 must be at least 2, or null"),
+        ({"rounds": 0}, "pruner.rounds=0 must be at least 1"),
     ],
 )
 def test_settings_name_the_value(wrong, text):
@@ -91,14 +250,31 @@ def test_settings_name_the_value(wrong, text):
         PrunerSettings(**wrong)
 
 
-@pytest.mark.slow
-def test_do_writes_a_sparse_model(toy_network, run_node):
+@pytest.mark.parametrize("chosen", [{}, {"final_sparsity": "auto", "candidates": [0.5], "budget": 0.0}])
+def test_do_writes_a_sparse_model_its_masks_and_pictures(toy_network, run_node, chosen):
+    """With a budget of nothing, `auto` prunes nothing, but rows never trained are zero all the same."""
     from components import examples_io
     from components.pruner.component import PrunerSpec
     from components.pruner.executor import PrunerExecutor
 
-    outputs = run_node(PrunerExecutor, PrunerSpec, {"model": toy_network}, {"ramp_epochs": 1, "recover_epochs": 1})
-    summary = json.loads(Path(f"{outputs['pruning'].uri}/pruning.json").read_text())
+    asked = {"ramp_epochs": 1, "recover_epochs": 1, **chosen}
+    outputs = run_node(PrunerExecutor, PrunerSpec, {"model": toy_network}, asked)
+    folder = Path(outputs["pruning"].uri)
+    summary = json.loads((folder / "pruning.json").read_text())
     pruned = examples_io.load_network(outputs["pruned_model"])
-    assert summary["sparsity"] == pruning.total_sparsity(pruned)
+    assert summary["sparsity"] == layers.total_sparsity(pruned)
     assert summary["sparsity_by_layer"]["pair_cell_embedding"] >= summary["untrained_rows"]["pair_cell_embedding"] > 0.3
+    kept = np.load(folder / "masks.npz")
+    pictures = {path.name for path in folder.glob("*.png")}
+    if chosen:
+        assert summary["why"].startswith("skipped, as no candidate has ") and summary["trials"][0]["is_kept"] is False
+        assert set(kept) == {"pair_cell_embedding"} and pictures == {"mask-pair_cell_embedding.png"}
+        return
+    assert summary["why"] == "fixed by pruner.final_sparsity"
+    assert pictures == {"ramp.png", "mask-hidden_0.png", "mask-hidden_1.png", "mask-pair_cell_embedding.png"}
+    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    for name in kept:
+        np.testing.assert_array_equal(layers.matrix(pruned, name)[~kept[name]], 0)
+    assert [step["step"] for step in summary["steps"]["hidden_1"]] == sorted(
+        {step["step"] for step in summary["steps"]["hidden_1"]}
+    )

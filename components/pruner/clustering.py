@@ -1,0 +1,63 @@
+"""Weight clustering by tfmot: few distinct values per kernel, which gzip likes; the zeros of pruning stay.
+
+Han, Mao, Dally 2016, "Deep Compression", section 3.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components import fine_tuning
+from components.pruner.layers import copy_network, matrix
+from components.pruner.settings import PrunerSettings
+
+
+def cluster(
+    network: keras.Model,
+    masks: Mapping[str, np.ndarray],
+    train: tf.data.Dataset,
+    evaluation: tf.data.Dataset,
+    settings: PrunerSettings,
+) -> keras.Model:
+    """A fine-tuned copy whose masked layers have at most `clusters` values each, 0 where the masks say so.
+
+    Raises ValueError where a layer keeps too few weights for it.
+    """
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    import tensorflow_model_optimization as tfmot
+    from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
+
+    n_clusters = settings.clusters or 0
+    for name, mask in masks.items():
+        if mask.sum() < n_clusters:
+            raise ValueError(
+                f"pruner.clusters={n_clusters} must be at most {mask.sum()}, the weights that {name} keeps"
+            )
+
+    def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name not in masks:
+            return layer
+        return cluster_weights(  # the public one does not keep zeros
+            layer,
+            number_of_clusters=n_clusters,
+            cluster_centroids_init=tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,
+            preserve_sparsity=True,
+        )
+
+    keras.utils.set_random_seed(settings.seed)
+    wrapped = copy_network(network, wrap)
+    fine_tuning.fine_tune(wrapped, train, evaluation, settings.recover_epochs, settings.learning_rate)
+    clustered = copy_network(tfmot.clustering.keras.strip_clustering(wrapped))
+    for name, mask in masks.items():
+        kernel = matrix(clustered, name)
+        n_values = len(np.unique(kernel))
+        if n_values > n_clusters or kernel[~mask].any():
+            raise RuntimeError(
+                f"Pruner: {name} has {n_values} values and {np.count_nonzero(kernel[~mask])} pruned weights back"
+            )
+    return clustered

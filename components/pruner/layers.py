@@ -1,0 +1,130 @@
+"""What a network has that can be pruned: its Dense kernels and embedding tables, and the zeros in them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components.pruner.settings import PrunerSettings
+
+PRUNABLE = (keras.layers.Dense, keras.layers.Embedding)
+
+
+def copy_network(
+    network: keras.Model, wrap: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None
+) -> keras.Model:
+    """A network with the same weights and layers of its own; tfmot's wrappers share layers with what they wrap."""
+    plain = keras.models.clone_model(network)
+    plain.set_weights(network.get_weights())
+    return keras.models.clone_model(plain, clone_function=wrap) if wrap else plain
+
+
+def matrix(network: keras.Model, name: str) -> np.ndarray:
+    """The kernel of a Dense layer (inputs, units), or the table of an Embedding (rows, dimensions)."""
+    return network.get_layer(name).weights[0].numpy()
+
+
+def apply_masks(network: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
+    """Zeroes, in place, what the masks do not keep."""
+    for name, mask in masks.items():
+        weight = network.get_layer(name).weights[0]
+        weight.assign(tf.where(mask, weight, 0.0))
+
+
+def prunable(network: keras.Model) -> list[str]:
+    """Names of the Dense and Embedding layers, inputs first."""
+    return [layer.name for layer in network.layers if isinstance(layer, PRUNABLE)]
+
+
+def targets_of(network: keras.Model, settings: PrunerSettings, sparsity: float | None = None) -> dict[str, float]:
+    """The final sparsity of each layer to prune. sparsity: in place of `final_sparsity`, where that is auto.
+
+    Raises ValueError where a pattern matches no layer, or a layer two patterns.
+    """
+    final: Any = settings.final_sparsity if sparsity is None else sparsity
+    if settings.layers is None and not isinstance(final, dict):
+        return dict.fromkeys(_dense_but_the_last(network), final)
+    patterns = final if isinstance(final, dict) else dict.fromkeys(settings.layers or (), final)
+    key = "final_sparsity" if isinstance(final, dict) else "layers"
+    return _by_pattern(prunable(network), patterns, key, unique=isinstance(final, dict))
+
+
+def _dense_but_the_last(network: keras.Model) -> list[str]:
+    dense = [layer.name for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    if len(dense) < 2:
+        raise ValueError(
+            f"pruner.layers must name what to prune: beside its last, the network has no Dense layer: {dense}"
+        )
+    return dense[:-1]
+
+
+def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, unique: bool) -> dict[str, float]:
+    matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
+    for pattern, matched in matches.items():
+        if not matched:
+            raise ValueError(f"pruner.{key}: {pattern} must match a Dense or Embedding layer, got none of {names}")
+    targets = {}
+    for name in names:
+        found = [pattern for pattern, matched in matches.items() if name in matched]
+        if unique and len(found) > 1:
+            raise ValueError(f"pruner.{key}: {name} must match one pattern, got {' and '.join(found)}")
+        if found:
+            targets[name] = patterns[found[0]]
+    return targets
+
+
+def trained_rows(network: keras.Model, batches: tf.data.Dataset) -> tuple[dict[str, np.ndarray], int]:
+    """Which rows of each embedding occur in the batches (bool, shape (input_dim,)), and how many batches there are."""
+    embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
+    seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}
+    ids = tf.function(keras.Model(network.inputs, {layer.name: inputs_of(layer) for layer in embeddings}))
+    n_batches = 0
+    for columns, _ in batches:
+        n_batches += 1
+        if embeddings:
+            for name, calls in ids({key: columns[key] for key in network.input_names}).items():
+                for values in calls:
+                    seen[name][values.numpy().astype(np.int64).reshape(-1)] = True
+    return seen, n_batches
+
+
+def inputs_of(layer: keras.layers.Layer) -> list[keras.KerasTensor]:
+    """What a layer is called on; several where it is shared."""
+    return [layer.get_input_at(call) for call in range(len(layer.inbound_nodes))]
+
+
+def zero_rows(network: keras.Model, trained: Mapping[str, np.ndarray]) -> None:
+    """Zeroes, in place, the embedding rows that no training row ever used: they hold nothing learned."""
+    apply_masks(network, {name: rows[:, None] for name, rows in trained.items()})
+
+
+def kept_weights(
+    network: keras.Model, masks: Mapping[str, np.ndarray], trained: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The masks of the pruned layers and of the embeddings with never-trained rows; bool, shaped as their matrices."""
+    kept = {name: np.ones(matrix(network, name).shape, bool) for name, rows in trained.items() if not rows.all()}
+    kept |= {name: mask.copy() for name, mask in masks.items()}
+    for name in kept.keys() & trained.keys():
+        kept[name] &= trained[name][:, None]
+    return kept
+
+
+def sparsity(network: keras.Model) -> dict[str, float]:
+    """The fraction of zeros in every kernel and embedding table, by layer."""
+    return {name: float(np.mean(matrix(network, name) == 0.0)) for name in prunable(network)}
+
+
+def total_sparsity(network: keras.Model) -> float:
+    """The fraction of zeros in all weights."""
+    weights = network.get_weights()
+    return sum(int(np.sum(weight == 0.0)) for weight in weights) / sum(weight.size for weight in weights)
+
+
+def float16_bytes(network: keras.Model) -> bytes:
+    """All weights as float16, one after the other: what gzip has to work on in a float16 file."""
+    return b"".join(np.asarray(weight, np.float16).tobytes() for weight in network.get_weights())

@@ -1,0 +1,68 @@
+"""Pruning of the smallest weights while the network is fine-tuned, by tfmot."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components import fine_tuning
+from components.pruner.layers import copy_network
+from components.pruner.schedules import Ramp, ramp_of
+from components.pruner.settings import PrunerSettings
+
+Steps = dict[str, list[dict[str, float]]]  # by layer: {step, target, reached}
+
+
+class StepRecorder(keras.callbacks.Callback):
+    """Target and reached sparsity of every wrapped layer, at every step that changes its mask."""
+
+    def __init__(self, ramps: Mapping[str, Ramp]) -> None:
+        super().__init__()
+        self.ramps, self.step = ramps, 0
+        self.steps: Steps = {name: [] for name in ramps}
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Steps are counted from 1 over all epochs, as tfmot does."""
+        self.step += 1
+        for name, ramp in self.ramps.items():
+            if ramp.is_due(self.step):
+                ((weight, mask, _),) = self.model.get_layer(f"prune_low_magnitude_{name}").pruning_vars
+                reached = float(np.mean((weight * mask).numpy() == 0.0))
+                self.steps[name].append({"step": self.step, "target": ramp.sparsity(self.step), "reached": reached})
+
+
+def by_magnitude(
+    network: keras.Model,
+    train: tf.data.Dataset,
+    evaluation: tf.data.Dataset,
+    steps_per_epoch: int,
+    targets: Mapping[str, float],
+    settings: PrunerSettings,
+) -> tuple[keras.Model, Steps]:
+    """A copy after ramp_epochs in which sparsity rose to `targets`, and how it rose."""
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    import tensorflow_model_optimization as tfmot
+
+    ramps = {name: ramp_of(settings, final, settings.ramp_epochs * steps_per_epoch) for name, final in targets.items()}
+
+    def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer.name not in ramps:
+            return layer
+        return tfmot.sparsity.keras.prune_low_magnitude(
+            layer,
+            pruning_schedule=ramps[layer.name].as_tfmot(),
+            block_size=tuple(settings.block_size),
+            sparsity_m_by_n=(2, 4) if settings.sparsity_2_by_4 else None,
+        )
+
+    keras.utils.set_random_seed(settings.seed)
+    wrapped, recorder = copy_network(network, wrap), StepRecorder(ramps)
+    callbacks = (tfmot.sparsity.keras.UpdatePruningStep(), recorder)
+    fine_tuning.fine_tune(
+        wrapped, train, evaluation, settings.ramp_epochs, settings.learning_rate, callbacks, keep_best=False
+    )
+    return copy_network(tfmot.sparsity.keras.strip_pruning(wrapped)), recorder.steps

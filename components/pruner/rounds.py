@@ -1,0 +1,120 @@
+"""Pruning in rounds with masks of our own: by saliency, and as lottery tickets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components import fine_tuning
+from components.pruner import masks as masking
+from components.pruner.layers import apply_masks, copy_network, matrix
+from components.pruner.magnitude import Steps
+from components.pruner.saliency import saliency
+from components.pruner.schedules import round_sparsity
+from components.pruner.settings import PrunerSettings
+
+Masks = dict[str, np.ndarray]
+
+
+class HoldMasks(keras.callbacks.Callback):
+    """Zeroes what the masks do not keep after every step."""
+
+    def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        self.masks = {name: tf.constant(mask) for name, mask in masks.items()}
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Before an epoch's end, where weights are judged and kept."""
+        apply_masks(self.model, self.masks)
+
+
+class Rounds:
+    """What both criteria share: the next masks, fine-tuning that holds them, and the record of both."""
+
+    def __init__(
+        self,
+        network: keras.Model,
+        batches: tuple[tf.data.Dataset, tf.data.Dataset],
+        steps_per_epoch: int,
+        targets: Mapping[str, float],
+        settings: PrunerSettings,
+    ) -> None:
+        self.network, self.targets, self.settings = network, targets, settings
+        (self.train, self.evaluation), self.steps_per_epoch = batches, steps_per_epoch
+        self.masks: Masks = {name: np.ones(matrix(network, name).shape, bool) for name in targets}
+        self.steps: Steps = {name: [] for name in targets}
+        self.step = 0
+
+    def fit(self) -> None:
+        """ramp_epochs of fine-tuning under the masks so far."""
+        epochs, hold = self.settings.ramp_epochs, HoldMasks(self.masks)
+        fine_tuning.fine_tune(
+            self.network, self.train, self.evaluation, epochs, self.settings.learning_rate, (hold,), keep_best=False
+        )
+        self.step += epochs * self.steps_per_epoch
+
+    def prune(self, scores: Mapping[str, np.ndarray], number: int) -> None:
+        """Zeroes the lowest scores, as many as the round's number wants; what was zeroed before stays so."""
+        for name, final in self.targets.items():
+            target = round_sparsity(self.settings.initial_sparsity, final, number, self.settings.rounds)
+            left = np.where(self.masks[name], scores[name], -1.0)
+            if self.settings.sparsity_2_by_4:
+                target, self.masks[name] = final, masking.two_of_four(left)
+            else:
+                self.masks[name] = masking.largest(left, target, self.settings.block_size)
+            reached = float(np.mean(~self.masks[name]))
+            self.steps[name].append({"step": self.step, "target": target, "reached": reached})
+        apply_masks(self.network, self.masks)
+
+
+def by_saliency(
+    network: keras.Model,
+    train: tf.data.Dataset,
+    evaluation: tf.data.Dataset,
+    steps_per_epoch: int,
+    targets: Mapping[str, float],
+    settings: PrunerSettings,
+) -> tuple[keras.Model, Steps]:
+    """A copy from which the weights that matter least were taken, in rounds of pruning and fine-tuning."""
+    keras.utils.set_random_seed(settings.seed)
+    rounds = Rounds(copy_network(network), (train, evaluation), steps_per_epoch, targets, settings)
+    for number in range(1, settings.rounds + 1):
+        rounds.prune(saliency(rounds.network, list(targets), train), number)
+        rounds.fit()
+    return rounds.network, rounds.steps
+
+
+def by_lottery(
+    network: keras.Model,
+    train: tf.data.Dataset,
+    evaluation: tf.data.Dataset,
+    steps_per_epoch: int,
+    targets: Mapping[str, float],
+    settings: PrunerSettings,
+) -> tuple[keras.Model, Steps]:
+    """The winning ticket: initial weights under the masks that rounds of training from them have found.
+
+    Frankle and Carbin 2019, "The Lottery Ticket Hypothesis". A Model artifact holds the trained weights only, so the
+    initial ones are not those that the source came from: they are drawn anew from its own initializers.
+    """
+    fresh = initialized(network, settings.seed)
+    initial = fresh.get_weights()
+    rounds = Rounds(fresh, (train, evaluation), steps_per_epoch, targets, settings)
+    for number in range(1, settings.rounds + 1):
+        rounds.fit()
+        trained = {name: np.abs(matrix(fresh, name)) for name in targets}
+        fresh.set_weights(initial)
+        rounds.prune(trained, number)
+    return fresh, rounds.steps
+
+
+def initialized(network: keras.Model, seed: int) -> keras.Model:
+    """A copy whose trainable weights its initializers drew; what was adapted, not trained, is as in `network`."""
+    keras.utils.set_random_seed(seed)
+    fresh = keras.models.clone_model(network)
+    for mine, other in zip(fresh.non_trainable_weights, network.non_trainable_weights, strict=True):
+        mine.assign(other)
+    return fresh

@@ -1,0 +1,92 @@
+"""Optimal brain damage: how much the loss rises when a weight becomes zero.
+
+LeCun, Denker, Solla 1989, "Optimal Brain Damage", equation 5: h w² / 2 with h the diagonal of the loss's Hessian, all
+other terms neglected. h is taken in the Gauss-Newton form, which needs no labels and is never negative: with output f,
+2 (df/dw)² for squared error, and for classes the sum over classes of p (d log p / dw)², which is Fisher's information.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from components.objective import Objective, objective_of
+from components.pruner.layers import copy_network, inputs_of, matrix
+
+SMALLEST = 1e-7  # of a probability, as Keras clips it
+
+
+def saliency(network: keras.Model, layers: Sequence[str], batches: tf.data.Dataset) -> dict[str, np.ndarray]:
+    """The rise of the mean loss by weight, shaped as the layer's matrix; squared units of the label, or nats."""
+    return {
+        name: diagonal * matrix(network, name).astype(np.float64) ** 2 / 2
+        for name, diagonal in curvature(network, layers, batches).items()
+    }
+
+
+def curvature(network: keras.Model, layers: Sequence[str], batches: tf.data.Dataset) -> dict[str, np.ndarray]:
+    """The diagonal of the Gauss-Newton Hessian of the mean loss, by layer, shaped as its matrix.
+
+    Exact where a row uses a weight once. Positions of a sequence, and calls of a shared layer, count as rows.
+    """
+    network = copy_network(network)
+    network.trainable = True  # a tape follows trainable weights only
+    chosen, objective = [network.get_layer(name) for name in layers], objective_of(network)
+    probes = keras.Model(network.inputs, [network.output, [_calls(layer) for layer in chosen]])
+    squares = tf.function(lambda columns: _squared_gradients(columns, probes, chosen, objective))
+    total, n_rows = {name: np.zeros(matrix(network, name).shape) for name in layers}, 0
+    for columns, label in batches:
+        n_rows += len(label)
+        for name, values in zip(layers, squares({key: columns[key] for key in network.input_names}), strict=True):
+            total[name] += values.numpy()
+    return {name: values / n_rows for name, values in total.items()}
+
+
+def _calls(layer: keras.layers.Layer) -> list[list[keras.KerasTensor]]:
+    return [[before, layer.get_output_at(call)] for call, before in enumerate(inputs_of(layer))]
+
+
+def _squared_gradients(
+    columns: Mapping[str, tf.Tensor], probes: keras.Model, layers: Sequence[keras.layers.Layer], objective: Objective
+) -> list[tf.Tensor]:
+    """The sum over rows of what the squared gradients of each weight add to the diagonal, by layer."""
+    with tf.GradientTape(persistent=True) as tape:
+        output, calls = probes(columns, training=False)
+        terms = _terms(output, objective)
+    totals = []
+    for layer, called in zip(layers, calls, strict=True):
+        totals.append(tf.zeros_like(layer.weights[0]))
+        for before, after in called:
+            for weight, term in terms:
+                slope = tape.gradient(term, after, unconnected_gradients="zero")
+                totals[-1] += _of_weights(layer, before, slope, weight)
+    return totals
+
+
+def _terms(output: tf.Tensor, objective: Objective) -> list[tuple[tf.Tensor, tf.Tensor]]:
+    """(weight, term), each of shape (n,): the diagonal is the sum over them of weight times squared gradient."""
+    if not objective.n_classes:
+        columns = tf.unstack(output, axis=-1)
+        return [(tf.fill(tf.shape(column), 2.0 / len(columns)), column) for column in columns]
+    chances = tf.unstack(output, axis=-1) if objective.is_one_hot else [output[:, 0], 1 - output[:, 0]]
+    chances = [tf.maximum(chance, SMALLEST) for chance in chances]
+    return [(chance, tf.math.log(chance)) for chance in chances]
+
+
+def _of_weights(layer: keras.layers.Layer, before: tf.Tensor, slope: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """One call's share in a layer's diagonal. slope: gradient at the layer's output, of each row its own."""
+    slope = tf.reshape(slope, (-1, tf.shape(slope)[-1]))
+    weight = tf.repeat(weight, tf.shape(slope)[0] // tf.shape(weight)[0])[:, None]
+    if isinstance(layer, keras.layers.Embedding):
+        ids = tf.cast(tf.reshape(before, (-1,)), tf.int64)
+        return tf.math.unsorted_segment_sum(weight * slope**2, ids, layer.input_dim)
+    before = tf.reshape(before, (-1, before.shape[-1]))
+    with tf.GradientTape() as tape:
+        summed = before @ layer.kernel + (layer.bias if layer.use_bias else 0.0)
+        tape.watch(summed)
+        activated = layer.activation(summed)
+    slope = tape.gradient(activated, summed, output_gradients=slope)
+    return tf.matmul(before**2, weight * slope**2, transpose_a=True)
