@@ -30,17 +30,31 @@ def pareto(trials: Sequence[Trial], bound: float, metric: str) -> bytes:
             axes.scatter(x, y, facecolors="none", edgecolors="grey", marker=mark, s=60)
         if trial.verdict == "chosen":
             axes.scatter(x, y, facecolors="none", edgecolors="crimson", s=260, linewidths=2)
-        label = " + ".join((trial.rung, *trial.steps)) + (
-            f" ({len(trial.kept_float)} float)" if trial.kept_float else ""
-        )
-        axes.annotate(label, (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8)
+        if trial is not last_of_its_kind(trial, shown):
+            continue  # a name each would lie on the others
+        is_step = bool(trial.steps)  # what was made of a candidate lies beside it
+        label = trial.rung + (f", {len(trial.kept_float)} nodes float" if trial.kept_float else "")
+        label = f"+ {', '.join(trial.steps)}" if is_step else label
+        offset, colour = (6, -12 if is_step else 5), "black" if trial.error <= bound else "grey"
+        axes.annotate(label, (x, y), xytext=offset, textcoords="offset points", fontsize=8, color=colour)
     for name in networks:
         axes.scatter([], [], color="black", marker=MARKS[networks.index(name) % len(MARKS)], label=f"{name} network")
     axes.axhline(bound, color="crimson", linewidth=1, linestyle="--", label="budget")
-    axes.set(xscale="log", xlabel="file, kB", ylabel=f"{metric} on eval", title="What was tried, and what ships (ring)")
+    axes.set_xscale("log")
+    for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        set_formatter(lambda value, _: f"{value:g}")
+    axes.margins(x=0.15)
+    axes.set(xlabel="file, kB", ylabel=f"{metric} on eval", title="What was tried, and what ships (ring)")
     axes.legend(loc="best", fontsize=8)
     if colours is not None:
         figure.colorbar(colours, label="one row, p50 in µs (grey: not timed)")
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120)
+    figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
     return picture.getvalue()
+
+
+def last_of_its_kind(trial: Trial, trials: Sequence[Trial]) -> Trial:
+    """The last of a network's int8 files with nodes float, for any of them; another trial is of a kind of its own."""
+    if not trial.kept_float or trial.steps:
+        return trial
+    return [other for other in trials if other.network == trial.network and other.kept_float and not other.steps][-1]
