@@ -36,7 +36,7 @@ class Objective:
 
     def targets(self, labels: tf.Tensor) -> tf.Tensor:
         """Labels of shape (n, 1) as the network's output has them: class ids become one-hot where it is a softmax."""
-        return tf.one_hot(tf.reshape(labels, (-1,)), self.n_classes) if self.is_one_hot else labels
+        return tf.one_hot(tf.cast(tf.reshape(labels, (-1,)), tf.int64), self.n_classes) if self.is_one_hot else labels
 
 
 NUMBERS = Objective("rmse", "mse")

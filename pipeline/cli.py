@@ -83,6 +83,29 @@ def reduce(
 
 
 @app.command()
+def compress(
+    model: Annotated[str, typer.Option(help="A tf_keras functional model: .keras, .h5 or a SavedModel.")],
+    examples: Annotated[str, typer.Option(help="Rows of its inputs and the label: .npz, .csv or .parquet.")],
+    label: Annotated[str, typer.Option(help="The label's column: numbers, or class ids.")] = "label",
+    budget: Annotated[str, typer.Option(help="What the error may grow: 1%, or a number in the label's unit.")] = "1%",
+    out: Annotated[str, typer.Option(help="For model.tflite, compression.json and the trial log.")] = "compressed",
+    as_json: AsJson = False,
+) -> None:
+    """Any small Keras model to the smallest .tflite within a budget; no taxi pipeline."""
+    from pipeline import compress as compressing
+
+    found = compressing.run(compressing.Request(model, examples, label, budget, out), quiet=as_json)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    errors, sizes = found["eval_error"], found["bytes"]
+    print(
+        f"{found['mode']} of the {found['network']} network: {sizes['shipped']:,} B of {sizes['float32']:,} B, "
+        f"{found['metric']} {errors['shipped']:.4g} of {errors['float32']:.4g}; {found['model']}"
+    )
+
+
+@app.command()
 def predict(
     model: Model,
     pickup: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],

@@ -35,7 +35,7 @@ def run(settings: Settings, out: str | None, quiet: bool = False) -> dict[str, A
     runs.check_first_trip(settings)
     folder = Path(out) if out else settings.runs_dir / "reduction"
     with runs.exclusive(settings.runs_dir):
-        make_folder(folder)
+        runs.make_folder(folder)
         with output_to_log(folder / runs.LOG_FILE) as stream, RunConsole(stream, quiet) as screen:
             screen.say(f"farebox: {settings.city.name}, reductions; log in {folder / runs.LOG_FILE}")
             found = compare(settings, folder, screen)
@@ -44,15 +44,6 @@ def run(settings: Settings, out: str | None, quiet: bool = False) -> dict[str, A
     screen.console.print(table(found))
     screen.say("\n".join([*remarks(found), f"pictures and {RESULT_FILE} in {folder}"]))
     return found
-
-
-def make_folder(folder: Path) -> None:
-    """Raises InputError where the folder cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / runs.LOG_FILE).touch()
-    except OSError as error:
-        raise InputError(f"out: {folder} cannot be written: {error.strerror}") from error
 
 
 def compare(settings: Settings, folder: Path, screen: RunConsole) -> dict[str, Any]:

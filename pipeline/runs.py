@@ -139,6 +139,15 @@ def exclusive(runs_dir: Path) -> Iterator[None]:
         yield
 
 
+def make_folder(folder: Path) -> None:
+    """Raises InputError where the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOG_FILE).touch()
+    except OSError as error:
+        raise InputError(f"out: {folder} cannot be written: {error.strerror}") from error
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Writes a file that is never seen half-written."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")

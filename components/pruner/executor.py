@@ -15,9 +15,9 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
-from components import examples_io, fine_tuning, tflite
+from components import examples_io
 from components.objective import objective_of
-from components.pruner import layers, plots, pruning, selection
+from components.pruner import layers, plots, selection
 from components.pruner.settings import PrunerSettings
 
 
@@ -37,34 +37,19 @@ class PrunerExecutor(base_executor.BaseExecutor):
         train, evaluation = examples_io.fitting_splits(
             input_dict, exec_properties["label"], settings.batch_size, settings.seed
         )
-        trained, steps_per_epoch = layers.trained_rows(source, train)
-        unpruned = layers.copy_network(source)
-        layers.zero_rows(unpruned, trained)
-        imitating = fine_tuning.imitating(train, source)
-
-        def judged(sparsity: Any, pruned: pruning.Pruned) -> selection.Trial:
-            error = examples_io.network_error(pruned.network, evaluation).error
-            return selection.Trial(sparsity, pruned, error, tflite.gzip_bytes(layers.float16_bytes(pruned.network)))
-
-        def attempt(sparsity: float | None) -> selection.Trial:
-            pruned = pruning.prune(unpruned, imitating, evaluation, steps_per_epoch, settings, sparsity)
-            layers.zero_rows(pruned.network, trained)
-            return judged(settings.final_sparsity if sparsity is None else sparsity, pruned)
-
-        source_error = examples_io.network_error(source, evaluation).error
-        skipped = judged(0.0, pruning.Pruned(unpruned, {}, {}))
-        kept, trials, why = selection.choose(settings, source_error, skipped, attempt)
+        outcome = selection.prune_network(source, train, evaluation, settings)
+        kept, skipped, trained = outcome.kept, outcome.skipped, outcome.trained
         network = kept.pruned.network
         summary = {
             "metric": objective_of(source).metric,
             "criterion": settings.criterion,
-            "why": why,
+            "why": outcome.why,
             "sparsity": layers.total_sparsity(network),
             "sparsity_by_layer": layers.sparsity(network),
             "untrained_rows": {name: float(1 - np.mean(rows)) for name, rows in trained.items()},
-            "eval_error": {"source": source_error, "pruned": kept.eval_error},
+            "eval_error": {"source": outcome.source_error, "pruned": kept.eval_error},
             "gzip_bytes": {"unpruned": skipped.gzip_bytes, "pruned": kept.gzip_bytes},
-            "trials": [trial.summary for trial in trials],
+            "trials": [trial.summary for trial in outcome.trials],
         }
         logging.info("Pruner: %s", summary)
         (pruned_model,), (report,) = output_dict["pruned_model"], output_dict["pruning"]

@@ -6,9 +6,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
 from absl import logging
 
-from components.pruner.pruning import Pruned
+from components import examples_io, fine_tuning, tflite
+from components.pruner import layers
+from components.pruner.pruning import Pruned, prune
 from components.pruner.settings import PrunerSettings
 
 
@@ -30,6 +35,45 @@ class Trial:
     def summary(self) -> dict[str, Any]:
         """What the log of trials keeps of it."""
         return {key: getattr(self, key) for key in ("sparsity", "eval_error", "gzip_bytes", "is_kept")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """kept: what is passed on; skipped: with nothing but never-trained rows zero; trained: rows that are, by table."""
+
+    kept: Trial
+    skipped: Trial
+    trials: list[Trial]
+    why: str
+    source_error: float
+    trained: dict[str, np.ndarray]
+
+
+def prune_network(
+    source: keras.Model, train: tf.data.Dataset, evaluation: tf.data.Dataset, settings: PrunerSettings
+) -> Outcome:
+    """The network pruned as the settings ask; `source` stays as it is.
+
+    Raises ValueError where it cannot be pruned so.
+    """
+    trained, steps_per_epoch = layers.trained_rows(source, train)
+    unpruned = layers.copy_network(source)
+    layers.zero_rows(unpruned, trained)
+    imitating = fine_tuning.imitating(train, source)
+
+    def judged(sparsity: Any, pruned: Pruned) -> Trial:
+        error = examples_io.network_error(pruned.network, evaluation).error
+        return Trial(sparsity, pruned, error, tflite.gzip_bytes(layers.float16_bytes(pruned.network)))
+
+    def attempt(sparsity: float | None) -> Trial:
+        pruned = prune(unpruned, imitating, evaluation, steps_per_epoch, settings, sparsity)
+        layers.zero_rows(pruned.network, trained)
+        return judged(settings.final_sparsity if sparsity is None else sparsity, pruned)
+
+    source_error = examples_io.network_error(source, evaluation).error
+    skipped = judged(0.0, Pruned(unpruned, {}, {}))
+    kept, trials, why = choose(settings, source_error, skipped, attempt)
+    return Outcome(kept, skipped, trials, why, source_error, trained)
 
 
 def choose(
