@@ -23,21 +23,12 @@ def cluster(
     train: tf.data.Dataset,
     evaluation: tf.data.Dataset,
     settings: PrunerSettings,
+    n_clusters: int,
 ) -> keras.Model:
-    """A fine-tuned copy whose masked layers have at most `clusters` values each, 0 where the masks say so.
-
-    Raises ValueError where a layer keeps too few weights for it.
-    """
+    """A fine-tuned copy whose masked layers have at most n_clusters values each, 0 where the masks say so."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow_model_optimization as tfmot
     from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
-
-    n_clusters = settings.clusters or 0
-    for name, mask in masks.items():
-        if mask.sum() < n_clusters:
-            raise ValueError(
-                f"pruner.clusters={n_clusters} must be at most {mask.sum()}, the weights that {name} keeps"
-            )
 
     def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
         if layer.name not in masks:

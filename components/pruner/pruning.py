@@ -42,17 +42,25 @@ def prune(
     Raises ValueError where the network cannot be pruned as asked, RuntimeError where sparsity was not reached.
     """
     targets = layers.targets_of(network, settings, sparsity)
-    for name in targets:
-        shape = layers.matrix(network, name).shape
-        masking.check_shape(name, shape, settings.block_size, settings.sparsity_2_by_4)
+    for name, target in targets.items():
+        check_layer(name, layers.matrix(network, name), target, settings)
     sparse, steps = CRITERIA[settings.criterion](network, train, evaluation, steps_per_epoch, targets, settings)
     masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}
     assert_reached(masks, targets, settings)
     hold = (HoldMasks(masks),)
     fine_tuning.fine_tune(sparse, train, evaluation, settings.recover_epochs, settings.learning_rate, hold)
-    if settings.clusters:
-        sparse = cluster(sparse, masks, train, evaluation, settings)
+    if settings.clusters is not None:
+        sparse = cluster(sparse, masks, train, evaluation, settings, settings.clusters)
+        masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}  # small weights join the cluster at 0
     return Pruned(sparse, masks, steps)
+
+
+def check_layer(name: str, matrix: np.ndarray, target: float, settings: PrunerSettings) -> None:
+    """Raises ValueError where a layer cannot be pruned or clustered as asked, before anything is trained."""
+    masking.check_shape(name, matrix.shape, settings.block_size, settings.sparsity_2_by_4)
+    n_kept = masking.n_kept(matrix.size, target)
+    if settings.clusters is not None and settings.clusters > n_kept:
+        raise ValueError(f"pruner.clusters={settings.clusters} must be at most {n_kept}, the weights that {name} keeps")
 
 
 def assert_reached(masks: Mapping[str, np.ndarray], targets: Mapping[str, float], settings: PrunerSettings) -> None:

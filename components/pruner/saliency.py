@@ -33,7 +33,6 @@ def curvature(network: keras.Model, layers: Sequence[str], batches: tf.data.Data
     Exact where a row uses a weight once. Positions of a sequence, and calls of a shared layer, count as rows.
     """
     network = copy_network(network)
-    network.trainable = True  # a tape follows trainable weights only
     chosen, objective = [network.get_layer(name) for name in layers], objective_of(network)
     probes = keras.Model(network.inputs, [network.output, [_calls(layer) for layer in chosen]])
     squares = tf.function(lambda columns: _squared_gradients(columns, probes, chosen, objective))

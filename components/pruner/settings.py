@@ -96,8 +96,8 @@ class PrunerSettings:
             raise ValueError(f"pruner.block_size={list(self.block_size)} must be two numbers of at least 1")
         if self.sparsity_2_by_4 and tuple(self.block_size) != (1, 1):
             raise ValueError(f"pruner.block_size={list(self.block_size)} must be [1, 1] where sparsity_2_by_4 is set")
-        if self.clusters is not None and self.clusters < 2:
-            raise ValueError(f"pruner.clusters={self.clusters} must be at least 2, or null")
+        if self.clusters is not None and self.clusters < 3:  # tfmot refuses two
+            raise ValueError(f"pruner.clusters={self.clusters} must be at least 3, or null")
 
     def _check_steps(self) -> None:
         if self.ramp_epochs < 1 or self.recover_epochs < 1:

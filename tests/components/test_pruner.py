@@ -134,6 +134,15 @@ def test_every_way_reaches_its_sparsity_and_leaves_the_source(prune, network, ch
 
 
 @pytest.mark.slow
+def test_masks_follow_what_clusters_zero(prune):
+    """A value of each sign beside 0: weights nearer to 0 join it."""
+    _, pruned = prune(clusters=3, final_sparsity=0.0)
+    for name, mask in pruned.masks.items():
+        np.testing.assert_array_equal(mask, layers.matrix(pruned.network, name) != 0)
+    assert np.sum(~pruned.masks["wide"]) > 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["magnitude", "saliency", "lottery_ticket"])
 def test_classifiers_are_pruned_too(prune, criterion):
     _, pruned = prune(True, criterion=criterion, rounds=1)
@@ -241,7 +250,7 @@ def test_what_a_network_cannot_is_named(prune, chosen, text):
         ({"final_sparsity": "much"}, "pruner.final_sparsity=much must be a fraction, a mapping, or auto"),
         ({"sparsity_2_by_4": True}, "pruner.final_sparsity=0.25 must be 0.5 where sparsity_2_by_4 is set"),
         ({"criterion": "saliency", "frequency": 3}, "pruner.frequency=3 must be left out where criterion=saliency"),
-        ({"clusters": 1}, "pruner.clusters=1 must be at least 2, or null"),
+        ({"clusters": 2}, "pruner.clusters=2 must be at least 3, or null"),
         ({"rounds": 0}, "pruner.rounds=0 must be at least 1"),
     ],
 )
