@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.artifacts import Pruning
 from components.pruner.executor import PrunerExecutor
+from components.pruner.settings import PrunerSettings
 
 
 class PrunerSpec(component_spec.ComponentSpec):
-    """settings: `PrunerSettings` as JSON; label: the label's name among the transformed features."""
+    """settings: `PrunerSettings` as JSON; label: the label's name among the transformed features.
+
+    model: `Format-Serving/network.keras`, a tf_keras functional model on transformed features, with one output.
+    """
 
     PARAMETERS = {
         "settings": component_spec.ExecutionParameter(type=str),
@@ -30,7 +36,10 @@ class PrunerSpec(component_spec.ComponentSpec):
 
 
 class Pruner(base_component.BaseComponent):
-    """Zeroes what was never trained, prunes by magnitude and fine-tunes; `examples` are transformed ones."""
+    """Zeroes what was never trained, prunes and fine-tunes; `examples` are transformed ones.
+
+    Raises ValueError where the settings contradict each other.
+    """
 
     SPEC_CLASS = PrunerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(PrunerExecutor)
@@ -42,8 +51,9 @@ class Pruner(base_component.BaseComponent):
         transform_graph: types.BaseChannel,
         settings: str,
         label: str,
-        code_digest: str,
+        code_digest: str = "",
     ) -> None:
+        PrunerSettings(**json.loads(settings))
         super().__init__(
             PrunerSpec(
                 model=model,

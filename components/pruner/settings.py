@@ -30,7 +30,7 @@ class PrunerSettings:
     criterion: Criterion = "magnitude"
     layers: tuple[str, ...] | None = None
     initial_sparsity: float = 0.0
-    final_sparsity: float | Literal["auto"] | dict[str, float] = 0.25
+    final_sparsity: float | str | dict[str, float] = 0.25
     block_size: tuple[int, int] = (1, 1)
     sparsity_2_by_4: bool = False
     schedule: Schedule = "polynomial"
@@ -61,13 +61,9 @@ class PrunerSettings:
     @property
     def sparsities(self) -> list[float]:
         """Every final sparsity that may be asked for."""
-        match self.final_sparsity:
-            case "auto":
-                return list(self.candidates)
-            case dict() as by_pattern:
-                return list(by_pattern.values())
-            case sparsity:
-                return [sparsity]
+        if isinstance(self.final_sparsity, str):
+            return list(self.candidates)
+        return list(self.final_sparsity.values()) if isinstance(self.final_sparsity, dict) else [self.final_sparsity]
 
     def _check_choices(self) -> None:
         for name, known in (("criterion", get_args(Criterion)), ("schedule", get_args(Schedule))):

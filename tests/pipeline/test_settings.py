@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 from pathlib import Path
 
 import pytest
 
 from components.errors import InputError
+from components.pruner.settings import PrunerSettings
 from pipeline.settings import CITIES, SettingsError, load_settings
 
 CITY = """
@@ -96,6 +98,16 @@ def test_set_overrides_the_file(city):
 def test_the_gate_on_yardsticks_can_be_left_out(city):
     assert load(city()).gates.max_ratio_to_yardstick == 1.02
     assert load(city(), "gates.max_ratio_to_yardstick=null").gates.max_ratio_to_yardstick is None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("auto", "auto"), ("0.5", 0.5), ("{'hidden_*': 0.5, fare: 0.75}", {"hidden_*": 0.5, "fare": 0.75})],
+)
+def test_final_sparsity_is_a_number_a_word_or_a_mapping(city, value, expected):
+    pruner = load(city(), f"pruner.final_sparsity={value}").pruner
+    assert pruner.final_sparsity == expected
+    assert PrunerSettings(**json.loads(json.dumps(dataclasses.asdict(pruner)))).sparsities == pruner.sparsities
 
 
 @pytest.mark.parametrize("value", ["auto", "4", "0.9"])
