@@ -142,6 +142,58 @@ def test_masks_follow_what_clusters_zero(prune):
     assert np.sum(~pruned.masks["wide"]) > 0
 
 
+def test_every_change_of_the_ramp_is_recorded(prune):
+    """16 steps, a change at each: the target is 0.5 - 0.5 (1 - step / 16)³, reached to within a weight of 128."""
+    _, pruned = prune(layers=["narrow"])
+    assert [change["step"] for change in pruned.steps["narrow"]] == list(range(1, 17))
+    for change in pruned.steps["narrow"]:
+        assert change["target"] == pytest.approx(0.5 - 0.5 * (1 - change["step"] / 16) ** 3)
+        assert abs(change["reached"] - change["target"]) <= 1 / 128
+
+
+@pytest.mark.slow
+def test_saliency_takes_what_matters_least_and_holds_it(prune, batches):
+    """In the first of two rounds 1 - sqrt(0.5) of the weights, the lowest; they are zero after the second, too."""
+    from components.pruner.saliency import saliency
+
+    source, pruned = prune(criterion="saliency", rounds=2, layers=["wide"])
+    assert [change["step"] for change in pruned.steps["wide"]] == [0, 16]
+    assert [change["target"] for change in pruned.steps["wide"]] == pytest.approx([1 - 0.5**0.5, 0.5])
+    scores = saliency(source, ["wide"], batches())["wide"]
+    lowest = scores <= np.sort(scores, axis=None)[round(scores.size * (1 - 0.5**0.5)) - 1]
+    assert not pruned.masks["wide"][lowest].any()
+
+
+def test_lottery_tickets_hold_initial_weights(network, batches):
+    """They are drawn once by the seed, and not the source's."""
+    from components import fine_tuning
+    from components.pruner import rounds
+
+    source, chosen = network(), PrunerSettings(criterion="lottery_ticket", rounds=2, ramp_epochs=1)
+    data = fine_tuning.imitating(batches(), source), batches()
+    ticket, steps = rounds.by_lottery(source, *data, 8, {"wide": 0.5}, chosen)
+    initial, kept = rounds.initialized(source, chosen.seed), layers.matrix(ticket, "wide") != 0
+    assert kept.mean() == 0.5 and [change["step"] for change in steps["wide"]] == [8, 16]
+    np.testing.assert_array_equal(layers.matrix(ticket, "wide"), layers.matrix(initial, "wide") * kept)
+    np.testing.assert_array_equal(layers.matrix(ticket, "narrow"), layers.matrix(initial, "narrow"))
+    assert not np.array_equal(layers.matrix(initial, "narrow"), layers.matrix(source, "narrow"))
+
+
+def test_a_shared_table_is_trained_by_each_of_its_inputs(quick_keras):
+    import tensorflow as tf
+    import tf_keras as keras
+
+    sides, table = (
+        [keras.Input((1,), dtype="int64", name=name) for name in "ab"],
+        keras.layers.Embedding(9, 2, name="t"),
+    )
+    both = keras.layers.Concatenate()([keras.layers.Flatten()(table(side)) for side in sides])
+    made = keras.Model(sides, keras.layers.Dense(1, name="y")(both))
+    ids = {"a": np.array([[1], [2]]), "b": np.array([[2], [7]])}
+    trained, _ = layers.trained_rows(made, tf.data.Dataset.from_tensor_slices((ids, np.zeros((2, 1)))).batch(2))
+    assert np.flatnonzero(trained["t"]).tolist() == [1, 2, 7]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["magnitude", "saliency", "lottery_ticket"])
 def test_classifiers_are_pruned_too(prune, criterion):
