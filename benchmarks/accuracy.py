@@ -15,16 +15,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
-import hashlib
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from accuracy_report import (
@@ -39,50 +35,32 @@ from accuracy_report import (
     report,
     test_errors,
 )
+from whole_runs import SEEDED, Parser, add_run_options, digest_of, one_line_errors, outputs_of, start_one
 
-from components.errors import GateError, InputError
+from components.errors import InputError
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
 
-SEEDED = ("training.seed", "reducer.seed", "pruner.seed", "quantizer.seed")
-CODE = ("pipeline.local_runner", "modules.preprocessing", "modules.training", "modules.slicing")
 AGREEMENT = 1e-3  # between the RMSE of a run's summary and of its rows, relative: TFMA sums in float32
-
-
-class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)
 
 
 def main() -> None:
     """The command. Exit codes are Farebox's: 0 done, 2 bad input, 3 the data were refused."""
-    try:
+    with one_line_errors("accuracy"):
         options = parse()
         if options.one:
             measure(options, *options.one)
         else:
             report(options.out, options.overrides, *make_runs(options))
-    except InputError as error:
-        print(f"accuracy: {error}", file=sys.stderr)
-        sys.exit(2)
-    except GateError as error:
-        print(f"accuracy: refused: {error}", file=sys.stderr)
-        sys.exit(3)
 
 
 def parse() -> argparse.Namespace:
     """The options, checked."""
     parser = Parser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
-    parser.add_argument("--data", help="a CSV or Parquet file, or a folder of them")
-    parser.add_argument("--seeds", type=int, default=5)
+    add_run_options(parser, seeds=5)
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--first-split", type=int, default=1000, help="split.seed of the first split")
-    parser.add_argument("--out", type=Path, help="for runs, table and picture; runs/accuracy-CITY without it")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
     parser.add_argument("--one", nargs=2, type=int, help=argparse.SUPPRESS)  # what a process of its own is started with
     options = parser.parse_args()
     for name, least in (("seeds", 1), ("splits", 1), ("first_split", 0)):
@@ -104,17 +82,6 @@ def settings_of(options: argparse.Namespace, split: int, seed: int) -> Settings:
     return load_settings(options.city, options.data, str(options.out or "."), [*options.overrides, *seeds])
 
 
-def digest_of(settings: Settings) -> str:
-    """SHA-256 of all that a run's figures depend on: settings, trips and schema (by size and time), and code."""
-    from components.trip_example_gen.sources import find_files
-    from pipeline.code_digest import code_digest
-
-    files = [*find_files(settings.data), *filter(None, [settings.schema])]
-    stamps = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
-    asked = {**dataclasses.asdict(dataclasses.replace(settings, out=".")), "files": stamps, "code": code_digest(*CODE)}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-
-
 # The runs
 
 
@@ -133,7 +100,7 @@ def make_runs(options: argparse.Namespace) -> tuple[Results, Squared]:
             print(f"{what}: there already", file=sys.stderr)
             continue
         started = time.monotonic()
-        start_one(options, split, seed)
+        start_one(__file__, options, split, seed)
         print(f"{what}: {time.monotonic() - started:.0f} s", file=sys.stderr)
     results = [[json.loads(paths_of(options.out, split, seed)[0].read_text()) for seed in seeds] for split in splits]
     return results, [squared_errors([paths_of(options.out, split, seed)[1] for seed in seeds]) for split in splits]
@@ -145,18 +112,6 @@ def is_finished(options: argparse.Namespace, split: int, seed: int) -> bool:
     if not (summary.is_file() and errors.is_file()):
         return False
     return bool(json.loads(summary.read_text())["digest"] == digest_of(settings_of(options, split, seed)))
-
-
-def start_one(options: argparse.Namespace, split: int, seed: int) -> None:
-    """`measure` in a process of its own; ends this one as that one ended, which has said why."""
-    command = [sys.executable, __file__, "--city", options.city, "--out", str(options.out)]
-    command += ["--one", f"{split}", f"{seed}"]
-    command += ["--data", options.data] if options.data else []
-    command += [part for override in options.overrides for part in ("--set", override)]
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"})
-    if done.returncode:
-        sys.exit(done.returncode)
 
 
 def measure(options: argparse.Namespace, split: int, seed: int) -> None:
@@ -185,26 +140,6 @@ def measure(options: argparse.Namespace, split: int, seed: int) -> None:
         "summary": summary,
     }
     runs.write_atomically(summary_path, json.dumps(result, indent=2))  # last: it says that the run is finished
-
-
-def outputs_of(settings: Settings, run_id: str) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """A run's first output artifact by node and name, from MLMD, and which nodes came from the cache."""
-    from tfx.orchestration import metadata
-
-    from pipeline import local_runner
-
-    store = metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
-    nodes, cached = {}, set()
-    with metadata.Metadata(store) as handle:
-        context = handle.store.get_context_by_type_and_name("pipeline_run", run_id)
-        node_type = handle.store.get_context_type("node").id
-        for execution in handle.store.get_executions_by_context(context.id):
-            contexts = handle.store.get_contexts_by_execution(execution.id)
-            (node,) = (one.name.rpartition(".")[2] for one in contexts if one.type_id == node_type)
-            outputs, from_cache = local_runner.outcome(handle, execution.id)
-            nodes[node] = {name: artifacts[0] for name, artifacts in outputs.items() if artifacts}
-            cached |= {node} if from_cache else set()
-    return nodes, cached
 
 
 def eval_errors(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -14,17 +14,18 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from accuracy import SEEDED, Parser, outputs_of
+from whole_runs import SEEDED, Parser, add_run_options, digest_of, one_line_errors, outputs_of, start_one
 
-from components.errors import GateError, InputError
+from components.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 SHIPPED, ORIGINAL, NO_EMBEDDING = "full line: what ships", "original", "DNN without embeddings"
 RUNGS = ("float16", "int8_weights", "dynamic", "int8", "int16x8", "qat", "pqat")
@@ -34,48 +35,41 @@ BATCH, ROUNDS, INVOKES = 1024, 5, 200
 
 def main() -> None:
     """The command. Exit codes are Farebox's: 0 done, 2 bad input, 3 the data were refused."""
-    try:
+    with one_line_errors("compression"):
         options = parse()
-        if options.one is not None:
-            measure(options, options.one)
+        if options.one:
+            measure(options, *options.one)
         else:
             report(options, [run(options, seed) for seed in range(1, options.seeds + 1)])
-    except InputError as error:
-        print(f"compression: {error}", file=sys.stderr)
-        sys.exit(2)
-    except GateError as error:
-        print(f"compression: refused: {error}", file=sys.stderr)
-        sys.exit(3)
 
 
 def parse() -> argparse.Namespace:
     """The options, checked."""
     parser = Parser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
-    parser.add_argument("--data", help="a CSV or Parquet file, or a folder of them")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("runs", "compression"), help="for runs and the table")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)  # what a process of its own is started with
+    add_run_options(parser, seeds=3)
+    parser.add_argument("--one", nargs=1, type=int, help=argparse.SUPPRESS)  # what a process of its own is started with
     options = parser.parse_args()
     if options.seeds < 1:
         raise InputError(f"--seeds={options.seeds} must be at least 1")
+    options.out = options.out or Path("runs", f"compression-{settings_of(options, 1).city.name}")
     return options
 
 
+def settings_of(options: argparse.Namespace, seed: int) -> Settings:
+    """The settings of one run."""
+    from pipeline.settings import load_settings
+
+    seeds = [f"{key}={seed}" for key in SEEDED]
+    return load_settings(options.city, options.data, str(options.out or "."), [*options.overrides, *seeds])
+
+
 def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """One seed's figures by form, made in a process of its own where they are not there yet."""
-    path = options.out / f"forms-{seed}.json"
-    if not path.is_file():
-        command = [sys.executable, __file__, "--city", options.city, "--out", str(options.out), "--one", str(seed)]
-        command += ["--data", options.data] if options.data else []
-        command += [part for override in options.overrides for part in ("--set", override)]
-        search = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-        done = subprocess.run(command, env={**os.environ, "PYTHONPATH": search, "TF_CPP_MIN_LOG_LEVEL": "3"})
-        if done.returncode:
-            sys.exit(done.returncode)
+    """One seed's figures by form, made in a process of its own where these settings, trips and code have none yet."""
+    path, digest = options.out / f"forms-{seed}.json", digest_of(settings_of(options, seed))
+    if not path.is_file() or json.loads(path.read_text()).get("digest") != digest:
+        start_one(__file__, options, seed)
     print(f"seed {seed} of {options.seeds}: done", file=sys.stderr)
-    found: dict[str, Any] = json.loads(path.read_text())
+    found: dict[str, Any] = json.loads(path.read_text())["forms"]
     return found
 
 
@@ -83,17 +77,16 @@ def measure(options: argparse.Namespace, seed: int) -> None:
     """One run of the pipeline, then every form of its networks; writes `forms-SEED.json`."""
     from pipeline import runs
     from pipeline.console import output_to_log
-    from pipeline.settings import load_settings
 
-    seeds = [f"{key}={seed}" for key in SEEDED]
-    settings = load_settings(options.city, options.data, str(options.out), [*options.overrides, *seeds])
+    settings = settings_of(options, seed)
+    digest = digest_of(settings)
     with contextlib.redirect_stdout(sys.stderr):
         summary = runs.run(settings, quiet=True)
     with output_to_log(settings.runs_dir / summary["run_id"] / runs.LOG_FILE):
         nodes, _ = outputs_of(settings, summary["run_id"])
         found = figures(files(nodes, settings), test_rows(nodes))
     found[SHIPPED]["how"] = f"{summary['model']['mode']} of the {summary['model']['network']} network"
-    runs.write_atomically(options.out / f"forms-{seed}.json", json.dumps(found, indent=2))
+    runs.write_atomically(options.out / f"forms-{seed}.json", json.dumps({"digest": digest, "forms": found}, indent=2))
 
 
 def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, bytes]:

@@ -138,6 +138,9 @@ def _drop_idle_reshapes(model: Any, graph: Any) -> None:
     same: dict[int, int] = {}
     kept = []
     for operator in graph.operators:
+        if operator.inputs is None:
+            kept.append(operator)
+            continue
         operator.inputs = np.array([same.get(int(i), int(i)) for i in operator.inputs], np.int32)
         if (
             _code(model.operatorCodes[operator.opcodeIndex]) == read.BuiltinOperator.RESHAPE
@@ -185,7 +188,7 @@ def _drop_unused_tensors(model: Any, graph: Any) -> None:
     """Tensors that no operator, input, output or signature names; the others are numbered anew."""
     used = {int(i) for i in (*graph.inputs, *graph.outputs)}
     for operator in graph.operators:
-        used |= {int(i) for i in (*operator.inputs, *operator.outputs)} - {-1}
+        used |= {int(i) for ends in _ends(operator).values() for i in ends} - {-1}
     order = {old: new for new, old in enumerate(sorted(used))} | {-1: -1}
     graph.tensors = [graph.tensors[old] for old in sorted(used)]
 
@@ -194,11 +197,18 @@ def _drop_unused_tensors(model: Any, graph: Any) -> None:
 
     graph.inputs, graph.outputs = renumbered(graph.inputs), renumbered(graph.outputs)
     for operator in graph.operators:
-        operator.inputs, operator.outputs = renumbered(operator.inputs), renumbered(operator.outputs)
+        for name, ends in _ends(operator).items():
+            setattr(operator, name, renumbered(ends))
     for signature in model.signatureDefs or []:
         if model.subgraphs[signature.subgraphIndex] is graph:
             for each in (*signature.inputs, *signature.outputs):
                 each.tensorIndex = order[each.tensorIndex]
+
+
+def _ends(operator: Any) -> dict[str, Any]:
+    """The fields in which an operator names tensors: an LSTM has intermediates, some have no inputs."""
+    fields = {name: getattr(operator, name) for name in ("inputs", "outputs", "intermediates")}
+    return {name: ends for name, ends in fields.items() if ends is not None}
 
 
 def _rank_codes(model: Any) -> None:

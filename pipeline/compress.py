@@ -78,13 +78,16 @@ def check_paths(request: Request) -> None:
 def compress(request: Request, out: Path, screen: RunConsole) -> dict[str, Any]:
     """See `run`."""
     from components.objective import objective_of
-    from components.quantizer import executor
+    from components.quantizer import ladder
+    from components.quantizer.conversion import calibration_rows
+    from components.quantizer.executor import write_log
+    from components.quantizer.settings import REDUCED, UNREDUCED
 
     network = load(request.model)
     columns, labels = read(Path(request.examples), request.label, network)
     order = np.random.default_rng(request.seed).permutation(len(labels))
     rows = Rows(columns, labels, order[len(order) // EVAL_SHARE :], order[: len(order) // EVAL_SHARE])
-    settings = asked(network, request)
+    settings = asked(network, request, rows)
     screen.say(f"{network.count_params():,} parameters, {len(rows.fitted):,} rows to fit, {len(rows.held):,} to choose")
 
     steps: dict[str, str] = {}
@@ -93,21 +96,21 @@ def compress(request: Request, out: Path, screen: RunConsole) -> dict[str, Any]:
         screen.working(name)
         try:
             smaller, steps[name] = step(smaller, settings[name], rows)
-        except ValueError as error:  # a network that cannot be taken apart so is compressed without it
+        except InputError as error:  # a network that cannot be taken apart so is compressed without it
             steps[name] = f"skipped: {error}"
         screen.say(f"{name}: {steps[name]}")
     screen.working("quantizer")
     chosen, metric = settings["quantizer"], objective_of(network).metric
-    outcome = executor.search(
-        {executor.REDUCED: smaller, executor.UNREDUCED: network},
+    outcome = ladder.search(
+        {REDUCED: smaller, UNREDUCED: network},
         None,
-        executor.calibration_rows([rows.of(rows.fitted)], chosen.calibration_rows),
+        calibration_rows([rows.of(rows.fitted)], chosen.calibration_rows),
         (rows.batches(rows.fitted), rows.batches(rows.held)),
         [rows.of(rows.held)],
         network.output_names[0],
         chosen,
     )
-    executor.write_log(outcome, chosen, metric, str(out))
+    write_log(outcome, chosen, metric, str(out))
     summary = {**summary_of(outcome), **steps, "metric": metric, "model": str(out / MODEL_FILE)}
     (out / SUMMARY_FILE).write_text(json.dumps(summary, indent=2))
     (out / MODEL_FILE).write_bytes(outcome.chosen.content)
@@ -205,8 +208,9 @@ def _numbers(path: Path, name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def asked(network: Any, request: Request) -> dict[str, Any]:
+def asked(network: Any, request: Request, rows: Rows) -> dict[str, Any]:
     """Settings of the three: each decides by itself, within the budget, whether it pays."""
+    from components import examples_io
     from components.pca_reducer.settings import ReducerSettings
     from components.pruner.settings import PrunerSettings
     from components.quantizer.settings import QuantizerSettings
@@ -215,15 +219,16 @@ def asked(network: Any, request: Request) -> dict[str, Any]:
         quantizer = QuantizerSettings(max_rmse_increase=request.budget, seed=request.seed)
     except ValueError as error:
         raise InputError(f"--budget={request.budget} must be a number or a percentage such as 1%") from error
-    share = max(quantizer.bound(1.0) - 1.0, 0.0) if request.budget.strip().endswith("%") else 0.01
+    uncompressed = examples_io.network_error(network, rows.batches(rows.held)).error
+    share = max(quantizer.bound(uncompressed) / uncompressed - 1, 0.0) if uncompressed else 0.0
     return {
-        "reducer": ReducerSettings(n_components="auto", layer=first_dense(network), budget=share, seed=request.seed),
+        "reducer": ReducerSettings(n_components="auto", layer=widest_dense(network), budget=share, seed=request.seed),
         "pruner": PrunerSettings(final_sparsity="auto", budget=share, seed=request.seed),
         "quantizer": quantizer,
     }
 
 
-def first_dense(network: Any) -> str:
+def widest_dense(network: Any) -> str:
     """The widest Dense layer with a bias that is not the last; the last where there is no other."""
     import tf_keras as keras
 

@@ -109,12 +109,10 @@ def one_reduction(
         outputs = {"reduced_model": [model], "projection": [projection]}
         try:
             executor.Do(inputs, outputs, {"settings": as_json(chosen), "label": columns.FARE, "code_digest": ""})
-        except ValueError as error:
-            if not str(error).startswith("reducer."):
-                raise
+        except InputError as error:
             shutil.rmtree(folder, ignore_errors=True)
             if chosen.method == "pca":
-                raise InputError(str(error)) from error
+                raise
             return {**name, "k": None, "why": str(error)}
     return name | figures_of(folder)
 

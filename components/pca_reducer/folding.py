@@ -16,18 +16,19 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from components.errors import InputError
 from components.pca_reducer.axes import Axes
 from components.pca_reducer.settings import Space
 
 
 def dense_layer(network: keras.Model, layer: str) -> keras.layers.Dense:
-    """The layer of that name. Raises ValueError where it is not there, or is no Dense layer with a bias on rows."""
+    """The layer of that name. Raises InputError where it is not there, or is no Dense layer with a bias on rows."""
     found = {each.name: each for each in network.layers}.get(layer)
     if not isinstance(found, keras.layers.Dense) or not found.use_bias:
         got = "none of that name" if found is None else type(found).__name__
-        raise ValueError(f"reducer.layer={layer} must be a Dense layer with a bias, got {got}")
+        raise InputError(f"reducer.layer={layer} must be a Dense layer with a bias, got {got}")
     if len(found.input.shape) != 2:
-        raise ValueError(f"reducer.layer={layer} must have input of shape (n, width), got {tuple(found.input.shape)}")
+        raise InputError(f"reducer.layer={layer} must have input of shape (n, width), got {tuple(found.input.shape)}")
     return found
 
 
@@ -90,15 +91,15 @@ def extractor(network: keras.Model, layer: str, space: Space) -> Callable[[Mappi
 
 
 def tail_of(network: keras.Model, layer: str) -> list[keras.layers.Layer]:
-    """The layers after `layer` up to the output. Raises ValueError where they are no chain."""
+    """The layers after `layer` up to the output. Raises InputError where they are no chain."""
     try:
         tail = keras.Model(network.get_layer(layer).output, network.output).layers[1:]
     except ValueError as error:  # the output needs an input of the network, too
-        raise ValueError(f"reducer.layer={layer}: the layers behind it must be a chain, got a way around it") from error
+        raise InputError(f"reducer.layer={layer}: the layers behind it must be a chain, got a way around it") from error
     previous = network.get_layer(layer).output
     for after in tail:
         if isinstance(after.input, list) or after.input is not previous:
-            raise ValueError(
+            raise InputError(
                 f"reducer.layer={layer}: the layers behind it must be a chain, got {after.name} with a branch"
             )
         previous = after.output
@@ -132,7 +133,7 @@ def folded_parameters(network: keras.Model, layer: str, k: int) -> int:
 def fold(network: keras.Model, layer: str, axes: Axes, space: Space) -> keras.Model:
     """A new network of rank k = len(axes) at `layer`; `network` stays as it is.
 
-    Raises ValueError where it cannot be taken apart.
+    Raises InputError where it cannot be taken apart.
     """
     dense, k = dense_layer(network, layer), len(axes)
     narrow_kernel, kernel, bias = folded_weights(dense, axes, space)

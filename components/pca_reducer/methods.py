@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from components.errors import InputError
 from components.pca_reducer.axes import Axes, decoder_by, explained_by, non_negative_codes, reconstruction_error
 from components.pca_reducer.moments import Moments, Sample, Summary
 from components.pca_reducer.settings import ReducerSettings
@@ -26,7 +27,7 @@ def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Ax
     principal axes anew for every k: they, which explain as much, stand for all of its components.
 
     Raises:
-        ValueError: lda finds one class.
+        InputError: lda finds one class.
     """
     moments, sample = summary.moments, summary.sample
     scale = scale_of(moments, settings.standardize)
@@ -145,13 +146,13 @@ def pls_directions(rows: np.ndarray, targets: np.ndarray, rank: int) -> np.ndarr
 def lda_directions(rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """LinearDiscriminantAnalysis' scalings, (k, n); k is at most one less than the classes.
 
-    Raises ValueError where there is one class.
+    Raises InputError where there is one class.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     n_classes = len(np.unique(classes))
     if n_classes < 2:
-        raise ValueError(f"reducer.method=lda must have at least 2 classes of the label to part, got {n_classes}")
+        raise InputError(f"reducer.method=lda must have at least 2 classes of the label to part, got {n_classes}")
     return signed(LinearDiscriminantAnalysis().fit(rows, classes).scalings_.T[: n_classes - 1])
 
 
@@ -164,11 +165,11 @@ def whitened(axes: Axes, moments: Moments) -> Axes:
 
 
 def check_non_negative(summary: Summary, names: Sequence[str]) -> None:
-    """Raises ValueError where a sampled feature is negative; names (n,) of the features."""
+    """Raises InputError where a sampled feature is negative; names (n,) of the features."""
     least = summary.sample.rows.min(axis=0)
     lowest = int(least.argmin())
     if least[lowest] < 0:
-        raise ValueError(
+        raise InputError(
             f"reducer.method=nmf must have features of at least 0, got {least[lowest]:.6g} in {names[lowest]}"
         )
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components import examples_io, fine_tuning
+from components.errors import InputError
 from components.objective import objective_of
 from components.pca_reducer import folding, methods, selection
 from components.pca_reducer.axes import Axes
@@ -58,7 +59,7 @@ def reduce_network(
 ) -> Outcome:
     """The network at the k that the settings ask for, or passed on as it is.
 
-    summary: of train's features, those of the settings' space. Raises ValueError where the network cannot be taken
+    summary: of train's features, those of the settings' space. Raises InputError where the network cannot be taken
     apart at the chosen layer, or the method has no such k or cannot have these features.
     """
     error = examples_io.network_error(network, evaluation).error
@@ -96,12 +97,12 @@ def reduce_network(
 def analysis_only(settings: ReducerSettings, summary: Summary, source: Trial) -> Outcome:
     """NMF's parts. No affine map leads from features to their codes, so that nothing can be folded.
 
-    Raises ValueError where there are fewer features than parts asked for.
+    Raises InputError where there are fewer features than parts asked for.
     """
     n, largest = settings.n_components, source.k
     if isinstance(n, int):
         if n > largest:
-            raise ValueError(f"reducer.n_components={n} must be between 1 and {largest}: method=nmf has no more")
+            raise InputError(f"reducer.n_components={n} must be between 1 and {largest}: method=nmf has no more")
         parts, why = methods.non_negative_parts(summary, n, settings.seed), "fixed by reducer.n_components"
     else:
         parts, why = parts_for(float(n), largest, summary, settings.seed)

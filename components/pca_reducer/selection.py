@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from components.errors import InputError
 from components.pca_reducer.axes import Axes
 from components.pca_reducer.settings import ReducerSettings
 
@@ -65,11 +66,11 @@ def smallest_within(
 
 
 def fixed(settings: ReducerSettings, curve: Axes) -> tuple[int, str]:
-    """k and why, where n_components is no `auto`. Raises ValueError where k is more than there are components."""
+    """k and why, where n_components is no `auto`. Raises InputError where k is more than there are components."""
     n, largest = settings.n_components, len(curve)
     if isinstance(n, int):
         if n > largest:
-            raise ValueError(
+            raise InputError(
                 f"reducer.n_components={n} must be between 1 and {largest}: method={settings.method} has no more"
             )
         return n, "fixed by reducer.n_components"

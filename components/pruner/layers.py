@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from components.errors import InputError
 from components.pruner.settings import PrunerSettings
 
 PRUNABLE = (keras.layers.Dense, keras.layers.Embedding)
@@ -44,7 +45,7 @@ def prunable(network: keras.Model) -> list[str]:
 def targets_of(network: keras.Model, settings: PrunerSettings, sparsity: float | None = None) -> dict[str, float]:
     """The final sparsity of each layer to prune. sparsity: in place of `final_sparsity`, where that is auto.
 
-    Raises ValueError where a pattern matches no layer, or a layer two patterns.
+    Raises InputError where a pattern matches no layer, or a layer two patterns.
     """
     final: Any = settings.final_sparsity if sparsity is None else sparsity
     if settings.layers is None and not isinstance(final, dict):
@@ -57,7 +58,7 @@ def targets_of(network: keras.Model, settings: PrunerSettings, sparsity: float |
 def _dense_but_the_last(network: keras.Model) -> list[str]:
     dense = [layer.name for layer in network.layers if isinstance(layer, keras.layers.Dense)]
     if len(dense) < 2:
-        raise ValueError(
+        raise InputError(
             f"pruner.layers must name what to prune: beside its last, the network has no Dense layer: {dense}"
         )
     return dense[:-1]
@@ -67,12 +68,12 @@ def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, u
     matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
     for pattern, matched in matches.items():
         if not matched:
-            raise ValueError(f"pruner.{key}: {pattern} must match a Dense or Embedding layer, got none of {names}")
+            raise InputError(f"pruner.{key}: {pattern} must match a Dense or Embedding layer, got none of {names}")
     targets = {}
     for name in names:
         found = [pattern for pattern, matched in matches.items() if name in matched]
         if unique and len(found) > 1:
-            raise ValueError(f"pruner.{key}: {name} must match one pattern, got {' and '.join(found)}")
+            raise InputError(f"pruner.{key}: {name} must match one pattern, got {' and '.join(found)}")
         if found:
             targets[name] = patterns[found[0]]
     return targets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 
@@ -15,6 +16,19 @@ from components.pruner.schedules import Ramp, ramp_of
 from components.pruner.settings import PrunerSettings
 
 Steps = dict[str, list[dict[str, float]]]  # by layer: {step, target, reached}
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a criterion works on: a network, which stays as it is, train and eval batches, and the sparsity that each
+    layer is to reach."""
+
+    network: keras.Model
+    train: tf.data.Dataset
+    evaluation: tf.data.Dataset
+    steps_per_epoch: int
+    targets: Mapping[str, float]
+    settings: PrunerSettings
 
 
 class StepRecorder(keras.callbacks.Callback):
@@ -35,19 +49,13 @@ class StepRecorder(keras.callbacks.Callback):
                 self.steps[name].append({"step": self.step, "target": ramp.sparsity(self.step), "reached": reached})
 
 
-def by_magnitude(
-    network: keras.Model,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
-    steps_per_epoch: int,
-    targets: Mapping[str, float],
-    settings: PrunerSettings,
-) -> tuple[keras.Model, Steps]:
+def by_magnitude(task: Task) -> tuple[keras.Model, Steps]:
     """A copy after ramp_epochs in which sparsity rose to `targets`, and how it rose."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow_model_optimization as tfmot
 
-    ramps = {name: ramp_of(settings, final, settings.ramp_epochs * steps_per_epoch) for name, final in targets.items()}
+    settings, n_steps = task.settings, task.settings.ramp_epochs * task.steps_per_epoch
+    ramps = {name: ramp_of(settings, final, n_steps) for name, final in task.targets.items()}
 
     def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
         if layer.name not in ramps:
@@ -60,9 +68,9 @@ def by_magnitude(
         )
 
     keras.utils.set_random_seed(settings.seed)
-    wrapped, recorder = copy_network(network, wrap), StepRecorder(ramps)
+    wrapped, recorder = copy_network(task.network, wrap), StepRecorder(ramps)
     callbacks = (tfmot.sparsity.keras.UpdatePruningStep(), recorder)
     fine_tuning.fine_tune(
-        wrapped, train, evaluation, settings.ramp_epochs, settings.learning_rate, callbacks, keep_best=False
+        wrapped, task.train, task.evaluation, settings.ramp_epochs, settings.learning_rate, callbacks, keep_best=False
     )
     return copy_network(tfmot.sparsity.keras.strip_pruning(wrapped)), recorder.steps

@@ -6,18 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from components.errors import InputError
+
 
 def check_shape(name: str, shape: tuple[int, ...], block_size: Sequence[int], two_by_four: bool) -> None:
-    """Raises ValueError where a layer's matrix cannot be cut as asked, naming the layer and its size."""
+    """Raises InputError where a layer's matrix cannot be cut as asked, naming the layer and its size."""
     if two_by_four and shape[0] % 4:
-        raise ValueError(f"pruner.sparsity_2_by_4: inputs of {name} must divide by 4, got {shape[0]} of {shape}")
+        raise InputError(f"pruner.sparsity_2_by_4: inputs of {name} must divide by 4, got {shape[0]} of {shape}")
     if tuple(block_size) == (1, 1):
         return
     if any(size % block for size, block in zip(shape, block_size, strict=True)):
         # tfmot would pad them on both sides when it pools and on one side when it masks
-        raise ValueError(f"pruner.block_size={list(block_size)} must divide the size {shape} of {name}")
+        raise InputError(f"pruner.block_size={list(block_size)} must divide the size {shape} of {name}")
     if 1 in shape:
-        raise ValueError(f"pruner.block_size={list(block_size)} must be [1, 1] for {name}: tfmot cuts no size {shape}")
+        raise InputError(f"pruner.block_size={list(block_size)} must be [1, 1] for {name}: tfmot cuts no size {shape}")
 
 
 def n_kept(size: int, sparsity: float) -> int:

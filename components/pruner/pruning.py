@@ -10,10 +10,11 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components import fine_tuning
+from components.errors import InputError
 from components.pruner import layers
 from components.pruner import masks as masking
 from components.pruner.clustering import cluster
-from components.pruner.magnitude import Steps, by_magnitude
+from components.pruner.magnitude import Steps, Task, by_magnitude
 from components.pruner.rounds import HoldMasks, by_lottery, by_saliency
 from components.pruner.settings import PrunerSettings
 
@@ -39,12 +40,13 @@ def prune(
 ) -> Pruned:
     """A pruned, fine-tuned copy; `network` stays as it is. sparsity: the final one where the settings leave it open.
 
-    Raises ValueError where the network cannot be pruned as asked, RuntimeError where sparsity was not reached.
+    Raises InputError where the network cannot be pruned as asked, RuntimeError where sparsity was not reached.
     """
     targets = layers.targets_of(network, settings, sparsity)
     for name, target in targets.items():
         check_layer(name, layers.matrix(network, name), target, settings)
-    sparse, steps = CRITERIA[settings.criterion](network, train, evaluation, steps_per_epoch, targets, settings)
+    task = Task(network, train, evaluation, steps_per_epoch, targets, settings)
+    sparse, steps = CRITERIA[settings.criterion](task)
     masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}
     assert_reached(masks, targets, settings)
     hold = (HoldMasks(masks),)
@@ -56,11 +58,11 @@ def prune(
 
 
 def check_layer(name: str, matrix: np.ndarray, target: float, settings: PrunerSettings) -> None:
-    """Raises ValueError where a layer cannot be pruned or clustered as asked, before anything is trained."""
+    """Raises InputError where a layer cannot be pruned or clustered as asked, before anything is trained."""
     masking.check_shape(name, matrix.shape, settings.block_size, settings.sparsity_2_by_4)
     n_kept = masking.n_kept(matrix.size, target)
     if settings.clusters is not None and settings.clusters > n_kept:
-        raise ValueError(f"pruner.clusters={settings.clusters} must be at most {n_kept}, the weights that {name} keeps")
+        raise InputError(f"pruner.clusters={settings.clusters} must be at most {n_kept}, the weights that {name} keeps")
 
 
 def assert_reached(masks: Mapping[str, np.ndarray], targets: Mapping[str, float], settings: PrunerSettings) -> None:

@@ -11,10 +11,9 @@ import tf_keras as keras
 from components import fine_tuning
 from components.pruner import masks as masking
 from components.pruner.layers import apply_masks, copy_network, matrix
-from components.pruner.magnitude import Steps
+from components.pruner.magnitude import Steps, Task
 from components.pruner.saliency import saliency
 from components.pruner.schedules import round_sparsity
-from components.pruner.settings import PrunerSettings
 
 Masks = dict[str, np.ndarray]
 
@@ -34,31 +33,24 @@ class HoldMasks(keras.callbacks.Callback):
 class Rounds:
     """What both criteria share: the next masks, fine-tuning that holds them, and the record of both."""
 
-    def __init__(
-        self,
-        network: keras.Model,
-        batches: tuple[tf.data.Dataset, tf.data.Dataset],
-        steps_per_epoch: int,
-        targets: Mapping[str, float],
-        settings: PrunerSettings,
-    ) -> None:
-        self.network, self.targets, self.settings = network, targets, settings
-        (self.train, self.evaluation), self.steps_per_epoch = batches, steps_per_epoch
-        self.masks: Masks = {name: np.ones(matrix(network, name).shape, bool) for name in targets}
-        self.steps: Steps = {name: [] for name in targets}
+    def __init__(self, task: Task, network: keras.Model) -> None:
+        self.task, self.settings, self.network = task, task.settings, network
+        self.masks: Masks = {name: np.ones(matrix(network, name).shape, bool) for name in task.targets}
+        self.steps: Steps = {name: [] for name in task.targets}
         self.step = 0
 
     def fit(self) -> None:
         """ramp_epochs of fine-tuning under the masks so far."""
         epochs, hold = self.settings.ramp_epochs, HoldMasks(self.masks)
+        train, evaluation = self.task.train, self.task.evaluation
         fine_tuning.fine_tune(
-            self.network, self.train, self.evaluation, epochs, self.settings.learning_rate, (hold,), keep_best=False
+            self.network, train, evaluation, epochs, self.settings.learning_rate, (hold,), keep_best=False
         )
-        self.step += epochs * self.steps_per_epoch
+        self.step += epochs * self.task.steps_per_epoch
 
     def prune(self, scores: Mapping[str, np.ndarray], number: int) -> None:
         """Zeroes the lowest scores, as many as the round's number wants; what was zeroed before stays so."""
-        for name, final in self.targets.items():
+        for name, final in self.task.targets.items():
             target = round_sparsity(self.settings.initial_sparsity, final, number, self.settings.rounds)
             left = np.where(self.masks[name], scores[name], -1.0)
             if self.settings.sparsity_2_by_4:
@@ -70,42 +62,28 @@ class Rounds:
         apply_masks(self.network, self.masks)
 
 
-def by_saliency(
-    network: keras.Model,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
-    steps_per_epoch: int,
-    targets: Mapping[str, float],
-    settings: PrunerSettings,
-) -> tuple[keras.Model, Steps]:
+def by_saliency(task: Task) -> tuple[keras.Model, Steps]:
     """A copy from which the weights that matter least were taken, in rounds of pruning and fine-tuning."""
-    keras.utils.set_random_seed(settings.seed)
-    rounds = Rounds(copy_network(network), (train, evaluation), steps_per_epoch, targets, settings)
-    for number in range(1, settings.rounds + 1):
-        rounds.prune(saliency(rounds.network, list(targets), train), number)
+    keras.utils.set_random_seed(task.settings.seed)
+    rounds = Rounds(task, copy_network(task.network))
+    for number in range(1, task.settings.rounds + 1):
+        rounds.prune(saliency(rounds.network, list(task.targets), task.train), number)
         rounds.fit()
     return rounds.network, rounds.steps
 
 
-def by_lottery(
-    network: keras.Model,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
-    steps_per_epoch: int,
-    targets: Mapping[str, float],
-    settings: PrunerSettings,
-) -> tuple[keras.Model, Steps]:
+def by_lottery(task: Task) -> tuple[keras.Model, Steps]:
     """The winning ticket: initial weights under the masks that rounds of training from them have found.
 
     Frankle and Carbin 2019, "The Lottery Ticket Hypothesis". A Model artifact holds the trained weights only, so the
     initial ones are not those that the source came from: they are drawn anew from its own initializers.
     """
-    fresh = initialized(network, settings.seed)
+    fresh = initialized(task.network, task.settings.seed)
     initial = fresh.get_weights()
-    rounds = Rounds(fresh, (train, evaluation), steps_per_epoch, targets, settings)
-    for number in range(1, settings.rounds + 1):
+    rounds = Rounds(task, fresh)
+    for number in range(1, task.settings.rounds + 1):
         rounds.fit()
-        trained = {name: np.abs(matrix(fresh, name)) for name in targets}
+        trained = {name: np.abs(matrix(fresh, name)) for name in task.targets}
         fresh.set_weights(initial)
         rounds.prune(trained, number)
     return fresh, rounds.steps

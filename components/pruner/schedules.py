@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from components.errors import InputError
 from components.pruner.settings import PrunerSettings, Schedule
 
 POWER = 3  # tfmot's default, and the paper's
@@ -49,7 +50,7 @@ class Ramp:
 def ramp_of(settings: PrunerSettings, final: float, n_steps: int) -> Ramp:
     """The ramp in a run of n_steps; it ends with its last change of masks, so that `final` is really reached.
 
-    Raises ValueError where the run is too short for the steps that are set.
+    Raises InputError where the run is too short for the steps that are set.
     """
     if settings.sparsity_2_by_4:
         return Ramp("constant", final, final, 1, 1, 1)  # tfmot makes these masks at step 1, whatever the schedule
@@ -57,11 +58,11 @@ def ramp_of(settings: PrunerSettings, final: float, n_steps: int) -> Ramp:
     if not begin < end <= n_steps:
         name, value = ("begin_step", begin) if settings.end_step is None else ("end_step", end)
         bound = f"below {n_steps}" if settings.end_step is None else f"at most {n_steps}"
-        raise ValueError(f"pruner.{name}={value} must be {bound}, the steps in ramp_epochs={settings.ramp_epochs}")
+        raise InputError(f"pruner.{name}={value} must be {bound}, the steps in ramp_epochs={settings.ramp_epochs}")
     length = end - begin
     frequency = settings.frequency or max(1, min(LONGEST_PAUSE, length // MOST_UPDATES))
     if frequency > length:
-        raise ValueError(f"pruner.frequency={frequency} must be at most {length}, the steps of the ramp")
+        raise InputError(f"pruner.frequency={frequency} must be at most {length}, the steps of the ramp")
     end = begin + length // frequency * frequency
     return Ramp(settings.schedule, settings.initial_sparsity, final, begin, end, frequency)
 

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from components.errors import InputError
 from components.quantizer.joining import join
 from components.quantizer.settings import Rung
 from components.quantizer.weights import int8_weights
@@ -24,14 +25,9 @@ from components.tflite import schema
 
 Function = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
 Rows = Mapping[str, np.ndarray]
-INTEGER_OPS = {
-    "int8": (tf.lite.OpsSet.TFLITE_BUILTINS,),
-    "int8_io": (tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS),
-    "int16x8": (
-        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
-        tf.lite.OpsSet.TFLITE_BUILTINS,
-    ),
-}  # fmt: skip
+ANY_OPS = tf.lite.OpsSet.TFLITE_BUILTINS
+INT8_OPS = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
+INT16_OPS = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
 
 
 class Exported:
@@ -48,7 +44,7 @@ class Exported:
     def converter(self) -> tf.lite.TFLiteConverter:
         """Built-in ops only: it raises where an op would need Flex."""
         converter = tf.lite.TFLiteConverter.from_saved_model(self._folder.name, signature_keys=["serving_default"])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        converter.target_spec.supported_ops = [ANY_OPS]
         return converter
 
 
@@ -114,7 +110,7 @@ class Source:
         if rung == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if rung == "int16x8":
-            converter.target_spec.supported_ops = list(INTEGER_OPS[rung])
+            converter.target_spec.supported_ops = [INT16_OPS, ANY_OPS]
             converter.representative_dataset = self._representative(self._exported)
         content = converter.convert()
         return int8_weights(content) if rung == "int8_weights" else content
@@ -133,14 +129,14 @@ class Source:
 
     def _all_integer(self) -> bytes:
         """Everything in int8, what stands before the network too."""
-        exported, network = self._exported, self.network
+        exported, network, names = self._exported, self.network, self.network.input_names
         if self._front:
             exported = self._front.exported(
-                lambda found: {self._output: network({name: found[name] for name in network.input_names})}, network
+                lambda found: {self._output: network({name: found[name] for name in names}, training=False)}, network
             )
         converter = exported.converter()
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_ops = list(INTEGER_OPS["int8_io"])
+        converter.target_spec.supported_ops = [INT8_OPS, ANY_OPS]
         converter.inference_input_type = converter.inference_output_type = tf.int8
         converter.representative_dataset = self._representative(exported)
         return converter.convert()
@@ -158,10 +154,10 @@ class Source:
 
 
 def matching(nodes: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
-    """The nodes that a pattern matches. Raises ValueError for a pattern that matches none."""
+    """The nodes that a pattern matches. Raises InputError for a pattern that matches none."""
     for pattern in patterns:
         if not fnmatch.filter(nodes, pattern):
-            raise ValueError(f"quantizer.keep_float={pattern} must match a node, got none of {', '.join(nodes)}")
+            raise InputError(f"quantizer.keep_float={pattern} must match a node, got none of {', '.join(nodes)}")
     return tuple(node for node in nodes if any(fnmatch.fnmatchcase(node, pattern) for pattern in patterns))
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
-import tf_keras as keras
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
@@ -19,11 +18,9 @@ from tfx.dsl.io import fileio
 from components import examples_io
 from components.objective import objective_of
 from components.quantizer import plots
-from components.quantizer.conversion import Front, Source, calibration_rows
-from components.quantizer.ladder import Ladder, Outcome
-from components.quantizer.qat import quantization_aware
+from components.quantizer.conversion import Front, calibration_rows
+from components.quantizer.ladder import Outcome, search
 from components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
-from components.quantizer.trials import Judge
 
 MAX_EVAL_ROWS = 200_000  # that are held in memory; candidates are compared on the same ones
 
@@ -74,34 +71,6 @@ class QuantizerExecutor(base_executor.BaseExecutor):
         write_file(outcome.chosen.content, output_dict["quantized_model"][0])
         write_file(outcome.trials[0].content, output_dict["reference_model"][0])
         write_log(outcome, settings, objective_of(networks[UNREDUCED]).metric, output_dict["trials"][0].uri)
-
-
-def search(
-    networks: dict[str, keras.Model],
-    front: Front | None,
-    calibration: list[dict[str, np.ndarray]],
-    fitting: tuple[tf.data.Dataset, tf.data.Dataset],
-    rows: list[tuple[dict[str, np.ndarray], np.ndarray]],
-    label: str,
-    settings: QuantizerSettings,
-) -> Outcome:
-    """The outcome of the ladder, or of the one rung that the settings name.
-
-    fitting: train and eval batches of the networks' inputs; rows: eval rows as the files take them.
-    """
-    train, evaluation = fitting
-
-    def aware(network: keras.Model, rung: str) -> keras.Model:
-        return quantization_aware(network, train, evaluation, settings, keeps_zeros=rung == "pqat")
-
-    ladder = Ladder(
-        networks,
-        lambda network: Source(network, front, calibration, label),
-        aware,
-        Judge(rows, objective_of(networks[UNREDUCED])),
-        settings,
-    )
-    return ladder.climb() if settings.mode == "auto" else ladder.fixed(settings.mode)
 
 
 def at_most(

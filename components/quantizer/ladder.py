@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+import tensorflow as tf
 import tf_keras as keras
 from absl import logging
 
-from components.quantizer.conversion import Source, matching
+from components.errors import InputError
+from components.objective import objective_of
+from components.quantizer.conversion import Front, Rows, Source, matching
+from components.quantizer.qat import quantization_aware
 from components.quantizer.sensitivity import Harm, sensitivity, spared
 from components.quantizer.settings import QuantizerSettings, Rung
 from components.quantizer.tables import with_lookups
-from components.quantizer.trials import Judge, Trial, cost
+from components.quantizer.trials import Judge, Trial, attempt, cost
 
 POST_TRAINING: tuple[Rung, ...] = ("float32", "float16", "dynamic", "int8_weights", "int8", "int16x8")
 AWARE: tuple[Rung, ...] = ("qat", "pqat")
+FLOAT_KERNELS: tuple[Rung, ...] = ("float32", "float16", "dynamic")
+LOOKUPS, SPARSE = "look-ups to distinct rows", "sparse kernels"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +34,38 @@ class Outcome:
     harms: list[Harm]
     bound: float
     why: str
+
+
+def search(
+    networks: Mapping[str, keras.Model],
+    front: Front | None,
+    calibration: Sequence[Rows],
+    fitting: tuple[tf.data.Dataset, tf.data.Dataset],
+    rows: Sequence[tuple[Rows, np.ndarray]],
+    output: str,
+    settings: QuantizerSettings,
+) -> Outcome:
+    """The outcome of the ladder, or of the one rung that the settings name.
+
+    networks: as `Ladder` has them; fitting: train and eval batches of their inputs; rows: eval rows as the files take
+    them, with labels of shape (n,); output: what the file calls its output.
+
+    Raises InputError where a setting does not fit the networks, or the rung that is named cannot be had.
+    """
+    train, evaluation = fitting
+
+    def aware(network: keras.Model, rung: str) -> keras.Model:
+        return quantization_aware(network, train, evaluation, settings, keeps_zeros=rung == "pqat")
+
+    *_, unreduced = networks.values()
+    ladder = Ladder(
+        networks,
+        lambda network: Source(network, front, calibration, output),
+        aware,
+        Judge(rows, objective_of(unreduced)),
+        settings,
+    )
+    return ladder.climb() if settings.mode == "auto" else ladder.fixed(settings.mode)
 
 
 class Ladder:
@@ -51,23 +89,25 @@ class Ladder:
         self.trials: list[Trial] = []
         self._harms: list[Harm] = []
         *_, self._unreduced = networks
-        self._reference = self._try("float32", self._unreduced)
+        self._reference = self._try(Trial("float32", self._unreduced))
         if not self._reference.content:
-            raise RuntimeError(f"Quantizer: the float32 file: {self._reference.reason}")
+            raise InputError(f"Quantizer: the unreduced network has no float32 file: {self._reference.reason}")
         self.bound = settings.bound(self._reference.error)
 
     def climb(self) -> Outcome:
         """`auto`: all rungs of all networks, the steps that may make the best of them cheaper, and the choice."""
         for name in self._networks:
-            for rung in POST_TRAINING:
-                if (rung, name) != ("float32", self._unreduced):
-                    climb = self._int8 if rung == "int8" else functools.partial(self._try, rung)
-                    climb(name)
+            rungs = [rung for rung in POST_TRAINING if (rung, name) != ("float32", self._unreduced)]
+            made = [self._try_later(self._trial(rung, name)) for rung in rungs]
+            self._judge.measure(made)
+            for trial in made:
+                self._log(trial)
+            self._study_int8(name, next(trial for trial in made if trial.rung == "int8"))
         first = next(iter(self._networks))
         if not any(self._holds(trial) and "int8" in trial.dtypes for trial in self.trials):
             self._say(f"no post-training integer rung holds eval error {self.bound:.4f}: qat is tried")
             for rung in AWARE:
-                self._try(rung, first)
+                self._try(self._trial(rung, first))
         held = [trial for trial in self.trials if self._holds(trial)]
         if not held:
             return self._ended(
@@ -83,11 +123,15 @@ class Ladder:
         )
 
     def fixed(self, rung: Rung) -> Outcome:
-        """One rung of the first network, whatever it costs; the converter's own error where it cannot."""
+        """One rung of the first network, whatever it costs. Raises InputError where the converter cannot."""
         first = next(iter(self._networks))
-        trial = self._int8(first) if rung == "int8" else self._try(rung, first)
+        if rung == "int8" and first != self._unreduced:
+            self._try(Trial("float32", first))  # what its nodes' harm is counted from
+        trial = self._try(self._trial(rung, first))
         if not trial.content:
-            raise RuntimeError(f"quantizer.mode={rung}: {trial.reason}")
+            raise InputError(f"quantizer.mode={rung}: {trial.reason}")
+        if rung == "int8":
+            self._study_int8(first, trial)
         self._judge.time([trial])
         return self._ended(trial, f"fixed by quantizer.mode={rung}")
 
@@ -97,66 +141,56 @@ class Ladder:
     def _cheapest(self, trials: Sequence[Trial]) -> Trial:
         return min(trials, key=lambda trial: cost(trial, self._settings.optimize_for))
 
-    def _try(
-        self,
-        rung: Rung,
-        name: str,
-        source: Source | None = None,
-        step: str = "",
-        kept_float: tuple[str, ...] = (),
-        is_sparse: bool = False,
-    ) -> Trial:
-        """One candidate, converted, judged and logged; where the converter cannot, its first line says why."""
-        trial = Trial(rung, name, kept_float, (step,) if step else ())
-        try:
-            if source is None:
-                source = self._source(rung, name)
-            trial.content = source.file(rung, kept_float, is_sparse)
-            self._judge.measure([trial])
-        except Exception as error:  # the converter raises whatever MLIR and TensorFlow do
-            trial.content = b""
-            trial.reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    def _trial(self, rung: Rung, name: str) -> Trial:
+        """A candidate to be; int8 with the nodes float that the settings want so."""
+        patterns = self._settings.keep_float
+        kept = matching(self._sources[name].nodes(), patterns) if patterns and rung == "int8" else ()
+        return Trial(rung, name, kept)
+
+    def _try(self, trial: Trial, source: Source | None = None, is_sparse: bool = False) -> Trial:
+        """The candidate, converted, judged and logged."""
+        self._judge.measure([self._try_later(trial, source, is_sparse)])
         self._log(trial)
         return trial
 
-    def _source(self, rung: Rung, name: str) -> Source:
-        if rung in AWARE:
-            return self._prepared(self._aware(self._networks[name], rung))
-        return self._sources[name]
+    def _try_later(self, trial: Trial, source: Source | None = None, is_sparse: bool = False) -> Trial:
+        """The candidate, converted."""
 
-    def _int8(self, name: str) -> Trial:
-        """int8, and where it misses the budget the same with its most harmful nodes float; the last one tried. A
-        network that misses it in float32 is not mended so."""
-        source = self._sources[name]
-        kept = matching(source.nodes(), self._settings.keep_float)
-        trial = self._try("int8", name, kept_float=kept)
-        if not trial.content:
-            return trial
-        plain = next(
-            (other for other in self.trials if (other.network, other.rung) == (name, "float32")), self._reference
-        )
-        if not self._holds(plain):
-            return trial
-        harms = sensitivity(source, name, self._judge, plain.error)
+        def make() -> bytes:
+            ready = source or self._source(trial)
+            return ready.file(trial.rung, trial.kept_float, is_sparse)
+
+        return attempt(trial, make)
+
+    def _source(self, trial: Trial) -> Source:
+        if trial.rung in AWARE:
+            return self._prepared(self._aware(self._networks[trial.network], trial.rung))
+        return self._sources[trial.network]
+
+    def _study_int8(self, name: str, trial: Trial) -> None:
+        """Which nodes int8 harms, and where it misses the budget the same with the most harmful ones float. A network
+        that misses the budget in float32 is not mended so."""
+        plain = next(other for other in self.trials if (other.network, other.rung) == (name, "float32"))
+        if not trial.content or not self._holds(plain):
+            return
+        harms = sensitivity(self._sources[name], name, self._judge, plain.error)
         self._harms += harms
         if self._settings.mode == "auto" and not self._holds(trial):
-            for trial in spared(source, name, harms, kept, self._judge, self._holds):
-                self._log(trial)
-        return trial
+            for other in spared(self._sources[name], name, harms, trial.kept_float, self._judge, self._holds):
+                self._log(other)
 
     def _steps(self, best: Trial) -> list[Trial]:
-        """What may make the best file cheaper still, each alone and then together with what came before it."""
+        """What may make the best file cheaper still: look-ups, and sparse kernels together with them."""
         if best.rung in AWARE:
             return []
+        source, names = self._sources[best.network], tuple[str, ...]()
         made: list[Trial] = []
         thin = with_lookups(self._networks[best.network])
-        source = self._sources[best.network]
         if thin is not None:
-            source = self._prepared(thin)
-            made.append(self._try(best.rung, best.network, source, "look-ups to distinct rows", best.kept_float))
-        if best.rung in ("float32", "float16", "dynamic"):
-            step = "sparse kernels" if thin is None else "look-ups to distinct rows, sparse kernels"
-            made.append(self._try(best.rung, best.network, source, step, is_sparse=True))
+            source, names = self._prepared(thin), (LOOKUPS,)
+            made.append(self._try(Trial(best.rung, best.network, best.kept_float, names), source))
+        if best.rung in FLOAT_KERNELS:
+            made.append(self._try(Trial(best.rung, best.network, (), (*names, SPARSE)), source, is_sparse=True))
         return [trial for trial in made if trial.content]
 
     def _log(self, trial: Trial) -> None:

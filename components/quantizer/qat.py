@@ -13,6 +13,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components import fine_tuning
+from components.errors import InputError
 from components.quantizer.settings import QuantizerSettings
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -58,7 +59,7 @@ def quantization_aware(
     Of the layers that `qat_layers` matches those are quantized whose inputs are numbers, and embeddings. keeps_zeros:
     a weight that is zero stays so (tfmot's prune-preserving scheme), else training fills them again.
 
-    Raises ValueError where no layer matches.
+    Raises InputError where no layer matches.
     """
     patterns = settings.qat_layers
     chosen = {
@@ -68,7 +69,7 @@ def quantization_aware(
     }
     if not chosen:
         names = [layer.name for layer in network.layers if isinstance(layer, QUANTIZED)]
-        raise ValueError(f"quantizer.qat_layers={list(patterns)} must match a layer, got none of {names}")
+        raise InputError(f"quantizer.qat_layers={list(patterns)} must match a layer, got none of {names}")
     annotate = tfmot.quantization.keras.quantize_annotate_layer
 
     def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:

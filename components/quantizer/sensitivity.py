@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from components.quantizer.conversion import Source
-from components.quantizer.trials import Judge, Trial
+from components.quantizer.trials import Judge, Trial, attempt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,14 +22,17 @@ class Harm:
 def sensitivity(source: Source, network: str, judge: Judge, float_error: float) -> list[Harm]:
     """Every node that int8 can quantize, the most harmful first."""
     nodes = source.nodes()
-    trials = [Trial("int8", network, tuple(other for other in nodes if other != node)) for node in nodes]
-    for trial in trials:
-        trial.content = source.file("int8", trial.kept_float)
+    trials = [int8_but(source, network, [other for other in nodes if other != node]) for node in nodes]
     judge.measure(trials)
-    harms = [
-        Harm(network, node, trial.error, trial.error - float_error) for node, trial in zip(nodes, trials, strict=True)
-    ]
+    made = [(node, trial.error) for node, trial in zip(nodes, trials, strict=True) if trial.content]
+    harms = [Harm(network, node, error, error - float_error) for node, error in made]
     return sorted(harms, key=lambda harm: -harm.increase)
+
+
+def int8_but(source: Source, network: str, kept_float: Sequence[str]) -> Trial:
+    """int8 with the named nodes float."""
+    trial = Trial("int8", network, tuple(kept_float))
+    return attempt(trial, lambda: source.file("int8", trial.kept_float))
 
 
 def spared(
@@ -43,11 +46,8 @@ def spared(
     """int8 with the most harmful node float, then the two most harmful, until one holds or half of them are float."""
     trials: list[Trial] = []
     worst = [harm.node for harm in harms if harm.increase > 0 and harm.node not in kept]
-    for n in range(1, len(harms) // 2 + 1):
-        if n > len(worst):
-            break
-        trial = Trial("int8", network, (*kept, *worst[:n]))
-        trial.content = source.file("int8", trial.kept_float)
+    for n in range(1, min(len(worst), len(harms) // 2) + 1):
+        trial = int8_but(source, network, (*kept, *worst[:n]))
         judge.measure([trial])
         trials.append(trial)
         if holds(trial):

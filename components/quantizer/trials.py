@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,19 @@ class Trial:
         found = dataclasses.asdict(self)
         del found["content"]
         return {**found, "error": self.error if math.isfinite(self.error) else None}
+
+
+def attempt(trial: Trial, make: Callable[[], bytes]) -> Trial:
+    """The trial with the bytes that `make` gives, or with the reason why there are none. InputError is passed on."""
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    try:
+        trial.content = make()
+    except InputError:
+        raise
+    except (ConverterError, RuntimeError, ValueError) as error:  # what converter and tfmot raise of what they cannot
+        trial.reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
+    return trial
 
 
 class Judge:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.errors import InputError
 from components.quantizer.settings import QuantizerSettings
 from components.quantizer.trials import Trial, cost
 from components.tflite import TfliteModel
@@ -45,7 +46,7 @@ def search(rows):
     """(networks, settings) -> outcome; without anything before the networks."""
     import tensorflow as tf
 
-    from components.quantizer import conversion, executor
+    from components.quantizer import conversion, ladder
 
     x, labels = rows
     train = tf.data.Dataset.from_tensor_slices(({"x": x[256:]}, labels[256:, None])).batch(64)
@@ -55,7 +56,7 @@ def search(rows):
     def run(networks, **chosen):
         held = [({"x": x[:256]}, labels[:256])]
         fitting = train, evaluation
-        return executor.search(networks, None, calibration, fitting, held, "y", QuantizerSettings(**chosen))
+        return ladder.search(networks, None, calibration, fitting, held, "y", QuantizerSettings(**chosen))
 
     return run
 
@@ -93,6 +94,7 @@ def test_auto_ships_the_smallest_that_holds(small, search):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("goal", ["latency", "balanced"])
 def test_another_goal_is_held_too(small, search, goal):
     outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="5%", optimize_for=goal)
@@ -100,16 +102,23 @@ def test_another_goal_is_held_too(small, search, goal):
     assert all(trial.latency_us for trial in outcome.trials if trial.verdict == "holds")
 
 
-def test_equal_bytes_are_run_once(small, search, monkeypatch):
-    """Twice the same network: half of the files need no second judgement."""
+def test_equal_bytes_are_run_once(small, rows, monkeypatch):
+    """Three trials of two files, over two batches: four predictions, and the same figures for the same bytes."""
+    from components.objective import NUMBERS
+    from components.quantizer.conversion import Source
+    from components.quantizer.trials import Judge
+
     runs = []
     original = TfliteModel.predict
     monkeypatch.setattr(TfliteModel, "predict", lambda self, columns: runs.append(1) or original(self, columns))
-    outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="5%")
-    timed = sum(trial.latency_us is not None for trial in outcome.trials)
-    distinct = {trial.sha256 for trial in outcome.trials if trial.content}
-    assert len(distinct) < sum(bool(trial.content) for trial in outcome.trials)
-    assert len(runs) < 5 * timed + len(outcome.trials) + 2 * len(outcome.harms)
+    source = Source(small, None, [], "y")
+    plain, half = source.file("float32"), source.file("float16")
+    trials = [Trial("float32", name, content=content) for name, content in (("a", plain), ("b", plain), ("a", half))]
+    judge = Judge([({"x": rows[0][:9]}, rows[1][:9]), ({"x": rows[0][9:20]}, rows[1][9:20])], NUMBERS)
+    for trial in trials:
+        judge.measure([trial])
+    assert len(runs) == 4
+    assert trials[0].figures == trials[1].figures != trials[2].figures
 
 
 def test_a_planted_bad_layer_is_found_and_kept_float(small, search):
@@ -127,6 +136,7 @@ def test_a_planted_bad_layer_is_found_and_kept_float(small, search):
     assert spared.kept_float == (harms[0].node,)
 
 
+@pytest.mark.slow
 def test_what_no_integer_rung_holds_reaches_qat(small, search):
     """No worse than before is not enough where it must be better by 3 %; training may reach that, or float32 ships."""
     outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="-3%", epochs=2, learning_rate=1e-3)
@@ -136,6 +146,7 @@ def test_what_no_integer_rung_holds_reaches_qat(small, search):
     assert_nothing_cheaper_was_passed_over(outcome, "size")
 
 
+@pytest.mark.slow
 def test_an_impossible_budget_ships_float32_and_says_so(small, search):
     outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="-90%", epochs=1)
     assert (outcome.chosen.rung, outcome.chosen.network) == ("float32", "unreduced")
@@ -158,10 +169,11 @@ def test_nodes_can_be_kept_float(small, search):
         outcome.chosen.dtypes["float32"]
         > search({"reduced": small, "unreduced": small}, mode="int8").chosen.dtypes["float32"]
     )
-    with pytest.raises(ValueError, match="quantizer.keep_float=third must match a node, got none of "):
+    with pytest.raises(InputError, match="quantizer.keep_float=third must match a node, got none of "):
         search({"reduced": small, "unreduced": small}, mode="int8", keep_float=["third"])
 
 
+@pytest.mark.slow
 def test_what_the_converter_cannot_is_logged_and_passed_over(small, search, monkeypatch):
     from components.quantizer import conversion
 
@@ -172,7 +184,7 @@ def test_what_the_converter_cannot_is_logged_and_passed_over(small, search, monk
     outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="5%")
     failed = [trial for trial in outcome.trials if trial.verdict == "failed"]
     assert [(trial.rung, trial.reason) for trial in failed] == [("int8_weights", "ValueError: no such weights")] * 2
-    with pytest.raises(RuntimeError, match="quantizer.mode=int8_weights: ValueError: no such weights"):
+    with pytest.raises(InputError, match="quantizer.mode=int8_weights: ValueError: no such weights"):
         search({"reduced": small, "unreduced": small}, mode="int8_weights")
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -168,10 +165,11 @@ def test_lottery_tickets_hold_initial_weights(network, batches):
     """They are drawn once by the seed, and not the source's."""
     from components import fine_tuning
     from components.pruner import rounds
+    from components.pruner.magnitude import Task
 
     source, chosen = network(), PrunerSettings(criterion="lottery_ticket", rounds=2, ramp_epochs=1)
     data = fine_tuning.imitating(batches(), source), batches()
-    ticket, steps = rounds.by_lottery(source, *data, 8, {"wide": 0.5}, chosen)
+    ticket, steps = rounds.by_lottery(Task(source, *data, 8, {"wide": 0.5}, chosen))
     initial, kept = rounds.initialized(source, chosen.seed), layers.matrix(ticket, "wide") != 0
     assert kept.mean() == 0.5 and [change["step"] for change in steps["wide"]] == [8, 16]
     np.testing.assert_array_equal(layers.matrix(ticket, "wide"), layers.matrix(initial, "wide") * kept)
@@ -309,33 +307,3 @@ def test_what_a_network_cannot_is_named(prune, chosen, text):
 def test_settings_name_the_value(wrong, text):
     with pytest.raises(ValueError, match=text):
         PrunerSettings(**wrong)
-
-
-@pytest.mark.parametrize("chosen", [{}, {"final_sparsity": "auto", "candidates": [0.5], "budget": 0.0}])
-def test_do_writes_a_sparse_model_its_masks_and_pictures(toy_network, run_node, chosen):
-    """With a budget of nothing, `auto` prunes nothing, but rows never trained are zero all the same."""
-    from components import examples_io
-    from components.pruner.component import PrunerSpec
-    from components.pruner.executor import PrunerExecutor
-
-    asked = {"ramp_epochs": 1, "recover_epochs": 1, **chosen}
-    outputs = run_node(PrunerExecutor, PrunerSpec, {"model": toy_network}, asked)
-    folder = Path(outputs["pruning"].uri)
-    summary = json.loads((folder / "pruning.json").read_text())
-    pruned = examples_io.load_network(outputs["pruned_model"])
-    assert summary["sparsity"] == layers.total_sparsity(pruned)
-    assert summary["sparsity_by_layer"]["pair_cell_embedding"] >= summary["untrained_rows"]["pair_cell_embedding"] > 0.3
-    kept = np.load(folder / "masks.npz")
-    pictures = {path.name for path in folder.glob("*.png")}
-    if chosen:
-        assert summary["why"].startswith("skipped, as no candidate has ") and summary["trials"][0]["is_kept"] is False
-        assert set(kept) == {"pair_cell_embedding"} and pictures == {"mask-pair_cell_embedding.png"}
-        return
-    assert summary["why"] == "fixed by pruner.final_sparsity"
-    assert pictures == {"ramp.png", "mask-hidden_0.png", "mask-hidden_1.png", "mask-pair_cell_embedding.png"}
-    assert all((folder / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
-    for name in kept:
-        np.testing.assert_array_equal(layers.matrix(pruned, name)[~kept[name]], 0)
-    assert [step["step"] for step in summary["steps"]["hidden_1"]] == sorted(
-        {step["step"] for step in summary["steps"]["hidden_1"]}
-    )

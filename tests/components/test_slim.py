@@ -104,3 +104,21 @@ def test_constants_are_aligned_and_written_once():
     start = np.frombuffer(content, np.uint8).ctypes.data
     assert len({values.tobytes() for values in arrays}) == len(arrays) >= 3
     assert all((values.ctypes.data - start) % ALIGNMENT == 0 for values in arrays)
+
+
+def test_a_network_with_memory_keeps_it():
+    """An LSTM has operands in a field of their own, and state that is no constant."""
+    import tensorflow as tf
+    import tf_keras as keras
+
+    keras.utils.set_random_seed(1)
+    x = keras.Input((5, 3), batch_size=1, name="x")
+    network = keras.Model(x, keras.layers.Dense(1)(keras.layers.LSTM(4)(x)))
+    rows = np.random.default_rng(0).normal(size=(1, 5, 3)).astype(np.float32)
+    converter = tf.lite.TFLiteConverter.from_keras_model(network)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([rows] for _ in range(4))
+    content = converter.convert()
+    graph = opened(content).subgraphs[0]
+    assert any(operator.intermediates is not None and len(operator.intermediates) for operator in graph.operators)
+    np.testing.assert_array_equal(predict(slim(content), rows), predict(content, rows))

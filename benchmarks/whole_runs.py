@@ -1,0 +1,95 @@
+"""What benchmarks of whole pipeline runs share: their options and errors, a process per run, what a run left behind."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from components.errors import GateError, InputError
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+SEEDED = ("training.seed", "reducer.seed", "pruner.seed", "quantizer.seed")
+CODE = ("pipeline.local_runner", "modules.preprocessing", "modules.training", "modules.slicing")
+
+
+@contextlib.contextmanager
+def one_line_errors(name: str) -> Iterator[None]:
+    """Exit codes are Farebox's: 2 bad input, 3 the data were refused; one line says why."""
+    try:
+        yield
+    except InputError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except GateError as error:
+        print(f"{name}: refused: {error}", file=sys.stderr)
+        sys.exit(3)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)
+
+
+def add_run_options(parser: argparse.ArgumentParser, seeds: int) -> None:
+    """Which city and trips, how many trainings, where to, and any setting."""
+    parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
+    parser.add_argument("--data", help="a CSV or Parquet file, or a folder of them")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--out", type=Path, help="for runs and results; runs/BENCHMARK-CITY without it")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
+
+
+def digest_of(settings: Settings) -> str:
+    """SHA-256 of all that a run's figures depend on: settings, trips and schema (by size and time), and code."""
+    from components.trip_example_gen.sources import find_files
+    from pipeline.code_digest import code_digest
+
+    files = [*find_files(settings.data), *filter(None, [settings.schema])]
+    stamps = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
+    asked = {**dataclasses.asdict(dataclasses.replace(settings, out=".")), "files": stamps, "code": code_digest(*CODE)}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def start_one(script: str, options: argparse.Namespace, *one: int) -> None:
+    """The script with `--one` in a process of its own; ends this one as that one ended, which has said why."""
+    command = [sys.executable, script, "--city", options.city, "--out", str(options.out)]
+    command += ["--one", *map(str, one)]
+    command += ["--data", options.data] if options.data else []
+    command += [part for override in options.overrides for part in ("--set", override)]
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    if done.returncode:
+        sys.exit(done.returncode)
+
+
+def outputs_of(settings: Settings, run_id: str) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """A run's first output artifact by node and name, from MLMD, and which nodes came from the cache."""
+    from tfx.orchestration import metadata
+
+    from pipeline import local_runner
+
+    store = metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
+    nodes, cached = {}, set()
+    with metadata.Metadata(store) as handle:
+        context = handle.store.get_context_by_type_and_name("pipeline_run", run_id)
+        node_type = handle.store.get_context_type("node").id
+        for execution in handle.store.get_executions_by_context(context.id):
+            contexts = handle.store.get_contexts_by_execution(execution.id)
+            (node,) = (one.name.rpartition(".")[2] for one in contexts if one.type_id == node_type)
+            outputs, from_cache = local_runner.outcome(handle, execution.id)
+            nodes[node] = {name: artifacts[0] for name, artifacts in outputs.items() if artifacts}
+            cached |= {node} if from_cache else set()
+    return nodes, cached
