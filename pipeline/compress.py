@@ -85,8 +85,7 @@ def compress(request: Request, out: Path, screen: RunConsole) -> dict[str, Any]:
 
     network = load(request.model)
     columns, labels = read(Path(request.examples), request.label, network)
-    order = np.random.default_rng(request.seed).permutation(len(labels))
-    rows = Rows(columns, labels, order[len(order) // EVAL_SHARE :], order[: len(order) // EVAL_SHARE])
+    rows = dealt(columns, labels, request.seed)
     settings = asked(network, request, rows)
     screen.say(f"{network.count_params():,} parameters, {len(rows.fitted):,} rows to fit, {len(rows.held):,} to choose")
 
@@ -115,6 +114,12 @@ def compress(request: Request, out: Path, screen: RunConsole) -> dict[str, Any]:
     (out / SUMMARY_FILE).write_text(json.dumps(summary, indent=2))
     (out / MODEL_FILE).write_bytes(outcome.chosen.content)
     return summary
+
+
+def dealt(columns: dict[str, np.ndarray], labels: np.ndarray, seed: int) -> Rows:
+    """One row in five is held out, by chance."""
+    order = np.random.default_rng(seed).permutation(len(labels))
+    return Rows(columns, labels, order[len(order) // EVAL_SHARE :], order[: len(order) // EVAL_SHARE])
 
 
 def summary_of(outcome: Any) -> dict[str, Any]:

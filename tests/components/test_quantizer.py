@@ -136,6 +136,21 @@ def test_all_integer_takes_and_gives_int8_and_has_256_fares(front, toy_network, 
     assert np.isfinite(fares).all() and 2 <= len(np.unique(fares)) <= 256
 
 
+def test_the_door_speaks_real_numbers_to_an_int8_file(quick_keras):
+    """y = 2 x + 3 on -1..1: steps of 2 / 255 in and 4 / 255 out, a NaN is 0, and what lies outside is held."""
+    import tf_keras as keras
+
+    from components.quantizer import conversion
+
+    x = keras.Input((1,), name="x")
+    line = keras.Model(x, keras.layers.Dense(1, name="y")(x))
+    line.get_layer("y").set_weights([np.array([[2.0]]), np.array([3.0])])
+    rows = [{"x": np.array([[value]], np.float32)} for value in np.linspace(-1, 1, 21)]
+    model = TfliteModel(conversion.Source(line, None, rows, "y").file("int8_io"))
+    given = np.array([-1, -0.5, 0, 0.25, 1, 9, np.nan], np.float32)
+    np.testing.assert_allclose(model.predict({"x": given}), [1, 2, 3, 3.5, 5, 5, 3], atol=0.06)
+
+
 @pytest.mark.parametrize("airports", [(), ((-87.9, 41.98),)], ids=["no airport", "an airport"])
 def test_geography_stays_float32(toy_trips, airports):
     """In float16 too: km to seven digits. A city may have no airport, and its empty tensor no place in a file."""

@@ -56,6 +56,7 @@ def test_a_classifier_of_two_inputs_becomes_a_small_file_within_the_budget(folde
     assert found["metric"] == "log_loss" and found["eval_error"]["shipped"] <= found["eval_error"]["bound"]
     assert found["bytes"]["shipped"] < found["bytes"]["float32"] / 2
     model = TfliteModel(out / "model.tflite")
+    assert len(model.content) == found["bytes"]["shipped"]
     rows = dict(np.load(folder / "flowers.npz"))
     chances = model.predict({name: rows[name] for name in ("size", "colour")})
     assert chances.shape == (600, 3) and np.mean(chances.argmax(axis=1) == rows["kind"]) > 0.8
@@ -70,6 +71,14 @@ def test_columns_of_a_table_are_the_one_inputs_numbers(folder):
     found = compress.run(request(folder, "line.keras", "line.csv", "y", "0.05"))
     assert found["pruner"].startswith("skipped: pruner.layers must name what to prune")
     assert found["eval_error"]["float32"] < 1e-4 and found["eval_error"]["shipped"] <= found["eval_error"]["bound"]
+
+
+def test_rows_that_choose_are_not_fitted():
+    rows = compress.dealt({"x": np.arange(103)}, np.arange(103.0), 5)
+    assert len(rows.held) == 20 and sorted([*rows.held, *rows.fitted]) == list(range(103))
+    assert not np.array_equal(rows.held, compress.dealt({}, np.arange(103.0), 6).held)
+    columns, labels = rows.of(rows.held)
+    np.testing.assert_array_equal(columns["x"], labels)
 
 
 @pytest.mark.parametrize(
