@@ -96,9 +96,11 @@ def test_auto_ships_the_smallest_that_holds(small, search):
     ]
 
 
+@pytest.mark.slow
 def test_a_budget_of_nothing_is_held_to_the_last_digit(small, search):
-    """The reference itself holds it; formats that err by a little more do not."""
-    outcome = search({"unreduced": small}, max_rmse_increase="0%", epochs=1)
+    """The reference itself holds it; a network that errs by a little more does not, in any format."""
+    worse = with_kernels(small, y=small.get_layer("y").get_weights()[0] * 1.03)
+    outcome = search({"reduced": worse, "unreduced": small}, max_rmse_increase="0%", epochs=1)
     assert_nothing_cheaper_was_passed_over(outcome, "size")
     missed = [trial for trial in outcome.trials if outcome.bound < trial.error < 1.5 * outcome.bound]
     assert missed and {trial.verdict for trial in missed} == {"misses"}
@@ -181,6 +183,7 @@ def test_a_fixed_rung_ships_whatever_it_costs(small, search, rung):
     assert outcome.chosen.error < 2  # of labels that vary by 3.6
 
 
+@pytest.mark.slow
 def test_nodes_can_be_kept_float(small, search):
     outcome = search({"reduced": small, "unreduced": small}, mode="int8", keep_float=["*second*"])
     assert len(outcome.chosen.kept_float) == 1 and "second" in outcome.chosen.kept_float[0]

@@ -198,6 +198,7 @@ def test_rows_are_numbered_through_a_shard_however_it_is_read(kinds, classifier,
     np.testing.assert_array_equal(features[:, 13:], columns["sizes"])
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_networks_and_samples(reduce):
     """Three shards, a sample of 100 of their 600 rows: no byte may depend on chance."""
     runs = [reduce(method="ica", n_components=4, sample_rows=100) for _ in range(2)]

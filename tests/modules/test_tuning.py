@@ -110,6 +110,7 @@ def test_values_stay_in_their_space(tuned):
         assert json.loads(trial["model.embeddings"])[columns.PICKUP_CELL] in (2, 1, 4)
 
 
+@pytest.mark.slow
 def test_trainer_fits_the_best_trials_network_again(tuned, trained):
     """The same eval RMSE to the last digits: every value has arrived."""
     assert trained["tuned"] == _read(tuned[1][0])
@@ -129,6 +130,7 @@ def test_the_layers_have_the_chosen_shapes(toy_trips, tmp_path):
     assert (widths, dimensions) == (chosen["model.hidden"], chosen["model.embeddings"]["pair_cell"]) != ([8, 4], 100)
 
 
+@pytest.mark.slow
 def test_what_is_to_be_beaten_does_not_move_with_the_tuning(full_trips, trained, tmp_path):
     untuned = Executors(full_trips, tmp_path).train()
     for name in ("raw_dnn", "no_embedding_dnn", "lightgbm"):
