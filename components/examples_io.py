@@ -138,3 +138,17 @@ def network_error(network: keras.Model, batches: tf.data.Dataset) -> RunningErro
     for columns, label in batches:
         error.update(predict({name: columns[name] for name in network.input_names}).numpy(), label.numpy())
     return error
+
+
+def expected_error(network: keras.Model, source: keras.Model, source_error: float, batches: tf.data.Dataset) -> float:
+    """What a changed copy of `source` is expected to err on rows like these, by how far its predictions depart.
+
+    It hangs on no label: on few rows, the best of several copies beats its source by chance.
+    """
+    objective = objective_of(source)
+    departure = objective.running_departure()
+    predict = tf.function(lambda columns: (network(columns, training=False), source(columns, training=False)))
+    for columns, _ in batches:
+        changed, before = predict({name: columns[name] for name in source.input_names})
+        departure.update(changed.numpy(), before.numpy())
+    return objective.with_departure(source_error, departure.error)

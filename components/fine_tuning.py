@@ -42,6 +42,9 @@ def fine_tune(
     objective = objective_of(network)
     evaluation = evaluation.map(lambda columns, label: (columns, objective.targets(label)))
     network.compile(keras.optimizers.Adam(learning_rate), loss=objective.loss, metrics=[objective.keras_metric()])
+    # what Keras wrote needs no AutoGraph, which takes longer over it than a short fit
+    network.train_step = tf.autograph.experimental.do_not_convert(network.train_step)
+    network.test_step = tf.autograph.experimental.do_not_convert(network.test_step)
     start = network.get_weights()
     best = keras.callbacks.EarlyStopping("val_error", mode="min", patience=epochs + 1, restore_best_weights=True)
     # EarlyStopping goes back to its best epoch at the end of every fit, not only where it stops early

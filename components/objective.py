@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import tensorflow as tf
 import tf_keras as keras
 
-from components.running_error import RunningError, RunningLogLoss
+from components.running_error import RunningDivergence, RunningError, RunningLogLoss
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,15 @@ class Objective:
     def running(self) -> RunningError | RunningLogLoss:
         """A new sum of errors over batches."""
         return RunningLogLoss() if self.n_classes else RunningError()
+
+    def running_departure(self) -> RunningError | RunningDivergence:
+        """A new sum of how far predictions depart from another network's."""
+        return RunningDivergence() if self.n_classes else RunningError()
+
+    def with_departure(self, error: float, departure: float) -> float:
+        """What a network errs whose predictions depart from those of one with this error, by chance as often for the
+        better as for the worse: mean((e + d)^2) is mean(e^2) + mean(d^2), and divergence adds to log loss."""
+        return error + departure if self.n_classes else math.hypot(error, departure)
 
     def keras_metric(self) -> keras.metrics.Metric:
         """The same error while Keras fits, named `error`."""

@@ -52,10 +52,8 @@ class RunningLogLoss:
         ids = targets.reshape(-1).astype(np.int64)
         if not len(ids):
             return
-        given = predictions.astype(np.float64).reshape(len(ids), -1)
-        if given.shape[1] == 1:
-            given = np.concatenate([1 - given, given], axis=1)
-        losses = -np.log(np.maximum(given[np.arange(len(ids)), ids], SMALLEST_PROBABILITY))
+        given = probabilities(predictions, len(ids))
+        losses = -np.log(given[np.arange(len(ids)), ids])
         self.rows += len(ids)
         self.loss += float(losses.sum())
         self.hits += int((given.argmax(axis=1) == ids).sum())
@@ -69,3 +67,29 @@ class RunningLogLoss:
     @property
     def figures(self) -> dict[str, float]:
         return {"log_loss": self.error, "accuracy": self.hits / self.rows, "max_error": self.largest}
+
+
+class RunningDivergence:
+    """Mean Kullback-Leibler divergence, in nats, of predicted class probabilities from those of another network."""
+
+    def __init__(self) -> None:
+        self.rows, self.divergence = 0, 0.0
+
+    def update(self, predictions: np.ndarray, targets: np.ndarray) -> None:
+        """Adds a batch; both are probabilities of shape (n, n_classes), or (n, 1) of class 1."""
+        given, wanted = probabilities(predictions, len(targets)), probabilities(targets, len(targets))
+        self.rows += len(targets)
+        self.divergence += float((wanted * np.log(wanted / given)).sum())
+
+    @property
+    def error(self) -> float:
+        """What has to be small."""
+        return self.divergence / self.rows
+
+
+def probabilities(predictions: np.ndarray, n_rows: int) -> np.ndarray:
+    """Predictions as (n_rows, n_classes), none of them 0."""
+    given = predictions.astype(np.float64).reshape(n_rows, -1)
+    if given.shape[1] == 1:
+        given = np.concatenate([1 - given, given], axis=1)
+    return np.maximum(given, SMALLEST_PROBABILITY)

@@ -44,9 +44,7 @@ class ToyTrips:
 
     @property
     def raw_spec(self) -> dict[str, Any]:
-        import tensorflow as tf
-
-        return {name: tf.io.FixedLenFeature((1,), values.dtype) for name, values in self.columns["train"].items()}
+        return _spec(self.columns["train"])
 
     def batches(self, split: str, batch_size: int = 64, kind: str = "transformed") -> Any:
         """({feature: (n, width)}, fare (n, 1)) of a split, raw or transformed."""
@@ -108,44 +106,58 @@ def _serialized(row: dict[str, np.ndarray]) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 
 
-def _analyze(toy: ToyTrips) -> None:
-    """One tft pass over train, the config as an execution property carries it; writes what TFX's Transform would."""
+def _write_examples(file: Path, columns: dict[str, np.ndarray]) -> None:
+    """A compressed TFRecord of rows, as ExampleGen and Transform write them."""
+    import tensorflow as tf
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(file), "GZIP") as writer:
+        for row in _rows(columns):
+            writer.write(_serialized(row))
+
+
+def _write_transformed(folder: Path, data: dict[str, dict[str, np.ndarray]], preprocessing_fn: Callable) -> None:
+    """What ExampleGen and Transform leave of the columns by split: raw/, transform_graph/ and transformed/.
+
+    One tft pass over train.
+    """
     import apache_beam as beam
+    import tensorflow as tf
     import tensorflow_transform as tft
     import tensorflow_transform.beam as tft_beam
     from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
     from tensorflow_transform.tf_metadata import metadata_io
 
-    from modules import preprocessing
-
-    metadata = tft.DatasetMetadata.from_feature_spec(toy.raw_spec)
-    preprocess = functools.partial(
-        preprocessing.preprocessing_fn, custom_config=json.loads(json.dumps(toy.custom_config))
-    )
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(toy.folder / "tmp")):
-        rows = pipeline | beam.Create(_rows(toy.columns["train"]))
-        transform_fn = (rows, metadata) | tft_beam.AnalyzeDataset(preprocess)
-        _ = transform_fn | tft_beam.WriteTransformFn(toy.transform_graph)
-    raw_metadata = Path(toy.transform_graph, tft.TFTransformOutput.RAW_METADATA_DIR)
-    metadata_io.write_metadata(metadata, str(raw_metadata))
-
-
-def _write_splits(toy: ToyTrips) -> None:
-    """The raw examples of every split, and what the transform graph makes of them."""
-    import tensorflow as tf
-    import tensorflow_transform as tft
-
-    layer = tft.TFTransformOutput(toy.transform_graph).transform_features_layer()
-    for split, columns in toy.columns.items():
+    graph = folder / "transform_graph"
+    metadata = tft.DatasetMetadata.from_feature_spec(_spec(data["train"]))
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "tmp")):
+        rows = pipeline | beam.Create(_rows(data["train"]))
+        transform_fn = (rows, metadata) | tft_beam.AnalyzeDataset(preprocessing_fn)
+        _ = transform_fn | tft_beam.WriteTransformFn(str(graph))
+    metadata_io.write_metadata(metadata, str(graph / tft.TFTransformOutput.RAW_METADATA_DIR))
+    layer = tft.TFTransformOutput(str(graph)).transform_features_layer()
+    for split, columns in data.items():
         transformed = layer({name: tf.constant(values) for name, values in columns.items()})
         for kind, written in (("raw", columns), ("transformed", {name: t.numpy() for name, t in transformed.items()})):
-            file = toy.folder / kind / f"Split-{split}" / "trips-00000-of-00001.gz"
-            file.parent.mkdir(parents=True)
-            with tf.io.TFRecordWriter(str(file), "GZIP") as writer:
-                for row in _rows(written):
-                    writer.write(_serialized(row))
-    counts = {"read": 1290, "examples": sum(ROWS.values()), "rejected": 10, "by_reason": {"outside_city": 10}}
-    (toy.folder / "raw" / "counts.json").write_text(json.dumps(counts))
+            _write_examples(folder / kind / f"Split-{split}" / "trips-00000-of-00001.gz", written)
+
+
+@pytest.fixture(scope="session")
+def write_examples() -> Callable:
+    """`_write_examples`."""
+    return _write_examples
+
+
+@pytest.fixture(scope="session")
+def write_transformed() -> Callable:
+    """`_write_transformed`."""
+    return _write_transformed
+
+
+def _spec(columns: dict[str, np.ndarray]) -> dict[str, Any]:
+    import tensorflow as tf
+
+    return {name: tf.io.FixedLenFeature(values.shape[1:], values.dtype) for name, values in columns.items()}
 
 
 @pytest.fixture(scope="session")
@@ -169,9 +181,14 @@ def full_trips(tmp_path_factory, toy_trips) -> ToyTrips:
 
 
 def _toy(toy: ToyTrips) -> ToyTrips:
-    """The trips with everything in their folder written."""
-    _analyze(toy)
-    _write_splits(toy)
+    """The trips with everything in their folder written; the config is as an execution property carries it."""
+    from modules import preprocessing
+
+    config = json.loads(json.dumps(toy.custom_config))
+    preprocess = functools.partial(preprocessing.preprocessing_fn, custom_config=config)
+    _write_transformed(toy.folder, toy.columns, preprocess)
+    counts = {"read": 1290, "examples": sum(ROWS.values()), "rejected": 10, "by_reason": {"outside_city": 10}}
+    (toy.folder / "raw" / "counts.json").write_text(json.dumps(counts))
     return toy
 
 

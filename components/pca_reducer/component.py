@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.artifacts import Projection
 from components.pca_reducer.executor import PcaReducerExecutor
+from components.pca_reducer.settings import ReducerSettings
 
 
 class PcaReducerSpec(component_spec.ComponentSpec):
@@ -33,7 +36,7 @@ class PcaReducer(base_component.BaseComponent):
     """Folds a reduction of a Dense layer's pre-activations or inputs into the trained network and fine-tunes it.
 
     model: a functional tf_keras network on transformed features, as `Format-Serving/network.keras`; `examples` are
-    transformed ones, splits train and eval.
+    transformed ones, splits train and eval. Raises ValueError where the settings contradict each other.
     """
 
     SPEC_CLASS = PcaReducerSpec
@@ -46,8 +49,9 @@ class PcaReducer(base_component.BaseComponent):
         transform_graph: types.BaseChannel,
         settings: str,
         label: str,
-        code_digest: str,
+        code_digest: str = "",
     ) -> None:
+        ReducerSettings(**json.loads(settings))
         super().__init__(
             PcaReducerSpec(
                 model=model,

@@ -90,6 +90,7 @@ def facts_of(outcome: Outcome, settings: ReducerSettings, summary: Summary, metr
                 "k": trial.k,
                 "eval_error": trial.error,
                 "folded_eval_error": trial.folded_error,
+                "expected_error": trial.expected_error,
                 "parameters": trial.parameters,
             }
             for trial in outcome.trials

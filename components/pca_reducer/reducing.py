@@ -78,7 +78,8 @@ def reduce_network(
         reached = fine_tuning.fine_tune(
             folded, imitating, evaluation, settings.fine_tune_epochs, settings.learning_rate, start_error=start
         )
-        return Trial(k, reached, folded, start, folded.count_params())
+        expected = examples_io.expected_error(folded, network, error, evaluation)
+        return Trial(k, reached, folded, start, folded.count_params(), expected)
 
     def parameters_at(k: int) -> int:
         return folding.folded_parameters(network, settings.layer, k)

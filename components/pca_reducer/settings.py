@@ -14,7 +14,8 @@ class ReducerSettings:
     """How far, and where, the network is narrowed.
 
     n_components: a number of components, a fraction of cumulative explained variance in (0, 1), or `auto`: the smallest
-    k whose eval error after fine-tuning stays within `budget` (a fraction) of the source's. layer: the Dense to reduce.
+    k whose eval error after fine-tuning, and whose expected one, stay within `budget` (a fraction) of the source's, the
+    source itself where no such k shrinks it. layer: the Dense to reduce.
     space: what is projected, the pre-activations of that layer or its inputs. method: pca; svd (axes about zero, not
     about the mean); ica (independent ones within pca's); pls (they follow the label); lda (they part classes: the
     label's own, or `label_bins` quantile bins of a number); nmf (inputs without negative features, for analysis only).
@@ -22,7 +23,7 @@ class ReducerSettings:
     pls, lda, nmf and the pictures see of train; all else sees every row.
     """
 
-    n_components: int | float | str = 0.98
+    n_components: int | float | str = "auto"
     layer: str = "hidden_0"
     space: Space = "preactivation"
     method: Method = "pca"
@@ -30,7 +31,7 @@ class ReducerSettings:
     whiten: bool = False
     label_bins: int = 10
     sample_rows: int = 20_000
-    budget: float = 0.01
+    budget: float = 0.002
     fine_tune_epochs: int = 8
     learning_rate: float = 2e-3
     batch_size: int = 256

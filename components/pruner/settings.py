@@ -17,8 +17,8 @@ class PrunerSettings:
     criterion: `magnitude` (tfmot), `saliency` (LeCun et al. 1989) or `lottery_ticket` (Frankle and Carbin 2019).
     layers: name patterns of Dense and Embedding layers; None for every Dense but the last.
     final_sparsity: one for all of them; {name pattern: fraction} instead of `layers`; or `auto`, the first of
-    `candidates` whose eval error is within `budget` (a fraction) of the source's and whose float16 weights gzip
-    smaller by `min_gzip_gain` (a fraction) than without pruning, else nothing is pruned.
+    `candidates` whose eval error, and expected one, are within `budget` (a fraction) of the source's and whose float16
+    weights gzip smaller by `min_gzip_gain` (a fraction) than without pruning, else nothing is pruned.
     block_size: rows and columns of what is zeroed together; sparsity_2_by_4: two of every four inputs of a unit.
     schedule, begin_step, end_step, frequency: steps of `magnitude`; by None the ramp ends with ramp_epochs, and its
     masks change every 100 steps, or 20 times where the ramp is shorter than 2000.
@@ -30,7 +30,7 @@ class PrunerSettings:
     criterion: Criterion = "magnitude"
     layers: tuple[str, ...] | None = None
     initial_sparsity: float = 0.0
-    final_sparsity: float | str | dict[str, float] = 0.25
+    final_sparsity: float | str | dict[str, float] = "auto"
     block_size: tuple[int, int] = (1, 1)
     sparsity_2_by_4: bool = False
     schedule: Schedule = "polynomial"
@@ -40,7 +40,7 @@ class PrunerSettings:
     rounds: int = 3
     clusters: int | None = None
     candidates: tuple[float, ...] = (0.75, 0.5, 0.25)
-    budget: float = 0.01
+    budget: float = 0.002
     min_gzip_gain: float = 0.05
     ramp_epochs: int = 4
     recover_epochs: int = 6
@@ -62,7 +62,7 @@ class PrunerSettings:
     def sparsities(self) -> list[float]:
         """Every final sparsity that may be asked for."""
         if isinstance(self.final_sparsity, str):
-            return list(self.candidates)
+            return [TWO_BY_FOUR] if self.sparsity_2_by_4 else list(self.candidates)
         return list(self.final_sparsity.values()) if isinstance(self.final_sparsity, dict) else [self.final_sparsity]
 
     def _check_choices(self) -> None:

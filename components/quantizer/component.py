@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from components.artifacts import QuantizationTrials
 from components.quantizer.executor import QuantizerExecutor
+from components.quantizer.settings import QuantizerSettings
 
 
 class QuantizerSpec(component_spec.ComponentSpec):
@@ -35,7 +38,10 @@ class QuantizerSpec(component_spec.ComponentSpec):
 
 
 class Quantizer(base_component.BaseComponent):
-    """Makes the raw-input `.tflite` that may ship, and an unreduced float32 one to compare with."""
+    """Makes the raw-input `.tflite` that may ship, and an unreduced float32 one to compare with.
+
+    Raises ValueError where the settings contradict each other.
+    """
 
     SPEC_CLASS = QuantizerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(QuantizerExecutor)
@@ -50,8 +56,9 @@ class Quantizer(base_component.BaseComponent):
         settings: str,
         label: str,
         model_inputs: str,
-        code_digest: str,
+        code_digest: str = "",
     ) -> None:
+        QuantizerSettings(**json.loads(settings))
         super().__init__(
             QuantizerSpec(
                 model=model,

@@ -53,6 +53,36 @@ def test_log_loss_by_hand():
     assert one.error == pytest.approx((np.log(4 / 3) - np.log(1e-7)) / 2)
 
 
+def lines(units: int, activation: str | None, *slopes: float):
+    """Networks of one input, slope times x in the last unit; rows x = 1 and 3 with labels that none of them fits."""
+    import tensorflow as tf
+
+    made = [network(units, activation) for _ in slopes]
+    for one, slope in zip(made, slopes, strict=True):
+        kernel = np.zeros((2, units))
+        kernel[0, -1] = slope
+        one.set_weights([kernel, np.zeros(units)])
+    columns = {"x": np.array([[1.0, 0], [3, 0]], np.float32)}
+    return *made, tf.data.Dataset.from_tensor_slices((columns, np.zeros((2, 1), np.int64))).batch(1)
+
+
+def test_expected_error_of_numbers_by_hand():
+    """Predictions x and 3x depart by 2 and 6, whose mean square is 20: the root of 4² + 20, whatever the labels are."""
+    source, changed, rows = lines(1, None, 1.0, 3.0)
+    assert examples_io.expected_error(changed, source, 4.0, rows) == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize(("units", "activation"), [(1, "sigmoid"), (2, "softmax")])
+def test_expected_error_of_classes_is_the_divergence_from_the_source(units, activation):
+    from scipy.special import expit, rel_entr
+
+    source, changed, rows = lines(units, activation, 0.5, 1.5)
+    old, new = (np.stack([expit(-s * np.array([1, 3])), expit(s * np.array([1, 3]))]) for s in (0.5, 1.5))
+    divergence = rel_entr(old, new).sum(axis=0).mean()
+    assert examples_io.expected_error(changed, source, 0.3, rows) == pytest.approx(0.3 + divergence, rel=1e-5)
+    assert divergence > 0.05
+
+
 @pytest.mark.parametrize(("units", "activation"), [(1, "sigmoid"), (2, "softmax"), (3, "softmax")])
 def test_fine_tuning_returns_the_log_loss_of_the_weights_it_keeps(quick_keras, units, activation):
     """Class ids as labels of eval, probabilities of a source as those of train."""

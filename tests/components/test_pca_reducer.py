@@ -89,7 +89,8 @@ def test_a_reduction_that_does_not_pay_is_skipped(toy_network, reduce):
     assert trial["eval_error"] > source == projection["eval_error"]["reduced"]
     assert projection["why"] == (
         f"skipped: none of the k that shrink the network, up to 1, holds the budget of 0.00% over eval error "
-        f"{source:.4f}; the best, k=1, errs {trial['eval_error']:.4f}, bound {source:.4f}; "
+        f"{source:.4f}; the best, k=1, has {trial['eval_error']:.4f} and is "
+        f"expected to have {trial['expected_error']:.4f}, bound {source:.4f}; "
         "the network is passed on unchanged"
     )
     passed_on = examples_io.load_network(outputs["reduced_model"])

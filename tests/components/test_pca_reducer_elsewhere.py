@@ -26,23 +26,8 @@ def _columns(rows: int, seed: int) -> dict[str, np.ndarray]:
     }
 
 
-def _write(file: Path, columns: dict[str, np.ndarray]) -> None:
-    import tensorflow as tf
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tf.io.TFRecordWriter(str(file), "GZIP") as writer:
-        for i in range(len(columns["kind"])):
-            features = {
-                name: tf.train.Feature(float_list=tf.train.FloatList(value=values[i]))
-                if values.dtype.kind == "f"
-                else tf.train.Feature(int64_list=tf.train.Int64List(value=values[i]))
-                for name, values in columns.items()
-            }
-            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
-
-
 @pytest.fixture(scope="session")
-def kinds(tmp_path_factory) -> Path:
+def kinds(tmp_path_factory, write_examples) -> Path:
     """examples/: 600 train rows in three shards, 200 eval rows; transform_graph/, which says how they parse."""
     import tensorflow as tf
     import tensorflow_transform as tft
@@ -51,8 +36,8 @@ def kinds(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("kinds")
     for shard in range(SHARDS):
         name = f"transformed_examples-{shard:05d}-of-{SHARDS:05d}.gz"
-        _write(folder / "examples" / "Split-train" / name, _columns(200, shard))
-    _write(folder / "examples" / "Split-eval" / "transformed_examples-00000-of-00001.gz", _columns(200, 9))
+        write_examples(folder / "examples" / "Split-train" / name, _columns(200, shard))
+    write_examples(folder / "examples" / "Split-eval" / "transformed_examples-00000-of-00001.gz", _columns(200, 9))
     spec = {
         name: tf.io.FixedLenFeature((values.shape[1],), tf.float32 if values.dtype.kind == "f" else tf.int64)
         for name, values in _columns(1, 0).items()

@@ -106,13 +106,23 @@ def test_auto_takes_the_smallest_k_that_holds():
     assert why == "the smallest k within the budget of 25.00% over eval error 1.0000"
 
 
+def test_auto_holds_the_budget_against_what_is_expected_too():
+    """k=4 beats the source on eval by chance, with predictions so far from its own that 1.3 is expected."""
+    source = Trial(16, 1.0, parameters=100)
+    expected = {4: 1.3, 8: 1.2, 12: 1.1, 16: 1.0}
+    best, trials, _ = selection.within_budget(
+        ReducerSettings(budget=0.25), source, 16, lambda k: 6 * k, lambda k: Trial(k, 0.9, expected_error=expected[k])
+    )
+    assert (best.k, [trial.k for trial in trials]) == (8, [8, 4])
+
+
 def test_auto_tries_only_what_shrinks_the_network():
     """12 and 16 components would hold the budget, with 108 and 144 parameters against 100."""
     best, trials, why = auto(0.7, lambda k: 9 * k)
     assert best is None and [trial.k for trial in trials] == [4, 8]
     assert why == (
         "skipped: none of the k that shrink the network, up to 8, holds the budget of 25.00% over eval error 0.7000; "
-        "the best, k=8, errs 1.2500, bound 0.8750"
+        "the best, k=8, has 1.2500 and is expected to have 0.0000, bound 0.8750"
     )
 
 
