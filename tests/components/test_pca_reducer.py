@@ -73,6 +73,7 @@ def test_do_with_auto_holds_its_budget(reduce):
     projection = projection_of(reduce(n_components="auto", budget=9.0, fine_tune_epochs=1))
     errors = {trial["k"]: trial["eval_error"] for trial in projection["trials"]}
     assert next(iter(errors)) == 4 and projection["k"] in errors
+    assert all(trial["expected_error"] > projection["eval_error"]["source"] for trial in projection["trials"])
     assert errors[projection["k"]] == projection["eval_error"]["reduced"] <= 10 * projection["eval_error"]["source"]
 
 

@@ -56,6 +56,7 @@ def test_do_writes_a_sparse_model_its_masks_and_pictures(toy_trips, toy_network,
     assert summary["sparsity_by_layer"]["hidden_1"] == summary["steps"]["hidden_1"][-1]["reached"] == 0.25
     assert [(trial["sparsity"], trial["is_kept"]) for trial in summary["trials"]] == [(0.25, True)]
     assert summary["gzip_bytes"]["pruned"] < summary["gzip_bytes"]["unpruned"]
+    assert summary["trials"][0]["expected_error"] > summary["eval_error"]["source"]
     error = examples_io.network_error(pruned, toy_trips.batches("eval")).error
     assert (summary["metric"], summary["eval_error"]["pruned"]) == ("rmse", pytest.approx(error, rel=1e-5))
     assert set(masks) == {"hidden_0", "hidden_1", "pair_cell_embedding"}
