@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
+
+Severity = Literal["stop", "warn"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
     """value, compared with bound, is ok or not; no bound where there is nothing to compare with.
 
-    detail says what was found, in words.
+    detail says what was found, in words; hint what to do where it is not ok. A check of severity `warn` refuses
+    nothing.
     """
 
     name: str
@@ -17,3 +21,9 @@ class Check:
     bound: float | None
     ok: bool
     detail: str = ""
+    hint: str = ""
+    severity: Severity = "stop"
+
+    @property
+    def refuses(self) -> bool:
+        return not self.ok and self.severity == "stop"
