@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -93,16 +95,16 @@ def _store(push_destination: str) -> Store:
     return ObjectStore(base) if "://" in base else LocalStore(Path(base))
 
 
-def _metrics(blessings: Any, digest: str) -> dict[str, Any]:
+def _metrics(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:
     """What the gate measured of these bytes; nothing where it left no judgement.json, or one of other bytes."""
     for blessing in blessings:
         path = f"{blessing.uri}/{JUDGEMENT_FILE}"
         if not fileio.exists(path):
             continue
-        with fileio.open(path, "rb") as file:
+        with fileio.open(path, "rb") as file, contextlib.suppress(ValueError, AttributeError):
             judgement = json.loads(file.read())
-        if judgement.get("sha256") in (None, digest) and isinstance(judgement.get("metrics"), dict):
-            return judgement["metrics"]
+            if judgement.get("sha256") in (None, digest) and isinstance(judgement.get("metrics"), dict):
+                return judgement["metrics"]
         logging.warning("Pusher: %s must hold metrics of sha256=%s: left out of the manifest", path, digest)
     return {}
 

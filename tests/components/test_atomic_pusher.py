@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
@@ -116,56 +117,43 @@ def test_latest_of_an_empty_folder_is_refused(tmp_path):
         push.latest(tmp_path)
 
 
-def _run_pusher(folder, content: bytes, blessed=(1, 1), judged: bytes | None = None, base=None):
-    """Runs the executor under TFX's own Pusher spec; returns the PushedModel."""
-    from tfx.proto import pusher_pb2
-    from tfx.types import standard_component_specs
-    from tfx.utils import json_utils, proto_utils
-
-    from components.atomic_pusher.executor import AtomicPusherExecutor
-
-    spec = standard_component_specs.PusherSpec
-    inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
-    outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}
-    for key, (artifact,) in (inputs | outputs).items():
-        artifact.uri = str(folder / key)
-    (folder / "model" / "Format-Serving").mkdir(parents=True)
-    (folder / "model" / "Format-Serving" / "tflite").write_bytes(content)
-    inputs["model_blessing"][0].set_int_custom_property("blessed", blessed[0])
-    inputs["infra_blessing"][0].set_int_custom_property("blessed", blessed[1])
-    sha256 = hashlib.sha256(content if judged is None else judged).hexdigest()
-    inputs["infra_blessing"][0].set_string_custom_property("sha256", sha256)
-    destination = pusher_pb2.PushDestination()
-    destination.filesystem.base_directory = str(base or folder / "models" / "chicago")
-    exec_properties = {
-        "push_destination": proto_utils.proto_to_json(destination),
-        "custom_config": json_utils.dumps({"manifest": {"rmse": 3.2}}),
-    }
-    context = AtomicPusherExecutor.Context(pipeline_run_id="run-7")
-    AtomicPusherExecutor(context).Do(inputs, outputs, exec_properties)
-    return outputs["pushed_model"][0]
-
-
 @pytest.mark.slow
-def test_executor_pushes_what_both_blessed(tmp_path, base):
-    pushed = _run_pusher(tmp_path, NEW)
+def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
+    metrics = {"rmse": 3.1, "mae": 1.9}
+    judgement = {"sha256": hashlib.sha256(NEW).hexdigest(), "metrics": metrics, "baseline": None, "checks": []}
+    pushed = run_pusher(NEW, base, judgement=json.dumps(judgement), span=4)
     version = hashlib.sha256(NEW).hexdigest()[:12]
     assert pushed.get_int_custom_property("pushed") == 1
     assert pushed.get_string_custom_property("pushed_destination") == str(base / version)
     assert pushed.get_string_custom_property("pushed_version") == version
     manifest = json.loads((push.latest(base) / "manifest.json").read_text())
-    assert (manifest["rmse"], manifest["run_id"]) == (3.2, "run-7")
-    assert (tmp_path / "pushed_model" / "fare.tflite").read_bytes() == NEW
+    assert (manifest["lane"], manifest["run_id"], manifest["metrics"], manifest["spans"]) == (
+        "A",
+        "run-7",
+        metrics,
+        [4],
+    )
+    assert Path(pushed.uri, "fare.tflite").read_bytes() == NEW
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "refusal", [{"blessed": (0, 1)}, {"blessed": (1, 0)}, {"judged": OLD}], ids=["evaluator", "device", "other-bytes"]
+    "judgement", [None, '{"sha256": "of others", "metrics": {"rmse": 1}}', '{"metrics": 1}', "[]", "half a {"]
 )
-def test_executor_pushes_nothing_else(tmp_path, base, refusal):
-    pushed = _run_pusher(tmp_path, NEW, **refusal)
-    assert pushed.get_int_custom_property("pushed") == 0
-    assert not base.exists()
+def test_metrics_that_are_not_of_these_bytes_are_left_out(run_pusher, base, judgement):
+    run_pusher(NEW, base, judgement=judgement)
+    assert json.loads((push.latest(base) / "manifest.json").read_text())["metrics"] == {}
+
+
+@pytest.mark.slow
+def test_executor_pushes_to_an_object_store(run_pusher):
+    from components.atomic_pusher.object_store import ObjectStore
+
+    place = "ram://executor/models/chicago"
+    pushed = run_pusher(NEW, place)
+    version = hashlib.sha256(NEW).hexdigest()[:12]
+    assert pushed.get_string_custom_property("pushed_destination") == f"{place}/{version}"
+    assert ObjectStore(place).version(version)["fare.tflite"] == Path(pushed.uri, "fare.tflite").read_bytes() == NEW
 
 
 def test_a_model_is_offered_once_pushed_and_until_another_is(base, tmp_path):
