@@ -42,7 +42,7 @@ def push(content: bytes, store: Store, manifest: Mapping[str, Any], settings: Pu
     with store.exclusive():
         latest = latest_name(store)
         history = read_history(store)
-        refuse_rolled_back(name, history, store.base)
+        refuse_rolled_back(name, history, store)
         after = history.at(latest).pushed(name)
         before = after.before(name, store.versions())
         described = manifests.describe(content, _city(store), {**manifest, "parents": list(after.named[-2:-1])})
@@ -53,12 +53,12 @@ def push(content: bytes, store: Store, manifest: Mapping[str, Any], settings: Pu
     return name
 
 
-def refuse_rolled_back(name: str, history: History, base: str | Path) -> None:
+def refuse_rolled_back(name: str, history: History, store: Store) -> None:
     """Raises GateError where a person rolled this version back: a machine must not undo that."""
     if name in history.rolled_back:
-        hint = f"`farebox rollback {name}` points LATEST to it again"
-        detail = f"version {name} was rolled back in {base}; {hint}"
-        raise GateError(detail, [Check("rolled_back", 1.0, 0.0, False, detail, hint[0].upper() + hint[1:])])
+        hint = f"`farebox rollback {name} --city {_city(store)}` points {LATEST_FILE} to it again."
+        detail = f"version {name} was rolled back in {store.base}: {hint.rstrip('.')}"
+        raise GateError(detail, [Check("rolled_back", 1.0, 0.0, False, detail, hint)])
 
 
 def latest_name(store: Store) -> str | None:
@@ -93,11 +93,12 @@ def is_intact(folder: Path) -> bool:
 
 def is_offered(file: Path, base: Path, signing_key: str | None = None) -> bool:
     """Whether readers of `base` get these bytes: LATEST names them, they are intact, and signed if there is a key."""
-    store, name = LocalStore(base), manifests.version_name(file.read_bytes())
+    store, content = LocalStore(base), file.read_bytes()
+    name = manifests.version_name(content)
     files = store.version(name)
     return (
         latest_name(store) == name
-        and not manifests.faults(name, files)
+        and _holds(files, name, content)
         and (signing_key is None or _is_signed_with(signing_key, files))
     )
 
@@ -159,10 +160,15 @@ def open_model(path: str | Path, open_file: Callable[[Path], Opened]) -> Opened:
             file = now
 
 
+def _holds(files: Mapping[str, bytes], name: str, content: bytes) -> bool:
+    """Whether a version is intact and these bytes, not others whose digest begins alike."""
+    return files.get(FARE_FILE) == content and not manifests.faults(name, files)
+
+
 def _ship(store: Store, name: str, content: bytes, described: Mapping[str, Any], key: str | None) -> None:
     """Writes the version, or only what it lacks."""
     files = store.version(name)
-    if manifests.faults(name, files):
+    if not _holds(files, name, content):
         encoded = manifests.encode(described)
         store.publish(name, {FARE_FILE: content, MANIFEST_FILE: encoded, **_signature(encoded, key)})
     elif key and not _is_signed_with(key, files):

@@ -57,7 +57,7 @@ def test_what_was_rolled_back_is_pushed_again_only_once_a_person_names_it(base, 
     versions.rollback(base, a[:5])
     for content, name in ((B, b), (C, c)):
         with pytest.raises(
-            GateError, match=f"version {name} was rolled back in .*; `farebox rollback {name}`"
+            GateError, match=f"version {name} was rolled back in .*: `farebox rollback {name} --city chicago`"
         ) as found:
             ship(content, base)
         (check,) = found.value.checks
@@ -99,7 +99,7 @@ def test_rollback_refuses_what_is_not_there(base, wanted, line):
 
 
 def test_rollback_refuses_a_beginning_of_two_versions(base):
-    """3 versions begin with 16 possible digits; these two were found to share one."""
+    """There are 16 first digits, so two of 17 versions share one."""
     found: dict[str, str] = {}
     for number in range(17):
         name = ship(bytes([number]), base, keep=20)
