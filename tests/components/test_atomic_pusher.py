@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.atomic_pusher import push
+from components.atomic_pusher import push, versions
 from components.atomic_pusher.settings import PushSettings
 from components.atomic_pusher.store import LocalStore
 from components.errors import InputError
@@ -143,6 +143,19 @@ def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
 def test_metrics_that_are_not_of_these_bytes_are_left_out(run_pusher, base, judgement):
     run_pusher(NEW, base, judgement=judgement)
     assert json.loads((push.latest(base) / "manifest.json").read_text())["metrics"] == {}
+
+
+@pytest.mark.slow
+def test_a_refusal_is_left_as_a_check(run_pusher, base):
+    """Reporter shows it among the gates."""
+    ship(OLD, base)
+    name = ship(NEW, base)
+    versions.rollback(base)
+    pushed = run_pusher(NEW, base)
+    (check,) = json.loads(Path(pushed.uri, "refusal.json").read_text())
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert (check["name"], check["value"], check["bound"], check["ok"]) == ("rolled_back", 1.0, 0.0, False)
+    assert check["hint"] == f"`farebox rollback {name} --city chicago` points LATEST to it again."
 
 
 @pytest.mark.slow
