@@ -23,6 +23,7 @@ setup(
         "tensorflow-model-optimization>=0.8,<0.9",
         "apache-beam",
         "ai-edge-litert",
+        "cryptography",
         "lightgbm",
         "kfp-pipeline-spec",
         "matplotlib",

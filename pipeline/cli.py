@@ -28,6 +28,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. gates.max_rmse=4.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+Out = Annotated[str, typer.Option(help="Where models/ is kept.")]
 Model = Annotated[str, typer.Option(help="A .tflite file, a version's folder, or models/CITY for its latest.")]
 
 
@@ -117,12 +118,16 @@ def predict(
         str | None,
         typer.Option(metavar="YYYY-MM-DD", help="Tells the tariff, where it has changed; today's if left out."),
     ] = None,
+    require_signature: Annotated[
+        str | None, typer.Option(metavar="PUBLIC.pem", help="An Ed25519 key whose owner must have signed the model.")
+    ] = None,
 ) -> None:
     """The fare of one trip, as a device would compute it."""
     from pipeline import offline
 
     places = place("pickup", pickup), place("dropoff", dropoff)
-    print(f"{offline.predict(model, *places, hour, weekday, passengers, day(date)):.2f}")
+    fare = offline.predict(model, *places, hour, weekday, passengers, day(date), require_signature)
+    print(f"{fare:.2f}")
 
 
 @app.command()
@@ -138,6 +143,53 @@ def evaluate(model: Model, city: City, data: Data = None, overrides: Overrides =
     print(
         f"RMSE {found['rmse']:.4f}, MAE {found['mae']:.4f} over {rows['used']:,} trips; {rows['rejected']:,} rejected"
     )
+
+
+@app.command()
+def models(
+    city: Annotated[str | None, typer.Option(metavar="NAME", help="One city; all of them without it.")] = None,
+    out: Out = ".",
+    as_json: AsJson = False,
+) -> None:
+    """The versions of each city's model: when, how large, how good, intact or not."""
+    from pipeline import models as pushed
+
+    found = pushed.found(out, city)
+    print(json.dumps([version.__dict__ for version in found], indent=2) if as_json else pushed.table(found))
+
+
+@app.command()
+def rollback(
+    city: Annotated[str, typer.Option(metavar="NAME", help="Whose model.")],
+    version: Annotated[
+        str | None, typer.Argument(help="Its name or the beginning; without it, the one that was latest before.")
+    ] = None,
+    out: Out = ".",
+) -> None:
+    """Points LATEST to an earlier version; no run pushes those after it again."""
+    from pipeline import models as pushed
+
+    print(pushed.rollback(out, city, version))
+
+
+@app.command()
+def verify(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A version's folder, or models/CITY for all of them.")],
+    key: Annotated[
+        str | None, typer.Option(metavar="PUBLIC.pem", help="An Ed25519 key whose owner must have signed them.")
+    ] = None,
+) -> None:
+    """Whether pushed files are what their manifests say; a line per fault, and exit code 2."""
+    from pathlib import Path
+
+    from components.atomic_pusher import versions
+
+    count, faults = versions.verify(Path(folder), key)
+    for fault in faults:
+        print(f"farebox: {fault}", file=sys.stderr)
+    if faults:
+        sys.exit(EXIT_BAD_INPUT)
+    print(f"{count} version{'s' if count > 1 else ''} intact{' and signed' if key else ''}")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen, Trainer, Transform, Tuner
@@ -30,7 +31,7 @@ from components.reporter.component import Reporter
 from components.trip_example_gen.component import TripExampleGen
 from components.yardstick_gate.component import YardstickGate
 from modules import columns
-from pipeline import gates
+from pipeline import gates, provenance
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
 
@@ -54,12 +55,13 @@ class Target:
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     """From a city's trips to a pushed `.tflite`, or to a reason why not."""
     label = columns.FARE
+    ingest_digest = code_digest("components.trip_example_gen.executor")
     examples = TripExampleGen(
         input_base=settings.data,
         profile=settings.city,
         splits=settings.split.shares,
         seed=settings.split.seed,
-        code_digest=code_digest("components.trip_example_gen.executor"),
+        code_digest=ingest_digest,
     )
     raw_examples = examples.outputs["examples"]
     statistics = StatisticsGen(examples=raw_examples)
@@ -156,6 +158,10 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         max_output=BELIEVABLE * settings.city.fare.max,
         code_digest=code_digest("components.device_validator.executor"),
     )
+    digested = (
+        data_gate, transform, *tuners, trainer, reducer, pruner, quantizer, evaluator, yardstick_gate,
+        device_validator,
+    )  # fmt: skip
     pusher = with_code_digest(
         Pusher(
             model=quantized,
@@ -164,7 +170,10 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             push_destination=pusher_pb2.PushDestination(
                 filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.models_dir)
             ),
-            custom_config={"manifest": {}},
+            custom_config={
+                "manifest": provenance.manifest(settings, {examples.id: ingest_digest, **digests(digested)}),
+                "push": dataclasses.asdict(settings.push),
+            },
             custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
         ),
         "components.atomic_pusher.executor",
@@ -208,6 +217,11 @@ def with_code_digest(node: BaseComponent, module: str) -> BaseComponent:
     """The same stock node with the digest of the code of ours that it runs, so that a change there misses the cache."""
     node.exec_properties["code_digest"] = code_digest(module)
     return node
+
+
+def digests(nodes: Iterable[BaseComponent]) -> dict[str, str]:
+    """Each node's own `code_digest`, by its id."""
+    return {node.id: node.exec_properties["code_digest"] for node in nodes}
 
 
 def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChannel) -> Tuner:

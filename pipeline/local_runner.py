@@ -18,11 +18,11 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
-from components.atomic_pusher.push import is_offered
+from components.atomic_pusher.push import is_offered, is_rolled_back
 from components.errors import InputError
 from components.examples_io import tflite_path
-from components.trip_example_gen.schema import schema_text
 from pipeline.graph import Target, create_pipeline
+from pipeline.provenance import schema_source
 from pipeline.settings import Settings
 
 OnStart = Callable[[str, int, int], None]
@@ -47,10 +47,8 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last:
     produced: dict[str, list[Any]] = {}
     for number, node in enumerate(pipeline.nodes, start=1):
         name = node.pipeline_node.node_info.id
-        if name == "Pusher":  # from the cache it would not bring back a model that is lost, or followed by another
-            model = Path(tflite_path(produced["quantized_model"][0]))
-            caching = node.pipeline_node.execution_options.caching_options
-            caching.enable_cache = is_offered(model, settings.models_dir)
+        if name == "Pusher":
+            prepare_push(node.pipeline_node, Path(tflite_path(produced["quantized_model"][0])), settings)
         on_start(name, number, len(pipeline.nodes))
         started = cpu_seconds()
         info = launcher.Launcher(
@@ -70,6 +68,15 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last:
             return
 
 
+def prepare_push(node: Any, model: Path, settings: Settings) -> None:
+    """From the cache Pusher would not bring back a model that is lost, or followed by another; and a push that will be
+    refused must have another cache key, or its refusal would be found once the model is offered again."""
+    offered = is_offered(model, settings.models_dir, settings.push.signing_key)
+    node.execution_options.caching_options.enable_cache = offered
+    rolled_back = is_rolled_back(model, settings.models_dir)
+    node.parameters.parameters["rolled_back"].field_value.int_value = int(rolled_back)
+
+
 def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, list[Any]], bool]:
     """An execution's output artifacts, and whether they came from the cache."""
     (execution,) = handle.store.get_executions_by_id([execution_id])
@@ -81,7 +88,7 @@ def materialized_schema(settings: Settings) -> Path:
 
     Raises InputError where the curated file is no schema.
     """
-    text = Path(settings.schema).read_text() if settings.schema else schema_text(settings.city)
+    text = schema_source(settings)
     try:
         text_format.Parse(text, schema_pb2.Schema())
     except text_format.ParseError as error:

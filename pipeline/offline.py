@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from components.atomic_pusher.push import resolve_model
+from components.atomic_pusher.push import open_model
+from components.atomic_pusher.versions import signed_content
 from components.errors import InputError
 from components.running_error import RunningError
 from components.tflite import TfliteModel
@@ -25,10 +25,12 @@ def predict(
     weekday: int,
     passengers: int,
     day: datetime.date,
+    public_key: str | None = None,
 ) -> float:
     """The fare of one trip; places as (longitude, latitude) in degrees, hour 0-23, weekday 0-6 from Monday.
 
     day: tells the tariff where the city's has changed; a model that knows of no change does not ask for it.
+    public_key: a PEM file; then the model must be signed by its owner.
     """
     for name, value, low, high in (
         ("hour", hour, 0, 23),
@@ -42,13 +44,15 @@ def predict(
     moment = datetime.datetime.combine(day, datetime.time(hour), datetime.timezone.utc)  # local time, as in training
     values = (*pickup, *dropoff, passengers, hour, weekday, int(moment.timestamp()))
     row = {name: np.array([value]) for name, value in zip(columns.DATED_INPUTS, values, strict=True)}
-    return float(TfliteModel(resolve_model(model)).predict(row)[0])
+    interpreter = (
+        open_model(model, TfliteModel) if public_key is None else TfliteModel(signed_content(model, public_key))
+    )
+    return float(interpreter.predict(row)[0])
 
 
 def evaluate(model: str, settings: Settings) -> dict[str, Any]:
     """RMSE and MAE of the file over every trip of the settings' data, in the city's currency, and how many rows."""
-    file: Path = resolve_model(model)
-    interpreter = TfliteModel(file)
+    file, interpreter = open_model(model, lambda file: (file, TfliteModel(file)))
     error, rejected = RunningError(), 0
     for trips in read_trips(settings.data, settings.city):
         batch = {name: trips.examples.column(name).to_numpy() for name in trips.examples.schema.names}

@@ -33,6 +33,7 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
         InputError: the data, or the folder to write in, cannot be used, or another run of this city is going on.
         GateError: the data were refused; then there is no model to sum up.
     """
+    check_signing_key(settings)
     check_first_trip(settings)
     run_id = new_run_id()
     folder = settings.runs_dir / run_id
@@ -95,6 +96,14 @@ def run_graph(
 
     local_runner.run(settings, run_id, on_start, on_end, last)
     return produced
+
+
+def check_signing_key(settings: Settings) -> None:
+    """The key is used at the very end of a run. Raises InputError where it cannot be."""
+    if settings.push.signing_key is not None:
+        from components.atomic_pusher import signature
+
+        signature.signing_key(settings.push.signing_key)
 
 
 def check_first_trip(settings: Settings) -> None:

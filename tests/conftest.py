@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -263,3 +264,50 @@ def convert_tflite() -> Callable[..., bytes]:
 def fare_tflite() -> bytes:
     """Built-in ops only; see `_convert` for its arithmetic."""
     return _convert()
+
+
+@pytest.fixture
+def run_pusher(tmp_path):
+    """run(content, base, ...) runs Pusher's executor under TFX's own spec and returns the PushedModel.
+
+    blessed: 1 by input, or another number, or None for no such word. judged: the bytes that each blessing names;
+    model_blessing names none where it is not given. settings: PushSettings.
+    """
+    from tfx.proto import pusher_pb2
+    from tfx.types import standard_component_specs
+    from tfx.utils import json_utils, proto_utils
+
+    from components.atomic_pusher.executor import AtomicPusherExecutor
+
+    spec = standard_component_specs.PusherSpec
+
+    def run(content, base, blessed=(), judged=(), judgement=None, span=None, **settings):
+        folder = tmp_path / f"pusher-{len(list(tmp_path.glob('pusher-*')))}"
+        inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
+        outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}
+        for key, (artifact,) in (inputs | outputs).items():
+            artifact.uri = str(folder / key)
+            (folder / key).mkdir(parents=True)
+        (folder / "model" / "Format-Serving").mkdir()
+        (folder / "model" / "Format-Serving" / "tflite").write_bytes(content)
+        if span is not None:
+            inputs["model"][0].set_int_custom_property("span", span)
+        if judgement is not None:
+            (folder / "model_blessing" / "judgement.json").write_text(judgement)
+        words = {"model_blessing": 1, "infra_blessing": 1, **dict(blessed)}
+        for key in [key for key, word in words.items() if word is not None]:
+            inputs[key][0].set_int_custom_property("blessed", words[key])
+        for key, about in {"infra_blessing": content, **dict(judged)}.items():
+            inputs[key][0].set_string_custom_property("sha256", hashlib.sha256(about).hexdigest())
+        destination = pusher_pb2.PushDestination()
+        destination.filesystem.base_directory = str(base)
+        config = {"manifest": {"lane": "A"}, "push": settings}
+        exec_properties = {
+            "push_destination": proto_utils.proto_to_json(destination),
+            "custom_config": json_utils.dumps(config),
+        }
+        context = AtomicPusherExecutor.Context(pipeline_run_id="run-7")
+        AtomicPusherExecutor(context).Do(inputs, outputs, exec_properties)
+        return outputs["pushed_model"][0]
+
+    return run

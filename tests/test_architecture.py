@@ -21,7 +21,7 @@ MAY_IMPORT = {
 SOURCES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 LIGHT = (
     "components", "components.tflite", "components.trip_example_gen.reader", "pipeline.cli", "pipeline.code_digest",
-    "pipeline.console", "pipeline.doctor", "pipeline.offline", "pipeline.runs", "pipeline.settings",
+    "pipeline.console", "pipeline.doctor", "pipeline.models", "pipeline.offline", "pipeline.runs", "pipeline.settings",
 )  # fmt: skip
 MAX_LINES, MAX_RUNNER_LINES = 400, 60
 

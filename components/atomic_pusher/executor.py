@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
+import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +17,21 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
 from components.atomic_pusher import push
-from components.errors import InputError
+from components.atomic_pusher.manifest import sha256
+from components.atomic_pusher.object_store import ObjectStore
+from components.atomic_pusher.settings import PushSettings
+from components.atomic_pusher.store import LocalStore, Store
+from components.errors import GateError
 
-SERVING_FILE = "tflite"
+SERVING_FILE, JUDGEMENT_FILE, REFUSAL_FILE = "tflite", "judgement.json", "refusal.json"
+BLESSINGS = ("model_blessing", "infra_blessing")
 
 
 class AtomicPusherExecutor(tfx_pusher.Executor):
     """Pushes Format-Serving/tflite to the destination's base_directory, if both blessings hold for its bytes.
 
-    `custom_config["manifest"]` is added to the manifest.
+    `custom_config["manifest"]` is added to the manifest, `custom_config["push"]` are `PushSettings`. Where a person
+    rolled these bytes back, nothing is pushed, and `{pushed_model.uri}/refusal.json` is the check that says so.
     """
 
     def Do(
@@ -33,40 +41,85 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         exec_properties: dict[str, Any],
     ) -> None:
         pushed_model = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        if not self.CheckBlessing(input_dict):
+        content = self._judged_bytes(input_dict)
+        if content is None:
             self._MarkNotPushed(pushed_model)
             return
-        base = _base_directory(exec_properties["push_destination"])
-        file = io_utils.ensure_local(self._serving_file(input_dict))
-        version = push.push(Path(file), base, self._manifest(exec_properties))
-        io_utils.copy_dir(str(base / version), pushed_model.uri)
-        self._MarkPushed(pushed_model, pushed_destination=str(base / version), pushed_version=version)
-        logging.info("Pusher: %s is the latest version in %s", version, base)
+        config = json_utils.loads(exec_properties.get("custom_config") or "null") or {}
+        store = _store(exec_properties["push_destination"])
+        manifest = {**config.get("manifest", {}), **self._facts_of_the_run(input_dict, content)}
+        try:
+            version = push.push(content, store, manifest, PushSettings(**config.get("push", {})))
+        except GateError as error:
+            logging.error("Pusher: %s", error)
+            self._MarkNotPushed(pushed_model)
+            _write_refusal(pushed_model, error)
+            return
+        destination = f"{store.base}/{version}"
+        io_utils.copy_dir(destination, pushed_model.uri)
+        self._MarkPushed(pushed_model, pushed_destination=destination, pushed_version=version)
+        logging.info("Pusher: %s is the latest version in %s, %d B", version, store.base, len(content))
 
     def CheckBlessing(self, input_dict: dict[str, list[types.Artifact]]) -> bool:
-        """As TFX does; moreover the bytes must be those that DeviceValidator judged."""
+        """As TFX does; moreover the bytes must be those that each gate judged, where it says which."""
+        return self._judged_bytes(input_dict) is not None
+
+    def _judged_bytes(self, input_dict: dict[str, list[types.Artifact]]) -> bytes | None:
+        """The model as it was judged, None where it was refused: read once, so that what was checked is what ships."""
         if not super().CheckBlessing(input_dict):
-            return False
-        judged = [blessing.get_string_custom_property("sha256") for blessing in input_dict.get("infra_blessing", [])]
-        with fileio.open(self._serving_file(input_dict), "rb") as file:
-            sha256 = hashlib.sha256(file.read()).hexdigest()
-        if judged and judged != [sha256]:
-            logging.error("Pusher: sha256=%s must be what DeviceValidator judged, got %s", sha256, judged[0] or "none")
-            return False
-        return True
+            return None
+        with fileio.open(f"{self.GetModelPath(input_dict)}/{SERVING_FILE}", "rb") as file:
+            content = file.read()
+        for name in BLESSINGS:
+            for blessing in input_dict.get(name, ()):
+                judged = blessing.get_string_custom_property("sha256")
+                if judged != sha256(content) and (judged or name == "infra_blessing"):
+                    logging.error(
+                        "Pusher: sha256=%s must be what %s is about, got %s", sha256(content), name, judged or "none"
+                    )
+                    return None
+        return content
 
-    def _serving_file(self, input_dict: dict[str, list[types.Artifact]]) -> str:
-        return f"{self.GetModelPath(input_dict)}/{SERVING_FILE}"
-
-    def _manifest(self, exec_properties: dict[str, Any]) -> dict[str, Any]:
-        custom_config = json_utils.loads(exec_properties.get("custom_config") or "null") or {}
+    def _facts_of_the_run(self, input_dict: dict[str, list[types.Artifact]], content: bytes) -> dict[str, Any]:
         run_id = self._context.pipeline_run_id if self._context else None
-        return {**custom_config.get("manifest", {}), **({"run_id": run_id} if run_id else {})}
+        return {
+            **({"run_id": run_id} if run_id else {}),
+            "metrics": _metrics(input_dict.get("model_blessing", ()), sha256(content)),
+            "spans": sorted({span for found in input_dict.values() for each in found if (span := _span(each))}),
+        }
 
 
-def _base_directory(push_destination: str) -> Path:
+def _store(push_destination: str) -> Store:
     """Of the JSON form of a PushDestination."""
     base = json.loads(push_destination)["filesystem"]["base_directory"]
-    if "://" in base:
-        raise InputError(f"push_destination={base!r} must be a local folder: only there is a rename atomic")
-    return Path(base)
+    return ObjectStore(base) if "://" in base else LocalStore(Path(base))
+
+
+def _metrics(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:
+    """What the gate measured of these bytes; nothing where it left no judgement.json, or one of other bytes."""
+    for blessing in blessings:
+        path = f"{blessing.uri}/{JUDGEMENT_FILE}"
+        if not fileio.exists(path):
+            continue
+        with fileio.open(path, "rb") as file, contextlib.suppress(ValueError, AttributeError):
+            judgement = json.loads(file.read())
+            if judgement.get("sha256") in (None, digest) and isinstance(judgement.get("metrics"), dict):
+                return judgement["metrics"]
+        logging.warning("Pusher: %s must hold metrics of sha256=%s: left out of the manifest", path, digest)
+    return {}
+
+
+def _span(artifact: types.Artifact) -> int:
+    """The artifact's span, a property as ExampleGen has it or a custom one; 0 where it has none."""
+    stored = artifact.mlmd_artifact
+    for properties in (stored.custom_properties, stored.properties):
+        if "span" in properties:
+            text = properties["span"].string_value or str(properties["span"].int_value)
+            return int(text) if text.isdigit() else 0
+    return 0
+
+
+def _write_refusal(pushed_model: types.Artifact, error: GateError) -> None:
+    fileio.makedirs(pushed_model.uri)
+    with fileio.open(f"{pushed_model.uri}/{REFUSAL_FILE}", "w") as file:
+        file.write(json.dumps([dataclasses.asdict(check) for check in error.checks], indent=1))

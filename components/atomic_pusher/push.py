@@ -1,100 +1,130 @@
-"""Versions of a city's model in a local folder: pushed whole or not at all, found through `LATEST`. No TFX here.
+"""Versions of a city's model, pushed whole or not at all, found through `LATEST`. No TFX here.
 
 File structure:
   - {base}/LATEST: the name of the version that a reader should take
+  - {base}/HISTORY: what LATEST named before, and what a person rolled back
   - {base}/{sha256[:12]}/fare.tflite
-  - {base}/{sha256[:12]}/manifest.json: sha256, bytes, gzip_bytes, city, created, and what the pusher adds
+  - {base}/{sha256[:12]}/manifest.json: sha256, bytes, gzip_bytes, city, created, parents, and what the pusher adds
+  - {base}/{sha256[:12]}/manifest.sig: an Ed25519 signature of manifest.json, where there is a key
 """
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import fcntl
-import hashlib
-import json
-import os
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from components.errors import InputError
-from components.tflite import FARE_FILE, gzip_bytes
+from components.atomic_pusher import manifest as manifests
+from components.atomic_pusher.history import HISTORY_FILE, History
+from components.atomic_pusher.settings import PushSettings
+from components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, Store, is_version
+from components.checks import Check
+from components.errors import GateError, InputError
+from components.tflite import FARE_FILE
 
-FORMAT_VERSION = 1
-MANIFEST_FILE, LATEST_FILE = "manifest.json", "LATEST"
-STAGING_PREFIX = ".staging-"
+LATEST_FILE = "LATEST"
+
+Opened = TypeVar("Opened")
 
 
-def push(file: Path, base: Path, manifest: Mapping[str, Any]) -> str:
-    """Ships the file as a version of `base`, points LATEST to it and returns the version's name.
+def push(content: bytes, store: Store, manifest: Mapping[str, Any], settings: PushSettings | None = None) -> str:
+    """Ships the bytes as a version, points LATEST to it, removes what is beyond `keep`, returns the version's name.
 
     Bytes that are there already, intact, are not written again. Whatever moment the process dies at, LATEST names a
-    whole version; what a dead push left is removed by the next one.
+    whole version, and the same push again ends as if nothing had happened.
+
+    Raises:
+        GateError: a person rolled exactly these bytes back.
+        InputError: the signing key, or HISTORY, cannot be used.
     """
-    content = file.read_bytes()
-    facts = describe(content, base.name, manifest)
-    version = facts["sha256"][:12]
-    base.mkdir(parents=True, exist_ok=True)
-    with _exclusive(base):
-        for leftover in base.glob(f"{STAGING_PREFIX}*"):
-            shutil.rmtree(leftover)
-        if not is_intact(base / version):
-            staging = Path(tempfile.mkdtemp(prefix=STAGING_PREFIX, dir=base))
-            _stage(staging, content, facts)
-            _publish(staging, base / version)
-        _point_latest(base, version)
-    return version
+    settings = settings or PushSettings()
+    name = manifests.version_name(content)
+    with store.exclusive():
+        latest = latest_name(store)
+        history = read_history(store)
+        refuse_rolled_back(name, history, store)
+        after = history.at(latest).pushed(name)
+        before = after.before(name, store.versions())
+        described = manifests.describe(content, _city(store), {**manifest, "parents": list(after.named[-2:-1])})
+        _ship(store, name, content, described, settings.signing_key)
+        point_latest(store, name, latest, after)
+        for version in _beyond(settings.keep, store, name, before):
+            store.remove(version)
+    return name
 
 
-def describe(content: bytes, city: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of these bytes; what is computed here wins over what the caller says."""
-    return {
-        **manifest,
-        "format_version": FORMAT_VERSION,
-        "city": city,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "gzip_bytes": gzip_bytes(content),
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-    }
+def refuse_rolled_back(name: str, history: History, store: Store) -> None:
+    """Raises GateError where a person rolled this version back: a machine must not undo that."""
+    if name in history.rolled_back:
+        hint = f"`farebox rollback {name} --city {_city(store)}` points {LATEST_FILE} to it again."
+        detail = f"version {name} was rolled back in {store.base}: {hint.rstrip('.')}"
+        raise GateError(detail, [Check("rolled_back", 1.0, 0.0, False, detail, hint)])
+
+
+def latest_name(store: Store) -> str | None:
+    """What LATEST says, if that can be a version's name; None without one."""
+    try:
+        name = store.read(LATEST_FILE).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        return None
+    return name if is_version(name) else None
+
+
+def read_history(store: Store) -> History:
+    """Empty where there is none. Raises InputError where it cannot be read."""
+    try:
+        return History.parse(store.read(HISTORY_FILE), store.base)
+    except FileNotFoundError:
+        return History()
+
+
+def point_latest(store: Store, name: str, latest: str | None, history: History) -> None:
+    """Writes HISTORY first, then LATEST, each only where it changes."""
+    if read_history(store) != history:
+        store.write(HISTORY_FILE, history.encode())
+    if latest != name:
+        store.write(LATEST_FILE, f"{name}\n".encode())
 
 
 def is_intact(folder: Path) -> bool:
     """Whether a version folder holds exactly the bytes that its manifest and its name speak of."""
-    try:
-        sha256 = json.loads((folder / MANIFEST_FILE).read_text())["sha256"]
-        content = (folder / FARE_FILE).read_bytes()
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return hashlib.sha256(content).hexdigest() == sha256 and sha256[:12] == folder.name
+    return not manifests.faults(folder.name, LocalStore(folder.parent).version(folder.name))
 
 
-def is_offered(file: Path, base: Path) -> bool:
-    """Whether readers of `base` get these bytes: LATEST names their version, and it is intact."""
-    version = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
-    try:
-        return latest(base).name == version and is_intact(base / version)
-    except InputError:
-        return False
+def is_offered(file: Path, base: Path, signing_key: str | None = None) -> bool:
+    """Whether readers of `base` get these bytes: LATEST names them, they are intact, and signed if there is a key."""
+    store, content = LocalStore(base), file.read_bytes()
+    name = manifests.version_name(content)
+    files = store.version(name)
+    return (
+        latest_name(store) == name
+        and _holds(files, name, content)
+        and (signing_key is None or _is_signed_with(signing_key, files))
+    )
+
+
+def is_rolled_back(file: Path, base: Path) -> bool:
+    """Whether a push of these bytes would be refused because a person rolled them back."""
+    return manifests.version_name(file.read_bytes()) in read_history(LocalStore(base)).rolled_back
 
 
 def latest(base: Path) -> Path:
-    """The version folder that LATEST names.
+    """The version folder that LATEST names; asked again where that one was removed, for then LATEST has moved on.
 
     Raises:
         InputError: no LATEST, or it names no version that is there.
     """
-    try:
-        version = (base / LATEST_FILE).read_text().strip()
-    except OSError as error:
-        raise InputError(f"models={base} must have a {LATEST_FILE} file: {error.strerror}") from error
-    if not re.fullmatch(r"[0-9a-f]{12}", version) or not (base / version / FARE_FILE).is_file():
-        raise InputError(f"{LATEST_FILE}={version!r} must name a version with a {FARE_FILE}, in {base}")
-    return base / version
+    seen = None
+    while True:
+        try:
+            name = (base / LATEST_FILE).read_text(errors="replace").strip()
+        except OSError as error:
+            raise InputError(f"models={base} must have a {LATEST_FILE} file: {error.strerror}") from error
+        if is_version(name) and (base / name / FARE_FILE).is_file():
+            return base / name
+        if name == seen:
+            raise InputError(f"{LATEST_FILE}={name!r} must name a version with a {FARE_FILE}, in {base}")
+        seen = name
 
 
 def resolve_model(path: str | Path) -> Path:
@@ -117,51 +147,56 @@ def resolve_model(path: str | Path) -> Path:
     )
 
 
-@contextlib.contextmanager
-def _exclusive(base: Path) -> Iterator[None]:
-    """One push at a time: with the lock held, every staging folder is a dead push's. The lock dies with its process."""
-    with open(base / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def open_model(path: str | Path, open_file: Callable[[Path], Opened]) -> Opened:
+    """What `open_file` makes of the file meant by `path`; again, where its version was removed before it was open."""
+    file = resolve_model(path)
+    while True:
+        try:
+            return open_file(file)
+        except InputError:
+            now = resolve_model(path)
+            if now == file:
+                raise
+            file = now
 
 
-def _stage(staging: Path, content: bytes, manifest: Mapping[str, Any]) -> None:
-    _write_durably(staging / FARE_FILE, content)
-    _write_durably(staging / MANIFEST_FILE, (json.dumps(manifest, indent=2) + "\n").encode())
-    staging.chmod(0o755)  # mkdtemp's 0700 would keep other users from reading the model
-    _sync_folder(staging)
+def _holds(files: Mapping[str, bytes], name: str, content: bytes) -> bool:
+    """Whether a version is intact and these bytes, not others whose digest begins alike."""
+    return files.get(FARE_FILE) == content and not manifests.faults(name, files)
 
 
-def _publish(staging: Path, version: Path) -> None:
-    """Renames the whole folder; a damaged version is mended file by file, so that it is never missing."""
-    if version.is_dir():
-        for name in (FARE_FILE, MANIFEST_FILE):
-            os.replace(staging / name, version / name)
-        _sync_folder(version)
-        staging.rmdir()
-    else:
-        os.rename(staging, version)
-    _sync_folder(version.parent)
+def _ship(store: Store, name: str, content: bytes, described: Mapping[str, Any], key: str | None) -> None:
+    """Writes the version, or only what it lacks."""
+    files = store.version(name)
+    if not _holds(files, name, content):
+        encoded = manifests.encode(described)
+        store.publish(name, {FARE_FILE: content, MANIFEST_FILE: encoded, **_signature(encoded, key)})
+    elif key and not _is_signed_with(key, files):
+        store.write(f"{name}/{SIGNATURE_FILE}", _signature(files[MANIFEST_FILE], key)[SIGNATURE_FILE])
 
 
-def _point_latest(base: Path, version: str) -> None:
-    temporary = base / f".{LATEST_FILE}.tmp"
-    _write_durably(temporary, f"{version}\n".encode())
-    os.replace(temporary, base / LATEST_FILE)
-    _sync_folder(base)
+def _signature(manifest: bytes, key: str | None) -> dict[str, bytes]:
+    if key is None:
+        return {}
+    from components.atomic_pusher import signature
+
+    return {SIGNATURE_FILE: signature.signing_key(key).sign(manifest)}
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _is_signed_with(key: str, files: Mapping[str, bytes]) -> bool:
+    from components.atomic_pusher import signature
+
+    public = signature.signing_key(key).public_key()
+    return signature.is_signed(files[MANIFEST_FILE], files.get(SIGNATURE_FILE), public)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Makes names durable: fsync of a file does not cover its entry in the folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _beyond(keep: int, store: Store, latest: str, before: str | None) -> list[str]:
+    """The versions to remove: the latest stays, the one before it, and then the newest."""
+    kept = [name for name in (latest, before) if name]
+    others = [name for name in store.versions() if name not in kept]
+    others.sort(key=lambda name: str(manifests.facts(store.version(name)).get("created", "")), reverse=True)
+    return others[max(0, keep - len(kept)) :]
+
+
+def _city(store: Store) -> str:
+    return str(store.base).rstrip("/").rpartition("/")[2]

@@ -62,6 +62,7 @@ class ReporterExecutor(base_executor.BaseExecutor):
                 *judged["gates"],
                 *yardsticks["checks"],
                 *device["checks"],
+                *refusal(pushed),
             ],
             "blessed": accurate
             and bool(inputs["yardstick_blessing"].get_int_custom_property("blessed"))
@@ -70,6 +71,12 @@ class ReporterExecutor(base_executor.BaseExecutor):
         }
         examples_io.write_json(report, "figures.json", figures)
         logging.info("Reporter: %s", figures["rmse"])
+
+
+def refusal(pushed: types.Artifact) -> list[Any]:
+    """Pusher's own checks, where they refused: it leaves none where it pushed, or another gate refused."""
+    refused = tf.io.gfile.exists(os.path.join(pushed.uri, "refusal.json"))
+    return read_json(pushed, "refusal.json") if refused else []
 
 
 def read_json(artifact: types.Artifact, name: str) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
-from components.atomic_pusher import push
+from components.atomic_pusher import push, versions
+from components.atomic_pusher.settings import PushSettings
+from components.atomic_pusher.store import LocalStore
 from components.errors import InputError
 
 OLD, NEW = b"an old model", b"a new model" * 100
@@ -20,22 +21,16 @@ def base(tmp_path):
     return tmp_path / "models" / "chicago"
 
 
-@pytest.fixture
-def source(tmp_path):
-    def write(content: bytes):
-        path = tmp_path / "tflite"
-        path.write_bytes(content)
-        return path
-
-    return write
+def ship(content: bytes, base, manifest=None, **settings) -> str:
+    return push.push(content, LocalStore(base), manifest or {}, PushSettings(**settings))
 
 
 def _tree(folder) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_version_is_named_by_its_content_and_described(base, source):
-    version = push.push(source(NEW), base, {"rmse": 3.2, "sha256": "a lie", "run_id": "r1"})
+def test_a_version_is_named_by_its_content_and_described(base):
+    version = ship(NEW, base, {"rmse": 3.2, "sha256": "a lie", "run_id": "r1"})
     sha256 = hashlib.sha256(NEW).hexdigest()
     assert version == sha256[:12]
     assert (base / version / "fare.tflite").read_bytes() == NEW
@@ -49,82 +44,52 @@ def test_a_version_is_named_by_its_content_and_described(base, source):
         "city": "chicago",
         "sha256": sha256,
         "bytes": 1100,
+        "metrics": {},
+        "spans": [],
+        "parents": [],
     }
     assert (base / "LATEST").read_text() == f"{version}\n"
     assert push.latest(base) == base / version
 
 
-def test_the_same_bytes_again_change_nothing(base, source):
-    push.push(source(NEW), base, {"run_id": "first"})
+def test_the_same_bytes_again_change_nothing(base):
+    ship(NEW, base, {"run_id": "first"})
     before = _tree(base)
-    push.push(source(NEW), base, {"run_id": "second"})
+    ship(NEW, base, {"run_id": "second"})
     assert _tree(base) == before
 
 
-def test_a_new_version_stands_beside_the_old_and_an_old_one_comes_back(base, source):
-    old, new = push.push(source(OLD), base, {}), push.push(source(NEW), base, {})
+def test_a_new_version_stands_beside_the_old_and_an_old_one_comes_back(base):
+    old, new = ship(OLD, base), ship(NEW, base)
     assert push.latest(base).name == new
     assert (base / old / "fare.tflite").read_bytes() == OLD
-    assert push.push(source(OLD), base, {}) == push.latest(base).name == old
+    assert ship(OLD, base) == push.latest(base).name == old
 
 
 @pytest.mark.parametrize("damaged", ["fare.tflite", "manifest.json"])
-def test_a_damaged_version_is_mended(base, source, damaged):
-    version = push.push(source(NEW), base, {})
+def test_a_damaged_version_is_mended(base, damaged):
+    version = ship(NEW, base)
     (base / version / damaged).write_bytes(b"{}")
     assert not push.is_intact(base / version)
-    push.push(source(NEW), base, {})
+    ship(NEW, base)
     assert push.is_intact(base / version)
     assert [path.name for path in base.glob(".staging-*")] == []
 
 
-def test_a_version_is_intact_only_under_its_own_name(base, source):
-    version = push.push(source(NEW), base, {})
+def test_a_version_is_intact_only_under_its_own_name(base):
+    version = ship(NEW, base)
     (base / version).rename(base / "0123456789ab")
     assert not push.is_intact(base / "0123456789ab")
 
 
-def test_other_users_may_read_a_version(base, source):
-    version = push.push(source(NEW), base, {})
+def test_other_users_may_read_a_version(base):
+    version = ship(NEW, base)
     assert (base / version).stat().st_mode & 0o777 == 0o755
 
 
-@pytest.mark.parametrize("step", ["_publish", "_point_latest"])
-def test_a_push_that_dies_leaves_the_old_version_and_the_next_one_cleans_up(base, source, step):
-    old = push.push(source(OLD), base, {})
-    code = (
-        "import os, pathlib; from components.atomic_pusher import push; "
-        f"push.{step} = lambda *_: os._exit(9); "
-        f"push.push(pathlib.Path({str(source(NEW))!r}), pathlib.Path({str(base)!r}), {{}})"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
-    assert push.latest(base) == base / old and push.is_intact(base / old)
-    assert len(list(base.glob(".staging-*"))) == (1 if step == "_publish" else 0)
-    new = push.push(source(NEW), base, {})
-    assert push.latest(base) == base / new and push.is_intact(base / new)
-    assert list(base.glob(".staging-*")) == []
-
-
-def test_pushes_at_once_wait_for_each_other(base, source, tmp_path):
-    """Eight processes, four versions: none sweeps away what another is staging."""
-    code = (
-        "import sys, pathlib; from components.atomic_pusher import push; "
-        "push.push(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), {})"
-    )
-    files = []
-    for i in range(4):
-        files.append(tmp_path / f"model-{i}")
-        files[-1].write_bytes(bytes([i]) * 100_000)
-    children = [subprocess.Popen([sys.executable, "-c", code, str(file), str(base)]) for file in files * 2]
-    assert [child.wait() for child in children] == [0] * 8
-    versions = [folder for folder in base.iterdir() if folder.is_dir()]
-    assert len(versions) == 4 and all(map(push.is_intact, versions))
-    assert push.latest(base) in versions
-
-
-def test_resolve_model_takes_a_file_a_version_or_a_city(base, source):
-    file = source(NEW)
-    version = push.push(file, base, {})
+def test_resolve_model_takes_a_file_a_version_or_a_city(base):
+    version = ship(NEW, base)
+    file = base / version / "fare.tflite"
     assert push.resolve_model(file) == file
     assert push.resolve_model(str(base / version)) == push.resolve_model(base) == base / version / "fare.tflite"
 
@@ -152,75 +117,140 @@ def test_latest_of_an_empty_folder_is_refused(tmp_path):
         push.latest(tmp_path)
 
 
-def _run_pusher(folder, content: bytes, blessed=(1, 1), judged: bytes | None = None, base=None):
-    """Runs the executor under TFX's own Pusher spec; returns the PushedModel."""
-    from tfx.proto import pusher_pb2
-    from tfx.types import standard_component_specs
-    from tfx.utils import json_utils, proto_utils
-
-    from components.atomic_pusher.executor import AtomicPusherExecutor
-
-    spec = standard_component_specs.PusherSpec
-    inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
-    outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}
-    for key, (artifact,) in (inputs | outputs).items():
-        artifact.uri = str(folder / key)
-    (folder / "model" / "Format-Serving").mkdir(parents=True)
-    (folder / "model" / "Format-Serving" / "tflite").write_bytes(content)
-    inputs["model_blessing"][0].set_int_custom_property("blessed", blessed[0])
-    inputs["infra_blessing"][0].set_int_custom_property("blessed", blessed[1])
-    sha256 = hashlib.sha256(content if judged is None else judged).hexdigest()
-    inputs["infra_blessing"][0].set_string_custom_property("sha256", sha256)
-    destination = pusher_pb2.PushDestination()
-    destination.filesystem.base_directory = str(base or folder / "models" / "chicago")
-    exec_properties = {
-        "push_destination": proto_utils.proto_to_json(destination),
-        "custom_config": json_utils.dumps({"manifest": {"rmse": 3.2}}),
-    }
-    context = AtomicPusherExecutor.Context(pipeline_run_id="run-7")
-    AtomicPusherExecutor(context).Do(inputs, outputs, exec_properties)
-    return outputs["pushed_model"][0]
-
-
 @pytest.mark.slow
-def test_executor_pushes_what_both_blessed(tmp_path, base):
-    pushed = _run_pusher(tmp_path, NEW)
+def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
+    metrics = {"rmse": 3.1, "mae": 1.9}
+    judgement = {"sha256": hashlib.sha256(NEW).hexdigest(), "metrics": metrics, "baseline": None, "checks": []}
+    pushed = run_pusher(NEW, base, judgement=json.dumps(judgement), span=4)
     version = hashlib.sha256(NEW).hexdigest()[:12]
     assert pushed.get_int_custom_property("pushed") == 1
     assert pushed.get_string_custom_property("pushed_destination") == str(base / version)
     assert pushed.get_string_custom_property("pushed_version") == version
     manifest = json.loads((push.latest(base) / "manifest.json").read_text())
-    assert (manifest["rmse"], manifest["run_id"]) == (3.2, "run-7")
-    assert (tmp_path / "pushed_model" / "fare.tflite").read_bytes() == NEW
+    assert (manifest["lane"], manifest["run_id"], manifest["metrics"], manifest["spans"]) == (
+        "A",
+        "run-7",
+        metrics,
+        [4],
+    )
+    assert Path(pushed.uri, "fare.tflite").read_bytes() == NEW
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "refusal", [{"blessed": (0, 1)}, {"blessed": (1, 0)}, {"judged": OLD}], ids=["evaluator", "device", "other-bytes"]
+    "judgement", [None, '{"sha256": "of others", "metrics": {"rmse": 1}}', '{"metrics": 1}', "[]", "half a {"]
 )
-def test_executor_pushes_nothing_else(tmp_path, base, refusal):
-    pushed = _run_pusher(tmp_path, NEW, **refusal)
-    assert pushed.get_int_custom_property("pushed") == 0
-    assert not base.exists()
+def test_metrics_that_are_not_of_these_bytes_are_left_out(run_pusher, base, judgement):
+    run_pusher(NEW, base, judgement=judgement)
+    assert json.loads((push.latest(base) / "manifest.json").read_text())["metrics"] == {}
 
 
 @pytest.mark.slow
-def test_executor_refuses_a_remote_destination(tmp_path):
-    with pytest.raises(InputError, match=r"^push_destination='gs://bucket/models' must be a local folder"):
-        _run_pusher(tmp_path, NEW, base="gs://bucket/models")
+def test_a_refusal_is_left_as_a_check(run_pusher, base):
+    """Reporter shows it among the gates."""
+    ship(OLD, base)
+    name = ship(NEW, base)
+    versions.rollback(base)
+    pushed = run_pusher(NEW, base)
+    (check,) = json.loads(Path(pushed.uri, "refusal.json").read_text())
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert (check["name"], check["value"], check["bound"], check["ok"]) == ("rolled_back", 1.0, 0.0, False)
+    assert check["hint"] == f"`farebox rollback {name} --city chicago` points LATEST to it again."
 
 
-def test_a_model_is_offered_once_pushed_and_until_another_is(tmp_path):
-    base, file, other = tmp_path / "models", tmp_path / "file", tmp_path / "other"
-    file.write_bytes(b"a model")
-    other.write_bytes(b"another model")
+@pytest.mark.slow
+def test_executor_pushes_to_an_object_store(run_pusher):
+    from components.atomic_pusher.object_store import ObjectStore
+
+    place = "ram://executor/models/chicago"
+    pushed = run_pusher(NEW, place)
+    version = hashlib.sha256(NEW).hexdigest()[:12]
+    assert pushed.get_string_custom_property("pushed_destination") == f"{place}/{version}"
+    assert ObjectStore(place).version(version)["fare.tflite"] == Path(pushed.uri, "fare.tflite").read_bytes() == NEW
+
+
+def test_a_model_is_offered_once_pushed_and_until_another_is(base, tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(OLD)
     assert not push.is_offered(file, base)
-    version = push.push(file, base, {})
+    version = ship(OLD, base)
     assert push.is_offered(file, base)
-    push.push(other, base, {})
+    ship(NEW, base)
     assert not push.is_offered(file, base)  # its version is there still, but LATEST names the other's
-    push.push(file, base, {})
+    ship(OLD, base)
     (base / version / "fare.tflite").write_bytes(b"damaged")
     assert not push.is_offered(file, base)
     (base / version / "fare.tflite").unlink()
     assert not push.is_offered(file, base)
+
+
+def test_the_oldest_versions_go_but_never_the_one_to_roll_back_to(base):
+    """Five are pushed and three kept: the first, pushed again last, the one before it and the newest other stay."""
+    models = [bytes([number]) * 50 for number in range(5)]
+    names = [ship(content, base, keep=10) for content in models]
+    ship(models[0], base, keep=3)
+    assert LocalStore(base).versions() == sorted([names[0], names[4], names[3]])
+    ship(models[1], base, keep=2)
+    assert LocalStore(base).versions() == sorted([names[1], names[0]])
+    assert all(push.is_intact(base / name) for name in LocalStore(base).versions())
+
+
+def test_a_version_removed_before_it_was_open_is_looked_up_again(base):
+    """A reader holds the path of a version; two pushes later it is gone, and the reader gets the latest."""
+    ship(OLD, base)
+    opened = []
+
+    def open_file(file):
+        if not opened:
+            ship(NEW, base, keep=2)
+            ship(b"newer", base, keep=2)
+        opened.append(file)
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            raise InputError("gone") from error
+
+    assert push.open_model(base, open_file) == b"newer"
+    assert len(opened) == 2
+
+
+def test_a_version_that_is_gone_for_good_is_an_error(base):
+    version = ship(OLD, base)
+    (base / version / "fare.tflite").unlink()
+    with pytest.raises(InputError, match=r"must name a version with a fare\.tflite"):
+        push.latest(base)
+
+
+def test_parents_are_what_latest_named_before(base):
+    old, new = ship(OLD, base), ship(NEW, base)
+    parents = [json.loads((base / name / "manifest.json").read_text())["parents"] for name in (old, new)]
+    assert parents == [[], [old]]
+
+
+def test_a_disk_that_keeps_other_bytes_is_found_out_before_the_rename(base, monkeypatch):
+    """It writes m for n."""
+    import os
+
+    real = os.write
+
+    def write(descriptor, content):
+        return real(descriptor, bytes(content).replace(b"n", b"m"))
+
+    old = ship(OLD, base)
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(RuntimeError, match=r"fare\.tflite must hold the 1100 B that were written, got others"):
+        ship(NEW, base)
+    monkeypatch.undo()
+    assert push.latest(base).name == old and LocalStore(base).versions() == [old]
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"keep": 1}, "push.keep=1 must be at least 2: the latest version and one to roll back to"),
+        ({"signing_key": ""}, "push.signing_key='' must be the path of a private key, or null"),
+    ],
+)
+def test_settings_are_checked(settings, line):
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        PushSettings(**settings)

@@ -121,3 +121,16 @@ def test_yardsticks_are_reported_from_their_gate(evaluate, fare_tflite, report, 
     choice.write_text(json.dumps({"mode": "int8", "network": "unreduced", "steps": ["look-ups"]}))
     assert report(ready)["model"]["k"] is None  # what the reducer did is not in the file
     assert figures["blessed"] and not report(ready, yardsticks_hold=False)["blessed"]
+
+
+def test_a_refusal_of_pusher_is_among_the_gates(tmp_path):
+    """Pusher leaves refusal.json only where it refused itself."""
+    from types import SimpleNamespace
+
+    from components.reporter.executor import refusal
+
+    check = {"name": "rolled_back", "value": 1.0, "bound": 0.0, "ok": False, "detail": "version x was rolled back"}
+    pushed = SimpleNamespace(uri=str(tmp_path))
+    assert refusal(pushed) == []
+    (tmp_path / "refusal.json").write_text(json.dumps([check]))
+    assert refusal(pushed) == [check]

@@ -70,3 +70,58 @@ def test_models_to_compare_with_are_those_that_the_yardstick_gate_blessed(tmp_pa
         for channel in given.channels
     ]
     assert sorted(asked) == ["Model", "Model", "ModelBlessing"]  # blessed models, the candidate, the blessings
+
+
+def test_a_push_that_will_be_refused_has_another_cache_key(tmp_path):
+    """Else the refusal would come from the cache once a person names the version again."""
+    from tfx.proto.orchestration.pipeline_pb2 import PipelineNode
+
+    from components.atomic_pusher import push, versions
+    from components.atomic_pusher.store import LocalStore
+    from pipeline.local_runner import prepare_push
+
+    settings, model = load_settings("chicago", None, str(tmp_path)), tmp_path / "model"
+    store = LocalStore(settings.models_dir)
+
+    def prepared() -> tuple[bool, int]:
+        node = PipelineNode()
+        prepare_push(node, model, settings)
+        rolled_back = node.parameters.parameters["rolled_back"].field_value.int_value
+        return node.execution_options.caching_options.enable_cache, rolled_back
+
+    model.write_bytes(b"a model")
+    assert prepared() == (False, 0)
+    push.push(b"another model", store, {})
+    version = push.push(b"a model", store, {})
+    assert prepared() == (True, 0)
+    versions.rollback(settings.models_dir)
+    assert prepared() == (False, 1)
+    versions.rollback(settings.models_dir, version)
+    assert prepared() == (True, 0)
+
+
+def test_the_manifest_holds_what_is_known_before_a_run(tmp_path):
+    """It is part of Pusher's cache key, so it is the same twice."""
+    import hashlib
+    import json
+
+    from pipeline.code_digest import code_digest
+    from pipeline.doctor import lane
+    from pipeline.graph import Target, create_pipeline
+    from pipeline.local_runner import materialized_schema
+
+    settings = load_settings("chicago", None, str(tmp_path), ["push.keep=3"])
+
+    def config() -> dict:
+        target = Target(str(tmp_path), "schema.pbtxt", str(tmp_path / "models"))
+        nodes = {node.id: node for node in create_pipeline(settings, target).components}
+        return json.loads(nodes["Pusher"].exec_properties["custom_config"])
+
+    found = config()
+    assert found == config() and found["push"] == {"keep": 3, "signing_key": None}
+    assert (found["manifest"]["city"], found["manifest"]["lane"]) == ("chicago", lane())
+    schema = materialized_schema(settings).read_bytes()
+    assert found["manifest"]["schema_sha256"] == hashlib.sha256(schema).hexdigest()
+    digests = found["manifest"]["code_sha256"]
+    assert digests["Pruner"] == code_digest("components.pruner.executor")
+    assert {"TripExampleGen", "Transform", "Trainer", "Quantizer", "DeviceValidator"} < set(digests)

@@ -1,0 +1,76 @@
+"""Versions in an object store (gs://, s3://, hdfs:// ...) through TFX's file systems: no renames, no locks there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from tfx.dsl.io import fileio
+
+from components.atomic_pusher.store import MANIFEST_FILE, VERSION_FILES, is_version, must_read_back
+
+
+class ObjectStore:
+    """A version is complete once its manifest is there: written last, removed first. One writer at a time, please."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base.rstrip("/")
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """No lock exists there: the orchestrator sees to it that there is one writer."""
+        fileio.makedirs(self.base)
+        yield
+
+    def read(self, name: str) -> bytes:
+        """Raises FileNotFoundError."""
+        path = f"{self.base}/{name}"
+        if not fileio.exists(path):
+            raise FileNotFoundError(path)
+        with fileio.open(path, "rb") as file:
+            return file.read()
+
+    def write(self, name: str, content: bytes) -> None:
+        """One object, read back; once more from nothing where other bytes return: TensorFlow's ram:// appends.
+
+        Raises RuntimeError where they are still not what was written.
+        """
+        path = f"{self.base}/{name}"
+        self._put(path, content)
+        if self.read(name) != content:
+            fileio.remove(path)
+            self._put(path, content)
+            must_read_back(path, self.read(name), content)
+
+    def versions(self) -> list[str]:
+        """The names of all versions, complete or not."""
+        return sorted({name for entry in fileio.listdir(self.base) if is_version(name := entry.strip("/"))})
+
+    def version(self, name: str) -> dict[str, bytes]:
+        """Those of VERSION_FILES that this version has."""
+        found = {}
+        for file in VERSION_FILES:
+            with contextlib.suppress(FileNotFoundError):
+                found[file] = self.read(f"{name}/{file}")
+        return found
+
+    def publish(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Takes away what is damaged, then writes the manifest after all others."""
+        self._remove_files(name)
+        fileio.makedirs(f"{self.base}/{name}")
+        for file in sorted(files, key=lambda file: file == MANIFEST_FILE):
+            self.write(f"{name}/{file}", files[file])
+
+    def remove(self, name: str) -> None:
+        """The version is incomplete at once, and then gone."""
+        self._remove_files(name)
+        fileio.rmtree(f"{self.base}/{name}")
+
+    def _put(self, path: str, content: bytes) -> None:
+        with fileio.open(path, "wb") as file:
+            file.write(content)
+
+    def _remove_files(self, name: str) -> None:
+        for file in sorted(VERSION_FILES, key=lambda file: file != MANIFEST_FILE):
+            if fileio.exists(f"{self.base}/{name}/{file}"):
+                fileio.remove(f"{self.base}/{name}/{file}")

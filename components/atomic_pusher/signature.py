@@ -1,0 +1,51 @@
+"""Ed25519 (RFC 8032) over a manifest's bytes, which hold the SHA-256 of the model: one signature covers both.
+
+Import this late: it takes `cryptography`, which a command that checks no signature does without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from components.errors import InputError
+
+
+def signing_key(path: str) -> Ed25519PrivateKey:
+    """The private key in a PEM file. Raises InputError where it is none."""
+    return _key("push.signing_key", path, Ed25519PrivateKey, lambda pem: load_pem_private_key(pem, password=None))
+
+
+def public_key(path: str) -> Ed25519PublicKey:
+    """The public key in a PEM file. Raises InputError where it is none."""
+    return _key("key", path, Ed25519PublicKey, load_pem_public_key)
+
+
+def is_signed(manifest: bytes, signature: bytes | None, key: Ed25519PublicKey) -> bool:
+    """Whether this key's owner signed these bytes."""
+    try:
+        key.verify(signature or b"", manifest)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _key(name: str, path: str, kind: Any, load: Callable[[bytes], Any]) -> Any:
+    """Of the key nothing is said but its kind."""
+    must = f"{name}={path} must be an Ed25519 {'private' if kind is Ed25519PrivateKey else 'public'} key in PEM format"
+    try:
+        key = load(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{must}: {error.strerror}") from error
+    except TypeError as error:  # cryptography's word for a key that asks for a password
+        raise InputError(f"{must} and without a password, got one with") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise InputError(f"{must}, got something else") from error
+    if not isinstance(key, kind):
+        raise InputError(f"{must}, got {type(key).__name__.strip('_')}")
+    return key

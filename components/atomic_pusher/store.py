@@ -1,0 +1,177 @@
+"""Where the versions of a city lie, and how a local folder changes: whole or not at all, whenever the process dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from components.tflite import FARE_FILE
+
+MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
+VERSION_FILES = (FARE_FILE, MANIFEST_FILE, SIGNATURE_FILE)
+STAGING, REMOVED, ASIDE, LOCK_FILE = ".staging-", ".removed-", ".aside-", ".lock"
+
+
+class Store(Protocol):
+    """A folder of versions, and of a few files beside them."""
+
+    @property
+    def base(self) -> str | Path:
+        """Where it is."""
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """One writer at a time, if the place can see to it."""
+
+    def read(self, name: str) -> bytes:
+        """Raises FileNotFoundError."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """A file that is there already is replaced."""
+
+    def versions(self) -> list[str]:
+        """The names of all versions, whole or not."""
+
+    def version(self, name: str) -> dict[str, bytes]:
+        """Those of VERSION_FILES that this version has."""
+
+    def publish(self, name: str, files: Mapping[str, bytes]) -> None:
+        """A new version, or a damaged one made whole."""
+
+    def remove(self, name: str) -> None:
+        """The version is gone at once."""
+
+
+def is_version(name: str) -> bool:
+    """Whether this is the name of a version: the first 12 digits of a SHA-256."""
+    return bool(re.fullmatch(r"[0-9a-f]{12}", name))
+
+
+class LocalStore:
+    """A folder of this machine, whose renames are atomic. What a dead writer left is removed by the next one."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Waits for other writers. The lock dies with its process, so what lies aside now is a dead process's."""
+        self._make_base()
+        with open(self.base / LOCK_FILE, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for leftover in self.base.glob(f"{ASIDE}*"):
+                os.unlink(leftover)
+            for prefix in (STAGING, REMOVED):
+                for leftover in self.base.glob(f"{prefix}*"):
+                    shutil.rmtree(leftover)
+            yield
+
+    def read(self, name: str) -> bytes:
+        """Raises FileNotFoundError."""
+        return (self.base / name).read_bytes()
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replaces a file by a rename; it is durable on return."""
+        path = self.base / name
+        aside = self.base / f"{ASIDE}{path.name}"
+        _write_durably(aside, content)
+        os.replace(aside, path)
+        _sync_folder(path.parent)
+
+    def versions(self) -> list[str]:
+        """The names of all versions, whole or not."""
+        return sorted(entry.name for entry in os.scandir(self.base) if is_version(entry.name) and entry.is_dir())
+
+    def version(self, name: str) -> dict[str, bytes]:
+        """Those of VERSION_FILES that this version has, all out of one folder even where another takes its place."""
+        try:
+            folder = os.open(self.base / name, os.O_RDONLY | os.O_DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        try:
+            return {file: content for file in VERSION_FILES if (content := _read_in(folder, file)) is not None}
+        finally:
+            os.close(folder)
+
+    def publish(self, name: str, files: Mapping[str, bytes]) -> None:
+        """Renames the whole folder; a damaged version is mended file by file, so that it is never missing.
+
+        Raises RuntimeError where the disk returns other bytes than were written.
+        """
+        staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=self.base))
+        for file, content in files.items():
+            _write_durably(staging / file, content)
+            must_read_back(staging / file, (staging / file).read_bytes(), content)
+        os.chmod(staging, 0o755)  # mkdtemp's 0700 would keep other users from reading the model
+        _sync_folder(staging)
+        if (self.base / name).is_dir():
+            self._mend(staging, self.base / name, files)
+        else:
+            os.rename(staging, self.base / name)
+        _sync_folder(self.base)
+
+    def remove(self, name: str) -> None:
+        """Renames the folder aside first: no path ever leads to half of it."""
+        aside = self.base / f"{REMOVED}{name}"
+        os.rename(self.base / name, aside)
+        _sync_folder(self.base)
+        shutil.rmtree(aside)
+
+    def _make_base(self) -> None:
+        missing = [folder for folder in (self.base, *self.base.parents) if not folder.is_dir()]
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(folder)
+            _sync_folder(folder.parent)
+
+    def _mend(self, staging: Path, folder: Path, files: Mapping[str, bytes]) -> None:
+        for file in files:
+            os.replace(staging / file, folder / file)
+        for file in set(VERSION_FILES) - set(files):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(folder / file)
+        _sync_folder(folder)
+        os.rmdir(staging)
+
+
+def must_read_back(place: object, found: bytes, written: bytes) -> None:
+    """Raises RuntimeError where they differ."""
+    if found != written:
+        raise RuntimeError(
+            f"{place} must hold the {len(written)} B that were written, got others: the disk is at fault"
+        )
+
+
+def _read_in(folder: int, file: str) -> bytes | None:
+    try:
+        with open(os.open(file, os.O_RDONLY, dir_fd=folder), "rb") as opened:
+            return opened.read()
+    except FileNotFoundError:
+        return None
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes names durable: fsync of a file does not cover its entry in the folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,27 @@
+"""What is known of a run before it starts, for the manifest of the model that it pushes; all of it is a cache key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.trip_example_gen.schema import schema_text
+from pipeline.doctor import lane
+from pipeline.settings import Settings
+
+
+def schema_source(settings: Settings) -> str:
+    """The city's curated schema, or the one that its bounds give, as text."""
+    return Path(settings.schema).read_text() if settings.schema else schema_text(settings.city)
+
+
+def manifest(settings: Settings, code_sha256: Mapping[str, str]) -> dict[str, Any]:
+    """City, lane, and digests (SHA-256) of the schema and of the code of ours by node."""
+    return {
+        "city": settings.city.name,
+        "lane": lane(),
+        "schema_sha256": hashlib.sha256(schema_source(settings).encode()).hexdigest(),
+        "code_sha256": dict(code_sha256),
+    }
