@@ -159,7 +159,7 @@ def predictions(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.nd
     import tensorflow_transform as tft
 
     from components import examples_io, tflite
-    from components.yardstick_gate import executor, yardsticks
+    from components.model_gate import executor, yardsticks
     from modules import columns
 
     graph = tft.TFTransformOutput(nodes["Transform"]["transform_graph"].uri)

@@ -6,7 +6,7 @@ from tfx.types import artifact
 
 
 class EvaluatorBlessing(artifact.Artifact):
-    """What Evaluator alone says of a model: whether its error holds the bounds. YardstickGate has the last word.
+    """What Evaluator alone says of a model: whether its error holds the bounds. ModelGate has the last word.
 
     No ModelBlessing: TFX takes any blessed one for a model that may be compared with, and on Kubeflow it asks for
     nothing but that type. Properties and files are those of ModelBlessing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Literal
 
 Severity = Literal["stop", "warn"]
@@ -27,3 +28,18 @@ class Check:
     @property
     def refuses(self) -> bool:
         return not self.ok and self.severity == "stop"
+
+
+def increase(text: float | str, of: float, name: str) -> float:
+    """How much `text` allows on top of `of`: a number in its unit, or a share of it such as `0.2%`.
+
+    Raises ValueError, which says `name`, where it is neither.
+    """
+    found = re.fullmatch(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*", str(text))
+    try:
+        number = float(found[1]) if found else None
+    except ValueError:
+        number = None
+    if found is None or number is None:
+        raise ValueError(f"{name}={text} must be a number or a percentage such as 0.2%")
+    return of * number / 100 if found[2] else number

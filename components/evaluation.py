@@ -1,67 +1,78 @@
-"""What Evaluator found, as plain numbers and checks."""
+"""What Evaluator measured, as plain numbers with their confidence intervals."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
 from typing import Any
 
-from components.checks import Check
-
-RMSE, MAE, COUNT = "root_mean_squared_error", "mean_absolute_error", "example_count"
+RMSE, MAE, BIAS, P95, MEAN_LABEL = "rmse", "mae", "bias", "p95_absolute_error", "mean_label"
+COUNT = "example_count"
+JUDGED_FILE = "judged.json"  # beside TFMA's own files: digests of the files that were judged
 OVERALL = ()
 
+SliceKey = tuple[tuple[str, Any], ...]
 
-def metrics_by_slice(uri: str, model_name: str) -> dict[tuple[tuple[str, Any], ...], dict[str, float]]:
-    """{slice: {metric: value}} of one model of an evaluation; the slice of all rows is ().
 
-    TFMA leaves the name empty where there is one model only; `model_name` then goes unused.
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A figure and TFMA's 95 % confidence interval, which is the figure alone where TFMA gives none."""
+
+    value: float
+    lower: float
+    upper: float
+
+    @staticmethod
+    def of(metric: Mapping[str, Any]) -> Measured:
+        """From TFMA's JSON form of a metric value."""
+        bounded = metric.get("boundedValue")
+        if bounded is None:
+            value = float(metric["doubleValue"])
+            return Measured(value, value, value)
+        value, lower, upper = (float(bounded[key]) for key in ("value", "lowerBound", "upperBound"))
+        if math.isnan(lower) or math.isnan(upper):
+            lower = upper = value
+        return Measured(value, lower, upper)
+
+
+Figures = dict[str, Measured]
+
+
+def by_slice(uri: str, baseline: bool = False) -> dict[SliceKey, Figures]:
+    """{slice: {figure: Measured}} of the candidate, or of the baseline; empty where there is none.
+
+    The slice of all rows is (). A candidate that was judged beside a baseline has `..._diff` figures too: its own less
+    the baseline's, on the same rows.
     """
     import tensorflow_model_analysis as tfma
 
-    result = tfma.load_eval_result(uri, model_name=model_name)
+    specs = [spec for spec in tfma.load_eval_result(uri).config.model_specs if spec.is_baseline == baseline]
+    if not specs:
+        return {}
+    result = tfma.load_eval_result(uri, model_name=specs[0].name)  # TFMA leaves the name empty where there is one model
     return {
-        slice_key: {
-            name: value["doubleValue"] for name, value in _single_output(metrics).items() if "doubleValue" in value
-        }
+        slice_key: {name: Measured.of(value) for name, value in metrics[""][""].items() if is_number(value)}
         for slice_key, metrics in result.slicing_metrics
     }
 
 
-def overall(uri: str) -> dict[str, float]:
-    """{metric: value} of the candidate over all rows."""
-    return metrics_by_slice(uri, model_names(uri)[0])[OVERALL]
+def is_number(metric: Mapping[str, Any]) -> bool:
+    """Whether a metric value in TFMA's JSON form is one number."""
+    return "doubleValue" in metric or "boundedValue" in metric
 
 
-def _single_output(metrics: dict[str, Any]) -> dict[str, Any]:
-    return metrics[""][""]
+def judged_files(uri: str) -> dict[str, str | None]:
+    """SHA-256 of the `candidate` and of the `baseline` (None without one), as Evaluator read them."""
+    from tfx.dsl.io import fileio
 
-
-def model_names(uri: str) -> list[str]:
-    """Names of the evaluated models: [''] or the candidate's, then the baseline's."""
-    import tensorflow_model_analysis as tfma
-
-    specs = tfma.load_eval_result(uri).config.model_specs
-    return [spec.name for spec in sorted(specs, key=lambda spec: spec.is_baseline)]
-
-
-def thresholds(uri: str) -> tuple[float, float]:
-    """The upper bound of RMSE, and the largest increase over the baseline."""
-    import tensorflow_model_analysis as tfma
-
-    (specs,) = tfma.load_eval_result(uri).config.metrics_specs[:1]
-    (bounded,) = (metric for metric in specs.metrics if metric.per_slice_thresholds)
-    threshold = bounded.per_slice_thresholds[0].threshold
-    return threshold.value_threshold.upper_bound.value, threshold.change_threshold.absolute.value
-
-
-def checks(uri: str, candidate: dict[str, float], baseline: dict[str, float] | None) -> list[Check]:
-    """The gates on accuracy, with TFMA's own comparisons: neither may be above its bound."""
-    max_rmse, max_increase = thresholds(uri)
-    rmse = candidate[RMSE]
-    found = [Check("max_rmse", rmse, max_rmse, rmse <= max_rmse, "RMSE of the shipped file on the test split")]
-    if baseline is None:
-        found.append(Check("max_rmse_increase", 0.0, None, True, "no blessed model to compare with yet"))
-    else:
-        increase = rmse - baseline[RMSE]
-        detail = f"RMSE over the last blessed model's {baseline[RMSE]:.4f}, same rows"
-        found.append(Check("max_rmse_increase", increase, max_increase, increase <= max_increase, detail))
+    with fileio.open(os.path.join(uri, JUDGED_FILE), "r") as file:
+        found: dict[str, str | None] = json.loads(file.read())
     return found
+
+
+def describe(slice_key: SliceKey) -> str:
+    """`pickup_hour=8`; `all trips` for the slice of all rows."""
+    return ", ".join(f"{feature}={value}" for feature, value in slice_key) or "all trips"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
-from components.yardstick_gate.yardsticks import ratio
+from components.model_gate.yardsticks import ratio
 
 STAGES = {
     "predict_mean": "predict the mean",
@@ -85,16 +85,42 @@ class RunConsole:
         )
         if summary["latency_us"]:
             self.say("one fare takes p50 {p50:.1f} µs, p99 {p99:.1f} µs".format(**summary["latency_us"]))
-        for gate in summary["gates"]:
+        if all(gate["ok"] for gate in summary["gates"]):
+            self.say(f"pushed to {summary['pushed']}" if summary["pushed"] else "nothing was pushed")
+        else:
+            self.gates(summary["gates"], summary["pushed"])
+
+    def gates(self, gates: Sequence[Mapping[str, Any]], pushed: str | None = None) -> None:
+        """The table of all gates, what each that failed found, and what to do about it."""
+        self.console.print(gate_table(gates))
+        for gate in gates:
             if not gate["ok"]:
-                self.say(f"refused by {describe_gate(gate)}")
-        self.say(f"pushed to {summary['pushed']}" if summary["pushed"] else "nothing was pushed")
+                what = "warning from" if gate["severity"] == "warn" else "refused by"
+                self.say(f"{what} {describe_gate(gate)}")
+                if gate["hint"]:
+                    self.say(f"  what to do: {gate['hint']}")
+        self.say(f"pushed to {pushed}" if pushed else "nothing was pushed")
 
 
-def describe_gate(gate: dict[str, Any]) -> str:
-    """A failed gate as `name: value above bound (detail)`."""
+def describe_gate(gate: Mapping[str, Any]) -> str:
+    """A failed gate as `name: value, bound (detail)`."""
     detail = f" ({gate['detail']})" if gate["detail"] else ""
-    return f"{gate['name']}: {gate['value']:.6g}, bound {gate['bound']:.6g}{detail}"
+    bound = "" if gate["bound"] is None else f", bound {gate['bound']:.6g}"
+    return f"{gate['name']}: {gate['value']:.6g}{bound}{detail}"
+
+
+def gate_table(gates: Sequence[Mapping[str, Any]]) -> Table:
+    """Every gate: name, measured, bound, verdict."""
+    table = Table(title="gates", title_justify="left")
+    table.add_column("gate", no_wrap=True)
+    for heading in ("measured", "bound"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for gate in gates:
+        bound = "–" if gate["bound"] is None else f"{gate['bound']:.6g}"
+        verdict = "holds" if gate["ok"] else "warns" if gate["severity"] == "warn" else "refuses"
+        table.add_row(gate["name"], f"{gate['value']:.6g}", bound, verdict, style=None if gate["ok"] else "bold")
+    return table
 
 
 def rmse_table(summary: dict[str, Any]) -> Table:

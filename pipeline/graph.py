@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from tfx.components import Evaluator, ExampleValidator, Pusher, StatisticsGen, Trainer, Transform, Tuner
+from tfx.components import ExampleValidator, Pusher, StatisticsGen, Trainer, Transform, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
@@ -23,13 +23,14 @@ from components.artifacts import EvaluatorBlessing
 from components.atomic_pusher.executor import AtomicPusherExecutor
 from components.data_gate.component import DataGate
 from components.device_validator.component import DeviceValidator
+from components.evaluator.component import FileEvaluator
 from components.latest_blessed import LatestOtherBlessedStrategy
+from components.model_gate.component import ModelGate
 from components.pca_reducer.component import PcaReducer
 from components.pruner.component import Pruner
 from components.quantizer.component import Quantizer
 from components.reporter.component import Reporter
 from components.trip_example_gen.component import TripExampleGen
-from components.yardstick_gate.component import YardstickGate
 from modules import columns
 from pipeline import gates, provenance
 from pipeline.code_digest import code_digest
@@ -126,7 +127,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     quantized = quantizer.outputs["quantized_model"]
     baseline = latest_blessed(quantized, target)
     evaluator = with_code_digest(
-        Evaluator(
+        FileEvaluator(
             examples=raw_examples,
             example_splits=["test"],
             model=quantized,
@@ -134,11 +135,14 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             schema=schema.outputs["schema"],
             eval_config=gates.eval_config(settings.gates),
             module_path="modules.slicing",
-        ),
+        ).with_id("Evaluator"),
+        "components.evaluator.executor",
+        gates.ERRORS_MODULE,
         "modules.slicing",
     )
-    evaluator.outputs["blessing"].type = EvaluatorBlessing  # the word is YardstickGate's: see there
-    yardstick_gate = YardstickGate(
+    evaluator.exec_properties["slicing"] = json.dumps(slicing_config(settings), sort_keys=True)
+    evaluator.outputs["blessing"].type = EvaluatorBlessing  # the word is ModelGate's: see there
+    model_gate = ModelGate(
         evaluation=evaluator.outputs["evaluation"],
         model_blessing=evaluator.outputs["blessing"],
         model_run=trainer.outputs["model_run"],
@@ -147,8 +151,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         label=label,
         distance=columns.DISTANCE_KM,
         booster_inputs=",".join(columns.BOOSTER_INPUTS),
-        max_ratio=settings.gates.max_ratio_to_yardstick,
-        code_digest=code_digest("components.yardstick_gate.executor"),
+        bounds=as_json(settings.gates.of_the_model),
+        code_digest=code_digest("components.model_gate.executor"),
     )
     device_validator = DeviceValidator(
         model=quantized,
@@ -159,13 +163,13 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         code_digest=code_digest("components.device_validator.executor"),
     )
     digested = (
-        data_gate, transform, *tuners, trainer, reducer, pruner, quantizer, evaluator, yardstick_gate,
+        data_gate, transform, *tuners, trainer, reducer, pruner, quantizer, evaluator, model_gate,
         device_validator,
     )  # fmt: skip
     pusher = with_code_digest(
         Pusher(
             model=quantized,
-            model_blessing=yardstick_gate.outputs["blessing"],
+            model_blessing=model_gate.outputs["blessing"],
             infra_blessing=device_validator.outputs["blessing"],
             push_destination=pusher_pb2.PushDestination(
                 filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.models_dir)
@@ -194,9 +198,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         quantized_model=quantized,
         reference_model=quantizer.outputs["reference_model"],
         trials=quantizer.outputs["trials"],
-        evaluation=evaluator.outputs["evaluation"],
-        model_blessing=evaluator.outputs["blessing"],
-        yardstick_blessing=yardstick_gate.outputs["blessing"],
+        gate_blessing=model_gate.outputs["blessing"],
         infra_blessing=device_validator.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
     )
@@ -205,7 +207,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         pipeline_root=target.pipeline_root,
         components=[
             examples, statistics, schema, validator, data_gate, transform, *tuners, trainer, reducer, pruner,
-            quantizer, baseline, evaluator, yardstick_gate, device_validator, pusher, reporter,
+            quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
         ],
         enable_cache=True,
         metadata_connection_config=target.metadata,
@@ -213,9 +215,9 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     )  # fmt: skip
 
 
-def with_code_digest(node: BaseComponent, module: str) -> BaseComponent:
+def with_code_digest(node: BaseComponent, *modules: str) -> BaseComponent:
     """The same stock node with the digest of the code of ours that it runs, so that a change there misses the cache."""
-    node.exec_properties["code_digest"] = code_digest(module)
+    node.exec_properties["code_digest"] = code_digest(*modules)
     return node
 
 
@@ -236,7 +238,7 @@ def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChanne
 
 
 def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
-    """The model to compare with: of those that YardstickGate blessed, whose blessings are the only ModelBlessings.
+    """The model to compare with: of those that ModelGate blessed, whose blessings are the only ModelBlessings.
 
     Orchestrators that are not ours know TFX's own strategy only.
     """
@@ -261,6 +263,15 @@ def feature_config(settings: Settings) -> dict[str, Any]:
         "tariff_changes": changes if settings.has_era else [],
     }
     return {"geography": geography, "features": settings.features, "crosses": dataclasses.asdict(settings.crosses)}
+
+
+def slicing_config(settings: Settings) -> dict[str, Any]:
+    """What `modules.slicing` needs."""
+    box, airports = settings.city.box, settings.city.airports
+    return {
+        "box": [box.west, box.east, box.south, box.north],
+        "airports": {name: [place.longitude, place.latitude] for name, place in airports.items()},
+    }
 
 
 def fitting_config(settings: Settings) -> dict[str, Any]:

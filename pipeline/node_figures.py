@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.yardstick_gate.yardsticks import LIGHTGBM, ratio
+from components.model_gate.yardsticks import LIGHTGBM, ratio
 
 Artifacts = Mapping[str, Any]
 
@@ -73,8 +73,8 @@ def _blessing(outputs: Artifacts) -> str:
 
 
 def _yardsticks(outputs: Artifacts) -> str:
-    judged = _read(outputs["blessing"], "yardsticks.json")
-    to_booster = ratio(judged["shipped"], judged["rmse"][LIGHTGBM])
+    judged = _read(outputs["blessing"], "judgement.json")
+    to_booster = ratio(judged["metrics"]["rmse"], judged["yardsticks"][LIGHTGBM])
     return f"{judged['ratio']:.2f} x the no-embedding DNN, {to_booster:.2f} x LightGBM; {_blessing(outputs)}"
 
 
@@ -96,7 +96,7 @@ _DESCRIBE: dict[str, Callable[[Artifacts], str]] = {
     "Pruner": _pruning,
     "Quantizer": _quantization,
     "Evaluator": _blessing,
-    "YardstickGate": _yardsticks,
+    "ModelGate": _yardsticks,
     "DeviceValidator": _device,
     "Pusher": _push,
 }

@@ -23,6 +23,10 @@ from pipeline.console import RunConsole, output_to_log
 from pipeline.doctor import lane
 from pipeline.settings import Settings
 
+UNKNOWN = (  # figures of a summary where a gate stopped the run before there was a model
+    "rows", "yardsticks", "rmse", "mae", "bias", "p95_absolute_error", "intervals", "baseline", "slices", "tuned",
+    "model", "unreduced", "latency_us",
+)  # fmt: skip
 SUMMARY_FILE, LOG_FILE, LATEST = "summary.json", "log.txt", "latest"
 
 
@@ -55,6 +59,8 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
         write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2))
         point_latest(settings.runs_dir, run_id)
     if refusal:
+        if summary["gates"]:
+            RunConsole(sys.stdout, quiet).gates(summary["gates"])
         raise refusal
     RunConsole(sys.stdout, quiet).summary(summary)
     return summary
@@ -118,9 +124,7 @@ def new_run_id() -> str:
 
 def refused_figures(error: GateError) -> dict[str, Any]:
     """What a summary says where a gate stopped the run before there was a model."""
-    unknown = dict.fromkeys(
-        ("rows", "yardsticks", "rmse", "mae", "slices", "tuned", "model", "unreduced", "latency_us")
-    )
+    unknown = dict.fromkeys(UNKNOWN)
     return {**unknown, "gates": [dataclasses.asdict(check) for check in error.checks], "blessed": False, "pushed": None}
 
 

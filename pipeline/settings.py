@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from components.atomic_pusher.settings import PushSettings
 from components.errors import InputError
+from components.model_gate.settings import ModelBounds
 from components.pca_reducer.settings import ReducerSettings
 from components.pruner.settings import PrunerSettings
 from components.quantizer.settings import QuantizerSettings
@@ -51,32 +51,26 @@ class SplitSettings:
 
 
 @dataclasses.dataclass(frozen=True)
-class GateSettings:
-    """What must hold before a push.
+class GateSettings(ModelBounds):
+    """What must hold before a push: the bounds on accuracy, and
 
-    max_rmse: on the test split, in the city's currency. max_rmse_increase: over the last blessed model, same rows and
-    currency. max_ratio_to_yardstick: the shipped file's RMSE over that of a DNN on the engineered columns without
-    embeddings, same rows; None for no such gate. max_bytes: of the shipped file. max_rejected: the share of source rows
-    that are no trips.
+    max_bytes: of the shipped file. max_rejected: the share of source rows that are no trips.
     """
 
-    max_rmse: float = 5.0
-    max_rmse_increase: float = 0.05
-    max_ratio_to_yardstick: float | None = 1.02
     max_bytes: int = 200_000
     max_rejected: float = 0.2
 
     def __post_init__(self) -> None:
-        if self.max_rmse <= 0:
-            raise ValueError(f"gates.max_rmse={self.max_rmse} must be above 0")
-        if self.max_ratio_to_yardstick is not None and not 0 < self.max_ratio_to_yardstick < math.inf:
-            raise ValueError(
-                f"gates.max_ratio_to_yardstick={self.max_ratio_to_yardstick} must be above 0 and finite, or null"
-            )
+        super().__post_init__()
         if self.max_bytes < 1:
             raise ValueError(f"gates.max_bytes={self.max_bytes} must be at least 1")
         if not 0 <= self.max_rejected <= 1:
             raise ValueError(f"gates.max_rejected={self.max_rejected} must be between 0 and 1")
+
+    @property
+    def of_the_model(self) -> ModelBounds:
+        """Those that ModelGate holds."""
+        return ModelBounds(**{field.name: getattr(self, field.name) for field in dataclasses.fields(ModelBounds)})
 
 
 @dataclasses.dataclass(frozen=True)

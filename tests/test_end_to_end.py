@@ -26,7 +26,7 @@ SMALL = (
 )  # fmt: skip
 BEFORE_TRAINER = ("TripExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "DataGate", "Transform")
 NODES = {
-    *BEFORE_TRAINER, "Trainer", "PcaReducer", "Pruner", "Quantizer", "LatestBlessed", "Evaluator", "YardstickGate",
+    *BEFORE_TRAINER, "Trainer", "PcaReducer", "Pruner", "Quantizer", "LatestBlessed", "Evaluator", "ModelGate",
     "DeviceValidator", "Pusher", "Reporter",
 }  # fmt: skip
 KEYS = {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Literal, get_args
+
+from components.checks import increase
 
 Rung = Literal["float32", "float16", "int8_weights", "dynamic", "int8", "int8_io", "int16x8", "qat", "pqat"]
 Mode = Literal["auto", "float32", "float16", "int8_weights", "dynamic", "int8", "int8_io", "int16x8", "qat", "pqat"]
@@ -51,9 +52,4 @@ class QuantizerSettings:
 
     def bound(self, reference: float) -> float:
         """The largest error that holds the budget. Raises ValueError where it is no number and no percentage."""
-        text = str(self.max_rmse_increase)
-        found = re.fullmatch(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*", text)
-        if not found:
-            raise ValueError(f"quantizer.max_rmse_increase={text} must be a number or a percentage such as 0.2%")
-        number = float(found[1])
-        return reference * (1 + number / 100) if found[2] else reference + number
+        return reference + increase(self.max_rmse_increase, reference, "quantizer.max_rmse_increase")

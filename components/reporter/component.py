@@ -33,9 +33,7 @@ class ReporterSpec(component_spec.ComponentSpec):
         "quantized_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "reference_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "trials": component_spec.ChannelParameter(type=artifacts.QuantizationTrials),
-        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
-        "model_blessing": component_spec.ChannelParameter(type=artifacts.EvaluatorBlessing),
-        "yardstick_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "gate_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing),
         "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),
     }
@@ -43,7 +41,7 @@ class ReporterSpec(component_spec.ComponentSpec):
 
 
 class Reporter(base_component.BaseComponent):
-    """Gathers what the other nodes measured, and each network's error on the test split, as Evaluator and YardstickGate
+    """Gathers what the other nodes measured, and each network's error on the test split, as Evaluator and ModelGate
     do; the last node: nothing is chosen after it."""
 
     SPEC_CLASS = ReporterSpec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -14,7 +13,7 @@ from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
-from components import evaluation, examples_io, tflite
+from components import examples_io, tflite
 from components.quantizer.settings import REDUCED
 
 
@@ -30,28 +29,27 @@ class ReporterExecutor(base_executor.BaseExecutor):
         """See `ReporterSpec`."""
         inputs = {name: artifacts[0] for name, artifacts in input_dict.items()}
         (report,) = output_dict["report"]
-        judged = judgement(inputs["evaluation"].uri)
-        accurate = bool(inputs["model_blessing"].get_int_custom_property("blessed"))
-        if accurate != all(gate["ok"] for gate in judged["gates"]):
-            raise RuntimeError(
-                f"Reporter: Evaluator blessed={accurate} must agree with the gates, got {judged['gates']}"
-            )
-        yardsticks = read_json(inputs["yardstick_blessing"], "yardsticks.json")
+        judged = read_json(inputs["gate_blessing"], "judgement.json")
+        yardsticks = judged["yardsticks"]
         device = read_json(inputs["infra_blessing"], "device.json")
         pushed = inputs["pushed_model"]
         figures = {
             "rows": {
                 key: read_json(inputs["raw_examples"], "counts.json")[key] for key in ("read", "examples", "rejected")
             },
-            "yardsticks": yardsticks["rmse"],
+            "yardsticks": yardsticks,
             "rmse": {
-                "predict_mean": yardsticks["rmse"]["predict_mean"],
-                "linear_on_distance": yardsticks["rmse"]["linear_on_distance"],
-                "baseline": yardsticks["rmse"]["raw_dnn"],
+                "predict_mean": yardsticks["predict_mean"],
+                "linear_on_distance": yardsticks["linear_on_distance"],
+                "baseline": yardsticks["raw_dnn"],
                 **network_errors(inputs, exec_properties["label"]),
-                "shipped": judged["rmse"],
+                "shipped": judged["metrics"]["rmse"],
             },
-            "mae": judged["mae"],
+            "mae": judged["metrics"]["mae"],
+            "bias": judged["metrics"]["bias"],
+            "p95_absolute_error": judged["metrics"]["p95_absolute_error"],
+            "intervals": judged["intervals"],
+            "baseline": judged["baseline"],
             "slices": judged["slices"],
             "tuned": read_json(inputs["model_run"], "training.json")["tuned"],
             "model": {"path": shipped_path(inputs), **model_facts(inputs), **file_facts(inputs["quantized_model"])},
@@ -59,14 +57,11 @@ class ReporterExecutor(base_executor.BaseExecutor):
             "latency_us": device["measurements"].get("latency_us"),
             "gates": [
                 *read_json(inputs["verdict"], "verdict.json"),
-                *judged["gates"],
-                *yardsticks["checks"],
+                *judged["checks"],
                 *device["checks"],
                 *refusal(pushed),
             ],
-            "blessed": accurate
-            and bool(inputs["yardstick_blessing"].get_int_custom_property("blessed"))
-            and device["blessed"],
+            "blessed": bool(inputs["gate_blessing"].get_int_custom_property("blessed")) and device["blessed"],
             "pushed": pushed.get_string_custom_property("pushed_destination") or None,
         }
         examples_io.write_json(report, "figures.json", figures)
@@ -83,30 +78,6 @@ def read_json(artifact: types.Artifact, name: str) -> Any:
     """The content of `{artifact.uri}/{name}`."""
     with tf.io.gfile.GFile(os.path.join(artifact.uri, name)) as file:
         return json.loads(file.read())
-
-
-def judgement(uri: str) -> dict[str, Any]:
-    """RMSE and MAE of the shipped file, overall and by slice, and the gates on them."""
-    candidate, *others = evaluation.model_names(uri)
-    by_slice = evaluation.metrics_by_slice(uri, candidate)
-    baseline = evaluation.metrics_by_slice(uri, others[0])[evaluation.OVERALL] if others else None
-    overall = by_slice[evaluation.OVERALL]
-    gates = evaluation.checks(uri, overall, baseline)
-    return {
-        "rmse": overall[evaluation.RMSE],
-        "mae": overall[evaluation.MAE],
-        "gates": [dataclasses.asdict(gate) for gate in gates],
-        "slices": [
-            {
-                "slice": ", ".join(f"{feature}={value}" for feature, value in key),
-                "rows": int(metrics[evaluation.COUNT]),
-                "rmse": metrics[evaluation.RMSE],
-                "mae": metrics[evaluation.MAE],
-            }
-            for key, metrics in sorted(by_slice.items(), key=str)
-            if key != evaluation.OVERALL
-        ],
-    }
 
 
 def network_errors(inputs: dict[str, types.Artifact], label: str) -> dict[str, float]:

@@ -36,7 +36,7 @@ def report(toy_network, run_node, tmp_path):
             "checks": [],
             "measurements": {"latency_us": {"p50": 5, "p99": 9}},
         },
-        "yardstick_blessing/yardsticks.json": {"rmse": YARDSTICKS, "checks": [RATIO_CHECK]},
+        "gate_blessing/yardsticks.json": {"rmse": YARDSTICKS, "checks": [RATIO_CHECK]},
         "model_run/training.json": {"tuned": TUNED},
         "pruning/pruning.json": {"sparsity": 0.25},
         "projection/projection.json": {"k": 4},
@@ -49,9 +49,9 @@ def report(toy_network, run_node, tmp_path):
 
     def figures(ready, yardsticks_hold=True):
         blessing = standard_artifacts.ModelBlessing()
-        blessing.uri = str(tmp_path / "in" / "yardstick_blessing")
+        blessing.uri = str(tmp_path / "in" / "gate_blessing")
         blessing.set_int_custom_property("blessed", int(yardsticks_hold))
-        outputs = run_node(ReporterExecutor, ReporterSpec, networks, None, ready | {"yardstick_blessing": blessing})
+        outputs = run_node(ReporterExecutor, ReporterSpec, networks, None, ready | {"gate_blessing": blessing})
         return json.loads(Path(f"{outputs['report'].uri}/figures.json").read_text())
 
     return figures

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.yardstick_gate import yardsticks
+from components.model_gate import yardsticks
 
 
 def test_line_through_known_points():

@@ -75,16 +75,16 @@ def test_our_artifact_types_are_titles_that_import(spec):
         assert getattr(importlib.import_module("components"), name) is getattr(artifacts, name)
 
 
-def test_the_only_model_blessing_is_the_yardstick_gates(spec):
+def test_the_only_model_blessing_is_the_model_gates(spec):
     """TFX's query for the latest blessed model asks for that type: with Evaluator's own blessing of it, the model would
-    be found that YardstickGate refused."""
+    be found that ModelGate refused."""
     found = [
         f"{component}.{key}"
         for component, definition in spec["pipelineSpec"]["components"].items()
         for key, artifact in definition.get("outputDefinitions", {}).get("artifacts", {}).items()
         if "title: tfx.ModelBlessing" in artifact["artifactType"]["instanceSchema"]
     ]
-    assert found == ["LatestBlessed-model-blessing-resolver.model_blessing", "YardstickGate.blessing"]
+    assert found == ["LatestBlessed-model-blessing-resolver.model_blessing", "ModelGate.blessing"]
     executors = spec["pipelineSpec"]["deploymentSpec"]["executors"]
     queries = [
         executor["resolver"]["outputArtifactQueries"] for executor in executors.values() if "resolver" in executor

@@ -45,7 +45,7 @@ def test_a_curated_file_that_is_no_schema_is_bad_input(tmp_path):
         materialized_schema(load_settings(str(own), "trips.csv", str(tmp_path)))
 
 
-def test_models_to_compare_with_are_those_that_the_yardstick_gate_blessed(tmp_path):
+def test_models_to_compare_with_are_those_that_the_model_gate_blessed(tmp_path):
     """LatestBlessed takes every ModelBlessing of the pipeline: Evaluator's, which comes too early, must be none."""
     from tfx.dsl.compiler import compiler
     from tfx.orchestration import metadata
@@ -63,7 +63,7 @@ def test_models_to_compare_with_are_those_that_the_yardstick_gate_blessed(tmp_pa
     }
     assert outputs["Evaluator", "blessing"] == "components.EvaluatorBlessing"
     producers = {name for (name, _), type_name in outputs.items() if type_name == "ModelBlessing"}
-    assert producers - {"LatestBlessed"} == {"YardstickGate"}
+    assert producers - {"LatestBlessed"} == {"ModelGate"}
     asked = [
         channel.artifact_query.type.name
         for given in nodes["LatestBlessed"].inputs.inputs.values()

@@ -1,4 +1,4 @@
-"""YardstickGate on toy trips: real networks, a real LightGBM, TFX's own Evaluator before it and readers after it."""
+"""ModelGate on toy trips: real networks, a real LightGBM, TFX's own Evaluator before it and readers after it."""
 
 from __future__ import annotations
 
@@ -74,14 +74,12 @@ def evaluated(evaluate, fare_tflite, toy_trips, tmp_path_factory):
 @pytest.fixture
 def judge(trained, evaluated, run_node):
     """(max_ratio, ready) -> the blessing of a `Do` and yardsticks.json; ready: inputs other than Evaluator's."""
-    from components.yardstick_gate.component import YardstickGateSpec
-    from components.yardstick_gate.executor import YardstickGateExecutor
+    from components.model_gate.component import ModelGateSpec
+    from components.model_gate.executor import ModelGateExecutor
 
     def run(max_ratio, **ready):
         artifacts = evaluated[0] | {"model_run": trained[0]} | ready
-        outputs = run_node(
-            YardstickGateExecutor, YardstickGateSpec, {}, None, artifacts, max_ratio=max_ratio, **PROPERTIES
-        )
+        outputs = run_node(ModelGateExecutor, ModelGateSpec, {}, None, artifacts, max_ratio=max_ratio, **PROPERTIES)
         blessing = outputs["blessing"]
         return blessing, json.loads(Path(blessing.uri, "yardsticks.json").read_text())
 
@@ -157,7 +155,7 @@ def test_what_evaluator_refused_stays_refused(judge, evaluate, fare_tflite, tmp_
 
 @pytest.mark.slow
 def test_without_a_bound_only_evaluator_decides(judge):
-    from components.yardstick_gate.executor import NO_BOUND
+    from components.model_gate.executor import NO_BOUND
 
     blessing, found = judge(NO_BOUND)
     (check,) = found["checks"]
@@ -173,7 +171,7 @@ def test_on_kubeflow_the_judged_model_is_a_resource_name(tmp_path):
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as kubeflow
     from tfx.types import standard_artifacts
 
-    from components.yardstick_gate.executor import bless
+    from components.model_gate.executor import bless
 
     name = "projects/1/artifacts/2"
     runtime = {
@@ -198,15 +196,15 @@ def test_on_kubeflow_the_judged_model_is_a_resource_name(tmp_path):
 def test_the_component_takes_none_for_no_bound_and_refuses_nonsense():
     from tfx.types import Channel
 
-    from components.yardstick_gate.component import YardstickGate, YardstickGateSpec
-    from components.yardstick_gate.executor import NO_BOUND
+    from components.model_gate.component import ModelGate, ModelGateSpec
+    from components.model_gate.executor import NO_BOUND
 
     def node(max_ratio):
-        inputs = {key: Channel(type=parameter.type) for key, parameter in YardstickGateSpec.INPUTS.items()}
-        return YardstickGate(label="fare", max_ratio=max_ratio, code_digest="", **PROPERTIES, **inputs)
+        inputs = {key: Channel(type=parameter.type) for key, parameter in ModelGateSpec.INPUTS.items()}
+        return ModelGate(label="fare", max_ratio=max_ratio, code_digest="", **PROPERTIES, **inputs)
 
     assert node(None).exec_properties["max_ratio"] == NO_BOUND
     assert node(1.02).exec_properties["max_ratio"] == 1.02
     for nonsense in (0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match=f"^max_ratio={nonsense} must be above 0, or None, in YardstickGate$"):
+        with pytest.raises(ValueError, match=f"^max_ratio={nonsense} must be above 0, or None, in ModelGate$"):
             node(nonsense)

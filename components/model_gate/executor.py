@@ -1,9 +1,11 @@
-"""YardstickGate's work on artifacts: it only judges, on the test split as Evaluator does, and chooses nothing."""
+"""ModelGate's work on artifacts: it only judges, on the test split as Evaluator does, and chooses nothing."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightgbm
@@ -17,11 +19,12 @@ from tfx.dsl.components.base import base_executor
 from tfx.utils import io_utils
 
 from components import evaluation, examples_io
-from components.yardstick_gate import yardsticks
+from components.checks import Check
+from components.model_gate import judgement, yardsticks
+from components.model_gate.settings import ModelBounds
 
-YARDSTICKS_FILE = "yardsticks.json"
+JUDGEMENT_FILE = "judgement.json"
 LIGHTGBM_FILE = "lightgbm.txt"
-NO_BOUND = 0.0  # an execution property cannot be None, and a bound is above 0
 MODEL_PROPERTIES = (
     constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
     constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY,
@@ -30,8 +33,8 @@ MODEL_PROPERTIES = (
 )
 
 
-class YardstickGateExecutor(base_executor.BaseExecutor):
-    """Judges every yardstick on test, holds the shipped file's RMSE against them, and blesses or does not."""
+class ModelGateExecutor(base_executor.BaseExecutor):
+    """Judges every yardstick on test, holds the shipped file's errors against the bounds, and blesses or does not."""
 
     def Do(
         self,
@@ -39,17 +42,46 @@ class YardstickGateExecutor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """See `YardstickGateSpec`."""
+        """See `ModelGateSpec`."""
         inputs = {name: artifacts[0] for name, artifacts in input_dict.items()}
         (blessing,) = output_dict["blessing"]
+        bounds = ModelBounds(**json.loads(exec_properties["bounds"]))
+        uri = inputs["evaluation"].uri
+        evidence = judgement.Evidence(evaluation.by_slice(uri), evaluation.by_slice(uri, baseline=True))
         rmse = yardstick_errors(inputs, exec_properties)
-        shipped = evaluation.overall(inputs["evaluation"].uri)[evaluation.RMSE]
-        max_ratio = None if exec_properties["max_ratio"] == NO_BOUND else exec_properties["max_ratio"]
-        check = yardsticks.judge(shipped, rmse[yardsticks.NO_EMBEDDING_DNN], max_ratio)
-        judged = {"rmse": rmse, "shipped": shipped, "ratio": check.value, "checks": [dataclasses.asdict(check)]}
-        examples_io.write_json(blessing, YARDSTICKS_FILE, judged)
-        bless(blessing, inputs["model_blessing"], check.ok)
-        logging.info("YardstickGate: %s, shipped %.4f, %s", rmse, shipped, check)
+        shipped = evidence.candidate[evaluation.OVERALL][evaluation.RMSE].value
+        ratio = yardsticks.judge(shipped, rmse[yardsticks.NO_EMBEDDING_DNN], bounds.max_ratio_to_yardstick)
+        checks = [*judgement.judge(evidence, bounds), ratio]
+        written = judged(evidence, evaluation.judged_files(uri), rmse, checks) | {"ratio": ratio.value}
+        examples_io.write_json(blessing, JUDGEMENT_FILE, written)
+        bless(blessing, inputs["model_blessing"], all(check.ok for check in checks))
+        blessing.set_string_custom_property("sha256", str(written["sha256"]))
+        logging.info(
+            "ModelGate: yardsticks %s, shipped %.4f, failed: %s", rmse, shipped, [c for c in checks if not c.ok]
+        )
+
+
+def judged(
+    evidence: judgement.Evidence,
+    files: Mapping[str, str | None],
+    yardsticks_rmse: Mapping[str, float],
+    checks: Sequence[Check],
+) -> dict[str, Any]:
+    """The content of judgement.json."""
+    overall = judgement.plain(evidence.candidate[evaluation.OVERALL])
+    baseline = evidence.baseline.get(evaluation.OVERALL)
+    return {
+        "sha256": files["candidate"],
+        "metrics": overall["values"],
+        "intervals": overall["intervals"],
+        "baseline": {"sha256": files["baseline"], "metrics": judgement.plain(baseline)["values"]} if baseline else None,
+        "slices": [
+            {"slice": evaluation.describe(key), **judgement.plain(figures)["values"]}
+            for key, figures in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
+        ],
+        "yardsticks": dict(yardsticks_rmse),
+        "checks": [dataclasses.asdict(check) for check in checks],
+    }
 
 
 def yardstick_errors(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> dict[str, float]:

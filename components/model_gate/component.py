@@ -1,6 +1,8 @@
-"""YardstickGate: has the last word on accuracy: what Evaluator blessed must hold its own against simpler models."""
+"""ModelGate: has the last word on accuracy: what Evaluator measured of the file is held against every bound."""
 
 from __future__ import annotations
+
+import json
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -8,18 +10,19 @@ from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from components.artifacts import EvaluatorBlessing
-from components.yardstick_gate.executor import NO_BOUND, YardstickGateExecutor
+from components.model_gate.executor import ModelGateExecutor
+from components.model_gate.settings import ModelBounds
 
 
-class YardstickGateSpec(ComponentSpec):
+class ModelGateSpec(ComponentSpec):
     """label, distance: names among the transformed features, distance in km. booster_inputs: those that LightGBM was
-    trained on, in its order, separated by commas. max_ratio: 0 where there is no bound."""
+    trained on, in its order, separated by commas. bounds: `ModelBounds` as JSON."""
 
     PARAMETERS = {
         "label": ExecutionParameter(type=str),
         "distance": ExecutionParameter(type=str),
         "booster_inputs": ExecutionParameter(type=str),
-        "max_ratio": ExecutionParameter(type=float),
+        "bounds": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -32,22 +35,24 @@ class YardstickGateSpec(ComponentSpec):
     OUTPUTS = {"blessing": ChannelParameter(type=standard_artifacts.ModelBlessing)}
 
 
-class YardstickGate(base_component.BaseComponent):
+class ModelGate(base_component.BaseComponent):
     """Only judges: it reads test as Evaluator does, fits the two trivial yardsticks on train, and chooses nothing.
 
-    Its blessing holds where Evaluator's holds and the shipped file's RMSE is at most `max_ratio` times that of the
-    no-embedding DNN; None: no such bound. TFX's Pusher and LatestBlessedModelStrategy read it as they do Evaluator's.
+    Its blessing holds where Evaluator's holds and the shipped file keeps all bounds: overall, in slices, against the
+    last blessed model, and against the no-embedding DNN. TFX's Pusher and LatestBlessedModelStrategy read it as they do
+    Evaluator's. Raises ValueError where a bound is none.
 
     File structure of the blessing:
-      - {uri}/yardsticks.json: rmse of each yardstick, shipped (RMSE), ratio, checks
+      - {uri}/judgement.json: sha256 of the file, its metrics with intervals and by slice, those of the baseline (null
+        without one), RMSE of each yardstick, ratio to the no-embedding DNN, checks
       - {uri}/BLESSED or {uri}/NOT_BLESSED: empty
 
     model_run: Trainer's raw_dnn.keras, no_embedding_dnn.keras and lightgbm.txt.
     examples: transformed.
     """
 
-    SPEC_CLASS = YardstickGateSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(YardstickGateExecutor)
+    SPEC_CLASS = ModelGateSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ModelGateExecutor)
 
     def __init__(
         self,
@@ -59,13 +64,12 @@ class YardstickGate(base_component.BaseComponent):
         label: str,
         distance: str,
         booster_inputs: str,
-        max_ratio: float | None,
-        code_digest: str,
+        bounds: str,
+        code_digest: str = "",
     ) -> None:
-        if max_ratio is not None and not max_ratio > 0:
-            raise ValueError(f"max_ratio={max_ratio} must be above 0, or None, in YardstickGate")
+        ModelBounds(**json.loads(bounds))
         super().__init__(
-            YardstickGateSpec(
+            ModelGateSpec(
                 evaluation=evaluation,
                 model_blessing=model_blessing,
                 model_run=model_run,
@@ -74,7 +78,7 @@ class YardstickGate(base_component.BaseComponent):
                 label=label,
                 distance=distance,
                 booster_inputs=booster_inputs,
-                max_ratio=NO_BOUND if max_ratio is None else float(max_ratio),
+                bounds=bounds,
                 code_digest=code_digest,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
             )

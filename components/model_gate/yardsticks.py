@@ -59,4 +59,5 @@ def judge(shipped: float, yardstick: float, max_ratio: float | None) -> Check:
     """The shipped file's RMSE against the no-embedding DNN's; without a bound it always holds."""
     found = ratio(shipped, yardstick)
     detail = f"RMSE of the shipped file, {shipped:.4f}, over the no-embedding DNN's {yardstick:.4f} on the test split"
-    return Check("max_ratio_to_yardstick", found, max_ratio, max_ratio is None or found <= max_ratio, detail)
+    hint = "a simpler network does as well: try features=full, more epochs, or raise gates.max_ratio_to_yardstick"
+    return Check("max_ratio_to_yardstick", found, max_ratio, max_ratio is None or found <= max_ratio, detail, hint)

@@ -1,0 +1,50 @@
+"""FileEvaluator's work: TFX's own, with the digest of what was judged taken before and after."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from typing import Any
+
+from tfx import types
+from tfx.components.evaluator import executor as tfx_evaluator
+from tfx.dsl.io import fileio
+
+from components import examples_io
+from components.evaluation import JUDGED_FILE
+
+FILES = {"candidate": "model", "baseline": "baseline_model"}
+
+
+class FileEvaluatorExecutor(tfx_evaluator.Executor):
+    """Evaluates, and writes `judged.json`; `sha256` of the candidate is a custom property of both outputs."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Raises RuntimeError where a file changed while it was judged."""
+        if slicing := exec_properties.get("slicing"):
+            importlib.import_module(exec_properties["module_path"]).configure(json.loads(slicing))
+        before = digests(input_dict)
+        super().Do(input_dict, output_dict, exec_properties)
+        if digests(input_dict) != before:
+            raise RuntimeError(f"Evaluator: a file changed while it was judged, from {before} to {digests(input_dict)}")
+        (evaluation,), (blessing,) = output_dict["evaluation"], output_dict["blessing"]
+        examples_io.write_json(evaluation, JUDGED_FILE, before)
+        for artifact in (evaluation, blessing):
+            artifact.set_string_custom_property("sha256", str(before["candidate"]))
+
+
+def digests(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str | None]:
+    """SHA-256 of each model's `.tflite`, None where there is no such model."""
+    return {name: digest(input_dict[key][0]) if input_dict.get(key) else None for name, key in FILES.items()}
+
+
+def digest(model: types.Artifact) -> str:
+    """SHA-256 of a Model artifact's `.tflite`."""
+    with fileio.open(examples_io.tflite_path(model), "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
