@@ -109,6 +109,13 @@ def describe_gate(gate: Mapping[str, Any]) -> str:
     return f"{gate['name']}: {gate['value']:.6g}{bound}{detail}"
 
 
+def verdict_of(gate: Mapping[str, Any]) -> str:
+    """What a gate says; a figure beyond its bound by no more than noise may be is no refusal."""
+    if not gate["ok"]:
+        return "warns" if gate["severity"] == "warn" else "refuses"
+    return "within noise" if gate["bound"] is not None and abs(gate["value"]) > gate["bound"] else "holds"
+
+
 def gate_table(gates: Sequence[Mapping[str, Any]]) -> Table:
     """Every gate: name, measured, bound, verdict."""
     table = Table(title="gates", title_justify="left")
@@ -118,7 +125,7 @@ def gate_table(gates: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("verdict", no_wrap=True)
     for gate in gates:
         bound = "–" if gate["bound"] is None else f"{gate['bound']:.6g}"
-        verdict = "holds" if gate["ok"] else "warns" if gate["severity"] == "warn" else "refuses"
+        verdict = verdict_of(gate)
         table.add_row(gate["name"], f"{gate['value']:.6g}", bound, verdict, style=None if gate["ok"] else "bold")
     return table
 

@@ -229,6 +229,49 @@ def toy_network(toy_trips, make_network) -> Any:
     return network
 
 
+@pytest.fixture(scope="session")
+def evaluate(toy_trips):
+    """(folder, files, max_rmse) -> artifacts of Evaluator on the test split, with the pipeline's own config.
+
+    files: the `.tflite` of `model`, and of `baseline_model` where there is one.
+    """
+    from tfx.types import artifact_utils, standard_artifacts
+    from tfx.utils import proto_utils
+
+    from components.artifacts import EvaluatorBlessing
+    from components.evaluator.executor import FileEvaluatorExecutor
+    from pipeline import gates
+    from pipeline.settings import BeamSettings, GateSettings
+
+    def run(folder: Path, files: dict[str, bytes], max_rmse: float) -> dict:
+        examples, evaluation, blessing = (
+            standard_artifacts.Examples(), standard_artifacts.ModelEvaluation(), EvaluatorBlessing(),
+        )  # fmt: skip
+        examples.uri, examples.split_names = str(toy_trips.folder / "raw"), artifact_utils.encode_split_names(["test"])
+        evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
+        inputs = {"examples": [examples]}
+        for number, (key, content) in enumerate(files.items(), start=1):
+            model = standard_artifacts.Model()
+            model.id, model.uri = number, str(folder / key)
+            Path(model.uri, "Format-Serving").mkdir(parents=True)
+            Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
+            inputs[key] = [model]
+        config = gates.eval_config(GateSettings(max_rmse=max_rmse))
+        context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().args))
+        properties = {
+            "eval_config": proto_utils.proto_to_json(config),
+            "example_splits": '["test"]',
+            "module_path": "modules.slicing",
+            "fairness_indicator_thresholds": "null",
+            "slicing": json.dumps({"box": list(BOX.values()), "airports": {"ohare": [-87.9073, 41.9803]}}),
+        }
+        FileEvaluatorExecutor(context).Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
+        ready = {"evaluation": evaluation, "model_blessing": blessing, "quantized_model": inputs["model"][0]}
+        return ready | {"reference_model": inputs["model"][0]}
+
+    return run
+
+
 def _convert(last_step=None, select_tf_ops=False, change: int | None = None) -> bytes:
     """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday, then last_step.
 

@@ -50,8 +50,10 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         evidence = judgement.Evidence(evaluation.by_slice(uri), evaluation.by_slice(uri, baseline=True))
         rmse = yardstick_errors(inputs, exec_properties)
         shipped = evidence.candidate[evaluation.OVERALL][evaluation.RMSE].value
+        bounded = judgement.judge(evidence, bounds)
+        check_agreement(inputs["model_blessing"], bounded)
         ratio = yardsticks.judge(shipped, rmse[yardsticks.NO_EMBEDDING_DNN], bounds.max_ratio_to_yardstick)
-        checks = [*judgement.judge(evidence, bounds), ratio]
+        checks = [*bounded, ratio]
         written = judged(evidence, evaluation.judged_files(uri), rmse, checks) | {"ratio": ratio.value}
         examples_io.write_json(blessing, JUDGEMENT_FILE, written)
         bless(blessing, inputs["model_blessing"], all(check.ok for check in checks))
@@ -72,16 +74,23 @@ def judged(
     baseline = evidence.baseline.get(evaluation.OVERALL)
     return {
         "sha256": files["candidate"],
+        "rows": int(overall["values"].pop(evaluation.COUNT)),
         "metrics": overall["values"],
         "intervals": overall["intervals"],
         "baseline": {"sha256": files["baseline"], "metrics": judgement.plain(baseline)["values"]} if baseline else None,
         "slices": [
-            {"slice": evaluation.describe(key), **judgement.plain(figures)["values"]}
+            {"slice": evaluation.describe(key), **of_slice(figures)}
             for key, figures in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
         ],
         "yardsticks": dict(yardsticks_rmse),
         "checks": [dataclasses.asdict(check) for check in checks],
     }
+
+
+def of_slice(figures: evaluation.Figures) -> dict[str, float]:
+    """Rows and errors of a slice, without what compares them."""
+    errors = {name: figures[name].value for name in (evaluation.RMSE, evaluation.MAE, evaluation.BIAS, evaluation.P95)}
+    return {"rows": int(figures[evaluation.COUNT].value), **errors}
 
 
 def yardstick_errors(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> dict[str, float]:
@@ -115,6 +124,14 @@ def booster_predictor(model_run: types.Artifact, names: list[str]) -> yardsticks
     with tf.io.gfile.GFile(os.path.join(model_run.uri, LIGHTGBM_FILE)) as file:
         booster = lightgbm.Booster(model_str=file.read())
     return lambda columns: np.asarray(booster.predict(np.concatenate([columns[name] for name in names], axis=1)))
+
+
+def check_agreement(evaluators: types.Artifact, checks: Sequence[Check]) -> None:
+    """Raises RuntimeError where Evaluator, which holds max_rmse too, says otherwise."""
+    accurate = evaluators.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
+    (max_rmse,) = (check for check in checks if check.name == "max_rmse")
+    if accurate != max_rmse.ok:
+        raise RuntimeError(f"ModelGate: Evaluator blessed={accurate} must agree with max_rmse, got {max_rmse}")
 
 
 def bless(blessing: types.Artifact, evaluators: types.Artifact, ok: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,46 +92,5 @@ def run_node(toy_trips, tmp_path):
         context = executor.Context(beam_pipeline_args=list(BeamSettings().args)) if on_beam else None
         executor(context).Do(inputs, outputs, given)
         return {key: artifacts[0] for key, artifacts in outputs.items()}
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def evaluate(toy_trips):
-    """(folder, files, max_rmse) -> artifacts of TFX's Evaluator on the test split, with the pipeline's own config.
-
-    files: the `.tflite` of `model`, and of `baseline_model` where there is one.
-    """
-    from tfx.components.evaluator import executor
-    from tfx.types import artifact_utils, standard_artifacts
-    from tfx.utils import proto_utils
-
-    from components.artifacts import EvaluatorBlessing
-    from pipeline import gates
-    from pipeline.settings import GateSettings
-
-    def run(folder: Path, files: dict[str, bytes], max_rmse: float) -> dict:
-        examples, evaluation, blessing = (
-            standard_artifacts.Examples(), standard_artifacts.ModelEvaluation(), EvaluatorBlessing(),
-        )  # fmt: skip
-        examples.uri, examples.split_names = str(toy_trips.folder / "raw"), artifact_utils.encode_split_names(["test"])
-        evaluation.uri, blessing.uri = str(folder / "evaluation"), str(folder / "blessing")
-        inputs = {"examples": [examples]}
-        for number, (key, content) in enumerate(files.items(), start=1):
-            model = standard_artifacts.Model()
-            model.id, model.uri = number, str(folder / key)
-            Path(model.uri, "Format-Serving").mkdir(parents=True)
-            Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
-            inputs[key] = [model]
-        config = gates.eval_config(GateSettings(max_rmse=max_rmse, max_rmse_increase=0.05))
-        properties = {
-            "eval_config": proto_utils.proto_to_json(config),
-            "example_splits": '["test"]',
-            "module_path": "modules.slicing",
-            "fairness_indicator_thresholds": "null",
-        }
-        executor.Executor().Do(inputs, {"evaluation": [evaluation], "blessing": [blessing]}, properties)
-        ready = {"evaluation": evaluation, "model_blessing": blessing, "quantized_model": inputs["model"][0]}
-        return ready | {"reference_model": inputs["model"][0]}
 
     return run

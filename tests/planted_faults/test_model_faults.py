@@ -1,0 +1,151 @@
+"""Models with a fault planted in them, each refused by the bound that is there for it, in words that name it.
+
+The sound model is the law that the toy trips follow, as a `.tflite`: its error is the trips' own noise of 0.3.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components import evaluation
+from components.model_gate.judgement import Evidence, judge
+from components.model_gate.settings import ModelBounds, SliceBounds
+
+pytestmark = pytest.mark.slow
+
+BOUNDS = ModelBounds(max_rmse=1.0, max_mae=0.5, max_p95=0.8, slices=SliceBounds(min_rows=30))
+
+
+def law(raw: dict[str, Any]) -> Any:
+    """The mean fare of a toy trip."""
+    import tensorflow as tf
+
+    east = (raw["dropoff_longitude"] - raw["pickup_longitude"]) * 82.9
+    north = (raw["dropoff_latitude"] - raw["pickup_latitude"]) * 111.2
+    rush = (raw["pickup_hour"] >= 16) & (raw["pickup_hour"] < 20)
+    return 2.5 + 1.5 * tf.sqrt(east**2 + north**2) + 4.0 * tf.cast(rush, tf.float32)
+
+
+def on_weekday(change: Callable[[Any], Any], weekday: int = 3) -> Callable[[Any, Any], Any]:
+    """A change of the fares of one weekday only."""
+    import tensorflow as tf
+
+    return lambda fare, raw: tf.where(raw["pickup_weekday"] == weekday, change(fare), fare)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """change: of (fare, raw columns) to what the faulty file says; check: that refuses; words: of its detail."""
+
+    change: Callable[[Any, Any], Any]
+    check: str
+    words: str = ""
+    has_baseline: bool = False
+
+
+def _log_of(fare: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.math.log(fare - 1000.0)
+
+
+def _swapped(fare: Any, raw: Any) -> Any:
+    """Longitudes where latitudes should be, of one end."""
+    return law(raw | {"pickup_longitude": raw["pickup_latitude"], "pickup_latitude": raw["pickup_longitude"]})
+
+
+FAULTS = {
+    "bias of five per cent": Fault(lambda fare, raw: 1.05 * fare, "max_bias", "mean error over mean fare, 0.0"),
+    "everybody pays the mean": Fault(lambda fare, raw: 0.0 * fare + 6.0, "max_rmse", "on all test trips, "),
+    "fares in cents": Fault(lambda fare, raw: 100.0 * fare, "max_rmse", "on all test trips, "),
+    "swapped columns": Fault(_swapped, "max_mae", "on all test trips, "),
+    "one weekday a third too dear": Fault(
+        on_weekday(lambda fare: 1.33 * fare), "slices.max_bias", "pickup_weekday=3 has"
+    ),
+    "one weekday free": Fault(on_weekday(lambda fare: 0.0 * fare), "slices.max_bias", "pickup_weekday=3 has"),
+    "no rush hour known": Fault(
+        lambda fare, raw: law(raw | {"pickup_hour": 0 * raw["pickup_hour"]}), "max_p95", "on all test trips, "
+    ),
+    "NaN on one weekday": Fault(on_weekday(_log_of), "max_rmse", "nan"),
+    "worse than the last one": Fault(
+        lambda fare, raw: fare + 0.4 * law_sign(raw), "max_rmse_increase", "RMSE over the last blessed model's 0.", True
+    ),
+    "worse than the last one on one weekday": Fault(
+        lambda fare, raw: on_weekday(lambda same: same + 1.5 * law_sign(raw))(fare, raw),
+        "slices.max_rmse_increase",
+        "pickup_weekday=3 has",
+        True,
+    ),
+}
+
+
+def law_sign(raw: Any) -> Any:
+    """1 or -1, as good as at random, so that no mean moves."""
+    import tensorflow as tf
+
+    return tf.sign(tf.sin(10_000.0 * raw["pickup_longitude"]))
+
+
+@pytest.fixture(scope="module")
+def file_of(toy_trips) -> Callable[..., bytes]:
+    """A `.tflite` that says `change(law, raw)`."""
+    import tensorflow as tf
+
+    from components.quantizer.conversion import Exported
+
+    names = [name for name in toy_trips.columns["test"] if name != "fare"]
+    signature = {name: tf.TensorSpec((None, 1), toy_trips.raw_spec[name].dtype, name) for name in names}
+
+    def convert(change=lambda fare, raw: fare) -> bytes:
+        exported = Exported(lambda raw: {"fare": change(law(raw), raw)}, signature, None)  # its folder goes with it
+        return exported.converter().convert()
+
+    return convert
+
+
+@pytest.fixture(scope="module")
+def judged(evaluate, tmp_path_factory):
+    """(files) -> the checks on them, by name; Evaluator and the bounds are the pipeline's own."""
+
+    def run(files: dict[str, bytes]) -> dict:
+        uri = evaluate(tmp_path_factory.mktemp("judged"), files, max_rmse=BOUNDS.max_rmse)["evaluation"].uri
+        evidence = Evidence(evaluation.by_slice(uri), evaluation.by_slice(uri, baseline=True))
+        return {check.name: check for check in judge(evidence, BOUNDS)}
+
+    return run
+
+
+def test_the_sound_model_is_refused_by_nothing(judged, file_of):
+    """Beside a last blessed model that is as good."""
+    found = judged({"model": file_of(), "baseline_model": file_of(lambda fare, raw: fare + 0.01 * law_sign(raw))})
+    assert [check.name for check in found.values() if not check.ok] == []
+    assert found["max_rmse"].value == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_fault_is_refused(judged, file_of, name):
+    fault = FAULTS[name]
+    files = {"model": file_of(fault.change)} | ({"baseline_model": file_of()} if fault.has_baseline else {})
+    check = judged(files)[fault.check]
+    assert not check.ok and fault.words in check.detail and check.hint
+
+
+def test_a_file_that_changes_while_it_is_judged_is_a_bug(evaluate, file_of, tmp_path, monkeypatch):
+    """Its bytes are read before and after."""
+    from tfx.components.evaluator import executor
+
+    sound, original = file_of(), executor.Executor.Do
+
+    def tampering(self, inputs, outputs, properties):
+        original(self, inputs, outputs, properties)
+        path = Path(inputs["model"][0].uri, "Format-Serving", "tflite")
+        path.write_bytes(path.read_bytes() + b"\0")
+
+    monkeypatch.setattr(executor.Executor, "Do", tampering)
+    with pytest.raises(RuntimeError, match="^Evaluator: a file changed while it was judged"):
+        evaluate(tmp_path, {"model": sound}, max_rmse=1.0)
