@@ -87,7 +87,8 @@ class RunConsole:
             self.say("one fare takes p50 {p50:.1f} µs, p99 {p99:.1f} µs".format(**summary["latency_us"]))
         for gate in summary["gates"]:
             if not gate["ok"]:
-                self.say(f"refused by {describe_gate(gate)}")
+                warns = gate.get("severity") == "warn"
+                self.say(f"{'warned' if warns else 'refused'} by {describe_gate(gate)}")
         self.say(f"pushed to {summary['pushed']}" if summary["pushed"] else "nothing was pushed")
 
 

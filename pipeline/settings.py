@@ -13,11 +13,12 @@ import pydantic
 import pydantic.dataclasses
 import yaml
 
+from components.data_gate.settings import DataGateSettings
 from components.errors import InputError
 from components.pca_reducer.settings import ReducerSettings
 from components.pruner.settings import PrunerSettings
 from components.quantizer.settings import QuantizerSettings
-from components.trip_example_gen.profile import CityProfile
+from components.trip_example_gen.profile import CANONICAL, CityProfile
 from modules import columns
 from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 
@@ -106,8 +107,15 @@ class Settings:
     reducer: ReducerSettings = ReducerSettings()
     pruner: PrunerSettings = PrunerSettings()
     quantizer: QuantizerSettings = QuantizerSettings()
+    data_gate: DataGateSettings = DataGateSettings()
     gates: GateSettings = GateSettings()
     beam: BeamSettings = BeamSettings()
+
+    def __post_init__(self) -> None:
+        for name in ("thresholds", "ignore_features"):
+            for feature in getattr(self.data_gate, name):
+                if feature not in CANONICAL:
+                    raise ValueError(f"data_gate.{name}: {feature} must be one of {', '.join(CANONICAL)}")
 
     @property
     def has_era(self) -> bool:
