@@ -87,9 +87,12 @@ def drift(
     """The checks against the baseline; one that says why there are none."""
     if not finds_baseline or baseline is None:
         return checks.no_drift_check(NO_RUN if finds_baseline else NO_RESOLVER, settings)
+    file = os.path.join(_split(baseline, checks.TRAIN), STATISTICS_FILE)
+    if not fileio.exists(file):
+        return checks.no_drift_check(f"no baseline that can be read: {file} is gone", settings)
     try:
         before = distributions.distributions(statistics_of(baseline, checks.TRAIN))
-    except (fileio.NotFoundError, ValueError) as error:  # deleted, or written without enough quantiles
+    except ValueError as error:  # written without enough quantiles
         return checks.no_drift_check(f"no baseline that can be read: {error}", settings)
     return checks.judge_drift(found[checks.TRAIN], before, settings, show)
 

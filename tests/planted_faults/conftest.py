@@ -141,13 +141,13 @@ def judge() -> Callable[..., list[dict[str, Any]]]:
     from components.artifacts import GateVerdict
     from components.data_gate.executor import DataGateExecutor
 
-    def run(now: Ingested, before: Ingested | None = None, max_rejected: float = 0.2, **settings: Any) -> list[dict]:
+    def run(now: Ingested, before: Ingested | None = None, finds_baseline: int = 1, **settings: Any) -> list[dict]:
         folder = Path(now.artifacts["examples"].uri).with_name("verdict")
         shutil.rmtree(folder, ignore_errors=True)
         verdict = _artifact(GateVerdict, folder)
         inputs = {key: [artifact] for key, artifact in now.artifacts.items()}
         inputs["baseline_statistics"] = [before.artifacts["statistics"]] if before else []
-        properties = {"settings": json.dumps(settings), "max_rejected": max_rejected, "finds_baseline": 1}
+        properties = {"settings": json.dumps(settings), "max_rejected": 0.2, "finds_baseline": finds_baseline}
         DataGateExecutor().Do(inputs, {"verdict": [verdict]}, properties)
         return json.loads((folder / "verdict.json").read_text())
 

@@ -5,9 +5,11 @@ Every case is ingested, described and judged for real; the clean span before it 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 import shutil
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -212,3 +214,33 @@ def test_an_eval_split_of_other_data_is_skewed(city, simulated, ingest, judge, d
     mixed = describe(clean.artifacts["examples"], clean.artifacts["schema"], tmp_path / "mixed")
     with pytest.raises(GateError, match="DataGate: skew.fare=.* Jensen-Shannon of eval against train .* e.g. fare="):
         judge(mixed, baseline)
+
+
+@pytest.mark.slow
+def test_without_a_baseline_the_verdict_says_why(baseline, judge, tmp_path):
+    from pipeline.node_figures import key_figures
+
+    def drift(**given: Any) -> dict[str, Any]:
+        (check,) = (check for check in judge(baseline, **given) if check["name"].startswith("drift"))
+        return check
+
+    assert (drift()["name"], drift()["bound"], drift()["ok"]) == ("drift", None, True)
+    assert drift()["detail"] == "no baseline yet: no other data have led to a blessed model"
+    assert drift(finds_baseline=0)["detail"] == "no baseline on this orchestrator: drift was not looked for"
+    gone = copy.deepcopy(baseline.artifacts["statistics"])
+    gone.uri = str(tmp_path / "gone")
+    found = drift(before=dataclasses.replace(baseline, artifacts={"statistics": gone}))
+    assert found["detail"].startswith("no baseline that can be read: ") and str(tmp_path / "gone") in found["detail"]
+    verdict = types.SimpleNamespace(uri=str(Path(baseline.artifacts["examples"].uri).with_name("verdict")))
+    assert key_figures("DataGate", {"verdict": [verdict]}).startswith("13 of 13 checks hold; no baseline that can be")
+
+
+@pytest.mark.slow
+def test_a_warning_goes_on_and_is_told(city, simulated, ingest, judge, baseline, tmp_path):
+    from pipeline.node_figures import key_figures
+
+    profile = city("nyc")
+    judge(ingest(times(1.6)(simulated(profile, ROWS, 2)), tmp_path, profile), baseline, drift="warn")
+    verdict = types.SimpleNamespace(uri=str(tmp_path / "verdict"))
+    line = key_figures("DataGate", {"verdict": [verdict]})
+    assert re.fullmatch(r"19 of 20 checks hold; warning: drift\.fare=0\.[01]\d*, bound 0\.035\d*", line), line
