@@ -23,6 +23,7 @@ class Lineage:
     statistics: dict[str, Any] = dataclasses.field(default_factory=dict)
     models: list[Any] = dataclasses.field(default_factory=list)
     blessings: list[Any] = dataclasses.field(default_factory=list)
+    transforms: list[Any] = dataclasses.field(default_factory=list)  # the statistics that Transform makes
 
     def artifact(self, kind: type, uri: str, **properties: int) -> Any:
         """Written, and read back with the id it got."""
@@ -63,6 +64,7 @@ class Lineage:
 
         transformed, own = self.artifact(Examples, f"transformed/{name}"), self.artifact(ExampleStatistics, "own")
         self.execution(TRANSFORM, [self.examples[name]], [transformed, own])
+        self.transforms.append(own)
         network, model = self.artifact(Model, "network"), self.artifact(Model, f"model/{name}")
         self.execution("a.Trainer", [transformed], [network])
         self.execution(QUANTIZER, [network, transformed], [model])
@@ -77,7 +79,7 @@ class Lineage:
         from components.baseline_statistics import LatestBlessedStatisticsStrategy
 
         channels = {
-            "statistics": list(self.statistics.values()),
+            "statistics": [*self.statistics.values(), *self.transforms],
             "candidate": [self.statistics[candidate]],
             "model": list(self.models),
             "model_blessing": list(self.blessings),
