@@ -95,8 +95,8 @@ class RunConsole:
         self.console.print(gate_table(gates))
         for gate in gates:
             if not gate["ok"]:
-                what = "warning from" if gate["severity"] == "warn" else "refused by"
-                self.say(f"{what} {describe_gate(gate)}")
+                what = "warned" if gate["severity"] == "warn" else "refused"
+                self.say(f"{what} by {describe_gate(gate)}")
                 if gate["hint"]:
                     self.say(f"  what to do: {gate['hint']}")
         self.say(f"pushed to {pushed}" if pushed else "nothing was pushed")

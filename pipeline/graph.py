@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from tensorflow_data_validation import StatsOptions
 from tfx.components import ExampleValidator, Pusher, StatisticsGen, Trainer, Transform, Tuner
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import executor_spec
@@ -17,10 +18,11 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import La
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
 from tfx.types import BaseChannel, Channel
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
 
 from components.artifacts import EvaluatorBlessing
 from components.atomic_pusher.executor import AtomicPusherExecutor
+from components.baseline_statistics import LatestBlessedStatisticsStrategy
 from components.data_gate.component import DataGate
 from components.device_validator.component import DeviceValidator
 from components.evaluator.component import FileEvaluator
@@ -37,6 +39,7 @@ from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
 
 BELIEVABLE = 3.0  # times the largest fare that ingest takes for one
+QUANTILES = 100  # of each number's distribution, which DataGate compares
 MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # as pickup_epoch has it: the city's local time, taken for UTC
 
 
@@ -65,12 +68,21 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         code_digest=ingest_digest,
     )
     raw_examples = examples.outputs["examples"]
-    statistics = StatisticsGen(examples=raw_examples)
     schema = ImportSchemaGen(schema_file=target.schema_file)
+    statistics = StatisticsGen(
+        examples=raw_examples,
+        schema=schema.outputs["schema"],  # says which numbers are categories
+        stats_options=StatsOptions(num_quantiles_histogram_buckets=QUANTILES),
+    )
+    last_statistics = latest_blessed_statistics(statistics.outputs["statistics"], target)
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     data_gate = DataGate(
         anomalies=validator.outputs["anomalies"],
         examples=raw_examples,
+        statistics=statistics.outputs["statistics"],
+        baseline_statistics=last_statistics[0].outputs["statistics"] if last_statistics else None,
+        schema=schema.outputs["schema"],
+        settings=as_json(settings.data_gate),
         max_rejected=settings.gates.max_rejected,
         code_digest=code_digest("components.data_gate.executor"),
     )
@@ -206,8 +218,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         pipeline_name=f"farebox-{settings.city.name}",
         pipeline_root=target.pipeline_root,
         components=[
-            examples, statistics, schema, validator, data_gate, transform, *tuners, trainer, reducer, pruner,
-            quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
+            examples, schema, statistics, *last_statistics, validator, data_gate, transform, *tuners, trainer,
+            reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
         ],
         enable_cache=True,
         metadata_connection_config=target.metadata,
@@ -246,6 +258,20 @@ def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
     if target.metadata is None:
         return Resolver(strategy_class=LatestBlessedModelStrategy, **channels).with_id("LatestBlessed")
     return Resolver(strategy_class=LatestOtherBlessedStrategy, candidate=candidate, **channels).with_id("LatestBlessed")
+
+
+def latest_blessed_statistics(candidate: BaseChannel, target: Target) -> list[Resolver]:
+    """The data to compare with, other than the candidate; no node where the orchestrator knows no strategy of ours."""
+    if target.metadata is None:
+        return []
+    node = Resolver(
+        strategy_class=LatestBlessedStatisticsStrategy,
+        candidate=candidate,
+        statistics=Channel(type=ExampleStatistics),
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+    )
+    return [node.with_id("LatestStatistics")]
 
 
 def feature_config(settings: Settings) -> dict[str, Any]:

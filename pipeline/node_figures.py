@@ -34,7 +34,15 @@ def _examples(outputs: Artifacts) -> str:
 
 def _verdict(outputs: Artifacts) -> str:
     checks = _read(outputs["verdict"], "verdict.json")
-    return f"{sum(check['ok'] for check in checks)} of {len(checks)} checks hold"
+    held = f"{sum(check['ok'] for check in checks)} of {len(checks)} checks hold"
+    return "; ".join([held, *(_aside(check) for check in checks if not check["ok"] or check["name"] == "drift")])
+
+
+def _aside(check: Mapping[str, Any]) -> str:
+    """What is worth saying of a check in a line: why data were not compared, or a warning."""
+    return (
+        check["detail"] if check["ok"] else f"warning: {check['name']}={check['value']:.3g}, bound {check['bound']:.3g}"
+    )
 
 
 def _tuning(outputs: Artifacts) -> str:

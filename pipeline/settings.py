@@ -13,12 +13,13 @@ import pydantic.dataclasses
 import yaml
 
 from components.atomic_pusher.settings import PushSettings
+from components.data_gate.settings import DataGateSettings
 from components.errors import InputError
 from components.model_gate.settings import ModelBounds
 from components.pca_reducer.settings import ReducerSettings
 from components.pruner.settings import PrunerSettings
 from components.quantizer.settings import QuantizerSettings
-from components.trip_example_gen.profile import CityProfile
+from components.trip_example_gen.profile import CANONICAL, CityProfile
 from modules import columns
 from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 
@@ -101,9 +102,16 @@ class Settings:
     reducer: ReducerSettings = ReducerSettings()
     pruner: PrunerSettings = PrunerSettings()
     quantizer: QuantizerSettings = QuantizerSettings()
+    data_gate: DataGateSettings = DataGateSettings()
     gates: GateSettings = GateSettings()
     push: PushSettings = PushSettings()
     beam: BeamSettings = BeamSettings()
+
+    def __post_init__(self) -> None:
+        for name in ("thresholds", "ignore_features"):
+            for feature in getattr(self.data_gate, name):
+                if feature not in CANONICAL:
+                    raise ValueError(f"data_gate.{name}: {feature} must be one of {', '.join(CANONICAL)}")
 
     @property
     def has_era(self) -> bool:

@@ -14,7 +14,10 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from pipeline.settings import load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +28,9 @@ SMALL = (
     "gates.max_ratio_to_yardstick=1.5",  # after three epochs both networks are far from what they can
 )  # fmt: skip
 BEFORE_TRAINER = ("TripExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "DataGate", "Transform")
+RESOLVERS = {"LatestStatistics", "LatestBlessed"}  # TFX caches none
 NODES = {
-    *BEFORE_TRAINER, "Trainer", "PcaReducer", "Pruner", "Quantizer", "LatestBlessed", "Evaluator", "ModelGate",
+    *BEFORE_TRAINER, *RESOLVERS, "Trainer", "PcaReducer", "Pruner", "Quantizer", "Evaluator", "ModelGate",
     "DeviceValidator", "Pusher", "Reporter",
 }  # fmt: skip
 KEYS = {
@@ -42,6 +46,7 @@ KEYS = {
     "unreduced": {"bytes", "gzip_bytes"},
     "latency_us": {"p50", "p99"},
 }  # fmt: skip
+GATE_KEYS = {"name", "value", "bound", "ok", "detail", "hint", "severity"}
 RUNNING, COMPLETE, CACHED = 2, 3, 4  # ml_metadata.proto.Execution.State
 
 
@@ -147,9 +152,7 @@ def test_summary_has_the_keys_that_are_promised(first):
     assert {name: set(first.summary[name]) for name in KEYS if name} == {
         name: keys for name, keys in KEYS.items() if name
     }
-    assert all(
-        set(gate) == {"name", "value", "bound", "ok", "detail", "hint", "severity"} for gate in first.summary["gates"]
-    )
+    assert all(set(gate) == GATE_KEYS for gate in first.summary["gates"])
     assert all(gate["ok"] for gate in first.summary["gates"]) and first.summary["blessed"]
     rows = first.summary["rows"]
     assert rows["read"] == rows["examples"] + rows["rejected"] == 15002
@@ -197,7 +200,7 @@ def test_evaluate_agrees_with_the_run(out, first):
 
 def test_the_same_run_again_comes_from_the_cache(first, repeated):
     assert repeated.code == 0
-    assert repeated.cached >= NODES - {"LatestBlessed"}  # TFX caches no resolver
+    assert repeated.cached >= NODES - RESOLVERS
     assert sum(repeated.summary["cpu_s"].values()) < sum(first.summary["cpu_s"].values()) / 4
     for key in ("rows", "yardsticks", "rmse", "model", "pushed", "gates"):
         assert repeated.summary[key] == first.summary[key]
@@ -213,6 +216,23 @@ def test_a_refused_model_changes_nothing(refused):
     assert "nothing was pushed" in ended.stdout
     assert ended.summary["pushed"] is None and not ended.summary["blessed"]
     assert {"Trainer", "PcaReducer", "Pruner", "Quantizer"} <= ended.cached
+
+
+def test_data_that_drifted_since_the_blessed_run_are_refused_before_transform(out, refused, tmp_path):
+    """Fares times 1.7, in Chicago's own dialect."""
+    source = Path(load_settings("chicago", None).data) / "data.csv"
+    trips = pd.read_csv(source)
+    trips.assign(fare=(trips["fare"] * 1.7).round(2)).to_csv(tmp_path / "trips.csv", index=False)
+    before = listing(out / "models")
+    call = [*command(out), "--data", str(tmp_path / "trips.csv")]
+    ended = subprocess.run(call, capture_output=True, text=True, timeout=600)
+    assert ended.returncode == 3
+    assert before == listing(out / "models")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("farebox: refused: DataGate: drift.fare=0.1")
+    assert "of train against the last blessed run" in line and ", e.g. fare=" in line
+    assert line.endswith("if the change is real, run again with --set data_gate.drift=warn")
+    assert "Transform" not in ended.stdout
 
 
 def test_a_lost_model_is_pushed_again(out, first, refused):

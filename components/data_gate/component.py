@@ -1,6 +1,8 @@
-"""DataGate: stops a run whose data break the schema, or of whose rows too many were rejected."""
+"""DataGate: stops a run whose data break the schema, drifted, are skewed, too few, or for too large a part no trips."""
 
 from __future__ import annotations
+
+import json
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -9,26 +11,34 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from components.artifacts import GateVerdict
 from components.data_gate.executor import DataGateExecutor
+from components.data_gate.settings import DataGateSettings
 
 
 class DataGateSpec(ComponentSpec):
-    """Contract of DataGate."""
+    """settings: `DataGateSettings` as JSON; finds_baseline: 0 where nothing looks for a baseline, else 1."""
 
     PARAMETERS = {
+        "settings": ExecutionParameter(type=str),
         "max_rejected": ExecutionParameter(type=float),
+        "finds_baseline": ExecutionParameter(type=int),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "schema": ChannelParameter(type=standard_artifacts.Schema),
+        "baseline_statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics, optional=True),
     }
     OUTPUTS = {"verdict": ChannelParameter(type=GateVerdict)}
 
 
 class DataGate(base_component.BaseComponent):
-    """Writes a verdict if no split has an anomaly of severity ERROR and few enough rows were rejected; else raises.
+    """Writes a verdict, and raises where one of its checks refuses the data.
 
     examples: written by TripExampleGen, whose counts.json says how many rows were rejected, and why.
+    statistics: of these, with `num_quantiles_histogram_buckets=100` among StatisticsGen's options.
+    baseline_statistics: of the last blessed run, where there is one; None on orchestrators that cannot find it.
     max_rejected: the largest share of rejected rows, a fraction in [0, 1].
     """
 
@@ -36,15 +46,30 @@ class DataGate(base_component.BaseComponent):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(DataGateExecutor)
 
     def __init__(
-        self, anomalies: types.BaseChannel, examples: types.BaseChannel, max_rejected: float, code_digest: str
+        self,
+        anomalies: types.BaseChannel,
+        examples: types.BaseChannel,
+        statistics: types.BaseChannel,
+        schema: types.BaseChannel,
+        settings: str,
+        max_rejected: float,
+        code_digest: str,
+        baseline_statistics: types.BaseChannel | None = None,
     ) -> None:
+        """Raises ValueError where a setting cannot be used."""
+        DataGateSettings(**json.loads(settings))
         if not 0 <= max_rejected <= 1:
             raise ValueError(f"max_rejected={max_rejected} must be between 0 and 1, in DataGate")
         super().__init__(
             DataGateSpec(
                 anomalies=anomalies,
                 examples=examples,
+                statistics=statistics,
+                schema=schema,
+                baseline_statistics=baseline_statistics,
+                settings=settings,
                 max_rejected=float(max_rejected),
+                finds_baseline=int(baseline_statistics is not None),
                 code_digest=code_digest,
                 verdict=types.Channel(type=GateVerdict),
             )

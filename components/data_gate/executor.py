@@ -1,28 +1,38 @@
-"""DataGate's artifacts; what is judged, and how, is in checks.py."""
+"""DataGate's artifacts; what is judged, and how, is in checks.py and distributions.py."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components.data_gate import checks
+from components.checks import Check
+from components.data_gate import checks, distributions, rows
+from components.data_gate.settings import DataGateSettings
 from components.errors import GateError
 
 ANOMALIES_FILE = "SchemaDiff.pb"  # tfx.components.example_validator.executor.DEFAULT_FILE_NAME, slow to import
+STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME
 COUNTS_FILE = "counts.json"
+NO_RESOLVER = "no baseline on this orchestrator: drift was not looked for"
+NO_RUN = "no baseline yet: no other data have led to a blessed model"
+
+Artifacts = Mapping[str, types.Artifact]
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
-    """Reads every split's anomalies and the row counts; writes verdict.json, then raises if a check failed."""
+    """Looks at anomalies, statistics and counts; writes verdict.json, then raises if a check refuses."""
 
     def Do(
         self,
@@ -30,23 +40,111 @@ class DataGateExecutor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
-        errors = [error for split in anomalies.splits for error in _errors(anomalies, split)]
-        counts = json.loads(_read(os.path.join(artifact_utils.get_single_uri(input_dict["examples"]), COUNTS_FILE)))
-        verdict = checks.judge(errors, counts, exec_properties["max_rejected"])
+        """Raises GateError where the data are refused."""
+        inputs = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
+        verdict = judge(inputs, exec_properties)
         io_utils.write_string_file(
             os.path.join(artifact_utils.get_single_uri(output_dict["verdict"]), "verdict.json"),
             json.dumps([dataclasses.asdict(check) for check in verdict], indent=2),
         )
+        for warning in checks.warnings(verdict):
+            logging.warning("DataGate: %s", warning)
         if line := checks.refusal(verdict):
             raise GateError(line, verdict)
-        logging.info("DataGate: no schema errors, %s", verdict[-1].detail)
+        logging.info("DataGate: %s", "; ".join(f"{check.name}={check.value:.4g} {check.detail}" for check in verdict))
 
 
-def _errors(anomalies: types.Artifact, split: str) -> tuple[checks.Anomaly, ...]:
-    return checks.read_errors(
-        split, _read(os.path.join(artifact_utils.get_split_uri([anomalies], split), ANOMALIES_FILE))
-    )
+def judge(inputs: Artifacts, exec_properties: Mapping[str, Any]) -> list[Check]:
+    """Every check that the settings ask for."""
+    settings = DataGateSettings(**json.loads(exec_properties["settings"]))
+    examples, statistics = inputs["examples"], inputs["statistics"]
+    counts = json.loads(_read(os.path.join(examples.uri, COUNTS_FILE)))
+    by_split = {split: statistics_of(statistics, split) for split in statistics.splits}
+    found = {split: distributions.distributions(each) for split, each in by_split.items()}
+
+    def show(split: str, feature: str, bucket: distributions.Bucket) -> list[str]:
+        return rows.find(_split(examples, split), feature, lambda values: any(map(bucket.holds, values)))
+
+    def show_rejected(reason: str) -> list[str]:
+        return rows.rejected(os.path.join(examples.uri, "rejected"), reason)
+
+    return [
+        *checks.judge_schema(errors(inputs), settings),
+        *checks.judge_rejected(counts, exec_properties["max_rejected"], settings, show_rejected),
+        *checks.judge_rows({split: int(each.num_examples) for split, each in by_split.items()}, settings),
+        *drift(inputs.get("baseline_statistics"), exec_properties["finds_baseline"], found, settings, show),
+        *checks.judge_skew(found, settings, show),
+    ]
+
+
+def drift(
+    baseline: types.Artifact | None,
+    finds_baseline: int,
+    found: Mapping[str, Mapping[str, distributions.Distribution]],
+    settings: DataGateSettings,
+    show: checks.FindRows,
+) -> list[Check]:
+    """The checks against the baseline; one that says why there are none."""
+    if not finds_baseline or baseline is None:
+        return checks.no_drift_check(NO_RUN if finds_baseline else NO_RESOLVER, settings)
+    file = os.path.join(_split(baseline, checks.TRAIN), STATISTICS_FILE)
+    if not fileio.exists(file):
+        return checks.no_drift_check(f"no baseline that can be read: {file} is gone", settings)
+    try:
+        before = distributions.distributions(statistics_of(baseline, checks.TRAIN))
+    except ValueError as error:  # written without enough quantiles
+        return checks.no_drift_check(f"no baseline that can be read: {error}", settings)
+    return checks.judge_drift(found[checks.TRAIN], before, settings, show)
+
+
+def errors(inputs: Artifacts) -> list[checks.Anomaly]:
+    """Every split's anomalies, the first ones with rows that show them."""
+    anomalies, schema = inputs["anomalies"], read_schema(inputs["schema"])
+    found = [
+        error
+        for split in anomalies.splits
+        for error in checks.read_errors(split, _read(os.path.join(_split(anomalies, split), ANOMALIES_FILE)))
+    ]
+    shown = [_with_rows(error, inputs["examples"], schema) for error in found[: checks.SHOWN_ANOMALIES]]
+    return [*shown, *found[checks.SHOWN_ANOMALIES :]]
+
+
+def _with_rows(error: checks.Anomaly, examples: types.Artifact, schema: Mapping[str, Any]) -> checks.Anomaly:
+    feature = schema.get(error.feature)
+    if feature is None or error.split not in examples.splits:
+        return error
+    found = rows.find(_split(examples, error.split), error.feature, lambda values: not allowed(values, feature))
+    return dataclasses.replace(error, rows=tuple(found))
+
+
+def allowed(values: Sequence[float | str], feature: schema_pb2.Feature) -> bool:
+    """Whether there is a value, and every one is a number within the feature's domain or a word of it."""
+    domain = getattr(feature, feature.WhichOneof("domain_info") or "", None)
+    if isinstance(domain, schema_pb2.StringDomain):
+        return bool(values) and all(value in domain.value for value in values)
+    low = getattr(domain, "min", None) if domain is not None and domain.HasField("min") else None
+    high = getattr(domain, "max", None) if domain is not None and domain.HasField("max") else None
+    return bool(values) and all(
+        not isinstance(value, str) and value == value
+        and (low is None or value >= low)
+        and (high is None or value <= high)
+        for value in values
+    )  # fmt: skip
+
+
+def read_schema(artifact: types.Artifact) -> dict[str, schema_pb2.Feature]:
+    """The features of a Schema artifact by name."""
+    text = _read(os.path.join(artifact.uri, "schema.pbtxt")).decode()
+    return {feature.name: feature for feature in text_format.Parse(text, schema_pb2.Schema()).feature}
+
+
+def statistics_of(artifact: types.Artifact, split: str) -> Any:
+    """A split's DatasetFeatureStatistics."""
+    return distributions.read(_read(os.path.join(_split(artifact, split), STATISTICS_FILE)))
+
+
+def _split(artifact: types.Artifact, split: str) -> str:
+    return artifact_utils.get_split_uri([artifact], split)
 
 
 def _read(path: str) -> bytes:

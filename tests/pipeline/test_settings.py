@@ -125,6 +125,16 @@ def test_n_components_keeps_its_kind(city, value):
         ("city.box.top=4", "springfield.yaml: city.box.top is no setting"),
         ("training.epochs=many", "springfield.yaml: training.epochs=many: input should be a valid integer"),
         ("training.epochs=1.5", "springfield.yaml: training.epochs=1.5: input should be a valid integer"),
+        ("data_gate.drift=halt", "springfield.yaml: data_gate.drift=halt: input should be 'stop', 'warn' or 'ignore'"),
+        ("data_gate.max_numeric=5", "springfield.yaml: data_gate.max_numeric=5.0 must be between 0 and 1"),
+        (
+            "data_gate.thresholds={fair: 0.1}",
+            "springfield.yaml: data_gate.thresholds: fair must be one of pickup_longitude, pickup_latitude",
+        ),
+        (
+            "data_gate.ignore_features=[epoch]",
+            "springfield.yaml: data_gate.ignore_features: epoch must be one of pickup_longitude",
+        ),
         ("training.epochs=0", "springfield.yaml: training.epochs=0 must be at least 1"),
         ("gates.max_rmse=-1", "springfield.yaml: gates.max_rmse=-1.0 must be above 0"),
         (
