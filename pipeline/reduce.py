@@ -21,6 +21,7 @@ from pipeline.settings import Settings
 
 SPACES = {"preactivation": ("pca", "svd", "ica", "pls", "lda"), "input": ("pca", "svd", "ica", "pls", "lda", "nmf")}
 FRACTIONS = (0.90, 0.95, 0.99)
+COMPARED_AT = 0.98  # of the variance of pca, where the settings leave k to `auto`
 RESULT_FILE, PICTURE = "reduction.json", "reduction.png"
 
 
@@ -73,14 +74,14 @@ def compare(settings: Settings, folder: Path, screen: RunConsole) -> dict[str, A
 
 def asked(reducer: ReducerSettings, space: str, method: str, k: int | None) -> ReducerSettings:
     """The city's settings for another space and method: with the k that pca got in this space, so that methods are
-    comparable, unless each has to find its own (`auto`)."""
+    comparable. `auto`, which may fold nothing, becomes a share of the variance."""
     changes: dict[str, Any] = {"space": space, "method": method}
-    if k and reducer.n_components != "auto":
+    if k:
         changes["n_components"] = min(k, reducer.label_bins - 1) if method == "lda" else k
+    elif reducer.n_components == "auto":
+        changes["n_components"] = COMPARED_AT
     if method == "nmf":
         changes |= {"standardize": False, "whiten": False}
-        if reducer.n_components == "auto":
-            changes["n_components"] = FRACTIONS[0]
     return dataclasses.replace(reducer, **changes)
 
 

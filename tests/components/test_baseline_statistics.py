@@ -70,7 +70,7 @@ class Lineage:
         self.execution(QUANTIZER, [network, transformed], [model])
         self.execution("tfx.Resolver", [], [*self.models, model], internal=True)
         self.blessings.append(self.artifact(ModelBlessing, "blessing", current_model_id=model.id, blessed=int(blessed)))
-        self.execution("a.YardstickGate", [model], [self.blessings[-1]])
+        self.execution("a.ModelGate", [model], [self.blessings[-1]])
         self.models.append(model)
         return model
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from components.model_gate.settings import ModelBounds, SliceBounds
 from components.tflite import TfliteModel
 
 PROPERTIES = {"distance": "distance_km", "booster_inputs": "raw,numeric"}
+NO_SLICES = SliceBounds(max_bias=None, max_rmse_increase=None)
 NAMES = ["predict_mean", "linear_on_distance", "raw_dnn", "no_embedding_dnn", "lightgbm"]
 
 
@@ -73,17 +77,24 @@ def evaluated(evaluate, fare_tflite, toy_trips, tmp_path_factory):
 
 @pytest.fixture
 def judge(trained, evaluated, run_node):
-    """(max_ratio, ready) -> the blessing of a `Do` and yardsticks.json; ready: inputs other than Evaluator's."""
+    """(max_ratio, ready) -> the blessing of a `Do` and judgement.json; ready: inputs other than Evaluator's."""
     from components.model_gate.component import ModelGateSpec
     from components.model_gate.executor import ModelGateExecutor
 
-    def run(max_ratio, **ready):
+    def run(max_ratio, max_rmse=1000.0, **ready):
+        bounds = ModelBounds(max_rmse=max_rmse, max_bias=None, max_ratio_to_yardstick=max_ratio, slices=NO_SLICES)
         artifacts = evaluated[0] | {"model_run": trained[0]} | ready
-        outputs = run_node(ModelGateExecutor, ModelGateSpec, {}, None, artifacts, max_ratio=max_ratio, **PROPERTIES)
+        properties = PROPERTIES | {"bounds": json.dumps(dataclasses.asdict(bounds))}
+        outputs = run_node(ModelGateExecutor, ModelGateSpec, {}, None, artifacts, **properties)
         blessing = outputs["blessing"]
-        return blessing, json.loads(Path(blessing.uri, "yardsticks.json").read_text())
+        return blessing, json.loads(Path(blessing.uri, "judgement.json").read_text())
 
     return run
+
+
+def _check(found) -> dict:
+    (check,) = (check for check in found["checks"] if check["name"] == "max_ratio_to_yardstick")
+    return check
 
 
 def _files(blessing) -> set[str]:
@@ -117,17 +128,15 @@ def test_a_model_that_holds_is_blessed_and_every_number_is_numpys(judge, trained
     rmse, shipped = trained[1], evaluated[1]
     expected_ratio = shipped / rmse["no_embedding_dnn"]
     blessing, found = judge(1.001 * expected_ratio)
-    assert list(found) == ["rmse", "shipped", "ratio", "checks"]
-    assert list(found["rmse"]) == NAMES
-    assert found["rmse"] == {name: pytest.approx(value, rel=1e-5) for name, value in rmse.items()}
-    assert len({round(value, 3) for value in found["rmse"].values()}) == 5
-    assert (found["shipped"], found["ratio"]) == pytest.approx((shipped, expected_ratio), rel=1e-4)
-    (check,) = found["checks"]
-    assert (check["name"], check["value"], check["ok"]) == ("max_ratio_to_yardstick", found["ratio"], True)
-    assert check["bound"] == 1.001 * expected_ratio
-    for value in (found["shipped"], found["rmse"]["no_embedding_dnn"]):
+    assert list(found["yardsticks"]) == NAMES
+    assert found["yardsticks"] == {name: pytest.approx(value, rel=1e-5) for name, value in rmse.items()}
+    assert len({round(value, 3) for value in found["yardsticks"].values()}) == 5
+    assert (found["metrics"]["rmse"], found["ratio"]) == pytest.approx((shipped, expected_ratio), rel=1e-4)
+    check = _check(found)
+    assert (check["value"], check["ok"], check["bound"]) == (found["ratio"], True, 1.001 * expected_ratio)
+    for value in (found["metrics"]["rmse"], found["yardsticks"]["no_embedding_dnn"]):
         assert f"{value:.4f}" in check["detail"]
-    assert _files(blessing) == {"yardsticks.json", "BLESSED"}
+    assert _files(blessing) == {"judgement.json", "BLESSED"}
     assert blessing.get_string_custom_property("current_model").endswith("/model")
     assert _may_be_pushed(blessing) and _latest_blessed(blessing) == [1]
 
@@ -137,8 +146,8 @@ def test_a_model_above_the_bound_is_refused(judge, trained, evaluated):
     """Though Evaluator blessed it."""
     blessing, found = judge(0.999 * evaluated[1] / trained[1]["no_embedding_dnn"])
     assert evaluated[0]["model_blessing"].get_int_custom_property("blessed") == 1
-    assert not found["checks"][0]["ok"]
-    assert _files(blessing) == {"yardsticks.json", "NOT_BLESSED"}
+    assert not _check(found)["ok"]
+    assert _files(blessing) == {"judgement.json", "NOT_BLESSED"}
     assert not _may_be_pushed(blessing) and _latest_blessed(blessing) == []
     assert blessing.get_int_custom_property("current_model_id") == 1
 
@@ -147,18 +156,16 @@ def test_a_model_above_the_bound_is_refused(judge, trained, evaluated):
 def test_what_evaluator_refused_stays_refused(judge, evaluate, fare_tflite, tmp_path):
     """The gate's own check holds all the same: each gate speaks for itself."""
     refused = evaluate(tmp_path / "refused", {"model": fare_tflite}, max_rmse=0.01)["model_blessing"]
-    blessing, found = judge(1000.0, model_blessing=refused)
-    assert found["checks"][0]["ok"]
-    assert _files(blessing) == {"yardsticks.json", "NOT_BLESSED"}
+    blessing, found = judge(1000.0, max_rmse=0.01, model_blessing=refused)
+    assert _check(found)["ok"] and not found["checks"][0]["ok"]
+    assert _files(blessing) == {"judgement.json", "NOT_BLESSED"}
     assert not _may_be_pushed(blessing) and _latest_blessed(blessing) == []
 
 
 @pytest.mark.slow
 def test_without_a_bound_only_evaluator_decides(judge):
-    from components.model_gate.executor import NO_BOUND
-
-    blessing, found = judge(NO_BOUND)
-    (check,) = found["checks"]
+    blessing, found = judge(None)
+    check = _check(found)
     assert (check["bound"], check["ok"], check["value"]) == (None, True, found["ratio"])
     assert found["ratio"] > 1.02
     assert _may_be_pushed(blessing)
@@ -193,18 +200,32 @@ def test_on_kubeflow_the_judged_model_is_a_resource_name(tmp_path):
     assert (metadata["blessed"], metadata["current_model_id"]) == (1, name)
 
 
-def test_the_component_takes_none_for_no_bound_and_refuses_nonsense():
+@pytest.mark.slow
+def test_the_judgement_is_about_the_bytes_that_evaluator_read(judge, fare_tflite):
+    """On the blessing too, where Pusher looks."""
+    blessing, found = judge(1000.0)
+    assert found["sha256"] == hashlib.sha256(fare_tflite).hexdigest()
+    assert blessing.get_string_custom_property("sha256") == found["sha256"]
+    assert found["rows"] == 320 and found["baseline"] is None
+    weekdays = [one for one in found["slices"] if one["slice"].startswith("pickup_weekday=")]
+    areas = [one for one in found["slices"] if one["slice"].startswith("pickup_area=")]
+    airport = [one for one in found["slices"] if one["slice"].startswith("airport=")]
+    for slices in (weekdays, areas, airport):
+        assert sum(one["rows"] for one in slices) == 320
+    assert {one["slice"] for one in airport} >= {"airport=none"} and len(areas) > 5
+
+
+@pytest.mark.slow
+def test_a_blessing_that_contradicts_the_bounds_is_a_bug(judge):
+    with pytest.raises(RuntimeError, match="^ModelGate: Evaluator blessed=True must agree with max_rmse, got "):
+        judge(None, max_rmse=0.1)
+
+
+def test_the_component_refuses_nonsense():
     from tfx.types import Channel
 
     from components.model_gate.component import ModelGate, ModelGateSpec
-    from components.model_gate.executor import NO_BOUND
 
-    def node(max_ratio):
-        inputs = {key: Channel(type=parameter.type) for key, parameter in ModelGateSpec.INPUTS.items()}
-        return ModelGate(label="fare", max_ratio=max_ratio, code_digest="", **PROPERTIES, **inputs)
-
-    assert node(None).exec_properties["max_ratio"] == NO_BOUND
-    assert node(1.02).exec_properties["max_ratio"] == 1.02
-    for nonsense in (0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match=f"^max_ratio={nonsense} must be above 0, or None, in ModelGate$"):
-            node(nonsense)
+    inputs = {key: Channel(type=parameter.type) for key, parameter in ModelGateSpec.INPUTS.items()}
+    with pytest.raises(ValueError, match="^gates.max_ratio_to_yardstick=0 must be above 0 and finite, or null$"):
+        ModelGate(label="fare", bounds='{"max_ratio_to_yardstick": 0}', **PROPERTIES, **inputs)

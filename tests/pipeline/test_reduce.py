@@ -54,10 +54,10 @@ def test_methods_of_a_space_are_asked_for_the_same_k():
     assert asked["ica"].whiten and not asked["nmf"].whiten and not asked["nmf"].standardize
 
 
-def test_with_auto_every_method_finds_its_own_k():
+def test_auto_becomes_a_share_of_the_variance_so_that_every_method_folds():
     settings = ReducerSettings(n_components="auto")
-    assert reduce.asked(settings, "preactivation", "pls", 8).n_components == "auto"
-    assert reduce.asked(settings, "input", "nmf", 8).n_components == 0.9
+    assert reduce.asked(settings, "preactivation", "pca", None).n_components == 0.98
+    assert reduce.asked(settings, "preactivation", "pls", 8).n_components == 8
 
 
 def test_the_table_fits_a_terminal_and_says_why_there_are_dashes(found):

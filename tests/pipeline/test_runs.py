@@ -148,8 +148,8 @@ def test_the_table_shows_every_yardstick_then_the_network_by_stage():
 @pytest.mark.parametrize(("blessed", "word"), [(1, "blessed"), (0, "not blessed")])
 def test_the_model_gates_line(tmp_path, blessed, word):
     """3.43 / 3.5 = 0.98; 3.43 / 3.25 = 1.055."""
-    judged = {"rmse": {"no_embedding_dnn": 3.5, "lightgbm": 3.25}, "shipped": 3.43, "ratio": 0.98}
-    (tmp_path / "yardsticks.json").write_text(json.dumps(judged))
+    judged = {"yardsticks": {"no_embedding_dnn": 3.5, "lightgbm": 3.25}, "metrics": {"rmse": 3.43}, "ratio": 0.98}
+    (tmp_path / "judgement.json").write_text(json.dumps(judged))
     blessing = types.SimpleNamespace(uri=str(tmp_path), get_int_custom_property={"blessed": blessed}.get)
     line = key_figures("ModelGate", {"blessing": [blessing]})
     assert line == f"0.98 x the no-embedding DNN, 1.06 x LightGBM; {word}"
