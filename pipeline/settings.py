@@ -13,6 +13,7 @@ import pydantic
 import pydantic.dataclasses
 import yaml
 
+from components.device_validator.settings import DeviceSettings
 from components.errors import InputError
 from components.pca_reducer.settings import ReducerSettings
 from components.pruner.settings import PrunerSettings
@@ -107,6 +108,7 @@ class Settings:
     pruner: PrunerSettings = PrunerSettings()
     quantizer: QuantizerSettings = QuantizerSettings()
     gates: GateSettings = GateSettings()
+    device: DeviceSettings = DeviceSettings()
     beam: BeamSettings = BeamSettings()
 
     @property
