@@ -42,6 +42,7 @@ KEYS = {
     "unreduced": {"bytes", "gzip_bytes"},
     "latency_us": {"p50", "p99"},
 }  # fmt: skip
+GATE_KEYS = {"name", "value", "bound", "ok", "detail", "hint", "severity"}
 RUNNING, COMPLETE, CACHED = 2, 3, 4  # ml_metadata.proto.Execution.State
 
 
@@ -147,7 +148,7 @@ def test_summary_has_the_keys_that_are_promised(first):
     assert {name: set(first.summary[name]) for name in KEYS if name} == {
         name: keys for name, keys in KEYS.items() if name
     }
-    assert all(set(gate) == {"name", "value", "bound", "ok", "detail"} for gate in first.summary["gates"])
+    assert all(set(gate) == GATE_KEYS for gate in first.summary["gates"])
     assert all(gate["ok"] for gate in first.summary["gates"]) and first.summary["blessed"]
     rows = first.summary["rows"]
     assert rows["read"] == rows["examples"] + rows["rejected"] == 15002

@@ -27,8 +27,8 @@ class DeviceSettings:
     max_memory_ratio: float = 1.2
     memory_slack_kib: float = 1024.0
     max_gzip_bytes: int | None = None
-    max_mean_difference: float = 0.1
-    max_difference: float = 0.05
+    max_mean_difference: float = 0.06
+    max_difference: float = 0.02
     max_batch_difference: float = 0.001
     max_delegate_difference: float = 0.1
 
