@@ -171,6 +171,12 @@ FAULTS = {
         step(lambda fare: of_weights(fare, 64, 30)), ("latency_p50_us",), "x the reference's",
         {"max_bytes": 10**6, "max_gzip_bytes": None},
     ),
+    "optimized, yet slower than float32": Fault(
+        lambda convert, sound: convert(
+            lambda fare: of_weights(fare, 64, 30), held=True, optimizations=[tf().lite.Optimize.DEFAULT]
+        ),
+        ("latency_p50_us",), "x the reference's", {"max_bytes": 10**6, "max_gzip_bytes": None},
+    ),
     "dearer everywhere": Fault(step(lambda fare: fare * 1.25), ("mean_difference",), "as a share of its mean output"),
     "broken in one region": Fault(
         step(lambda fare: tf().where(fare > 21.0, fare + 60.0, fare)), ("max_difference",), "60 from the reference",
