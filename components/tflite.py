@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import gzip
+import importlib.metadata
 import math
 import time
 from collections.abc import Mapping
@@ -24,14 +25,29 @@ _PLAIN_DTYPES = (np.float32, np.int32, np.int64)
 _QUANTIZED_DTYPES = (np.int8, np.uint8, np.int16)
 
 
-def _interpreter_class() -> Any:
+class EndsError(InputError):
+    """A file whose inputs or output are none that a table of numbers can feed and read."""
+
+
+def _interpreter(content: bytes, num_threads: int, delegates: bool) -> Any:
+    """An interpreter of the file; without delegates XNNPACK stays out and the built-in kernels do the work."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError:
         import tensorflow as tf
 
-        return tf.lite.Interpreter
-    return Interpreter
+        Interpreter, OpResolverType = tf.lite.Interpreter, tf.lite.experimental.OpResolverType  # noqa: N806
+    resolver = OpResolverType.AUTO if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return Interpreter(model_content=content, num_threads=num_threads, experimental_op_resolver_type=resolver)
+
+
+def runtime() -> tuple[str, str]:
+    """Name and version of the package whose interpreter runs here."""
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except ImportError:
+        return "tensorflow", importlib.metadata.version("tensorflow")
+    return "ai-edge-litert", importlib.metadata.version("ai-edge-litert")
 
 
 def schema() -> Any:
@@ -49,7 +65,7 @@ def _builtin_names() -> dict[int, str]:
 
 
 @dataclasses.dataclass(frozen=True)
-class _End:
+class End:
     """An input or the output: column name, tensor index, dtype, shape after the batch axis, and for quantized numbers
     the scale and zero point that make them real."""
 
@@ -90,39 +106,45 @@ class TfliteModel:
     Columns that the file has as int8, uint8 or int16 are given and returned as the numbers they stand for.
 
     Raises:
-        InputError: absent, empty or corrupt file; inputs that are no numbers, or other than one output of them.
+        EndsError: inputs that are no numbers, or other than one output of them.
+        InputError: absent, empty or corrupt file.
     """
 
-    def __init__(self, path_or_bytes: str | Path | bytes, num_threads: int = 1) -> None:
+    def __init__(self, path_or_bytes: str | Path | bytes, num_threads: int = 1, delegates: bool = True) -> None:
         self.content, self._origin = _read(path_or_bytes)
         try:
-            self._interpreter = _interpreter_class()(model_content=self.content, num_threads=num_threads)
+            self._interpreter = _interpreter(self.content, num_threads, delegates)
         except (ValueError, RuntimeError) as error:
             raise InputError(f"model={self._origin} must be a TFLite file, got: {_first_line(error)}") from error
         self._inputs = tuple(self._end(details) for details in self._interpreter.get_input_details())
         self._output = self._single_output()
         self._batch_rows = 0
 
-    def _end(self, details: Mapping[str, Any]) -> _End:
+    def _end(self, details: Mapping[str, Any]) -> End:
         name, dtype, shape = _column_name(details["name"]), details["dtype"], tuple(map(int, details["shape"]))
-        end = _End(name, details["index"], dtype, shape[1:], *details["quantization"])
+        end = End(name, details["index"], dtype, shape[1:], *details["quantization"])
         if not (dtype in _PLAIN_DTYPES or end.is_quantized) or not shape:
-            raise InputError(
+            raise EndsError(
                 f"model={self._origin}: input {name} must be float32, int32, int64 or quantized, of shape (n, ...), "
                 f"got {np.dtype(dtype).name} {shape}"
             )
         return end
 
-    def _single_output(self) -> _End:
+    def _single_output(self) -> End:
         outputs = self._interpreter.get_output_details()
         dtypes = [np.dtype(details["dtype"]).name for details in outputs]
-        ends = [_End("", each["index"], each["dtype"], (), *each["quantization"]) for each in outputs]
+        ends = [End("", each["index"], each["dtype"], (), *each["quantization"]) for each in outputs]
         if len(ends) != 1 or not (dtypes == ["float32"] or ends[0].is_quantized) or not self._inputs:
-            raise InputError(
+            raise EndsError(
                 f"model={self._origin} must have inputs and one output of float32 or quantized numbers, got "
                 f"{len(self._inputs)} inputs and outputs {dtypes}"
             )
         return ends[0]
+
+    @property
+    def inputs(self) -> tuple[End, ...]:
+        """What the file asks for, in the file's order."""
+        return self._inputs
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -166,7 +188,7 @@ class TfliteModel:
         batches = [self._predict_batch([values[start : start + BATCH_ROWS] for values in feed]) for start in starts]
         return np.concatenate(batches) if batches else np.zeros(0, np.float32)
 
-    def _values(self, wanted: _End, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    def _values(self, wanted: End, columns: Mapping[str, np.ndarray]) -> np.ndarray:
         """One column as the file wants it, shape (n, *tail)."""
         if wanted.name not in columns:
             raise InputError(

@@ -18,6 +18,29 @@ HOURS_OF_WEEK = 24 * 7
 
 BOOSTER_INPUTS = (RAW, NUMERIC)  # what LightGBM sees, side by side
 CROSSES = (PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK)
+# What a device may send beside missing, infinite and huge numbers: by name, what changes in a real trip.
+EDGE_ROWS: dict[str, dict[str, float | str]] = {
+    "north pole": {PICKUP_LATITUDE: 90.0, DROPOFF_LATITUDE: 90.0},
+    "south pole": {PICKUP_LATITUDE: -90.0, DROPOFF_LATITUDE: -90.0},
+    "from pole to pole": {PICKUP_LATITUDE: -90.0, DROPOFF_LATITUDE: 90.0},
+    "around the date line": {PICKUP_LONGITUDE: -180.0, DROPOFF_LONGITUDE: 180.0},
+    "no position yet": dict.fromkeys(COORDINATES, 0.0),
+    "no pickup yet": {PICKUP_LONGITUDE: 0.0, PICKUP_LATITUDE: 0.0},
+    "swapped": {
+        PICKUP_LONGITUDE: DROPOFF_LONGITUDE,
+        PICKUP_LATITUDE: DROPOFF_LATITUDE,
+        DROPOFF_LONGITUDE: PICKUP_LONGITUDE,
+        DROPOFF_LATITUDE: PICKUP_LATITUDE,
+    },
+    "longitude for latitude": {PICKUP_LONGITUDE: PICKUP_LATITUDE, PICKUP_LATITUDE: PICKUP_LONGITUDE},
+    "equal points": {DROPOFF_LONGITUDE: PICKUP_LONGITUDE, DROPOFF_LATITUDE: PICKUP_LATITUDE},
+    "hour 0": {PICKUP_HOUR: 0},
+    "hour 23": {PICKUP_HOUR: 23},
+    "hour 24": {PICKUP_HOUR: 24},
+    "Sunday, hour 23": {PICKUP_HOUR: 23, PICKUP_WEEKDAY: 6},
+    "nobody": {PASSENGER_COUNT: 0},
+    "a bus": {PASSENGER_COUNT: 60},
+}
 
 
 def cardinalities(n_cells: int, n_zones: int | None = None) -> dict[str, int]:

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = ("pipeline", "components", "modules")
-LIBRARIES = ("tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-optimization", "scikit-learn", "lightgbm")
+LIBRARIES = (
+    "tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-optimization", "ai-edge-litert", "scikit-learn",
+    "lightgbm",
+)  # fmt: skip
 
 
 def code_digest(*modules: str) -> str:

@@ -168,10 +168,13 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     )
     device_validator = DeviceValidator(
         model=quantized,
+        reference_model=quantizer.outputs["reference_model"],
         examples=raw_examples,
         input_names=settings.model_inputs,
         max_bytes=settings.gates.max_bytes,
         max_output=BELIEVABLE * settings.city.fare.max,
+        edge_rows=columns.EDGE_ROWS,
+        settings=as_json(settings.device),
         code_digest=code_digest("components.device_validator.executor"),
     )
     digested = (

@@ -14,6 +14,7 @@ import yaml
 
 from components.atomic_pusher.settings import PushSettings
 from components.data_gate.settings import DataGateSettings
+from components.device_validator.settings import DeviceSettings
 from components.errors import InputError
 from components.model_gate.settings import ModelBounds
 from components.pca_reducer.settings import ReducerSettings
@@ -105,6 +106,7 @@ class Settings:
     data_gate: DataGateSettings = DataGateSettings()
     gates: GateSettings = GateSettings()
     push: PushSettings = PushSettings()
+    device: DeviceSettings = DeviceSettings()
     beam: BeamSettings = BeamSettings()
 
     def __post_init__(self) -> None:

@@ -272,26 +272,37 @@ def evaluate(toy_trips):
     return run
 
 
-def _convert(last_step=None, select_tf_ops=False, change: int | None = None) -> bytes:
+def _convert(
+    last_step=None, select_tf_ops=False, change: int | None = None, held=False, types=None, optimizations=()
+) -> bytes:
     """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday, then last_step.
 
-    change: a moment from which on the fare is 5 higher; the file then asks for pickup_epoch too.
+    change: a moment from which on the fare is 5 higher; the file then asks for pickup_epoch too. held: missing inputs
+    are 0, and all are held within ±100. types: {input: dtype} other than the usual; inputs of other names are asked for
+    and added to the fare.
     """
     import tensorflow as tf
     import tf_keras as keras
 
     inputs = {name: keras.Input((1,), name=name, dtype="float32") for name in FLOAT_INPUTS}
     inputs |= {name: keras.Input((1,), name=name, dtype="int64") for name in INT_INPUTS}
+    inputs |= {name: keras.Input((1,), name=name, dtype=dtype) for name, dtype in (types or {}).items()}
     columns = keras.layers.Concatenate()([tf.cast(column, tf.float32) for column in inputs.values()])
+    if held:
+        columns = tf.where(tf.math.is_nan(columns), tf.zeros_like(columns), columns)
+        columns = tf.minimum(tf.maximum(columns, -100.0), 100.0)
     fare = keras.layers.Dense(
         1,
-        kernel_initializer=keras.initializers.Constant(np.array(KERNEL)[:, None]),
+        kernel_initializer=keras.initializers.Constant(
+            np.array([*KERNEL, *[1.0] * (len(inputs) - len(KERNEL))])[:, None]
+        ),
         bias_initializer=keras.initializers.Constant(BIAS),
     )(columns)
     if change is not None:
         inputs["pickup_epoch"] = keras.Input((1,), name="pickup_epoch", dtype="int64")
         fare = fare + 5.0 * tf.cast(inputs["pickup_epoch"] >= change, tf.float32)
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, last_step(fare) if last_step else fare))
+    converter.optimizations = list(optimizations)
     if select_tf_ops:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
     return converter.convert()
@@ -354,3 +365,27 @@ def run_pusher(tmp_path):
         return outputs["pushed_model"][0]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def held_tflite() -> bytes:
+    """The same on inputs of real trips, and finite whatever they are: what a device may run."""
+    return _convert(held=True)
+
+
+@pytest.fixture
+def trip_rows() -> dict[str, np.ndarray]:
+    """Three trips and their label; `fare_tflite` makes 15.0, 3.0 and 19.5 of them by hand.
+
+    2.5 + 7 + 1 + 4 + 0.5;  2.5 - 1.5 + 2 + 0 + 0;  2.5 + 7.5 - 0 + 0 + 8 + 1.5 with passenger_count 0.
+    """
+    return {
+        "pickup_longitude": np.array([-70, 15, -75], np.float32),
+        "pickup_latitude": np.array([40.7, 40.7, 40.7], np.float32),
+        "dropoff_longitude": np.array([-73.9, -73.9, -73.9], np.float32),
+        "dropoff_latitude": np.array([40.8, 40.8, 40.8], np.float32),
+        "passenger_count": np.array([1, 2, 0], np.int64),
+        "pickup_hour": np.array([8, 0, 16], np.int64),
+        "pickup_weekday": np.array([2, 0, 6], np.int64),
+        "fare": np.array([14, 4, 20], np.float32),
+    }

@@ -10,20 +10,25 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.device_validator.executor import DeviceValidatorExecutor
+from components.device_validator.executor import DeviceValidatorExecutor, limits_of
+from components.device_validator.request import EdgeRows
 
 
 class DeviceValidatorSpec(ComponentSpec):
-    """Contract of DeviceValidator; `input_names` is a JSON list."""
+    """Contract of DeviceValidator; input_names, edge_rows and settings are JSON, see `Limits` and `DeviceSettings`."""
 
     PARAMETERS = {
         "input_names": ExecutionParameter(type=str),
         "max_bytes": ExecutionParameter(type=int),
+        "min_output": ExecutionParameter(type=float),
         "max_output": ExecutionParameter(type=float),
+        "edge_rows": ExecutionParameter(type=str),
+        "settings": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
+        "reference_model": ChannelParameter(type=standard_artifacts.Model, optional=True),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
     }
     OUTPUTS = {"blessing": ChannelParameter(type=standard_artifacts.InfraBlessing)}
@@ -36,7 +41,12 @@ class DeviceValidator(base_component.BaseComponent):
     examples: raw rows; the eval split's first ones are tried.
     input_names: the raw columns that a device can provide.
     max_bytes: of the file, uncompressed.
-    max_output: the largest believable fare, in the label's currency.
+    max_output, min_output: the largest and the least believable output, in the label's unit.
+    reference_model: holds the file that outputs, time and memory are compared with; without it nothing is.
+    edge_rows: by name, what to change in real rows, beside what is tried of every column: see `Limits`.
+    settings: `DeviceSettings` as JSON.
+
+    Raises ValueError where these contradict each other.
     """
 
     SPEC_CLASS = DeviceValidatorSpec
@@ -49,18 +59,28 @@ class DeviceValidator(base_component.BaseComponent):
         input_names: Sequence[str],
         max_bytes: int,
         max_output: float,
-        code_digest: str,
+        min_output: float = 0.0,
+        reference_model: types.BaseChannel | None = None,
+        edge_rows: EdgeRows | None = None,
+        settings: str = "{}",
+        code_digest: str = "",
     ) -> None:
-        if max_bytes < 1 or not max_output > 0:
-            raise ValueError(f"max_bytes={max_bytes} and max_output={max_output} must be positive, in DeviceValidator")
+        properties = {
+            "input_names": json.dumps(list(input_names)),
+            "max_bytes": max_bytes,
+            "min_output": float(min_output),
+            "max_output": float(max_output),
+            "edge_rows": json.dumps(edge_rows or {}),
+            "settings": settings,
+        }
+        limits_of(properties)
         super().__init__(
             DeviceValidatorSpec(
                 model=model,
+                reference_model=reference_model,
                 examples=examples,
-                input_names=json.dumps(list(input_names)),
-                max_bytes=max_bytes,
-                max_output=float(max_output),
                 code_digest=code_digest,
                 blessing=types.Channel(type=standard_artifacts.InfraBlessing),
+                **properties,
             )
         )

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from tfx.types import artifact_utils
 
 from components import examples_io
 from components.device_validator import checks
+from components.device_validator.request import Limits, Report, Request
+from components.device_validator.settings import DeviceSettings
 
-ROWS = 512
+ROWS = 4096
 
 
 class DeviceValidatorExecutor(base_executor.BaseExecutor):
@@ -34,17 +37,26 @@ class DeviceValidatorExecutor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         model = artifact_utils.get_single_instance(input_dict["model"])
+        references = input_dict.get("reference_model") or []
         rows = read_rows(examples_io.split_files(artifact_utils.get_single_instance(input_dict["examples"]), "eval"))
-        limits = checks.Limits(
-            tuple(json.loads(exec_properties["input_names"])),
-            exec_properties["max_bytes"],
-            exec_properties["max_output"],
-        )
+        limits = limits_of(exec_properties)
         with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / "model.tflite"
-            fileio.copy(examples_io.tflite_path(model), str(local))
-            report = checks.validate_apart(local, rows, limits, Path(folder))
+            path, *others = (_local(each, Path(folder) / f"{i}.tflite") for i, each in enumerate([model, *references]))
+            report = checks.validate_apart(Request(path, others[0] if others else None, rows, limits), Path(folder))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), report)
+
+
+def limits_of(exec_properties: Mapping[str, Any]) -> Limits:
+    """From execution properties, where structure is JSON."""
+    names, edge_rows, settings = (json.loads(exec_properties[key]) for key in ("input_names", "edge_rows", "settings"))
+    bounds = {key: exec_properties[key] for key in ("max_bytes", "min_output", "max_output")}
+    return Limits(tuple(names), edge_rows=edge_rows, settings=DeviceSettings(**settings), **bounds)
+
+
+def _local(model: types.Artifact, path: Path) -> Path:
+    """A copy of a Model artifact's file."""
+    fileio.copy(examples_io.tflite_path(model), str(path))
+    return path
 
 
 def read_rows(files: list[str], limit: int = ROWS) -> dict[str, np.ndarray]:
@@ -61,7 +73,7 @@ def _number(feature: tf.train.Feature) -> np.ndarray:
     return np.array(feature.float_list.value, np.float32)
 
 
-def _bless(blessing: types.Artifact, report: checks.Report) -> None:
+def _bless(blessing: types.Artifact, report: Report) -> None:
     """Marks the artifact as tfx.components.infra_validator.executor does, with the digest of what was judged."""
     verdict = {"blessed": report.ok, **dataclasses.asdict(report)}
     examples_io.write_json(blessing, "device.json", verdict)
@@ -69,5 +81,5 @@ def _bless(blessing: types.Artifact, report: checks.Report) -> None:
         file.write("")
     blessing.set_int_custom_property("blessed", int(report.ok))
     blessing.set_string_custom_property("sha256", report.measurements.get("sha256", ""))
-    failed = [check for check in report.checks if not check.ok]
+    failed = "; ".join(f"{each.name}={each.value} ({each.detail})" for each in report.checks if not each.ok)
     logging.info("DeviceValidator: %d checks, failed: %s", len(report.checks), failed or "none")

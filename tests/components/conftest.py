@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 
 
@@ -22,40 +21,6 @@ def nan_tflite(convert_tflite) -> bytes:
     import tensorflow as tf
 
     return convert_tflite(lambda fare: tf.math.log(-tf.abs(fare) - 1.0))
-
-
-@pytest.fixture(scope="session")
-def peeking_tflite(convert_tflite) -> bytes:
-    """A row's fare depends on the other rows of its batch."""
-    import tensorflow as tf
-
-    return convert_tflite(lambda fare: fare - tf.reduce_mean(fare, axis=0, keepdims=True))
-
-
-@pytest.fixture(scope="session")
-def dicing_tflite(convert_tflite) -> bytes:
-    """Another fare on every call, up to a thousandth: too small to be seen as a difference between batches."""
-    import tensorflow as tf
-
-    return convert_tflite(lambda fare: fare + 0.001 * tf.random.uniform(tf.shape(fare), seed=1))
-
-
-@pytest.fixture
-def trip_rows() -> dict[str, np.ndarray]:
-    """Three trips and their label; `fare_tflite` makes 15.0, 3.0 and 19.5 of them by hand.
-
-    2.5 + 7 + 1 + 4 + 0.5;  2.5 - 1.5 + 2 + 0 + 0;  2.5 + 7.5 - 0 + 0 + 8 + 1.5 with passenger_count 0.
-    """
-    return {
-        "pickup_longitude": np.array([-70, 15, -75], np.float32),
-        "pickup_latitude": np.array([40.7, 40.7, 40.7], np.float32),
-        "dropoff_longitude": np.array([-73.9, -73.9, -73.9], np.float32),
-        "dropoff_latitude": np.array([40.8, 40.8, 40.8], np.float32),
-        "passenger_count": np.array([1, 2, 0], np.int64),
-        "pickup_hour": np.array([8, 0, 16], np.int64),
-        "pickup_weekday": np.array([2, 0, 6], np.int64),
-        "fare": np.array([14, 4, 20], np.float32),
-    }
 
 
 @pytest.fixture

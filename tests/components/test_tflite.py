@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.metadata
 import subprocess
 import sys
 
@@ -30,6 +31,30 @@ def test_input_names_are_plain_columns(model):
         "pickup_hour",
         "pickup_weekday",
     }
+
+
+@pytest.mark.parametrize("options", [{"num_threads": 2}, {"delegates": False}])
+def test_other_threads_and_kernels_agree(fare_tflite, trip_rows, options):
+    np.testing.assert_allclose(tflite.TfliteModel(fare_tflite, **options).predict(trip_rows), FARES, rtol=1e-6)
+
+
+def test_without_delegates_xnnpack_stays_out(fare_tflite, tmp_path):
+    """The runtime says on stderr that it took the delegate."""
+    (tmp_path / "fare.tflite").write_bytes(fare_tflite)
+    for delegates in (True, False):
+        code = f"""
+import numpy as np
+from components import tflite
+model = tflite.TfliteModel({str(tmp_path / "fare.tflite")!r}, delegates={delegates})
+model.predict({{name: np.zeros(1, np.int64) for name in model.input_names}})
+"""
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert ("XNNPACK" in result.stderr) == delegates
+
+
+def test_the_runtime_is_named():
+    name, version = tflite.runtime()
+    assert name == "ai-edge-litert" and version == importlib.metadata.version("ai-edge-litert")
 
 
 def test_predict_matches_the_arithmetic_for_both_column_shapes(model, trip_rows):

@@ -147,6 +147,7 @@ def test_n_components_keeps_its_kind(city, value):
         ),
         ("gates=4", "springfield.yaml: gates=4: input should be"),
         ("model.embeddings={pickup: 4}", "springfield.yaml: model.embeddings: pickup must be one of"),
+        ("device.max_gzip_bytes=0", "springfield.yaml: device.max_gzip_bytes=0 must be at least 1, or null"),
         ("quantizer.mode=int4", "springfield.yaml: quantizer.mode=int4"),
         ("city.box.east=-2", "springfield.yaml: city.box: west=-1.0 must be below east=-2.0"),
         ("city.name=../up", "springfield.yaml: city.name=../up must be letters, digits, - and _"),

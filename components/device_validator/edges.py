@@ -1,0 +1,49 @@
+"""Rows at the edge of what a device may send: made of real rows, some columns changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from components.device_validator.request import Changes, Columns, EdgeRows
+
+BASES = 4  # real rows that are changed, spread over those given
+LARGEST = 2**31 - 1
+FLOATS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "0": 0.0, "3e38": 3e38, "-3e38": -3e38}
+WHOLES = {"0": 0.0, "-1": -1.0, "2147483647": float(LARGEST), "-2147483647": -float(LARGEST)}
+
+
+def edge_rows(rows: Columns, named: EdgeRows) -> tuple[list[str], dict[str, np.ndarray]]:
+    """What each row is, and the rows: each column in turn missing, infinite, 0 or huge; all floats so; then `named`.
+
+    The columns are of shape (BASES * edges,), or of fewer where there are fewer real rows.
+    """
+    n_rows = len(next(iter(rows.values())))
+    chosen = np.linspace(0, n_rows - 1, min(BASES, n_rows)).astype(int)
+    base = {name: column[chosen] for name, column in rows.items()}
+    edges = [*_by_column(base), *named.items()]
+    names = [name for name, _ in edges for _ in chosen]
+    changed = [_changed(base, changes) for _, changes in edges]
+    return names, {name: np.concatenate([each[name] for each in changed]) for name in base}
+
+
+def _by_column(base: Columns) -> Iterator[tuple[str, Changes]]:
+    floats = [name for name, column in base.items() if column.dtype.kind == "f"]
+    for text, value in FLOATS.items():
+        yield from ((f"{name}={text}", {name: value}) for name in floats)
+        if len(floats) > 1:
+            yield f"all decimals={text}", dict.fromkeys(floats, value)
+    for name in (name for name, column in base.items() if column.dtype.kind in "iu"):
+        yield from ((f"{name}={text}", {name: value}) for text, value in WHOLES.items())
+
+
+def _changed(base: Columns, changes: Changes) -> dict[str, np.ndarray]:
+    """The base rows with the changes; those of columns that are not there change nothing."""
+    found = dict(base)
+    for name, value in changes.items():
+        if name in base:
+            is_column = isinstance(value, str) and value in base
+            source = base[str(value)] if is_column else np.full(len(base[name]), float(value))
+            found[name] = source.astype(base[name].dtype)
+    return found

@@ -1,0 +1,98 @@
+"""What is asked of the child process, and what it answers; both travel as JSON and npz."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.checks import Check
+from components.device_validator.settings import DeviceSettings
+
+Columns = Mapping[str, np.ndarray]
+Changes = Mapping[str, float | str]
+EdgeRows = Mapping[str, Changes]
+NUMBER_WORDS = ("nan", "inf", "-inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a device can take, beyond the settings.
+
+    input_names: the raw columns a device can provide; the file may ask for any of them, and for no other.
+    max_bytes: of the file, uncompressed.
+    min_output, max_output: the believable outputs, in the label's unit.
+    edge_rows: by name, what is changed in a real row: {column: number, `nan`, `inf`, `-inf`, or another column}.
+    """
+
+    input_names: tuple[str, ...]
+    max_bytes: int
+    max_output: float
+    min_output: float = 0.0
+    edge_rows: EdgeRows = dataclasses.field(default_factory=dict)
+    settings: DeviceSettings = dataclasses.field(default_factory=DeviceSettings)
+
+    def __post_init__(self) -> None:
+        if self.max_bytes < 1 or not self.max_output > max(0.0, self.min_output):
+            raise ValueError(
+                f"max_bytes={self.max_bytes} must be positive, and max_output={self.max_output} positive and above "
+                f"min_output={self.min_output}, in DeviceValidator"
+            )
+        for name, changes in self.edge_rows.items():
+            for column, value in changes.items():
+                if isinstance(value, str) and value not in (*NUMBER_WORDS, *self.input_names):
+                    raise ValueError(
+                        f"edge_rows.{name}.{column}={value} must be a number, {', '.join(NUMBER_WORDS)} or one of the "
+                        f"inputs {', '.join(self.input_names)}, in DeviceValidator"
+                    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """Every check, and what was measured without a bound."""
+
+    checks: tuple[Check, ...]
+    measurements: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        return not any(check.refuses for check in self.checks)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A file to judge, a reference to compare it with or None, and raw rows: columns of shape (n,)."""
+
+    model: Path
+    reference: Path | None
+    rows: Columns
+    limits: Limits
+
+    def write(self, folder: Path) -> Path:
+        """Leaves the request in a folder; returns its file."""
+        np.savez(folder / "rows.npz", **self.rows)
+        content = {
+            "model": str(self.model),
+            "reference": str(self.reference) if self.reference else None,
+            "rows": str(folder / "rows.npz"),
+            "limits": dataclasses.asdict(self.limits),
+        }
+        (folder / "request.json").write_text(json.dumps(content))
+        return folder / "request.json"
+
+    @classmethod
+    def read(cls, path: Path) -> Request:
+        """What `write` left."""
+        content = json.loads(path.read_text())
+        limits = content["limits"]
+        changed = {
+            "input_names": tuple(limits["input_names"]),
+            "settings": DeviceSettings(**limits["settings"]),
+        }
+        reference = Path(content["reference"]) if content["reference"] else None
+        with np.load(content["rows"]) as rows:
+            return cls(Path(content["model"]), reference, dict(rows), Limits(**limits | changed))
