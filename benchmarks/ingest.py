@@ -20,13 +20,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.settings import BeamSettings
+
 if TYPE_CHECKING:
     from components.trip_example_gen.profile import CityProfile
 
-BEAM = [
-    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
-    "--sdk_container_image=unused",  # else TFX packs itself into an sdist, for workers elsewhere: not a matter of rows
-]
+BEAM = list(BeamSettings().args)
 CASES = {"CsvExampleGen": "csv", "TripExampleGen, CSV": "csv", "TripExampleGen, Parquet": "parquet"}
 
 

@@ -20,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.settings import BeamSettings
+
 SHARD_ROWS, WRITE_ROWS = 500_000, 1 << 14
 LABEL, COLUMN, LAYER = "fare", "numeric", "hidden_0"
 SAMPLE_ROWS = 20_000
-BEAM = ["--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"]
+BEAM = list(BeamSettings().args)
 
 
 def main() -> None:

@@ -77,9 +77,16 @@ class GateSettings(ModelBounds):
 
 @dataclasses.dataclass(frozen=True)
 class BeamSettings:
-    """args: options of every Beam node. Beam's own default would first try to download a runner (Prism)."""
+    """args: options of every Beam node.
 
-    args: tuple[str, ...] = ("--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",)
+    Beam's own default would first try to download a runner (Prism). Without an image, which no local worker is started
+    from, TFX packs itself into an sdist for workers elsewhere at every node, and leaves 42 MB in the temporary folder.
+    """
+
+    args: tuple[str, ...] = (
+        "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
+        "--sdk_container_image=unused",
+    )
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))  # pydantic hands it down

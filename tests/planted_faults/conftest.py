@@ -12,10 +12,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-BEAM = (
-    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
-    "--sdk_container_image=unused",  # else TFX packs itself into an sdist at every executor
-)
+from pipeline.settings import BeamSettings
+
+BEAM = BeamSettings().args
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pytest
 from components.errors import InputError
 from components.trip_example_gen import reader
 from components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS, Bounds, Box, CityProfile, Columns
+from pipeline.settings import BeamSettings
 
 if TYPE_CHECKING:
     from tfx.types import standard_artifacts
@@ -26,10 +27,7 @@ PROFILE = CityProfile(
     fare=Bounds(1, 100),
 )
 HEADER = "fare,x1,y1,x2,y2,n,t\n"
-BEAM = [
-    "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
-    "--sdk_container_image=unused",  # else TFX packs itself into an sdist, for workers elsewhere, at every executor
-]
+BEAM = list(BeamSettings().args)
 
 
 def lines(n: int, seed: int = 0) -> list[str]:
