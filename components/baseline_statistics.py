@@ -10,6 +10,8 @@ from tfx import types
 from tfx.components.evaluator import constants
 from tfx.dsl.components.common.resolver import ResolverStrategy
 
+from components.latest_blessed import still_good
+
 STATISTICS_GEN = ".StatisticsGen"  # how the type name of its executions ends
 EXAMPLES, STATISTICS = "Examples", "ExampleStatistics"
 
@@ -20,8 +22,11 @@ class LatestBlessedStatisticsStrategy(ResolverStrategy):
     The walk is up from the model: to the examples that it was made of, and from them to what StatisticsGen said of
     them. Models of the `candidate`'s own statistics are left out: a run repeated without a change finds its own model
     blessed, and with another baseline DataGate would judge again. Left out, its inputs are those of the first run, and
-    so comes the whole run from the cache.
+    so comes the whole run from the cache. models_dir: where versions may be rolled back, which do not count.
     """
+
+    def __init__(self, models_dir: str) -> None:
+        self._models_dir = models_dir
 
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
@@ -30,7 +35,9 @@ class LatestBlessedStatisticsStrategy(ResolverStrategy):
         known = {artifact.id: artifact for artifact in input_dict["statistics"]}
         candidates = {artifact.id for artifact in input_dict["candidate"]}
         models = {artifact.id for artifact in input_dict["model"]}
-        for model in sorted(models & blessed_models(input_dict["model_blessing"]), reverse=True):
+        for model in sorted(
+            models & blessed_models(still_good(input_dict["model_blessing"], self._models_dir)), reverse=True
+        ):
             found = statistics_behind(store, model)
             if found & known.keys() and not found & candidates:
                 return {**input_dict, "statistics": [known[max(found & known.keys())]]}

@@ -1,11 +1,16 @@
-"""The baseline of a local run: the latest blessed model that is not the candidate itself."""
+"""The baseline of a local run: the latest blessed model that is neither the candidate itself nor rolled back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tfx import types
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+
+from components.atomic_pusher.history import HISTORY_FILE, History
+from components.atomic_pusher.manifest import NAME_DIGITS
 
 
 class LatestOtherBlessedStrategy(LatestBlessedModelStrategy):
@@ -13,7 +18,11 @@ class LatestOtherBlessedStrategy(LatestBlessedModelStrategy):
 
     A run repeated without a change finds its own model blessed. Compared with itself it would be judged again; left
     out, every node's inputs are those of the first run, and so comes the whole run from the cache.
+    models_dir: where a person may have rolled versions back, which no longer count.
     """
+
+    def __init__(self, models_dir: str) -> None:
+        self._models_dir = models_dir
 
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
@@ -21,5 +30,17 @@ class LatestOtherBlessedStrategy(LatestBlessedModelStrategy):
         """See ResolverStrategy; `input_dict` has the channels model, model_blessing and candidate."""
         candidates = {model.id for model in input_dict["candidate"]}
         others = [model for model in input_dict["model"] if model.id not in candidates]
-        resolved = super().resolve_artifacts(store, {"model": others, "model_blessing": input_dict["model_blessing"]})
+        blessings = still_good(input_dict["model_blessing"], self._models_dir)
+        resolved = super().resolve_artifacts(store, {"model": others, "model_blessing": blessings})
         return None if resolved is None else {**resolved, "candidate": input_dict["candidate"]}
+
+
+def still_good(blessings: Sequence[types.Artifact], models_dir: str) -> list[types.Artifact]:
+    """Those whose file nobody rolled back in `models_dir`; the blessing names its SHA-256."""
+    history = Path(models_dir) / HISTORY_FILE
+    rolled_back = History.parse(history.read_bytes(), models_dir).rolled_back if history.is_file() else ()
+    return [
+        blessing
+        for blessing in blessings
+        if blessing.get_string_custom_property("sha256")[:NAME_DIGITS] not in rolled_back
+    ]

@@ -260,7 +260,13 @@ def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
     channels = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
     if target.metadata is None:
         return Resolver(strategy_class=LatestBlessedModelStrategy, **channels).with_id("LatestBlessed")
-    return Resolver(strategy_class=LatestOtherBlessedStrategy, candidate=candidate, **channels).with_id("LatestBlessed")
+    node = Resolver(
+        strategy_class=LatestOtherBlessedStrategy,
+        config={"models_dir": target.models_dir},
+        candidate=candidate,
+        **channels,
+    )
+    return node.with_id("LatestBlessed")
 
 
 def latest_blessed_statistics(candidate: BaseChannel, target: Target) -> list[Resolver]:
@@ -269,6 +275,7 @@ def latest_blessed_statistics(candidate: BaseChannel, target: Target) -> list[Re
         return []
     node = Resolver(
         strategy_class=LatestBlessedStatisticsStrategy,
+        config={"models_dir": target.models_dir},
         candidate=candidate,
         statistics=Channel(type=ExampleStatistics),
         model=Channel(type=Model),

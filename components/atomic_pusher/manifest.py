@@ -13,6 +13,8 @@ from components.tflite import FARE_FILE, gzip_bytes
 
 FORMAT_VERSION = 1
 
+NAME_DIGITS = 12  # of the SHA-256, in a version's name
+
 
 def sha256(content: bytes) -> str:
     """64 hexadecimal digits."""
@@ -21,7 +23,7 @@ def sha256(content: bytes) -> str:
 
 def version_name(content: bytes) -> str:
     """The version that these bytes are: the first 12 digits of their SHA-256."""
-    return sha256(content)[:12]
+    return sha256(content)[:NAME_DIGITS]
 
 
 def describe(content: bytes, city: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,6 +66,6 @@ def faults(name: str, files: Mapping[str, bytes]) -> list[str]:
         found.append(f"{FARE_FILE}: sha256={digest} must be {said.get('sha256')}, as {MANIFEST_FILE} says")
     if said.get("bytes") != len(content):
         found.append(f"{FARE_FILE}: bytes={len(content)} must be {said.get('bytes')}, as {MANIFEST_FILE} says")
-    if digest[:12] != name:
+    if digest[:NAME_DIGITS] != name:
         found.append(f"{FARE_FILE}: sha256={digest} must begin with the folder's name, {name}")
     return found

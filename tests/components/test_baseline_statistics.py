@@ -84,7 +84,7 @@ class Lineage:
             "model": list(self.models),
             "model_blessing": list(self.blessings),
         }
-        resolved = LatestBlessedStatisticsStrategy().resolve_artifacts(self.store, channels)
+        resolved = LatestBlessedStatisticsStrategy("nowhere").resolve_artifacts(self.store, channels)
         assert set(resolved) == set(channels)
         assert resolved["candidate"] == channels["candidate"]
         (found,) = resolved["statistics"] or [None]

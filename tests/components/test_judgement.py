@@ -118,6 +118,13 @@ def test_nan_holds_no_bound():
         assert not found[name].ok, name
 
 
+@pytest.mark.parametrize("hours", [(1, 8, 9), (8, 1, 9), (9, 1, 8)])
+def test_a_slice_of_nan_is_worse_than_any_other(hours):
+    nan, bad = figures(rmse=math.nan, bias=math.nan), figures(bias=9.0)
+    slices = {(("pickup_hour", hour),): nan if hour == 8 else bad for hour in hours}
+    assert checks(ModelBounds(), slices=slices)["slices.max_bias"].detail.startswith("pickup_hour=8 has nan")
+
+
 def test_intervals_are_students():
     """t with 19 degrees of freedom: 2.093 at 95 %, 2.861 at 99 %."""
     wide = judgement.widened(about(1.0, 2.093), 0.99)

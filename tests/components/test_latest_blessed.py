@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 
@@ -28,11 +30,13 @@ def _put(store, artifact):
 
 
 @pytest.fixture
-def baseline(store):
+def baseline(store, tmp_path):
     """(numbers of the blessed models, number of the candidate) -> number of the baseline or None, of models 1 to 3."""
     from tfx.types import standard_artifacts
 
     from components.latest_blessed import LatestOtherBlessedStrategy
+
+    models_dir = str(tmp_path)
 
     def model(number):
         artifact = standard_artifacts.Model()
@@ -43,20 +47,30 @@ def baseline(store):
         artifact = standard_artifacts.ModelBlessing()
         artifact.set_int_custom_property("current_model_id", model_id)
         artifact.set_int_custom_property("blessed", blessed)
+        artifact.set_string_custom_property("sha256", f"{model_id:064x}"[::-1])
         return _put(store, artifact)
 
-    def resolve(blessed, candidate):
+    def resolve(blessed, candidate, rolled_back=()):
         models = {number: model(number) for number in (1, 2, 3)}
+        names = [f"{models[number].id:064x}"[::-1][:12] for number in rolled_back]
+        (tmp_path / "HISTORY").write_text(json.dumps({"named": [], "rolled_back": names}))
         blessings = [blessing(models[number].id, int(number in blessed)) for number in (1, 2)]
         blessings += [blessing(models[3].id, 1)] if 3 in blessed else []
         channels = {"model": list(models.values()), "model_blessing": blessings, "candidate": [models[candidate]]}
-        resolved = LatestOtherBlessedStrategy().resolve_artifacts(store, channels)
+        resolved = LatestOtherBlessedStrategy(models_dir).resolve_artifacts(store, channels)
         assert resolved["candidate"] == [models[candidate]]
         (found,) = resolved["model"] or [None]
         assert len(resolved["model_blessing"]) == len(resolved["model"])
         return found and int(found.uri.removeprefix("models/"))
 
     return resolve
+
+
+def test_a_model_that_was_rolled_back_is_no_baseline(baseline):
+    """What ships again is the one before it."""
+    assert baseline({1, 2}, candidate=3) == 2
+    assert baseline({1, 2}, candidate=3, rolled_back=[2]) == 1
+    assert baseline({1, 2}, candidate=3, rolled_back=[1, 2]) is None
 
 
 @pytest.mark.parametrize(
@@ -75,5 +89,5 @@ def test_the_first_run_has_no_baseline(store):
 
     candidate = _put(store, standard_artifacts.Model())
     channels = {"model": [candidate], "model_blessing": [], "candidate": [candidate]}
-    resolved = LatestOtherBlessedStrategy().resolve_artifacts(store, channels)
+    resolved = LatestOtherBlessedStrategy("nowhere").resolve_artifacts(store, channels)
     assert (resolved["model"], resolved["model_blessing"]) == ([], [])

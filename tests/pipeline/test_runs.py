@@ -18,7 +18,7 @@ import pytest
 from components.checks import Check
 from components.errors import GateError, InputError
 from pipeline import console, runs
-from pipeline.console import output_to_log
+from pipeline.console import gate_table, output_to_log, verdict_of
 from pipeline.node_figures import key_figures
 
 
@@ -170,3 +170,16 @@ def test_the_tuners_line(tmp_path):
     (tmp_path / "tuner_results.json").write_text(json.dumps([best, given]))
     line = key_figures("Tuner", {"tuner_results": [types.SimpleNamespace(uri=str(tmp_path))]})
     assert line == "best of 2 trials: eval RMSE 3.612, learning_rate=0.0123, hidden=[64, 32]"
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "ok", "severity", "verdict"),
+    [
+        (1.0, 2.0, True, "stop", "holds"), (3.0, 2.0, True, "stop", "within noise"), (0.0, None, True, "stop", "holds"),
+        (3.0, 2.0, False, "stop", "refuses"), (3.0, 2.0, False, "warn", "warns"),
+    ],
+)  # fmt: skip
+def test_a_verdict_in_the_table_of_gates(value, bound, ok, severity, verdict):
+    gate = {"name": "max_bias", "value": value, "bound": bound, "ok": ok, "severity": severity}
+    assert verdict_of(gate) == verdict
+    assert [list(column.cells) for column in gate_table([gate]).columns][-1] == [verdict]
