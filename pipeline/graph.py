@@ -155,6 +155,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     evaluator.exec_properties["slicing"] = json.dumps(slicing_config(settings), sort_keys=True)
     evaluator.outputs["blessing"].type = EvaluatorBlessing  # the word is ModelGate's: see there
     model_gate = ModelGate(
+        model=quantized,
+        raw_examples=raw_examples,
         evaluation=evaluator.outputs["evaluation"],
         model_blessing=evaluator.outputs["blessing"],
         model_run=trainer.outputs["model_run"],

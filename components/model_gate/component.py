@@ -26,6 +26,8 @@ class ModelGateSpec(ComponentSpec):
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "raw_examples": ChannelParameter(type=standard_artifacts.Examples),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
         "model_blessing": ChannelParameter(type=EvaluatorBlessing),
         "model_run": ChannelParameter(type=standard_artifacts.ModelRun),
@@ -48,7 +50,7 @@ class ModelGate(base_component.BaseComponent):
       - {uri}/BLESSED or {uri}/NOT_BLESSED: empty
 
     model_run: Trainer's raw_dnn.keras, no_embedding_dnn.keras and lightgbm.txt.
-    examples: transformed.
+    model: the file that may ship. raw_examples: what it takes; examples: transformed.
     """
 
     SPEC_CLASS = ModelGateSpec
@@ -56,6 +58,8 @@ class ModelGate(base_component.BaseComponent):
 
     def __init__(
         self,
+        model: types.BaseChannel,
+        raw_examples: types.BaseChannel,
         evaluation: types.BaseChannel,
         model_blessing: types.BaseChannel,
         model_run: types.BaseChannel,
@@ -70,6 +74,8 @@ class ModelGate(base_component.BaseComponent):
         ModelBounds(**json.loads(bounds))
         super().__init__(
             ModelGateSpec(
+                model=model,
+                raw_examples=raw_examples,
                 evaluation=evaluation,
                 model_blessing=model_blessing,
                 model_run=model_run,

@@ -72,7 +72,8 @@ def evaluated(evaluate, fare_tflite, toy_trips, tmp_path_factory):
     ready = evaluate(tmp_path_factory.mktemp("evaluated"), {"model": fare_tflite}, max_rmse=1000.0)
     test = toy_trips.columns["test"]
     rmse = _rmse(TfliteModel(fare_tflite).predict(test), test["fare"].reshape(-1))
-    return {key: ready[key] for key in ("evaluation", "model_blessing")}, rmse
+    judged = {key: ready[key] for key in ("evaluation", "model_blessing")}
+    return judged | {"model": ready["quantized_model"]}, rmse
 
 
 @pytest.fixture
@@ -143,13 +144,15 @@ def test_a_model_that_holds_is_blessed_and_every_number_is_numpys(judge, trained
 
 @pytest.mark.slow
 def test_a_model_above_the_bound_is_refused(judge, trained, evaluated):
-    """Though Evaluator blessed it."""
-    blessing, found = judge(0.999 * evaluated[1] / trained[1]["no_embedding_dnn"])
+    """Though Evaluator blessed it; a little above is no refusal, since another test split might say otherwise."""
+    blessing, found = judge(0.7 * evaluated[1] / trained[1]["no_embedding_dnn"])
     assert evaluated[0]["model_blessing"].get_int_custom_property("blessed") == 1
     assert not _check(found)["ok"]
     assert _files(blessing) == {"judgement.json", "NOT_BLESSED"}
     assert not _may_be_pushed(blessing) and _latest_blessed(blessing) == []
     assert blessing.get_int_custom_property("current_model_id") == 1
+    almost, _ = judge(0.999 * evaluated[1] / trained[1]["no_embedding_dnn"])
+    assert _may_be_pushed(almost)
 
 
 @pytest.mark.slow

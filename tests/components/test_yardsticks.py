@@ -42,25 +42,54 @@ def test_errors_over_batches_of_any_size():
     ]
     predictors = {"five": lambda columns: np.full(len(columns["km"]), 5.0), "line": lambda columns: 2 * columns["km"]}
     found = yardsticks.errors(predictors, iter(batches))
-    assert found == {"five": pytest.approx(3**0.5), "line": pytest.approx(2**0.5)}
+    assert (found.rmse("five"), found.rmse("line"), found.rows) == (pytest.approx(3**0.5), pytest.approx(2**0.5), 4)
+    assert found.squared["five"][:5].tolist() == [1, 1, 1, 9, 0]  # the fourth row is of the fourth group
 
 
-def test_the_bound_itself_holds():
-    """3.3 over 3 is 1.1 in decimal; 3.0 over 3.0 is exactly 1."""
-    assert yardsticks.judge(3.0, 3.0, 1.0).ok
-    check = yardsticks.judge(3.3, 3.0, 1.0)
+def grouped(shipped, yardstick) -> yardsticks.GroupedErrors:
+    """Squared errors of the two, row by row, one to a group."""
+    squared = {yardsticks.SHIPPED: shipped, yardsticks.NO_EMBEDDING_DNN: yardstick}
+    return yardsticks.GroupedErrors({name: np.asarray(values, float) for name, values in squared.items()}, 20)
+
+
+def test_a_ratio_without_spread_is_held_to_the_bound_exactly():
+    """Every error 1.1 times the yardstick's."""
+    found = grouped(np.full(20, 1.21), np.ones(20))
+    assert yardsticks.judge(found, 1.1 + 1e-9).ok and not yardsticks.judge(found, 1.09).ok
+    check = yardsticks.judge(found, 1.0)
     assert (check.name, check.value, check.bound) == ("max_ratio_to_yardstick", pytest.approx(1.1), 1.0)
-    assert not check.ok
-    assert check.detail == "RMSE of the shipped file, 3.3000, over the no-embedding DNN's 3.0000 on the test split"
+    assert check.detail == (
+        "RMSE of the shipped file, 1.1000, over the no-embedding DNN's 1.0000 on the test split, 1.1 to 1.1"
+    )
+
+
+def test_the_interval_covers_the_true_ratio_nineteen_times_in_twenty():
+    """Errors that have much in common, as those of two networks on the same trips: pairs make the interval narrow."""
+    random = np.random.default_rng(3)
+    covered, widths = 0, []
+    for _ in range(300):
+        common = random.normal(0, 1, 400)
+        shipped, yardstick = common + random.normal(0, 0.3, 400), common + random.normal(0, 0.2, 400)
+        labels = np.zeros(400)
+        predictors = {"a": lambda rows, one=shipped: one, "b": lambda rows, one=yardstick: one}
+        found = yardsticks.errors(predictors, [({}, labels)]).ratio("a", "b")
+        covered += found.lower <= np.sqrt(1.09 / 1.04) <= found.upper
+        widths.append(found.upper - found.lower)
+    assert 0.91 <= covered / 300 <= 0.98
+    assert np.mean(widths) < 0.08  # of either RMSE alone it would be 0.14
 
 
 def test_without_a_bound_it_holds_and_says_the_ratio():
-    check = yardsticks.judge(30.0, 3.0, None)
+    check = yardsticks.judge(grouped(np.full(20, 100.0), np.ones(20)), None)
     assert (check.value, check.bound, check.ok) == (pytest.approx(10.0), None, True)
 
 
 def test_a_yardstick_without_error():
     """Whatever has an error loses to it, what has none does not; and the ratio is a number that JSON has."""
-    worse = yardsticks.judge(0.01, 0.0, 1.02)
+    worse = yardsticks.judge(grouped(np.full(20, 1e-4), np.zeros(20)), 1.02)
     assert not worse.ok and json.loads(json.dumps(worse.value, allow_nan=False)) > 1.02
-    assert yardsticks.judge(0.0, 0.0, 1.02).ok
+    assert yardsticks.judge(grouped(np.zeros(20), np.zeros(20)), 1.02).ok
+
+
+def test_a_file_that_says_nan_is_refused():
+    assert not yardsticks.judge(grouped(np.full(20, np.nan), np.ones(20)), 1.02).ok
