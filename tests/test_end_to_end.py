@@ -36,7 +36,8 @@ NODES = {
 KEYS = {
     "": {
         "city", "run_id", "rows", "rmse", "mae", "model", "unreduced", "latency_us", "gates", "blessed", "pushed",
-        "cpu_s", "lane", "currency", "slices", "tuned", "yardsticks",
+        "cpu_s", "lane", "currency", "slices", "tuned", "yardsticks", "bias", "p95_absolute_error", "intervals",
+        "baseline",
     },
     "rows": {"read", "examples", "rejected"},
     "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},
