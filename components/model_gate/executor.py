@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,7 +55,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         rmse = {name: errors.rmse(name) for name in errors.squared if name != yardsticks.SHIPPED}
         bounded = judgement.judge(evidence, bounds)
         check_agreement(inputs["model_blessing"], bounded)
-        ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick)
+        ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
         checks = [*bounded, ratio]
         written = judged(evidence, evaluation.judged_files(uri), rmse, checks) | {"ratio": ratio.value}
         examples_io.write_json(blessing, JUDGEMENT_FILE, written)
@@ -110,11 +111,17 @@ def errors_on_test(inputs: dict[str, types.Artifact], exec_properties: dict[str,
 
 
 def judged_rows(inputs: dict[str, types.Artifact], label: str) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Test's raw rows as the yardsticks take them, with what the shipped file says of each."""
+    """Test's raw rows as the yardsticks take them, with what the shipped file says of each.
+
+    Raises RuntimeError where the file is not the one that Evaluator judged.
+    """
     output = tft.TFTransformOutput(inputs["transform_graph"].uri)
     layer, spec = output.transform_features_layer(), output.raw_feature_spec()
     with tf.io.gfile.GFile(examples_io.tflite_path(inputs["model"]), "rb") as file:
-        shipped = TfliteModel(file.read())
+        content = file.read()
+    if hashlib.sha256(content).hexdigest() != evaluation.judged_files(inputs["evaluation"].uri)["candidate"]:
+        raise RuntimeError(f"ModelGate: {inputs['model'].uri} must hold the bytes that Evaluator judged, got others")
+    shipped = TfliteModel(content)
     rows = examples_io.dataset(inputs["raw_examples"], "test", spec, label, examples_io.EVAL_BATCH_ROWS)
     for raw, fares in examples_io.numpy_batches(rows):
         transformed = layer({name: tf.constant(values) for name, values in raw.items()})

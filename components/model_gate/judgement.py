@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from scipy import stats
 
 from components import evaluation
 from components.checks import Check, increase
 from components.evaluation import BIAS, COUNT, MAE, MEAN_LABEL, P95, RMSE, Figures, Measured, SliceKey
 from components.model_gate.settings import ModelBounds, SliceBounds
 
-TFMA_CONFIDENCE = 0.95
-JACKKNIFE_DEGREES = 19  # TFMA's jackknife has 20 groups
 MEASURES = {"max_rmse": RMSE, "max_mae": MAE, "max_p95": P95}
 SHOWN_SLICES = 3
 NO_BASELINE = "no blessed model to compare with yet"
@@ -29,9 +25,6 @@ HINTS = {
     "max_rmse_increase": "the last one stays; look at what the newest trips have changed, or raise gates.{name}",
     "slice": "look at these trips in the data; gates.{name} sets the bound, gates.slices.min_rows what is a slice",
 }
-
-
-Excess = Callable[[SliceKey, Figures], tuple[Measured, float]]  # what was found in a slice, and its bound
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +37,32 @@ class Evidence:
     @property
     def slices(self) -> dict[SliceKey, Figures]:
         return {key: figures for key, figures in self.candidate.items() if key != evaluation.OVERALL}
+
+
+@dataclasses.dataclass(frozen=True)
+class Suspicion:
+    """A figure that breaks its bound where its whole interval is beyond; two_sided: above, or below its negative."""
+
+    figure: Measured
+    bound: float
+    two_sided: bool = False
+
+    @property
+    def size(self) -> float:
+        return abs(self.figure.value) if self.two_sided else self.figure.value
+
+    def excess(self, confidence: float) -> float:
+        """By how much the end of the interval that is nearest to the bound is beyond it; infinite for NaN."""
+        wide = self.figure.widened(confidence)
+        least = max(wide.lower, -wide.upper) if self.two_sided else wide.lower
+        return math.inf if math.isnan(least) else least - self.bound
+
+    def check(self, name: str, confidence: float, detail: str, hint: str) -> Check:
+        """What the gate says of it."""
+        return Check(name, self.size, self.bound, self.excess(confidence) <= 0, detail, hint)
+
+
+Excess = Callable[[SliceKey, Figures], Suspicion]  # of a slice
 
 
 def judge(evidence: Evidence, bounds: ModelBounds) -> list[Check]:
@@ -69,10 +88,9 @@ def promised(name: str, found: Measured, bound: float) -> Check:
 
 def biased(figures: Figures, bound: float, confidence: float) -> Check:
     """The mean error as a share of the mean label, either way."""
-    share = share_of_label(figures)
-    ok = least_absolute(widened(share, confidence)) <= bound
-    detail = f"mean error over mean fare, {interval(share)}"
-    return Check("max_bias", abs(share.value), bound, ok, detail, HINTS["max_bias"].format(name="max_bias"))
+    found = Suspicion(share_of_label(figures), bound, two_sided=True)
+    detail = f"mean error over mean fare, {interval(found.figure)}"
+    return found.check("max_bias", confidence, detail, HINTS["max_bias"].format(name="max_bias"))
 
 
 def increased(evidence: Evidence, bounds: ModelBounds) -> Check:
@@ -83,9 +101,8 @@ def increased(evidence: Evidence, bounds: ModelBounds) -> Check:
     before = evidence.baseline[evaluation.OVERALL][RMSE].value
     allowed = increase(bounds.max_rmse_increase or 0.0, before, f"gates.{name}")
     change = evidence.candidate[evaluation.OVERALL][f"{RMSE}_diff"]
-    ok = widened(change, bounds.confidence).lower <= allowed
     detail = f"RMSE over the last blessed model's {before:.4f}, same trips, {interval(change)}"
-    return Check(name, change.value, allowed, ok, detail, hint)
+    return Suspicion(change, allowed).check(name, bounds.confidence, detail, hint)
 
 
 def judge_slices(evidence: Evidence, bounds: SliceBounds, confidence: float) -> list[Check]:
@@ -95,7 +112,8 @@ def judge_slices(evidence: Evidence, bounds: SliceBounds, confidence: float) -> 
     of = f"{len(large)} of {len(evidence.slices)} slices have {bounds.min_rows} trips"
 
     def worst(name: str, excess: Excess) -> Check:
-        return worst_of(f"slices.{name}", [(key, *excess(key, figures)) for key, figures in large.items()], each, of)
+        found = {key: excess(key, figures) for key, figures in large.items()}
+        return worst_of(f"slices.{name}", found, each, of)
 
     found = [
         worst(name, measure_beside(measure, getattr(bounds, name)))
@@ -104,7 +122,7 @@ def judge_slices(evidence: Evidence, bounds: SliceBounds, confidence: float) -> 
     ]
     if bounds.max_bias is not None:
         limit = bounds.max_bias
-        found.append(worst("max_bias", lambda key, figures: (share_of_label(figures), limit)))
+        found.append(worst("max_bias", lambda key, figures: Suspicion(share_of_label(figures), limit, two_sided=True)))
     if bounds.max_rmse_increase is not None:
         if evidence.baseline:
             found.append(worst("max_rmse_increase", increase_beside(evidence, bounds.max_rmse_increase)))
@@ -115,38 +133,33 @@ def judge_slices(evidence: Evidence, bounds: SliceBounds, confidence: float) -> 
 
 def measure_beside(measure: str, bound: float) -> Excess:
     """A figure of a slice, and its bound."""
-    return lambda key, figures: (figures[measure], bound)
+    return lambda key, figures: Suspicion(figures[measure], bound)
 
 
 def increase_beside(evidence: Evidence, allowed: float | str) -> Excess:
     """RMSE of a slice over the last blessed model's there, and what is allowed."""
 
-    def excess(key: SliceKey, figures: Figures) -> tuple[Measured, float]:
+    def excess(key: SliceKey, figures: Figures) -> Suspicion:
         before = evidence.baseline[key][RMSE].value
-        return figures[f"{RMSE}_diff"], increase(allowed, before, "gates.slices.max_rmse_increase")
+        return Suspicion(figures[f"{RMSE}_diff"], increase(allowed, before, "gates.slices.max_rmse_increase"))
 
     return excess
 
 
-def worst_of(name: str, slices: Iterable[tuple[SliceKey, Measured, float]], confidence: float, of: str) -> Check:
-    """The slice that is nearest to its bound or farthest beyond it; all that are beyond are named."""
-    ranked = []
-    for key, found, bound in slices:
-        wide = widened(found, confidence)
-        least, size = (least_absolute(wide), abs(found.value)) if name.endswith("bias") else (wide.lower, found.value)
-        ranked.append((math.inf if math.isnan(least) else least / bound, size / bound, key, found, bound))
-    if not ranked:
+def worst_of(name: str, slices: Mapping[SliceKey, Suspicion], confidence: float, of: str) -> Check:
+    """The slice that is farthest beyond its bound, or nearest to it; all that are beyond are named."""
+    if not slices:
         return Check(name, 0.0, None, True, of)
-    ranked.sort(key=lambda each: each[:2], reverse=True)
-    beyond = [each for each in ranked if not each[0] <= 1]
-    *_, found, bound = ranked[0]
+    ranked = sorted(
+        slices.items(), key=lambda item: (item[1].excess(confidence), item[1].size - item[1].bound), reverse=True
+    )
+    beyond = [item for item in ranked if item[1].excess(confidence) > 0]
     shown = [
-        f"{evaluation.describe(key)} has {interval(one)}" for _, _, key, one, _ in (beyond or ranked)[:SHOWN_SLICES]
+        f"{evaluation.describe(key)} has {interval(each.figure)}" for key, each in (beyond or ranked[:1])[:SHOWN_SLICES]
     ]
     more = f" and {len(beyond) - SHOWN_SLICES} more" if len(beyond) > SHOWN_SLICES else ""
-    value = abs(found.value) if name.endswith("bias") else found.value
-    detail = f"{'; '.join(shown) if beyond else shown[0]}{more}; {of}"
-    return Check(name, value, bound, not beyond, detail, HINTS["slice"].format(name=name))
+    detail = f"{'; '.join(shown)}{more}; {of}"
+    return ranked[0][1].check(name, confidence, detail, HINTS["slice"].format(name=name))
 
 
 def share_of_label(figures: Figures) -> Measured:
@@ -154,28 +167,6 @@ def share_of_label(figures: Figures) -> Measured:
     bias, mean = figures[BIAS], figures[MEAN_LABEL].value
     scale = abs(mean) or 1.0
     return Measured(bias.value / scale, bias.lower / scale, bias.upper / scale)
-
-
-def least_absolute(found: Measured) -> float:
-    """The smallest |x| in the interval: 0 where it holds 0."""
-    if math.isnan(found.value):
-        return math.nan
-    return max(found.lower, -found.upper, 0.0)
-
-
-def widened(found: Measured, confidence: float) -> Measured:
-    """The interval at another confidence; Student's t, two-sided, as TFMA has it."""
-    ratio = quantile(confidence) / quantile(TFMA_CONFIDENCE)
-    return Measured(
-        found.value,
-        found.value - ratio * (found.value - found.lower),
-        found.value + ratio * (found.upper - found.value),
-    )
-
-
-def quantile(confidence: float) -> float:
-    """Of Student's t with 19 degrees of freedom, two-sided."""
-    return float(stats.t.ppf(0.5 + confidence / 2, JACKKNIFE_DEGREES))
 
 
 def interval(found: Measured) -> str:

@@ -45,7 +45,8 @@ class SliceBounds:
 
 @dataclasses.dataclass(frozen=True)
 class ModelBounds:
-    """What must hold on all rows of the test split, None for no such bound, and in its slices.
+    """What must hold on all rows of the test split, None for no such bound (max_rmse is always
+    there), and in its slices.
 
     max_rmse, max_mae and max_p95: in the label's unit, held by what was measured. max_bias: a fraction of the mean
     label. max_rmse_increase: over the last blessed model on the same rows, in the label's unit or as a text such as
@@ -65,6 +66,8 @@ class ModelBounds:
     def __post_init__(self) -> None:
         if isinstance(self.slices, dict):  # JSON has no dataclasses
             object.__setattr__(self, "slices", SliceBounds(**self.slices))
+        if self.max_rmse is None:
+            raise ValueError("gates.max_rmse must be given: Evaluator blesses by it")
         check_bounds(self, "gates")
         ratio = self.max_ratio_to_yardstick
         if ratio is not None and not 0 < ratio < math.inf:

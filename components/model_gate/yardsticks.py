@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from components.checks import Check
-from components.evaluation import Measured
+from components.evaluation import CONFIDENCE, GROUPS, Measured, students
+from components.model_gate.judgement import Suspicion
 
 PREDICT_MEAN, LINEAR_ON_DISTANCE = "predict_mean", "linear_on_distance"
 RAW_DNN, NO_EMBEDDING_DNN, LIGHTGBM = "raw_dnn", "no_embedding_dnn", "lightgbm"
-SHIPPED = "shipped"
+SHIPPED, RATIO_CHECK = "shipped", "max_ratio_to_yardstick"
 SMALLEST_RMSE = 1e-9
-GROUPS, T_19 = 20, 2.093  # Student's t with 19 degrees of freedom, 95 %, two-sided
 
 Columns = Mapping[str, np.ndarray]
 Predictor = Callable[[Columns], np.ndarray]
@@ -68,7 +68,9 @@ class GroupedErrors:
             ratio(math.sqrt(max(wanted.sum() - one, 0.0)), math.sqrt(max(beside.sum() - another, 0.0)))
             for one, another in zip(wanted, beside, strict=True)
         ]
-        half = T_19 * math.sqrt((GROUPS - 1) / GROUPS * float(((np.array(without) - np.mean(without)) ** 2).sum()))
+        half = students(CONFIDENCE) * math.sqrt(
+            (GROUPS - 1) / GROUPS * float(((np.array(without) - np.mean(without)) ** 2).sum())
+        )
         return Measured(value, value - half, value + half)
 
 
@@ -89,14 +91,14 @@ def ratio(rmse: float, yardstick: float) -> float:
     return rmse / max(yardstick, SMALLEST_RMSE)
 
 
-def judge(found: GroupedErrors, max_ratio: float | None) -> Check:
+def judge(found: GroupedErrors, max_ratio: float | None, confidence: float = CONFIDENCE) -> Check:
     """The shipped file against the no-embedding DNN: refused where it is surely worse than the bound allows."""
     beside = found.ratio(SHIPPED, NO_EMBEDDING_DNN)
     detail = (
         f"RMSE of the shipped file, {found.rmse(SHIPPED):.4f}, over the no-embedding DNN's "
         f"{found.rmse(NO_EMBEDDING_DNN):.4f} on the test split, {beside.lower:.4g} to {beside.upper:.4g}"
     )
+    if max_ratio is None:
+        return Check(RATIO_CHECK, beside.value, None, True, detail)
     hint = "a simpler network does as well: try features=full, more epochs, or raise gates.max_ratio_to_yardstick"
-    return Check(
-        "max_ratio_to_yardstick", beside.value, max_ratio, max_ratio is None or beside.lower <= max_ratio, detail, hint
-    )
+    return Suspicion(beside, max_ratio).check(RATIO_CHECK, confidence, detail, hint)

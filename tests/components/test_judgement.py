@@ -7,7 +7,6 @@ import math
 import pytest
 
 from components.evaluation import BIAS, COUNT, MAE, MEAN_LABEL, OVERALL, P95, RMSE, Measured
-from components.model_gate import judgement
 from components.model_gate.judgement import Evidence, judge
 from components.model_gate.settings import ModelBounds, SliceBounds
 
@@ -104,6 +103,15 @@ def test_a_slice_is_held_to_the_last_blessed_model_there():
         assert found["slices.max_rmse_increase"].ok == ok, change
 
 
+def test_no_increase_at_all_may_be_asked_for():
+    """A bound of nothing: 0.1 more in a slice is beyond it, 0.1 less is not."""
+    bounds = ModelBounds(slices=SliceBounds(max_rmse_increase=0))
+    before = {OVERALL: figures(), HOUR: figures()}
+    for change, ok in (((0.1, 0.01), False), ((-0.1, 0.01), True)):
+        found = checks(bounds, figures(change=(0.0, 0.0)), {HOUR: figures(change=change)}, before)
+        assert found["slices.max_rmse_increase"].ok == ok, change
+
+
 @pytest.mark.parametrize("name", ["max_rmse", "max_mae", "max_p95"])
 def test_slices_have_bounds_in_the_labels_unit_too(name):
     bounds = ModelBounds(slices=SliceBounds(**{name: 1.0}))
@@ -127,13 +135,14 @@ def test_a_slice_of_nan_is_worse_than_any_other(hours):
 
 def test_intervals_are_students():
     """t with 19 degrees of freedom: 2.093 at 95 %, 2.861 at 99 %."""
-    wide = judgement.widened(about(1.0, 2.093), 0.99)
+    wide = about(1.0, 2.093).widened(0.99)
     assert (wide.lower, wide.upper) == pytest.approx((1 - 2.861, 1 + 2.861), abs=1e-3)
 
 
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
+        ({"max_rmse": None}, "gates.max_rmse must be given: Evaluator blesses by it"),
         ({"max_rmse": 0}, "gates.max_rmse=0 must be above 0 and finite, or null"),
         ({"max_bias": -0.1}, "gates.max_bias=-0.1 must be above 0 and finite, or null"),
         ({"max_rmse_increase": "much"}, "gates.max_rmse_increase=much must be a number or a percentage such as 0.2%"),

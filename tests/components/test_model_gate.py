@@ -219,6 +219,18 @@ def test_the_judgement_is_about_the_bytes_that_evaluator_read(judge, fare_tflite
 
 
 @pytest.mark.slow
+def test_another_file_than_the_judged_one_is_a_bug(judge, nan_tflite, tmp_path):
+    from tfx.types import standard_artifacts
+
+    other = standard_artifacts.Model()
+    other.uri = str(tmp_path / "other")
+    Path(other.uri, "Format-Serving").mkdir(parents=True)
+    Path(other.uri, "Format-Serving", "tflite").write_bytes(nan_tflite)
+    with pytest.raises(RuntimeError, match="other must hold the bytes that Evaluator judged, got others$"):
+        judge(None, model=other)
+
+
+@pytest.mark.slow
 def test_a_blessing_that_contradicts_the_bounds_is_a_bug(judge):
     with pytest.raises(RuntimeError, match="^ModelGate: Evaluator blessed=True must agree with max_rmse, got "):
         judge(None, max_rmse=0.1)

@@ -79,6 +79,14 @@ def test_the_interval_covers_the_true_ratio_nineteen_times_in_twenty():
     assert np.mean(widths) < 0.08  # of either RMSE alone it would be 0.14
 
 
+def test_a_higher_confidence_asks_for_more_evidence():
+    """The ratio is 1.1 within 0.06 at 95 %, within 0.1 at 99.9 %."""
+    shipped = np.full(20, 1.21) + np.tile([0.3, -0.3], 10)
+    found = grouped(shipped, np.ones(20))
+    assert 1.02 < found.ratio(yardsticks.SHIPPED, yardsticks.NO_EMBEDDING_DNN).lower < 1.05
+    assert not yardsticks.judge(found, 1.02, 0.95).ok and yardsticks.judge(found, 1.02, 0.999).ok
+
+
 def test_without_a_bound_it_holds_and_says_the_ratio():
     check = yardsticks.judge(grouped(np.full(20, 100.0), np.ones(20)), None)
     assert (check.value, check.bound, check.ok) == (pytest.approx(10.0), None, True)
