@@ -22,7 +22,7 @@ class GateVerdict(artifact.Artifact):
     """What DataGate found.
 
     File structure:
-      - {uri}/verdict.json: a list of {name, value, bound, ok, detail, hint, severity}
+      - {uri}/verdict.json: a list of {name, value, bound, ok, detail, hint, severity, at_least}
     """
 
     TYPE_NAME = "components.GateVerdict"

@@ -11,7 +11,9 @@ Severity = Literal["stop", "warn"]
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """value, compared with bound, is ok or not; no bound where there is nothing to compare with.
+    """value, at most bound (or at_least), is ok or not; no bound where there is nothing to compare with.
+
+    ok where value is beyond bound: by no more than noise may be.
 
     detail says what was found, in words; hint what to do where it is not ok. A check of severity `warn` refuses
     nothing.
@@ -24,6 +26,7 @@ class Check:
     detail: str = ""
     hint: str = ""
     severity: Severity = "stop"
+    at_least: bool = False
 
     @property
     def refuses(self) -> bool:

@@ -29,9 +29,6 @@ STAGES = {
 }
 
 
-BY_INTERVAL = ("max_bias", "max_rmse_increase", "max_ratio_to_yardstick")  # gates that refuse what is no noise
-
-
 class RunConsole:
     """Prints to a stream; with `quiet`, nothing."""
 
@@ -116,8 +113,9 @@ def verdict_of(gate: Mapping[str, Any]) -> str:
     """What a gate says; a figure beyond its bound by no more than noise may be is no refusal."""
     if not gate["ok"]:
         return "warns" if gate["severity"] == "warn" else "refuses"
-    by_interval = gate["name"] in BY_INTERVAL or gate["name"].startswith("slices.")
-    return "within noise" if by_interval and gate["bound"] is not None and gate["value"] > gate["bound"] else "holds"
+    value, bound = gate["value"], gate["bound"]
+    is_beyond = bound is not None and (value < bound if gate["at_least"] else value > bound)
+    return "within noise" if is_beyond else "holds"
 
 
 def gate_table(gates: Sequence[Mapping[str, Any]]) -> Table:

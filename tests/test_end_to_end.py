@@ -47,7 +47,7 @@ KEYS = {
     "unreduced": {"bytes", "gzip_bytes"},
     "latency_us": {"p50", "p99"},
 }  # fmt: skip
-GATE_KEYS = {"name", "value", "bound", "ok", "detail", "hint", "severity"}
+GATE_KEYS = {"name", "value", "bound", "ok", "detail", "hint", "severity", "at_least"}
 RUNNING, COMPLETE, CACHED = 2, 3, 4  # ml_metadata.proto.Execution.State
 
 

@@ -11,7 +11,6 @@ from components.data_gate.distributions import Bucket, Distance, Distribution, d
 from components.data_gate.settings import DataGateSettings
 
 SHOWN_ANOMALIES = 3
-AT_LEAST = ("rows", "split_rows")  # the checks whose bound is a lower one
 LAST, TRAIN = "the last blessed run", "train"
 HINTS = {
     "schema": "mend the source, or allow the values in the city's schema and profile",
@@ -85,8 +84,15 @@ def judge_rows(n_rows: Mapping[str, int], settings: DataGateSettings) -> list[Ch
         "few_rows",
         settings,
         [
-            Check("rows", total, settings.min_rows, total >= settings.min_rows, detail),
-            Check("split_rows", least, settings.min_split_rows, least >= settings.min_split_rows, f"split {smallest}"),
+            Check("rows", total, settings.min_rows, total >= settings.min_rows, detail, at_least=True),
+            Check(
+                "split_rows",
+                least,
+                settings.min_split_rows,
+                least >= settings.min_split_rows,
+                f"split {smallest}",
+                at_least=True,
+            ),
         ],
     )
 
@@ -134,7 +140,7 @@ def warnings(checks: Sequence[Check]) -> list[str]:
 
 
 def _broken(check: Check) -> str:
-    least = "at least" if check.name in AT_LEAST else "at most"
+    least = "at least" if check.at_least else "at most"
     return f"{check.name}={check.value:.4g} must be {least} {check.bound:.4g}, got {check.detail}"
 
 

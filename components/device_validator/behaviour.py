@@ -54,7 +54,7 @@ def _value_checks(kind: str, outputs: np.ndarray, names: list[str], least_taken:
         ),
         Check(
             f"{kind}smallest_output", float(finite[least]), least_taken,
-            bool(finite[least] >= least_taken), names[least], limit,
+            bool(finite[least] >= least_taken), names[least], limit, at_least=True,
         ),
         Check(
             f"{kind}largest_output", float(finite[largest]), limits.max_output,

@@ -68,9 +68,7 @@ class GroupedErrors:
             ratio(math.sqrt(max(wanted.sum() - one, 0.0)), math.sqrt(max(beside.sum() - another, 0.0)))
             for one, another in zip(wanted, beside, strict=True)
         ]
-        half = students(CONFIDENCE) * math.sqrt(
-            (GROUPS - 1) / GROUPS * float(((np.array(without) - np.mean(without)) ** 2).sum())
-        )
+        half = students(CONFIDENCE) * math.sqrt((GROUPS - 1) * float(np.var(without)))
         return Measured(value, value - half, value + half)
 
 

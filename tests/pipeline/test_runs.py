@@ -173,13 +173,14 @@ def test_the_tuners_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("value", "bound", "ok", "severity", "verdict"),
+    ("value", "bound", "ok", "others", "verdict"),
     [
-        (1.0, 2.0, True, "stop", "holds"), (3.0, 2.0, True, "stop", "within noise"), (0.0, None, True, "stop", "holds"),
-        (3.0, 2.0, False, "stop", "refuses"), (3.0, 2.0, False, "warn", "warns"),
+        (1.0, 2.0, True, {}, "holds"), (3.0, 2.0, True, {}, "within noise"), (0.0, None, True, {}, "holds"),
+        (3.0, 2.0, True, {"at_least": True}, "holds"), (1.0, 2.0, True, {"at_least": True}, "within noise"),
+        (3.0, 2.0, False, {}, "refuses"), (3.0, 2.0, False, {"severity": "warn"}, "warns"),
     ],
 )  # fmt: skip
-def test_a_verdict_in_the_table_of_gates(value, bound, ok, severity, verdict):
-    gate = {"name": "max_bias", "value": value, "bound": bound, "ok": ok, "severity": severity}
+def test_a_verdict_in_the_table_of_gates(value, bound, ok, others, verdict):
+    gate = dataclasses.asdict(Check("any", value, bound, ok, **others))
     assert verdict_of(gate) == verdict
     assert [list(column.cells) for column in gate_table([gate]).columns][-1] == [verdict]
