@@ -134,6 +134,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         settings=as_json(settings.quantizer),
         label=label,
         model_inputs=",".join(settings.model_inputs),
+        non_negative=True,
         code_digest=code_digest("components.quantizer.executor"),
     )
     quantized = quantizer.outputs["quantized_model"]

@@ -26,20 +26,15 @@ def behaviour_checks(
     rows = {name: rows[name] for name in model.input_names}
     names, edges = edge_rows(rows, limits.edge_rows)
     return [
-        *_value_checks("", outputs, [f"row {i}" for i in range(len(outputs))], limits.min_output, limits),
+        *_value_checks("", outputs, [f"row {i}" for i in range(len(outputs))], limits),
         *_steadiness_checks("", model, rows, outputs, tolerance),
-        *_value_checks("edge_", at_edges := model.predict(edges), names, least_at_edges(limits), limits),
+        *_value_checks("edge_", at_edges := model.predict(edges), names, limits),
         *_steadiness_checks("edge_", model, edges, at_edges, tolerance),
         *_runtime_checks(model, rows, outputs, scale, limits),
     ]
 
 
-def least_at_edges(limits: Limits) -> float:
-    """The least output of an edge row that is taken: a network leads on beyond the trips that it has seen."""
-    return limits.min_output - limits.settings.max_edge_undershoot * limits.max_output
-
-
-def _value_checks(kind: str, outputs: np.ndarray, names: list[str], least_taken: float, limits: Limits) -> list[Check]:
+def _value_checks(kind: str, outputs: np.ndarray, names: list[str], limits: Limits) -> list[Check]:
     """Finite, and between the least and the largest believable output; says which row was worst."""
     bad = np.flatnonzero(~np.isfinite(outputs))
     finite = np.where(np.isfinite(outputs), outputs, np.clip(0.0, limits.min_output, limits.max_output))
@@ -53,8 +48,8 @@ def _value_checks(kind: str, outputs: np.ndarray, names: list[str], least_taken:
             f"{len(bad)} of {len(outputs)} rows gave NaN or infinity" + (f": {which}" if which else ""), where,
         ),
         Check(
-            f"{kind}smallest_output", float(finite[least]), least_taken,
-            bool(finite[least] >= least_taken), names[least], limit, at_least=True,
+            f"{kind}smallest_output", float(finite[least]), limits.min_output,
+            bool(finite[least] >= limits.min_output), names[least], limit, at_least=True,
         ),
         Check(
             f"{kind}largest_output", float(finite[largest]), limits.max_output,

@@ -18,8 +18,6 @@ class DeviceSettings:
     of the largest believable output.
     max_batch_difference: of a row alone and in a batch, or with one thread and with two; max_delegate_difference: with
     XNNPACK and without, where hybrid kernels quantize activations too. Both as shares of the mean output.
-    max_edge_undershoot: how far an edge row's output, where no trip was ever seen, may lie below the least believable
-    one, as a share of the largest.
     """
 
     max_latency_ratio: float = 1.3
@@ -33,7 +31,6 @@ class DeviceSettings:
     max_difference: float = 0.02
     max_batch_difference: float = 0.001
     max_delegate_difference: float = 0.1
-    max_edge_undershoot: float = 0.05
 
     def __post_init__(self) -> None:
         for name in ("max_latency_ratio", "max_p99_ratio", "max_memory_ratio"):
@@ -41,7 +38,7 @@ class DeviceSettings:
                 raise ValueError(f"device.{name}={getattr(self, name)} must be above 0 and finite")
         for name in (
             "latency_slack_us", "p99_slack_us", "memory_slack_kib", "max_mean_difference", "max_difference",
-            "max_batch_difference", "max_delegate_difference", "max_edge_undershoot",
+            "max_batch_difference", "max_delegate_difference",
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"device.{name}={getattr(self, name)} must be at least 0 and finite")

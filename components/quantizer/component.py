@@ -15,12 +15,13 @@ from components.quantizer.settings import QuantizerSettings
 
 class QuantizerSpec(component_spec.ComponentSpec):
     """settings: `QuantizerSettings` as JSON; label: the label's name; model_inputs: the raw columns that the file
-    takes, separated by commas."""
+    takes, separated by commas; non_negative: 1 where no output may be below 0."""
 
     PARAMETERS = {
         "settings": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
         "model_inputs": component_spec.ExecutionParameter(type=str),
+        "non_negative": component_spec.ExecutionParameter(type=int),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -40,6 +41,8 @@ class QuantizerSpec(component_spec.ComponentSpec):
 class Quantizer(base_component.BaseComponent):
     """Makes the raw-input `.tflite` that may ship, and an unreduced float32 one to compare with.
 
+    non_negative: both answer 0 where their network answers less, as for a fare, a duration or a count.
+
     Raises ValueError where the settings contradict each other.
     """
 
@@ -56,6 +59,7 @@ class Quantizer(base_component.BaseComponent):
         settings: str,
         label: str,
         model_inputs: str,
+        non_negative: bool = False,
         code_digest: str = "",
     ) -> None:
         QuantizerSettings(**json.loads(settings))
@@ -69,6 +73,7 @@ class Quantizer(base_component.BaseComponent):
                 settings=settings,
                 label=label,
                 model_inputs=model_inputs,
+                non_negative=int(non_negative),
                 code_digest=code_digest,
                 quantized_model=types.Channel(type=standard_artifacts.Model),
                 reference_model=types.Channel(type=standard_artifacts.Model),

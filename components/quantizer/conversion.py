@@ -48,13 +48,13 @@ class Exported:
         return converter
 
 
-def exported_network(network: keras.Model, output: str) -> Exported:
-    """The network from its own inputs; its output is named `output`."""
+def exported_network(network: keras.Model, answer: Function) -> Exported:
+    """What `answer` makes of the network's own inputs."""
     signature = {
         name: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name)
         for name, tensor in zip(network.input_names, network.inputs, strict=True)
     }
-    return Exported(lambda inputs: {output: network(inputs, training=False)}, signature, network)
+    return Exported(answer, signature, network)
 
 
 class Front:
@@ -82,13 +82,27 @@ class Source:
     """A network and what stands before it, ready to be converted to any rung.
 
     calibration: rows for ranges, each of shape (1, ...): of the network's inputs, and of the raw columns for int8_io
-    where there is a front. output: the name of the file's output.
+    where there is a front. output: the name of the file's output. non_negative: the file answers 0 where the network
+    answers less: the last Dense layer's operator does it, at no cost.
     """
 
-    def __init__(self, network: keras.Model, front: Front | None, calibration: Sequence[Rows], output: str) -> None:
-        self.network, self._front, self._calibration, self._output = network, front, calibration, output
-        self._exported = exported_network(network, output)
+    def __init__(
+        self,
+        network: keras.Model,
+        front: Front | None,
+        calibration: Sequence[Rows],
+        output: str,
+        non_negative: bool = False,
+    ) -> None:
+        self.network, self._front, self._calibration = network, front, calibration
+        self._output, self._non_negative = output, non_negative
+        self._exported = exported_network(network, self._answer)
         self._calibrated: bytes | None = None
+
+    def _answer(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The file's output from the network's inputs, which may be among others."""
+        found = self.network({name: inputs[name] for name in self.network.input_names}, training=False)
+        return {self._output: tf.nn.relu(found) if self._non_negative else found}
 
     def file(self, rung: Rung, kept_float: Sequence[str] = (), is_sparse: bool = False) -> bytes:
         """The whole file. Raises what the converter raises, where it cannot.
@@ -129,11 +143,7 @@ class Source:
 
     def _all_integer(self) -> bytes:
         """Everything in int8, what stands before the network too."""
-        exported, network, names = self._exported, self.network, self.network.input_names
-        if self._front:
-            exported = self._front.exported(
-                lambda found: {self._output: network({name: found[name] for name in names}, training=False)}, network
-            )
+        exported = self._front.exported(self._answer, self.network) if self._front else self._exported
         converter = exported.converter()
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [INT8_OPS, ANY_OPS]

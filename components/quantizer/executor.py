@@ -67,6 +67,7 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             list(at_most(raw("eval"), MAX_EVAL_ROWS)),
             label,
             settings,
+            bool(exec_properties["non_negative"]),
         )
         write_file(outcome.chosen.content, output_dict["quantized_model"][0])
         write_file(outcome.trials[0].content, output_dict["reference_model"][0])

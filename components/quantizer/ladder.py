@@ -44,11 +44,12 @@ def search(
     rows: Sequence[tuple[Rows, np.ndarray]],
     output: str,
     settings: QuantizerSettings,
+    non_negative: bool = False,
 ) -> Outcome:
     """The outcome of the ladder, or of the one rung that the settings name.
 
     networks: as `Ladder` has them; fitting: train and eval batches of their inputs; rows: eval rows as the files take
-    them, with labels of shape (n,); output: what the file calls its output.
+    them, with labels of shape (n,); output: what the file calls its output, never below 0 where non_negative.
 
     Raises InputError where a setting does not fit the networks, or the rung that is named cannot be had.
     """
@@ -60,7 +61,7 @@ def search(
     *_, unreduced = networks.values()
     ladder = Ladder(
         networks,
-        lambda network: Source(network, front, calibration, output),
+        lambda network: Source(network, front, calibration, output, non_negative),
         aware,
         Judge(rows, objective_of(unreduced)),
         settings,

@@ -303,15 +303,3 @@ def test_executor_does_not_bless(tmp_path, trip_rows, kind, request):
     assert not model_utils.is_infra_validated(blessing)
     assert (tmp_path / "blessing" / "INFRA_NOT_BLESSED").exists()
     assert not device["blessed"] and not all(check["ok"] for check in device["checks"])
-
-
-@pytest.mark.parametrize(("least", "ok"), [(-49.9, True), (-50.1, False)])
-def test_an_edge_row_may_fall_a_little_short_and_a_real_one_may_not(least, ok):
-    """A twentieth of 1000."""
-    from components.device_validator.behaviour import _value_checks, least_at_edges
-
-    limits = Limits(INPUTS, max_bytes=10_000, max_output=1000.0)
-    at_edge = _value_checks("edge_", np.array([least, 5.0]), ["pole", "other"], least_at_edges(limits), limits)
-    real = _value_checks("", np.array([least, 5.0]), ["row 0", "row 1"], limits.min_output, limits)
-    assert [check.ok for check in at_edge] == [True, ok, True]
-    assert [check.ok for check in real] == [True, False, True]

@@ -242,7 +242,9 @@ def test_do_writes_the_files_and_tells_all(toy_network, run_node):
     from components.quantizer.executor import QuantizerExecutor
 
     models = {"model": toy_network, "unreduced_model": toy_network}
-    outputs = run_node(QuantizerExecutor, QuantizerSpec, models, {"max_rmse_increase": "1%"}, model_inputs=INPUTS)
+    outputs = run_node(
+        QuantizerExecutor, QuantizerSpec, models, {"max_rmse_increase": "1%"}, model_inputs=INPUTS, non_negative=1
+    )
     folder = Path(outputs["trials"].uri)
     choice = json.loads((folder / "choice.json").read_text())
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]

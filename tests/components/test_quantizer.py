@@ -151,6 +151,26 @@ def test_the_door_speaks_real_numbers_to_an_int8_file(quick_keras):
     np.testing.assert_allclose(model.predict({"x": given}), [1, 2, 3, 3.5, 5, 5, 3], atol=0.06)
 
 
+@pytest.mark.parametrize("rung", [*RUNGS, "int8_io"])
+def test_a_non_negative_file_answers_0_where_its_network_answers_less(quick_keras, rung):
+    """y = 2 x + 3 on -4..4, by the operators that the plain file has."""
+    import tf_keras as keras
+
+    from components.quantizer import conversion
+
+    x = keras.Input((1,), name="x")
+    line = keras.Model(x, keras.layers.Dense(1, name="y")(x))
+    line.get_layer("y").set_weights([np.array([[2.0]]), np.array([3.0])])
+    given = np.linspace(-4, 4, 33, dtype=np.float32)
+    rows = [{"x": value.reshape(1, 1)} for value in given]
+    plain, held = (
+        TfliteModel(conversion.Source(line, None, rows, "y", non_negative).file(rung)) for non_negative in (False, True)
+    )
+    np.testing.assert_allclose(held.predict({"x": given}), np.maximum(2 * given + 3, 0), atol=0.1)
+    assert held.predict({"x": given}).min() == 0 > plain.predict({"x": given}).min()
+    assert held.op_names() == plain.op_names()
+
+
 @pytest.mark.parametrize("airports", [(), ((-87.9, 41.98),)], ids=["no airport", "an airport"])
 def test_geography_stays_float32(toy_trips, airports):
     """In float16 too: km to seven digits. A city may have no airport, and its empty tensor no place in a file."""

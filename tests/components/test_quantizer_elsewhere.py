@@ -81,6 +81,7 @@ def test_a_classifier_of_raw_columns_becomes_one_file(petals, quick_keras, run_n
         ready,
         label="species",
         model_inputs="length,width,site",
+        non_negative=0,
     )
     uri = Path(outputs["trials"].uri)
     choice = json.loads((uri / "choice.json").read_text())
