@@ -31,13 +31,11 @@ class LatestBlessedStatisticsStrategy(ResolverStrategy):
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]] | None:
-        """See ResolverStrategy; `input_dict` has the channels statistics, model, model_blessing and candidate."""
+        """See ResolverStrategy; the channels are statistics, model, model_blessing, infra_blessing and candidate."""
         known = {artifact.id: artifact for artifact in input_dict["statistics"]}
         candidates = {artifact.id for artifact in input_dict["candidate"]}
         models = {artifact.id for artifact in input_dict["model"]}
-        for model in sorted(
-            models & blessed_models(still_good(input_dict["model_blessing"], self._models_dir)), reverse=True
-        ):
+        for model in sorted(models & blessed_models(still_good(input_dict, self._models_dir)), reverse=True):
             found = statistics_behind(store, model)
             if found & known.keys() and not found & candidates:
                 return {**input_dict, "statistics": [known[max(found & known.keys())]]}

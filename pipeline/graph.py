@@ -18,7 +18,7 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import La
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
 from tfx.types import BaseChannel, Channel
-from tfx.types.standard_artifacts import ExampleStatistics, Model, ModelBlessing
+from tfx.types.standard_artifacts import ExampleStatistics, InfraBlessing, Model, ModelBlessing
 
 from components.artifacts import EvaluatorBlessing
 from components.atomic_pusher.executor import AtomicPusherExecutor
@@ -256,7 +256,8 @@ def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChanne
 
 
 def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
-    """The model to compare with: of those that ModelGate blessed, whose blessings are the only ModelBlessings.
+    """The model to compare with: of those that both ModelGate, whose blessings are the only ModelBlessings, and
+    DeviceValidator blessed.
 
     Orchestrators that are not ours know TFX's own strategy only.
     """
@@ -267,6 +268,7 @@ def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
         strategy_class=LatestOtherBlessedStrategy,
         config={"models_dir": target.models_dir},
         candidate=candidate,
+        infra_blessing=Channel(type=InfraBlessing),
         **channels,
     )
     return node.with_id("LatestBlessed")
@@ -283,6 +285,7 @@ def latest_blessed_statistics(candidate: BaseChannel, target: Target) -> list[Re
         statistics=Channel(type=ExampleStatistics),
         model=Channel(type=Model),
         model_blessing=Channel(type=ModelBlessing),
+        infra_blessing=Channel(type=InfraBlessing),
     )
     return [node.with_id("LatestStatistics")]
 

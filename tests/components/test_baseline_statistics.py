@@ -23,9 +23,10 @@ class Lineage:
     statistics: dict[str, Any] = dataclasses.field(default_factory=dict)
     models: list[Any] = dataclasses.field(default_factory=list)
     blessings: list[Any] = dataclasses.field(default_factory=list)
+    infra_blessings: list[Any] = dataclasses.field(default_factory=list)
     transforms: list[Any] = dataclasses.field(default_factory=list)  # the statistics that Transform makes
 
-    def artifact(self, kind: type, uri: str, **properties: int) -> Any:
+    def artifact(self, kind: type, uri: str, sha256: str = "", **properties: int) -> Any:
         """Written, and read back with the id it got."""
         from tfx.types import artifact_utils
 
@@ -33,6 +34,7 @@ class Lineage:
         artifact.uri = uri
         for name, value in properties.items():
             artifact.set_int_custom_property(name, value)
+        artifact.set_string_custom_property("sha256", sha256)
         artifact.type_id = self.store.put_artifact_type(artifact.artifact_type, can_add_fields=True)
         artifact.mlmd_artifact.type_id = artifact.type_id
         (artifact_id,) = self.store.put_artifacts([artifact.mlmd_artifact])
@@ -58,9 +60,9 @@ class Lineage:
         self.execution("a.TripExampleGen", [], [self.examples[name]])
         self.execution(STATISTICS_GEN, [self.examples[name]], [self.statistics[name]])
 
-    def train(self, name: str, blessed: bool) -> Any:
+    def train(self, name: str, blessed: bool, fit: bool = True) -> Any:
         """Transform, with statistics of its own, then a model of its output, judged and (in Resolver) looked up."""
-        from tfx.types.standard_artifacts import Examples, ExampleStatistics, Model, ModelBlessing
+        from tfx.types.standard_artifacts import Examples, ExampleStatistics, InfraBlessing, Model, ModelBlessing
 
         transformed, own = self.artifact(Examples, f"transformed/{name}"), self.artifact(ExampleStatistics, "own")
         self.execution(TRANSFORM, [self.examples[name]], [transformed, own])
@@ -69,7 +71,9 @@ class Lineage:
         self.execution("a.Trainer", [transformed], [network])
         self.execution(QUANTIZER, [network, transformed], [model])
         self.execution("tfx.Resolver", [], [*self.models, model], internal=True)
-        self.blessings.append(self.artifact(ModelBlessing, "blessing", current_model_id=model.id, blessed=int(blessed)))
+        verdict = {"current_model_id": model.id, "blessed": int(blessed)}
+        self.blessings.append(self.artifact(ModelBlessing, "blessing", f"{model.id:064x}", **verdict))
+        self.infra_blessings.append(self.artifact(InfraBlessing, "infra", f"{model.id:064x}", blessed=int(fit)))
         self.execution("a.ModelGate", [model], [self.blessings[-1]])
         self.models.append(model)
         return model
@@ -83,6 +87,7 @@ class Lineage:
             "candidate": [self.statistics[candidate]],
             "model": list(self.models),
             "model_blessing": list(self.blessings),
+            "infra_blessing": list(self.infra_blessings),
         }
         resolved = LatestBlessedStatisticsStrategy("nowhere").resolve_artifacts(self.store, channels)
         assert set(resolved) == set(channels)
@@ -107,9 +112,14 @@ def test_the_first_run_has_no_baseline(lineage):
 
 
 def test_the_latest_blessed_models_data_are_the_baseline(lineage):
-    for name, blessed in (("may", True), ("june", True), ("july", False)):
+    for name, blessed, fit in (
+        ("may", True, True),
+        ("june", True, True),
+        ("july", False, True),
+        ("june 2", True, False),
+    ):
         lineage.ingest(name)
-        lineage.train(name, blessed)
+        lineage.train(name, blessed, fit)
     lineage.ingest("august")
     assert lineage.baseline("august") == "june"
 

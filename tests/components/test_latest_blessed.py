@@ -50,13 +50,24 @@ def baseline(store, tmp_path):
         artifact.set_string_custom_property("sha256", f"{model_id:064x}"[::-1])
         return _put(store, artifact)
 
-    def resolve(blessed, candidate, rolled_back=()):
+    def fitness(model_id, blessed):
+        artifact = standard_artifacts.InfraBlessing()
+        artifact.set_int_custom_property("blessed", blessed)
+        artifact.set_string_custom_property("sha256", f"{model_id:064x}"[::-1])
+        return _put(store, artifact)
+
+    def resolve(blessed, candidate, rolled_back=(), unfit=()):
         models = {number: model(number) for number in (1, 2, 3)}
         names = [f"{models[number].id:064x}"[::-1][:12] for number in rolled_back]
         (tmp_path / "HISTORY").write_text(json.dumps({"named": [], "rolled_back": names}))
         blessings = [blessing(models[number].id, int(number in blessed)) for number in (1, 2)]
         blessings += [blessing(models[3].id, 1)] if 3 in blessed else []
-        channels = {"model": list(models.values()), "model_blessing": blessings, "candidate": [models[candidate]]}
+        channels = {
+            "model": list(models.values()),
+            "model_blessing": blessings,
+            "infra_blessing": [fitness(models[number].id, int(number not in unfit)) for number in models],
+            "candidate": [models[candidate]],
+        }
         resolved = LatestOtherBlessedStrategy(models_dir).resolve_artifacts(store, channels)
         assert resolved["candidate"] == [models[candidate]]
         (found,) = resolved["model"] or [None]
@@ -71,6 +82,13 @@ def test_a_model_that_was_rolled_back_is_no_baseline(baseline):
     assert baseline({1, 2}, candidate=3) == 2
     assert baseline({1, 2}, candidate=3, rolled_back=[2]) == 1
     assert baseline({1, 2}, candidate=3, rolled_back=[1, 2]) is None
+
+
+def test_a_model_that_no_device_got_is_no_baseline(baseline):
+    """Its metrics were blessed, and DeviceValidator refused the file."""
+    assert baseline({1, 2}, candidate=3, unfit=[2]) == 1
+    assert baseline({1, 2}, candidate=3, unfit=[1]) == 2
+    assert baseline({1, 2}, candidate=3, unfit=[1, 2]) is None
 
 
 @pytest.mark.parametrize(
@@ -88,6 +106,6 @@ def test_the_first_run_has_no_baseline(store):
     from components.latest_blessed import LatestOtherBlessedStrategy
 
     candidate = _put(store, standard_artifacts.Model())
-    channels = {"model": [candidate], "model_blessing": [], "candidate": [candidate]}
+    channels = {"model": [candidate], "model_blessing": [], "infra_blessing": [], "candidate": [candidate]}
     resolved = LatestOtherBlessedStrategy("nowhere").resolve_artifacts(store, channels)
     assert (resolved["model"], resolved["model_blessing"]) == ([], [])
