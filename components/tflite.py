@@ -105,13 +105,21 @@ class TfliteModel:
 
     Columns that the file has as int8, uint8 or int16 are given and returned as the numbers they stand for.
 
+    origin: what errors call bytes that were read elsewhere.
+
     Raises:
         EndsError: inputs that are no numbers, or other than one output of them.
         InputError: absent, empty or corrupt file.
     """
 
-    def __init__(self, path_or_bytes: str | Path | bytes, num_threads: int = 1, delegates: bool = True) -> None:
-        self.content, self._origin = _read(path_or_bytes)
+    def __init__(
+        self,
+        path_or_bytes: str | Path | bytes,
+        num_threads: int = 1,
+        delegates: bool = True,
+        origin: Path | str = "<bytes>",
+    ) -> None:
+        self.content, self._origin = _read(path_or_bytes, origin)
         try:
             self._interpreter = _interpreter(self.content, num_threads, delegates)
         except (ValueError, RuntimeError) as error:
@@ -235,19 +243,19 @@ class TfliteModel:
         self._interpreter.invoke()
 
 
-def _read(path_or_bytes: str | Path | bytes) -> tuple[bytes, str]:
+def _read(path_or_bytes: str | Path | bytes, origin: Path | str) -> tuple[bytes, str]:
     """Content, and how error lines call it."""
     if isinstance(path_or_bytes, bytes):
-        content, origin = path_or_bytes, "<bytes>"
+        content = path_or_bytes
     else:
-        origin = str(path_or_bytes)
+        origin = path_or_bytes
         try:
             content = Path(path_or_bytes).read_bytes()
         except OSError as error:
             raise InputError(f"model={origin} must be a readable file: {error.strerror}") from error
     if not content:
         raise InputError(f"model={origin} must be a TFLite file, got 0 bytes")
-    return content, origin
+    return content, str(origin)
 
 
 def _op_name(operator_code: Any, builtin: Mapping[int, str]) -> str:

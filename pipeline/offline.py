@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from components.atomic_pusher.push import open_model
-from components.atomic_pusher.versions import signed_content
+from components.atomic_pusher.versions import read_model
 from components.errors import InputError
 from components.running_error import RunningError
 from components.tflite import TfliteModel
@@ -44,15 +43,14 @@ def predict(
     moment = datetime.datetime.combine(day, datetime.time(hour), datetime.timezone.utc)  # local time, as in training
     values = (*pickup, *dropoff, passengers, hour, weekday, int(moment.timestamp()))
     row = {name: np.array([value]) for name, value in zip(columns.DATED_INPUTS, values, strict=True)}
-    interpreter = (
-        open_model(model, TfliteModel) if public_key is None else TfliteModel(signed_content(model, public_key))
-    )
-    return float(interpreter.predict(row)[0])
+    file, content = read_model(model, public_key)
+    return float(TfliteModel(content, origin=file).predict(row)[0])
 
 
 def evaluate(model: str, settings: Settings) -> dict[str, Any]:
     """RMSE and MAE of the file over every trip of the settings' data, in the city's currency, and how many rows."""
-    file, interpreter = open_model(model, lambda file: (file, TfliteModel(file)))
+    file, content = read_model(model)
+    interpreter = TfliteModel(content, origin=file)
     error, rejected = RunningError(), 0
     for trips in read_trips(settings.data, settings.city):
         batch = {name: trips.examples.column(name).to_numpy() for name in trips.examples.schema.names}

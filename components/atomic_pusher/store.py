@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from components.errors import InputError
 from components.tflite import FARE_FILE
 
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
@@ -62,9 +63,16 @@ class LocalStore:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Waits for other writers. The lock dies with its process, so what lies aside now is a dead process's."""
-        self._make_base()
-        with open(self.base / LOCK_FILE, "w") as lock:
+        """Waits for other writers. The lock dies with its process, so what lies aside now is a dead process's.
+
+        Raises InputError where the folder cannot be written.
+        """
+        try:
+            self._make_base()
+            lock = open(self.base / LOCK_FILE, "w")  # noqa: SIM115
+        except OSError as error:
+            raise InputError(f"models={self.base} cannot be written: {error.strerror}") from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             for leftover in self.base.glob(f"{ASIDE}*"):
                 os.unlink(leftover)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,14 @@ def version_faults(store: LocalStore, name: str, key: str | None = None) -> list
     return found
 
 
-def signed_content(path: str | Path, key: str) -> bytes:
-    """The bytes of a model whose manifest, in the same folder, is signed and speaks of them.
+def read_model(path: str | Path, key: str | None = None) -> tuple[Path, bytes]:
+    """The file meant by `path` and its bytes, of which the manifest beside a version's file must speak.
+
+    key: a public key's PEM file; then there must be a manifest, signed by its owner.
 
     Raises InputError where something does not match.
     """
-    return open_model(path, lambda file: _signed_content(file, key))
+    return open_model(path, lambda file: (file, _checked_content(file, key)))
 
 
 def rollback(base: Path, wanted: str | None = None) -> tuple[str | None, str]:
@@ -140,15 +143,27 @@ def _version(
     )
 
 
-def _signed_content(file: Path, key: str) -> bytes:
+def _checked_content(file: Path, key: str | None) -> bytes:
+    folder = file.resolve().parent
+    files = LocalStore(folder.parent).version(folder.name)
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"model={file} cannot be read: {error.strerror}") from error
+    if key is not None:
+        _must_be_signed(file, files, key)
+    elif file.name != FARE_FILE or MANIFEST_FILE not in files:
+        return content  # a file of anybody's
+    if manifests.facts(files).get("sha256") != manifests.sha256(content):
+        raise InputError(f"model={file} must be the file that {MANIFEST_FILE} speaks of, got other bytes")
+    return content
+
+
+def _must_be_signed(file: Path, files: Mapping[str, bytes], key: str) -> None:
     from components.atomic_pusher import signature
 
-    folder, public = file.resolve().parent, signature.public_key(key)
-    files, content = LocalStore(folder.parent).version(folder.name), file.read_bytes()
+    public = signature.public_key(key)
     if MANIFEST_FILE not in files or SIGNATURE_FILE not in files:
         raise InputError(f"model={file} must have {MANIFEST_FILE} and {SIGNATURE_FILE} beside it")
     if not signature.is_signed(files[MANIFEST_FILE], files[SIGNATURE_FILE], public):
         raise InputError(f"model={file}: {SIGNATURE_FILE} must be a signature of {MANIFEST_FILE} by the owner of {key}")
-    if manifests.facts(files).get("sha256") != manifests.sha256(content):
-        raise InputError(f"model={file} must be the file that {MANIFEST_FILE} speaks of, got other bytes")
-    return content

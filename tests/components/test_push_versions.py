@@ -170,7 +170,11 @@ def test_a_signature_covers_manifest_and_model(base, tmp_path):
     _, other = make_key(tmp_path, "other")
     folder = base / ship(A, base, signing_key=private)
     assert versions.verify(base, public) == (1, [])
-    assert versions.signed_content(base, public) == versions.signed_content(folder / "fare.tflite", public) == A
+    assert (
+        versions.read_model(base, public)
+        == versions.read_model(folder / "fare.tflite", public)
+        == (folder / "fare.tflite", A)
+    )
     assert versions.verify(base, other)[1] == [
         f"{folder}: manifest.sig must be a signature of manifest.json by the owner of {other}"
     ]
@@ -179,15 +183,28 @@ def test_a_signature_covers_manifest_and_model(base, tmp_path):
     assert versions.verify(base) == (1, [])  # nothing in the folder can tell
     assert len(versions.verify(base, public)[1]) == 1
     with pytest.raises(InputError, match="manifest.sig must be a signature of manifest.json by the owner"):
-        versions.signed_content(base, public)
+        versions.read_model(base, public)
     (folder / "manifest.json").write_text(manifest)
     (folder / "fare.tflite").write_bytes(B)
     with pytest.raises(InputError, match="must be the file that manifest.json speaks of, got other bytes"):
-        versions.signed_content(base, public)
+        versions.read_model(base, public)
     (folder / "manifest.sig").unlink()
     with pytest.raises(InputError, match="must have manifest.json and manifest.sig beside it"):
-        versions.signed_content(base, public)
+        versions.read_model(base, public)
     assert versions.verify(base, public)[1][-1] == f"{folder}: manifest.sig must be there, to be checked with {public}"
+
+
+def test_what_a_manifest_speaks_of_is_read_or_refused(base, tmp_path):
+    """Without a key too; a file that no version's manifest speaks of is anybody's."""
+    folder = base / ship(A, base)
+    assert versions.read_model(folder) == (folder / "fare.tflite", A)
+    (folder / "fare.tflite").write_bytes(B)
+    for path in (base, folder, folder / "fare.tflite"):
+        with pytest.raises(InputError, match="must be the file that manifest.json speaks of, got other bytes"):
+            versions.read_model(path)
+    for path in (folder / "other.tflite", tmp_path / "fare.tflite"):
+        path.write_bytes(C)
+        assert versions.read_model(path) == (path, C)
 
 
 def test_another_file_beside_a_signed_model_is_not_signed(base, tmp_path):
@@ -195,7 +212,7 @@ def test_another_file_beside_a_signed_model_is_not_signed(base, tmp_path):
     folder = base / ship(A, base, signing_key=private)
     (folder / "other.tflite").write_bytes(B)
     with pytest.raises(InputError, match="got other bytes"):
-        versions.signed_content(folder / "other.tflite", public)
+        versions.read_model(folder / "other.tflite", public)
 
 
 def test_a_version_is_signed_later_and_by_another_key(base, tmp_path):

@@ -102,6 +102,14 @@ def test_what_cannot_be_done_is_one_line(out, call, arguments, line):
     assert error.startswith(f"farebox: {line}")
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(out, call):
+    lock = out / "models/chicago/.lock"
+    lock.unlink()
+    lock.mkdir()  # even root writes no folder
+    error = "farebox: models=models/chicago cannot be written: Is a directory\n"
+    assert call("rollback", "--city", "chicago") == (2, "", error)
+
+
 def test_verify_counts_or_names_every_fault(out, call):
     assert call("verify", "models/chicago") == (0, "3 versions intact\n", "")
     folder = push.latest(out / "models/chicago")
