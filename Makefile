@@ -9,7 +9,7 @@ CITY ?= chicago
 CHECKS := "ruff check" "ruff format --check" "mypy pipeline components modules $(wildcard benchmarks/*.py)"
 export LANE PYTHON
 
-.PHONY: help setup run test test-fast lint lock lane-b clean
+.PHONY: help setup run test test-fast lint lock wheel flink lane-b clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -32,9 +32,15 @@ lint: setup ## ruff (rules and format) and mypy
 lock: ## rewrite requirements/*.txt from setup.py: ARGS=--upgrade for newer versions
 	@tools/env.sh lock $(ARGS)
 
+wheel: setup ## dist/farebox-*.whl, for Beam workers elsewhere: docs/engines.md
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+flink: setup ## Apache Flink and Beam workers on this machine until Ctrl-C: ARGS="--job-port N"
+	@$(BIN)/python tools/flink.py $(ARGS)
+
 lane-b: ## test-fast on lane B; on an older system, as root, inside a Debian 13 root
 	@tools/lane_b.sh
 
 clean: ## remove .venv, .lanes and caches; runs/ and models/ stay
-	@rm -rf --one-file-system .venv .lanes build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf --one-file-system .venv .lanes .flink build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -25,7 +25,7 @@ from pipeline.settings import BeamSettings
 if TYPE_CHECKING:
     from components.trip_example_gen.profile import CityProfile
 
-BEAM = list(BeamSettings().args)
+BEAM = list(BeamSettings().pipeline_args)
 CASES = {"CsvExampleGen": "csv", "TripExampleGen, CSV": "csv", "TripExampleGen, Parquet": "parquet"}
 
 

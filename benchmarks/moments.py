@@ -25,7 +25,7 @@ from pipeline.settings import BeamSettings
 SHARD_ROWS, WRITE_ROWS = 500_000, 1 << 14
 LABEL, COLUMN, LAYER = "fare", "numeric", "hidden_0"
 SAMPLE_ROWS = 20_000
-BEAM = list(BeamSettings().args)
+BEAM = list(BeamSettings().pipeline_args)
 
 
 def main() -> None:

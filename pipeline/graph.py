@@ -13,6 +13,7 @@ from tfx.components import ExampleValidator, Pusher, StatisticsGen, Trainer, Tra
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration.pipeline import Pipeline
@@ -220,17 +221,26 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         infra_blessing=device_validator.outputs["blessing"],
         pushed_model=pusher.outputs["pushed_model"],
     )
+    nodes = [
+        examples, schema, statistics, *last_statistics, validator, data_gate, transform, *tuners, trainer,
+        reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
+    ]  # fmt: skip
+    name_jobs(nodes, settings)
     return Pipeline(
         pipeline_name=f"farebox-{settings.city.name}",
         pipeline_root=target.pipeline_root,
-        components=[
-            examples, schema, statistics, *last_statistics, validator, data_gate, transform, *tuners, trainer,
-            reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
-        ],
+        components=nodes,
         enable_cache=True,
         metadata_connection_config=target.metadata,
-        beam_pipeline_args=list(settings.beam.args),
-    )  # fmt: skip
+        beam_pipeline_args=list(settings.beam.pipeline_args),
+    )
+
+
+def name_jobs(nodes: Iterable[BaseNode], settings: Settings) -> None:
+    """Gives each Beam node's job its name, by which an engine shows it."""
+    for node in nodes:
+        if isinstance(node, BaseComponent) and isinstance(node.executor_spec, executor_spec.BeamExecutorSpec):
+            node.executor_spec.add_beam_pipeline_args(settings.beam.job_args(settings.city.name, node.id))
 
 
 def with_code_digest(node: BaseComponent, *modules: str) -> BaseComponent:

@@ -101,7 +101,7 @@ def one_reduction(
 
     inputs = {key: artifacts[key] for key in ("model", "transform_graph")}
     inputs["examples"] = artifacts["transformed_examples"]
-    executor = PcaReducerExecutor(PcaReducerExecutor.Context(beam_pipeline_args=list(settings.beam.args)))
+    executor = PcaReducerExecutor(PcaReducerExecutor.Context(beam_pipeline_args=list(settings.beam.pipeline_args)))
     shutil.rmtree(folder, ignore_errors=True)  # of an earlier call
     name = {"space": chosen.space, "method": chosen.method}
     with tempfile.TemporaryDirectory() as aside:

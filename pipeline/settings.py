@@ -23,6 +23,7 @@ from components.quantizer.settings import QuantizerSettings
 from components.trip_example_gen.profile import CANONICAL, CityProfile
 from modules import columns
 from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
+from pipeline.beam_settings import BeamSettings
 
 CITIES = Path(__file__).parent / "cities"
 
@@ -73,20 +74,6 @@ class GateSettings(ModelBounds):
     def of_the_model(self) -> ModelBounds:
         """Those that ModelGate holds."""
         return ModelBounds(**{field.name: getattr(self, field.name) for field in dataclasses.fields(ModelBounds)})
-
-
-@dataclasses.dataclass(frozen=True)
-class BeamSettings:
-    """args: options of every Beam node.
-
-    Beam's own default would first try to download a runner (Prism). Without an image, which no local worker is started
-    from, TFX packs itself into an sdist for workers elsewhere at every node, and leaves 42 MB in the temporary folder.
-    """
-
-    args: tuple[str, ...] = (
-        "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
-        "--sdk_container_image=unused",
-    )
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))  # pydantic hands it down

@@ -257,7 +257,7 @@ def evaluate(toy_trips):
             Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
             inputs[key] = [model]
         config = gates.eval_config(GateSettings(max_rmse=max_rmse))
-        context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().args))
+        context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args))
         properties = {
             "eval_config": proto_utils.proto_to_json(config),
             "example_splits": '["test"]',

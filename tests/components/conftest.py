@@ -54,7 +54,7 @@ def run_node(toy_trips, tmp_path):
         given = settings | {"label": "fare", "code_digest": "", **properties}
         assert set(given) == set(spec.PARAMETERS) and set(inputs) == set(spec.INPUTS)
         on_beam = issubclass(executor, base_beam_executor.BaseBeamExecutor)
-        context = executor.Context(beam_pipeline_args=list(BeamSettings().args)) if on_beam else None
+        context = executor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args)) if on_beam else None
         executor(context).Do(inputs, outputs, given)
         return {key: artifacts[0] for key, artifacts in outputs.items()}
 

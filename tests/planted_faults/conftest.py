@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.settings import BeamSettings
 
-BEAM = BeamSettings().args
+BEAM = BeamSettings().pipeline_args
 
 
 @dataclasses.dataclass(frozen=True)

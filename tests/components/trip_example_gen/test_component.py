@@ -27,7 +27,7 @@ PROFILE = CityProfile(
     fare=Bounds(1, 100),
 )
 HEADER = "fare,x1,y1,x2,y2,n,t\n"
-BEAM = list(BeamSettings().args)
+BEAM = list(BeamSettings().pipeline_args)
 
 
 def lines(n: int, seed: int = 0) -> list[str]:
