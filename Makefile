@@ -41,6 +41,6 @@ flink: setup ## Apache Flink and Beam workers on this machine until Ctrl-C: ARGS
 lane-b: ## test-fast on lane B; on an older system, as root, inside a Debian 13 root
 	@tools/lane_b.sh
 
-clean: ## remove .venv, .lanes and caches; runs/ and models/ stay
+clean: ## remove .venv, .lanes, .flink and caches; runs/ and models/ stay
 	@rm -rf --one-file-system .venv .lanes .flink build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

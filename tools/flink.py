@@ -40,6 +40,11 @@ OPENED = (
     "util.concurrent",
     "util.concurrent.atomic",
 )
+LOG_LEVELS = {
+    "defaultLogLevel": "warn",
+    "log.org.apache.beam": "info",
+    "log.org.apache.flink.runtime.dispatcher": "info",  # the jobs that Flink took, and what they ended as
+}
 START_S, STOP_S = 120, 20
 
 
@@ -83,6 +88,7 @@ def java() -> str:
 
 def job_server(jars: Path, job_port: int, heap: str) -> list[str]:
     """The command line; artifacts that jobs stage go where the jars are."""
+    levels = [f"-Dorg.slf4j.simpleLogger.{name}={level}" for name, level in LOG_LEVELS.items()]
     opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENED]
     options = {
         "--flink-master": "[local]",
@@ -92,9 +98,10 @@ def job_server(jars: Path, job_port: int, heap: str) -> list[str]:
         "--artifact-port": "0",
         "--expansion-port": "-1",  # none
         "--history-size": "1000",
+        "--flink-conf-dir": str(ROOT / "tools/flink/conf"),
     }
     words = [word for option in options.items() for word in option]
-    return [java(), f"-Xmx{heap}", *opened, "-cp", f"{jars}/*", DRIVER, *words]
+    return [java(), f"-Xmx{heap}", *opened, *levels, "-cp", f"{jars}/*", DRIVER, *words]
 
 
 def serve_workers(port: int) -> None:
