@@ -98,6 +98,13 @@ class BeamSettings:
         flags = [f"--{name}" if value is True else f"--{name}={value}" for name, value in options.items()]
         return f"--runner={RUNNER_CLASS[self.runner]}", *flags, *self.args
 
+    @property
+    def job_service(self) -> str | None:
+        """host:port of the job server that must run already; None where Beam starts one, or needs none."""
+        if self.runner == "flink" and not self.flink_master:
+            return self.job_endpoint or FLINK_JOB_ENDPOINT
+        return self.job_endpoint
+
     def job_args(self, city: str, node: str) -> tuple[str, ...]:
         """What one node is given besides: its job's name, as Dataflow allows it. None locally, where nobody sees it."""
         if self.runner == "local":
@@ -109,8 +116,8 @@ class BeamSettings:
         given = {name: getattr(self, name) for name in OPTIONS[self.runner]}
         options = {name: value for name, value in given.items() if value not in (None, False)}
         if self.runner in ("flink", "spark"):
-            if self.runner == "flink" and not self.flink_master:
-                options.setdefault("job_endpoint", FLINK_JOB_ENDPOINT)
+            if self.job_service:
+                options["job_endpoint"] = self.job_service
             options.setdefault("environment_type", "EXTERNAL")
             if options["environment_type"] == "EXTERNAL":
                 options.setdefault("environment_config", WORKER_POOL)

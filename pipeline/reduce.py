@@ -33,6 +33,7 @@ def run(settings: Settings, out: str | None, quiet: bool = False) -> dict[str, A
     Raises:
         InputError: the data, the folder or a setting cannot be used, or another run of this city is going on.
     """
+    runs.check_engine(settings)
     runs.check_first_trip(settings)
     folder = Path(out) if out else settings.runs_dir / "reduction"
     with runs.exclusive(settings.runs_dir):

@@ -9,6 +9,7 @@ import fcntl
 import json
 import logging as python_logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ UNKNOWN = (  # figures of a summary where a gate stopped the run before there wa
     "rows", "yardsticks", "rmse", "mae", "bias", "p95_absolute_error", "intervals", "baseline", "slices", "tuned",
     "model", "unreduced", "latency_us",
 )  # fmt: skip
+JOB_SERVER_S = 5.0  # within which a job server accepts a connection
 SUMMARY_FILE, LOG_FILE, LATEST = "summary.json", "log.txt", "latest"
 
 
@@ -38,6 +40,7 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
         GateError: the data were refused; then there is no model to sum up.
     """
     check_signing_key(settings)
+    check_engine(settings)
     check_first_trip(settings)
     run_id = new_run_id()
     folder = settings.runs_dir / run_id
@@ -110,6 +113,27 @@ def check_signing_key(settings: Settings) -> None:
         from components.atomic_pusher import signature
 
         signature.signing_key(settings.push.signing_key)
+
+
+def check_engine(settings: Settings) -> None:
+    """Beam would wait five minutes for a job server, and Dataflow's workers would fail one by one.
+
+    Raises InputError where the one does not answer, or the others cannot reach the artifacts.
+    """
+    if settings.beam.runner == "dataflow":
+        raise InputError(
+            f"beam.runner=dataflow must go with artifacts in a bucket, got out={settings.out}, which its workers "
+            "cannot reach: compile the pipeline for Kubeflow or Vertex AI"
+        )
+    if address := settings.beam.job_service:
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), JOB_SERVER_S).close()
+        except OSError as error:
+            raise InputError(
+                f"beam.job_endpoint={address} must be a Beam job server that runs, got {error.strerror or error}: "
+                "`make flink` starts one on this machine"
+            ) from error
 
 
 def check_first_trip(settings: Settings) -> None:

@@ -1,5 +1,6 @@
 """Set-up, CI script and wheel: what a bare machine lacks is said in one line, and nothing is left out of the wheel."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -118,15 +119,62 @@ def test_locks_are_hashed_and_name_no_registry(lock: str) -> None:
     assert "://" not in text
 
 
-def test_wheel_ships_all_sources_cities_and_schemas(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built as `make wheel` does, from a copy: setuptools leaves a build folder beside the sources."""
+    folder = tmp_path_factory.mktemp("wheel")
     for name in ("pipeline", "components", "modules", "data"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
-    patterns = ("*/**/*.py", "pipeline/cities/*.yaml", "data/*/schema.pbtxt")
-    sources = {path.relative_to(tmp_path).as_posix() for pattern in patterns for path in tmp_path.glob(pattern)}
+        shutil.copy(ROOT / name, folder)
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "out", "."]
-    subprocess.run(build, cwd=tmp_path, check=True)
-    (wheel,) = (tmp_path / "out").glob("farebox-*.whl")
+    subprocess.run(build, cwd=folder, check=True)
+    (wheel,) = (folder / "out").glob("farebox-*.whl")
+    return wheel
+
+
+def test_wheel_ships_all_sources_cities_and_schemas(wheel: Path) -> None:
+    patterns = (
+        *(f"{name}/**/*.py" for name in ("pipeline", "components", "modules", "data")),
+        "pipeline/cities/*.yaml",
+    )
+    sources = {path.relative_to(ROOT).as_posix() for pattern in patterns for path in ROOT.glob(pattern)}
+    sources |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("data/*/schema.pbtxt")}
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert sources <= shipped
+
+
+@pytest.mark.slow
+def test_a_beam_worker_with_the_wheel_finds_what_is_sent_to_it(wheel: Path, tmp_path: Path) -> None:
+    """What Beam pickles names its module only: a worker elsewhere has it from the wheel (beam.extra_package)."""
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--target",
+        str(tmp_path / "site"),
+        str(wheel),
+    ]
+    subprocess.run(install, check=True)
+    sent = (
+        "components.trip_example_gen.executor:_write_chunk", "components.pca_reducer.beam_pass:SummaryFn",
+        "components.evaluator.regression_errors:RegressionErrors", "modules.preprocessing:preprocessing_fn",
+        "modules.slicing:_add_slices",
+    )  # fmt: skip
+    script = (
+        "import importlib, sys\n"
+        f"for module, name in (word.split(':') for word in {sent}):\n"
+        "    found = importlib.import_module(module)\n"
+        "    getattr(found, name)\n"
+        "    print(found.__file__)\n"
+    )
+    worker = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert worker.returncode == 0, worker.stderr[-2000:]
+    files = worker.stdout.split()
+    assert len(files) == len(sent) and all(file.startswith(str(tmp_path / "site")) for file in files)

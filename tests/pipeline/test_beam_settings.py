@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +23,7 @@ DATAFLOW = {
     "temp_location": "gs://fares/temp",
     "sdk_container_image": "registry.example/farebox:1",
 }
+BEAM_NODES = {"TripExampleGen", "StatisticsGen", "Transform", "PcaReducer", "Evaluator"}
 ENGINES = {
     "flink": {},
     "flink cluster": {"flink_master": "flink.example:8081", "parallelism": 8, "max_parallelism": 128},
@@ -169,6 +172,50 @@ def test_the_command_says_it_before_tfx_is_imported(tmp_path):
     assert line.endswith("chicago.yaml: beam.temp_location must be given for beam.runner=dataflow")
 
 
+def refused(out: Path, *overrides: str) -> str:
+    words = [word for setting in overrides for word in ("--set", setting)]
+    ended = subprocess.run(
+        [str(FAREBOX), "run", "--city", "chicago", "--out", str(out), *words],
+        capture_output=True, text=True, timeout=60, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ended.returncode == 2 and not out.exists()
+    (line,) = ended.stderr.splitlines()
+    return line
+
+
+def test_a_job_server_that_does_not_run_is_said_at_once(tmp_path):
+    """Beam itself waits for five minutes."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        line = refused(tmp_path / "out", "beam.runner=flink", f"beam.job_endpoint={address}")
+    assert line == (
+        f"farebox: beam.job_endpoint={address} must be a Beam job server that runs, got Connection refused: "
+        "`make flink` starts one on this machine"
+    )
+
+
+def test_dataflow_cannot_reach_this_machine(tmp_path):
+    overrides = (f"beam.{name}={value}" for name, value in DATAFLOW.items())
+    line = refused(tmp_path / "out", "beam.runner=dataflow", *overrides)
+    assert f"must go with artifacts in a bucket, got out={tmp_path / 'out'}, which its workers cannot reach" in line
+
+
+def test_a_compiled_pipeline_takes_its_beam_options_along(tmp_path):
+    from pipeline.kubeflow_runner import compile_spec
+
+    overrides = ["beam.runner=dataflow", *(f"beam.{name}={value}" for name, value in DATAFLOW.items())]
+    settings = load_settings("chicago", "gs://fares/trips", overrides=overrides)
+    compile_spec(settings, "gs://fares/runs", "registry.example/farebox:1", str(tmp_path / "spec.json"))
+    executors = json.loads((tmp_path / "spec.json").read_text())["pipelineSpec"]["deploymentSpec"]["executors"]
+    args = {
+        name.removesuffix("_executor"): given.get("container", {}).get("args", []) for name, given in executors.items()
+    }
+    assert {name for name, given in args.items() if "--runner=DataflowRunner" in given} >= BEAM_NODES
+    for node in BEAM_NODES:
+        assert {"--project=fares", f"--job_name=farebox-chicago-{node.lower()}"} <= {*args[node]}
+
+
 def test_only_beam_nodes_get_a_job_name_and_only_on_an_engine(tmp_path):
     from pipeline.graph import Target, create_pipeline
 
@@ -181,6 +228,5 @@ def test_only_beam_nodes_get_a_job_name_and_only_on_an_engine(tmp_path):
         }
         return {node: [arg for arg in args if arg.startswith("--job_name=")] for node, args in given.items() if args}
 
-    beam_nodes = {"TripExampleGen", "StatisticsGen", "Transform", "PcaReducer", "Evaluator"}
-    assert names() == {node: [] for node in beam_nodes}
-    assert names("beam.runner=flink") == {node: [f"--job_name=farebox-chicago-{node.lower()}"] for node in beam_nodes}
+    assert names() == {node: [] for node in BEAM_NODES}
+    assert names("beam.runner=flink") == {node: [f"--job_name=farebox-chicago-{node.lower()}"] for node in BEAM_NODES}
