@@ -257,16 +257,17 @@ def test_projections_are_the_same(locally):
 
 
 def test_metrics_are_the_same(locally):
-    """Of all trips and of every slice; not their confidence intervals, for which TFMA deals the rows at random."""
+    """Of all trips and of every slice; not their confidence intervals, for which TFMA deals the rows at random.
+
+    A prediction is float32 and its last digit hangs on the batch that it was made in. A bias is a difference of fares
+    that nearly cancel: to 1e-6 of the mean fare.
+    """
     from components.evaluation import by_slice
 
-    flink, local = (
-        {
-            (where, name): figure.value
-            for where, figures in by_slice(str(outputs["evaluation"])).items()
-            for name, figure in figures.items()
-        }
-        for outputs in locally("Evaluator")
-    )
-    assert len(flink) > 200 and flink[(), "rmse"] > 0
-    assert flink == pytest.approx(local, rel=1e-6, abs=1e-9, nan_ok=True)
+    flink, local = (by_slice(str(outputs["evaluation"])) for outputs in locally("Evaluator"))
+    assert len(flink) > 40 and flink.keys() == local.keys()
+    for where, figures in local.items():
+        assert flink[where].keys() == figures.keys()
+        for name, expected in figures.items():
+            scale = figures["mean_label"].value if name == "bias" else 0
+            assert flink[where][name].value == pytest.approx(expected.value, rel=1e-6, abs=1e-6 * scale), (where, name)
