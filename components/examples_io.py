@@ -134,7 +134,7 @@ def numpy_batches(batches: tf.data.Dataset) -> Iterator[tuple[dict[str, np.ndarr
 def network_error(network: keras.Model, batches: tf.data.Dataset) -> RunningError | RunningLogLoss:
     """The network's error over the batches: RMSE in the label's unit, or log loss where it predicts classes."""
     error = objective_of(network).running()
-    predict = tf.function(lambda columns: network(columns, training=False))
+    predict = tf.function(lambda columns: network(columns, training=False), autograph=False)
     for columns, label in batches:
         error.update(predict({name: columns[name] for name in network.input_names}).numpy(), label.numpy())
     return error
@@ -147,7 +147,9 @@ def expected_error(network: keras.Model, source: keras.Model, source_error: floa
     """
     objective = objective_of(source)
     departure = objective.running_departure()
-    predict = tf.function(lambda columns: (network(columns, training=False), source(columns, training=False)))
+    predict = tf.function(
+        lambda columns: (network(columns, training=False), source(columns, training=False)), autograph=False
+    )
     for columns, _ in batches:
         changed, before = predict({name: columns[name] for name in source.input_names})
         departure.update(changed.numpy(), before.numpy())

@@ -83,7 +83,8 @@ def trained_rows(network: keras.Model, batches: tf.data.Dataset) -> tuple[dict[s
     """Which rows of each embedding occur in the batches (bool, shape (input_dim,)), and how many batches there are."""
     embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
     seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}
-    ids = tf.function(keras.Model(network.inputs, {layer.name: inputs_of(layer) for layer in embeddings}))
+    inputs = keras.Model(network.inputs, {layer.name: inputs_of(layer) for layer in embeddings})
+    ids = tf.function(inputs, autograph=False)
     n_batches = 0
     for columns, _ in batches:
         n_batches += 1

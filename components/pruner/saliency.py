@@ -35,7 +35,7 @@ def curvature(network: keras.Model, layers: Sequence[str], batches: tf.data.Data
     network = copy_network(network)
     chosen, objective = [network.get_layer(name) for name in layers], objective_of(network)
     probes = keras.Model(network.inputs, [network.output, [_calls(layer) for layer in chosen]])
-    squares = tf.function(lambda columns: _squared_gradients(columns, probes, chosen, objective))
+    squares = tf.function(lambda columns: _squared_gradients(columns, probes, chosen, objective), autograph=False)
     total, n_rows = {name: np.zeros(matrix(network, name).shape) for name in layers}, 0
     for columns, label in batches:
         n_rows += len(label)

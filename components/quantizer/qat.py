@@ -96,7 +96,7 @@ def quantization_aware(
 def output_ranges(network: keras.Model, batches: tf.data.Dataset) -> dict[str, tuple[float, float]]:
     """Smallest and largest output of every layer over the batches, 0 included, in the float network."""
     outputs = {layer.name: layer.output for layer in network.layers if layer.output.dtype == tf.float32}
-    run = tf.function(keras.Model(network.inputs, outputs))
+    run = tf.function(keras.Model(network.inputs, outputs), autograph=False)
     ranges = dict.fromkeys(outputs, (0.0, 0.0))
     for columns, _ in batches:
         for name, values in run({key: columns[key] for key in network.input_names}).items():
