@@ -2,7 +2,7 @@
 
     python benchmarks/run.py [--city chicago] [--data PATH] [--repeats 5] [--json FILE] [--picture FILE]
 
-Each run is a process of its own, the kinds in turn: CPU seconds (children included), wall seconds, peak memory, medians.
+Each run is a process of its own, the kinds in turn: medians of CPU seconds (children included), wall, peak memory.
 The stock pipeline is `stock_taxi.py`: it gets the same trips, cleaned and renamed beforehand, and makes as many
 training steps as Farebox's shipped network; Farebox's runs also reduce, prune, quantize, and judge the file they ship.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import tf_keras as keras
 
 from components.errors import InputError
 from components.pruner.settings import PrunerSettings
+from components.rows import Batch
 
 PRUNABLE = (keras.layers.Dense, keras.layers.Embedding)
 
@@ -79,7 +80,7 @@ def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, u
     return targets
 
 
-def trained_rows(network: keras.Model, batches: tf.data.Dataset) -> tuple[dict[str, np.ndarray], int]:
+def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> tuple[dict[str, np.ndarray], int]:
     """Which rows of each embedding occur in the batches (bool, shape (input_dim,)), and how many batches there are."""
     embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
     seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}

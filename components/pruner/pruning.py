@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 
 from components import fine_tuning
@@ -17,6 +16,7 @@ from components.pruner.clustering import cluster
 from components.pruner.magnitude import Steps, Task, by_magnitude
 from components.pruner.rounds import HoldMasks, by_lottery, by_saliency
 from components.pruner.settings import PrunerSettings
+from components.rows import Batch
 
 CRITERIA = {"magnitude": by_magnitude, "saliency": by_saliency, "lottery_ticket": by_lottery}
 
@@ -32,8 +32,8 @@ class Pruned:
 
 def prune(
     network: keras.Model,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
+    train: Iterable[Batch],
+    evaluation: Iterable[Batch],
     steps_per_epoch: int,
     settings: PrunerSettings,
     sparsity: float | None = None,
