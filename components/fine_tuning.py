@@ -1,7 +1,7 @@
 """Fine-tuning a network after it was changed: shared by PcaReducer, Pruner and Quantizer.
 
-A loop of our own over rows in memory: Keras' `fit` takes longer over AutoGraph and over each step than over the
-arithmetic of a small network.
+A loop of our own over rows in memory, an epoch in one graph: Keras' `fit` takes longer over AutoGraph and over each
+step than over the arithmetic of a small network.
 """
 
 from __future__ import annotations
@@ -39,27 +39,32 @@ def fine_tune(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     start_error: float = math.inf,
     keep_best: bool = True,
+    after_step: Callable[[], None] = lambda: None,
 ) -> float:
     """Eval error of the best epoch, whose weights `network` keeps; its own weights where no epoch beats `start_error`.
 
     train: labelled as the network's output is, `imitating` does so; evaluation: as the examples are. keep_best: False
     keeps the last epoch instead. Mean squared error or cross-entropy, Adam. Rows are shuffled anew for each epoch, by
     numpy's global generator: `keras.utils.set_random_seed` makes it repeatable. Callbacks see batches, epochs and
-    `val_error`, as of Keras' `fit`.
+    `val_error`, as of Keras' `fit`; after_step, in TensorFlow's ops, is cheaper, as a part of the graph.
     """
     rows, held, objective = in_memory(train), in_memory(evaluation), objective_of(network)
     network.compile(keras.optimizers.Adam(learning_rate), loss=objective.loss)  # callbacks look for the optimizer
-    step, predict = _training_step(network, rows, objective), _predictions(network)
+    step, predict = _training_step(network, rows, objective, after_step), _predictions(network)
+    run_epoch = _in_batches(step, rows)
     listeners = keras.callbacks.CallbackList(list(callbacks), model=network)
     best_error, best, reached = start_error, network.get_weights(), math.inf
     listeners.on_train_begin()
     for epoch in range(epochs):
         listeners.on_epoch_begin(epoch)
         order = np.random.permutation(len(rows))
-        for number, first in enumerate(range(0, len(rows), rows.batch_size)):
-            listeners.on_train_batch_begin(number)
-            step(tf.constant(order[first : first + rows.batch_size]))
-            listeners.on_train_batch_end(number)
+        if callbacks:
+            for number, first in enumerate(range(0, len(rows), rows.batch_size)):
+                listeners.on_train_batch_begin(number)
+                step(tf.constant(order[first : first + rows.batch_size]))
+                listeners.on_train_batch_end(number)
+        else:
+            run_epoch(tf.constant(order))
         error = objective.running()
         error.update(predict(held), held.labels)
         reached = error.error
@@ -73,7 +78,9 @@ def fine_tune(
     return best_error
 
 
-def _training_step(network: keras.Model, rows: Rows, objective: Objective) -> Callable[[tf.Tensor], None]:
+def _training_step(
+    network: keras.Model, rows: Rows, objective: Objective, after_step: Callable[[], None]
+) -> Callable[[tf.Tensor], None]:
     """Places of rows, shape (batch,) -> a step of the network's optimizer over them."""
     columns = {name: tf.constant(rows.columns[name]) for name in network.input_names}
     targets, loss, weights = tf.constant(rows.labels), keras.losses.get(objective.loss), network.trainable_variables
@@ -85,8 +92,23 @@ def _training_step(network: keras.Model, rows: Rows, objective: Objective) -> Ca
             predicted = network({name: tf.gather(column, chosen) for name, column in columns.items()}, training=True)
             total = tf.add_n([tf.reduce_mean(loss(tf.gather(targets, chosen), predicted)), *network.losses])
         network.optimizer.apply_gradients(zip(tape.gradient(total, weights), weights, strict=True))
+        after_step()
 
     return step
+
+
+def _in_batches(step: Callable[[tf.Tensor], None], rows: Rows) -> Callable[[tf.Tensor], None]:
+    """Places of all rows, in the order in which they are to be seen -> the steps over them."""
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((len(rows),), tf.int64)])
+    def run_epoch(order: tf.Tensor) -> None:
+        def body(first: tf.Tensor) -> tuple[tf.Tensor]:
+            step(order[first : first + rows.batch_size])
+            return (first + rows.batch_size,)
+
+        tf.while_loop(lambda first: first < len(rows), body, (tf.constant(0),), parallel_iterations=1)
+
+    return run_epoch
 
 
 def _predictions(network: keras.Model) -> Callable[[Rows], np.ndarray]:

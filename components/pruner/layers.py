@@ -17,6 +17,7 @@ from components.rows import Batch
 PRUNABLE = (keras.layers.Dense, keras.layers.Embedding)
 
 
+@tf.autograph.experimental.do_not_convert  # what Keras and tfmot wrote needs no AutoGraph
 def copy_network(
     network: keras.Model, wrap: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None
 ) -> keras.Model:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -14,7 +15,7 @@ from components.pruner import layers
 from components.pruner import masks as masking
 from components.pruner.clustering import cluster
 from components.pruner.magnitude import Steps, Task, by_magnitude
-from components.pruner.rounds import HoldMasks, by_lottery, by_saliency
+from components.pruner.rounds import by_lottery, by_saliency
 from components.pruner.settings import PrunerSettings
 from components.rows import Batch
 
@@ -49,8 +50,8 @@ def prune(
     sparse, steps = CRITERIA[settings.criterion](task)
     masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}
     assert_reached(masks, targets, settings)
-    hold = (HoldMasks(masks),)
-    fine_tuning.fine_tune(sparse, train, evaluation, settings.recover_epochs, settings.learning_rate, hold)
+    hold = functools.partial(layers.apply_masks, sparse, masks)
+    fine_tuning.fine_tune(sparse, train, evaluation, settings.recover_epochs, settings.learning_rate, after_step=hold)
     if settings.clusters is not None:
         sparse = cluster(sparse, masks, train, evaluation, settings, settings.clusters)
         masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}  # small weights join the cluster at 0
