@@ -1,10 +1,11 @@
-"""Reading splits of an Examples artifact, and the Keras networks beside them. Streams: rows are never all in memory."""
+"""Reading splits of an Examples artifact, and the Keras networks beside them."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,14 +13,15 @@ import tensorflow as tf
 import tf_keras as keras
 
 from components.objective import objective_of
+from components.rows import Batch, Rows, in_memory
 from components.running_error import RunningError, RunningLogLoss
 
 if TYPE_CHECKING:
     from tfx import types
 
 NETWORK_FILE = "network.keras"
-SHUFFLE_ROWS = 1 << 16
 EVAL_BATCH_ROWS = 2048
+MAX_FITTING_ROWS = 500_000  # of a split that a node holds in memory
 
 
 def serving_dir(model: types.Artifact) -> str:
@@ -81,10 +83,9 @@ def dataset(
     feature_spec: Mapping[str, Any],
     label: str,
     batch_size: int,
-    shuffle_seed: int | None = None,
 ) -> tf.data.Dataset:
-    """One epoch of ({feature: (n, width)}, label (n, 1)); shuffled within 65,536 rows where a seed is given."""
-    return labelled(split_files(examples, split), feature_spec, label, batch_size, shuffle_seed)
+    """({feature: (n, width)}, label (n, 1)), batch by batch."""
+    return labelled(split_files(examples, split), feature_spec, label, batch_size)
 
 
 def labelled(
@@ -92,30 +93,29 @@ def labelled(
     feature_spec: Mapping[str, Any],
     label: str,
     batch_size: int,
-    shuffle_seed: int | None = None,
 ) -> tf.data.Dataset:
     """The same from TFRecord files."""
-    rows = tf.data.TFRecordDataset(files, compression_type="GZIP")
-    if shuffle_seed is not None:
-        rows = rows.shuffle(SHUFFLE_ROWS, seed=shuffle_seed)
 
     def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         columns = tf.io.parse_example(serialized, dict(feature_spec))
         return columns, columns.pop(label)
 
+    rows = tf.data.TFRecordDataset(files, compression_type="GZIP")
     return rows.batch(batch_size).map(parse).prefetch(2)
 
 
 def fitting_splits(
     input_dict: Mapping[str, list[types.Artifact]], label: str, batch_size: int, seed: int
-) -> tuple[tf.data.Dataset, tf.data.Dataset]:
-    """Train (shuffled) and eval batches of a node whose inputs are transformed `examples` and a `transform_graph`."""
+) -> tuple[Rows, Rows]:
+    """Train and eval of a node whose inputs are transformed `examples` and a `transform_graph`; of more rows than
+    MAX_FITTING_ROWS a sample. batch_size: of train."""
     (examples,), (transform_graph,) = input_dict["examples"], input_dict["transform_graph"]
     spec = transformed_feature_spec(transform_graph)
-    return (
-        dataset(examples, "train", spec, label, batch_size, shuffle_seed=seed),
-        dataset(examples, "eval", spec, label, EVAL_BATCH_ROWS),
+    train, evaluation = (
+        in_memory(dataset(examples, split, spec, label, EVAL_BATCH_ROWS), MAX_FITTING_ROWS, seed)
+        for split in ("train", "eval")
     )
+    return dataclasses.replace(train, batch_size=batch_size), evaluation
 
 
 def write_json(artifact: types.Artifact, name: str, content: Any) -> None:
@@ -125,29 +125,31 @@ def write_json(artifact: types.Artifact, name: str, content: Any) -> None:
         file.write(json.dumps(content, indent=2))
 
 
-def numpy_batches(batches: tf.data.Dataset) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+def numpy_batches(batches: Iterable[Batch]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
     """The same batches as numpy arrays; labels as float64 of shape (n,)."""
-    for columns, label in batches.as_numpy_iterator():
-        yield columns, label.astype(np.float64).reshape(-1)
+    for columns, label in batches:
+        yield {name: values.numpy() for name, values in columns.items()}, label.numpy().astype(np.float64).reshape(-1)
 
 
-def network_error(network: keras.Model, batches: tf.data.Dataset) -> RunningError | RunningLogLoss:
+def network_error(network: keras.Model, batches: Iterable[Batch]) -> RunningError | RunningLogLoss:
     """The network's error over the batches: RMSE in the label's unit, or log loss where it predicts classes."""
     error = objective_of(network).running()
-    predict = tf.function(lambda columns: network(columns, training=False))
+    predict = tf.function(lambda columns: network(columns, training=False), autograph=False)
     for columns, label in batches:
         error.update(predict({name: columns[name] for name in network.input_names}).numpy(), label.numpy())
     return error
 
 
-def expected_error(network: keras.Model, source: keras.Model, source_error: float, batches: tf.data.Dataset) -> float:
+def expected_error(network: keras.Model, source: keras.Model, source_error: float, batches: Iterable[Batch]) -> float:
     """What a changed copy of `source` is expected to err on rows like these, by how far its predictions depart.
 
     It hangs on no label: on few rows, the best of several copies beats its source by chance.
     """
     objective = objective_of(source)
     departure = objective.running_departure()
-    predict = tf.function(lambda columns: (network(columns, training=False), source(columns, training=False)))
+    predict = tf.function(
+        lambda columns: (network(columns, training=False), source(columns, training=False)), autograph=False
+    )
     for columns, _ in batches:
         changed, before = predict({name: columns[name] for name in source.input_names})
         departure.update(changed.numpy(), before.numpy())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 
-import tensorflow as tf
 import tf_keras as keras
 
 from components.running_error import RunningDivergence, RunningError, RunningLogLoss
@@ -35,18 +34,6 @@ class Objective:
         """What a network errs whose predictions depart from those of one with this error, by chance as often for the
         better as for the worse: mean((e + d)^2) is mean(e^2) + mean(d^2), and divergence adds to log loss."""
         return error + departure if self.n_classes else math.hypot(error, departure)
-
-    def keras_metric(self) -> keras.metrics.Metric:
-        """The same error while Keras fits, named `error`."""
-        if self.is_one_hot:
-            return keras.metrics.CategoricalCrossentropy(name="error")
-        return (keras.metrics.BinaryCrossentropy if self.n_classes else keras.metrics.RootMeanSquaredError)(
-            name="error"
-        )
-
-    def targets(self, labels: tf.Tensor) -> tf.Tensor:
-        """Labels of shape (n, 1) as the network's output has them: class ids become one-hot where it is a softmax."""
-        return tf.one_hot(tf.cast(tf.reshape(labels, (-1,)), tf.int64), self.n_classes) if self.is_one_hot else labels
 
 
 NUMBERS = Objective("rmse", "mse")

@@ -1,7 +1,8 @@
 """The training loop: AdamW with warm-up and cosine, Huber loss on standardized fares, averaged weights.
 
 Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"; Huber 1964, "Robust Estimation of a Location
-Parameter". A loop of our own, since Keras' fit spends 26 CPU seconds in AutoGraph before its first step.
+Parameter". A loop of our own, an epoch in one graph: Keras' fit spends 26 CPU seconds in AutoGraph before its first
+step, and starting a step from Python takes longer than the arithmetic of a small network.
 """
 
 from __future__ import annotations
@@ -81,7 +82,6 @@ def fit(
     averages = [tf.Variable(weight, trainable=False) for weight in weights]
     window = max(settings.ema * steps, 1.0)
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None,), tf.int64)])
     def step(chosen: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             predicted = network({name: tf.gather(column, chosen) for name, column in inputs.items()}, training=True)
@@ -95,13 +95,19 @@ def fit(
         for average, weight in zip(averages, weights, strict=True):
             average.assign_add(share * (weight - average))
 
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((n,), tf.int64)])
+    def run_epoch(order: tf.Tensor) -> None:
+        def body(first: tf.Tensor) -> tuple[tf.Tensor]:
+            step(order[first : first + batch])
+            return (first + batch,)
+
+        tf.while_loop(lambda first: first < n, body, (tf.constant(0),), parallel_iterations=1)
+
     error = rmse_of(network, *evaluation)
     random = np.random.default_rng(settings.seed)
     best_rmse, best_epoch, best = math.inf, 0, network.get_weights()
     for epoch in range(1, epochs + 1):
-        order = random.permutation(n)
-        for start in range(0, n, batch):
-            step(tf.constant(order[start : start + batch]))
+        run_epoch(tf.constant(random.permutation(n)))
         current = network.get_weights()
         network.set_weights([average.numpy() for average in averages])
         reached = error(mean, scale)

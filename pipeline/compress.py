@@ -45,11 +45,11 @@ class Rows:
         return {name: values[rows] for name, values in self.columns.items()}, self.labels[rows]
 
     def batches(self, rows: np.ndarray) -> Any:
-        """A tf.data.Dataset of ({name: (n, ...)}, label (n, 1))."""
-        import tensorflow as tf
+        """As the components take them, a `components.rows.Rows`."""
+        from components import rows as held
 
         columns, labels = self.of(rows)
-        return tf.data.Dataset.from_tensor_slices((columns, labels[:, None].astype(np.float32))).batch(BATCH_ROWS)
+        return held.Rows(columns, labels[:, None].astype(np.float32), BATCH_ROWS)
 
 
 def run(request: Request, quiet: bool = False) -> dict[str, Any]:

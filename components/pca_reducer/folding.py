@@ -81,7 +81,7 @@ def extractor(network: keras.Model, layer: str, space: Space) -> Callable[[Mappi
     """From a batch of transformed columns to the features to be projected, (n, n_features) float64."""
     dense = dense_layer(network, layer)
     kernel, bias = (weight.astype(np.float64) for weight in dense.get_weights())
-    inputs = tf.function(keras.Model(network.inputs, dense.input))
+    inputs = tf.function(keras.Model(network.inputs, dense.input), autograph=False)
 
     def extract(columns: Mapping[str, tf.Tensor]) -> np.ndarray:
         x = inputs({name: columns[name] for name in network.input_names}).numpy().astype(np.float64)

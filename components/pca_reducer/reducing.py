@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
-import tensorflow as tf
 import tf_keras as keras
 
 from components import examples_io, fine_tuning
@@ -15,6 +15,7 @@ from components.pca_reducer.axes import Axes
 from components.pca_reducer.moments import Summary
 from components.pca_reducer.selection import Trial
 from components.pca_reducer.settings import ReducerSettings
+from components.rows import Batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +55,8 @@ def reduce_network(
     network: keras.Model,
     settings: ReducerSettings,
     summary: Summary,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
+    train: Iterable[Batch],
+    evaluation: Iterable[Batch],
 ) -> Outcome:
     """The network at the k that the settings ask for, or passed on as it is.
 

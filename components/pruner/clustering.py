@@ -6,22 +6,22 @@ Han, Mao, Dally 2016, "Deep Compression", section 3.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 
 from components import fine_tuning
 from components.pruner.layers import copy_network, matrix
 from components.pruner.settings import PrunerSettings
+from components.rows import Batch
 
 
 def cluster(
     network: keras.Model,
     masks: Mapping[str, np.ndarray],
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
+    train: Iterable[Batch],
+    evaluation: Iterable[Batch],
     settings: PrunerSettings,
     n_clusters: int,
 ) -> keras.Model:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ import tf_keras as keras
 
 from components.errors import InputError
 from components.pruner.settings import PrunerSettings
+from components.rows import Batch
 
 PRUNABLE = (keras.layers.Dense, keras.layers.Embedding)
 
 
+@tf.autograph.experimental.do_not_convert  # what Keras and tfmot wrote needs no AutoGraph
 def copy_network(
     network: keras.Model, wrap: Callable[[keras.layers.Layer], keras.layers.Layer] | None = None
 ) -> keras.Model:
@@ -79,11 +81,12 @@ def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, u
     return targets
 
 
-def trained_rows(network: keras.Model, batches: tf.data.Dataset) -> tuple[dict[str, np.ndarray], int]:
+def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> tuple[dict[str, np.ndarray], int]:
     """Which rows of each embedding occur in the batches (bool, shape (input_dim,)), and how many batches there are."""
     embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
     seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}
-    ids = tf.function(keras.Model(network.inputs, {layer.name: inputs_of(layer) for layer in embeddings}))
+    inputs = keras.Model(network.inputs, {layer.name: inputs_of(layer) for layer in embeddings})
+    ids = tf.function(inputs, autograph=False)
     n_batches = 0
     for columns, _ in batches:
         n_batches += 1

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 
 from components import fine_tuning
 from components.pruner.layers import copy_network
 from components.pruner.schedules import Ramp, ramp_of
 from components.pruner.settings import PrunerSettings
+from components.rows import Batch
 
 Steps = dict[str, list[dict[str, float]]]  # by layer: {step, target, reached}
 
@@ -24,8 +24,8 @@ class Task:
     layer is to reach."""
 
     network: keras.Model
-    train: tf.data.Dataset
-    evaluation: tf.data.Dataset
+    train: Iterable[Batch]
+    evaluation: Iterable[Batch]
     steps_per_epoch: int
     targets: Mapping[str, float]
     settings: PrunerSettings

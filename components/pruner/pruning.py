@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 
 from components import fine_tuning
@@ -15,8 +15,9 @@ from components.pruner import layers
 from components.pruner import masks as masking
 from components.pruner.clustering import cluster
 from components.pruner.magnitude import Steps, Task, by_magnitude
-from components.pruner.rounds import HoldMasks, by_lottery, by_saliency
+from components.pruner.rounds import by_lottery, by_saliency
 from components.pruner.settings import PrunerSettings
+from components.rows import Batch
 
 CRITERIA = {"magnitude": by_magnitude, "saliency": by_saliency, "lottery_ticket": by_lottery}
 
@@ -32,8 +33,8 @@ class Pruned:
 
 def prune(
     network: keras.Model,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
+    train: Iterable[Batch],
+    evaluation: Iterable[Batch],
     steps_per_epoch: int,
     settings: PrunerSettings,
     sparsity: float | None = None,
@@ -49,8 +50,8 @@ def prune(
     sparse, steps = CRITERIA[settings.criterion](task)
     masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}
     assert_reached(masks, targets, settings)
-    hold = (HoldMasks(masks),)
-    fine_tuning.fine_tune(sparse, train, evaluation, settings.recover_epochs, settings.learning_rate, hold)
+    hold = functools.partial(layers.apply_masks, sparse, masks)
+    fine_tuning.fine_tune(sparse, train, evaluation, settings.recover_epochs, settings.learning_rate, after_step=hold)
     if settings.clusters is not None:
         sparse = cluster(sparse, masks, train, evaluation, settings, settings.clusters)
         masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}  # small weights join the cluster at 0

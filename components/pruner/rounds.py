@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 
 from components import fine_tuning
@@ -16,18 +16,6 @@ from components.pruner.saliency import saliency
 from components.pruner.schedules import round_sparsity
 
 Masks = dict[str, np.ndarray]
-
-
-class HoldMasks(keras.callbacks.Callback):
-    """Zeroes what the masks do not keep after every step."""
-
-    def __init__(self, masks: Mapping[str, np.ndarray]) -> None:
-        super().__init__()
-        self.masks = {name: tf.constant(mask) for name, mask in masks.items()}
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Before an epoch's end, where weights are judged and kept."""
-        apply_masks(self.model, self.masks)
 
 
 class Rounds:
@@ -41,10 +29,10 @@ class Rounds:
 
     def fit(self) -> None:
         """ramp_epochs of fine-tuning under the masks so far."""
-        epochs, hold = self.settings.ramp_epochs, HoldMasks(self.masks)
+        epochs, hold = self.settings.ramp_epochs, functools.partial(apply_masks, self.network, dict(self.masks))
         train, evaluation = self.task.train, self.task.evaluation
         fine_tuning.fine_tune(
-            self.network, train, evaluation, epochs, self.settings.learning_rate, (hold,), keep_best=False
+            self.network, train, evaluation, epochs, self.settings.learning_rate, keep_best=False, after_step=hold
         )
         self.step += epochs * self.task.steps_per_epoch
 

@@ -7,7 +7,7 @@ other terms neglected. h is taken in the Gauss-Newton form, which needs no label
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -15,11 +15,12 @@ import tf_keras as keras
 
 from components.objective import Objective, objective_of
 from components.pruner.layers import copy_network, inputs_of, matrix
+from components.rows import Batch
 
 SMALLEST = 1e-7  # of a probability, as Keras clips it
 
 
-def saliency(network: keras.Model, layers: Sequence[str], batches: tf.data.Dataset) -> dict[str, np.ndarray]:
+def saliency(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     """The rise of the mean loss by weight, shaped as the layer's matrix; squared units of the label, or nats."""
     return {
         name: diagonal * matrix(network, name).astype(np.float64) ** 2 / 2
@@ -27,7 +28,7 @@ def saliency(network: keras.Model, layers: Sequence[str], batches: tf.data.Datas
     }
 
 
-def curvature(network: keras.Model, layers: Sequence[str], batches: tf.data.Dataset) -> dict[str, np.ndarray]:
+def curvature(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     """The diagonal of the Gauss-Newton Hessian of the mean loss, by layer, shaped as its matrix.
 
     Exact where a row uses a weight once. Positions of a sequence, and calls of a shared layer, count as rows.
@@ -35,7 +36,7 @@ def curvature(network: keras.Model, layers: Sequence[str], batches: tf.data.Data
     network = copy_network(network)
     chosen, objective = [network.get_layer(name) for name in layers], objective_of(network)
     probes = keras.Model(network.inputs, [network.output, [_calls(layer) for layer in chosen]])
-    squares = tf.function(lambda columns: _squared_gradients(columns, probes, chosen, objective))
+    squares = tf.function(lambda columns: _squared_gradients(columns, probes, chosen, objective), autograph=False)
     total, n_rows = {name: np.zeros(matrix(network, name).shape) for name in layers}, 0
     for columns, label in batches:
         n_rows += len(label)

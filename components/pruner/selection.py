@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 from absl import logging
 
@@ -15,6 +14,7 @@ from components import examples_io, fine_tuning, tflite
 from components.pruner import layers
 from components.pruner.pruning import Pruned, prune
 from components.pruner.settings import PrunerSettings
+from components.rows import Batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Outcome:
 
 
 def prune_network(
-    source: keras.Model, train: tf.data.Dataset, evaluation: tf.data.Dataset, settings: PrunerSettings
+    source: keras.Model, train: Iterable[Batch], evaluation: Iterable[Batch], settings: PrunerSettings
 ) -> Outcome:
     """The network pruned as the settings ask; `source` stays as it is.
 

@@ -31,14 +31,18 @@ INT16_OPS = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHT
 
 
 class Exported:
-    """A SavedModel of a function, in a folder that goes with the object; from it every format is converted."""
+    """A SavedModel of a function, in a folder that goes with the object; from it every format is converted.
 
-    def __init__(self, function: Function, signature: Mapping[str, tf.TensorSpec], owner: Any) -> None:
+    captured: what holds the variables and tables that the function uses. No Keras layer or model: of each, SavedModel
+    would trace functions of its own, which takes longer than the conversion.
+    """
+
+    def __init__(self, function: Function, signature: Mapping[str, tf.TensorSpec], captured: Any) -> None:
         self.names = tuple(signature)
         self._folder = tempfile.TemporaryDirectory()
         module = tf.Module()
-        module.owner = owner  # holds the variables
-        serving = tf.function(function, input_signature=[dict(signature)])
+        module.captured = captured
+        serving = tf.function(function, input_signature=[dict(signature)], autograph=False)
         tf.saved_model.save(module, self._folder.name, signatures={"serving_default": serving})
 
     def converter(self) -> tf.lite.TFLiteConverter:
@@ -54,7 +58,7 @@ def exported_network(network: keras.Model, answer: Function) -> Exported:
         name: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name)
         for name, tensor in zip(network.input_names, network.inputs, strict=True)
     }
-    return Exported(answer, signature, network)
+    return Exported(answer, signature, network.variables)
 
 
 class Front:
@@ -68,14 +72,19 @@ class Front:
         """The float32 file that gives these columns."""
         key = tuple(sorted(names))
         if key not in self._files:
-            exported = self.exported(lambda found: {name: found[name] for name in key}, self.transform)
+            exported = self.exported(lambda found: {name: found[name] for name in key}, ())
             self._files[key] = exported.converter().convert()
         return self._files[key]
 
-    def exported(self, then: Function, owner: Any) -> Exported:
-        """The transform with something behind it."""
+    def exported(self, then: Function, captured: Any) -> Exported:
+        """The transform with something behind it, and what that captures."""
         signature = {name: tf.TensorSpec((None, 1), dtype, name) for name, dtype in self.columns.items()}
-        return Exported(lambda raw: then(self.transform(raw)), signature, [self.transform, owner])
+        return Exported(lambda raw: then(self.transform(raw)), signature, [_captured(self.transform), captured])
+
+
+def _captured(transform: Function) -> Any:
+    """What TFT's layer tracks of the graph that it has loaded; another function itself."""
+    return getattr(transform, "_saved_model_loader_tracked_dict", transform)
 
 
 class Source:
@@ -143,7 +152,7 @@ class Source:
 
     def _all_integer(self) -> bytes:
         """Everything in int8, what stands before the network too."""
-        exported = self._front.exported(self._answer, self.network) if self._front else self._exported
+        exported = self._front.exported(self._answer, self.network.variables) if self._front else self._exported
         converter = exported.converter()
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [INT8_OPS, ANY_OPS]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 import tf_keras as keras
 from absl import logging
 
@@ -18,6 +17,7 @@ from components.quantizer.sensitivity import Harm, sensitivity, spared
 from components.quantizer.settings import QuantizerSettings, Rung
 from components.quantizer.tables import with_lookups
 from components.quantizer.trials import Judge, Trial, attempt, cost
+from components.rows import Batch
 
 POST_TRAINING: tuple[Rung, ...] = ("float32", "float16", "dynamic", "int8_weights", "int8", "int16x8")
 AWARE: tuple[Rung, ...] = ("qat", "pqat")
@@ -40,7 +40,7 @@ def search(
     networks: Mapping[str, keras.Model],
     front: Front | None,
     calibration: Sequence[Rows],
-    fitting: tuple[tf.data.Dataset, tf.data.Dataset],
+    fitting: tuple[Iterable[Batch], Iterable[Batch]],
     rows: Sequence[tuple[Rows, np.ndarray]],
     output: str,
     settings: QuantizerSettings,

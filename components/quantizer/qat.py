@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import tensorflow as tf
@@ -15,6 +16,7 @@ import tf_keras as keras
 from components import fine_tuning
 from components.errors import InputError
 from components.quantizer.settings import QuantizerSettings
+from components.rows import Batch
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 import tensorflow_model_optimization as tfmot
@@ -49,8 +51,8 @@ class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
 
 def quantization_aware(
     network: keras.Model,
-    train: tf.data.Dataset,
-    evaluation: tf.data.Dataset,
+    train: Iterable[Batch],
+    evaluation: Iterable[Batch],
     settings: QuantizerSettings,
     keeps_zeros: bool = False,
 ) -> keras.Model:
@@ -93,10 +95,10 @@ def quantization_aware(
     return aware
 
 
-def output_ranges(network: keras.Model, batches: tf.data.Dataset) -> dict[str, tuple[float, float]]:
+def output_ranges(network: keras.Model, batches: Iterable[Batch]) -> dict[str, tuple[float, float]]:
     """Smallest and largest output of every layer over the batches, 0 included, in the float network."""
     outputs = {layer.name: layer.output for layer in network.layers if layer.output.dtype == tf.float32}
-    run = tf.function(keras.Model(network.inputs, outputs))
+    run = tf.function(keras.Model(network.inputs, outputs), autograph=False)
     ranges = dict.fromkeys(outputs, (0.0, 0.0))
     for columns, _ in batches:
         for name, values in run({key: columns[key] for key in network.input_names}).items():
@@ -105,7 +107,7 @@ def output_ranges(network: keras.Model, batches: tf.data.Dataset) -> dict[str, t
     return ranges
 
 
-def calibrate(aware: keras.Model, network: keras.Model, batches: tf.data.Dataset) -> None:
+def calibrate(aware: keras.Model, network: keras.Model, batches: Iterable[Batch]) -> None:
     """Starts the activation ranges of `aware` where the float network's are.
 
     tfmot starts them at -6..6 and moves them by 0.1 % a step: in a short run every fare above 6 would saturate.

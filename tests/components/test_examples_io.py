@@ -35,22 +35,24 @@ def test_network_error_equals_numpy(toy_trips, toy_network):
     )
 
 
-def _transformed(toy_trips, seed: int | None) -> np.ndarray:
-    """The fares of train in the order in which a node reads them."""
+def test_fitting_splits_are_in_memory_and_at_most_so_many(toy_trips, monkeypatch):
+    """All rows in their order; or a uniform sample in their order, the same for the same seed."""
     from types import SimpleNamespace
 
-    examples, graph = (SimpleNamespace(uri=str(toy_trips.folder / name)) for name in ("transformed", "transform_graph"))
-    spec = examples_io.transformed_feature_spec(graph)
-    batches = examples_io.dataset(examples, "train", spec, "fare", 100, shuffle_seed=seed)
-    return np.concatenate([fares for _, fares in examples_io.numpy_batches(batches)])
-
-
-def test_a_seed_shuffles_the_same_way_again(toy_trips):
-    plain, shuffled, again, other = (_transformed(toy_trips, seed) for seed in (None, 5, 5, 6))
-    np.testing.assert_array_equal(plain, toy_trips.columns["train"]["fare"].reshape(-1))
-    np.testing.assert_array_equal(shuffled, again)
-    np.testing.assert_array_equal(np.sort(shuffled), np.sort(plain))
-    assert not np.array_equal(shuffled, plain) and not np.array_equal(shuffled, other)
+    names = (("examples", "transformed"), ("transform_graph", "transform_graph"))
+    inputs = {key: [SimpleNamespace(uri=str(toy_trips.folder / name))] for key, name in names}
+    train, evaluation = examples_io.fitting_splits(inputs, "fare", 100, 5)
+    fares = toy_trips.columns["train"]["fare"].reshape(-1)
+    np.testing.assert_array_equal(train.labels.reshape(-1), fares)
+    assert [len(labels) for _, labels in train] == [100] * 6 + [40] and len(evaluation) == 320
+    monkeypatch.setattr(examples_io, "MAX_FITTING_ROWS", 150)
+    sample, again, other = (
+        examples_io.fitting_splits(inputs, "fare", 100, seed)[0].labels.reshape(-1) for seed in (5, 5, 6)
+    )
+    places = [int(np.flatnonzero(fares == fare)[0]) for fare in sample]
+    assert len(sample) == 150 and places == sorted(places) and min(places) < 100 and max(places) > 500
+    np.testing.assert_array_equal(sample, again)
+    assert not np.array_equal(sample, other)
 
 
 def test_shards_are_sorted_and_of_one_split(tmp_path):

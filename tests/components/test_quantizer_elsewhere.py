@@ -52,7 +52,7 @@ def _network(petals: Path):
     x = keras.layers.Dense(12, activation="tanh", name="leaf")(keras.layers.Concatenate()([vector, sizes]))
     network = keras.Model([ground, sizes], keras.layers.Dense(1, activation="sigmoid", name="chance")(x))
     files = [str(file) for file in (petals / "transformed" / "Split-train").glob("*.gz")]
-    rows = examples_io.labelled(files, examples_io.feature_spec_at(str(petals / "transform_graph")), "species", 50, 3)
+    rows = examples_io.labelled(files, examples_io.feature_spec_at(str(petals / "transform_graph")), "species", 50)
     network.compile(keras.optimizers.Adam(0.03), "binary_crossentropy")
     network.fit(rows, epochs=20, verbose=0)
     return network

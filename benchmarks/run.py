@@ -1,0 +1,105 @@
+"""A whole Farebox run beside a stock TFX pipeline of the same stages, and a run again from the cache.
+
+    python benchmarks/run.py [--city chicago] [--data PATH] [--repeats 5] [--json FILE] [--picture FILE]
+
+Each run is a process of its own, the kinds in turn: medians of CPU seconds (children included), wall, peak memory.
+The stock pipeline is `stock_taxi.py`: it gets the same trips, cleaned and renamed beforehand, and makes as many
+training steps as Farebox's shipped network; Farebox's runs also reduce, prune, quantize, and judge the file they ship.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from processes import bars, machine, measured, medians, python
+from whole_runs import one_line_errors
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+
+OURS, CACHED, STOCK = "farebox run", "farebox run, cached", "stock TFX"
+FAREBOX = "from pipeline.cli import main; main()"
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
+    parser.add_argument("--data", help="a CSV or Parquet file, or a folder of them")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    parser.add_argument("--picture", type=Path, help="and a picture of them, a PNG")
+    options = parser.parse_args()
+    with one_line_errors("run"), tempfile.TemporaryDirectory() as folder:
+        report(options, measure(options, Path(folder)))
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
+    """Medians by kind of run."""
+    from pipeline.settings import load_settings
+
+    settings = load_settings(options.city, options.data, str(folder / "farebox"))
+    trips = folder / "trips"
+    n_train = write_trips(settings, trips)
+    order = json.dumps(stock_order(settings, n_train))
+    ours = python("-c", FAREBOX, "run", "--city", options.city, "--out", settings.out)
+    ours += ["--data", options.data] if options.data else []
+    stock = python(Path(__file__).with_name("stock_taxi.py"), trips, folder / "stock", order)
+    found: dict[str, list[dict[str, float]]] = {OURS: [], CACHED: [], STOCK: []}
+    for _ in range(options.repeats):
+        for name, command in ((OURS, ours), (CACHED, ours), (STOCK, stock)):
+            found[name].append(measured(command, folder / "log.txt"))
+            print(f"{name}: {found[name][-1]['cpu_s']:.1f} CPU s", file=sys.stderr)
+        for place in (Path(settings.out), folder / "stock"):
+            shutil.rmtree(place)
+    return {name: medians(runs) for name, runs in found.items()}
+
+
+def write_trips(settings: Settings, folder: Path) -> int:
+    """Writes the accepted trips, under canonical names, as one CSV file; returns how many."""
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
+
+    from components.trip_example_gen.reader import read_trips
+
+    folder.mkdir()
+    trips = pa.Table.from_batches([piece.examples for piece in read_trips(settings.data, settings.city)])
+    with (folder / "trips.csv").open("wb") as file:
+        file.write(",".join(trips.schema.names).encode() + b"\n")  # CsvExampleGen takes pyarrow's quotes for letters
+        pa_csv.write_csv(trips, file, pa_csv.WriteOptions(include_header=False))
+    return trips.num_rows
+
+
+def stock_order(settings: Settings, n_trips: int) -> dict[str, Any]:
+    """What the stock pipeline is to make: the same features, and the steps of Farebox's shipped network."""
+    from pipeline.graph import feature_config
+
+    training, shares = settings.training, settings.split.shares
+    n_rows = n_trips * shares[0] / sum(shares) * (1 + training.pseudo_trips)
+    steps = min(training.epochs * math.ceil(n_rows / training.batch_size), training.max_steps)
+    return {"features": feature_config(settings), "steps": steps, "batch_size": training.batch_size}
+
+
+def report(options: argparse.Namespace, results: dict[str, dict[str, float]]) -> None:
+    """The table, with each kind's CPU as a share of the stock pipeline's; JSON and picture where asked for."""
+    stock = results[STOCK]["cpu_s"]
+    print(f"{options.city:<24}{'CPU s':>8}{'of stock':>10}{'wall s':>8}{'peak MB':>9}")
+    for name, row in results.items():
+        share = row["cpu_s"] / stock
+        print(f"{name:<24}{row['cpu_s']:>8.1f}{share:>9.2f}x{row['wall_s']:>8.1f}{row['peak_mb']:>9.0f}")
+    if options.json:
+        found = {"machine": machine(), "repeats": options.repeats, "results": results}
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    if options.picture:
+        bars({name: row["cpu_s"] for name, row in results.items()}, "CPU seconds of a whole run", options.picture)
+
+
+if __name__ == "__main__":
+    main()
