@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import os
 import resource
@@ -26,13 +28,21 @@ from pipeline.provenance import schema_source
 from pipeline.settings import Settings
 
 OnStart = Callable[[str, int, int], None]
-OnEnd = Callable[[str, dict[str, list[Any]], bool, float], None]
+OnEnd = Callable[[str, dict[str, list[Any]], bool, "Cost"], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of a node: CPU seconds, user and system, children that have ended included; peak RSS of this process in MB."""
+
+    cpu_s: float
+    peak_mb: float
 
 
 def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last: str | None = None) -> None:
     """Runs every node up to `last`, or takes it from the cache; exceptions of its executor come through as they are.
 
-    on_start(node, number, of): before a node. on_end(node, output artifacts, cached, CPU seconds): after it.
+    on_start(node, number, of): before a node. on_end(node, output artifacts, cached, cost): after it.
     """
     connection = metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
     target = Target(
@@ -51,6 +61,7 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last:
             prepare_push(node.pipeline_node, Path(tflite_path(produced["quantized_model"][0])), settings)
         on_start(name, number, len(pipeline.nodes))
         started = cpu_seconds()
+        forget_peak()
         info = launcher.Launcher(
             pipeline_node=node.pipeline_node,
             mlmd_connection=metadata.Metadata(connection),
@@ -59,11 +70,11 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last:
             executor_spec=runner_utils.extract_executor_spec(deployment, name),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
         ).launch()
-        spent = cpu_seconds() - started
+        cost = Cost(cpu_seconds() - started, peak_mb())
         with metadata.Metadata(connection) as handle:
             outputs, cached = outcome(handle, info.execution_id)
         produced.update(outputs)
-        on_end(name, outputs, cached, spent)
+        on_end(name, outputs, cached, cost)
         if name == last:
             return
 
@@ -100,6 +111,20 @@ def materialized_schema(settings: Settings) -> Path:
         aside.write_text(text)
         aside.replace(path)
     return path
+
+
+def forget_peak() -> None:
+    """The peak RSS of this process starts anew, where the system can do that (Linux: proc(5), clear_refs)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mb() -> float:
+    """Peak RSS of this process in MB, since `forget_peak` where the system can tell."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def cpu_seconds() -> float:

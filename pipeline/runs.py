@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
@@ -23,6 +23,9 @@ from components.trip_example_gen.reader import read_trips
 from pipeline.console import RunConsole, output_to_log
 from pipeline.doctor import lane
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.local_runner import Cost
 
 UNKNOWN = (  # figures of a summary where a gate stopped the run before there was a model
     "rows", "yardsticks", "rmse", "mae", "bias", "p95_absolute_error", "intervals", "baseline", "slices", "tuned",
@@ -50,13 +53,14 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
             screen = RunConsole(stream, quiet)
             screen.say(f"farebox: {settings.city.name}, run {run_id}; log in {folder / LOG_FILE}")
             with screen:
-                figures, cpu_s, refusal = run_nodes(settings, run_id, screen)
+                figures, costs, refusal = run_nodes(settings, run_id, screen)
         summary = {
             "city": settings.city.name,
             "run_id": run_id,
             "currency": settings.city.currency,
             **figures,
-            "cpu_s": cpu_s,
+            "cpu_s": {node: round(cost.cpu_s, 3) for node, cost in costs.items()},
+            "peak_mb": {node: round(cost.peak_mb, 1) for node, cost in costs.items()},
             "lane": lane(),
         }
         write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2))
@@ -71,20 +75,20 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
 
 def run_nodes(
     settings: Settings, run_id: str, screen: RunConsole
-) -> tuple[dict[str, Any], dict[str, float], GateError | None]:
-    """Runs the graph: the report's figures, CPU seconds by node, and the refusal where a gate stopped the run."""
-    cpu_s: dict[str, float] = {}
+) -> tuple[dict[str, Any], dict[str, Cost], GateError | None]:
+    """Runs the graph: the report's figures, what each node cost, and the refusal where a gate stopped the run."""
+    costs: dict[str, Cost] = {}
     try:
-        produced = run_graph(settings, run_id, screen, cpu_s)
+        produced = run_graph(settings, run_id, screen, costs)
     except GateError as error:
-        return refused_figures(error), cpu_s, error
-    return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), cpu_s, None
+        return refused_figures(error), costs, error
+    return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), costs, None
 
 
 def run_graph(
-    settings: Settings, run_id: str, screen: RunConsole, cpu_s: dict[str, float], last: str | None = None
+    settings: Settings, run_id: str, screen: RunConsole, costs: dict[str, Cost], last: str | None = None
 ) -> dict[str, list[Any]]:
-    """Output artifacts by key, of the graph or of its nodes up to `last`; `cpu_s` takes the CPU seconds by node."""
+    """Output artifacts by key, of the graph or of its nodes up to `last`; `costs` takes what each node cost."""
     screen.working("importing TFX and TensorFlow")
     configure_libraries()
     from pipeline import local_runner
@@ -98,8 +102,8 @@ def run_graph(
         started = time.monotonic()
         screen.working(f"{node} ({number} of {of})")
 
-    def on_end(node: str, outputs: dict[str, list[Any]], cached: bool, spent: float) -> None:
-        cpu_s[node] = round(spent, 3)
+    def on_end(node: str, outputs: dict[str, list[Any]], cached: bool, cost: Cost) -> None:
+        costs[node] = cost
         produced.update(outputs)
         screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
 

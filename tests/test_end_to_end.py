@@ -36,8 +36,8 @@ NODES = {
 KEYS = {
     "": {
         "city", "run_id", "rows", "rmse", "mae", "model", "unreduced", "latency_us", "gates", "blessed", "pushed",
-        "cpu_s", "lane", "currency", "slices", "tuned", "yardsticks", "bias", "p95_absolute_error", "intervals",
-        "baseline",
+        "cpu_s", "peak_mb", "lane", "currency", "slices", "tuned", "yardsticks", "bias", "p95_absolute_error",
+        "intervals", "baseline",
     },
     "rows": {"read", "examples", "rejected"},
     "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},
@@ -145,7 +145,8 @@ def test_a_run_killed_in_trainer_resumes_and_pushes(out, killed, first):
 
 def test_every_node_is_complete(out, first):
     assert {node for node, found in states(out).items() if COMPLETE in found} == NODES
-    assert set(first.summary["cpu_s"]) == NODES
+    assert set(first.summary["cpu_s"]) == set(first.summary["peak_mb"]) == NODES
+    assert all(100 < peak < 10_000 for peak in first.summary["peak_mb"].values())
 
 
 def test_summary_has_the_keys_that_are_promised(first):
