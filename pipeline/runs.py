@@ -19,6 +19,7 @@ from absl import logging
 
 from components.errors import GateError, InputError
 from components.trip_example_gen.reader import read_trips
+from pipeline import lean_imports
 from pipeline.console import RunConsole, output_to_log
 from pipeline.doctor import lane
 from pipeline.settings import Settings
@@ -129,10 +130,11 @@ def refused_figures(error: GateError) -> dict[str, Any]:
 
 
 def configure_libraries() -> None:
-    """What TensorFlow, TFX and absl log, and the environment they read when they are imported."""
+    """What TensorFlow, TFX and absl log, the environment they read when they are imported, and what of them waits."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     python_logging.captureWarnings(True)
+    lean_imports.defer()
     logging.set_verbosity(logging.INFO)  # the executors' lines with numbers are of this level
 
 
