@@ -1,42 +1,46 @@
 """What TFX and its libraries import at once and a local run seldom uses: found when imported, run when first used.
 
-Each module is the real one, run by its own loader, from its `__getattr__` (PEP 562): importlib's LazyLoader would run
-it at its second `import`.
+Each module is the real one, run by its own loader: at the first look for a name that it lacks (PEP 562), or before a
+submodule of it is imported. importlib's LazyLoader would run it when it is imported for the second time.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-# Packages whose submodules do without what `__init__` imports; a submodule is imported alone.
-PACKAGES = frozenset(
-    {
-        "IPython",  # its terminal; TFDV wants IPython.display
-        "nltk",  # scikit-learn, SciPy's statistics; TFMA's ROUGE wants nltk.stem.porter
-        "nltk.stem",
-        "tensorflow_model_analysis.view",  # notebook widgets; TFMA wants view.view_types
-        "tfx.components",  # every stock component with its executor: keras_tuner (Keras 3), kubernetes
-    }
-)
-# Modules that are used in functions only; the import of a submodule runs them.
-MODULES = frozenset(
-    {
-        "google.cloud.bigquery",  # Beam's doors to services of Google's
-        "google.cloud.bigquery_storage_v1",
-        "google.cloud.pubsub",
-        "googleapiclient.discovery",  # TensorFlow's way to find TPUs
-        "rouge_score.rouge_scorer",  # all of nltk
-        "scipy.stats",  # TFMA's confidence intervals
-    }
-)
+NONE, ALL = "", ".+"
+# What waits, and which submodules (a regular expression) do without what its `__init__` does.
+WAITING = {
+    # TFDV's and TFMA's pictures, not IPython's terminal.
+    "IPython": r"display|core(\.(display(_functions)?|error))?|(lib|testing|utils)(\.\w+)?",
+    "tensorflow_model_analysis.view": "view_types|util",
+    # TFMA's ROUGE: not scikit-learn and SciPy.
+    "nltk": r"stem(\.porter|\.api)?|redos|termsec",
+    "nltk.stem": r"porter|api",
+    "rouge_score.rouge_scorer": NONE,
+    # InfraValidator, which the graph has not: kubernetes.
+    "tfx.components.infra_validator.model_server_runners.kubernetes_runner": NONE,
+    # Beam's and TensorFlow's doors to Google's services.
+    "google.cloud.bigquery": NONE,
+    "google.cloud.bigquery_storage_v1": NONE,
+    "google.cloud.pubsub": NONE,
+    "googleapiclient.discovery": NONE,
+    # Keras 3: tfmot looks for keras.engine, which Keras 3 has not, and goes on without.
+    "keras": "engine",
+    # TFMA's confidence intervals.
+    "scipy.stats": NONE,
+}
+if sys.version_info < (3, 11):  # lane A. TFX 1.21 gives TFMA names that it lacks there: that cannot wait
+    WAITING["tfx.components"] = ALL  # stock components that the graph has not: keras_tuner (Keras 3)
 
 
 def defer() -> None:
@@ -46,25 +50,27 @@ def defer() -> None:
 
 
 class DeferringFinder(MetaPathFinder):
-    """Finds the modules above where Python does, and no others."""
+    """Finds the modules above where Python does."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """None where the module is not one of the above, or is not installed."""
-        if name not in PACKAGES | MODULES:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
+        """None where it is the other finders' business. Runs a package that a submodule cannot do without."""
+        packages = list(waiting_packages(name))
+        for loader in packages:
+            loader.run()
+        if packages and name in sys.modules:  # a package has imported it: Python would run it once more
+            return present(sys.modules[name])
+        spec = PathFinder.find_spec(name, path, target) if name in WAITING else None
         if spec and spec.loader:
             spec.loader = DeferredLoader(spec.loader)
         return spec
 
 
 class DeferredLoader(Loader):
-    """Runs a module at the first look for a name that it does not have yet."""
+    """Leaves a module empty but for a `__getattr__` that runs it."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
         self.lock = threading.RLock()
-        self.path: Any = None
         self.state = "waiting"
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -72,38 +78,68 @@ class DeferredLoader(Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leaves the module empty but for a `__getattr__` that runs it."""
+        """Only what makes it wait."""
         module.__loader__ = module.__spec__.loader = self.loader  # type: ignore[union-attr]
-        if module.__name__ not in PACKAGES:
-            self.path = module.__dict__.pop("__path__", None)  # which whoever imports a submodule looks for
+        self.module = module
+        module.__getattr__ = self.look_up  # type: ignore[method-assign]
 
-        def look_up(name: str) -> Any:
-            if module.__name__ in PACKAGES and is_submodule(module, name):
-                return importlib.import_module(f"{module.__name__}.{name}")
-            self.run(module, look_up)
-            return getattr(module, name)
+    def look_up(self, name: str) -> Any:
+        """What the module has under that name once it has been run; of a package perhaps a submodule, without."""
+        full_name = f"{self.module.__name__}.{name}"
+        may_be_alone = stands_alone(self.module.__name__, full_name) and not name.startswith("__")
+        if may_be_alone and importlib.util.find_spec(full_name):
+            return importlib.import_module(full_name)
+        self.run()
+        return getattr(self.module, name)
 
-        module.__getattr__ = look_up  # type: ignore[method-assign]
-
-    def run(self, module: ModuleType, look_up: Any) -> None:
-        """Runs the module once; other threads wait. Raises AttributeError where it is this thread that runs it."""
+    def run(self) -> None:
+        """Runs the module once; other threads wait. Raises AttributeError where this thread is about it already."""
         with self.lock:
             if self.state == "running":
-                raise AttributeError(f"{module.__name__} is still being run")
+                raise AttributeError(f"{self.module.__name__} is only partly initialized")
             if self.state == "waiting":
                 self.state = "running"
-                if self.path is not None:
-                    module.__path__ = self.path
                 try:
-                    self.loader.exec_module(module)
+                    self.loader.exec_module(self.module)
                 except BaseException:
                     self.state = "waiting"
                     raise
-                self.state = "ready"
-            if module.__dict__.get("__getattr__") is look_up:  # a module may have brought its own
-                del module.__getattr__
+                self.state = "done"
+            if vars(self.module).get("__getattr__") == self.look_up:  # a module may have brought its own
+                del self.module.__getattr__
 
 
-def is_submodule(package: ModuleType, name: str) -> bool:
-    """Whether a package has a module of that name."""
-    return not name.startswith("__") and importlib.util.find_spec(f"{package.__name__}.{name}") is not None
+class PresentLoader(Loader):
+    """Leaves a module as it is, its specification too, which an import takes for its own."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module, self.spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module."""
+        return self.module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Gives it its specification back."""
+        module.__spec__ = self.spec
+
+
+def present(module: ModuleType) -> ModuleSpec:
+    """The specification by which an import finds the module that is there."""
+    module.__spec__ = ModuleSpec(module.__name__, PresentLoader(module))
+    return module.__spec__
+
+
+def waiting_packages(name: str) -> Iterator[DeferredLoader]:
+    """Loaders of the packages around a module that wait and that it cannot do without."""
+    parts = name.split(".")
+    for package in (".".join(parts[:count]) for count in range(1, len(parts))):
+        if package in WAITING and not stands_alone(package, name):
+            loader = getattr(vars(sys.modules[package]).get("__getattr__"), "__self__", None)
+            if isinstance(loader, DeferredLoader) and loader.state == "waiting":
+                yield loader
+
+
+def stands_alone(package: str, name: str) -> bool:
+    """Whether a submodule of a package does without what its `__init__` does."""
+    return re.fullmatch(WAITING[package], name[len(package) + 1 :]) is not None

@@ -114,7 +114,7 @@ def check_signing_key(settings: Settings) -> None:
 
 
 def check_first_trip(settings: Settings) -> None:
-    """Importing TFX takes 20 s: bad data should not have to wait for it. Raises InputError where no row is a trip."""
+    """Importing TFX takes 8 s: bad data should not have to wait for it. Raises InputError where no row is a trip."""
     any(trips.examples.num_rows for trips in read_trips(settings.data, settings.city))
 
 
