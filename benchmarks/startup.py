@@ -169,6 +169,7 @@ def draw(results: Mapping[str, Mapping[str, float]], asked: Mapping[str, Case], 
     bounds = [(asked[name].bound, place) for place, name in enumerate(names) if asked[name].bound is not None]
     axes.plot(*zip(*bounds, strict=True), "|", color="crimson", markersize=16, label="bound")
     axes.set(xscale="log", xlabel="CPU seconds of the whole process", title="Start-up")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.margins(x=0.15)
     axes.legend(fontsize=8)
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
