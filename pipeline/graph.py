@@ -9,8 +9,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from tensorflow_data_validation import StatsOptions
-from tfx.components import ExampleValidator, Pusher, StatisticsGen, Trainer, Transform, Tuner
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.pusher.component import Pusher
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
@@ -254,8 +258,10 @@ def digests(nodes: Iterable[BaseComponent]) -> dict[str, str]:
     return {node.id: node.exec_properties["code_digest"] for node in nodes}
 
 
-def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChannel) -> Tuner:
+def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChannel) -> BaseComponent:
     """The search for better values of some of Trainer's settings."""
+    from tfx.components.tuner.component import Tuner  # with keras_tuner, Keras 3
+
     node = Tuner(
         examples=examples,
         transform_graph=transform_graph,

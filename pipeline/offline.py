@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from components.atomic_pusher.versions import read_model
 from components.errors import InputError
 from components.running_error import RunningError
 from components.tflite import TfliteModel
-from components.trip_example_gen.reader import read_trips
 from modules import columns
-from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
 
 
 def predict(
@@ -49,6 +50,8 @@ def predict(
 
 def evaluate(model: str, settings: Settings) -> dict[str, Any]:
     """RMSE and MAE of the file over every trip of the settings' data, in the city's currency, and how many rows."""
+    from components.trip_example_gen.reader import read_trips
+
     file, content = read_model(model)
     interpreter = TfliteModel(content, origin=file)
     error, rejected = RunningError(), 0

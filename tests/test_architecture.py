@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from components.atomic_pusher import push
+from components.atomic_pusher.settings import PushSettings
+from components.atomic_pusher.store import LocalStore
+
 ROOT = Path(__file__).parents[1]
 MAY_IMPORT = {
     "pipeline": {"pipeline", "components", "modules"},
@@ -21,7 +25,8 @@ MAY_IMPORT = {
 SOURCES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py"))
 LIGHT = (
     "components", "components.tflite", "components.trip_example_gen.reader", "pipeline.cli", "pipeline.code_digest",
-    "pipeline.console", "pipeline.doctor", "pipeline.models", "pipeline.offline", "pipeline.runs", "pipeline.settings",
+    "pipeline.console", "pipeline.doctor", "pipeline.lean_imports", "pipeline.models", "pipeline.offline",
+    "pipeline.runs", "pipeline.settings",
 )  # fmt: skip
 MAX_LINES, MAX_RUNNER_LINES = 400, 60
 
@@ -85,6 +90,35 @@ def test_every_module_says_what_lives_in_it():
 def test_tests_are_no_package():
     """`tests/components/__init__.py` would hide `components`."""
     assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("models",),
+        ("verify", "models/toy"),
+        ("predict", "--model=models/toy", "--pickup=-70,40.7", "--dropoff=-73.9,40.8", "--hour=8", "--weekday=2"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_light_commands_import_no_heavy_library(tmp_path, fare_tflite, arguments):
+    """`predict` runs a real file; LiteRT alone does it."""
+    push.push(fare_tflite, LocalStore(tmp_path / "models/toy"), {}, PushSettings())
+    heavy = (
+        "tensorflow", "tfx", "tf_keras", "apache_beam", "ml_metadata", "pandas", "matplotlib", "sklearn", "scipy",
+        "lightgbm", "pyarrow",
+    )  # fmt: skip
+    code = f"""
+import sys
+from pipeline import cli
+try:
+    cli.main()
+except SystemExit as end:
+    print("code", end.code or 0, [name for name in {heavy} if name in sys.modules])
+"""
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert ended.stdout.splitlines()[-1] == "code 0 []", ended.stderr
 
 
 def test_light_modules_import_neither_tfx_nor_tensorflow():

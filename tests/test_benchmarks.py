@@ -248,3 +248,38 @@ def test_forms_are_means_over_seeds_and_ratios_to_the_original(compression):
     assert (pruned.rmse, pruned.spread, pruned.bytes, pruned.gzip_bytes) == (5.0, 0.0, 375.0, 187.5)
     last = compression.table([original, pruned]).splitlines()[-1]
     assert last == "| pruned | 5.000 | 0.000 | 1.0000 | 375 | 2.7 | 188 | 2.7 | 5.0 | 300 |"
+
+
+@pytest.fixture(scope="module")
+def startup(accuracy):
+    """The script that measures processes."""
+    return importlib.import_module("startup")
+
+
+def test_a_process_is_measured_with_its_children(startup):
+    """A loop of at least 0.2 CPU seconds in a child, 64 MB touched in it; what fails is no measurement."""
+    loop = "import time; held = b'1' * (64 << 20)\nwhile time.process_time() < 0.2: pass"
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
+    found = startup.run_once(startup.command(startup.Case(code, (loop,))))
+    assert found["cpu_s"] >= 0.2 and found["peak_mb"] >= 64 and found["elapsed_s"] > 0
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        startup.run_once(startup.command(startup.Case("raise SystemExit('no such trip')")))
+    assert failed.value.stderr == b"no such trip\n"
+
+
+def test_startup_says_and_draws_what_it_measured(startup, tmp_path):
+    """The light commands, measured; a missed bound, by hand."""
+    asked = {"farebox --help": startup.farebox("--help", bound=0.0), startup.TENSORFLOW: startup.Case("pass")}
+    results = {name: startup.measure(case, 1) for name, case in asked.items()}
+    _, _, line, peer = startup.table(results, asked).splitlines()
+    assert " | 0 (missed) | " in line and line.endswith("(import tensorflow) |") and peer.endswith("|  |")
+    startup.draw(results, asked, tmp_path / "startup.png")
+    assert (tmp_path / "startup.png").read_bytes().startswith(b"\x89PNG")
+    assert {"cores", "cpu", "python", "tfx"} <= startup.machine().keys()
+
+
+def test_startup_medians_leave_the_first_process_out(startup, tmp_path):
+    """Each process appends a line: repeats and one."""
+    case = startup.Case("import sys; open(sys.argv[1], 'a').write('run\\n')", (str(tmp_path / "runs"),))
+    assert startup.measure(case, 3).keys() == {"cpu_s", "elapsed_s", "peak_mb"}
+    assert (tmp_path / "runs").read_text() == "run\n" * 4

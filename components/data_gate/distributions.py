@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.distance import jensenshannon
-from scipy.stats import chi2, norm
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -120,6 +118,8 @@ def distance(now: Distribution, before: Distribution) -> Distance | None:
 
 def _l_infinity(now: dict[str, float], before: dict[str, float], rows: float) -> Distance:
     """The largest difference of a value's shares; chance: that of a binomial share, normally approximated."""
+    from scipy.stats import norm
+
     values = sorted(now.keys() | before.keys())
     p, q = (np.array([shares.get(value, 0.0) for value in values]) for shares in (now, before))
     widest, grown = int(np.argmax(np.abs(p - q))), int(np.argmax(p - q))
@@ -136,6 +136,9 @@ def _jensen_shannon(now: np.ndarray, before: np.ndarray, rows: float) -> Distanc
     chance: JS is sum((p - q)^2 / (p + q)) / (4 ln 2) to second order, so between samples of n and m rows of one
     distribution 8 ln(2) JS / (1/n + 1/m) is as chi-squared with a degree of freedom less than there are bins.
     """
+    from scipy.spatial.distance import jensenshannon
+    from scipy.stats import chi2
+
     edges = np.unique(np.quantile(np.concatenate([now, before]), np.arange(1, BINS) / BINS, method="inverted_cdf"))
     p, q = _masses(now, edges), _masses(before, edges)
     chance = chi2.isf(CHANCE, len(edges)) * rows / (8 * math.log(2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfx.components import Evaluator
+from tfx.components.evaluator.component import Evaluator
 from tfx.dsl.components.base import executor_spec
 
 from components.evaluator.executor import FileEvaluatorExecutor

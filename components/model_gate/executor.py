@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import lightgbm
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -138,6 +137,8 @@ def network_predictor(model_run: types.Artifact, name: str) -> yardsticks.Predic
 
 def booster_predictor(model_run: types.Artifact, names: list[str]) -> yardsticks.Predictor:
     """Predictions of LightGBM's text model; `names` of its inputs, in the order in which it was trained on them."""
+    import lightgbm
+
     with tf.io.gfile.GFile(os.path.join(model_run.uri, LIGHTGBM_FILE)) as file:
         booster = lightgbm.Booster(model_str=file.read())
     return lambda columns: np.asarray(booster.predict(np.concatenate([columns[name] for name in names], axis=1)))

@@ -12,7 +12,6 @@ from absl import logging
 from components.errors import InputError
 from components.objective import objective_of
 from components.quantizer.conversion import Front, Rows, Source, matching
-from components.quantizer.qat import quantization_aware
 from components.quantizer.sensitivity import Harm, sensitivity, spared
 from components.quantizer.settings import QuantizerSettings, Rung
 from components.quantizer.tables import with_lookups
@@ -56,6 +55,8 @@ def search(
     train, evaluation = fitting
 
     def aware(network: keras.Model, rung: str) -> keras.Model:
+        from components.quantizer.qat import quantization_aware  # with tfmot, which brings Keras 3
+
         return quantization_aware(network, train, evaluation, settings, keeps_zeros=rung == "pqat")
 
     *_, unreduced = networks.values()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from matplotlib.figure import Figure
-
 from components.quantizer.trials import Trial
 
 MARKS = "os^Dv<>P*X"
@@ -14,6 +12,8 @@ MARKS = "os^Dv<>P*X"
 
 def pareto(trials: Sequence[Trial], bound: float, metric: str) -> bytes:
     """A PNG of all candidates that have an error; the budget is a line, the chosen file has a ring."""
+    from matplotlib.figure import Figure
+
     shown = [trial for trial in trials if trial.content and trial.error < 4 * bound]
     figure = Figure((9, 5.2), layout="constrained")
     axes = figure.add_subplot()
