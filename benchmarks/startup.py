@@ -12,16 +12,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from processes import machine, measured, medians, python
+
 FAREBOX = "from pipeline.cli import main; main()"
 TENSORFLOW, TFX = "import tensorflow", "import tfx.v1"
 IMPORTS_OF_A_RUN = "from pipeline import runs; runs.configure_libraries(); import pipeline.local_runner"
@@ -64,7 +61,8 @@ def main() -> None:
 def prepare(out: Path) -> None:
     """A run of the code as it is, so that the next one finds every node in the cache."""
     print(f"running Chicago in {out}", file=sys.stderr)
-    subprocess.run(command(farebox("run", "--out", str(out))), stdout=subprocess.DEVNULL, check=True, env=environment())
+    with tempfile.NamedTemporaryFile() as log:
+        measured(command(farebox("run", "--out", str(out))), Path(log.name))
 
 
 def cases(out: Path) -> dict[str, Case]:
@@ -87,55 +85,15 @@ def farebox(*arguments: str, bound: float | None = None) -> Case:
     return Case(FAREBOX, arguments, TENSORFLOW, bound)
 
 
-def command(case: Case) -> list[str]:
+def command(case: Case) -> list[str | Path]:
     """What starts it."""
-    return [sys.executable, "-c", case.code, *case.arguments]
-
-
-def environment() -> dict[str, str]:
-    """This process's, with this project first, and without TensorFlow's chatter."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return python("-c", case.code, *case.arguments)
 
 
 def measure(case: Case, repeats: int) -> dict[str, float]:
     """Medians of `repeats` processes, after one that fills the page cache and writes bytecode."""
-    runs = [run_once(command(case)) for _ in range(repeats + 1)][1:]
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
-
-
-def run_once(arguments: Sequence[str]) -> dict[str, float]:
-    """Processor seconds (user and system, children included), elapsed seconds, peak memory in MB.
-
-    Raises CalledProcessError where the process fails.
-    """
-    start = time.perf_counter()
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=errors, env=environment())
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)  # wait4 has taken it: Popen cannot ask again
-        errors.seek(0)
-        if process.returncode:
-            raise subprocess.CalledProcessError(process.returncode, arguments, stderr=errors.read())
-    return {
-        "cpu_s": usage.ru_utime + usage.ru_stime,
-        "elapsed_s": time.perf_counter() - start,
-        "peak_mb": usage.ru_maxrss / 1024,
-    }
-
-
-def machine() -> dict[str, str | int | None]:
-    """Cores, processor, and versions of what is measured."""
-    from importlib import metadata
-
-    names = [line.partition(":")[2].strip() for line in cpuinfo() if line.startswith("model name")]
-    versions = {name: metadata.version(name) for name in ("tfx", "tensorflow", "apache-beam", "ai-edge-litert")}
-    return {"cores": os.cpu_count(), "cpu": names[0] if names else None, "python": sys.version.split()[0], **versions}
-
-
-def cpuinfo() -> list[str]:
-    """Lines about the processors; none where the system does not tell."""
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.exists() else []
+    with tempfile.NamedTemporaryFile() as log:
+        return medians([measured(command(case), Path(log.name)) for _ in range(repeats + 1)][1:])
 
 
 def ratio(results: Mapping[str, Mapping[str, float]], name: str, case: Case) -> float | None:
@@ -151,7 +109,7 @@ def table(results: Mapping[str, Mapping[str, float]], asked: Mapping[str, Case])
         bound = "" if case.bound is None else f"{case.bound:g}{'' if row['cpu_s'] <= case.bound else ' (missed)'}"
         against = f"{times:.1f} ({case.peer})" if times else ""
         lines.append(
-            f"| {name} | {row['cpu_s']:.2f} | {bound} | {row['elapsed_s']:.2f} | {row['peak_mb']:.0f} | {against} |"
+            f"| {name} | {row['cpu_s']:.2f} | {bound} | {row['wall_s']:.2f} | {row['peak_mb']:.0f} | {against} |"
         )
     return "\n".join(lines)
 

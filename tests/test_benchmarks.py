@@ -256,15 +256,36 @@ def startup(accuracy):
     return importlib.import_module("startup")
 
 
-def test_a_process_is_measured_with_its_children(startup):
+@pytest.fixture(scope="module")
+def processes(accuracy):
+    """What the scripts that measure processes share."""
+    return importlib.import_module("processes")
+
+
+def test_a_process_is_measured_with_its_children(processes, tmp_path):
     """A loop of at least 0.2 CPU seconds in a child, 64 MB touched in it; what fails is no measurement."""
     loop = "import time; held = b'1' * (64 << 20)\nwhile time.process_time() < 0.2: pass"
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
-    found = startup.run_once(startup.command(startup.Case(code, (loop,))))
-    assert found["cpu_s"] >= 0.2 and found["peak_mb"] >= 64 and found["elapsed_s"] > 0
-    with pytest.raises(subprocess.CalledProcessError) as failed:
-        startup.run_once(startup.command(startup.Case("raise SystemExit('no such trip')")))
-    assert failed.value.stderr == b"no such trip\n"
+    found = processes.measured(processes.python("-c", code, loop), tmp_path / "log.txt")
+    assert found["cpu_s"] >= 0.2 and found["peak_mb"] >= 64 and found["wall_s"] > 0
+    with pytest.raises(RuntimeError, match="ended with 1:\nno such trip"):
+        processes.measured(processes.python("-c", "raise SystemExit('no such trip')"), tmp_path / "log.txt")
+
+
+def test_bars_are_a_picture_and_the_machine_is_told(processes, tmp_path):
+    processes.bars({"one": 1.0, "another": 2.0}, "CPU seconds", tmp_path / "bars.png")
+    assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
+    assert {"processor", "cores", "python", "tfx"} <= processes.machine().keys()
+
+
+def test_a_whole_run_is_held_against_as_many_steps(accuracy):
+    """Of 14,495 Chicago trips eight tenths train, with as many pseudo-trips: 91 batches of 256, 40 times."""
+    from pipeline.settings import load_settings
+
+    run = importlib.import_module("run")
+    order = run.stock_order(load_settings("chicago", None), 14_495)
+    assert (order["steps"], order["batch_size"]) == (40 * 91, 256)
+    assert order["features"]["features"] == "full"
 
 
 def test_startup_says_and_draws_what_it_measured(startup, tmp_path):
@@ -275,11 +296,10 @@ def test_startup_says_and_draws_what_it_measured(startup, tmp_path):
     assert " | 0 (missed) | " in line and line.endswith("(import tensorflow) |") and peer.endswith("|  |")
     startup.draw(results, asked, tmp_path / "startup.png")
     assert (tmp_path / "startup.png").read_bytes().startswith(b"\x89PNG")
-    assert {"cores", "cpu", "python", "tfx"} <= startup.machine().keys()
 
 
 def test_startup_medians_leave_the_first_process_out(startup, tmp_path):
     """Each process appends a line: repeats and one."""
     case = startup.Case("import sys; open(sys.argv[1], 'a').write('run\\n')", (str(tmp_path / "runs"),))
-    assert startup.measure(case, 3).keys() == {"cpu_s", "elapsed_s", "peak_mb"}
+    assert startup.measure(case, 3).keys() == {"cpu_s", "wall_s", "peak_mb"}
     assert (tmp_path / "runs").read_text() == "run\n" * 4

@@ -69,7 +69,7 @@ def test_models_to_compare_with_are_those_that_the_model_gate_blessed(tmp_path):
         for given in nodes["LatestBlessed"].inputs.inputs.values()
         for channel in given.channels
     ]
-    assert sorted(asked) == ["Model", "Model", "ModelBlessing"]  # blessed models, the candidate, the blessings
+    assert sorted(asked) == ["InfraBlessing", "Model", "Model", "ModelBlessing"]  # of models: blessed, candidate
 
 
 def test_a_push_that_will_be_refused_has_another_cache_key(tmp_path):
