@@ -70,3 +70,10 @@ def test_inputs_are_raw_then_engineered():
     rows = _rows(5, 1)
     found = boosting.inputs_of(rows.columns)
     np.testing.assert_array_equal(found, np.hstack([rows.columns[columns.RAW], rows.columns[columns.NUMERIC]]))
+
+
+def test_many_rows_get_fewer_trees():
+    """2,000 up to 100,000 rows, then so many that trees times rows stay."""
+    from modules import boosting
+
+    assert [boosting.max_trees(rows) for rows in (1, 100_000, 200_000, 500_000)] == [2000, 2000, 1000, 400]
