@@ -24,6 +24,8 @@ setup(
         "apache-beam",
         "ai-edge-litert",
         "cryptography",
+        "google-crc32c",
+        "isal",
         "lightgbm",
         "kfp-pipeline-spec",
         "matplotlib",

@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import tensorflow as tf
 from absl import logging
 from google.protobuf import wrappers_pb2
+from isal import isal_zlib
 from tfx import types
 from tfx.components.example_gen import write_split
 from tfx.components.util import examples_utils
@@ -25,15 +24,16 @@ from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
-from tfx_bsl.coders import example_coder
 
 from components.errors import InputError
 from components.trip_example_gen import reader
 from components.trip_example_gen.profile import CityProfile, profile_from_json
+from components.trip_example_gen.records import tfrecords
 from components.trip_example_gen.sources import Chunk, pick_files, plan_chunks
 
 COUNTS_FILE = "counts.json"
-ENCODE_ROWS = 1 << 14  # an encoded example takes some 300 bytes as a Python object: memory for a few thousand at a time
+ENCODE_ROWS = 1 << 14  # at a time: an example takes some 300 bytes, and a few copies of it are made
+GZIP = 16  # what zlib adds to the size of the window for gzip's header
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,24 +102,17 @@ class _Shard:
         name = f"{write_split.DEFAULT_TF_RECORD_FILE_NAME}-{chunk.index:05d}-of-{job.n_chunks:05d}.gz"
         self._final = os.path.join(_split_folder(job.uri, split), name)
         self._aside = os.path.join(job.uri, "aside", uuid.uuid4().hex)
-        options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=1)
-        self._writer = tf.io.TFRecordWriter(self._aside, options)
-        self._encoder = example_coder.RecordBatchToExamplesEncoder()
+        self._file = fileio.open(self._aside, "wb")
+        self._gzip = isal_zlib.compressobj(1, wbits=isal_zlib.MAX_WBITS | GZIP)
 
     def write(self, examples: pa.RecordBatch) -> None:
         for start in range(0, examples.num_rows, ENCODE_ROWS):
-            for serialized in self._encoder.encode(_as_lists(examples.slice(start, ENCODE_ROWS))):
-                self._writer.write(serialized)
+            self._file.write(self._gzip.compress(tfrecords(examples.slice(start, ENCODE_ROWS))))
 
     def close(self) -> None:
-        self._writer.close()
+        self._file.write(self._gzip.flush())
+        self._file.close()
         fileio.rename(self._aside, self._final, overwrite=True)
-
-
-def _as_lists(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with every value as a list of one, which is what tfx_bsl's encoder takes."""
-    offsets = pa.array(np.arange(batch.num_rows + 1, dtype=np.int32))
-    return pa.RecordBatch.from_arrays([pa.ListArray.from_arrays(offsets, c) for c in batch.columns], batch.schema.names)
 
 
 def _write_chunk(chunk: Chunk, job: _Job) -> _Counts:

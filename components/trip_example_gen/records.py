@@ -1,0 +1,98 @@
+"""Rows as TFRecords of serialized tf.train.Examples, whole columns at a time.
+
+Protocol Buffers, "Encoding"; TensorFlow, "TFRecord and tf.train.Example". Every example has the same features with one
+number each: rows whose integers take equally many bytes differ in these bytes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import google_crc32c
+import numpy as np
+import pyarrow as pa
+
+VARINT_BOUNDS = np.array([1 << 7 * n for n in range(1, 10)], np.uint64)  # from each on a varint has a byte more
+FLOAT_BYTES = 4
+EXAMPLE_FEATURES = ENTRY = KEY = LIST_VALUES = b"\x0a"  # field 1, length-delimited
+ENTRY_VALUE = FLOAT_LIST = b"\x12"  # field 2
+INT64_LIST = b"\x1a"  # field 3
+HEADER_BYTES, FOOTER_BYTES = 12, 4  # the data's length and its checksum; the data's checksum
+
+
+def tfrecords(rows: pa.RecordBatch) -> bytes:
+    """The rows' records, one after the other; rows whose integers take equally many bytes are neighbours, in order.
+
+    rows: columns of float32 and int64 without nulls.
+    """
+    columns = {name: rows.column(i).to_numpy() for i, name in enumerate(rows.schema.names)}
+    bits = {name: values.view(np.uint64) for name, values in columns.items() if values.dtype == np.int64}
+    sizes = {name: np.searchsorted(VARINT_BOUNDS, values, side="right") + 1 for name, values in bits.items()}
+    kinds = np.zeros(rows.num_rows, np.int64)
+    for size in sizes.values():
+        kinds = kinds * (len(VARINT_BOUNDS) + 2) + size
+    parts = []
+    for kind in np.unique(kinds):
+        alike = np.flatnonzero(kinds == kind)
+        widths = {name: int(sizes[name][alike[0]]) if name in sizes else FLOAT_BYTES for name in columns}
+        values = {
+            name: _varints(bits[name][alike], widths[name]) if name in bits else _floats(column[alike])
+            for name, column in columns.items()
+        }
+        parts.append(_records(values, {name: FLOAT_LIST if name not in bits else INT64_LIST for name in columns}))
+    return b"".join(parts)
+
+
+def _records(values: dict[str, np.ndarray], lists: dict[str, bytes]) -> bytes:
+    """values: the bytes of each feature's number, uint8 of shape (n, width); lists: the field that each is of."""
+    template, places = _template({name: found.shape[1] for name, found in values.items()}, lists)
+    n_rows, n_bytes = len(next(iter(values.values()))), len(template)
+    rows = np.empty((n_rows, HEADER_BYTES + n_bytes + FOOTER_BYTES), np.uint8)
+    length = n_bytes.to_bytes(8, "little")
+    rows[:, :HEADER_BYTES] = np.frombuffer(
+        length + _masked(np.array([google_crc32c.value(length)])).tobytes(), np.uint8
+    )
+    data = rows[:, HEADER_BYTES:-FOOTER_BYTES]
+    data[:] = np.frombuffer(template, np.uint8)
+    for name, found in values.items():
+        data[:, places[name] : places[name] + found.shape[1]] = found
+    content = data.tobytes()
+    checksums = [google_crc32c.value(content[start : start + n_bytes]) for start in range(0, len(content), n_bytes)]
+    rows[:, -FOOTER_BYTES:] = _masked(checksums).view(np.uint8).reshape(n_rows, FOOTER_BYTES)
+    return rows.tobytes()
+
+
+def _template(widths: dict[str, int], lists: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
+    """An example whose numbers are zero bytes, and where each number begins."""
+    features, ends = b"", {}
+    for name, width in widths.items():
+        feature = _field(lists[name], _field(LIST_VALUES, bytes(width)))
+        features += _field(ENTRY, _field(KEY, name.encode()) + _field(ENTRY_VALUE, feature))
+        ends[name] = len(features)
+    example = _field(EXAMPLE_FEATURES, features)
+    before = len(example) - len(features)
+    return example, {name: before + end - widths[name] for name, end in ends.items()}
+
+
+def _field(tag: bytes, content: bytes) -> bytes:
+    size = np.array([len(content)], np.uint64)
+    return tag + _varints(size, int(np.searchsorted(VARINT_BOUNDS, size, side="right")[0]) + 1).tobytes() + content
+
+
+def _varints(values: np.ndarray, width: int) -> np.ndarray:
+    """uint8 of shape (n, width): seven bits a byte, lowest first; all but the last have the eighth bit set."""
+    shifts = np.arange(0, 7 * width, 7, dtype=np.uint64)
+    groups = (values[:, None] >> shifts) & np.uint64(0x7F)
+    groups[:, :-1] |= np.uint64(0x80)
+    return groups.astype(np.uint8)
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, "<f4").view(np.uint8).reshape(len(values), FLOAT_BYTES)
+
+
+def _masked(checksums: Sequence[int] | np.ndarray) -> np.ndarray:
+    """As TFRecord stores CRC-32C: rotated right by 15 bits, plus a constant; little-endian uint32."""
+    crc = np.asarray(checksums, np.uint64)
+    rotated = ((crc >> np.uint64(15)) | (crc << np.uint64(17))) & np.uint64(0xFFFFFFFF)
+    return ((rotated + np.uint64(0xA282EAD8)) & np.uint64(0xFFFFFFFF)).astype("<u4")
