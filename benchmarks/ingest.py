@@ -1,6 +1,6 @@
-"""TripExampleGen beside TFX's CsvExampleGen on the same rows: processor seconds and peak memory, a process each.
+"""TripExampleGen beside TFX's CsvExampleGen and a bare pyarrow read and write of the same rows, a process each.
 
-    python benchmarks/ingest.py [--rows 1000000] [--repeats 1] [--json FILE]
+    python benchmarks/ingest.py [--rows 1000000] [--repeats 5] [--without-stock] [--json FILE] [--picture FILE]
 
 The rows are the embedded Chicago trips again and again, with seeded jitter, already under our column names: the stock
 component can rename nothing. 'After imports' is what Do took; 'process' is the whole process, imports included.
@@ -12,13 +12,15 @@ import argparse
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from processes import bars, machine, medians
 
 from pipeline.settings import BeamSettings
 
@@ -26,15 +28,24 @@ if TYPE_CHECKING:
     from components.trip_example_gen.profile import CityProfile
 
 BEAM = list(BeamSettings().pipeline_args)
-CASES = {"CsvExampleGen": "csv", "TripExampleGen, CSV": "csv", "TripExampleGen, Parquet": "parquet"}
+STOCK = "CsvExampleGen"
+CASES = {
+    STOCK: "csv",
+    "TripExampleGen, CSV": "csv",
+    "TripExampleGen, Parquet": "parquet",
+    "pyarrow, CSV": "csv",
+    "pyarrow, Parquet": "parquet",
+}
 
 
 def main() -> None:
     """Runs every case, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeats", type=int, default=1, help="medians of so many runs")
+    parser.add_argument("--repeats", type=int, default=5, help="medians of so many runs, the cases in turn")
+    parser.add_argument("--without-stock", action="store_true", help="leave CsvExampleGen out, which takes minutes")
     parser.add_argument("--json", type=Path, help="write the numbers here too")
+    parser.add_argument("--picture", type=Path, help="and a picture of them, a PNG")
     parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # what a process of its own is started with
     options = parser.parse_args()
     if options.case:
@@ -42,10 +53,16 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         write_rows(Path(folder), options.rows)
-        results = {name: measure(name, Path(folder), options.repeats) for name in CASES}
+        names = [name for name in CASES if name != STOCK or not options.without_stock]
+        runs = [{name: measure(name, Path(folder)) for name in names} for _ in range(options.repeats)]
+    results = {name: medians([run[name] for run in runs]) for name in names}
     print_table(results, options.rows)
     if options.json:
-        options.json.write_text(json.dumps({"rows": options.rows, "results": results}, indent=2) + "\n")
+        found = {"machine": machine(), "rows": options.rows, "repeats": options.repeats, "results": results}
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
+    if options.picture:
+        seconds = {name: row["do_cpu_s"] for name, row in results.items()}
+        bars(seconds, f"CPU seconds of {options.rows:,} rows, after imports", options.picture)
 
 
 def write_rows(folder: Path, n_rows: int, seed: int = 0) -> None:
@@ -98,21 +115,47 @@ def canonical() -> CityProfile:
     return dataclasses.replace(chicago(), columns=columns, box=Box(-88, -87, 41, 43), fare=Bounds(2, 201))
 
 
-def measure(name: str, folder: Path, repeats: int) -> dict[str, float]:
-    """Medians of `repeats` processes."""
-    runs = []
-    for _ in range(repeats):
-        with tempfile.TemporaryDirectory(dir=folder) as out:
-            command = [sys.executable, __file__, "--case", name, str(folder / CASES[name]), out]
-            environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-        runs.append(json.loads(done.stdout.splitlines()[-1]))
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+def measure(name: str, folder: Path) -> dict[str, float]:
+    """A process of the case."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        command = [sys.executable, __file__, "--case", name, str(folder / CASES[name]), out]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def run_case(name: str, source: str, out: str) -> dict[str, float]:
-    """One executor's Do on one folder: processor seconds, elapsed seconds, peak memory of this process, examples."""
-    if name == "CsvExampleGen":
+    """One executor's Do, or pyarrow's read and write, on one folder: processor seconds, elapsed seconds, peak memory of
+    this process, rows written."""
+    work, count = bare_work(source, out) if name.startswith("pyarrow") else node_work(name, source, out)
+    imports_s, start = cpu_s(), time.perf_counter()
+    work()
+    process_s, elapsed_s = cpu_s(), time.perf_counter() - start
+    return {
+        "imports_cpu_s": imports_s,
+        "do_cpu_s": process_s - imports_s,
+        "process_cpu_s": process_s,
+        "do_elapsed_s": elapsed_s,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "examples": count(),
+    }
+
+
+def bare_work(source: str, out: str) -> tuple[Callable[[], object], Callable[[], int]]:
+    """pyarrow's read of the one file in the folder and write of what it read, in the same format; and its rows."""
+    import pyarrow.csv as pa_csv
+    import pyarrow.parquet as pq
+
+    (path,) = Path(source).iterdir()
+    written = Path(out) / path.name
+    if path.suffix == ".csv":
+        return lambda: pa_csv.write_csv(pa_csv.read_csv(path), written), lambda: pa_csv.read_csv(written).num_rows
+    return lambda: pq.write_table(pq.read_table(path), written), lambda: pq.read_metadata(written).num_rows
+
+
+def node_work(name: str, source: str, out: str) -> tuple[Callable[[], object], Callable[[], int]]:
+    """A component's Do, and how many examples it has written."""
+    if name == STOCK:
         from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
 
         node = CsvExampleGen(input_base=source)
@@ -126,17 +169,8 @@ def run_case(name: str, source: str, out: str) -> dict[str, float]:
     examples.uri = out
     executor_class = node.executor_spec.executor_class
     executor = executor_class(executor_class.Context(beam_pipeline_args=list(BEAM)))
-    imports_s, start = cpu_s(), time.perf_counter()
-    executor.Do({}, {"examples": [examples]}, dict(node.exec_properties))
-    process_s, elapsed_s = cpu_s(), time.perf_counter() - start
-    return {
-        "imports_cpu_s": imports_s,
-        "do_cpu_s": process_s - imports_s,
-        "process_cpu_s": process_s,
-        "do_elapsed_s": elapsed_s,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "examples": count_examples(Path(out)),
-    }
+    properties = dict(node.exec_properties)
+    return lambda: executor.Do({}, {"examples": [examples]}, properties), lambda: count_examples(Path(out))
 
 
 def cpu_s() -> float:
@@ -155,14 +189,15 @@ def count_examples(folder: Path) -> int:
 
 
 def print_table(results: dict[str, dict[str, float]], n_rows: int) -> None:
-    """A line per case; ratios are the stock component's share over the case's."""
-    stock = results["CsvExampleGen"]
-    print(f"{n_rows} rows{'':22}CPU s after imports  ratio   CPU s process  ratio   peak MB   examples")
+    """A line per case: how many times the stock component's CPU is the case's, and the case's is pyarrow's."""
+    stock = results.get(STOCK)
+    print(f"{n_rows:,} rows, CPU s    after imports  stock / it  it / pyarrow  process  peak MB   examples")
     for name, row in results.items():
-        after, whole = row["do_cpu_s"], row["process_cpu_s"]
+        after, bare = row["do_cpu_s"], results[f"pyarrow, {'Parquet' if name.endswith('Parquet') else 'CSV'}"]
+        against = f"{stock['do_cpu_s'] / after:.1f}" if stock else ""
         print(
-            f"{name:<28}{after:>20.2f}{stock['do_cpu_s'] / after:>6.1f}x{whole:>15.2f}"
-            f"{stock['process_cpu_s'] / whole:>6.1f}x{row['peak_mb']:>10.0f}{row['examples']:>11.0f}"
+            f"{name:<26}{after:>12.2f}{against:>12}{after / bare['do_cpu_s']:>14.1f}{row['process_cpu_s']:>9.2f}"
+            f"{row['peak_mb']:>9.0f}{row['examples']:>11.0f}"
         )
 
 

@@ -303,3 +303,31 @@ def test_startup_medians_leave_the_first_process_out(startup, tmp_path):
     case = startup.Case("import sys; open(sys.argv[1], 'a').write('run\\n')", (str(tmp_path / "runs"),))
     assert startup.measure(case, 3).keys() == {"cpu_s", "wall_s", "peak_mb"}
     assert (tmp_path / "runs").read_text() == "run\n" * 4
+
+
+def test_growth_is_that_of_the_last_step(accuracy, tmp_path):
+    """Two runs by hand: Trainer costs 4 times as much of ten times the rows, 1.5 times the memory."""
+    growth = importlib.import_module("growth")
+    runs = [
+        {"rows": {"read": 10**n}, "cpu_s": {"Trainer": seconds, "Pusher": 0.1}, "peak_mb": {"Trainer": mb, "Pusher": 9}}
+        for n, seconds, mb in ((5, 10.0, 1000.0), (6, 40.0, 1500.0))
+    ]
+    _, _, trainer, everything = growth.table(runs).splitlines()
+    assert trainer == "| Trainer | 10.0 | 40.0 | 4.00 |  | 1000 | 1500 | 1.50 |"
+    assert everything == "| all | 10 | 40 | 3.97 |  | 1000 | 1500 | 1.50 |"
+    growth.draw(runs, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_device_ratios_are_to_the_shipped_file(accuracy):
+    """Two forms by hand; and calls are timed in turns, each as often."""
+    device = importlib.import_module("device")
+    row = {"bytes": 10_000.0, "us_one": 5.0, "us_batch": 400.0}
+    found = device.table({device.SHIPPED: row, device.SAVED_MODEL: {"bytes": 0.0, "us_one": 50.0, "us_batch": 600.0}})
+    assert found.splitlines()[2:] == [
+        "| shipped file | 10,000 | 5.0 | 1.0 | 400.0 | 1.0 |",
+        "| SavedModel |  | 50.0 | 10.0 | 600.0 | 1.5 |",
+    ]
+    made: list[str] = []
+    times = device.timed({name: lambda name=name: made.append(name) for name in "ab"}, 3)
+    assert set(times) == {"a", "b"} and made == ["a", "b", *(["a"] * 3 + ["b"] * 3) * device.ROUNDS]

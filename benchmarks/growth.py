@@ -1,0 +1,106 @@
+"""Whole runs on ever more simulated trips: each node's CPU seconds and peak memory, a process for each number of rows.
+
+    python benchmarks/growth.py [--city chicago] [--rows 100000 1000000 10000000] [--summaries FILE ...] [--json FILE]
+        [--picture FILE]
+
+Where one machine is enough, CPU grows as rows do, and memory does not. Ten million rows take about an hour of two
+cores. --summaries: of runs that are there already, their runs/CITY/latest/summary.json, instead of new ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from processes import machine, measured, python
+from whole_runs import one_line_errors
+
+FAREBOX = "from pipeline.cli import main; main()"
+NO_GATE = ("gates.max_rmse=1000", "gates.max_ratio_to_yardstick=10")  # it is time and memory that count here
+LEAST_CPU_S = 1.0  # of the largest run: what takes less is not shown by itself
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
+    parser.add_argument("--summaries", type=Path, nargs="+", help="of earlier runs, which are not made again")
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    parser.add_argument("--picture", type=Path, help="and a picture of them, a PNG")
+    options = parser.parse_args()
+    with one_line_errors("growth"), tempfile.TemporaryDirectory() as folder:
+        paths = options.summaries or [run(options.city, rows, Path(folder)) for rows in sorted(options.rows)]
+        summaries = [json.loads(path.read_text()) for path in paths]
+    summaries.sort(key=lambda summary: summary["rows"]["read"])
+    print(table(summaries))
+    if options.json:
+        kept = [{key: summary[key] for key in ("rows", "cpu_s", "peak_mb")} for summary in summaries]
+        options.json.write_text(json.dumps({"machine": machine(), "runs": kept}, indent=2) + "\n")
+    if options.picture:
+        draw(summaries, options.picture)
+
+
+def run(city: str, rows: int, folder: Path) -> Path:
+    """Simulates the trips, runs the pipeline on them, and returns its summary."""
+    trips, out, log = folder / f"{rows}.csv", folder / f"{rows}", folder / "log.txt"
+    simulate = ("data", "simulate", "--city", city, "--rows", str(rows), "--out", trips)
+    measured(python("-c", FAREBOX, *simulate), log)
+    print(f"running {rows:,} rows", file=sys.stderr)
+    overrides = [part for override in NO_GATE for part in ("--set", override)]
+    measured(python("-c", FAREBOX, "run", "--city", city, "--data", trips, "--out", out, *overrides), log)
+    trips.unlink()
+    (summary,) = out.glob("runs/*/latest/summary.json")
+    return summary
+
+
+def nodes_of(summaries: Sequence[dict[str, Any]]) -> list[str]:
+    """Those that take a second of the largest run, in the pipeline's order."""
+    return [node for node, cpu_s in summaries[-1]["cpu_s"].items() if cpu_s >= LEAST_CPU_S]
+
+
+def table(summaries: Sequence[dict[str, Any]]) -> str:
+    """A Markdown line per node, and one for all: CPU seconds and peak MB by rows, and the growth of the last step."""
+    rows = [f"{summary['rows']['read']:,} rows" for summary in summaries]
+    head = ["CPU s", *rows, "growth", "peak MB", *rows, "growth"]
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+    for node in nodes_of(summaries):
+        cells = [node]
+        for key, number in (("cpu_s", "{:.1f}"), ("peak_mb", "{:.0f}")):
+            values = [summary[key][node] for summary in summaries]
+            growth = f"{values[-1] / values[-2]:.2f}" if len(values) > 1 else ""
+            cells += [*([] if key == "cpu_s" else [""]), *(number.format(value) for value in values), growth]
+        lines.append(f"| {' | '.join(cells)} |")
+    totals = [sum(summary["cpu_s"].values()) for summary in summaries]
+    growth = f"{totals[-1] / totals[-2]:.2f}" if len(totals) > 1 else ""
+    peaks = [max(summary["peak_mb"].values()) for summary in summaries]
+    grown = f"{peaks[-1] / peaks[-2]:.2f}" if len(peaks) > 1 else ""
+    cells = ["all", *(f"{total:.0f}" for total in totals), growth, "", *(f"{peak:.0f}" for peak in peaks), grown]
+    return "\n".join([*lines, f"| {' | '.join(cells)} |"])
+
+
+def draw(summaries: Sequence[dict[str, Any]], path: Path) -> None:
+    """CPU seconds and peak memory over rows, a line per node, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((11, 5), layout="constrained")
+    rows = [summary["rows"]["read"] for summary in summaries]
+    for axes, key, title in zip(figure.subplots(1, 2), ("cpu_s", "peak_mb"), ("CPU seconds", "peak MB"), strict=True):
+        for node in nodes_of(summaries):
+            axes.plot(rows, [summary[key][node] for summary in summaries], "o-", markersize=4, label=node)
+        total = sum if key == "cpu_s" else max
+        axes.plot(rows, [total(summary[key].values()) for summary in summaries], "ko-", linewidth=2.5, label="all")
+        axes.set(xscale="log", yscale="log", xlabel="rows", title=title)
+        axes.grid(color="#dddddd")
+        axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
+
+
+if __name__ == "__main__":
+    main()
