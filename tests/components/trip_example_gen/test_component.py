@@ -107,6 +107,36 @@ def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not (uri / "aside").exists()
 
 
+@pytest.mark.slow
+def test_the_examples_are_those_of_the_stock_component(tmp_path: Path) -> None:
+    """Of the same canonical rows, as sets over all splits: names, types and numbers."""
+    import tensorflow as tf
+    from tfx.components import CsvExampleGen
+
+    source = tmp_path / "data"
+    source.mkdir()
+    (source / "raw.csv").write_text(HEADER + "".join(lines(400)))
+    rows = [row for trips in reader.read_trips(str(source), PROFILE) for row in trips.examples.to_pylist()]
+    canonical = tmp_path / "canonical"
+    canonical.mkdir()
+    text = [",".join(str(value) for value in row.values()) for row in rows]
+    (canonical / "trips.csv").write_text("\n".join([",".join(CANONICAL), *text]) + "\n")
+
+    def examples_of(node: Any, name: str) -> list[dict[str, tuple[str, list[float]]]]:
+        execute(node, tmp_path / name)
+        found = []
+        files = [str(path) for path in (tmp_path / name).glob("Split-*/*")]
+        for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
+            features = tf.train.Example.FromString(record).features.feature
+            kinds = {name: str(feature.WhichOneof("kind")) for name, feature in features.items()}
+            found.append({name: (kind, list(getattr(features[name], kind).value)) for name, kind in kinds.items()})
+        return sorted(found, key=lambda row: sorted(row.items()))
+
+    ours, stock = examples_of(component(source), "ours"), examples_of(CsvExampleGen(str(canonical)), "stock")
+    assert len(ours) == len(rows) == 360
+    assert [sorted(row.items()) for row in ours] == [sorted(row.items()) for row in stock]
+
+
 def test_do_describes_the_examples_as_the_stock_component_does(tmp_path: Path) -> None:
     from tfx.components.util import examples_utils, tfxio_utils
     from tfx.proto import example_gen_pb2
