@@ -66,7 +66,7 @@ def test_full_rank_computes_the_same_fares(make_network, seed, hidden, embedding
 
 
 @pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("method", ["pca", "svd", "ica", "pls"])
+@pytest.mark.parametrize("method", ["pca", "svd", pytest.param("ica", marks=pytest.mark.slow), "pls"])
 def test_full_rank_of_every_method_is_exact(make_network, method, space):
     """lda has no full rank: it has one component fewer than classes."""
     network = make_network()

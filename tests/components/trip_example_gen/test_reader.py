@@ -329,6 +329,7 @@ LINE = st.one_of(
 )
 
 
+@pytest.mark.slow
 # Few examples and chunks: leaving Arrow's CSV reader takes 0.1 s once TensorFlow has filled the heap.
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINE, max_size=8), chunk_bytes=st.integers(100, 400), last_newline=st.booleans())

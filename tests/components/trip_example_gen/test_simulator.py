@@ -93,6 +93,7 @@ def test_every_sound_row_is_an_example_and_every_faulty_one_is_rejected(trips_of
     assert all(abs(count - 80) < 5 * 8.9 for count in reasons.values())
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     west=st.floats(-179, 178),
