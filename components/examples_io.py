@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NETWORK_FILE = "network.keras"
 EVAL_BATCH_ROWS = 2048
-MAX_FITTING_ROWS = 500_000  # of a split that a node holds in memory
+MAX_FITTING_ROWS, MAX_EVAL_ROWS = 500_000, 100_000  # of train, and of eval, that a node holds in memory
 
 
 def serving_dir(model: types.Artifact) -> str:
@@ -108,12 +108,12 @@ def fitting_splits(
     input_dict: Mapping[str, list[types.Artifact]], label: str, batch_size: int, seed: int
 ) -> tuple[Rows, Rows]:
     """Train and eval of a node whose inputs are transformed `examples` and a `transform_graph`; of more rows than
-    MAX_FITTING_ROWS a sample. batch_size: of train."""
+    MAX_FITTING_ROWS, or MAX_EVAL_ROWS, a sample. batch_size: of train."""
     (examples,), (transform_graph,) = input_dict["examples"], input_dict["transform_graph"]
     spec = transformed_feature_spec(transform_graph)
     train, evaluation = (
-        in_memory(dataset(examples, split, spec, label, EVAL_BATCH_ROWS), MAX_FITTING_ROWS, seed)
-        for split in ("train", "eval")
+        in_memory(dataset(examples, split, spec, label, EVAL_BATCH_ROWS), max_rows, seed)
+        for split, max_rows in (("train", MAX_FITTING_ROWS), ("eval", MAX_EVAL_ROWS))
     )
     return dataclasses.replace(train, batch_size=batch_size), evaluation
 

@@ -66,8 +66,8 @@ class TrainingSettings:
     of all steps), then falls by a cosine. huber_delta: where the loss turns from square to linear, in standard
     deviations of train's fares. ema: window of the averaged weights, a fraction of all steps. Full features only:
     teacher_weight, the share of the teacher's out-of-fold prediction in the target, and pseudo_trips, made-up trips
-    per trip of train that the teacher labels. max_rows: of train (and of eval) that are read, a sample where there
-    are more; memory grows with it alone.
+    per trip of train that the teacher labels. max_rows: of train, and a fifth as many of eval, that are held, a
+    sample where there are more; memory grows with it alone.
     """
 
     epochs: int = 40

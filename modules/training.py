@@ -22,7 +22,7 @@ NETWORK_FILE = "network.keras"
 FIGURES_FILE, LIGHTGBM_FILE = "training.json", "lightgbm.txt"
 RAW_DNN, NO_EMBEDDING_DNN = "raw_dnn", "no_embedding_dnn"
 CLEARLY_BETTER = 0.995  # of the distilled network's eval RMSE; what is closer may be chance
-READ_ROWS = 4096
+READ_ROWS, TRAIN_ROWS_PER_EVAL_ROW = 4096, 5  # of the most that are held
 MANY_PLACES = 0.1  # of distinct pickups among the rows
 OTHER_DROPOFF, OTHER_HOUR, SWAPPED = 0.3, 0.5, 0.15  # of the pseudo-trips
 
@@ -57,8 +57,11 @@ def read_task(fn_args: Any, config: Mapping[str, Any]) -> Task:
     schema = tft.TFTransformOutput(fn_args.transform_graph_path).transformed_metadata.schema
     options = tfxio.TensorFlowDatasetOptions(READ_ROWS, label_key=columns.FARE, num_epochs=1, shuffle=False)
     train, evaluation = (
-        rows.read(fn_args.data_accessor.tf_dataset_factory(files, options, schema), settings.max_rows, settings.seed)
-        for files in (fn_args.train_files, fn_args.eval_files)
+        rows.read(fn_args.data_accessor.tf_dataset_factory(files, options, schema), max_rows, settings.seed)
+        for files, max_rows in (
+            (fn_args.train_files, settings.max_rows),
+            (fn_args.eval_files, max(settings.max_rows // TRAIN_ROWS_PER_EVAL_ROW, 1)),
+        )
     )
     crosses = CrossSettings(**config["crosses"])
     by_data = {}

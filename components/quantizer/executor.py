@@ -22,8 +22,6 @@ from components.quantizer.conversion import Front, calibration_rows
 from components.quantizer.ladder import Outcome, search
 from components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
 
-MAX_EVAL_ROWS = 200_000  # that are held in memory; candidates are compared on the same ones
-
 
 class QuantizerExecutor(base_executor.BaseExecutor):
     """Network and transform graph in, one raw-input `.tflite` and its trial log out."""
@@ -64,7 +62,7 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             front,
             calibration,
             (train, evaluation),
-            list(at_most(raw("eval"), MAX_EVAL_ROWS)),
+            list(at_most(raw("eval"), examples_io.MAX_EVAL_ROWS)),
             label,
             settings,
             bool(exec_properties["non_negative"]),
