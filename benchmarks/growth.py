@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,32 +65,32 @@ def nodes_of(summaries: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def table(summaries: Sequence[dict[str, Any]]) -> str:
-    """A Markdown line per node, and one for all: CPU seconds and peak MB by rows, and the growth of the last step."""
-    rows = [f"{summary['rows']['read']:,} rows" for summary in summaries]
-    head = ["CPU s", *rows, "growth", "peak MB", *rows, "growth"]
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    for node in nodes_of(summaries):
-        cells = [node]
-        for key, number in (("cpu_s", "{:.1f}"), ("peak_mb", "{:.0f}")):
-            values = [summary[key][node] for summary in summaries]
-            growth = f"{values[-1] / values[-2]:.2f}" if len(values) > 1 else ""
-            cells += [*([] if key == "cpu_s" else [""]), *(number.format(value) for value in values), growth]
-        lines.append(f"| {' | '.join(cells)} |")
-    totals = [sum(summary["cpu_s"].values()) for summary in summaries]
-    growth = f"{totals[-1] / totals[-2]:.2f}" if len(totals) > 1 else ""
-    peaks = [max(summary["peak_mb"].values()) for summary in summaries]
-    grown = f"{peaks[-1] / peaks[-2]:.2f}" if len(peaks) > 1 else ""
-    cells = ["all", *(f"{total:.0f}" for total in totals), growth, "", *(f"{peak:.0f}" for peak in peaks), grown]
-    return "\n".join([*lines, f"| {' | '.join(cells)} |"])
+    """Two Markdown tables, CPU seconds and peak MB: a line per node, and one for all; the growth of the last step."""
+    cpu_s = _table(summaries, "CPU s", "cpu_s", sum, "{:.1f}")
+    return f"{cpu_s}\n\n{_table(summaries, 'peak MB', 'peak_mb', max, '{:.0f}')}"
+
+
+def _table(
+    summaries: Sequence[dict[str, Any]], title: str, key: str, total: Callable[[Iterable[float]], float], number: str
+) -> str:
+    head = [title, *(f"{summary['rows']['read']:,} rows" for summary in summaries), "growth"]
+    lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
+    by_node = {node: [summary[key][node] for summary in summaries] for node in nodes_of(summaries)}
+    for name, values in {**by_node, "all": [total(summary[key].values()) for summary in summaries]}.items():
+        growth = f"{values[-1] / values[-2]:.2f}" if len(values) > 1 else ""
+        lines.append(f"| {' | '.join([name, *map(number.format, values), growth])} |")
+    return "\n".join(lines)
 
 
 def draw(summaries: Sequence[dict[str, Any]], path: Path) -> None:
     """CPU seconds and peak memory over rows, a line per node, both axes logarithmic."""
+    import matplotlib
     from matplotlib.figure import Figure
 
     figure = Figure((11, 5), layout="constrained")
     rows = [summary["rows"]["read"] for summary in summaries]
     for axes, key, title in zip(figure.subplots(1, 2), ("cpu_s", "peak_mb"), ("CPU seconds", "peak MB"), strict=True):
+        axes.set_prop_cycle(color=matplotlib.colormaps["tab20"].colors)  # type: ignore[attr-defined]
         for node in nodes_of(summaries):
             axes.plot(rows, [summary[key][node] for summary in summaries], "o-", markersize=4, label=node)
         total = sum if key == "cpu_s" else max
