@@ -47,8 +47,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
 
     settings = load_settings(options.city, options.data, str(folder / "farebox"))
     trips = folder / "trips"
-    n_train = write_trips(settings, trips)
-    order = json.dumps(stock_order(settings, n_train))
+    n_trips = write_trips(settings, trips)
+    order = json.dumps(stock_order(settings, n_trips))
     ours = python("-c", FAREBOX, "run", "--city", options.city, "--out", settings.out)
     ours += ["--data", options.data] if options.data else []
     stock = python(Path(__file__).with_name("stock_taxi.py"), trips, folder / "stock", order)

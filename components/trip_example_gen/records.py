@@ -49,9 +49,8 @@ def _records(values: dict[str, np.ndarray], lists: dict[str, bytes]) -> bytes:
     n_rows, n_bytes = len(next(iter(values.values()))), len(template)
     rows = np.empty((n_rows, HEADER_BYTES + n_bytes + FOOTER_BYTES), np.uint8)
     length = n_bytes.to_bytes(8, "little")
-    rows[:, :HEADER_BYTES] = np.frombuffer(
-        length + _masked(np.array([google_crc32c.value(length)])).tobytes(), np.uint8
-    )
+    header = length + _masked([google_crc32c.value(length)]).tobytes()
+    rows[:, :HEADER_BYTES] = np.frombuffer(header, np.uint8)
     data = rows[:, HEADER_BYTES:-FOOTER_BYTES]
     data[:] = np.frombuffer(template, np.uint8)
     for name, found in values.items():
@@ -91,7 +90,7 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(values, "<f4").view(np.uint8).reshape(len(values), FLOAT_BYTES)
 
 
-def _masked(checksums: Sequence[int] | np.ndarray) -> np.ndarray:
+def _masked(checksums: Sequence[int]) -> np.ndarray:
     """As TFRecord stores CRC-32C: rotated right by 15 bits, plus a constant; little-endian uint32."""
     crc = np.asarray(checksums, np.uint64)
     rotated = ((crc >> np.uint64(15)) | (crc << np.uint64(17))) & np.uint64(0xFFFFFFFF)

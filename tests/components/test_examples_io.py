@@ -46,6 +46,8 @@ def test_fitting_splits_are_in_memory_and_at_most_so_many(toy_trips, monkeypatch
     np.testing.assert_array_equal(train.labels.reshape(-1), fares)
     assert [len(labels) for _, labels in train] == [100] * 6 + [40] and len(evaluation) == 320
     monkeypatch.setattr(examples_io, "MAX_FITTING_ROWS", 150)
+    monkeypatch.setattr(examples_io, "MAX_EVAL_ROWS", 40)
+    assert [len(split) for split in examples_io.fitting_splits(inputs, "fare", 100, 5)] == [150, 40]
     sample, again, other = (
         examples_io.fitting_splits(inputs, "fare", 100, seed)[0].labels.reshape(-1) for seed in (5, 5, 6)
     )

@@ -56,6 +56,27 @@ def test_callbacks_are_called(line):
     assert epochs == [0, 1, 2] and steps == 3 * list(range(8))
 
 
+def test_an_epoch_in_one_graph_takes_the_steps_that_callbacks_see(line):
+    """The same weights after them, bit for bit, and after_step runs after each of the 3 times 8."""
+    import tensorflow as tf
+    import tf_keras as keras
+
+    network, batches = line
+    start, count, found = network.get_weights(), tf.Variable(0), []
+    for callbacks in ((), (keras.callbacks.Callback(),)):
+        keras.utils.set_random_seed(7)
+        network.set_weights(start)
+        count.assign(0)
+        fine_tuning.fine_tune(
+            network, batches, batches, 3, 0.1, callbacks, keep_best=False, after_step=lambda: count.assign_add(1)
+        )
+        assert int(count) == 24
+        found.append(network.get_weights())
+    assert not np.array_equal(found[0][0], start[0])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_what_a_layer_adds_to_the_loss_is_minimized_too(line):
     """Weight decay of a layer's own: with nothing to learn, the weight falls."""
     import tf_keras as keras

@@ -52,6 +52,24 @@ def full(full_trips, tmp_path_factory) -> tuple[Path, dict]:
     return folder, _run(full_trips, folder)
 
 
+def test_eval_is_held_to_a_fifth_of_the_rows_of_train(toy_trips, tmp_path, monkeypatch):
+    """Of 640 rows of train 200, of 320 of eval 40; but at least one."""
+    held = []
+
+    class SeenError(Exception):
+        pass
+
+    def seen(task):
+        held.append((len(task.train), len(task.evaluation)))
+        raise SeenError
+
+    monkeypatch.setattr(training, "fit_yardsticks", seen)
+    for max_rows in (200, 3):
+        with pytest.raises(SeenError):
+            _run(toy_trips, tmp_path, settings=dataclasses.replace(SETTINGS, max_rows=max_rows))
+    assert held == [(200, 40), (3, 1)]
+
+
 def test_everything_a_run_needs_is_written(full):
     folder, figures = full
     assert {path.name for path in (folder / "run").iterdir()} == {
