@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -16,14 +17,18 @@ LOCAL_ARGS = (
 )
 RUNNER_CLASS = {"flink": "FlinkRunner", "spark": "SparkRunner", "dataflow": "DataflowRunner"}
 FLINK_JOB_ENDPOINT, WORKER_POOL = "localhost:8099", "localhost:50000"  # where `make flink` listens
+WORKER_ROWS = 2_000_000  # that repay a local worker's start: docs/performance.md
 NEEDED_BY_DATAFLOW = ("project", "region", "temp_location")
 
+COUNTS = (
+    "direct_num_workers", "sdk_worker_parallelism", "parallelism", "max_parallelism", "num_workers", "max_num_workers",
+)  # fmt: skip
 SHIPPED = ("sdk_container_image", "extra_package", "setup_file")
 PORTABLE = (
     "job_endpoint", "artifact_endpoint", "environment_type", "environment_config", "sdk_worker_parallelism", *SHIPPED,
 )  # fmt: skip
 OPTIONS = {
-    "local": (),
+    "local": ("direct_num_workers",),
     "flink": (
         *PORTABLE, "flink_master", "flink_version", "flink_job_server_jar", "flink_submit_uber_jar", "parallelism",
         "max_parallelism",
@@ -41,7 +46,8 @@ class BeamSettings:
     """runner: where the Beam nodes run: in this process, or on Flink, Spark or Dataflow.
 
     args: further options of every Beam node, after those that follow from the fields. All other fields are Beam's
-    options of that name, for the runners that `OPTIONS` lists them for; None is Beam's own default.
+    options of that name, for the runners that `OPTIONS` lists them for; None is Beam's own default, and for
+    direct_num_workers, the processes of each local Beam node but TripExampleGen, the rows decide: see `local_workers`.
 
     Locally, Beam's own default would first try to download a runner (Prism). Without an image or package, TFX packs
     itself into an sdist for workers elsewhere at every node, and leaves 42 MB in the temporary folder: hence the image
@@ -50,6 +56,7 @@ class BeamSettings:
 
     runner: Runner = "local"
     args: tuple[str, ...] = ()
+    direct_num_workers: int | None = None
     job_endpoint: str | None = None
     artifact_endpoint: str | None = None
     environment_type: Literal["EXTERNAL", "DOCKER", "PROCESS", "LOOPBACK"] | None = None
@@ -98,6 +105,12 @@ class BeamSettings:
         flags = [f"--{name}" if value is True else f"--{name}={value}" for name, value in options.items()]
         return f"--runner={RUNNER_CLASS[self.runner]}", *flags, *self.args
 
+    def local_workers(self, rows: int) -> int:
+        """Processes for so many rows: one until there are enough to repay the start of more, at most one a core."""
+        if self.runner != "local":
+            return 1
+        return self.direct_num_workers or max(1, min(len(os.sched_getaffinity(0)), rows // WORKER_ROWS))
+
     @property
     def job_service(self) -> str | None:
         """host:port of the job server that must run already; None where Beam starts one, or needs none."""
@@ -134,7 +147,7 @@ class BeamSettings:
             if value not in (None, False):
                 takers = " or ".join(runner for runner, options in OPTIONS.items() if name in options)
                 raise ValueError(f"beam.{name}={value} must go with beam.runner={takers}, got {self.runner}")
-        for name in ("sdk_worker_parallelism", "parallelism", "max_parallelism", "num_workers", "max_num_workers"):
+        for name in COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"beam.{name}={value} must be at least 1")
@@ -183,6 +196,13 @@ class BeamSettings:
                 "beam.extra_package or beam.sdk_container_image must be given for beam.runner=dataflow: "
                 "its workers need farebox, and `make wheel` builds it"
             )
+
+
+def worker_args(workers: int) -> tuple[str, ...]:
+    """What a local Beam node is given to run in so many processes; nothing for one, this."""
+    if workers == 1:
+        return ()
+    return f"--direct_num_workers={workers}", "--direct_running_mode=multi_processing"
 
 
 def _check_address(name: str, address: str | None) -> None:

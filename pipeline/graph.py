@@ -40,6 +40,7 @@ from components.reporter.component import Reporter
 from components.trip_example_gen.component import TripExampleGen
 from modules import columns
 from pipeline import gates, provenance
+from pipeline.beam_settings import worker_args
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
 
@@ -53,12 +54,14 @@ class Target:
     """Where a pipeline runs and what it reads and writes there.
 
     metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
+    workers: processes of each Beam node that runs on this machine.
     """
 
     pipeline_root: str
     schema_file: str
     models_dir: str
     metadata: Any = None
+    workers: int = 1
 
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
@@ -229,7 +232,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         examples, schema, statistics, *last_statistics, validator, data_gate, transform, *tuners, trainer,
         reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
     ]  # fmt: skip
-    name_jobs(nodes, settings)
+    add_beam_args(nodes, settings, target.workers)
     return Pipeline(
         pipeline_name=f"farebox-{settings.city.name}",
         pipeline_root=target.pipeline_root,
@@ -240,11 +243,16 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     )
 
 
-def name_jobs(nodes: Iterable[BaseNode], settings: Settings) -> None:
-    """Gives each Beam node's job its name, by which an engine shows it."""
+def add_beam_args(nodes: Iterable[BaseNode], settings: Settings, workers: int) -> None:
+    """Gives each Beam node its job's name, by which an engine shows it, and its processes on this machine.
+
+    TripExampleGen stays in one: ten million rows take it little longer than a worker takes to start.
+    """
     for node in nodes:
         if isinstance(node, BaseComponent) and isinstance(node.executor_spec, executor_spec.BeamExecutorSpec):
-            node.executor_spec.add_beam_pipeline_args(settings.beam.job_args(settings.city.name, node.id))
+            args = settings.beam.job_args(settings.city.name, node.id)
+            args += worker_args(1 if isinstance(node, TripExampleGen) else workers)
+            node.executor_spec.add_beam_pipeline_args(args)
 
 
 def with_code_digest(node: BaseComponent, *modules: str) -> BaseComponent:

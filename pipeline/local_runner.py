@@ -23,6 +23,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from components.atomic_pusher.push import is_offered, is_rolled_back
 from components.errors import InputError
 from components.examples_io import tflite_path
+from components.trip_example_gen.sources import estimated_rows, find_files
 from pipeline.graph import Target, create_pipeline
 from pipeline.provenance import schema_source
 from pipeline.settings import Settings
@@ -50,6 +51,7 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last:
         schema_file=str(materialized_schema(settings)),
         models_dir=str(settings.models_dir.resolve()),
         metadata=connection,
+        workers=settings.beam.local_workers(estimated_rows(find_files(settings.data))),
     )
     pipeline = compiler.Compiler().compile(create_pipeline(settings, target))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})

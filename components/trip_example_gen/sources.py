@@ -5,6 +5,7 @@ No TensorFlow, TFX or Beam here: `farebox evaluate` and `farebox doctor` read tr
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import glob
@@ -28,6 +29,7 @@ from components.trip_example_gen.profile import CityProfile
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 CHUNK_BYTES = 16 << 20
+SAMPLE_BYTES = 1 << 20  # of a CSV, to estimate its rows
 BATCH_ROWS = 1 << 17
 MAX_TEXT = 500
 ZONELESS = (None, "UTC", "Z", "+00:00")
@@ -115,6 +117,23 @@ def pick_files(matches: Iterable[str], where: str) -> list[str]:
     if not files:
         raise InputError(f"{where}: must be or hold files that end in {', '.join(SUFFIXES)}, found none")
     return files
+
+
+def estimated_rows(files: Iterable[str]) -> int:
+    """About how many rows local `files` have: Parquet says it, CSV by its size and its first lines; 0 where neither can
+    be read, which ingest will say."""
+    rows = 0.0
+    for path in files:
+        with contextlib.suppress(OSError, EOFError, zlib.error, pa.ArrowException):
+            if path.lower().endswith(".parquet"):
+                rows += pq.read_metadata(path).num_rows
+                continue
+            with open(path, "rb") as raw:
+                file = gzip.GzipFile(fileobj=raw) if path.lower().endswith(".gz") else raw
+                head = file.read(SAMPLE_BYTES)
+                if head:
+                    rows += max(head.count(b"\n") - 1, 0) * os.path.getsize(path) / raw.tell()
+    return round(rows)
 
 
 def plan_chunks(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.beam_settings import LOCAL_ARGS, OPTIONS, BeamSettings
+from pipeline.beam_settings import LOCAL_ARGS, OPTIONS, WORKER_ROWS, BeamSettings
 from pipeline.settings import SettingsError, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -83,7 +83,9 @@ def test_every_option_is_tried_above_or_needs_a_file():
     for name, options in ENGINES.items():
         tried[name.split()[0]] |= set(options)
     left = set().union(*OPTIONS.values()) - set().union(*tried.values())
-    assert left == {"extra_package", "setup_file", "flink_job_server_jar", "spark_job_server_jar"}
+    assert left == {
+        "extra_package", "setup_file", "flink_job_server_jar", "spark_job_server_jar", "direct_num_workers",
+    }  # fmt: skip
     fields = {field.name for field in dataclasses.fields(BeamSettings)}
     assert fields == {"runner", "args"}.union(*OPTIONS.values())
 
@@ -214,6 +216,41 @@ def test_a_compiled_pipeline_takes_its_beam_options_along(tmp_path):
     assert {name for name, given in args.items() if "--runner=DataflowRunner" in given} >= BEAM_NODES
     for node in BEAM_NODES:
         assert {"--project=fares", f"--job_name=farebox-chicago-{node.lower()}"} <= {*args[node]}
+
+
+@pytest.mark.parametrize(
+    ("beam", "rows", "workers"),
+    [
+        (BeamSettings(), 0, 1),
+        (BeamSettings(), 2 * WORKER_ROWS - 1, 1),
+        (BeamSettings(), 2 * WORKER_ROWS, 2),
+        (BeamSettings(), 1000 * WORKER_ROWS, 3),
+        (BeamSettings(direct_num_workers=1), 1000 * WORKER_ROWS, 1),
+        (BeamSettings(direct_num_workers=7), 10, 7),
+        (of("flink"), 1000 * WORKER_ROWS, 1),
+    ],
+)
+def test_rows_decide_how_many_processes_work_and_cores_bound_them(monkeypatch, beam, rows, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5})
+    assert beam.local_workers(rows) == workers
+
+
+def test_local_beam_nodes_run_in_as_many_processes_as_asked_but_ingest(tmp_path):
+    from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+
+    from pipeline.graph import Target, create_pipeline
+
+    def workers(count: int) -> dict[str, tuple[int, str]]:
+        target = Target(str(tmp_path), str(tmp_path / "schema.pbtxt"), str(tmp_path), workers=count)
+        pipeline = create_pipeline(load_settings("chicago", None, str(tmp_path)), target)
+        specs = {node.id: getattr(node, "executor_spec", None) for node in pipeline.components}
+        args = {node: spec.beam_pipeline_args for node, spec in specs.items() if hasattr(spec, "beam_pipeline_args")}
+        parsed = {node: PipelineOptions(list(given)).view_as(DirectOptions) for node, given in args.items()}
+        return {node: (given.direct_num_workers, given.direct_running_mode) for node, given in parsed.items()}
+
+    alone = (1, "in_memory")
+    assert workers(1) == dict.fromkeys(BEAM_NODES, alone)
+    assert workers(3) == {**dict.fromkeys(BEAM_NODES, (3, "multi_processing")), "TripExampleGen": alone}
 
 
 def test_only_beam_nodes_get_a_job_name_and_only_on_an_engine(tmp_path):

@@ -213,6 +213,22 @@ def test_a_folder_is_its_files_in_order_of_name(tmp_path: Path) -> None:
     assert (trips.examples.num_rows, trips.rejected["file"].to_pylist()) == (2, [str(tmp_path / "a.CSV")])
 
 
+def test_rows_are_estimated_from_a_sample_and_parquet_says_them(tmp_path: Path, monkeypatch) -> None:
+    lines = [f"{GOOD}{digits}" for digits in np.random.default_rng(0).integers(1, 1 << 60, 50_000)]
+    plain = write(tmp_path, *lines)
+    zipped = tmp_path / "trips.csv.gz"
+    zipped.write_bytes(gzip.compress("\n".join([HEADER, *lines]).encode()))
+    parquet = str(tmp_path / "trips.parquet")
+    pq.write_table(pa.table(PARQUET), parquet)
+    empty = write(tmp_path, name="empty.csv", header="")
+    monkeypatch.setattr(sources, "SAMPLE_BYTES", 1 << 20)
+    for path in (plain, str(zipped)):
+        assert sources.estimated_rows([path]) == pytest.approx(50_000, rel=0.2)
+    assert sources.estimated_rows([plain, parquet]) == sources.estimated_rows([plain]) + 4
+    (tmp_path / "no.parquet").write_text("no Parquet")
+    assert sources.estimated_rows([empty, str(tmp_path / "no.parquet"), str(tmp_path / "nothing.csv")]) == 0
+
+
 PARQUET = {
     "fare_usd": pa.array([12.5, None, 5.0, 7.25]),
     "when": pa.array([1296247379, 1296247379, None, 1296247379]).cast(pa.timestamp("s")),

@@ -1,0 +1,112 @@
+"""Trainer's input: rows per CPU second of a network's fit from files, against arrays that are there already.
+
+    python benchmarks/training_input.py [--city chicago] [--rows 15000 100000] [--repeats 5] [--json FILE]
+
+Both fits are the one that Trainer does, of one network; a process of its own each time. The first is preceded by what
+Trainer does before it: TFXIO reads both splits, once for all epochs and networks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from processes import machine, measured, medians, python
+from whole_runs import one_line_errors
+
+FAREBOX = "from pipeline.cli import main; main()"
+
+
+def main() -> None:
+    """Transforms the rows, fits, prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
+    parser.add_argument("--rows", type=int, nargs="+", default=[15_000, 100_000], help="simulated trips")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # what a process of its own is started with
+    options = parser.parse_args()
+    if options.case:
+        city, trips, out = options.case
+        print(json.dumps(fit_twice(city, trips, out)))
+        return
+    with one_line_errors("training_input"), tempfile.TemporaryDirectory() as folder:
+        results = {rows: measure(options.city, rows, options.repeats, Path(folder)) for rows in options.rows}
+    print(
+        "| rows | TFXIO reads, CPU s | a fit, CPU s | rows/s of in-memory | of the whole Trainer |\n|--:|--:|--:|--:|--:|"
+    )
+    for rows, found in results.items():
+        ratios = (found[fit] / (found["read"] + found[fit]) for fit in ("fit", "trainer"))
+        print(f"| {rows:,} | {found['read']:.2f} | {found['fit']:.2f} | {' | '.join(f'{x:.2f} x' for x in ratios)} |")
+    if options.json:
+        options.json.write_text(json.dumps({"machine": machine(), "rows": results}, indent=2) + "\n")
+
+
+def measure(city: str, rows: int, repeats: int, folder: Path) -> dict[str, float]:
+    """Medians of CPU seconds: read, fit, and trainer, which is all that Trainer does after reading."""
+    trips, out, log = folder / f"{rows}.csv", folder / str(rows), folder / "log.txt"
+    simulate = ("data", "simulate", "--city", city, "--rows", str(rows), "--out", trips)
+    measured(python("-c", FAREBOX, *simulate), log)
+    found = []
+    for number in range(1, repeats + 1):
+        print(f"{rows:,} rows: fit {number} of {repeats}", file=sys.stderr)
+        measured(python(__file__, "--case", city, trips, out), log)  # the first one transforms, too; others find it
+        found.append(json.loads(log.read_text().splitlines()[-1]))
+    return medians(found)
+
+
+def fit_twice(city: str, trips: str, out: str) -> dict[str, float]:
+    """CPU seconds of reading, of one network's fit, and of all of Trainer's fits."""
+    from pipeline import graph, runs, settings
+    from pipeline.console import RunConsole
+
+    asked = settings.load_settings(city, trips, out)
+    run_id = runs.new_run_id()
+    (asked.runs_dir / run_id).mkdir(parents=True)
+    with RunConsole(sys.stderr, quiet=True) as screen:
+        produced = runs.run_graph(asked, run_id, screen, {}, last="Transform")
+
+    from tfx.components.trainer.fn_args_utils import DataAccessor
+    from tfx.components.util import tfxio_utils
+    from tfx.types import artifact_utils
+
+    from modules import preprocessing, training
+
+    (examples,), (transform_graph,) = produced["transformed_examples"], produced["transform_graph"]
+    files = {split: [f"{artifact_utils.get_split_uri([examples], split)}/*"] for split in ("train", "eval")}
+    accessor = DataAccessor(
+        tfxio_utils.get_tf_dataset_factory_from_artifact([examples], ["training_input"]), None, None
+    )
+    fn_args = SimpleNamespace(
+        transform_graph_path=transform_graph.uri,
+        train_files=files["train"],
+        eval_files=files["eval"],
+        data_accessor=accessor,
+    )
+    config = graph.fitting_config(asked)
+    seconds: dict[str, float] = {}
+    task = timed(seconds, "read", training.read_task, fn_args, config)
+    timed(seconds, "fit", training.fit_network, task, training.soft_targets(task, None))
+    timed(seconds, "yardsticks", training.fit_yardsticks, task)
+    geography = preprocessing.geography_of(config)
+    timed(seconds, "teacher", training.fit_lesson, task, transform_graph.uri, geography)
+    trainer = seconds["fit"] + seconds.pop("yardsticks") + seconds.pop("teacher")
+    return {**seconds, "trainer": trainer}
+
+
+def timed(seconds: dict[str, float], name: str, call: Any, *arguments: Any) -> Any:
+    """The call's result; its CPU seconds under `name`."""
+    started = time.process_time()
+    result = call(*arguments)
+    seconds[name] = time.process_time() - started
+    return result
+
+
+if __name__ == "__main__":
+    main()
