@@ -87,7 +87,7 @@ def fit_twice(city: str, trips: str, out: str) -> dict[str, float]:
         transform_graph_path=transform_graph.uri,
         train_files=files["train"],
         eval_files=files["eval"],
-        data_accessor=accessor,
+        data_accessor=DataAccessor(factory, None, None),
     )
     config = graph.fitting_config(asked)
     seconds: dict[str, float] = {}
