@@ -38,9 +38,8 @@ def main() -> None:
         return
     with one_line_errors("training_input"), tempfile.TemporaryDirectory() as folder:
         results = {rows: measure(options.city, rows, options.repeats, Path(folder)) for rows in options.rows}
-    print(
-        "| rows | TFXIO reads, CPU s | a fit, CPU s | rows/s of in-memory | of the whole Trainer |\n|--:|--:|--:|--:|--:|"
-    )
+    print("| rows | TFXIO reads, CPU s | a fit, CPU s | rows/s of in-memory | of the whole Trainer |")
+    print("|--:|--:|--:|--:|--:|")
     for rows, found in results.items():
         ratios = (found[fit] / (found["read"] + found[fit]) for fit in ("fit", "trainer"))
         print(f"| {rows:,} | {found['read']:.2f} | {found['fit']:.2f} | {' | '.join(f'{x:.2f} x' for x in ratios)} |")
@@ -80,9 +79,7 @@ def fit_twice(city: str, trips: str, out: str) -> dict[str, float]:
 
     (examples,), (transform_graph,) = produced["transformed_examples"], produced["transform_graph"]
     files = {split: [f"{artifact_utils.get_split_uri([examples], split)}/*"] for split in ("train", "eval")}
-    accessor = DataAccessor(
-        tfxio_utils.get_tf_dataset_factory_from_artifact([examples], ["training_input"]), None, None
-    )
+    factory = tfxio_utils.get_tf_dataset_factory_from_artifact([examples], ["training_input"])
     fn_args = SimpleNamespace(
         transform_graph_path=transform_graph.uri,
         train_files=files["train"],
