@@ -1,6 +1,6 @@
 """Trainer's input: rows per CPU second of a network's fit from files, against arrays that are there already.
 
-    python benchmarks/training_input.py [--city chicago] [--rows 15000 100000] [--repeats 5] [--json FILE]
+    python benchmarks/training_input.py [--city chicago] [--rows 15000] [--repeats 5] [--json FILE]
 
 Both fits are the one that Trainer does, of one network; a process of its own each time. The first is preceded by what
 Trainer does before it: TFXIO reads both splits, once for all epochs and networks.
@@ -27,7 +27,7 @@ def main() -> None:
     """Transforms the rows, fits, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
-    parser.add_argument("--rows", type=int, nargs="+", default=[15_000, 100_000], help="simulated trips")
+    parser.add_argument("--rows", type=int, nargs="+", default=[15_000], help="simulated trips")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # what a process of its own is started with
