@@ -1,0 +1,226 @@
+"""Ticks in the foreground: a process that waits, real children, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.schedule import foreground
+
+LATER = "0 0 29 2 *"  # no firing while a test runs
+CHILD = """
+import json, os, sys, time
+record, seconds, code = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+with open(record, "a") as file:
+    file.write(json.dumps({"pid": os.getpid(), "group": os.getpgrp(), "arguments": sys.argv[1:]}) + "\\n")
+print("the tick speaks", flush=True)
+end = time.monotonic() + seconds
+while time.monotonic() < end and not os.path.exists(record + ".done"):
+    time.sleep(0.02)
+sys.exit(code)
+"""
+WAITER = """
+import json, sys
+from pipeline.schedule import crontab, firing, foreground
+asked = json.loads(sys.argv[1])
+foreground.AWAKE_S = asked.get("awake", foreground.AWAKE_S)
+foreground.KILL_S = 1.0
+foreground.run(
+    asked["command"], crontab.parse(asked["cron"]), firing.UTC, foreground.Patience(3600, asked.get("grace")),
+    asked.get("now", True),
+)
+"""
+
+
+class Waiting:
+    """`farebox schedule` with a tick of our own, and what it has said so far."""
+
+    def __init__(self, process: subprocess.Popen[str], record: Path) -> None:
+        self.process, self.record, self.said = process, record, ""
+
+    def until(self, text: str) -> str:
+        """Reads until a line has the text; the process must not end before."""
+        for line in self.process.stdout:
+            self.said += line
+            if text in line:
+                return line
+        raise AssertionError(f"{text!r} never came: {self.said}{self.process.stderr.read()}")
+
+    def ticks(self) -> list[dict]:
+        return [json.loads(line) for line in self.record.read_text().splitlines()] if self.record.exists() else []
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        """(exit code, all it said)"""
+        rest, errors = self.process.communicate(timeout=30)
+        assert errors == ""
+        return self.process.returncode, self.said + rest
+
+
+@pytest.fixture
+def start(tmp_path) -> Iterator[Callable[..., Waiting]]:
+    """Starts a waiter whose tick takes some seconds and ends with a code."""
+    begun = []
+
+    def begin(seconds: float = 0.0, code: int = 0, cron: str = LATER, **asked) -> Waiting:
+        record = tmp_path / f"ticks-{len(begun)}"
+        command = [sys.executable, "-c", CHILD, str(record), str(seconds), str(code)]
+        process = subprocess.Popen(
+            [sys.executable, "-c", WAITER, json.dumps({"command": command, "cron": cron, **asked})],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        begun.append(process)
+        return Waiting(process, record)
+
+    yield begin
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_first_tick_then_the_next_time_then_a_clean_end(start):
+    waiting = start()
+    assert re.fullmatch(
+        r"farebox: 0 0 29 2 \*: next tick 20\d\d-02-29 00:00 UTC \(00:00 UTC\)\n", waiting.until("next tick")
+    )
+    line = waiting.until("tick ended")
+    assert re.fullmatch(r"farebox: tick ended after \d+\.\d s: done \(exit code 0\); next tick 20\d\d-02-29 .*\n", line)
+    waiting.send(signal.SIGTERM)
+    code, said = waiting.end()
+    assert (code, said.splitlines()[-1]) == (0, "farebox: stopped")
+    assert "the tick speaks\n" in said and len(waiting.ticks()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (2, "bad input (exit code 2)"),
+        (3, "a gate refused (exit code 3)"),
+        (1, "crashed (exit code 1), the next tick resumes it"),
+    ],
+)
+def test_goes_on_after_a_tick_that_ended_badly(start, code, words):
+    waiting = start(code=code)
+    assert f": {words}; next tick " in waiting.until("tick ended")
+    assert waiting.process.poll() is None
+    waiting.send(signal.SIGINT)
+    assert waiting.end()[0] == 0
+
+
+def test_reports_a_tick_that_was_killed(start):
+    waiting = start(seconds=60)
+    waiting.until("the tick speaks")
+    os.kill(waiting.ticks()[0]["pid"], signal.SIGKILL)
+    assert ": killed by SIGKILL, the next tick resumes it; next tick " in waiting.until("tick ended")
+
+
+def test_reports_a_command_that_is_not_there(tmp_path, start):
+    waiting = start()
+    waiting.until("tick ended")
+    command = json.dumps({"command": [str(tmp_path / "gone"), "retrain"], "cron": LATER, "now": True})
+    result = subprocess.Popen([sys.executable, "-c", WAITER, command], stdout=subprocess.PIPE, text=True)
+    lost = Waiting(result, tmp_path / "none")
+    line = lost.until("no tick")
+    lost.send(signal.SIGTERM)
+    assert result.wait(30) == 0
+    assert line.startswith(f"farebox: no tick: {tmp_path}/gone: No such file or directory; next tick ")
+
+
+def test_a_signal_lets_the_tick_at_work_end(start):
+    """Also Ctrl-C, which a terminal sends to the whole foreground group: the tick is not in it."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        waiting = start(seconds=60)
+        waiting.until("the tick speaks")
+        assert waiting.ticks()[0]["group"] == waiting.ticks()[0]["pid"] != os.getpgid(waiting.process.pid)
+        waiting.send(number)
+        assert f"{number.name}: the tick at work goes on to its end; another" in waiting.until(number.name)
+        assert waiting.process.poll() is None
+        Path(f"{waiting.record}.done").touch()
+        code, said = waiting.end()
+        assert code == 0
+        assert re.search(r"tick ended after .* done \(exit code 0\); next tick .*\nfarebox: stopped\n$", said)
+
+
+def test_a_second_signal_ends_it_at_once(start):
+    waiting = start(seconds=60)
+    waiting.until("the tick speaks")
+    waiting.send(signal.SIGTERM)
+    waiting.until("SIGTERM")
+    waiting.send(signal.SIGTERM)
+    code, said = waiting.end()
+    assert (code, "killed by SIGTERM, the next tick resumes it" in said) == (0, True)
+    assert not is_alive(waiting.ticks()[0]["pid"])
+
+
+def test_grace_bounds_the_wait(start):
+    waiting = start(seconds=60, grace=0.2)
+    waiting.until("the tick speaks")
+    waiting.send(signal.SIGTERM)
+    assert "the tick at work has 0.2 s to end" in waiting.until("SIGTERM")
+    code, said = waiting.end()
+    assert (code, "killed by SIGTERM" in said) == (0, True)
+
+
+def test_what_ignores_sigterm_is_killed_with_its_children(tmp_path):
+    """The command's own child holds out against SIGTERM."""
+    stubborn = f"""
+import os, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open({str(tmp_path / "child")!r}, "w").write(str(child.pid))
+print("ready", flush=True)
+time.sleep(60)
+"""
+    asked = json.dumps({"command": [sys.executable, "-c", stubborn], "cron": LATER, "grace": 0})
+    process = subprocess.Popen(
+        [sys.executable, "-c", WAITER, asked], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    waiting = Waiting(process, tmp_path / "none")
+    waiting.until("ready")
+    waiting.send(signal.SIGTERM)
+    code, said = waiting.end()
+    assert (code, "killed by SIGKILL" in said) == (0, True)
+    deadline = time.monotonic() + 10  # the orphan is reaped by init, not by us
+    child = int((tmp_path / "child").read_text())
+    while is_alive(child) and Path(f"/proc/{child}/stat").read_text().split()[2] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_fires_at_a_full_minute_one_at_a_time(start):
+    """The first tick outlasts the minute: the firing in it is left out, and said so; the one after it is made."""
+    waiting = start(cron="* * * * *", seconds=600, awake=0.5)
+    waiting.until("the tick speaks")
+    waiting.until("a tick is at work still, none begins now")
+    assert len(waiting.ticks()) == 1
+    Path(f"{waiting.record}.done").touch()
+    waiting.until("tick ended")
+    waiting.until("the tick speaks")
+    assert time.time() % 60 < 30
+    waiting.send(signal.SIGTERM)
+    assert (waiting.end()[0], len(waiting.ticks())) == (0, 2)
+
+
+def test_meanings():
+    assert foreground.meaning(-15) == "killed by SIGTERM, the next tick resumes it"
+    assert foreground.meaning(139) == "crashed (exit code 139), the next tick resumes it"
