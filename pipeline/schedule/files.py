@@ -60,7 +60,7 @@ class Container:
 
 def systemd(tick: Tick, crontab: Crontab, zone: str | None, user: str, env_file: str | None) -> dict[str, str]:
     """A .service and a .timer, by file name."""
-    environment = [f"EnvironmentFile={_unit_word(env_file)}"] if env_file else []
+    environment = [f"EnvironmentFile={_unit_path(env_file)}"] if env_file else []
     service = [
         *_head(tick, env_file),
         "[Unit]",
@@ -69,7 +69,7 @@ def systemd(tick: Tick, crontab: Crontab, zone: str | None, user: str, env_file:
         "[Service]",
         "Type=oneshot",
         f"User={user}",
-        f"WorkingDirectory={tick.folder.replace('%', '%%')}",
+        f"WorkingDirectory={_unit_path(tick.folder)}",
         *environment,
         f"ExecStart={' '.join(map(_unit_word, tick.command))}",
         "NoNewPrivileges=yes",
@@ -197,6 +197,11 @@ def _listed(numbers: frozenset[int], field: Field, digits: int, dash: str = ".."
     return ",".join(
         f"{low:0{digits}}" if low == high else f"{low:0{digits}}{dash}{high:0{digits}}" for low, high in ranges(numbers)
     )
+
+
+def _unit_path(path: str) -> str:
+    """For a setting that is one path: systemd takes quotes there as part of it."""
+    return path.replace("%", "%%")
 
 
 def _unit_word(word: str) -> str:

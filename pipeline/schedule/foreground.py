@@ -117,8 +117,9 @@ def run(
     )
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it warns of is said in our own lines
     with heard(happened):
+        scheduler.start(paused=True)
         say(f"{crontab.text}: {upcoming(crontab, zone)}")
-        scheduler.start()
+        scheduler.resume()
         number = next(event for event in iter(happened.get, ()) if event is not None)
         scheduler.pause()
         if ticker.close():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -14,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.schedule import foreground
+from pipeline.schedule import firing, foreground
 
+pytestmark = pytest.mark.timeout(150)  # what waits for words would wait for ever
 LATER = "0 0 29 2 *"  # no firing while a test runs
 CHILD = """
 import json, os, sys, time
@@ -32,10 +34,10 @@ WAITER = """
 import json, sys
 from pipeline.schedule import crontab, firing, foreground
 asked = json.loads(sys.argv[1])
-foreground.AWAKE_S = asked.get("awake", foreground.AWAKE_S)
 foreground.KILL_S = 1.0
 foreground.run(
-    asked["command"], crontab.parse(asked["cron"]), firing.UTC, foreground.Patience(3600, asked.get("grace")),
+    asked["command"], crontab.parse(asked["cron"]), firing.UTC,
+    foreground.Patience(asked.get("misfire", 3600), asked.get("grace")),
     asked.get("now", True),
 )
 """
@@ -80,13 +82,14 @@ def start(tmp_path) -> Iterator[Callable[..., Waiting]]:
             [sys.executable, "-c", WAITER, json.dumps({"command": command, "cron": cron, **asked})],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        begun.append(process)
-        return Waiting(process, record)
+        begun.append(Waiting(process, record))
+        return begun[-1]
 
     yield begin
-    for process in begun:
-        process.kill()
-        process.communicate()
+    for waiting in begun:
+        Path(f"{waiting.record}.done").touch()  # a tick outlives a waiter that is killed, and holds its pipe
+        waiting.process.kill()
+        waiting.process.communicate()
 
 
 def is_alive(pid: int) -> bool:
@@ -207,18 +210,24 @@ time.sleep(60)
 
 
 @pytest.mark.slow
-def test_fires_at_a_full_minute_one_at_a_time(start):
-    """The first tick outlasts the minute: the firing in it is left out, and said so; the one after it is made."""
-    waiting = start(cron="* * * * *", seconds=600, awake=0.5)
-    waiting.until("the tick speaks")
-    waiting.until("a tick is at work still, none begins now")
-    assert len(waiting.ticks()) == 1
-    Path(f"{waiting.record}.done").touch()
-    waiting.until("tick ended")
-    waiting.until("the tick speaks")
-    assert time.time() % 60 < 30
-    waiting.send(signal.SIGTERM)
-    assert (waiting.end()[0], len(waiting.ticks())) == (0, 2)
+def test_a_full_minute(start):
+    """At the same minute: one fires, one has a tick at work still, one was stopped and comes too late."""
+    fires = start(cron="* * * * *", now=False)
+    works = start(cron="* * * * *", seconds=600)
+    sleeps = start(cron="* * * * *", now=False, misfire=1)
+    sleeps.until("next tick")
+    sleeps.send(signal.SIGSTOP)
+    works.until("the tick speaks")
+    said = fires.until("next tick")
+    due = datetime.datetime.fromisoformat(re.search(r"(\S+ \S+) UTC \(", said)[1]).replace(tzinfo=firing.UTC)
+    fires.until("the tick speaks")
+    assert datetime.datetime.now(firing.UTC) >= due
+    works.until("a tick is at work still, none begins now")
+    while datetime.datetime.now(firing.UTC) < due + datetime.timedelta(seconds=2):
+        time.sleep(0.1)
+    sleeps.send(signal.SIGCONT)
+    assert f"the tick of {due:%Y-%m-%d %H:%M} UTC is too late by now (--misfire)" in sleeps.until("too late")
+    assert [len(waiting.ticks()) for waiting in (fires, works, sleeps)] == [1, 1, 0]
 
 
 def test_meanings():
