@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, write_to_textfile
@@ -35,23 +35,25 @@ class Ticks(Collector):
         city = str(last.get("city"))
         succeeded = self._newest(lambda record: record.get("outcome") in SUCCESSES)
         pushed = self._newest(lambda record: record.get("outcome") == "pushed")
-        yield from _gauge("last_tick_timestamp_seconds", "Time of the last tick.", city, _seconds(last))
+        yield from _gauge("last_tick_timestamp_seconds", "Time of the last tick.", city, timestamp(last))
         yield from _gauge(
-            "last_success_timestamp_seconds", "Time of the last tick that pushed or kept.", city, _seconds(succeeded)
+            "last_success_timestamp_seconds",
+            "Time of the last tick that pushed or kept.",
+            city,
+            _when(succeeded),
         )
         yield from _gauge("tick_duration_seconds", "How long the last tick took.", city, last.get("seconds"))
-        yield from _gauge(
-            "model_pushed_timestamp_seconds", "Time of the tick that pushed last.", city, _seconds(pushed)
-        )
+        yield from _gauge("model_pushed_timestamp_seconds", "Time of the tick that pushed last.", city, _when(pushed))
         yield from _gauge(
             "model_rmse", "On the test split, of the model pushed last.", city, (pushed or {}).get("rmse")
         )
         for name, help_text in SPANS.items():
             yield from _gauge(f"spans_{name}", help_text, city, len((last.get("spans") or {}).get(name) or ()))
         yield self._ticks(city)
-        yield self._drift(city)
+        if self._drift(city).samples:
+            yield self._drift(city)
 
-    def _newest(self, wanted: Any) -> Record | None:
+    def _newest(self, wanted: Callable[[Record], bool]) -> Record | None:
         return next((record for record in reversed(self.records) if wanted(record)), None)
 
     def _ticks(self, city: str) -> Metric:
@@ -62,7 +64,7 @@ class Ticks(Collector):
         return metric
 
     def _drift(self, city: str) -> Metric:
-        measured = self._newest(lambda record: record.get("drift")) or {}
+        measured = self._newest(lambda record: bool(record.get("drift"))) or {}
         metric = GaugeMetricFamily(
             "farebox_drift_distance", "From the blessed run's data, when last measured.", labels=["city", "feature"]
         )
@@ -86,9 +88,11 @@ def _gauge(name: str, help_text: str, city: str, value: float | None) -> Iterato
         yield metric
 
 
-def _seconds(record: Record | None) -> float | None:
-    """Since 1970, of a record's time (ISO 8601, UTC)."""
-    if record is None:
-        return None
-    moment = datetime.datetime.fromisoformat(str(record["time"]).replace("Z", "+00:00"))  # 3.10 does not read Z
+def timestamp(record: Record) -> float:
+    """Seconds since 1970, of a record's time (ISO 8601, UTC). Raises ValueError, TypeError or KeyError."""
+    moment = datetime.datetime.fromisoformat(str(record["time"]).replace("Z", "+00:00"))  # Python 3.10 reads no Z
     return moment.replace(tzinfo=moment.tzinfo or datetime.timezone.utc).timestamp()
+
+
+def _when(record: Record | None) -> float | None:
+    return None if record is None else timestamp(record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import hmac
 import http.client
@@ -16,6 +15,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline import metrics_file
 from pipeline.notify_settings import HTTP_RULE, is_http
 from pipeline.settings import Settings
 
@@ -37,26 +37,28 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def after_tick(settings: Settings, record: Mapping[str, Any]) -> None:
-    """Tells the webhook and rewrites the metrics; what goes wrong is a line on stderr."""
+    """Tells the webhook and rewrites the metrics; what goes wrong is a line on stderr.
+
+    record: the tick's, as in retraining.jsonl, whether it stands there already or not.
+    """
     notify = settings.notify
     if record.get("outcome") in notify.outcomes:
         try:
             if (url := _variable(notify.webhook_env) or notify.webhook) is not None:
-                post(url, record, _variable(notify.signing_key_env))
+                post(url, record, _variable(notify.signing_key_env), WAITS_S)
         except UndeliveredError as error:
             _warn(str(error))
     if notify.metrics_file is not None:
-        from pipeline import metrics_file
-
         try:
             metrics_file.write_metrics(notify.metrics_file, read_records(settings, record))
         except OSError as error:
             _warn(f"notify.metrics_file={notify.metrics_file} cannot be written: {error.strerror or error}")
 
 
-def post(url: str, record: Mapping[str, Any], key: str | None = None, waits: Sequence[float] = WAITS_S) -> None:
-    """POSTs a record as JSON; tries again on 429, 5xx and connections that fail. Raises UndeliveredError.
+def post(url: str, record: Mapping[str, Any], key: str | None = None, waits: Sequence[float] = ()) -> None:
+    """POSTs a record as JSON. Raises UndeliveredError.
 
+    waits: seconds before each further attempt, made after 429, 5xx and connections that fail.
     key: its HMAC-SHA256 over the body goes along as `X-Farebox-Signature: sha256=HEX`. A record may arrive twice
     where an answer was lost: `city` and `time` tell.
     """
@@ -96,17 +98,20 @@ def _attempt(request: urllib.request.Request) -> tuple[str, bool]:
 def read_records(settings: Settings, newest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """All ticks of a city, `newest` last, whether it is in the file yet or not; lines torn by a kill are left out."""
     path = settings.runs_dir / RECORDS_FILE
-    records = []
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
-        try:
-            record = json.loads(line)
-            datetime.datetime.fromisoformat(record["time"].replace("Z", "+00:00"))  # which 3.10 does not read as Z
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-        records.append(record)
-    if not records or records[-1].get("time") != newest.get("time"):
-        records.append(dict(newest))
-    return records
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    found = [record for record in map(_record, lines) if record is not None]
+    if not found or found[-1]["time"] != newest.get("time"):
+        found.append(dict(newest))
+    return found
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    try:
+        record = json.loads(line)
+        metrics_file.timestamp(record)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return record
 
 
 def _variable(name: str | None) -> str | None:
