@@ -178,7 +178,6 @@ def _container(tick: Tick, container: Container) -> dict[str, Any]:
         "image": container.image,
         "command": [word.replace("$(", "$$(") for word in tick.command],  # $(NAME) would be a variable
         "workingDir": tick.folder,
-        "env": [{"name": "HOME", "value": "/tmp"}],  # libraries write caches there
         **({"envFrom": [{"secretRef": {"name": container.secret}}]} if container.secret else {}),
         "resources": {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "8Gi"}},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

@@ -83,6 +83,12 @@ def test_days_of_clock_changes(text, start, expected):
     assert moments(text, start, len(expected), LONDON) == expected
 
 
+def test_clocks_that_go_back_over_midnight():
+    """St. John's, at 00:01 to 23:01 (UTC-2:30 to UTC-3:30): half past eleven comes again after midnight has begun."""
+    zone = ZoneInfo("America/St_Johns")
+    assert moments("30 * * * *", "2010-11-07T00:00:30", 2, zone) == ["11-07 Sun 03:00", "11-07 Sun 04:00"]
+
+
 def test_every_named_time_comes_once_a_day_for_ten_years():
     """In a zone whose clocks change at midnight, too."""
     for zone in (LONDON, ZoneInfo("America/Santiago"), ZoneInfo("Australia/Lord_Howe")):
@@ -129,15 +135,12 @@ def matches(text: str, moment: datetime.datetime) -> bool:
         return any(has(part, value, *NUMBERS[name]) for part in text.split(",") for value in values)
 
     minute, hour, day, month, weekday = text.split()
+    if not (holds("month", month, moment.month) and holds("hour", hour, moment.hour)):
+        return False
     days = holds("day", day, moment.day)
     weekdays = holds("weekday", weekday, *([0, 7] if moment.isoweekday() == 7 else [moment.isoweekday()]))
     starred = day[0] == "*" or weekday[0] == "*"
-    return (
-        holds("minute", minute, moment.minute)
-        and holds("hour", hour, moment.hour)
-        and holds("month", month, moment.month)
-        and ((days and weekdays) if starred else (days or weekdays))
-    )
+    return holds("minute", minute, moment.minute) and ((days and weekdays) if starred else (days or weekdays))
 
 
 @settings(max_examples=60, deadline=None)
