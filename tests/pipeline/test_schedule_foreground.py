@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.schedule import firing, foreground
+from pipeline.schedule import crontab, firing, foreground
 
 pytestmark = pytest.mark.timeout(150)  # what waits for words would wait for ever
 LATER = "0 0 29 2 *"  # no firing while a test runs
@@ -228,6 +228,15 @@ def test_a_full_minute(start):
     sleeps.send(signal.SIGCONT)
     assert f"the tick of {due:%Y-%m-%d %H:%M} UTC is too late by now (--misfire)" in sleeps.until("too late")
     assert [len(waiting.ticks()) for waiting in (fires, works, sleeps)] == [1, 1, 0]
+
+
+def test_wakes_every_minute_however_far_the_next_tick():
+    """A sleeping machine's clock stands still for APScheduler: unbounded, its wait would be for hours too long."""
+    scheduler = foreground.WakefulScheduler(timezone=firing.UTC)
+    scheduler.add_job(print, firing.CrontabTrigger(crontab.parse(LATER), firing.UTC))
+    scheduler.start()
+    assert scheduler._process_jobs() == foreground.AWAKE_S == 60
+    scheduler.shutdown()
 
 
 def test_meanings():
