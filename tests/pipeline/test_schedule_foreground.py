@@ -184,12 +184,11 @@ def test_grace_bounds_the_wait(start):
 
 
 def test_what_ignores_sigterm_is_killed_with_its_children(tmp_path):
-    """The command's own child holds out against SIGTERM."""
-    stubborn = f"""
+    """The output ends only when the child, which holds it too and would live for a minute, is gone."""
+    stubborn = """
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-open({str(tmp_path / "child")!r}, "w").write(str(child.pid))
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -202,11 +201,6 @@ time.sleep(60)
     waiting.send(signal.SIGTERM)
     code, said = waiting.end()
     assert (code, "killed by SIGKILL" in said) == (0, True)
-    deadline = time.monotonic() + 10  # the orphan is reaped by init, not by us
-    child = int((tmp_path / "child").read_text())
-    while is_alive(child) and Path(f"/proc/{child}/stat").read_text().split()[2] != "Z":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
