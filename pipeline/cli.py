@@ -10,6 +10,9 @@ from typing import Annotated
 
 import typer
 
+from pipeline.options import City, Data, Overrides
+from pipeline.schedule.command import schedule
+
 EXIT_BAD_INPUT, EXIT_REFUSED = 2, 3
 
 app = typer.Typer(
@@ -21,12 +24,8 @@ app = typer.Typer(
 
 data_app = typer.Typer(help="Trips to work with.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.command()(schedule)
 
-City = Annotated[str, typer.Option(help="A shipped city (chicago, nyc) or your own city.yaml.")]
-Data = Annotated[str | None, typer.Option(help="A CSV or Parquet file, or a folder of them.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. gates.max_rmse=4.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 Out = Annotated[str, typer.Option(help="Where models/ is kept.")]
 Model = Annotated[str, typer.Option(help="A .tflite file, a version's folder, or models/CITY for its latest.")]

@@ -24,6 +24,7 @@ from components.trip_example_gen.profile import CANONICAL, CityProfile
 from modules import columns
 from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 from pipeline.beam_settings import BeamSettings
+from pipeline.notify_settings import NotifySettings
 
 CITIES = Path(__file__).parent / "cities"
 
@@ -102,6 +103,7 @@ class Settings:
     push: PushSettings = PushSettings()
     device: DeviceSettings = DeviceSettings()
     beam: BeamSettings = BeamSettings()
+    notify: NotifySettings = NotifySettings()
 
     def __post_init__(self) -> None:
         for name in ("thresholds", "ignore_features"):

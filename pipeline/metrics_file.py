@@ -1,0 +1,98 @@
+"""The records of a city's ticks as metrics in Prometheus' text format."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, write_to_textfile
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+OUTCOMES = ("pushed", "refused", "failed", "kept")
+SUCCESSES = ("pushed", "kept")
+SPANS = {
+    "window": "Spans that the last tick's window holds.",
+    "missing": "Spans that the last tick's window lacks.",
+    "late": "Spans that came after a newer one, at the last tick.",
+    "refused": "Spans left out as unusable, at the last tick.",
+}
+
+Record = Mapping[str, Any]
+
+
+class Ticks(Collector):
+    """Metrics of records in order of time, the newest last."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = records
+
+    def collect(self) -> Iterator[Metric]:
+        """What the newest record says, and the newest that says it."""
+        last = self.records[-1]
+        city = str(last.get("city"))
+        succeeded = self._newest(lambda record: record.get("outcome") in SUCCESSES)
+        pushed = self._newest(lambda record: record.get("outcome") == "pushed")
+        yield from _gauge("last_tick_timestamp_seconds", "Time of the last tick.", city, timestamp(last))
+        yield from _gauge(
+            "last_success_timestamp_seconds",
+            "Time of the last tick that pushed or kept.",
+            city,
+            _when(succeeded),
+        )
+        yield from _gauge("tick_duration_seconds", "How long the last tick took.", city, last.get("seconds"))
+        yield from _gauge("model_pushed_timestamp_seconds", "Time of the tick that pushed last.", city, _when(pushed))
+        yield from _gauge(
+            "model_rmse", "On the test split, of the model pushed last.", city, (pushed or {}).get("rmse")
+        )
+        for name, help_text in SPANS.items():
+            yield from _gauge(f"spans_{name}", help_text, city, len((last.get("spans") or {}).get(name) or ()))
+        yield self._ticks(city)
+        if self._drift(city).samples:
+            yield self._drift(city)
+
+    def _newest(self, wanted: Callable[[Record], bool]) -> Record | None:
+        return next((record for record in reversed(self.records) if wanted(record)), None)
+
+    def _ticks(self, city: str) -> Metric:
+        counts = collections.Counter(record.get("outcome") for record in self.records)
+        metric = CounterMetricFamily("farebox_ticks", "Ticks since the first record.", labels=["city", "outcome"])
+        for outcome in OUTCOMES:  # those at zero, too: a rate needs a start
+            metric.add_metric([city, outcome], counts[outcome])
+        return metric
+
+    def _drift(self, city: str) -> Metric:
+        measured = self._newest(lambda record: bool(record.get("drift"))) or {}
+        metric = GaugeMetricFamily(
+            "farebox_drift_distance", "From the blessed run's data, when last measured.", labels=["city", "feature"]
+        )
+        for feature, distance in sorted((measured.get("drift") or {}).items()):
+            metric.add_metric([city, feature], distance)
+        return metric
+
+
+def write_metrics(path: str, records: Sequence[Record]) -> None:
+    """Replaces the file at once: a reader never sees half of it. Raises OSError."""
+    registry = CollectorRegistry()
+    registry.register(Ticks(records))
+    write_to_textfile(path, registry)
+
+
+def _gauge(name: str, help_text: str, city: str, value: float | None) -> Iterator[Metric]:
+    """One sample, or no metric where there is no value."""
+    if value is not None:
+        metric = GaugeMetricFamily(f"farebox_{name}", help_text, labels=["city"])
+        metric.add_metric([city], value)
+        yield metric
+
+
+def timestamp(record: Record) -> float:
+    """Seconds since 1970, of a record's time (ISO 8601, UTC). Raises ValueError, TypeError or KeyError."""
+    moment = datetime.datetime.fromisoformat(str(record["time"]).replace("Z", "+00:00"))  # Python 3.10 reads no Z
+    return moment.replace(tzinfo=moment.tzinfo or datetime.timezone.utc).timestamp()
+
+
+def _when(record: Record | None) -> float | None:
+    return None if record is None else timestamp(record)

@@ -1,0 +1,211 @@
+"""Ready files that let systemd, cron or Kubernetes begin the ticks. They name what holds a secret, never the secret."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+from typing import Any
+
+import yaml
+
+from components.errors import InputError
+from pipeline.schedule.crontab import (
+    DAY,
+    EVERY_DAY,
+    EVERY_WEEKDAY,
+    HOUR,
+    MINUTE,
+    MONTH,
+    WEEKDAYS,
+    Crontab,
+    Field,
+    ranges,
+)
+
+MOUNT = "/farebox"  # where a container finds the claim with its data, runs/ and models/
+USER_ID = 10001  # a number, or the kubelet cannot tell that it is not root
+NO_RETRY = [2, 3]  # exit codes that a second try would only repeat: bad input, a gate refused
+EVERY_WEEKDAY_FIELD = Field("day-of-week", 0, 6)  # Kubernetes refuses 7
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """city: its name. command: the program and its arguments, to be run in `folder`; `log` takes what it prints.
+
+    variables: names of those that must be set, in a file or a Secret.
+    """
+
+    city: str
+    command: tuple[str, ...]
+    folder: str
+    log: str
+    variables: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """As units and Kubernetes allow it; a CronJob's has at most 52 characters."""
+        return f"farebox-retrain-{re.sub('[^a-z0-9]+', '-', self.city.lower()).strip('-')}"[:52].rstrip("-")
+
+
+@dataclasses.dataclass(frozen=True)
+class Container:
+    """What Kubernetes needs to know besides: names of an image, of a claim, of a Secret, and seconds of lateness."""
+
+    image: str
+    claim: str
+    secret: str | None
+    misfire: int
+
+
+def systemd(tick: Tick, crontab: Crontab, zone: str | None, user: str, env_file: str | None) -> dict[str, str]:
+    """A .service and a .timer, by file name."""
+    environment = [f"EnvironmentFile={_unit_path(env_file)}"] if env_file else []
+    service = [
+        *_head(tick, env_file),
+        "[Unit]",
+        f"Description=Farebox: a retraining tick of {tick.city}",
+        "",
+        "[Service]",
+        "Type=oneshot",
+        f"User={user}",
+        f"WorkingDirectory={_unit_path(tick.folder)}",
+        *environment,
+        f"ExecStart={' '.join(map(_unit_word, tick.command))}",
+        "NoNewPrivileges=yes",
+    ]
+    timer = [
+        f"# {crontab.text}",
+        "[Unit]",
+        f"Description=Farebox: when to retrain {tick.city}",
+        "",
+        "[Timer]",
+        *(f"OnCalendar={event}" for event in calendar_events(crontab, zone)),
+        "Persistent=yes",
+        "",
+        "[Install]",
+        "WantedBy=timers.target",
+    ]
+    return {f"{tick.name}.service": "\n".join(service) + "\n", f"{tick.name}.timer": "\n".join(timer) + "\n"}
+
+
+def calendar_events(crontab: Crontab, zone: str | None) -> list[str]:
+    """systemd.time(7): one event, or two where a day may be in either field."""
+    time = f"{_listed(crontab.hours, HOUR, 2)}:{_listed(crontab.minutes, MINUTE, 2)}:00"
+    month = _listed(crontab.months, MONTH, 2)
+    any_day, days = f"*-{month}-*", f"*-{month}-{_listed(crontab.days, DAY, 2)}"
+    weekdays = ",".join(WEEKDAYS[number].capitalize() for number in sorted(crontab.weekdays))
+    if crontab.either:
+        events = [f"{days} {time}", f"{weekdays} {any_day} {time}"]
+    else:
+        events = [f"{days} {time}" if crontab.weekdays == EVERY_WEEKDAY else f"{weekdays} {days} {time}"]
+    return [f"{event} {zone}" if zone else event for event in events]
+
+
+def cron(tick: Tick, crontab: Crontab, env_file: str | None) -> dict[str, str]:
+    """A line for `crontab -e`; cron reads % as a new line unless it is escaped."""
+    steps = [f"cd {shlex.quote(tick.folder)}"]
+    if env_file:
+        steps += ["set -a", f". {shlex.quote(env_file)}", "set +a"]
+    steps.append(f"exec {shlex.join(tick.command)} >>{shlex.quote(tick.log)} 2>&1")
+    line = f"{crontab.text} {' && '.join(steps)}".replace("%", r"\%")
+    return {f"{tick.name}.crontab": "\n".join([*_head(tick, env_file), line]) + "\n"}
+
+
+def kubernetes(tick: Tick, crontab: Crontab, zone: str, container: Container) -> dict[str, str]:
+    """A CronJob (batch/v1). Raises InputError for days that its fields cannot express."""
+    head = [f"# {crontab.text}", *_head(tick, container.secret and f"Secret {container.secret}")]
+    manifest = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": tick.name, "labels": {"app.kubernetes.io/name": "farebox"}},
+        "spec": {
+            "schedule": kubernetes_schedule(crontab),
+            "timeZone": zone,
+            "concurrencyPolicy": "Forbid",
+            "startingDeadlineSeconds": container.misfire,
+            "successfulJobsHistoryLimit": 3,
+            "failedJobsHistoryLimit": 3,
+            "jobTemplate": {"spec": _job(tick, container)},
+        },
+    }
+    return {f"{tick.name}.yaml": "\n".join(head) + "\n" + yaml.safe_dump(manifest, sort_keys=False, width=120)}
+
+
+def kubernetes_schedule(crontab: Crontab) -> str:
+    """The five fields for robfig/cron, whose `*/2` in a day's field does not mean `both fields` as cron's does."""
+    if not crontab.either and crontab.days != EVERY_DAY and crontab.weekdays != EVERY_WEEKDAY:
+        raise InputError(
+            f"--cron={crontab.text}: day-of-month and day-of-week must not both be restricted with * and a step: "
+            "Kubernetes would take the days of either"
+        )
+    fields = (
+        (crontab.minutes, MINUTE),
+        (crontab.hours, HOUR),
+        (crontab.days, DAY),
+        (crontab.months, MONTH),
+        (crontab.weekdays, EVERY_WEEKDAY_FIELD),
+    )
+    return " ".join(_listed(numbers, field, 1, "-") for numbers, field in fields)
+
+
+def _job(tick: Tick, container: Container) -> dict[str, Any]:
+    """A second and third try of what crashed, since a tick resumes."""
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(tick, container)],
+        "volumes": [{"name": "farebox", "persistentVolumeClaim": {"claimName": container.claim}}],
+    }
+    exits = {"containerName": "retrain", "operator": "In", "values": NO_RETRY}
+    return {
+        "backoffLimit": 2,
+        "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": exits}]},
+        "template": {"metadata": {"labels": {"app.kubernetes.io/name": "farebox"}}, "spec": pod},
+    }
+
+
+def _container(tick: Tick, container: Container) -> dict[str, Any]:
+    return {
+        "name": "retrain",
+        "image": container.image,
+        "command": [word.replace("$(", "$$(") for word in tick.command],  # $(NAME) would be a variable
+        "workingDir": tick.folder,
+        **({"envFrom": [{"secretRef": {"name": container.secret}}]} if container.secret else {}),
+        "resources": {"requests": {"cpu": "1", "memory": "4Gi"}, "limits": {"memory": "8Gi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": "farebox", "mountPath": MOUNT}],
+    }
+
+
+def _head(tick: Tick, holder: str | None) -> list[str]:
+    return [f"# {holder} must set {', '.join(tick.variables)}"] if holder and tick.variables else []
+
+
+def _listed(numbers: frozenset[int], field: Field, digits: int, dash: str = "..") -> str:
+    """`*`, or numbers and ranges of them."""
+    if len(numbers) == field.high - field.low + 1:
+        return "*"
+    return ",".join(
+        f"{low:0{digits}}" if low == high else f"{low:0{digits}}{dash}{high:0{digits}}" for low, high in ranges(numbers)
+    )
+
+
+def _unit_path(path: str) -> str:
+    """For a setting that is one path: systemd takes quotes there as part of it."""
+    return path.replace("%", "%%")
+
+
+def _unit_word(word: str) -> str:
+    """A word for ExecStart: % and $ doubled, quoted where it needs it (systemd.service(5), "Command lines")."""
+    word = word.replace("%", "%%").replace("$", "$$")
+    if re.fullmatch(r"[\w@/.,:=+%$-]+", word, re.ASCII):
+        return word
+    return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'

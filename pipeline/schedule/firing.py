@@ -1,0 +1,91 @@
+"""The instants at which a crontab line fires in a time zone, days of clock changes included."""
+
+from __future__ import annotations
+
+import bisect
+import datetime
+import functools
+import zoneinfo
+
+from apscheduler.triggers.base import BaseTrigger
+
+from components.errors import InputError
+from pipeline.schedule.crontab import Crontab
+
+UTC = datetime.timezone.utc
+MAX_DAYS = 41 * 366  # a 29 February on a given weekday comes after 40 years at most
+
+
+class CrontabTrigger(BaseTrigger):
+    """APScheduler's trigger for a crontab line. Its own CronTrigger counts weekdays from Monday, has no `either`, and
+    in the hour that clocks are put back repeats a firing, or returns one that has passed (3.11.3); all in UTC here."""
+
+    def __init__(self, crontab: Crontab, zone: datetime.tzinfo) -> None:
+        self.crontab, self.zone = crontab, zone
+
+    def get_next_fire_time(
+        self, previous_fire_time: datetime.datetime | None, now: datetime.datetime
+    ) -> datetime.datetime | None:
+        """APScheduler's contract: the first after the previous one, or from now on. UTC."""
+        start = now if previous_fire_time is None else previous_fire_time + datetime.timedelta(microseconds=1)
+        return next_firing(self.crontab, self.zone, start)
+
+    def __str__(self) -> str:
+        return self.crontab.text
+
+
+def next_firing(crontab: Crontab, zone: datetime.tzinfo, start: datetime.datetime) -> datetime.datetime | None:
+    """The first instant (UTC) not before `start`; None where there is none within 40 years."""
+    start = start.astimezone(UTC)
+    day = start.astimezone(zone).date() - datetime.timedelta(days=1)  # whose last firing a gap may have put off
+    for _ in range(MAX_DAYS):
+        following = day + datetime.timedelta(days=1)
+        found = [*_from(firings(crontab, zone, day), start)[:1], *_from(firings(crontab, zone, following), start)[:1]]
+        if found:
+            return min(found)
+        day = following
+    return None
+
+
+def _from(instants: tuple[datetime.datetime, ...], start: datetime.datetime) -> tuple[datetime.datetime, ...]:
+    return instants[bisect.bisect_left(instants, start) :]
+
+
+@functools.lru_cache(maxsize=8)
+def firings(crontab: Crontab, zone: datetime.tzinfo, day: datetime.date) -> tuple[datetime.datetime, ...]:
+    """The instants (UTC, sorted) of a day of the zone's calendar.
+
+    As cron(8): a named time that a clock change skips is not lost, here it comes as long after the change as it would
+    have come without it; one that comes twice fires the first time. `by_interval` follows the new time at once.
+    """
+    if not crontab.has_day(day):
+        return ()
+    found = set()
+    for hour in crontab.hours:
+        for minute in crontab.minutes:
+            wall = datetime.datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+            first = wall.astimezone(UTC)
+            if not crontab.by_interval:
+                found.add(first)
+            elif first.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
+                found |= {first, wall.replace(fold=1).astimezone(UTC)}
+    return tuple(sorted(found))
+
+
+def time_zone(name: str | None) -> datetime.tzinfo:
+    """The zone of a name such as Europe/London, this machine's without one. Raises InputError."""
+    if name is None:
+        import tzlocal
+
+        return tzlocal.get_localzone()
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise InputError(f"--timezone={name} must be a time zone's name, such as Europe/London") from error
+
+
+def shown(instant: datetime.datetime, zone: datetime.tzinfo) -> str:
+    """`2026-11-26 03:00 GMT (03:00 UTC)`, with the day where it is another one in UTC."""
+    local, utc = instant.astimezone(zone), instant.astimezone(UTC)
+    day = "" if local.date() == utc.date() else "%Y-%m-%d "
+    return f"{local:%Y-%m-%d %H:%M %Z} ({utc.strftime(day + '%H:%M')} UTC)"

@@ -1,0 +1,178 @@
+"""Ticks by the clock in the foreground: each is a child process, one at a time, and a signal ends it cleanly."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import logging
+import os
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent, JobSubmissionEvent
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from pipeline.schedule.crontab import Crontab
+from pipeline.schedule.firing import UTC, CrontabTrigger, next_firing, shown
+
+AWAKE_S = 60.0  # a clock that was set, or a machine that slept, is noticed within it
+KILL_S = 10.0  # from SIGTERM to SIGKILL
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+MEANINGS = {0: "done", 2: "bad input", 3: "a gate refused"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """In seconds: misfire, how late a tick may still begin (None: any time); grace, how long a tick at work may go on
+    after a signal (None: to its end)."""
+
+    misfire: int | None = 3600
+    grace: float | None = None
+
+
+class WakefulScheduler(BackgroundScheduler):
+    """APScheduler sleeps to the next firing by a clock that stands still while the machine sleeps."""
+
+    def _process_jobs(self) -> float | None:
+        wait = super()._process_jobs()
+        return AWAKE_S if wait is None else min(wait, AWAKE_S)
+
+
+class Ticker:
+    """Runs the command of a tick, and ends it when told; `ended` hears of each that has ended."""
+
+    def __init__(self, command: Sequence[str], ended: queue.SimpleQueue[int | None]) -> None:
+        self.command, self.ended = tuple(command), ended
+        self.process: subprocess.Popen[bytes] | None = None
+        self.closed, self.lock = False, threading.Lock()
+
+    def run(self) -> str:
+        """A tick in a session of its own, so that a terminal's Ctrl-C does not reach it; says how it ended."""
+        started = time.monotonic()
+        with self.lock:
+            if self.closed:
+                return "no tick: stopping"
+            try:
+                self.process = subprocess.Popen(self.command, start_new_session=True)
+            except OSError as error:
+                return f"no tick: {self.command[0]}: {error.strerror}"
+        code = self.process.wait()
+        self.process = None
+        self.ended.put(None)
+        return f"tick ended after {time.monotonic() - started:.1f} s: {meaning(code)}"
+
+    def close(self) -> bool:
+        """No tick begins from now on; whether one is at work."""
+        with self.lock:
+            self.closed = True
+            return self.process is not None
+
+    def end(self) -> None:
+        """Ends the tick at work and what it started: SIGTERM, then SIGKILL."""
+        if (process := self.process) is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(KILL_S)
+
+
+def meaning(code: int) -> str:
+    """Of an exit code of `farebox retrain`; below 0, Popen's number of the signal that killed it."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}, the next tick resumes it"
+    if code in MEANINGS:
+        return f"{MEANINGS[code]} (exit code {code})"
+    return f"crashed (exit code {code}), the next tick resumes it"
+
+
+def run(
+    command: Sequence[str],
+    crontab: Crontab,
+    zone: datetime.tzinfo,
+    patience: Patience = Patience(),
+    at_once: bool = False,
+) -> None:
+    """Ticks until SIGTERM, SIGINT or SIGHUP; a second signal ends a tick at work at once.
+
+    at_once: a first tick now, for what came while nobody was waiting.
+    """
+    happened: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # signals, and None when a tick has ended
+    ticker = Ticker(command, happened)
+    scheduler = WakefulScheduler(timezone=UTC)
+    scheduler.add_listener(report_skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
+    scheduler.add_job(
+        lambda: say(f"{ticker.run()}; {upcoming(crontab, zone)}"),
+        CrontabTrigger(crontab, zone),
+        max_instances=1,
+        coalesce=True,
+        misfire_grace_time=patience.misfire,
+        **({"next_run_time": datetime.datetime.now(UTC)} if at_once else {}),
+    )
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it warns of is said in our own lines
+    with heard(happened):
+        scheduler.start(paused=True)
+        say(f"{crontab.text}: {upcoming(crontab, zone)}")
+        scheduler.resume()
+        number = next(event for event in iter(happened.get, ()) if event is not None)
+        scheduler.pause()
+        if ticker.close():
+            say(f"{signal.Signals(number).name}: {farewell(patience.grace)}; another signal ends it at once")
+            await_end(ticker, happened, patience.grace)
+            ticker.end()
+        scheduler.shutdown()  # waits for the tick's last line
+    say("stopped")
+
+
+@contextlib.contextmanager
+def heard(signals: queue.SimpleQueue[int | None]) -> Iterator[None]:
+    """Puts SIGTERM, SIGINT and SIGHUP into the queue (which is safe in a handler), unless they are ignored (nohup)."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, lambda received, _: signals.put(received))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def await_end(ticker: Ticker, happened: queue.SimpleQueue[int | None], grace: float | None) -> None:
+    """Waits for the tick at work, for `grace` seconds or a further signal."""
+    deadline = None if grace is None else time.monotonic() + grace
+    with contextlib.suppress(queue.Empty):
+        while ticker.process is not None:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if happened.get(timeout=left) is not None:
+                return
+
+
+def report_skipped(event: JobSubmissionEvent | JobExecutionEvent) -> None:
+    """A line for a firing without a tick."""
+    if isinstance(event, JobSubmissionEvent):
+        say("a tick is at work still, none begins now")
+    else:
+        say(f"the tick of {event.scheduled_run_time:%Y-%m-%d %H:%M} UTC is too late by now (--misfire)")
+
+
+def farewell(grace: float | None) -> str:
+    """What happens to the tick at work."""
+    return "the tick at work goes on to its end" if grace is None else f"the tick at work has {grace:g} s to end"
+
+
+def upcoming(crontab: Crontab, zone: datetime.tzinfo) -> str:
+    """The next time, in the zone and in UTC."""
+    instant = next_firing(crontab, zone, datetime.datetime.now(UTC))
+    return f"next tick {shown(instant, zone)}" if instant else "no next tick"
+
+
+def say(text: str) -> None:
+    """A line at once, also into a pipe."""
+    print(f"farebox: {text}", flush=True)

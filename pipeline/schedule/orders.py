@@ -1,0 +1,197 @@
+"""What `farebox schedule` was asked for: checked, and handed to the foreground or to the files."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import os
+import re
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from components.errors import InputError
+from pipeline.schedule import crontab, files, firing
+from pipeline.settings import Settings, load_settings
+
+DEFAULT_MISFIRE_S = 3600
+TAKERS = {
+    "--grace": ("foreground",),
+    "--now": ("foreground",),
+    "--misfire": ("foreground", "kubernetes"),
+    "--to": ("systemd", "cron", "kubernetes"),
+    "--env-file": ("systemd", "cron"),
+    "--image": ("kubernetes",),
+    "--claim": ("kubernetes",),
+    "--secret": ("kubernetes",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """The arguments of `farebox retrain`, and when it is run; misfire in seconds."""
+
+    city: str
+    data: str | None
+    out: str
+    overrides: tuple[str, ...]
+    cron: str
+    timezone: str | None
+    misfire: int | None
+
+    def settings(self) -> Settings:
+        """As the tick will load them. Raises InputError."""
+        return load_settings(self.city, self.data, self.out, self.overrides)
+
+    def command(self, program: str) -> tuple[str, ...]:
+        """The tick's."""
+        given = [] if self.data is None else ["--data", self.data]
+        settings = [word for assignment in self.overrides for word in ("--set", assignment)]
+        return program, "retrain", "--city", self.city, *given, "--out", self.out, *settings
+
+    @property
+    def is_city_file(self) -> bool:
+        return self.city.endswith((".yaml", ".yml"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Extras:
+    """What only some files need."""
+
+    env_file: str | None = None
+    image: str | None = None
+    claim: str | None = None
+    secret: str | None = None
+
+
+def check_options(emit: str | None, given: Mapping[str, Any]) -> None:
+    """Raises InputError for an option that would do nothing, or a number that means nothing."""
+    target = emit or "foreground"
+    for option, value in given.items():
+        if value is not None and target not in TAKERS[option]:
+            takers = [f"--emit {taker}" if taker != "foreground" else "no --emit" for taker in TAKERS[option]]
+            raise InputError(f"{option} must go with {' or '.join(takers)}, got {f'--emit {emit}' if emit else 'none'}")
+    if (misfire := given["--misfire"]) is not None and misfire < 1:
+        raise InputError(f"--misfire={misfire} must be at least 1 second")
+    if (grace := given["--grace"]) is not None and not 0 <= grace < float("inf"):
+        raise InputError(f"--grace={grace} must be at least 0 seconds")
+
+
+def wait(order: Order, grace: float | None, now: bool) -> None:
+    """Ticks in the foreground until a signal."""
+    when, zone = crontab.parse(order.cron), firing.time_zone(order.timezone)
+    check_data(order.settings())
+    from pipeline.schedule import foreground
+
+    patience = foreground.Patience(order.misfire or DEFAULT_MISFIRE_S, grace)
+    foreground.run(order.command(farebox()), when, zone, patience, now)
+
+
+def files_of(emit: str, order: Order, extras: Extras) -> dict[str, str]:
+    """Text by file name. Raises InputError."""
+    when = crontab.parse(order.cron)
+    if order.timezone:
+        firing.time_zone(order.timezone)
+    settings = order.settings()
+    check_secrets(order)
+    check_lines({"--data": order.data, "--out": order.out, "--env-file": extras.env_file, "--image": extras.image})
+    if emit == "kubernetes":
+        return _kubernetes(order, settings, when, extras)
+    check_data(settings)
+    check_holder(settings, "--env-file FILE", extras.env_file)
+    here = _absolute(order)
+    tick = files.Tick(
+        settings.city.name,
+        here.command(farebox()),
+        folder=os.getcwd(),
+        log=os.path.join(here.out, f"farebox-{settings.city.name}.log"),
+        variables=settings.notify.variables,
+    )
+    env_file = os.path.abspath(extras.env_file) if extras.env_file else None
+    if emit == "systemd":
+        return files.systemd(tick, when, order.timezone, getpass.getuser(), env_file)
+    if order.timezone:
+        raise InputError(f"--timezone={order.timezone} must be left out for --emit cron: it knows the machine's only")
+    if not os.path.isdir(here.out):
+        raise InputError(f"--out={order.out} must be a folder that exists: cron's log goes there")
+    return files.cron(tick, when, env_file)
+
+
+def _kubernetes(order: Order, settings: Settings, when: crontab.Crontab, extras: Extras) -> dict[str, str]:
+    if extras.image is None or extras.claim is None:
+        raise InputError("--image and --claim must be given for --emit kubernetes")
+    check_holder(settings, "--secret NAME", extras.secret)
+    there = dataclasses.replace(
+        order,
+        city=f"{files.MOUNT}/{Path(order.city).name}" if order.is_city_file else order.city,
+        out=files.MOUNT if order.out == "." else order.out,
+    )
+    for option, path in (("--data", there.data), ("--out", there.out)):
+        if path is not None and not PurePosixPath(path).is_relative_to(files.MOUNT):
+            raise InputError(f"{option}={path} must be below {files.MOUNT}, where the claim is mounted")
+    tick = files.Tick(
+        settings.city.name, there.command("farebox"), files.MOUNT, log="", variables=settings.notify.variables
+    )
+    container = files.Container(extras.image, extras.claim, extras.secret, order.misfire or DEFAULT_MISFIRE_S)
+    return files.kubernetes(tick, when, order.timezone or "Etc/UTC", container)
+
+
+def hand_out(texts: Mapping[str, str], folder: str | None) -> None:
+    """Prints files, each under its name where there are several, or writes them into a folder."""
+    if folder is None:
+        print("\n".join(f"# {name}\n{text}" if len(texts) > 1 else text for name, text in texts.items()), end="")
+        return
+    try:
+        for name, text in texts.items():
+            Path(folder, name).write_text(text)
+            print(Path(folder, name))
+    except OSError as error:
+        raise InputError(f"--to={folder} cannot be written: {error.strerror}") from error
+
+
+def check_data(settings: Settings) -> None:
+    """A misspelt folder should not be found at three in the night. Raises InputError."""
+    if not os.path.exists(settings.data):
+        raise InputError(f"--data={settings.data} must be a file or folder that exists")
+
+
+def check_secrets(order: Order) -> None:
+    """Raises InputError where a file would show one, or a setting does not fit on a line."""
+    for assignment in order.overrides:
+        key = assignment.partition("=")[0]
+        if key.strip() == "notify.webhook":
+            raise InputError("--set notify.webhook must not go into a file: name its variable, notify.webhook_env")
+        if re.search(r"://[^/\s@]*:[^/\s@]+@", assignment):
+            raise InputError(f"--set {key} must not hold a password, since it goes into a file")
+    check_lines({"--set": " ".join(order.overrides)})
+
+
+def check_lines(given: Mapping[str, str | None]) -> None:
+    """A new line in a path would begin a line of the file. Raises InputError."""
+    for option, text in given.items():
+        if text is not None and not text.isprintable():
+            raise InputError(f"{option}={text!r} must be one line of printable characters")
+
+
+def check_holder(settings: Settings, option: str, holder: str | None) -> None:
+    """Raises InputError where variables that the settings name would not be set."""
+    if settings.notify.variables and holder is None:
+        raise InputError(f"{option} must be given: it sets {', '.join(settings.notify.variables)}")
+
+
+def farebox() -> str:
+    """The console command beside this Python. Raises InputError where it is not installed."""
+    program = os.path.join(sysconfig.get_path("scripts"), "farebox")
+    if not os.access(program, os.X_OK):
+        raise InputError(f"{program} must be the installed command: make setup")
+    return program
+
+
+def _absolute(order: Order) -> Order:
+    return dataclasses.replace(
+        order,
+        city=os.path.abspath(order.city) if order.is_city_file else order.city,
+        data=os.path.abspath(order.data) if order.data else None,
+        out=os.path.abspath(order.out),
+    )
