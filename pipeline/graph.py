@@ -37,14 +37,13 @@ from components.pca_reducer.component import PcaReducer
 from components.pruner.component import Pruner
 from components.quantizer.component import Quantizer
 from components.reporter.component import Reporter
-from components.trip_example_gen.component import TripExampleGen
 from modules import columns
 from pipeline import gates, provenance
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
+from pipeline.span_graph import QUANTILES, SpanInput, as_json, ingest_code, span_nodes, trip_example_gen
 
 BELIEVABLE = 3.0  # times the largest fare that ingest takes for one
-QUANTILES = 100  # of each number's distribution, which DataGate compares
 MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # as pickup_epoch has it: the city's local time, taken for UTC
 
 
@@ -53,27 +52,23 @@ class Target:
     """Where a pipeline runs and what it reads and writes there.
 
     metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
+    spans: where trips arrive in spans, which of them to read.
     """
 
     pipeline_root: str
     schema_file: str
     models_dir: str
     metadata: Any = None
+    spans: SpanInput | None = None
 
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     """From a city's trips to a pushed `.tflite`, or to a reason why not."""
     label = columns.FARE
-    ingest_digest = code_digest("components.trip_example_gen.executor")
-    examples = TripExampleGen(
-        input_base=settings.data,
-        profile=settings.city,
-        splits=settings.split.shares,
-        seed=settings.split.seed,
-        code_digest=ingest_digest,
-    )
-    raw_examples = examples.outputs["examples"]
+    examples = trip_example_gen(settings, target.spans)
     schema = ImportSchemaGen(schema_file=target.schema_file)
+    spans = window_of_spans(settings, target, examples, schema)
+    raw_examples = (spans[-1] if spans else examples).outputs["examples"]
     statistics = StatisticsGen(
         examples=raw_examples,
         schema=schema.outputs["schema"],  # says which numbers are categories
@@ -87,7 +82,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         statistics=statistics.outputs["statistics"],
         baseline_statistics=last_statistics[0].outputs["statistics"] if last_statistics else None,
         schema=schema.outputs["schema"],
-        settings=as_json(settings.data_gate),
+        settings=as_json(settings.spans.gate_of_the_window(settings.data_gate) if spans else settings.data_gate),
         max_rejected=settings.gates.max_rejected,
         code_digest=code_digest("components.data_gate.executor"),
     )
@@ -198,7 +193,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
                 filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.models_dir)
             ),
             custom_config={
-                "manifest": provenance.manifest(settings, {examples.id: ingest_digest, **digests(digested)}),
+                "manifest": provenance.manifest(settings, {examples.id: ingest_code(), **digests(digested)}),
                 "push": dataclasses.asdict(settings.push),
             },
             custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
@@ -226,7 +221,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         pushed_model=pusher.outputs["pushed_model"],
     )
     nodes = [
-        examples, schema, statistics, *last_statistics, validator, data_gate, transform, *tuners, trainer,
+        examples, schema, *spans, statistics, *last_statistics, validator, data_gate, transform, *tuners, trainer,
         reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
     ]  # fmt: skip
     name_jobs(nodes, settings)
@@ -290,7 +285,22 @@ def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
     return node.with_id("LatestBlessed")
 
 
-def latest_blessed_statistics(candidate: BaseChannel, target: Target) -> list[Resolver]:
+def window_of_spans(settings: Settings, target: Target, examples: BaseComponent, schema: BaseNode) -> list[BaseNode]:
+    """The nodes that judge the ingested span and join the window; none where trips are one lot."""
+    if target.spans is None:
+        return []
+    return span_nodes(
+        settings,
+        target.spans,
+        examples.outputs["examples"],
+        schema.outputs["schema"],
+        lambda candidate, node_id: latest_blessed_statistics(candidate, target, node_id),
+    )
+
+
+def latest_blessed_statistics(
+    candidate: BaseChannel, target: Target, node_id: str = "LatestStatistics"
+) -> list[Resolver]:
     """The data to compare with, other than the candidate; no node where the orchestrator knows no strategy of ours."""
     if target.metadata is None:
         return []
@@ -303,7 +313,7 @@ def latest_blessed_statistics(candidate: BaseChannel, target: Target) -> list[Re
         model_blessing=Channel(type=ModelBlessing),
         infra_blessing=Channel(type=InfraBlessing),
     )
-    return [node.with_id("LatestStatistics")]
+    return [node.with_id(node_id)]
 
 
 def feature_config(settings: Settings) -> dict[str, Any]:
@@ -336,8 +346,3 @@ def fitting_config(settings: Settings) -> dict[str, Any]:
     """What `modules.training` needs."""
     fitting = {"model": dataclasses.asdict(settings.model), "training": dataclasses.asdict(settings.training)}
     return feature_config(settings) | fitting
-
-
-def as_json(section: Any) -> str:
-    """A settings section as an execution property; sorted, so that equal settings are equal text."""
-    return json.dumps(dataclasses.asdict(section), sort_keys=True)
