@@ -32,6 +32,7 @@ from components.data_gate.component import DataGate
 from components.device_validator.component import DeviceValidator
 from components.evaluator.component import FileEvaluator
 from components.latest_blessed import LatestOtherBlessedStrategy
+from components.latest_network import LatestNetworkStrategy
 from components.model_gate.component import ModelGate
 from components.pca_reducer.component import PcaReducer
 from components.pruner.component import Pruner
@@ -99,11 +100,13 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     transform.add_upstream_node(data_gate)
     transform_graph, transformed = transform.outputs["transform_graph"], transform.outputs["transformed_examples"]
     tuners = [tuner(settings, transformed, transform_graph)] if settings.tuner.trials else []
+    base = latest_network(transformed, target) if settings.spans.warm_start else []
     trainer = with_code_digest(
         Trainer(
             examples=transformed,
             transform_graph=transform_graph,
             hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
+            base_model=base[0].outputs["model"] if base else None,
             run_fn="modules.training.run_fn",
             custom_config=fitting_config(settings),
         ),
@@ -193,7 +196,11 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
                 filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.models_dir)
             ),
             custom_config={
-                "manifest": provenance.manifest(settings, {examples.id: ingest_code(), **digests(digested)}),
+                "manifest": provenance.manifest(
+                    settings,
+                    {examples.id: ingest_code(), **digests(digested)},
+                    [span for span, _ in target.spans.window] if target.spans else (),
+                ),
                 "push": dataclasses.asdict(settings.push),
             },
             custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
@@ -221,8 +228,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         pushed_model=pusher.outputs["pushed_model"],
     )
     nodes = [
-        examples, schema, *spans, statistics, *last_statistics, validator, data_gate, transform, *tuners, trainer,
-        reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
+        examples, schema, *spans, statistics, *last_statistics, validator, data_gate, transform, *tuners, *base,
+        trainer, reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
     ]  # fmt: skip
     name_jobs(nodes, settings)
     return Pipeline(
@@ -296,6 +303,22 @@ def window_of_spans(settings: Settings, target: Target, examples: BaseComponent,
         schema.outputs["schema"],
         lambda candidate, node_id: latest_blessed_statistics(candidate, target, node_id),
     )
+
+
+def latest_network(examples: BaseChannel, target: Target) -> list[Resolver]:
+    """The network of the latest blessed model, but for those of the same examples; no node where the orchestrator
+    knows no strategy of ours."""
+    if target.metadata is None:
+        return []
+    node = Resolver(
+        strategy_class=LatestNetworkStrategy,
+        config={"models_dir": target.models_dir, "network_key": "unreduced_model", "examples_key": "examples"},
+        candidate=examples,
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+        infra_blessing=Channel(type=InfraBlessing),
+    )
+    return [node.with_id("LatestNetwork")]
 
 
 def latest_blessed_statistics(

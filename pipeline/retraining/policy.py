@@ -14,12 +14,14 @@ from pipeline.retraining.settings import SpanSettings
 class Situation:
     """What a decision rests on.
 
-    window: what would be trained on; tried: what was, last. age_days: of the latest model, None where there is none.
-    drift: checks of the newest span against the last blessed run's data, None where it was not compared.
+    window: what would be trained on; tried: what was, last; newer: spans beyond that, the window's and older ones.
+    age_days: of the latest model, None where there is none. drift: checks of the newest span against the last blessed
+    run's data, None where it was not compared.
     """
 
     window: tuple[SpanVersion, ...]
     tried: tuple[SpanVersion, ...]
+    newer: tuple[SpanVersion, ...]
     age_days: float | None
     drift: Sequence[Check] | None = None
 
@@ -65,9 +67,9 @@ def _new_data(situation: Situation, settings: SpanSettings, name: Callable[[int]
     if settings.min_new_spans is None:
         return None
     if situation.corrections:
-        return f"the window has changed behind its newest span: {_spans(situation.corrections, name)}"
-    if len(situation.untried) >= settings.min_new_spans:
-        return f"{_spans(situation.untried, name)}: {_count(len(situation.untried), 'new span')}"
+        return f"late or delivered again since the last run: {_spans(situation.corrections, name)}"
+    if len(situation.newer) >= settings.min_new_spans:
+        return f"{_spans(situation.newer, name)}: {_count(len(situation.newer), 'new span')}"
     return None
 
 
@@ -97,10 +99,10 @@ def _nothing_new(situation: Situation, settings: SpanSettings) -> str:
 
 
 def _too_little(situation: Situation, settings: SpanSettings) -> str:
-    untried = _count(len(situation.untried), "new span")
+    newer = _count(len(situation.newer), "new span")
     if settings.min_new_spans is None:
-        return f"{untried}, which alone are no cause, and no drift"
-    return f"{untried} of the {settings.min_new_spans} that are a cause"
+        return f"{newer} but no drift"
+    return f"{newer} of the {settings.min_new_spans} that are a cause"
 
 
 def _spans(spans: Sequence[SpanVersion], name: Callable[[int], str]) -> str:

@@ -57,11 +57,19 @@ class SpanSettings:
     def gate_of_a_span(self, settings: DataGateSettings) -> DataGateSettings:
         """DataGate's settings for one span: drift is a cause to retrain, not to stop; what few rows may do by chance,
         the window's gate judges."""
-        ignored = tuple(dict.fromkeys((*settings.ignore_features, *self.ignore_drift)))
         return dataclasses.replace(
-            settings, drift="warn", skew="ignore", min_rows=self.min_rows, min_split_rows=1, ignore_features=ignored
+            settings,
+            drift="warn",
+            skew="ignore",
+            min_rows=self.min_rows,
+            min_split_rows=1,
+            ignore_features=self._ignored(settings),
         )
 
     def gate_of_the_window(self, settings: DataGateSettings) -> DataGateSettings:
         """DataGate's settings for the window: a drift that led to this run must not stop it."""
-        return dataclasses.replace(settings, drift="warn") if settings.drift == "stop" else settings
+        action = "warn" if settings.drift == "stop" else settings.drift
+        return dataclasses.replace(settings, drift=action, ignore_features=self._ignored(settings))
+
+    def _ignored(self, settings: DataGateSettings) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*settings.ignore_features, *self.ignore_drift)))

@@ -7,7 +7,7 @@ import datetime
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +120,9 @@ def _record(tick: Tick, plan: Plan, history: History, judged: Sequence[Judged]) 
     spans = tick.settings.spans
     refused = {key(each.delivery): each for each in judged if each.refusal}
     usable = [each for each in (*history.usable, *map(key, plan.new)) if each not in refused]
-    return _decide(tick, plan, history, judged, window_of(usable, spans.window))
-
-
-def _decide(
-    tick: Tick, plan: Plan, history: History, judged: Sequence[Judged], window: tuple[SpanVersion, ...]
-) -> Record:
-    spans = tick.settings.spans
-    refused = {key(each.delivery): each for each in judged if each.refusal}
+    window = window_of(usable, spans.window)
     drift = _drift_of_the_newest(judged, window)
-    situation = Situation(window, history.tried, _age_days(tick), drift)
+    situation = Situation(window, history.tried, _newer(usable, history.tried), _age_days(tick), drift)
     causes, reasons = decide(situation, spans, tick.name)
     aside = [f"span {tick.name(span)} refused: {each.refusal}" for (span, _), each in refused.items()]
     aside += [
@@ -153,6 +146,12 @@ def _decide(
         drift={check.name.partition(".")[2]: check.value for check in drift} if drift else None,
         contents={content_key(key(each)): Content(each.sha256, each.stamp, each.path) for each in plan.new},
     )
+
+
+def _newer(usable: Iterable[SpanVersion], tried: Sequence[SpanVersion]) -> tuple[SpanVersion, ...]:
+    """The newest version of each span beyond the last window that was trained on."""
+    last = max((span for span, _ in tried), default=-1)
+    return tuple(sorted(dict(sorted(each for each in usable if each[0] > last)).items()))
 
 
 def _with_examples(
