@@ -12,7 +12,6 @@ import argparse
 import collections
 import dataclasses
 import datetime
-import json
 import math
 import shutil
 import subprocess
