@@ -252,7 +252,11 @@ def draw(days: Sequence[Day], path: Path) -> None:
         )
     direct = [day for day in days if day.direct]
     axes.plot(
-        [day.number for day in direct], [day.direct for day in direct], "x", color="black", label="trained directly"
+        [day.number for day in direct],
+        [day.direct or math.nan for day in direct],
+        "x",
+        color="black",
+        label="trained directly",
     )
     top = max(max(day.rmse, day.stale or 0) for day in days)
     for day in days:

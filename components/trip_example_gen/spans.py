@@ -51,7 +51,7 @@ class Found:
     @property
     def stamp(self) -> str:
         """Changes when a file is written, added or removed."""
-        seen = [(os.path.basename(file), (stat := os.stat(file)).st_size, stat.st_mtime_ns) for file in self.files]
+        seen = [(os.path.basename(file), *_size_and_time(file)) for file in self.files]
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:STAMP_DIGITS]
 
     def sha256(self) -> str:
@@ -129,12 +129,25 @@ def _files(path: str) -> tuple[str, ...]:
 def _is_complete(path: str, files: tuple[str, ...], marker: str | None, quiet_s: float, now: float) -> bool:
     if marker is not None:
         return os.path.exists(os.path.join(path, marker))
-    return all(now - os.stat(each).st_mtime >= quiet_s for each in (path, *files))
+    return all(now - _size_and_time(each)[1] / 1e9 >= quiet_s for each in (path, *files))
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    """In bytes and ns since 1970; zeros where nobody can tell, as of a link to nowhere, which ingest will refuse."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def _sha256(file: str) -> str:
+    """Of the content; where it cannot be read, of the reason."""
     digest = hashlib.sha256()
-    with open(file, "rb") as content:
-        while block := content.read(BLOCK):
-            digest.update(block)
+    try:
+        with open(file, "rb") as content:
+            while block := content.read(BLOCK):
+                digest.update(block)
+    except OSError as error:
+        return hashlib.sha256(str(error.strerror).encode()).hexdigest()
     return digest.hexdigest()

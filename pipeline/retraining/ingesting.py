@@ -85,7 +85,7 @@ def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool
             produced = runs.run_graph(
                 settings, f"{run_id}-{name}", screen, {}, LAST_OF_A_SPAN, SpanInput(located, (key(delivery),))
             )
-        except (InputError, GateError) as error:
+        except (InputError, GateError, OSError) as error:  # OSError: files that cannot be read
             screen.say(f"  refused: {error}")
             return Judged(delivery, refusal=str(error), by_gate=isinstance(error, GateError))
         drift = drift_of(produced["verdict"][0])

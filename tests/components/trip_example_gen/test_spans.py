@@ -45,6 +45,7 @@ def test_spans_and_versions_of_a_pattern(tmp_path, pattern, names, expected):
     assert [(each.span, each.version) for each in found(tmp_path, pattern)] == expected
 
 
+@pytest.mark.slow
 def test_they_are_the_spans_and_versions_that_tfx_finds(tmp_path):
     """The newest, by TFX's own reading of the same patterns."""
     from tfx.components.example_gen import utils
@@ -129,6 +130,17 @@ def test_a_delivery_is_its_content(tmp_path):
     assert before != second.stamp
     os.utime(one / "trips.csv", (NOW, NOW))
     assert found(tmp_path)[0].stamp != before
+
+
+def test_what_cannot_be_read_is_a_delivery_like_any_other(tmp_path):
+    """A link to nowhere, and a folder with a file's name: ingest will say so; others must not wait for it."""
+    for span, make in ((1, lambda path: path.symlink_to("nowhere")), (2, lambda path: path.mkdir())):
+        (tmp_path / f"span-{span}").mkdir()
+        make(tmp_path / f"span-{span}" / "trips.csv")
+    deliver(tmp_path / "span-3")
+    seen = found(tmp_path, quiet_s=0)
+    assert [(each.span, each.complete) for each in seen] == [(1, True), (2, True), (3, True)]
+    assert len({each.sha256() for each in seen}) == 3 and all(each.stamp for each in seen)
 
 
 def test_a_span_is_named_as_people_do():
