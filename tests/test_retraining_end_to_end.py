@@ -24,10 +24,10 @@ pytestmark = pytest.mark.slow
 
 FAREBOX = Path(sys.executable).with_name("farebox")
 SMALL = (
-    "spans.pattern={YYYY}-{MM}-{DD}", "spans.marker=_SUCCESS", "spans.window=3", "spans.warm_start=true",
+    'spans.pattern="{YYYY}-{MM}-{DD}"', "spans.marker=_SUCCESS", "spans.window=3", "spans.warm_start=true",
     "data_gate.min_rows=500", "data_gate.min_split_rows=30",
     "training.epochs=4", "training.pseudo_trips=0", "training.teacher_weight=0",
-    "reducer.n_components=null", "pruner.final_sparsity=0",
+    "reducer.n_components=16", "pruner.final_sparsity=0",
     "quantizer.mode=float16", "gates.max_rmse=30", "gates.max_bias=null", "gates.max_ratio_to_yardstick=null",
     "gates.slices.max_bias=null",
 )  # fmt: skip

@@ -18,23 +18,21 @@ BUSY = "another tick of {city} is at work"
 
 
 def retrain(settings: Settings, first: str | None, last: str | None, as_json: bool) -> int:
-    """One tick, or one per span from `first` to `last`; the exit code.
+    """One tick, or one per span from `first` to `last`: prints what was recorded, as JSON a line each; the exit code.
 
     Raises InputError where the options or the data cannot be used.
     """
     code = DONE
-    for record in _ticks(settings, first, last, quiet=as_json):
-        if as_json:
-            print(json.dumps(dataclasses.asdict(record) if record else None))
-        elif record is None:
+    for records in _ticks(settings, first, last, quiet=as_json):
+        if not records and not as_json:
             print(f"farebox: {BUSY.format(city=settings.city.name)}")
-        else:
-            print("\n".join(lines(record, settings)))
-        code = max(code, exit_code(record))
+        for record in records:
+            print(json.dumps(dataclasses.asdict(record)) if as_json else "\n".join(lines(record, settings)))
+            code = max(code, exit_code(record))
     return code
 
 
-def _ticks(settings: Settings, first: str | None, last: str | None, quiet: bool) -> Iterable[Record | None]:
+def _ticks(settings: Settings, first: str | None, last: str | None, quiet: bool) -> Iterable[list[Record]]:
     if first is None and last is None:
         return [tick.retrain(settings, quiet)]
     if first is None or last is None:
@@ -54,10 +52,8 @@ def span_number(text: str, settings: Settings) -> int:
         ) from error
 
 
-def exit_code(record: Record | None) -> int:
+def exit_code(record: Record) -> int:
     """3 where a gate refused the model; 2 where all that was new is of no use, so that somebody looks; else 0."""
-    if record is None:
-        return DONE
     if record.outcome == "refused":
         return REFUSED
     is_useless = bool(record.spans.new) and set(record.spans.new) <= set(record.spans.refused)

@@ -105,6 +105,10 @@ class Journal:
                 file.write(text_of(record) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
+        self.forget()
+
+    def forget(self) -> None:
+        """There is no decision at work any more."""
         self._pending.unlink(missing_ok=True)
 
     @contextlib.contextmanager

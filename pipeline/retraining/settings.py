@@ -19,8 +19,9 @@ class SpanSettings:
     min_rows: of a span, or it is refused.
     min_new_spans, drift, max_age_days: the causes to retrain: so many spans that no run has seen, the newest span's
     distance from the last blessed run's data, the age of the model where anything is new; None or false for no cause.
-    ignore_drift: features that differ from span to span by nature. max_drift: a distance beyond which a span is taken
-    for broken, and refused.
+    max_numeric, max_categorical: distances as DataGate's, but lower, since here they cost a run and stop nothing;
+    `data_gate.thresholds` go before them. ignore_drift: features that differ from span to span by nature. max_drift: a
+    distance beyond which a span is taken for broken, and refused.
     warm_start: Trainer begins with the last blessed network's weights.
     """
 
@@ -32,7 +33,9 @@ class SpanSettings:
     min_new_spans: int | None = 1
     drift: bool = True
     max_age_days: float | None = None
-    ignore_drift: tuple[str, ...] = ("pickup_epoch", "pickup_weekday")
+    max_numeric: float = 0.01
+    max_categorical: float = 0.05
+    ignore_drift: tuple[str, ...] = ("pickup_epoch", "pickup_weekday", "pickup_hour")
     max_drift: float = 0.5
     warm_start: bool = False
 
@@ -51,6 +54,9 @@ class SpanSettings:
             raise ValueError(f"spans.min_new_spans={self.min_new_spans} must be at least 1, or null for no such cause")
         if self.max_age_days is not None and not self.max_age_days > 0:
             raise ValueError(f"spans.max_age_days={self.max_age_days} must be above 0, or null for no such cause")
+        for name in ("max_numeric", "max_categorical"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"spans.{name}={getattr(self, name)} must be between 0 and 1")
         if not 0 < self.max_drift <= 1:
             raise ValueError(f"spans.max_drift={self.max_drift} must be above 0 and at most 1")
 
@@ -61,6 +67,8 @@ class SpanSettings:
             settings,
             drift="warn",
             skew="ignore",
+            max_numeric=self.max_numeric,
+            max_categorical=self.max_categorical,
             min_rows=self.min_rows,
             min_split_rows=1,
             ignore_features=self._ignored(settings),

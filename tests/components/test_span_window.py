@@ -115,7 +115,8 @@ def test_the_window_is_the_newest_artifact_of_each_version_by_todays_code(span_o
 
     def resolved(*spans):
         found = SpanWindowStrategy([list(each) for each in spans], "today").resolve_artifacts(None, given)
-        return found and [artifact.id for artifact in found["spans"]]
+        return [artifact.id for artifact in found["spans"]]
 
     assert resolved((1, 1), (2, 2)) == [again.id, others[1].id]
-    assert resolved((1, 1), (3, 1)) is None  # a window with a hole that nobody knows of is none
+    with pytest.raises(InputError, match=r"window: spans \[\(3, 1\)\] must have been ingested by this code"):
+        resolved((1, 1), (3, 1))

@@ -15,7 +15,7 @@ import pytest
 
 from components.checks import Check
 from components.errors import InputError
-from pipeline.retraining import command, tick
+from pipeline.retraining import command, deciding, tick
 from pipeline.retraining.ingesting import Judged
 from pipeline.retraining.journal import Journal, Record, Spans
 from pipeline.retraining.planning import history_of, plan_of
@@ -53,15 +53,15 @@ class City:
         settings.runs_dir.mkdir(parents=True, exist_ok=True)
         now = START + datetime.timedelta(days=self.ticks)
         self.ticks += 1
-        working = tick.Tick(settings, journal, f"run-{self.ticks}", now, True, upto)
+        working = deciding.Tick(settings, journal, f"run-{self.ticks}", now, True, upto)
         history = history_of(journal.records())
         plan = plan_of(tick.lying(settings), history, settings.spans.window, settings.data, upto)
         measured = (Check("drift.fare", drift, 0.04, drift <= 0.04),)
         judged = [
             Judged(each, measured, "empty" if each.span in refused else None)
-            for each in tick._to_judge(plan, history, settings.spans.window)
+            for each in deciding.to_judge(plan, history, settings.spans.window)
         ]
-        record = tick._record(working, plan, history, judged)
+        record = deciding.conclude(working, plan, history, judged)
         if record.decision == "retrain":
             record = dataclasses.replace(record, outcome=outcome, run_id=working.run_id)
         journal.finish(record)
@@ -307,14 +307,14 @@ def test_the_age_is_that_of_the_latest_version(city):
     settings = city.settings()
     settings.runs_dir.mkdir(parents=True)
     journal = Journal(settings.runs_dir)
-    now = tick.Tick(settings, journal, "run", START + datetime.timedelta(days=2), True)
-    assert tick._age_days(now) is None
+    now = deciding.Tick(settings, journal, "run", START + datetime.timedelta(days=2), True)
+    assert deciding.age_days(now) is None
     version = push.push(b"a model", LocalStore(settings.models_dir), {})
     manifest = json.loads((settings.models_dir / version / "manifest.json").read_text())
     created = datetime.datetime.fromisoformat(manifest["created"])
-    assert tick._age_days(now) == pytest.approx((now.now - created).total_seconds() / 86400)
+    assert deciding.age_days(now) == pytest.approx((now.now - created).total_seconds() / 86400)
     journal.finish(Record(START.isoformat(), "chicago", "retrain", outcome="pushed", version=version))
-    assert tick._age_days(now) == 2
+    assert deciding.age_days(now) == 2
 
 
 def test_a_record_reads_as_it_was_written_and_has_the_keys_that_others_read(city):
@@ -376,7 +376,7 @@ def test_a_second_tick_says_so_and_ends_well(city, capfd):
         assert command.retrain(settings, None, None, as_json=False) == 0
         assert capfd.readouterr().out == "farebox: another tick of chicago is at work\n"
         assert command.retrain(settings, None, None, as_json=True) == 0
-        assert capfd.readouterr().out == "null\n"
+        assert capfd.readouterr().out == ""
         process.kill()
     assert not Journal(settings.runs_dir).records()
 
@@ -409,7 +409,7 @@ def ended(outcome: str, new=((1, 1),), refused=()) -> Record:
 @pytest.mark.parametrize(
     ("record", "code"),
     [
-        (None, 0), (ended("kept"), 0), (ended("pushed"), 0), (ended("refused"), 3),
+        (ended("kept"), 0), (ended("pushed"), 0), (ended("refused"), 3),
         (ended("kept", refused=((1, 1),)), 2), (ended("kept", new=()), 0),
         (ended("pushed", new=((1, 1), (2, 1)), refused=((1, 1),)), 0),
     ],
@@ -428,6 +428,7 @@ def test_exit_codes(record, code):
         ("spans.min_rows=0", "spans.min_rows=0 must be at least 1"),
         ("spans.min_new_spans=0", "spans.min_new_spans=0 must be at least 1"),
         ("spans.max_age_days=0", "spans.max_age_days=0.0 must be above 0"),
+        ("spans.max_numeric=2", "spans.max_numeric=2.0 must be between 0 and 1"),
         ("spans.max_drift=0", "spans.max_drift=0.0 must be above 0"),
         ("spans.ignore_drift=[tips]", "spans.ignore_drift: tips must be one of"),
     ],
