@@ -16,6 +16,7 @@ import tf_keras as keras
 
 from modules import rows
 from modules.settings import TrainingSettings
+from modules.warm_start import begin_with
 
 CLIP_NORM = 5.0
 
@@ -57,18 +58,23 @@ def fit(
     evaluation: tuple[dict[str, np.ndarray], np.ndarray],
     settings: TrainingSettings,
     huber_delta: float = math.inf,
+    base: keras.Model | None = None,
 ) -> dict[str, float]:
     """Fits in place; the averaged weights of the best eval epoch stay. The network's last layer is a linear Dense.
 
+    base: a network that predicts fares, with whose weights to begin where they fit.
+
     train, evaluation: columns by name of shape (n, width), and targets or fares in the city's currency of shape (n,).
     huber_delta: in standard deviations of the targets; infinite for mean squared error.
-    Returns parameters, epochs, the best epoch and its eval_rmse.
+    Returns parameters, epochs, the best epoch (0 for the weights to begin with) and its eval_rmse; with a base,
+    begun_with, the share of weights that fitted.
     """
     n, batch = len(train[1]), settings.batch_size
     steps_per_epoch = math.ceil(n / batch)
     epochs = min(settings.epochs, math.ceil(settings.max_steps / steps_per_epoch))
     steps = epochs * steps_per_epoch
     mean, scale = float(train[1].mean()), float(train[1].std()) or 1.0
+    begun = begin_with(network, base, mean, scale) if base else 0.0
     inputs = {name: tf.constant(train[0][name]) for name in network.input_names}
     targets = tf.constant(((train[1] - mean) / scale).astype(np.float32)[:, None])
     weights = network.trainable_variables
@@ -105,7 +111,7 @@ def fit(
 
     error = rmse_of(network, *evaluation)
     random = np.random.default_rng(settings.seed)
-    best_rmse, best_epoch, best = math.inf, 0, network.get_weights()
+    best_rmse, best_epoch, best = error(mean, scale) if begun else math.inf, 0, network.get_weights()
     for epoch in range(1, epochs + 1):
         run_epoch(tf.constant(random.permutation(n)))
         current = network.get_weights()
@@ -116,4 +122,5 @@ def fit(
         network.set_weights(current)
     network.set_weights(best)
     rescale(network, mean, scale)
-    return {"parameters": network.count_params(), "epochs": epochs, "best_epoch": best_epoch, "eval_rmse": best_rmse}
+    figures = {"parameters": network.count_params(), "epochs": epochs, "best_epoch": best_epoch, "eval_rmse": best_rmse}
+    return {**figures, "begun_with": begun} if base else figures

@@ -67,10 +67,12 @@ class TrainingSettings:
     deviations of train's fares. ema: window of the averaged weights, a fraction of all steps. Full features only:
     teacher_weight, the share of the teacher's out-of-fold prediction in the target, and pseudo_trips, made-up trips
     per trip of train that the teacher labels. max_rows: of train, and a fifth as many of eval, that are held, a
-    sample where there are more; memory grows with it alone.
+    sample where there are more; memory grows with it alone. warm_epochs: at most so many where the network begins with
+    another one's weights.
     """
 
     epochs: int = 40
+    warm_epochs: int = 10
     max_steps: int = 20_000
     batch_size: int = 256
     learning_rate: float = 1e-2
@@ -84,7 +86,7 @@ class TrainingSettings:
     seed: int = 17
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "max_steps", "batch_size", "max_rows"):
+        for name in ("epochs", "warm_epochs", "max_steps", "batch_size", "max_rows"):
             if getattr(self, name) < 1:
                 raise ValueError(f"training.{name}={getattr(self, name)} must be at least 1")
         if not 0 < self.learning_rate < 1:

@@ -118,8 +118,19 @@ def transformed(raw: np.ndarray, layer: Any, geography: features.Geography, name
     return {name: np.concatenate([batch[name].numpy() for batch in batches]) for name in names}
 
 
-def fit_network(task: Task, targets: tuple[dict[str, np.ndarray], np.ndarray]) -> tuple[keras.Model, dict[str, float]]:
-    """A network as the settings say, fitted to the targets by the Huber loss, and its figures."""
+def begun(task: Task, folder: str | None) -> tuple[Task, keras.Model | None]:
+    """The network in the folder of a model to begin with, and the task with fewer epochs; as it was without one."""
+    if not folder:
+        return task, None
+    fewer = dataclasses.replace(task.training, epochs=min(task.training.epochs, task.training.warm_epochs))
+    base = keras.models.load_model(os.path.join(folder, NETWORK_FILE), compile=False)
+    return dataclasses.replace(task, training=fewer), base
+
+
+def fit_network(
+    task: Task, targets: tuple[dict[str, np.ndarray], np.ndarray], base: keras.Model | None = None
+) -> tuple[keras.Model, dict[str, float]]:
+    """A network as the settings say, fitted to the targets by the Huber loss, and its figures; `base` as in `fit`."""
     source = columns.RAW if task.feature_set == "raw" else columns.NUMERIC
     keras.utils.set_random_seed(task.training.seed)
     crosses, embeddings = task.crosses, task.model.embeddings
@@ -129,7 +140,7 @@ def fit_network(task: Task, targets: tuple[dict[str, np.ndarray], np.ndarray]) -
     width = task.train.columns[source].shape[1]
     network = model.build_network(task.model.hidden, embeddings, cardinalities, width, source)
     held = task.evaluation.columns, task.evaluation.fares
-    figures = fitting.fit(network, targets, held, task.training, task.training.huber_delta)
+    figures = fitting.fit(network, targets, held, task.training, task.training.huber_delta, base)
     model.centre_embeddings(network, {cross: task.train.columns[cross] for cross in embeddings}, crosses.min_rows)
     return network, {**figures, "eval_rmse": fitting.rmse_of(network, *held)()}
 
@@ -188,7 +199,8 @@ def fit_yardsticks(task: Task) -> tuple[dict[str, keras.Model], Any, dict[str, A
 def run_fn(fn_args: Any) -> None:
     """Writes `network.keras` into the model artifact; the yardsticks and `training.json` into model_run.
 
-    What Tuner chose, if it ran, goes before the settings, and is told in `training.json`. A network that a teacher
+    What Tuner chose, if it ran, goes before the settings, and is told in `training.json`. With a base model the network
+    begins with its weights, and takes fewer epochs; the yardsticks do not. A network that a teacher
     taught has a rival, the engineered DNN without embeddings: where fares follow a smooth law with little noise, trees
     teach badly, and eval tells.
     """
@@ -198,7 +210,8 @@ def run_fn(fn_args: Any) -> None:
     geography = preprocessing.geography_of(fn_args.custom_config)
     networks, booster, of_yardsticks = fit_yardsticks(given)  # what is to be beaten does not move with the tuning
     lesson = fit_lesson(task, fn_args.transform_graph_path, geography)
-    candidates = {"network": fit_network(task, soft_targets(task, lesson))}
+    task, base = begun(task, fn_args.base_model)
+    candidates = {"network": fit_network(task, soft_targets(task, lesson), base)}
     if lesson:
         candidates[NO_EMBEDDING_DNN] = networks[NO_EMBEDDING_DNN], of_yardsticks[NO_EMBEDDING_DNN]
     chosen, tried = best_on_eval(candidates)

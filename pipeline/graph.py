@@ -32,6 +32,7 @@ from components.data_gate.component import DataGate
 from components.device_validator.component import DeviceValidator
 from components.evaluator.component import FileEvaluator
 from components.latest_blessed import LatestOtherBlessedStrategy
+from components.latest_network import LatestNetworkStrategy
 from components.model_gate.component import ModelGate
 from components.pca_reducer.component import PcaReducer
 from components.pruner.component import Pruner
@@ -43,9 +44,9 @@ from pipeline import gates, provenance
 from pipeline.beam_settings import worker_args
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
+from pipeline.span_graph import QUANTILES, SpanInput, as_json, ingest_code, span_nodes, trip_example_gen
 
 BELIEVABLE = 3.0  # times the largest fare that ingest takes for one
-QUANTILES = 100  # of each number's distribution, which DataGate compares
 MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # as pickup_epoch has it: the city's local time, taken for UTC
 
 
@@ -55,6 +56,7 @@ class Target:
 
     metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
     workers: processes of each Beam node that runs on this machine.
+    spans: where trips arrive in spans, which of them to read.
     """
 
     pipeline_root: str
@@ -62,21 +64,16 @@ class Target:
     models_dir: str
     metadata: Any = None
     workers: int = 1
+    spans: SpanInput | None = None
 
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     """From a city's trips to a pushed `.tflite`, or to a reason why not."""
     label = columns.FARE
-    ingest_digest = code_digest("components.trip_example_gen.executor")
-    examples = TripExampleGen(
-        input_base=settings.data,
-        profile=settings.city,
-        splits=settings.split.shares,
-        seed=settings.split.seed,
-        code_digest=ingest_digest,
-    )
-    raw_examples = examples.outputs["examples"]
+    examples = trip_example_gen(settings, target.spans)
     schema = ImportSchemaGen(schema_file=target.schema_file)
+    spans = window_of_spans(settings, target, examples, schema)
+    raw_examples = (spans[-1] if spans else examples).outputs["examples"]
     statistics = StatisticsGen(
         examples=raw_examples,
         schema=schema.outputs["schema"],  # says which numbers are categories
@@ -90,7 +87,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         statistics=statistics.outputs["statistics"],
         baseline_statistics=last_statistics[0].outputs["statistics"] if last_statistics else None,
         schema=schema.outputs["schema"],
-        settings=as_json(settings.data_gate),
+        settings=as_json(settings.spans.gate_of_the_window(settings.data_gate) if spans else settings.data_gate),
         max_rejected=settings.gates.max_rejected,
         code_digest=code_digest("components.data_gate.executor"),
     )
@@ -107,11 +104,13 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     transform.add_upstream_node(data_gate)
     transform_graph, transformed = transform.outputs["transform_graph"], transform.outputs["transformed_examples"]
     tuners = [tuner(settings, transformed, transform_graph)] if settings.tuner.trials else []
+    base = latest_network(transformed, target) if settings.spans.warm_start else []
     trainer = with_code_digest(
         Trainer(
             examples=transformed,
             transform_graph=transform_graph,
             hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
+            base_model=base[0].outputs["model"] if base else None,
             run_fn="modules.training.run_fn",
             custom_config=fitting_config(settings),
         ),
@@ -201,7 +200,11 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
                 filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=target.models_dir)
             ),
             custom_config={
-                "manifest": provenance.manifest(settings, {examples.id: ingest_digest, **digests(digested)}),
+                "manifest": provenance.manifest(
+                    settings,
+                    {examples.id: ingest_code(), **digests(digested)},
+                    [span for span, _ in target.spans.window] if target.spans else (),
+                ),
                 "push": dataclasses.asdict(settings.push),
             },
             custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
@@ -229,8 +232,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         pushed_model=pusher.outputs["pushed_model"],
     )
     nodes = [
-        examples, schema, statistics, *last_statistics, validator, data_gate, transform, *tuners, trainer,
-        reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
+        examples, schema, *spans, statistics, *last_statistics, validator, data_gate, transform, *tuners, *base,
+        trainer, reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
     ]  # fmt: skip
     add_beam_args(nodes, settings, target.workers)
     return Pipeline(
@@ -298,7 +301,38 @@ def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
     return node.with_id("LatestBlessed")
 
 
-def latest_blessed_statistics(candidate: BaseChannel, target: Target) -> list[Resolver]:
+def window_of_spans(settings: Settings, target: Target, examples: BaseComponent, schema: BaseNode) -> list[BaseNode]:
+    """The nodes that judge the ingested span and join the window; none where trips are one lot."""
+    if target.spans is None:
+        return []
+    return span_nodes(
+        settings,
+        target.spans,
+        examples.outputs["examples"],
+        schema.outputs["schema"],
+        lambda candidate, node_id: latest_blessed_statistics(candidate, target, node_id),
+    )
+
+
+def latest_network(examples: BaseChannel, target: Target) -> list[Resolver]:
+    """The network of the latest blessed model, but for those of the same examples; no node where the orchestrator
+    knows no strategy of ours."""
+    if target.metadata is None:
+        return []
+    node = Resolver(
+        strategy_class=LatestNetworkStrategy,
+        config={"models_dir": target.models_dir, "network_key": "unreduced_model", "examples_key": "examples"},
+        candidate=examples,
+        model=Channel(type=Model),
+        model_blessing=Channel(type=ModelBlessing),
+        infra_blessing=Channel(type=InfraBlessing),
+    )
+    return [node.with_id("LatestNetwork")]
+
+
+def latest_blessed_statistics(
+    candidate: BaseChannel, target: Target, node_id: str = "LatestStatistics"
+) -> list[Resolver]:
     """The data to compare with, other than the candidate; no node where the orchestrator knows no strategy of ours."""
     if target.metadata is None:
         return []
@@ -311,7 +345,7 @@ def latest_blessed_statistics(candidate: BaseChannel, target: Target) -> list[Re
         model_blessing=Channel(type=ModelBlessing),
         infra_blessing=Channel(type=InfraBlessing),
     )
-    return [node.with_id("LatestStatistics")]
+    return [node.with_id(node_id)]
 
 
 def feature_config(settings: Settings) -> dict[str, Any]:
@@ -344,8 +378,3 @@ def fitting_config(settings: Settings) -> dict[str, Any]:
     """What `modules.training` needs."""
     fitting = {"model": dataclasses.asdict(settings.model), "training": dataclasses.asdict(settings.training)}
     return feature_config(settings) | fitting
-
-
-def as_json(section: Any) -> str:
-    """A settings section as an execution property; sorted, so that equal settings are equal text."""
-    return json.dumps(dataclasses.asdict(section), sort_keys=True)

@@ -27,6 +27,7 @@ from components.trip_example_gen.sources import estimated_rows, find_files
 from pipeline.graph import Target, create_pipeline
 from pipeline.provenance import schema_source
 from pipeline.settings import Settings
+from pipeline.span_graph import SpanInput
 
 OnStart = Callable[[str, int, int], None]
 OnEnd = Callable[[str, dict[str, list[Any]], bool, "Cost"], None]
@@ -40,18 +41,26 @@ class Cost:
     peak_mb: float
 
 
-def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last: str | None = None) -> None:
+def run(
+    settings: Settings,
+    run_id: str,
+    on_start: OnStart,
+    on_end: OnEnd,
+    last: str | None = None,
+    spans: SpanInput | None = None,
+) -> None:
     """Runs every node up to `last`, or takes it from the cache; exceptions of its executor come through as they are.
 
     on_start(node, number, of): before a node. on_end(node, output artifacts, cached, cost): after it.
     """
-    connection = metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
+    connection = connection_config(settings)
     target = Target(
         pipeline_root=str(settings.runs_dir.resolve() / "artifacts"),
         schema_file=str(materialized_schema(settings)),
         models_dir=str(settings.models_dir.resolve()),
         metadata=connection,
-        workers=settings.beam.local_workers(estimated_rows(find_files(settings.data))),
+        workers=settings.beam.local_workers(estimated_rows(files_of(settings, spans))),
+        spans=spans,
     )
     pipeline = compiler.Compiler().compile(create_pipeline(settings, target))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
@@ -79,6 +88,16 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last:
         on_end(name, outputs, cached, cost)
         if name == last:
             return
+
+
+def files_of(settings: Settings, spans: SpanInput | None) -> list[str]:
+    """The files of trips that a run reads, those of its window's spans included."""
+    return [file for path in (spans.paths if spans else (settings.data,)) for file in find_files(path)]
+
+
+def connection_config(settings: Settings) -> Any:
+    """Where MLMD keeps what runs did."""
+    return metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
 
 
 def prepare_push(node: Any, model: Path, settings: Settings) -> None:

@@ -32,6 +32,11 @@ def _examples(outputs: Artifacts) -> str:
     return f"{counts['examples']:,} of {counts['read']:,} rows are trips, {counts['rejected']:,} rejected"
 
 
+def _window(outputs: Artifacts) -> str:
+    spans = json.loads(outputs["examples"].get_string_custom_property("window"))
+    return f"{_examples(outputs)}; {len(spans)} spans, {spans[0][0]} to {spans[-1][0]}"
+
+
 def _verdict(outputs: Artifacts) -> str:
     checks = _read(outputs["verdict"], "verdict.json")
     held = f"{sum(check['ok'] for check in checks)} of {len(checks)} checks hold"
@@ -97,6 +102,8 @@ def _push(outputs: Artifacts) -> str:
 
 _DESCRIBE: dict[str, Callable[[Artifacts], str]] = {
     "TripExampleGen": _examples,
+    "SpanGate": _verdict,
+    "SpanWindow": _window,
     "DataGate": _verdict,
     "Tuner": _tuning,
     "Trainer": _training,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ def schema_source(settings: Settings) -> str:
     return Path(settings.schema).read_text() if settings.schema else schema_text(settings.city)
 
 
-def manifest(settings: Settings, code_sha256: Mapping[str, str]) -> dict[str, Any]:
-    """City, lane, and digests (SHA-256) of the schema and of the code of ours by node."""
+def manifest(settings: Settings, code_sha256: Mapping[str, str], spans: Sequence[int] = ()) -> dict[str, Any]:
+    """City, lane, spans where trips come in spans, and digests (SHA-256) of the schema and of our code by node."""
     return {
+        **({"spans": list(spans)} if spans else {}),
         "city": settings.city.name,
         "lane": lane(),
         "schema_sha256": hashlib.sha256(schema_source(settings).encode()).hexdigest(),

@@ -27,6 +27,7 @@ from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.local_runner import Cost
+    from pipeline.span_graph import SpanInput
 
 UNKNOWN = (  # figures of a summary where a gate stopped the run before there was a model
     "rows", "yardsticks", "rmse", "mae", "bias", "p95_absolute_error", "intervals", "baseline", "slices", "tuned",
@@ -43,18 +44,24 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
         InputError: the data, or the folder to write in, cannot be used, or another run of this city is going on.
         GateError: the data were refused; then there is no model to sum up.
     """
+    if settings.spans.pattern:
+        raise InputError(f"spans.pattern={settings.spans.pattern}: `farebox retrain` gathers trips that come in spans")
     check_signing_key(settings)
     check_engine(settings)
     check_first_trip(settings)
-    run_id = new_run_id()
+    return run_once(settings, new_run_id(), quiet)
+
+
+def run_once(settings: Settings, run_id: str, quiet: bool, spans: SpanInput | None = None) -> dict[str, Any]:
+    """`run` with a run id that is given, and where trips come in spans, with those to read; after the first checks."""
     folder = settings.runs_dir / run_id
     with exclusive(settings.runs_dir):
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         with output_to_log(folder / LOG_FILE) as stream:
             screen = RunConsole(stream, quiet)
             screen.say(f"farebox: {settings.city.name}, run {run_id}; log in {folder / LOG_FILE}")
             with screen:
-                figures, costs, refusal = run_nodes(settings, run_id, screen)
+                figures, costs, refusal = run_nodes(settings, run_id, screen, spans)
         summary = {
             "city": settings.city.name,
             "run_id": run_id,
@@ -75,19 +82,24 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
 
 
 def run_nodes(
-    settings: Settings, run_id: str, screen: RunConsole
+    settings: Settings, run_id: str, screen: RunConsole, spans: SpanInput | None = None
 ) -> tuple[dict[str, Any], dict[str, Cost], GateError | None]:
     """Runs the graph: the report's figures, what each node cost, and the refusal where a gate stopped the run."""
     costs: dict[str, Cost] = {}
     try:
-        produced = run_graph(settings, run_id, screen, costs)
+        produced = run_graph(settings, run_id, screen, costs, spans=spans)
     except GateError as error:
         return refused_figures(error), costs, error
     return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), costs, None
 
 
 def run_graph(
-    settings: Settings, run_id: str, screen: RunConsole, costs: dict[str, Cost], last: str | None = None
+    settings: Settings,
+    run_id: str,
+    screen: RunConsole,
+    costs: dict[str, Cost],
+    last: str | None = None,
+    spans: SpanInput | None = None,
 ) -> dict[str, list[Any]]:
     """Output artifacts by key, of the graph or of its nodes up to `last`; `costs` takes what each node cost."""
     screen.working("importing TFX and TensorFlow")
@@ -108,7 +120,7 @@ def run_graph(
         produced.update(outputs)
         screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
 
-    local_runner.run(settings, run_id, on_start, on_end, last)
+    local_runner.run(settings, run_id, on_start, on_end, last, spans)
     return produced
 
 

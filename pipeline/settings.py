@@ -25,6 +25,7 @@ from modules import columns
 from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 from pipeline.beam_settings import BeamSettings
 from pipeline.notify_settings import NotifySettings
+from pipeline.retraining.settings import SpanSettings
 
 CITIES = Path(__file__).parent / "cities"
 
@@ -104,12 +105,14 @@ class Settings:
     device: DeviceSettings = DeviceSettings()
     beam: BeamSettings = BeamSettings()
     notify: NotifySettings = NotifySettings()
+    spans: SpanSettings = SpanSettings()
 
     def __post_init__(self) -> None:
-        for name in ("thresholds", "ignore_features"):
-            for feature in getattr(self.data_gate, name):
+        named = {f"data_gate.{name}": getattr(self.data_gate, name) for name in ("thresholds", "ignore_features")}
+        for name, features in {**named, "spans.ignore_drift": self.spans.ignore_drift}.items():
+            for feature in features:
                 if feature not in CANONICAL:
-                    raise ValueError(f"data_gate.{name}: {feature} must be one of {', '.join(CANONICAL)}")
+                    raise ValueError(f"{name}: {feature} must be one of {', '.join(CANONICAL)}")
 
     @property
     def has_era(self) -> bool:

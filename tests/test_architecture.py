@@ -26,7 +26,8 @@ SOURCES = sorted(path for package in MAY_IMPORT for path in (ROOT / package).rgl
 LIGHT = (
     "components", "components.tflite", "components.trip_example_gen.reader", "pipeline.cli", "pipeline.code_digest",
     "pipeline.console", "pipeline.doctor", "pipeline.lean_imports", "pipeline.models", "pipeline.offline",
-    "pipeline.notify", "pipeline.runs", "pipeline.schedule.foreground", "pipeline.schedule.orders", "pipeline.settings",
+    "pipeline.notify", "pipeline.retraining.command", "pipeline.runs", "pipeline.schedule.foreground",
+    "pipeline.schedule.orders", "pipeline.settings",
 )  # fmt: skip
 MAX_LINES, MAX_RUNNER_LINES = 400, 60
 

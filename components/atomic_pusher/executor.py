@@ -82,10 +82,11 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
 
     def _facts_of_the_run(self, input_dict: dict[str, list[types.Artifact]], content: bytes) -> dict[str, Any]:
         run_id = self._context.pipeline_run_id if self._context else None
+        spans = sorted({span for found in input_dict.values() for each in found if (span := _span(each))})
         return {
             **({"run_id": run_id} if run_id else {}),
             "metrics": _metrics(input_dict.get("model_blessing", ()), sha256(content)),
-            "spans": sorted({span for found in input_dict.values() for each in found if (span := _span(each))}),
+            **({"spans": spans} if spans else {}),
         }
 
 

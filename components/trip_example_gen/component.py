@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -13,9 +14,11 @@ from tfx.components.example_gen.utils import make_default_input_config
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.proto import example_gen_pb2, range_config_pb2
 
+from components.trip_example_gen.driver import TripExampleGenDriver
 from components.trip_example_gen.executor import TripExampleGenExecutor
 from components.trip_example_gen.profile import CityProfile, profile_to_json
 from components.trip_example_gen.sources import SUFFIXES
+from components.trip_example_gen.spans import Delivery
 
 SPLITS = ("train", "eval", "test")
 
@@ -30,6 +33,7 @@ class TripExampleGen(FileBasedExampleGen):
     """
 
     EXECUTOR_SPEC = BeamExecutorSpec(TripExampleGenExecutor)
+    DRIVER_CLASS = TripExampleGenDriver
 
     def __init__(
         self,
@@ -40,10 +44,13 @@ class TripExampleGen(FileBasedExampleGen):
         code_digest: str = "",
         input_config: example_gen_pb2.Input | None = None,
         range_config: range_config_pb2.RangeConfig | None = None,
+        delivery: Delivery | None = None,
     ) -> None:
         """`input_base` is a folder or a file; `splits` the shares of `SPLITS`; `code_digest` keeps the cache right.
 
-        `input_config` and `range_config` are TFX's: for instance one split with the pattern `span-{SPAN}/*`.
+        `input_config` and `range_config` are TFX's: for instance one split with the pattern `span-{SPAN}/*`, of which
+        the driver takes the newest. `delivery`: what `input_base` holds is this version of a span; `examples` have the
+        custom properties span, version and ingest, which is `ingest_digest` of the rest.
         """
         if len(splits) != len(SPLITS) or min(splits) < 1:
             raise ValueError(f"splits={tuple(splits)} must be {len(SPLITS)} positive shares, of {', '.join(SPLITS)}")
@@ -58,6 +65,9 @@ class TripExampleGen(FileBasedExampleGen):
         ]
         custom_config = example_gen_pb2.CustomConfig()
         properties = {"profile": profile_to_json(profile), "seed": seed, "code_digest": code_digest}
+        if delivery:
+            identity = {"span": delivery.span, "version": delivery.version, "sha256": delivery.sha256}
+            properties |= {"delivery": identity, "ingest": ingest_digest(profile, splits, seed, code_digest)}
         custom_config.custom_config.Pack(wrappers_pb2.StringValue(value=json.dumps(properties, sort_keys=True)))
         super().__init__(
             input_base=folder,
@@ -66,6 +76,12 @@ class TripExampleGen(FileBasedExampleGen):
             custom_config=custom_config,
             range_config=range_config,
         )
+
+
+def ingest_digest(profile: CityProfile, splits: Sequence[int], seed: int, code_digest: str) -> str:
+    """Of all that examples depend on but the rows: spans that are joined must agree in it."""
+    everything = json.dumps([profile_to_json(profile), list(splits), seed, code_digest])
+    return hashlib.sha256(everything.encode()).hexdigest()[:16]
 
 
 def _folder_and_pattern(input_base: str) -> tuple[str, str]:

@@ -14,7 +14,6 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from absl import logging
-from google.protobuf import wrappers_pb2
 from isal import isal_zlib
 from tfx import types
 from tfx.components.example_gen import write_split
@@ -27,11 +26,13 @@ from tfx.utils import proto_utils
 
 from components.errors import InputError
 from components.trip_example_gen import reader
+from components.trip_example_gen.driver import custom_config
 from components.trip_example_gen.profile import CityProfile, profile_from_json
 from components.trip_example_gen.records import tfrecords
 from components.trip_example_gen.sources import Chunk, pick_files, plan_chunks
 
 COUNTS_FILE = "counts.json"
+INGEST_PROPERTY = "ingest"
 ENCODE_ROWS = 1 << 14  # at a time: an example takes some 300 bytes, and a few copies of it are made
 GZIP = 16  # what zlib adds to the size of the window for gzip's header
 
@@ -70,11 +71,13 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         source, files = _input_files(exec_properties)
-        custom = _custom_config(exec_properties)
+        custom = custom_config(exec_properties)
         profile = profile_from_json(custom["profile"])
         chunks = plan_chunks(files, profile, open_file=fileio.open)
         shares = _splits(exec_properties)
         _describe(examples, tuple(shares), exec_properties)
+        if "ingest" in custom:
+            examples.set_string_custom_property(INGEST_PROPERTY, custom["ingest"])
         counts = self._write(chunks, _Job(examples.uri, profile, shares, custom["seed"], len(chunks)))
         _check(source, profile, shares, counts)
 
@@ -220,15 +223,6 @@ def _input_files(exec_properties: dict[str, Any]) -> tuple[str, list[str]]:
     if not matches:
         raise InputError(f"{source}: no such file, or a folder without files")
     return source, pick_files(map(os.fsdecode, matches), source)
-
-
-def _custom_config(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    packed = proto_utils.json_to_proto(
-        exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], example_gen_pb2.CustomConfig()
-    )
-    text = wrappers_pb2.StringValue()
-    packed.custom_config.Unpack(text)
-    return json.loads(text.value)
 
 
 def _splits(exec_properties: dict[str, Any]) -> dict[str, int]:

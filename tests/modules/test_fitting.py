@@ -88,3 +88,35 @@ def test_the_rate_rises_then_falls_to_nothing():
 
 def test_without_a_warm_up_the_rate_starts_at_its_peak():
     assert float(fitting.Schedule(0.1, 0, 100)(0)) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_a_network_begins_with_anothers_weights_in_the_fares_unit(saddle):
+    """Fitted to fares of another mean and scale, it predicts at once what the other does, before a step: epoch 0."""
+    base, network = _network(), _network(seed=4)
+    fitting.fit(base, saddle, saddle, QUICK)
+    still = dataclasses.replace(QUICK, epochs=1, learning_rate=1e-12)
+    shifted = saddle[0], 3 * saddle[1] + 7
+    figures = fitting.fit(network, shifted, saddle, still, base=base)
+    assert (figures["best_epoch"], figures["begun_with"]) == (0, 1.0)
+    assert _rmse(network, saddle) == pytest.approx(_rmse(base, saddle), rel=1e-4)
+    assert figures["eval_rmse"] == pytest.approx(_rmse(base, saddle), rel=1e-4)
+
+
+def test_layers_of_other_shapes_begin_anew(saddle):
+    """Of (2 + 1) x 16, 17 x 8 and 9 weights the first layer's fit one with 4 units behind it: 48 of 48 + 68 + 5."""
+    import tf_keras as keras
+
+    base = _network()
+    keras.utils.set_random_seed(5)
+    other = model.build_network((16, 4), {}, {}, width=2)
+    figures = fitting.fit(other, saddle, saddle, dataclasses.replace(QUICK, epochs=2), base=base)
+    assert figures["begun_with"] == pytest.approx(48 / (48 + 68 + 5))
+
+
+def test_a_warm_start_needs_fewer_epochs(saddle):
+    base = _network()
+    fitting.fit(base, saddle, saddle, QUICK)
+    moved = saddle[0], saddle[1] * 1.3
+    few = dataclasses.replace(QUICK, epochs=3)
+    warm, cold = (fitting.fit(_network(seed=6), moved, moved, few, base=start)["eval_rmse"] for start in (base, None))
+    assert warm < cold / 2

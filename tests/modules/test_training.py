@@ -28,6 +28,7 @@ def _run(
 
     files = {split: [str(toy.folder / f"transformed/Split-{split}/*")] for split in ("train", "eval")}
     fn_args = SimpleNamespace(
+        base_model=None,
         custom_config={
             **toy.custom_config,
             "model": dataclasses.asdict(model or ModelSettings()),

@@ -64,6 +64,17 @@ def test_trials_put_a_tuner_before_trainer_and_change_nothing_else(spec, tmp_pat
     }
 
 
+def test_spans_are_the_newest_one_where_nothing_of_ours_orchestrates(spec, tmp_path):
+    """TFX's driver finds it by the pattern; a window of more is an error, not a window of one in silence."""
+    from components.errors import InputError
+
+    spans = compiled(tmp_path, "spans.pattern=span-{SPAN}", "spans.window=1")
+    assert graph(spans) == graph(spec)
+    assert "span-{SPAN}/*" in json.dumps(spans)
+    with pytest.raises(InputError, match="spans.window=7 must be 1 where trips come in spans"):
+        compiled(tmp_path, "spans.pattern=span-{SPAN}")
+
+
 def test_our_artifact_types_are_titles_that_import(spec):
     """TFX's container entry point imports an artifact's title as a class path."""
     from components import artifacts

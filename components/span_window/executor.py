@@ -1,0 +1,108 @@
+"""SpanWindow's work on artifacts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import logging
+from tfx import types
+from tfx.components.util import examples_utils
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from components.errors import InputError
+
+COUNTS_FILE, REJECTED = "counts.json", "rejected"
+
+
+class SpanWindowExecutor(base_executor.BaseExecutor):
+    """Examples artifacts in, one out."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Raises InputError where the spans have not the same splits."""
+        spans = sorted(input_dict["spans"], key=span_version)
+        joined = artifact_utils.get_single_instance(output_dict["examples"])
+        splits = common_splits(spans)
+        describe(joined, spans, splits)
+        for folder in (*(f"Split-{split}" for split in splits), REJECTED):
+            fileio.makedirs(os.path.join(joined.uri, folder))
+            for span in spans:
+                link_files(os.path.join(span.uri, folder), os.path.join(joined.uri, folder), prefix(span))
+        counts = add_counts([read_counts(span) for span in spans])
+        with fileio.open(os.path.join(joined.uri, COUNTS_FILE), "w") as file:
+            file.write(json.dumps(counts, indent=2, sort_keys=True) + "\n")
+        logging.info("SpanWindow: %s, %d examples", [span_version(span) for span in spans], counts["examples"])
+
+
+def span_version(span: types.Artifact) -> tuple[int, int]:
+    """As TripExampleGen's driver has left them."""
+    return span.get_int_custom_property("span"), span.get_int_custom_property("version")
+
+
+def prefix(span: types.Artifact) -> str:
+    """What its files' names begin with in the window, so that they sort by span: `00012-1-`."""
+    return "{:05d}-{}-".format(*span_version(span))
+
+
+def common_splits(spans: Sequence[types.Artifact]) -> list[str]:
+    """The splits of every span. Raises InputError where they differ."""
+    first = sorted(spans[0].splits)
+    for span in spans:
+        if sorted(span.splits) != first:
+            number, version = span_version(span)
+            raise InputError(f"span {number} version {version}: splits={sorted(span.splits)} must be {first}")
+    return list(spans[0].splits)
+
+
+def describe(joined: types.Artifact, spans: Sequence[types.Artifact], splits: Sequence[str]) -> None:
+    """What readers of the artifact ask for; its span is the newest one."""
+    joined.split_names = artifact_utils.encode_split_names(list(splits))
+    examples_utils.set_payload_format(joined, examples_utils.get_payload_format(spans[0]))
+    examples_utils.set_file_format(joined, examples_utils.get_file_format(spans[0]))
+    joined.set_int_custom_property("span", max(span_version(span)[0] for span in spans))
+    joined.set_string_custom_property("window", json.dumps([span_version(span) for span in spans]))
+
+
+def link_files(source: str, target: str, prefix: str) -> None:
+    """Every file of a folder under a name that begins with the prefix: a link where the file system can, or a copy."""
+    for name in sorted(fileio.listdir(source)) if fileio.exists(source) else ():
+        link(os.path.join(source, name), os.path.join(target, prefix + name))
+
+
+def link(source: str, target: str) -> None:
+    """A hard link, or a copy."""
+    if "://" not in source:
+        with contextlib.suppress(OSError):  # another file system, or one without links
+            os.link(source, target)
+            return
+    fileio.copy(source, target, overwrite=True)
+
+
+def read_counts(span: types.Artifact) -> dict[str, Any]:
+    """TripExampleGen's counts.json."""
+    with fileio.open(os.path.join(span.uri, COUNTS_FILE)) as file:
+        return json.loads(file.read())
+
+
+def add_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sum of several counts.json."""
+    by_column: Counter[tuple[str, str]] = Counter()
+    for each in counts:
+        by_column.update({(reason, column): rows for reason, column, rows in each["by_column"]})
+    return {
+        **{key: sum(each[key] for each in counts) for key in ("read", "examples", "rejected")},
+        **{key: sum((Counter(each[key]) for each in counts), Counter()) for key in ("by_reason", "by_split")},
+        "by_column": [[*key, rows] for key, rows in sorted(by_column.items())],
+        "error": "",
+    }

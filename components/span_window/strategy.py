@@ -1,0 +1,36 @@
+"""Which Examples artifacts a window is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfx import types
+from tfx.dsl.components.common.resolver import ResolverStrategy
+
+from components.errors import InputError
+
+
+class SpanWindowStrategy(ResolverStrategy):
+    """Resolves `spans` to the newest artifact of each span version, in order.
+
+    spans: [span, version] each. ingest: TripExampleGen's digest of everything else that examples depend on. TFX's own
+    SpanRangeStrategy takes every version of a span, those of older code too, and knows of none that was refused.
+    """
+
+    def __init__(self, spans: Sequence[Sequence[int]], ingest: str) -> None:
+        self._spans = [(span, version) for span, version in spans]
+        self._ingest = ingest
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[types.Artifact]]
+    ) -> dict[str, list[types.Artifact]] | None:
+        """See ResolverStrategy; the one channel is spans. Raises InputError where a span version has no artifact."""
+        newest: dict[tuple[int, int], types.Artifact] = {}
+        for artifact in sorted(input_dict["spans"], key=lambda each: each.id):
+            if artifact.get_string_custom_property("ingest") == self._ingest:
+                key = artifact.get_int_custom_property("span"), artifact.get_int_custom_property("version")
+                newest[key] = artifact
+        if absent := [key for key in self._spans if key not in newest]:
+            raise InputError(f"window: spans {absent} must have been ingested by this code and these settings")
+        return {"spans": [newest[key] for key in self._spans]}

@@ -1,0 +1,106 @@
+"""From what is new and how it was judged to the record of a decision; nothing is run or written here."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterable, Sequence
+
+from components.atomic_pusher.push import latest_name
+from components.atomic_pusher.store import LocalStore
+from components.atomic_pusher.versions import versions_of
+from components.checks import Check
+from components.trip_example_gen.spans import Delivery, name_of_span
+from pipeline.retraining.ingesting import Judged
+from pipeline.retraining.journal import Content, Journal, Record, Spans, SpanVersion
+from pipeline.retraining.planning import History, Plan, content_key, key, missing_in, window_of
+from pipeline.retraining.policy import Situation, decide
+from pipeline.settings import Settings
+
+DAY_S = 86400.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """What a tick works with. now: the moment that it records and that ages count from. upto: no span beyond it."""
+
+    settings: Settings
+    journal: Journal
+    run_id: str
+    now: datetime.datetime
+    quiet: bool
+    upto: int | None = None
+
+    def name(self, span: int) -> str:
+        """A span as people call it."""
+        return name_of_span(str(self.settings.spans.pattern), span)
+
+
+def to_judge(plan: Plan, history: History, window: int) -> list[Delivery]:
+    """The new ones that a window may hold; without new ones the newest, for its drift, where no run has seen it."""
+    new = [each for each in plan.new if each not in plan.too_old]
+    known = history.usable
+    if new or not known:
+        return new
+    newest = known[window_of(known, window)[-1]]
+    return [] if key(newest) in history.tried else [newest]
+
+
+def conclude(tick: Tick, plan: Plan, history: History, judged: Sequence[Judged]) -> Record:
+    """The decision, as it is recorded where nothing is run."""
+    size = tick.settings.spans.window
+    refused = {key(each.delivery): each for each in judged if each.refusal}
+    usable = [each for each in (*history.usable, *map(key, plan.new)) if each not in refused]
+    window = window_of(usable, size)
+    drift = drift_of_the_newest(judged, window)
+    situation = Situation(window, history.tried, newer_than(history.tried, usable), age_days(tick), drift)
+    causes, reasons = decide(situation, tick.settings.spans, tick.name)
+    seen = {*history.versions, *(each.span for each in plan.new)}
+    first = min((each.span for each in plan.new), default=None) if history.first is None else history.first
+    return Record(
+        time=tick.now.isoformat(),
+        city=tick.settings.city.name,
+        decision="retrain" if causes else "keep",
+        causes=tuple(causes),
+        reasons=(*reasons, *left_out(tick, plan, refused.values())),
+        spans=Spans(
+            new=tuple(map(key, plan.new)),
+            window=window,
+            late=tuple(map(key, plan.late)),
+            missing=missing_in(window, size, first, seen),
+            refused=tuple(refused),
+        ),
+        drift={check.name.partition(".")[2]: check.value for check in drift} if drift else None,
+        contents={content_key(key(each)): Content(each.sha256, each.stamp, each.path) for each in plan.new},
+    )
+
+
+def left_out(tick: Tick, plan: Plan, refused: Iterable[Judged]) -> list[str]:
+    """A sentence per span that is not trained on."""
+    useless = [f"span {tick.name(each.delivery.span)} refused: {each.refusal}" for each in refused]
+    return useless + [
+        f"span {tick.name(each.span)} is older than the window: recorded, not trained on" for each in plan.too_old
+    ]
+
+
+def newer_than(tried: Sequence[SpanVersion], usable: Iterable[SpanVersion]) -> tuple[SpanVersion, ...]:
+    """The newest version of each span beyond the window that was trained on last."""
+    last = max((span for span, _ in tried), default=-1)
+    return tuple(sorted(dict(sorted(each for each in usable if each[0] > last)).items()))
+
+
+def drift_of_the_newest(judged: Sequence[Judged], window: Sequence[SpanVersion]) -> tuple[Check, ...] | None:
+    """None where the newest span of the window was not compared with anything now."""
+    found = {key(each.delivery): each.drift for each in judged}
+    return (found.get(window[-1]) or None) if window else None
+
+
+def age_days(tick: Tick) -> float | None:
+    """Since a tick pushed the latest model, or since it was made where no tick has; None where there is none."""
+    base = tick.settings.models_dir
+    latest = latest_name(LocalStore(base)) if base.is_dir() else None
+    if latest is None:
+        return None
+    times = [record.time for record in tick.journal.records() if record.version == latest]
+    created = times[-1] if times else next(each.created for each in versions_of(base) if each.version == latest)
+    return (tick.now - datetime.datetime.fromisoformat(created)).total_seconds() / DAY_S

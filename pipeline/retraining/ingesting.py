@@ -1,0 +1,105 @@
+"""Spans through the graph's first nodes, each on its own, and what is there of earlier ticks."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from components.checks import Check
+from components.errors import GateError, InputError
+from components.trip_example_gen.spans import Delivery
+from pipeline import runs
+from pipeline.console import RunConsole, output_to_log
+from pipeline.retraining.journal import SpanVersion
+from pipeline.retraining.planning import key
+from pipeline.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A span that was ingested, or why it cannot be used. drift: checks against the last blessed run's data."""
+
+    delivery: Delivery
+    drift: tuple[Check, ...] = ()
+    refusal: str | None = None
+    by_gate: bool = False
+
+
+def ingest(settings: Settings, run_id: str, deliveries: Iterable[Delivery], quiet: bool) -> list[Judged]:
+    """Each delivery through the graph's nodes up to SpanGate; what was done before comes from the cache.
+
+    Raises InputError where something else than a span cannot be used.
+    """
+    waiting = list(deliveries)
+    if not waiting:
+        return []
+    runs.configure_libraries()
+    from pipeline import local_runner
+
+    local_runner.materialized_schema(settings)
+    with runs.exclusive(settings.runs_dir):
+        return [_ingest_one(settings, run_id, delivery, quiet) for delivery in waiting]
+
+
+def ingested(settings: Settings, run_id: str) -> set[SpanVersion]:
+    """Span versions whose examples are there, made by today's code and settings."""
+    folder = settings.runs_dir / run_id
+    folder.mkdir(exist_ok=True)
+    with output_to_log(folder / runs.LOG_FILE):
+        return _ingested(settings)
+
+
+def _ingested(settings: Settings) -> set[SpanVersion]:
+    runs.configure_libraries()
+    from ml_metadata.proto import metadata_store_pb2
+    from tfx.orchestration import metadata
+
+    from pipeline.local_runner import connection_config
+    from pipeline.span_graph import digest_of_ingest
+
+    digest = digest_of_ingest(settings)
+    with metadata.Metadata(connection_config(settings)) as handle:
+        found = handle.store.get_artifacts_by_type("Examples")
+    return {
+        (artifact.custom_properties["span"].int_value, artifact.custom_properties["version"].int_value)
+        for artifact in found
+        if artifact.state == metadata_store_pb2.Artifact.LIVE
+        and artifact.custom_properties["ingest"].string_value == digest
+    }
+
+
+def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool) -> Judged:
+    """The run's id names the span: runs of one id are one run to MLMD."""
+    from pipeline.span_graph import LAST_OF_A_SPAN, SpanInput
+
+    name = f"span-{delivery.span}-{delivery.version}"
+    folder = settings.runs_dir / run_id
+    folder.mkdir(exist_ok=True)
+    located = dataclasses.replace(delivery, path=str(Path(settings.data, delivery.path)))
+    with output_to_log(folder / f"{name}.txt") as stream, RunConsole(stream, quiet) as screen:
+        screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
+        try:
+            spans = SpanInput(located, (key(delivery),), (located.path,))
+            produced = runs.run_graph(settings, f"{run_id}-{name}", screen, {}, LAST_OF_A_SPAN, spans)
+        except (InputError, GateError, OSError) as error:  # OSError: files that cannot be read
+            screen.say(f"  refused: {error}")
+            return Judged(delivery, refusal=str(error), by_gate=isinstance(error, GateError))
+        drift = drift_of(produced["verdict"][0])
+        if broken := [check for check in drift if check.value > settings.spans.max_drift]:
+            screen.say(f"  refused: {_too_far(broken, settings)}")
+            return Judged(delivery, drift, _too_far(broken, settings), by_gate=True)
+    return Judged(delivery, drift)
+
+
+def drift_of(verdict: Any) -> tuple[Check, ...]:
+    """A GateVerdict's checks of drift that compared something."""
+    checks = [Check(**check) for check in json.loads((Path(verdict.uri) / "verdict.json").read_text())]
+    return tuple(check for check in checks if check.name.startswith("drift.") and check.bound is not None)
+
+
+def _too_far(broken: Iterable[Check], settings: Settings) -> str:
+    found = ", ".join(f"{check.name}={check.value:.3g}" for check in broken)
+    return f"{found} must be at most spans.max_drift={settings.spans.max_drift:g}: no city changes so much"

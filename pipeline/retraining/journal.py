@@ -1,0 +1,171 @@
+"""The record of every tick, a line of JSON each, and the one of the tick that is at work."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from components.errors import InputError
+
+JOURNAL_FILE, PENDING_FILE, LOCK_FILE = "retraining.jsonl", ".retraining.pending.json", ".retraining.lock"
+
+Decision = Literal["retrain", "keep"]
+Cause = Literal["new_data", "drift", "max_age"]
+Outcome = Literal["pushed", "refused", "failed", "kept"]
+SpanVersion = tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spans:
+    """Span versions of a tick: first seen by it, in its window, those of the new that came after a newer one, holes in
+    the window (numbers), and those of the new that cannot be used."""
+
+    new: tuple[SpanVersion, ...] = ()
+    window: tuple[SpanVersion, ...] = ()
+    late: tuple[SpanVersion, ...] = ()
+    missing: tuple[int, ...] = ()
+    refused: tuple[SpanVersion, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """Of a span version: SHA-256 and stamp as in `spans.Delivery`, and its place in the folder of the trips."""
+
+    sha256: str
+    stamp: str
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What a tick did and why.
+
+    time: when it began, ISO 8601, UTC. drift: the newest span's distance from the last blessed run's data by feature.
+    contents: of each span version in `spans.new`, by `SPAN/VERSION`. seconds: of work, the last tick's where it took
+    several.
+    """
+
+    time: str
+    city: str
+    decision: Decision
+    causes: tuple[Cause, ...] = ()
+    reasons: tuple[str, ...] = ()
+    spans: Spans = Spans()
+    drift: dict[str, float] | None = None
+    run_id: str | None = None
+    outcome: Outcome = "kept"
+    version: str | None = None
+    rmse: float | None = None
+    seconds: float = 0.0
+    contents: dict[str, Content] = dataclasses.field(default_factory=dict)
+
+    @property
+    def tried(self) -> bool:
+        """Whether its window was trained on to an end, good or bad."""
+        return self.outcome in ("pushed", "refused")
+
+
+class Journal:
+    """runs/<city>/retraining.jsonl and its pending record; every write is atomic or a single line."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self.runs_dir = runs_dir
+        self.path, self._pending = runs_dir / JOURNAL_FILE, runs_dir / PENDING_FILE
+
+    def records(self) -> list[Record]:
+        """Oldest first. A last line that a dying tick left half-written is no record.
+
+        Raises InputError where another line is none.
+        """
+        lines = self.path.read_text().split("\n") if self.path.is_file() else [""]
+        return [self._parse(line, f"{self.path}: line {number}") for number, line in enumerate(lines[:-1], start=1)]
+
+    def pending(self) -> Record | None:
+        """The decision of a tick that died before it could record an outcome."""
+        if not self._pending.is_file():
+            return None
+        record = self._parse(self._pending.read_text(), str(self._pending))
+        return None if any(record.time == other.time for other in self.records()) else record
+
+    def begin(self, record: Record) -> None:
+        """Writes down what has been decided, before it is done."""
+        self._replace(self._pending, text_of(record))
+
+    def finish(self, record: Record) -> None:
+        """Appends the record, once: there may be one of its time already."""
+        if not any(record.time == other.time for other in self.records()):
+            self._cut_torn_line()
+            with open(self.path, "a") as file:
+                file.write(text_of(record) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        self.forget()
+
+    def forget(self) -> None:
+        """There is no decision at work any more."""
+        self._pending.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[bool]:
+        """Whether no other tick of this city is at work; the system frees the lock when its holder dies.
+
+        Raises InputError where the folder cannot be written.
+        """
+        try:
+            self.runs_dir.mkdir(parents=True, exist_ok=True)
+            lock = open(self.runs_dir / LOCK_FILE, "a")  # noqa: SIM115
+        except OSError as error:
+            raise InputError(f"out: {self.runs_dir} cannot be written: {error.strerror}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def _cut_torn_line(self) -> None:
+        """Without its end a line would spoil the next one."""
+        if self.path.is_file() and not (text := self.path.read_bytes()).endswith(b"\n") and text:
+            os.truncate(self.path, text.rfind(b"\n") + 1)
+
+    def _replace(self, path: Path, text: str) -> None:
+        aside = path.with_name(f"{path.name}.{os.getpid()}")
+        with open(aside, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+
+    def _parse(self, text: str, where: str) -> Record:
+        try:
+            return record_of(json.loads(text))
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(f"{where}: must be a record of a tick: {error}") from error
+
+
+def text_of(record: Record) -> str:
+    """A line of JSON."""
+    return json.dumps(dataclasses.asdict(record))
+
+
+def record_of(content: dict[str, Any]) -> Record:
+    """The inverse of `dataclasses.asdict` and JSON: lists become tuples again."""
+    spans = content["spans"]
+    keys = ("new", "window", "late", "refused")
+    pairs = {key: tuple((span, version) for span, version in spans[key]) for key in keys}
+    return Record(
+        **{
+            **content,
+            "causes": tuple(content["causes"]),
+            "reasons": tuple(content["reasons"]),
+            "spans": Spans(**pairs, missing=tuple(spans["missing"])),
+            "contents": {key: Content(**found) for key, found in content["contents"].items()},
+        }
+    )

@@ -1,0 +1,128 @@
+"""What is new in a folder of spans, and which of them make the window: from what lies there and what was recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Sequence
+
+from components.trip_example_gen.spans import Delivery, Found
+from pipeline.retraining.journal import Record, SpanVersion
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What earlier ticks have seen: every version of each span, in order, and which of them cannot be used.
+
+    first: the lowest span that a tick ever looked at; what is older has never been anyone's business.
+    tried: the window that was trained on last, whatever the gates said of the model.
+    """
+
+    versions: dict[int, tuple[Delivery, ...]]
+    refused: frozenset[SpanVersion]
+    first: int | None
+    tried: tuple[SpanVersion, ...]
+
+    @property
+    def usable(self) -> dict[SpanVersion, Delivery]:
+        """Every version that is not refused."""
+        found = (each for versions in self.versions.values() for each in versions)
+        return {key(each): each for each in found if key(each) not in self.refused}
+
+    @property
+    def newest(self) -> int | None:
+        """The highest span that can be used."""
+        return max((span for span, _ in self.usable), default=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """new: deliveries that no tick has seen. late: spans among them whose first version comes after a newer span.
+
+    too_old: those of the new that no window will hold any more: they are recorded, and that is all.
+    """
+
+    new: tuple[Delivery, ...]
+    late: tuple[Delivery, ...]
+    too_old: tuple[Delivery, ...]
+
+
+def history_of(records: Iterable[Record]) -> History:
+    """From the journal alone; paths are relative to the folder of the trips, as everywhere here."""
+    versions: dict[int, tuple[Delivery, ...]] = {}
+    refused: set[SpanVersion] = set()
+    first: int | None = None
+    tried: tuple[SpanVersion, ...] = ()
+    for record in records:
+        for span, version in record.spans.new:
+            found = record.contents[content_key((span, version))]
+            delivery = Delivery(span, version, found.path, found.sha256, found.stamp)
+            versions[span] = (*versions.get(span, ()), delivery)
+            if first is None:
+                first = min(seen for seen, _ in record.spans.new)
+        refused.update(record.spans.refused)
+        if record.tried:
+            tried = record.spans.window
+    return History(versions, frozenset(refused), first, tried)
+
+
+def plan_of(found: Sequence[Found], history: History, window: int, base: str, upto: int | None = None) -> Plan:
+    """What is new among complete deliveries in the folder `base`, up to a span where one is given.
+
+    Equal content is no new version, under whatever name or time; other content is one, in the same folder too. Before
+    anything was seen, the newest window is new, and what is older is no one's business.
+    """
+    newest_complete = {each.span: each for each in found if each.complete and (upto is None or each.span <= upto)}
+    first = history.first
+    if first is None and newest_complete:
+        first = max(newest_complete) - window + 1
+    candidates = [each for span, each in sorted(newest_complete.items()) if first is not None and span >= first]
+    new = [
+        delivery for each in candidates if (delivery := _new_version(each, history.versions.get(each.span, ()), base))
+    ]
+    before = history.newest if history.newest is not None else -1
+    horizon = max([before, *(each.span for each in new)]) - window
+    late = [each for each in new if each.span < before and each.span not in history.versions]
+    too_old = [each for each in new if each.span <= min(horizon, before)]
+    return Plan(tuple(new), tuple(late), tuple(too_old))
+
+
+def _new_version(found: Found, known: Sequence[Delivery], base: str) -> Delivery | None:
+    """None where the newest version that is known has this content."""
+    stamp = found.stamp
+    last = known[-1] if known else None
+    if last and last.stamp == stamp:
+        return None
+    sha256 = found.sha256()
+    if last and last.sha256 == sha256:
+        return None
+    version = max(found.version, last.version + 1) if last else found.version
+    return Delivery(found.span, version, os.path.relpath(found.path, base), sha256, stamp)
+
+
+def window_of(usable: Iterable[SpanVersion], size: int) -> tuple[SpanVersion, ...]:
+    """Of the spans in (newest - size, newest] the newest version of each that can be used, in order."""
+    newest: dict[int, int] = {}
+    for span, version in sorted(usable):
+        newest[span] = version
+    last = max(newest, default=0)
+    return tuple((span, version) for span, version in sorted(newest.items()) if span > last - size)
+
+
+def missing_in(window: Sequence[SpanVersion], size: int, first: int | None, seen: Iterable[int]) -> tuple[int, ...]:
+    """Numbers in the window's range of which nothing was ever delivered."""
+    if not window:
+        return ()
+    last, known = window[-1][0], set(seen)
+    start = last - size + 1 if first is None else max(first, last - size + 1)
+    return tuple(span for span in range(start, last + 1) if span not in known)
+
+
+def key(delivery: Delivery) -> SpanVersion:
+    """Span and version."""
+    return delivery.span, delivery.version
+
+
+def content_key(span_version: SpanVersion) -> str:
+    """As a record's contents name it."""
+    return "{}/{}".format(*span_version)

@@ -1,0 +1,114 @@
+"""Whether to retrain: the causes that hold, and in words why they do or do not. No TFX here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from components.checks import Check
+from pipeline.retraining.journal import Cause, SpanVersion
+from pipeline.retraining.settings import SpanSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Situation:
+    """What a decision rests on.
+
+    window: what would be trained on; tried: what was, last; newer: spans beyond that, the window's and older ones.
+    age_days: of the latest model, None where there is none. drift: checks of the newest span against the last blessed
+    run's data, None where it was not compared.
+    """
+
+    window: tuple[SpanVersion, ...]
+    tried: tuple[SpanVersion, ...]
+    newer: tuple[SpanVersion, ...]
+    age_days: float | None
+    drift: Sequence[Check] | None = None
+
+    @property
+    def untried(self) -> tuple[SpanVersion, ...]:
+        """Span versions of the window that no run has been trained on yet."""
+        return tuple(each for each in self.window if each not in self.tried)
+
+    @property
+    def corrections(self) -> tuple[SpanVersion, ...]:
+        """Those of them that are no news but late or delivered again: the last window should have had them."""
+        newest = max((span for span, _ in self.tried), default=-1)
+        return tuple(each for each in self.untried if each[0] <= newest)
+
+
+def decide(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> tuple[list[Cause], list[str]]:
+    """The causes to retrain, none to keep, and the reasons; `name` says a span as people do."""
+    if not situation.window:
+        return [], ["there is no span that can be used"]
+    if not situation.untried:
+        return [], [_nothing_new(situation, settings)]
+    causes: list[Cause] = []
+    reasons: list[str] = []
+    for cause, found in (
+        ("new_data", _new_data(situation, settings, name)),
+        ("drift", _drift(situation, settings, name)),
+        ("max_age", _max_age(situation, settings)),
+    ):
+        if found:
+            causes.append(cause)  # type: ignore[arg-type]
+            reasons.append(found)
+    return causes, reasons or [_too_little(situation, settings)]
+
+
+def drifted(drift: Sequence[Check] | None) -> list[Check]:
+    """The features that are farther from the last blessed run's than threshold and chance allow."""
+    return [check for check in drift or () if not check.ok]
+
+
+def _new_data(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> str | None:
+    if not situation.tried:
+        return f"no run has been trained on spans yet: {_spans(situation.untried, name)}"
+    if settings.min_new_spans is None:
+        return None
+    if situation.corrections:
+        return f"late or delivered again since the last run: {_spans(situation.corrections, name)}"
+    if len(situation.newer) >= settings.min_new_spans:
+        return f"{_spans(situation.newer, name)}: {_count(len(situation.newer), 'new span')}"
+    return None
+
+
+def _drift(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> str | None:
+    found = drifted(situation.drift) if settings.drift else []
+    if not found:
+        return None
+    newest = name(situation.window[-1][0])
+    measured = ", ".join(
+        f"{check.name.partition('.')[2]} by {check.value:.3f}, more than {check.bound:.3f}" for check in found
+    )
+    return f"span {newest} is off the data of the last blessed run: {measured}"
+
+
+def _max_age(situation: Situation, settings: SpanSettings) -> str | None:
+    limit, age = settings.max_age_days, situation.age_days
+    if limit is None or age is None or age <= limit:
+        return None
+    return f"the model is {age:.1f} days old, more than {limit:g}"
+
+
+def _nothing_new(situation: Situation, settings: SpanSettings) -> str:
+    limit, age = settings.max_age_days, situation.age_days
+    if limit is not None and age is not None and age > limit:
+        return f"the model is {age:.1f} days old, but nothing has come since that it does not know"
+    return "nothing has come that the last run does not know"
+
+
+def _too_little(situation: Situation, settings: SpanSettings) -> str:
+    newer = _count(len(situation.newer), "new span")
+    if settings.min_new_spans is None:
+        return f"{newer} but no drift"
+    return f"{newer} of the {settings.min_new_spans} that are a cause"
+
+
+def _spans(spans: Sequence[SpanVersion], name: Callable[[int], str]) -> str:
+    """`span 5, span 7 version 2`."""
+    return ", ".join(f"span {name(span)}" + (f" version {version}" if version > 1 else "") for span, version in spans)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"

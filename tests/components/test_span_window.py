@@ -1,0 +1,122 @@
+"""The window: which artifacts it is made of, and that joined they are the spans' rows, counts and rejected rows."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from components.errors import InputError
+
+
+@pytest.fixture
+def span_of(tmp_path, write_examples):
+    """(span, version, fares by split) -> an Examples artifact as TripExampleGen leaves it."""
+    import numpy as np
+    from tfx.components.util import examples_utils
+    from tfx.proto import example_gen_pb2
+    from tfx.types import artifact_utils
+    from tfx.types.standard_artifacts import Examples
+
+    made = []
+
+    def make(span: int, version: int = 1, ingest: str = "today", **fares: list[float]) -> Examples:
+        artifact = Examples()
+        made.append(artifact)
+        artifact.id, artifact.uri = len(made), str(tmp_path / f"examples-{len(made)}")
+        artifact.split_names = artifact_utils.encode_split_names(list(fares) or ["train"])
+        examples_utils.set_payload_format(artifact, example_gen_pb2.FORMAT_TF_EXAMPLE)
+        examples_utils.set_file_format(artifact, "tfrecords_gzip")
+        for name, value in (("span", span), ("version", version)):
+            artifact.set_int_custom_property(name, value)
+        artifact.set_string_custom_property("ingest", ingest)
+        for split, values in fares.items():
+            file = Path(artifact.uri, f"Split-{split}", "data_tfrecord-00000-of-00001.gz")
+            write_examples(file, {"fare": np.array(values, np.float32)[:, None]})
+        n = sum(map(len, fares.values()))
+        counts = {
+            "read": n + span, "examples": n, "rejected": span, "by_reason": {"outside_city": span}, "error": "",
+            "by_column": [["outside_city", "x", span]], "by_split": {name: len(v) for name, v in fares.items()},
+        }  # fmt: skip
+        Path(artifact.uri, "rejected").mkdir(parents=True)
+        Path(artifact.uri, "rejected", "rejected-00000.csv").write_text(f"span {span}\n")
+        Path(artifact.uri, "counts.json").write_text(json.dumps(counts))
+        return artifact
+
+    return make
+
+
+def join(spans, folder: Path):
+    from tfx.types.standard_artifacts import Examples
+
+    from components.span_window.executor import SpanWindowExecutor
+
+    joined = Examples()
+    joined.uri = str(folder)
+    SpanWindowExecutor().Do({"spans": spans}, {"examples": [joined]}, {"code_digest": ""})
+    return joined
+
+
+def rows(examples, split: str) -> list[float]:
+    import tensorflow as tf
+
+    files = sorted(tf.io.gfile.glob(f"{examples.uri}/Split-{split}/*"))
+    records = tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()
+    return [tf.train.Example.FromString(record).features.feature["fare"].float_list.value[0] for record in records]
+
+
+def test_the_joined_rows_are_the_spans_in_order(span_of, tmp_path):
+    """Whatever the order of the artifacts: splits, counts, rejected rows, and what TFX asks of examples."""
+    late, early = span_of(7, 2, train=[3, 4], test=[5]), span_of(6, train=[1, 2], test=[9])
+    joined = join([late, early], tmp_path / "joined")
+    assert (rows(joined, "train"), rows(joined, "test")) == ([1, 2, 3, 4], [9, 5])
+    assert list(joined.splits) == ["train", "test"]
+    assert joined.get_int_custom_property("span") == 7
+    assert json.loads(joined.get_string_custom_property("window")) == [[6, 1], [7, 2]]
+    for name in ("payload_format", "file_format"):
+        assert joined.get_string_custom_property(name) == late.get_string_custom_property(name)
+    counts = json.loads((tmp_path / "joined/counts.json").read_text())
+    assert counts == {
+        "read": 6 + 13, "examples": 6, "rejected": 13, "by_reason": {"outside_city": 13}, "error": "",
+        "by_column": [["outside_city", "x", 13]], "by_split": {"train": 4, "test": 2},
+    }  # fmt: skip
+    rejected = sorted((tmp_path / "joined/rejected").iterdir())
+    assert [path.read_text() for path in rejected] == ["span 6\n", "span 7\n"]
+
+
+def test_files_are_links_and_copies_where_there_are_none(span_of, tmp_path, monkeypatch):
+    one = span_of(1, train=[1])
+    (linked,) = Path(join([one], tmp_path / "linked").uri, "Split-train").iterdir()
+    (source,) = Path(one.uri, "Split-train").iterdir()
+    assert linked.samefile(source)
+
+    def refuse(*_: str) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (copied,) = Path(join([one], tmp_path / "copied").uri, "Split-train").iterdir()
+    assert not copied.samefile(source) and copied.read_bytes() == source.read_bytes()
+
+
+def test_spans_of_other_splits_cannot_be_joined(span_of, tmp_path):
+    with pytest.raises(InputError, match=r"span 2 version 1: splits=\['train'\] must be \['test', 'train'\]"):
+        join([span_of(1, train=[1], test=[2]), span_of(2, train=[1])], tmp_path / "joined")
+
+
+def test_the_window_is_the_newest_artifact_of_each_version_by_todays_code(span_of):
+    """Another version, older code, another span and another kind of examples are left out."""
+    from components.span_window.strategy import SpanWindowStrategy
+
+    first, again = span_of(1), span_of(1)
+    others = [span_of(2), span_of(2, 2), span_of(3, ingest="yesterday"), span_of(4)]
+    given = {"spans": [again, first, *others]}
+
+    def resolved(*spans):
+        found = SpanWindowStrategy([list(each) for each in spans], "today").resolve_artifacts(None, given)
+        return [artifact.id for artifact in found["spans"]]
+
+    assert resolved((1, 1), (2, 2)) == [again.id, others[1].id]
+    with pytest.raises(InputError, match=r"window: spans \[\(3, 1\)\] must have been ingested by this code"):
+        resolved((1, 1), (3, 1))

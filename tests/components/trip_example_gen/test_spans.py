@@ -1,0 +1,148 @@
+"""Deliveries found in folders: patterns as TFX writes them, completeness, contents."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+
+import pytest
+
+from components.trip_example_gen import spans
+
+NOW = 2_000_000_000.0
+
+
+def deliver(folder: Path, trips: str = "fare\n1\n", marker: str | None = None, age_s: float = 1000.0) -> Path:
+    """A folder of one file, written so many seconds before NOW."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "trips.csv").write_text(trips)
+    if marker:
+        (folder / marker).touch()
+    for path in (*folder.iterdir(), folder):
+        os.utime(path, (NOW - age_s, NOW - age_s))
+    return folder
+
+
+def found(base: Path, pattern: str = "span-{SPAN}", marker: str | None = None, quiet_s: float = 60.0):
+    return list(spans.find(str(base), pattern, marker, quiet_s, NOW))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names", "expected"),
+    [
+        ("span-{SPAN}", ["span-3", "span-12", "span-x", "spam-4"], [(3, 1), (12, 1)]),
+        ("span-{SPAN:3}", ["span-003", "span-12", "span-0123"], [(3, 1)]),
+        ("span-{SPAN}/v-{VERSION}", ["span-3/v-2", "span-3/v-1", "span-4/v"], [(3, 1), (3, 2)]),
+        ("{YYYY}-{MM}-{DD}", ["1970-01-02", "1970-02-30", "1971-01-01"], [(1, 1), (365, 1)]),
+        ("{YYYY}/{MM}/{DD}", ["1970/01/03"], [(2, 1)]),
+        ("a.b-{SPAN}", ["a.b-1", "aXb-2"], [(1, 1)]),
+    ],
+)
+def test_spans_and_versions_of_a_pattern(tmp_path, pattern, names, expected):
+    for name in names:
+        deliver(tmp_path / name)
+    assert [(each.span, each.version) for each in found(tmp_path, pattern)] == expected
+
+
+@pytest.mark.slow
+def test_they_are_the_spans_and_versions_that_tfx_finds(tmp_path):
+    """The newest, by TFX's own reading of the same patterns."""
+    from tfx.components.example_gen import utils
+    from tfx.proto import example_gen_pb2
+
+    for name in ("span-003/v-01", "span-010/v-02", "span-010/v-01"):
+        deliver(tmp_path / "n" / name)
+    for name in ("2024-02-29", "2023-12-31"):
+        deliver(tmp_path / "d" / name)
+    for base, pattern in (("n", "span-{SPAN:3}/v-{VERSION:2}"), ("d", "{YYYY}-{MM}-{DD}")):
+        split = example_gen_pb2.Input.Split(name="all", pattern=f"{pattern}/*")
+        _, span, version = utils.calculate_splits_fingerprint_span_and_version(str(tmp_path / base), [split])
+        newest = found(tmp_path / base, pattern)[-1]
+        assert (newest.span, newest.version) == (span, version or 1)
+
+
+def test_files_may_be_spans(tmp_path):
+    (tmp_path / "trips-7.csv").write_text("fare\n")
+    (one,) = found(tmp_path, "trips-{SPAN}.csv", quiet_s=0)
+    assert (one.span, one.files) == (7, (str(tmp_path / "trips-7.csv"),))
+
+
+def test_the_names_of_the_folder_may_hold_globs(tmp_path):
+    deliver(tmp_path / "[a]*" / "span-1")
+    assert len(found(tmp_path / "[a]*")) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("trips", "either {SPAN} or {YYYY}"),
+        ("{SPAN}-{SPAN}", "once each"),
+        ("{YYYY}-{MM}", "either {SPAN} or {YYYY}"),
+        ("{SPAN}-{YYYY}-{MM}-{DD}", "either {SPAN} or {YYYY}"),
+        ("{SPAN}/{VERSION}/{VERSION}", "{VERSION} at most once"),
+        ("span-{SPAN}*", "no wildcards"),
+        ("{NUMBER}", "no braces but TFX's"),
+        ("../span-{SPAN}", "relative to the folder"),
+        ("/span-{SPAN}", "relative to the folder"),
+    ],
+)
+def test_patterns_by_which_no_span_can_be_told(pattern, words):
+    with pytest.raises(ValueError, match=f"^spans.pattern={pattern.translate(ESCAPED)} must .*{words}"):
+        spans.check_pattern(pattern)
+
+
+ESCAPED = str.maketrans({character: f"\\{character}" for character in "{}*.-"})
+
+
+@pytest.mark.parametrize(
+    ("marker", "written", "age_s", "complete"),
+    [
+        ("_SUCCESS", "_SUCCESS", 0, True),  # a marker needs no quiet
+        ("_SUCCESS", None, 1000, False),
+        ("_SUCCESS", "done", 1000, False),
+        (None, None, 61, True),
+        (None, None, 59, False),
+    ],
+)
+def test_complete_by_a_marker_or_by_a_quiet_time(tmp_path, marker, written, age_s, complete):
+    deliver(tmp_path / "span-1", marker=written, age_s=age_s)
+    assert [each.complete for each in found(tmp_path, marker=marker)] == [complete]
+
+
+def test_a_file_that_still_arrives_makes_the_span_incomplete(tmp_path):
+    folder = deliver(tmp_path / "span-1")
+    (folder / "more.csv").write_text("fare\n")
+    os.utime(folder / "more.csv", (NOW - 1, NOW - 1))
+    os.utime(folder, (NOW - 1000, NOW - 1000))
+    assert [each.complete for each in found(tmp_path)] == [False]
+
+
+def test_a_delivery_is_its_content(tmp_path):
+    """Not its files' names or times, nor the marker, nor what is no trips."""
+    one, other = deliver(tmp_path / "span-1"), deliver(tmp_path / "span-2", age_s=5000, marker="_SUCCESS")
+    (other / "trips.csv").rename(other / "renamed.csv")
+    (other / "notes.txt").write_text("not trips")
+    deliver(tmp_path / "span-3", trips="fare\n2\n")
+    first, second, third = found(tmp_path)
+    assert first.sha256() == second.sha256() != third.sha256()
+    before = first.stamp
+    assert before != second.stamp
+    os.utime(one / "trips.csv", (NOW, NOW))
+    assert found(tmp_path)[0].stamp != before
+
+
+def test_what_cannot_be_read_is_a_delivery_like_any_other(tmp_path):
+    """A link to nowhere, and a folder with a file's name: ingest will say so; others must not wait for it."""
+    for span, make in ((1, lambda path: path.symlink_to("nowhere")), (2, lambda path: path.mkdir())):
+        (tmp_path / f"span-{span}").mkdir()
+        make(tmp_path / f"span-{span}" / "trips.csv")
+    deliver(tmp_path / "span-3")
+    seen = found(tmp_path, quiet_s=0)
+    assert [(each.span, each.complete) for each in seen] == [(1, True), (2, True), (3, True)]
+    assert len({each.sha256() for each in seen}) == 3 and all(each.stamp for each in seen)
+
+
+def test_a_span_is_named_as_people_do():
+    day = (datetime.date(2024, 2, 29) - datetime.date(1970, 1, 1)).days
+    assert (spans.name_of_span("{YYYY}{MM}{DD}", day), spans.name_of_span("{SPAN}", day)) == ("2024-02-29", str(day))

@@ -1,0 +1,185 @@
+"""`farebox retrain` from the outside on simulated days: killed, resumed, twice at once, repeated; spans of no use."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from components.trip_example_gen import simulator
+from components.trip_example_gen.profile import Bounds
+from pipeline.settings import load_settings
+
+pytestmark = pytest.mark.slow
+
+FAREBOX = Path(sys.executable).with_name("farebox")
+SMALL = (
+    'spans.pattern="{YYYY}-{MM}-{DD}"', "spans.marker=_SUCCESS", "spans.window=3", "spans.warm_start=true",
+    "data_gate.min_rows=500", "data_gate.min_split_rows=30",
+    "training.epochs=4", "training.pseudo_trips=0", "training.teacher_weight=0",
+    "reducer.n_components=16", "pruner.final_sparsity=0",
+    "quantizer.mode=float16", "gates.max_rmse=30", "gates.max_bias=null", "gates.max_ratio_to_yardstick=null",
+    "gates.slices.max_bias=null",
+)  # fmt: skip
+ROWS, FIRST = 700, datetime.date(2024, 3, 4)
+BEFORE_TRAINER = {"ImportSchemaGen", "TripExampleGen", "SpanStatistics", "SpanValidator", "SpanGate", "SpanWindow",
+                  "StatisticsGen", "ExampleValidator", "DataGate", "Transform"}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """A tick that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def cached(self) -> set[str]:
+        """Nodes whose line in the whole run, the last one, says so."""
+        return set(re.findall(r"✓ (\w+) +cached", self.stdout.rpartition("farebox: chicago, run")[2]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where trips are delivered and ticks run."""
+
+    folder: Path
+
+    def deliver(self, day: int, rise: float | None = 1.0) -> Path:
+        """Trips of a day, complete, in a folder; without a rise of fares, none."""
+        date = FIRST + datetime.timedelta(days=day - 1)
+        path = self.folder / "data" / str(date)
+        path.mkdir(parents=True)
+        if rise:
+            profile = load_settings("chicago", None).city
+            profile = dataclasses.replace(profile, fare=Bounds(profile.fare.min, profile.fare.max * rise))
+            order = simulator.Order(ROWS, day, since=str(date), days=1)
+            simulator.simulate(profile, order, str(path / "trips.csv"))
+        (path / "_SUCCESS").touch()
+        return path
+
+    def command(self) -> list[str]:
+        overrides = [part for setting in SMALL for part in ("--set", setting)]
+        places = ("--data", str(self.folder / "data"), "--out", str(self.folder))
+        return [str(FAREBOX), "retrain", "--city", "chicago", *places, *overrides]
+
+    def tick(self) -> Ended:
+        ended = subprocess.run(self.command(), capture_output=True, text=True, timeout=900)
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    def records(self) -> list[dict]:
+        path = self.folder / "runs/chicago/retraining.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def ingests(self) -> Counter:
+        """How many artifacts of each span there are: executions that come from the cache make none."""
+        query = """SELECT span.int_value FROM ArtifactProperty span JOIN ArtifactProperty ingest
+            ON span.artifact_id = ingest.artifact_id AND span.name = 'span' AND ingest.name = 'ingest'"""
+        connection = sqlite3.connect(f"file:{self.folder}/runs/chicago/metadata.sqlite?mode=ro", uri=True)
+        found = Counter(span - (FIRST - datetime.date(1970, 1, 1)).days + 1 for (span,) in connection.execute(query))
+        connection.close()
+        return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Place:
+    return Place(tmp_path_factory.mktemp("retraining"))
+
+
+@pytest.fixture(scope="module")
+def first(place) -> Ended:
+    """Two days at once."""
+    place.deliver(1)
+    place.deliver(2)
+    return place.tick()
+
+
+@pytest.fixture(scope="module")
+def killed(place, first) -> Ended:
+    """A day on which fares double; the tick is killed after Transform, and another one was started meanwhile."""
+    place.deliver(3, rise=2)
+    other = None
+    with subprocess.Popen(place.command(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        for line in process.stdout:
+            if "✓ SpanWindow" in line:
+                other = place.tick()
+            if "✓ Transform" in line:
+                os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    return other
+
+
+@pytest.fixture(scope="module")
+def resumed(place, killed) -> tuple[int, Ended]:
+    """How many records there were before the next tick, and how it ended."""
+    return len(place.records()), place.tick()
+
+
+def test_days_at_once_are_one_run(place, first):
+    assert (first.code, first.stderr) == (0, "")
+    (record,) = place.records()[:1]
+    days = [[FIRST.toordinal() - datetime.date(1970, 1, 1).toordinal() + day, 1] for day in (0, 1)]
+    assert record["spans"] == {"new": days, "window": days, "late": [], "missing": [], "refused": []}
+    assert (record["decision"], record["causes"], record["outcome"]) == ("retrain", ["new_data"], "pushed")
+    assert (place.folder / "models/chicago" / record["version"] / "fare.tflite").is_file()
+    manifest = json.loads((place.folder / "models/chicago" / record["version"] / "manifest.json").read_text())
+    assert manifest["spans"] == [span for span, _ in days] and manifest["run_id"] == record["run_id"]
+    summary = json.loads((place.folder / "runs/chicago" / record["run_id"] / "summary.json").read_text())
+    assert record["rmse"] == summary["rmse"]["shipped"]
+    assert summary["rows"]["read"] == 2 * ROWS
+
+
+def test_the_second_of_two_ticks_at_once_says_so(killed):
+    assert (killed.code, killed.stdout, killed.stderr) == (0, "farebox: another tick of chicago is at work\n", "")
+
+
+def test_the_tick_after_a_kill_finishes_the_job(place, resumed):
+    """One record, of the decision that was made; what had finished comes from the cache."""
+    before, ended = resumed
+    assert (before, ended.code) == (1, 0), ended.stderr
+    assert ended.cached >= BEFORE_TRAINER and "Trainer" not in ended.cached
+    record = place.records()[1]
+    assert (record["decision"], record["outcome"]) == ("retrain", "pushed")
+    assert set(record["causes"]) == {"new_data", "drift"} and record["drift"]["fare"] > 0.04
+    assert len(record["spans"]["window"]) == 3
+    assert place.ingests() == {1: 1, 2: 1, 3: 1}
+    assert not list((place.folder / "runs/chicago").glob(".retraining.pending*"))
+
+
+def test_the_run_began_with_the_weights_of_the_one_before(place, resumed):
+    found = sorted((place.folder / "runs/chicago/artifacts/Trainer/model_run").glob("*/training.json"))
+    networks = [
+        json.loads(path.read_text())["network"] for path in sorted(found, key=lambda path: int(path.parent.name))
+    ]
+    assert [network.get("begun_with", 0) > 0 for network in networks] == [False, True]
+
+
+def test_a_tick_that_finds_nothing_changes_nothing(place, resumed):
+    latest = (place.folder / "models/chicago/LATEST").read_text()
+    ended = place.tick()
+    assert ended.code == 0 and "keep: the model stays" in ended.stdout
+    assert place.records()[-1]["outcome"] == "kept"
+    assert (place.folder / "models/chicago/LATEST").read_text() == latest
+
+
+def test_a_span_of_no_use_is_refused_and_said(place, resumed):
+    """Empty, and unreadable; exit code 2, so that somebody looks, and the next tick has nothing to do."""
+    place.deliver(4, rise=None)
+    (place.deliver(5, rise=None) / "trips.csv").symlink_to("nowhere")
+    ended = place.tick()
+    record = place.records()[-1]
+    assert (ended.code, record["outcome"], len(record["spans"]["refused"])) == (2, "kept", 2)
+    assert len([line for line in ended.stdout.splitlines() if line.startswith("  span 2024-03-0")]) == 2
+    assert place.tick().code == 0
+    assert place.ingests() == {1: 1, 2: 1, 3: 1}
