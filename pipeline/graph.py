@@ -53,12 +53,14 @@ class Target:
     """Where a pipeline runs and what it reads and writes there.
 
     metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
+    pipeline_name: by which MLMD tells pipelines apart; None is the city's.
     """
 
     pipeline_root: str
     schema_file: str
     models_dir: str
     metadata: Any = None
+    pipeline_name: str | None = None
 
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
@@ -231,7 +233,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     ]  # fmt: skip
     name_jobs(nodes, settings)
     return Pipeline(
-        pipeline_name=f"farebox-{settings.city.name}",
+        pipeline_name=target.pipeline_name or f"farebox-{settings.city.name}",
         pipeline_root=target.pipeline_root,
         components=nodes,
         enable_cache=True,

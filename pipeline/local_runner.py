@@ -23,6 +23,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from components.atomic_pusher.push import is_offered, is_rolled_back
 from components.errors import InputError
 from components.examples_io import tflite_path
+from pipeline import database
 from pipeline.graph import Target, create_pipeline
 from pipeline.provenance import schema_source
 from pipeline.settings import Settings
@@ -44,16 +45,19 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last:
 
     on_start(node, number, of): before a node. on_end(node, output artifacts, cached, cost): after it.
     """
-    connection = metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
+    connection = database.connection_config(settings)
+    place = database.place_of(settings, connection)
     target = Target(
-        pipeline_root=str(settings.runs_dir.resolve() / "artifacts"),
+        pipeline_root=str(settings.runs_dir.resolve() / ("artifacts" + (f"-{place}" if place else ""))),
         schema_file=str(materialized_schema(settings)),
         models_dir=str(settings.models_dir.resolve()),
         metadata=connection,
+        pipeline_name=database.pipeline_name(settings, place),
     )
     pipeline = compiler.Compiler().compile(create_pipeline(settings, target))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     deployment = runner_utils.extract_local_deployment_config(pipeline)
+    database.register_types(settings, connection, pipeline)
     produced: dict[str, list[Any]] = {}
     for number, node in enumerate(pipeline.nodes, start=1):
         name = node.pipeline_node.node_info.id
@@ -64,14 +68,14 @@ def run(settings: Settings, run_id: str, on_start: OnStart, on_end: OnEnd, last:
         forget_peak()
         info = launcher.Launcher(
             pipeline_node=node.pipeline_node,
-            mlmd_connection=metadata.Metadata(connection),
+            mlmd_connection=database.opened(connection),
             pipeline_info=pipeline.pipeline_info,
             pipeline_runtime_spec=pipeline.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, name),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
         ).launch()
         cost = Cost(cpu_seconds() - started, peak_mb())
-        with metadata.Metadata(connection) as handle:
+        with database.opened(connection) as handle:
             outputs, cached = outcome(handle, info.execution_id)
         produced.update(outputs)
         on_end(name, outputs, cached, cost)

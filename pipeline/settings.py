@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import pydantic.dataclasses
@@ -24,12 +24,16 @@ from components.trip_example_gen.profile import CANONICAL, CityProfile
 from modules import columns
 from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 from pipeline.beam_settings import BeamSettings
+from pipeline.metadata_settings import MetadataSettings, from_url, hide_password
 
 CITIES = Path(__file__).parent / "cities"
 
 
 class SettingsError(InputError):
-    """A city file or a --set that cannot be used; names file, section and key."""
+    """A city file or a --set that cannot be used; names file, section and key, and no password."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_password(message))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +106,7 @@ class Settings:
     push: PushSettings = PushSettings()
     device: DeviceSettings = DeviceSettings()
     beam: BeamSettings = BeamSettings()
+    metadata: Annotated[MetadataSettings, pydantic.BeforeValidator(from_url)] = MetadataSettings()
 
     def __post_init__(self) -> None:
         for name in ("thresholds", "ignore_features"):
