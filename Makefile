@@ -1,4 +1,4 @@
-# Every target but help, clean and lane-b sets up what it needs; a second call finds it ready.
+# Every target but help, clean, lane-b and test-system sets up what it needs; a second call finds it ready.
 # A choice of your own: make setup PYTHON=/path/to/python3.10, make run CITY=nyc ARGS="--data FILE".
 
 SHELL := bash
@@ -9,7 +9,7 @@ CITY ?= chicago
 CHECKS := "ruff check" "ruff format --check" "mypy pipeline components modules $(wildcard benchmarks/*.py)"
 export LANE PYTHON
 
-.PHONY: help setup run test test-fast lint lock wheel flink lane-b clean
+.PHONY: help setup run test test-fast test-system lint lock wheel flink lane-b clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ test: setup ## all tests
 
 test-fast: setup ## the tests not marked slow
 	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-system: ## PostgreSQL and MariaDB, which some tests start: installed where apt and root are there
+	@tools/test_system.sh
 
 lint: setup ## ruff (rules and format) and mypy
 	@failed=0; for check in $(CHECKS); do $(BIN)/$$check || failed=1; done; exit $$failed

@@ -221,7 +221,7 @@ def ingests(out: Path) -> collections.Counter[tuple[int, int]]:
     """How often TripExampleGen's executor wrote each span version: what comes from the cache has no new artifact."""
     from ml_metadata.metadata_store import MetadataStore
 
-    from pipeline.local_runner import connection_config
+    from pipeline.database import connection_config
 
     settings = load_settings(CITY, str(out / "data"), str(out / "work"), SPANS)
     found: Any = MetadataStore(connection_config(settings)).get_artifacts_by_type("Examples")

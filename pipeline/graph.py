@@ -57,6 +57,7 @@ class Target:
     metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
     workers: processes of each Beam node that runs on this machine.
     spans: where trips arrive in spans, which of them to read.
+    pipeline_name: by which MLMD tells pipelines apart; None is the city's.
     """
 
     pipeline_root: str
@@ -65,6 +66,7 @@ class Target:
     metadata: Any = None
     workers: int = 1
     spans: SpanInput | None = None
+    pipeline_name: str | None = None
 
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
@@ -237,7 +239,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     ]  # fmt: skip
     add_beam_args(nodes, settings, target.workers)
     return Pipeline(
-        pipeline_name=f"farebox-{settings.city.name}",
+        pipeline_name=target.pipeline_name or f"farebox-{settings.city.name}",
         pipeline_root=target.pipeline_root,
         components=nodes,
         enable_cache=True,

@@ -24,6 +24,7 @@ from components.atomic_pusher.push import is_offered, is_rolled_back
 from components.errors import InputError
 from components.examples_io import tflite_path
 from components.trip_example_gen.sources import estimated_rows, find_files
+from pipeline import database
 from pipeline.graph import Target, create_pipeline
 from pipeline.provenance import schema_source
 from pipeline.settings import Settings
@@ -53,18 +54,21 @@ def run(
 
     on_start(node, number, of): before a node. on_end(node, output artifacts, cached, cost): after it.
     """
-    connection = connection_config(settings)
+    connection = database.connection_config(settings)
+    place = database.place_of(settings, connection)
     target = Target(
-        pipeline_root=str(settings.runs_dir.resolve() / "artifacts"),
+        pipeline_root=str(settings.runs_dir.resolve() / ("artifacts" + (f"-{place}" if place else ""))),
         schema_file=str(materialized_schema(settings)),
         models_dir=str(settings.models_dir.resolve()),
         metadata=connection,
         workers=settings.beam.local_workers(estimated_rows(files_of(settings, spans))),
         spans=spans,
+        pipeline_name=database.pipeline_name(settings, place),
     )
     pipeline = compiler.Compiler().compile(create_pipeline(settings, target))
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     deployment = runner_utils.extract_local_deployment_config(pipeline)
+    database.register_types(settings, connection, pipeline)
     produced: dict[str, list[Any]] = {}
     for number, node in enumerate(pipeline.nodes, start=1):
         name = node.pipeline_node.node_info.id
@@ -75,14 +79,14 @@ def run(
         forget_peak()
         info = launcher.Launcher(
             pipeline_node=node.pipeline_node,
-            mlmd_connection=metadata.Metadata(connection),
+            mlmd_connection=database.opened(connection),
             pipeline_info=pipeline.pipeline_info,
             pipeline_runtime_spec=pipeline.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, name),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
         ).launch()
         cost = Cost(cpu_seconds() - started, peak_mb())
-        with metadata.Metadata(connection) as handle:
+        with database.opened(connection) as handle:
             outputs, cached = outcome(handle, info.execution_id)
         produced.update(outputs)
         on_end(name, outputs, cached, cost)
@@ -93,11 +97,6 @@ def run(
 def files_of(settings: Settings, spans: SpanInput | None) -> list[str]:
     """The files of trips that a run reads, those of its window's spans included."""
     return [file for path in (spans.paths if spans else (settings.data,)) for file in find_files(path)]
-
-
-def connection_config(settings: Settings) -> Any:
-    """Where MLMD keeps what runs did."""
-    return metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
 
 
 def prepare_push(node: Any, model: Path, settings: Settings) -> None:

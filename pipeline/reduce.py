@@ -15,7 +15,7 @@ from typing import Any
 
 from components.errors import InputError
 from components.pca_reducer.settings import ReducerSettings
-from pipeline import runs
+from pipeline import database, runs
 from pipeline.console import RunConsole, output_to_log
 from pipeline.settings import Settings
 
@@ -35,6 +35,7 @@ def run(settings: Settings, out: str | None, quiet: bool = False) -> dict[str, A
     """
     runs.check_engine(settings)
     runs.check_first_trip(settings)
+    database.check(settings)
     folder = Path(out) if out else settings.runs_dir / "reduction"
     with runs.exclusive(settings.runs_dir):
         runs.make_folder(folder)

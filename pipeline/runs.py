@@ -20,7 +20,7 @@ from absl import logging
 
 from components.errors import GateError, InputError
 from components.trip_example_gen.reader import read_trips
-from pipeline import lean_imports
+from pipeline import database, lean_imports
 from pipeline.console import RunConsole, output_to_log
 from pipeline.doctor import lane
 from pipeline.settings import Settings
@@ -49,6 +49,7 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
     check_signing_key(settings)
     check_engine(settings)
     check_first_trip(settings)
+    database.check(settings)
     return run_once(settings, new_run_id(), quiet)
 
 
@@ -120,7 +121,8 @@ def run_graph(
         produced.update(outputs)
         screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
 
-    local_runner.run(settings, run_id, on_start, on_end, last, spans)
+    with database.losses(settings):
+        local_runner.run(settings, run_id, on_start, on_end, last, spans)
     return produced
 
 

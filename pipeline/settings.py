@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import pydantic.dataclasses
@@ -24,6 +24,7 @@ from components.trip_example_gen.profile import CANONICAL, CityProfile
 from modules import columns
 from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 from pipeline.beam_settings import BeamSettings
+from pipeline.metadata_settings import MetadataSettings, from_url, hide_password
 from pipeline.notify_settings import NotifySettings
 from pipeline.retraining.settings import SpanSettings
 
@@ -31,7 +32,10 @@ CITIES = Path(__file__).parent / "cities"
 
 
 class SettingsError(InputError):
-    """A city file or a --set that cannot be used; names file, section and key."""
+    """A city file or a --set that cannot be used; names file, section and key, and no password."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hide_password(message))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +110,7 @@ class Settings:
     beam: BeamSettings = BeamSettings()
     notify: NotifySettings = NotifySettings()
     spans: SpanSettings = SpanSettings()
+    metadata: Annotated[MetadataSettings, pydantic.BeforeValidator(from_url)] = MetadataSettings()
 
     def __post_init__(self) -> None:
         named = {f"data_gate.{name}": getattr(self.data_gate, name) for name in ("thresholds", "ignore_features")}

@@ -108,7 +108,45 @@ def test_lane_b_needs_root_on_an_older_system(machine: Path) -> None:
 def test_ci_runs_the_tests_last_and_fails_for_either(machine: Path, failing: str, code: int) -> None:
     install(machine, "make", f'#!/bin/sh\necho "$1"\n[ "$1" != {failing} ] || exit 2\n')
     result = call(machine, ".ci/run")
-    assert (result.returncode, result.stdout) == (code, "lint\ntest\n")
+    assert (result.returncode, result.stdout) == (code, "lint\ntest-system\ntest\n")
+
+
+INSTALLING = "farebox: installing {} for the tests"
+SKIPPING = "farebox: tests of metadata on a database will skip: "
+
+
+@pytest.mark.parametrize(("user", "apt", "line"), [
+    ("1000", 0, SKIPPING + "{} must be installed by root with apt-get"),
+    ("0", 0, INSTALLING),
+    ("0", 1, INSTALLING + "\n" + SKIPPING + "apt-get could not install {}, see "),
+])  # fmt: skip
+def test_the_systems_packages_for_the_tests(machine: Path, user: str, apt: int, line: str) -> None:
+    """Whichever of the two servers is missing; a service's start is refused while root installs."""
+    for name in ("mktemp", "chmod", "tr"):
+        (machine / "bin" / name).symlink_to(str(shutil.which(name)))
+    script = machine / "tools" / "test_system.sh"
+    script.write_text(script.read_text().replace("/usr/", f"{machine}/usr/"))  # a system without servers
+    (machine / "usr/sbin").mkdir(parents=True)
+    install(machine, "id", f"#!/bin/sh\necho {user}\n")
+    install(machine, "apt-get", f'#!/bin/sh\n"{machine}/usr/sbin/policy-rc.d"; echo $? "$@" >>apt; exit {apt}\n')
+
+    def called(missing: str) -> None:
+        result = call(machine, "tools/test_system.sh", TMPDIR=str(machine))
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.startswith(line.replace("{}", missing))
+        assert not (machine / "usr/sbin/policy-rc.d").exists()
+
+    called("postgresql mariadb-server")
+    install(machine, "postgres", "#!/bin/sh\n")
+    install(machine, "initdb", "#!/bin/sh\n")
+    called("mariadb-server")
+    asked = (machine / "apt").read_text().splitlines() if user == "0" else []
+    assert all(words.startswith("101 ") for words in asked)
+    if user == "0" and not apt:
+        assert asked[-1] == "101 install -y -qq --no-install-recommends mariadb-server"
+    install(machine, "mariadbd", "#!/bin/sh\n")
+    install(machine, "mariadb-install-db", "#!/bin/sh\n")
+    assert call(machine, "tools/test_system.sh").stdout == ""
 
 
 @pytest.mark.parametrize("lock", ["lane-a.txt", "lane-b.txt", "uv.txt"])

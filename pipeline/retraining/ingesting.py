@@ -11,7 +11,7 @@ from typing import Any
 from components.checks import Check
 from components.errors import GateError, InputError
 from components.trip_example_gen.spans import Delivery
-from pipeline import runs
+from pipeline import database, runs
 from pipeline.console import RunConsole, output_to_log
 from pipeline.retraining.journal import SpanVersion
 from pipeline.retraining.planning import key
@@ -55,14 +55,15 @@ def ingested(settings: Settings, run_id: str) -> set[SpanVersion]:
 def _ingested(settings: Settings) -> set[SpanVersion]:
     runs.configure_libraries()
     from ml_metadata.proto import metadata_store_pb2
-    from tfx.orchestration import metadata
 
-    from pipeline.local_runner import connection_config
     from pipeline.span_graph import digest_of_ingest
 
     digest = digest_of_ingest(settings)
-    with metadata.Metadata(connection_config(settings)) as handle:
-        found = handle.store.get_artifacts_by_type("Examples")
+    config = database.connection_config(settings)
+    name = database.pipeline_name(settings, database.place_of(settings, config))
+    with database.losses(settings), database.opened(config) as handle:
+        context = handle.store.get_context_by_type_and_name("pipeline", name)
+        found = handle.store.get_artifacts_by_context(context.id) if context else []
     return {
         (artifact.custom_properties["span"].int_value, artifact.custom_properties["version"].int_value)
         for artifact in found

@@ -13,7 +13,7 @@ from typing import Any
 
 from components.errors import GateError, InputError
 from components.trip_example_gen.spans import Delivery, Found, find
-from pipeline import runs
+from pipeline import database, runs
 from pipeline.retraining.deciding import Tick, conclude, to_judge
 from pipeline.retraining.ingesting import Judged, ingest, ingested
 from pipeline.retraining.journal import Journal, Record, SpanVersion
@@ -58,6 +58,7 @@ def check(settings: Settings) -> None:
         raise InputError(f"--data={settings.data} must be a folder of spans")
     runs.check_signing_key(settings)
     runs.check_engine(settings)
+    database.check(settings)
 
 
 def lying(settings: Settings) -> list[Found]:

@@ -1,0 +1,102 @@
+"""Which database keeps what MLMD (ML Metadata) records of runs: a URL, in which a password has no place."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import urllib.parse
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["mysql", "postgresql"]
+
+PORTS: dict[str, int] = {"mysql": 3306, "postgresql": 5432}
+PASSWORD_VARIABLES = {"mysql": "MYSQL_PWD", "postgresql": "PGPASSWORD"}  # those of the databases' own clients
+IN_RUNS = "sqlite"
+FORMS = "sqlite, sqlite:///FILE, mysql://USER@HOST:PORT/DATABASE or postgresql://USER@HOST:PORT/DATABASE"
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A database on a server. ssl: encrypted, though MLMD cannot tell whether it is the right server (MySQL only)."""
+
+    kind: Kind
+    host: str
+    port: int
+    user: str
+    database: str
+    ssl: bool = False
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        user, database = (urllib.parse.quote(part, safe="") for part in (self.user, self.database))
+        return f"{self.kind}://{user}@{host}:{self.port}/{database}{'?ssl=true' if self.ssl else ''}"
+
+    @property
+    def password_variable(self) -> str:
+        """The environment variable that MLMD's client library reads by itself: no config ever holds the password."""
+        return PASSWORD_VARIABLES[self.kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class MetadataSettings:
+    """url: `sqlite` is runs/<city>/metadata.sqlite; or another sqlite file (sqlite:///relative, sqlite:////absolute),
+    or a database on a MySQL, MariaDB or PostgreSQL server, whose password is in MYSQL_PWD or PGPASSWORD.
+    """
+
+    url: str = IN_RUNS
+
+    def __post_init__(self) -> None:
+        if self.file is None and self.url != IN_RUNS:
+            _server(self.url)
+
+    @property
+    def file(self) -> Path | None:
+        """The sqlite file; None where it is the one in runs/, or on a server."""
+        found = re.fullmatch("sqlite:///(.+)", self.url)
+        return Path(found[1]) if found else None
+
+    @property
+    def server(self) -> Server | None:
+        """None where it is a file."""
+        return None if self.url.startswith("sqlite") else _server(self.url)
+
+
+def from_url(given: Any) -> Any:
+    """`metadata: URL` is short for `metadata: {url: URL}`."""
+    return MetadataSettings(given) if isinstance(given, str) else given
+
+
+def hide_password(text: str) -> str:
+    """Whatever stands between a URL's user and its host; a port, which stands at the end, is no password."""
+    return re.sub(r"(://[^/@:\s]*):(?!\d+(?:[/\s]|$))[^@]*@(?:\S*@)?", r"\1:***@", text)
+
+
+def _server(url: str) -> Server:
+    """Raises ValueError where it is none, or holds a password."""
+    shown = re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url)
+    parts = urllib.parse.urlsplit(url)
+    if shown != url or parts.password is not None:
+        variables = " or ".join(PASSWORD_VARIABLES.values())
+        raise ValueError(f"metadata={shown} must not hold a password: give it in the environment, {variables}")
+    try:
+        port = parts.port or PORTS.get(parts.scheme, 0)
+    except ValueError:
+        port = 0
+    database = parts.path.removeprefix("/")
+    whole = parts.scheme in PORTS and parts.hostname and parts.username and database and "/" not in database
+    if not whole or not port or parts.fragment:
+        raise ValueError(f"metadata={shown} must be {FORMS}")
+    if parts.query not in ("", "ssl=true"):
+        raise ValueError(f"metadata={shown}: ?{parts.query} must be ?ssl=true or nothing")
+    if parts.query and parts.scheme == "postgresql":
+        raise ValueError(f"metadata={shown}: ssl must go with mysql, MLMD's PostgreSQL client has no TLS: use a tunnel")
+    unquote = urllib.parse.unquote
+    return Server(
+        parts.scheme,  # type: ignore[arg-type]
+        str(parts.hostname),
+        port,
+        unquote(str(parts.username)),
+        unquote(database),
+        ssl=bool(parts.query),
+    )
