@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.submit import command as submission
+
 EXIT_BAD_INPUT, EXIT_REFUSED = 2, 3
 
 app = typer.Typer(
@@ -21,6 +23,7 @@ app = typer.Typer(
 
 data_app = typer.Typer(help="Trips to work with.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+app.command()(submission.submit)
 
 City = Annotated[str, typer.Option(help="A shipped city (chicago, nyc) or your own city.yaml.")]
 Data = Annotated[str | None, typer.Option(help="A CSV or Parquet file, or a folder of them.")]
