@@ -14,9 +14,9 @@ from pipeline.submit.remote import Say
 Found = TypeVar("Found")
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-CONFLICT, NOT_FOUND, QUOTA = 409, 404, 429
+BAD_REQUEST, NOT_FOUND, CONFLICT = 400, 404, 409
 MAX_MESSAGE = 300
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0  # s; doubled each time, less a random share
+FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 1 / 120, 1 / 6, 2.0  # of the patience; a random share of each is waited
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,6 @@ class Caller:
     hints: Mapping[int, str]
     patience: float
     say: Say = lambda line: None
-    first_pause: float = FIRST_PAUSE
     secrets: Sequence[str] = field(default=(), repr=False)
 
     def patiently(self, call: Callable[..., Found], *arguments: Any) -> Found:
@@ -49,7 +48,7 @@ class Caller:
         def told(error: Exception) -> None:
             self.say(f"{self.place}: {self.shown(error)}; trying again")
 
-        pauses = min(self.first_pause, self.patience), LONGEST_PAUSE, 2.0
+        pauses = self.patience * FIRST_PAUSE, self.patience * LONGEST_PAUSE, GROWTH
         repeated = retry.Retry(is_transient, *pauses, timeout=self.patience, on_error=told)
         try:
             return repeated(call)(*arguments)
@@ -94,7 +93,8 @@ class Caller:
         status = status_of(error)
         tried = f", for {self.patience:g} s" if gave_up else ""
         known = status or (401 if is_login(error) else 0)
-        hint = self.hints.get(known) or self.hints.get(known // 100 * 100) or ""
+        family = known // 100 * 100
+        hint = self.hints.get(known) or (self.hints.get(family, "") if family in (300, 500) else "")
         return InputError(f"{self.place}: {self.shown(error)}{tried}{'; ' if hint else ''}{hint}")
 
 
@@ -142,12 +142,21 @@ def is_transient(error: BaseException) -> bool:
 
 def message_of(error: BaseException) -> str:
     """The service's own words, cut to one line of 300 characters."""
-    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__ or "timed out" in str(error):
-        return "no answer in time"
+    if status_of(error) is None and is_unreachable(error):
+        error = root(error)
+        if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+            return "no answer in time"
     body = getattr(error, "body", None)
     text = _of_body(body) if body else getattr(error, "message", None) or getattr(error, "reason", None) or str(error)
-    line = " ".join(str(text).split())
+    line = re.sub(r"^[A-Z]+ https?://\S+: ", "", " ".join(str(text).split()))  # google.api_core repeats the request
     return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}..."
+
+
+def root(error: BaseException) -> BaseException:
+    """What urllib3 and requests wrap, some deep: a refused connection, a name that nobody knows."""
+    inner = [getattr(error, "reason", None), error.__cause__, *error.args]
+    found = next((each for each in inner if isinstance(each, BaseException)), None)
+    return root(found) if found else error
 
 
 def _of_body(body: str | bytes) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import InputError
-from pipeline.submit.attempts import Caller
+from pipeline.submit.attempts import BAD_REQUEST, Caller, status_of
 from pipeline.submit.remote import Node, Order, Run, Say, Schedule, Target, plain
 
 TOKEN = "KF_PIPELINES_TOKEN"
@@ -48,9 +48,7 @@ class Kubeflow:
             self.client = _client(self.host, token)
         self.apis = _apis(self.client)
         self.namespace = target.namespace or self.client.get_user_namespace() or _own_namespace()
-        multi_user = self.caller.patiently(self._health).get("multi_user")
-        if multi_user and not self.namespace:
-            raise InputError(f"--namespace must be given: {self.host} has many users")
+        self.caller.patiently(self._probe)
 
     def find(self, name: str) -> list[Run]:
         rows = self._ours_listed("run", "list_runs", "runs", named(name))
@@ -186,12 +184,19 @@ class Kubeflow:
             if not token:
                 return found
 
-    def _health(self) -> dict[str, Any]:
-        """{"multi_user": ...}: the answer of an API. A web page with status 200 is a login's or a user interface's."""
-        answer = self._call("healthz", "get_healthz", _preload_content=False)
+    def _probe(self) -> None:
+        """Raises InputError unless an API answers: a web page with status 200 is a login's or a user interface's, and
+        kfp's client takes it for an empty list."""
+        where = {"namespace": self.namespace} if self.namespace else {}
         try:
-            return dict(json.loads(answer.data))
-        except (ValueError, TypeError) as error:
+            answer = self._call("experiment", "list_experiments", page_size=1, _preload_content=False, **where)
+        except Exception as error:
+            if status_of(error) == BAD_REQUEST and not self.namespace:
+                raise InputError(f"{self.caller.place}: {self.caller.shown(error)}; give your --namespace") from error
+            raise
+        try:
+            json.loads(answer.data)
+        except ValueError as error:
             raise InputError(f"--host={self.host} answers with a web page, not with an API; {HINTS[300]}") from error
 
     def _nodes_of(self, run: Any) -> frozenset[str]:
@@ -322,5 +327,4 @@ def _apis(client: Any) -> dict[str, Any]:
         "experiment": api.ExperimentServiceApi(connection),
         "pipeline": api.PipelineServiceApi(connection),
         "upload": api.PipelineUploadServiceApi(connection),
-        "healthz": api.HealthzServiceApi(connection),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Spec:
         """The tag of its image, which is the commit that was compiled; none where images differ or have no tag."""
         executors = self.pipeline.get("deploymentSpec", {}).get("executors", {}).values()
         images = {executor["container"]["image"] for executor in executors if "container" in executor}
-        tags = {image.rpartition("/")[2].partition(":")[2].partition("@")[0] for image in images}
+        tags = {image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images}
         return tags.pop() or None if len(tags) == 1 else None
 
     @property
@@ -142,7 +143,7 @@ def _typed(name: str, text: str, kind: type) -> Any:
         value = None
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind or (kind is float and value != value):
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise InputError(f"--parameter {name}={text} must be {NOUNS[kind]}")
     return value
 

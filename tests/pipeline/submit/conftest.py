@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -109,19 +110,30 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.crashes: list[str] = []
         self.faults: list[Fault] = []
         self.rows: dict[str, dict[str, dict[str, Any]]] = {}
         self.looks: dict[str, int] = {}
         self.failing_node: str | None = None
+        self.frozen = False  # nodes do not advance
+        self.gate: tuple[str, str, threading.Barrier] | None = None  # requests of a method and path wait for each other
+        self.before: dict[str, Callable[[], Any]] = {}  # done once before the answer to `METHOD path`
         self.lock = threading.RLock()
         self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.http.daemon_threads = True
+        self.http.handle_error = self._crashed  # type: ignore[method-assign]
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
+
+    def _crashed(self, *where: Any) -> None:
+        """A client may hang up; all else is a fault of these tests."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            self.crashes.append(traceback.format_exc())
 
     def close(self) -> None:
         self.http.shutdown()
         self.http.server_close()
+        assert self.crashes == []
 
     def fail(self, method: str, path: str, what: int | str, body: Any = "", times: int = 1) -> None:
         self.faults.append(Fault(method, path, what, body, times))
@@ -144,7 +156,7 @@ class Server:
     def states(self, run_id: str, words: tuple[str, str, str, str]) -> tuple[str, list[tuple[str, str]]]:
         """(the run's state, (node, state) of those begun) at this look; words: running, succeeded, skipped, failed."""
         running, succeeded, skipped, failed = words
-        look = self.looks[run_id] = self.looks.get(run_id, 0) + 1
+        look = self.looks[run_id] = 1 if self.frozen else self.looks.get(run_id, 0) + 1
         nodes = []
         for at, name in enumerate(NODES[:look]):
             done = at < look - 1
@@ -180,8 +192,11 @@ class Server:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 request = Request(self.command, unquote(parts.path), query, headers, body)
+                if server.gate and server.gate[0] == request.method and request.path.endswith(server.gate[1]):
+                    server.gate[2].wait(20)
                 with server.lock:
                     server.requests.append(request)
+                    server.before.pop(f"{request.method} {request.path.rpartition('/')[2]}", lambda: None)()
                     fault = server._fault(request)
                     if fault and isinstance(fault.what, int):
                         body = fault.body or server.error(fault.what, "out of order")
@@ -221,25 +236,25 @@ class KubeflowServer(Server):
 
     def __init__(self) -> None:
         super().__init__()
-        self.token: str | None = None
+        self.tokens: tuple[str, ...] = ()  # without any, none is asked for
         self.multi_user = False
 
     def error(self, status: int, message: str) -> Any:
         return {"error": message, "code": 2, "message": message, "details": []}
 
     def answer(self, request: Request) -> Any:
-        if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
-            raise RefusedError(401, f"Unauthenticated: {request.headers.get('Authorization')} is no valid token")
+        if self.tokens and request.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
+            raise RefusedError(401, f"Unauthenticated: {request.headers.get('authorization')} is no valid token")
         path = request.path.removeprefix("/apis/v2beta1/")
         method = f"{request.method} {re.sub('[^/:]*-[0-9]+', 'ID', path)}"
         key = next(iter(re.findall(r"[a-z]+-[0-9]+", path)), "")
+        if self.multi_user and request.method == "GET" and path == "experiments" and "namespace" not in request.query:
+            raise RefusedError(400, "Invalid input error: a namespace cannot be empty in multi-user mode")
         match method:
-            case "GET healthz":
-                return {"multi_user": self.multi_user}
             case "GET experiments" | "GET pipelines" | "GET runs" | "GET recurringruns":
                 return self._page(path, path if path != "recurringruns" else "recurringRuns", request)
             case "GET pipelines/ID/versions":
-                return self._page(f"versions of {key}", "pipeline_versions", request)
+                return self._page("versions", "pipeline_versions", request, pipeline_id=key)
             case "POST experiments":
                 return self._named("experiments", "experiment_id", request.json)
             case "POST pipelines":
@@ -251,9 +266,9 @@ class KubeflowServer(Server):
                     "pipeline_id": pipeline_id,
                     "pipeline_spec": parsed(request),
                 }
-                return self._named(f"versions of {pipeline_id}", "pipeline_version_id", row)
+                return self._named("versions", "pipeline_version_id", row)
             case "GET pipelines/ID/versions/ID":
-                return self.found(f"versions of {key}", path.rpartition("/")[2])
+                return self.found("versions", path.rpartition("/")[2])
             case "POST runs":
                 return self._new("runs", "run_id", self._of_a_version(request.json))
             case "GET runs/ID":
@@ -276,12 +291,12 @@ class KubeflowServer(Server):
     def _of_a_version(self, body: dict[str, Any]) -> dict[str, Any]:
         reference = body["pipeline_version_reference"]
         self.found("experiments", body["experiment_id"])
-        self.found(f"versions of {reference['pipeline_id']}", reference["pipeline_version_id"])
+        self.found("versions", reference["pipeline_version_id"])
         return body
 
     def _new(self, kind: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
         number = sum(len(rows) for rows in self.rows.values()) + 1
-        name = f"{kind.split()[0].rstrip('s')}-{number}"
+        name = f"{kind.rstrip('s')}-{number}"
         return self.keep(kind, name, {"created_at": timestamp(number), **body, key: name})
 
     def _named(self, kind: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -289,11 +304,10 @@ class KubeflowServer(Server):
             raise RefusedError(409, f"{body['display_name']} already exists")
         return self._new(kind, key, body)
 
-    def _page(self, kind: str, answer: str, request: Request) -> dict[str, Any]:
+    def _page(self, kind: str, answer: str, request: Request, **where: str) -> dict[str, Any]:
         """At most two rows a page, so that a second one is asked for."""
-        rows = self.kept(kind)
-        if "experiment_id" in request.query:
-            rows = [row for row in rows if row["experiment_id"] == request.query["experiment_id"]]
+        where.update({key: request.query[key] for key in ("experiment_id", "namespace") if key in request.query})
+        rows = [row for row in self.kept(kind) if all(row.get(key) == value for key, value in where.items())]
         for predicate in json.loads(request.query.get("filter") or "{}").get("predicates", ()):
             assert predicate["operation"] == "EQUALS"
             rows = [row for row in rows if row[predicate["key"]] == predicate["stringValue"]]
@@ -488,10 +502,41 @@ def call(monkeypatch, capsys):
     return run
 
 
+@dataclasses.dataclass(frozen=True)
+class Remote:
+    """One of the two services: its server, `farebox submit` to it, its target; kind and path of what it runs."""
+
+    server: Any
+    submit: Callable[..., tuple[int, str, str]]
+    target: Any
+    kind: str
+    path: str
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        return self.server.kept(self.kind)
+
+    @staticmethod
+    def id_of(row: dict[str, Any]) -> str:
+        return row.get("run_id") or row["name"].rpartition("/")[2]
+
+
+@pytest.fixture(params=["kubeflow", "vertex"])
+def remote(request) -> Remote:
+    from pipeline.submit.remote import Target
+
+    server = request.getfixturevalue(request.param)
+    submit = request.getfixturevalue(f"to_{request.param}")
+    if request.param == "kubeflow":
+        return Remote(server, submit, Target("kubeflow", host=server.url, patience=3), "runs", "/runs$")
+    target = Target("vertex", project="acme", region="us-central1", endpoint=server.url, patience=3)
+    return Remote(server, submit, target, "jobs", "/pipelineJobs$")
+
+
 @pytest.fixture
 def to_kubeflow(kubeflow, call):
     def run(*arguments: str) -> tuple[int, str, str]:
-        return call("submit", *arguments, "--runner=kubeflow", f"--host={kubeflow.url}", "--poll=0.01", "--patience=3")
+        return call("submit", "--runner=kubeflow", f"--host={kubeflow.url}", "--poll=0.01", "--patience=3", *arguments)
 
     return run
 
@@ -500,6 +545,6 @@ def to_kubeflow(kubeflow, call):
 def to_vertex(vertex, call):
     def run(*arguments: str) -> tuple[int, str, str]:
         place = "--runner=vertex", "--project=acme", "--region=us-central1", f"--endpoint={vertex.url}"
-        return call("submit", *arguments, *place, "--poll=0.01", "--patience=3")
+        return call("submit", *place, "--poll=0.01", "--patience=3", *arguments)
 
     return run
