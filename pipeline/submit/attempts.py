@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from components.errors import InputError
@@ -15,6 +15,7 @@ Found = TypeVar("Found")
 
 TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 BAD_REQUEST, NOT_FOUND, CONFLICT = 400, 404, 409
+UNTRUSTED = 495  # nginx's number for a certificate's error, which has no status
 MAX_MESSAGE = 300
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 1 / 120, 1 / 6, 2.0  # of the patience; a random share of each is waited
 
@@ -32,14 +33,14 @@ class Ensured(Generic[Found]):
 class Caller:
     """place: what an error line begins with. hints: what to do, by status. say: told of each failed attempt.
 
-    secrets: what no line may show.
+    secrets: what no line may show, at the moment when it is asked for.
     """
 
     place: str
     hints: Mapping[int, str]
     patience: float
     say: Say = lambda line: None
-    secrets: Sequence[str] = field(default=(), repr=False)
+    secrets: Callable[[], Sequence[str]] = tuple
 
     def patiently(self, call: Callable[..., Found], *arguments: Any) -> Found:
         """What `call` returns, repeated while its errors may pass. Raises InputError for an error of the service."""
@@ -84,7 +85,7 @@ class Caller:
         """Status and message of an error in one line, without secrets."""
         status = status_of(error)
         text = f"{status} {message_of(error)}" if status else message_of(error)
-        for secret in self.secrets:
+        for secret in self.secrets():
             text = text.replace(secret, "***")
         return re.sub(r"(?i)bearer\s+\S+", "Bearer ***", text)
 
@@ -92,7 +93,7 @@ class Caller:
         """One line: where, what was answered, how long it was tried, what to do."""
         status = status_of(error)
         tried = f", for {self.patience:g} s" if gave_up else ""
-        known = status or (401 if is_login(error) else 0)
+        known = status or (401 if is_login(error) else UNTRUSTED if "SSL" in repr(error) else 0)
         family = known // 100 * 100
         hint = self.hints.get(known) or (self.hints.get(family, "") if family in (300, 500) else "")
         return InputError(f"{self.place}: {self.shown(error)}{tried}{'; ' if hint else ''}{hint}")
@@ -146,9 +147,14 @@ def message_of(error: BaseException) -> str:
         error = root(error)
         if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
             return "no answer in time"
+        return _line(str(error))
     body = getattr(error, "body", None)
     text = _of_body(body) if body else getattr(error, "message", None) or getattr(error, "reason", None) or str(error)
-    line = re.sub(r"^[A-Z]+ https?://\S+: ", "", " ".join(str(text).split()))  # google.api_core repeats the request
+    return _line(re.sub(r"^[A-Z]+ https?://\S+: ", "", str(text)))  # google.api_core repeats the request
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
     return line if len(line) <= MAX_MESSAGE else f"{line[:MAX_MESSAGE]}..."
 
 

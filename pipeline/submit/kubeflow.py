@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import InputError
-from pipeline.submit.attempts import BAD_REQUEST, Caller, status_of
+from pipeline.submit.attempts import BAD_REQUEST, UNTRUSTED, Caller, status_of
 from pipeline.submit.remote import Node, Order, Run, Say, Schedule, Target, plain
 
 TOKEN = "KF_PIPELINES_TOKEN"
@@ -26,6 +26,7 @@ HINTS = {
     403: "ask for the right to run pipelines there, or name your own --namespace",
     404: "--host must be the address of Kubeflow Pipelines 2, such as https://kubeflow.example.org/pipeline",
     429: "wait, or ask for more quota",
+    UNTRUSTED: "name a file of the authorities to trust in SSL_CERT_FILE",
     500: "look at the logs of its ml-pipeline service; the same command looks for the run before it sends it again",
     0: "check --host and the way to it; the same command looks for the run before it sends it again",
 }
@@ -43,7 +44,7 @@ class Kubeflow:
         self.known: dict[str, Any] = {}
         self.versions: dict[tuple[str, str], Any] = {}
         token = os.environ.get(TOKEN, "").strip()
-        self.caller = Caller(f"--host={self.host}", HINTS, target.patience, say, secrets=[token] if token else [])
+        self.caller = Caller(f"--host={self.host}", HINTS, target.patience, say, _secrets)
         with _quiet():
             self.client = _client(self.host, token)
         self.apis = _apis(self.client)
@@ -306,6 +307,14 @@ def _client(host: str, token: str) -> Any:
     credentials = ServiceAccountTokenVolumeCredentials() if not token and _readable(file) else None
     certificates = os.environ.get("SSL_CERT_FILE")
     return Client(host, existing_token=token or None, credentials=credentials, ssl_ca_cert=certificates)
+
+
+def _secrets() -> list[str]:
+    """The token of the environment, or of its file, which is renewed now and then."""
+    tokens = [os.environ.get(TOKEN, "").strip()]
+    with contextlib.suppress(OSError):
+        tokens.append(Path(os.environ.get(TOKEN_FILE, "")).read_text().strip())
+    return [token for token in tokens if token]
 
 
 def _readable(file: str) -> bool:

@@ -143,7 +143,7 @@ def _typed(name: str, text: str, kind: type) -> Any:
         value = None
     if kind is float and type(value) is int:
         value = float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise InputError(f"--parameter {name}={text} must be {NOUNS[kind]}")
     return value
 

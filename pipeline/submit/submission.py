@@ -49,14 +49,18 @@ def connect(target: Target, say: Say) -> tuple[Service, Caller]:
 def submit(request: Request, say: Say) -> dict[str, Any]:
     """Sends, or finds, or with `attach` just finds a run, and watches it; {run, name, state, url, submitted, nodes}.
 
-    Raises InputError. KeyboardInterrupt ends the watching: the run goes on, and a line says how to watch it again.
+    Raises InputError. KeyboardInterrupt ends the watching, not the run, and a line says how to watch it again.
     """
-    order = None if request.attach else _order(request)  # the file's faults before any request
+    order = _order(request)  # the file's faults before any request
     service, caller = connect(request.target, say)
     if order is None:
         sent = Ensured(caller.patiently(service.run, request.attach), True, 0)
     else:
-        sent = _sent(order, request.again, service, caller)
+        try:
+            sent = _sent(order, request.again, service, caller)
+        except KeyboardInterrupt:
+            say(f"interrupted, perhaps sent: the same command looks for {order.name} before it sends it again")
+            raise
     run = settled(sent.item, service, caller, say) if sent.sent else sent.item
     _tell(run, sent.existed, request, say)
     if request.wait and not run.ended:
@@ -78,7 +82,12 @@ def submit(request: Request, say: Say) -> dict[str, Any]:
     }
 
 
-def _order(request: Request) -> Order:
+def _order(request: Request) -> Order | None:
+    """Nothing to run where a run is to be watched."""
+    if request.attach:
+        if request.spec:
+            raise InputError(f"--attach {request.attach} watches a run and sends nothing: leave {request.spec} out")
+        return None
     if not request.spec:
         raise InputError("SPEC must be given, a file that `farebox compile` wrote, or --attach RUN")
     spec = specs.load(request.spec)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import InputError
-from pipeline.submit.attempts import NOT_FOUND, Caller, status_of
+from pipeline.submit.attempts import NOT_FOUND, UNTRUSTED, Caller, status_of
 from pipeline.submit.remote import Node, Order, Run, Say, Schedule, Target, plain
 from pipeline.submit.spec import Parameters, Spec, label
 
@@ -22,6 +22,7 @@ HINTS = {
     403: "the account needs roles/aiplatform.user, and roles/iam.serviceAccountUser on the --service-account",
     404: "check --project and --region, and whether the Vertex AI API is enabled",
     429: "wait, or ask for more quota",
+    UNTRUSTED: "name a file of the authorities to trust in REQUESTS_CA_BUNDLE",
     500: "see https://status.cloud.google.com; the same command looks for the run before it sends it again",
     0: "check --region and the way to it; the same command looks for the run before it sends it again",
 }

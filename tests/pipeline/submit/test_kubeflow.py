@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+import ipaddress
 import json
+import ssl
 from pathlib import Path
 
 import pytest
@@ -143,10 +146,62 @@ def test_a_token_file_is_read_anew_for_each_request(to_kubeflow, kubeflow, spec_
     assert set(tokens[: sent + 1]) == {"Bearer first"} and set(tokens[sent + 1 :]) == {"Bearer second"}
 
 
+@pytest.mark.parametrize("name", ["KF_PIPELINES_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH"])
+def test_a_token_that_the_server_repeats_is_not_shown(to_kubeflow, kubeflow, spec_file, tmp_path, monkeypatch, name):
+    (tmp_path / "token").write_text("tiger-77\n")
+    monkeypatch.setenv(name, "tiger-77" if name == "KF_PIPELINES_TOKEN" else str(tmp_path / "token"))
+    kubeflow.tokens = ("another",)
+    code, out, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert code == 2 and "401 Unauthenticated: Bearer *** is no valid token: ***; put" in err
+    assert kubeflow.requests[-1].headers["authorization"] == "Bearer tiger-77" and "tiger-77" not in out + err
+
+
 def test_a_token_file_that_is_not_there_is_one_line(to_kubeflow, spec_file, monkeypatch):
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", "/nowhere/token")
     code, _, err = to_kubeflow(spec_file(), "--parameter=rows=5")
     assert (code, err) == (2, "farebox: KF_PIPELINES_SA_TOKEN_PATH=/nowhere/token must be a file that can be read\n")
+
+
+@pytest.fixture
+def certificate(tmp_path) -> Path:
+    """Of 127.0.0.1, signed by itself, with its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path / "certificate.pem"
+    file.write_bytes(built.public_bytes(pem) + secret)
+    return file
+
+
+def test_a_certificate_that_is_not_trusted_is_one_line_at_once(call, kubeflow, spec_file, certificate, monkeypatch):
+    """And is trusted where SSL_CERT_FILE, OpenSSL's own variable, names it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    kubeflow.http.socket = context.wrap_socket(kubeflow.http.socket, server_side=True)
+    arguments = (
+        "submit",
+        spec_file(),
+        "--parameter=rows=5",
+        f"--host={kubeflow.url.replace('http', 'https')}",
+        "--no-wait",
+    )
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "certificate verify failed" in err and "; name a file of the authorities to trust in SSL_CERT_FILE" in err
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert call(*arguments)[0] == 0
 
 
 @pytest.mark.slow
