@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -44,10 +46,16 @@ class Caller:
 
     def patiently(self, call: Callable[..., Found], *arguments: Any) -> Found:
         """What `call` returns, repeated while its errors may pass. Raises InputError for an error of the service."""
-        from google.api_core import exceptions, retry
+        with quiet():
+            from google.api_core import exceptions, retry
+
+        lines: list[str] = []
 
         def told(error: Exception) -> None:
-            self.say(f"{self.place}: {self.shown(error)}; trying again")
+            """Once for errors that are alike."""
+            lines.append(f"{self.place}: {self.shown(error)}; trying again")
+            if lines[-2:-1] != lines[-1:]:
+                self.say(lines[-1])
 
         pauses = self.patience * FIRST_PAUSE, self.patience * LONGEST_PAUSE, GROWTH
         repeated = retry.Retry(is_transient, *pauses, timeout=self.patience, on_error=told)
@@ -97,6 +105,14 @@ class Caller:
         family = known // 100 * 100
         hint = self.hints.get(known) or (self.hints.get(family, "") if family in (300, 500) else "")
         return InputError(f"{self.place}: {self.shown(error)}{tried}{'; ' if hint else ''}{hint}")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the libraries' warnings about Python's version and about themselves."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def status_of(error: BaseException) -> int | None:

@@ -6,14 +6,13 @@ import contextlib
 import json
 import os
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import InputError
-from pipeline.submit.attempts import BAD_REQUEST, UNTRUSTED, Caller, status_of
+from pipeline.submit.attempts import BAD_REQUEST, UNTRUSTED, Caller, quiet, status_of
 from pipeline.submit.remote import Node, Order, Run, Say, Schedule, Target, plain
 
 TOKEN = "KF_PIPELINES_TOKEN"
@@ -45,7 +44,7 @@ class Kubeflow:
         self.versions: dict[tuple[str, str], Any] = {}
         token = os.environ.get(TOKEN, "").strip()
         self.caller = Caller(f"--host={self.host}", HINTS, target.patience, say, _secrets)
-        with _quiet():
+        with quiet():
             self.client = _client(self.host, token)
         self.apis = _apis(self.client)
         self.namespace = target.namespace or self.client.get_user_namespace() or _own_namespace()
@@ -168,7 +167,7 @@ class Kubeflow:
         name there, too."""
         service = self.apis[api]
         call = getattr(service, method, None) or getattr(service, f"{api}_service_{method}")
-        with _quiet():
+        with quiet():
             return call(*arguments, **options, _request_timeout=(self.target.request_timeout,) * 2)
 
     def _listed(self, api: str, method: str, rows: str, filter_: str | None, **place: str | None) -> list[Any]:
@@ -280,13 +279,6 @@ def _own_namespace() -> str | None:
     with contextlib.suppress(OSError):
         return NAMESPACE_FILE.read_text().strip() or None
     return None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _client(host: str, token: str) -> Any:

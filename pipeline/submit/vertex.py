@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from components.errors import InputError
-from pipeline.submit.attempts import NOT_FOUND, UNTRUSTED, Caller, status_of
+from pipeline.submit.attempts import NOT_FOUND, UNTRUSTED, Caller, quiet, status_of
 from pipeline.submit.remote import Node, Order, Run, Say, Schedule, Target, plain
 from pipeline.submit.spec import Parameters, Spec, label
 
@@ -43,8 +42,7 @@ class Vertex:
         self.jobs, self.schedules = self.caller.patiently(self._clients)
 
     def _clients(self) -> tuple[Any, Any]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             import google.auth
             from google.cloud import aiplatform_v1 as api
 

@@ -98,9 +98,10 @@ def test_a_failing_deletion_deletes(remote, kept, create, what):
 
 
 def test_what_is_not_there_cannot_be_deleted(remote, create):
-    create()
-    create(name="weekly", cron="0 3 * * 0")
-    with pytest.raises(InputError, match="schedule=daily must be one that is there: nightly, weekly"):
+    """Kubeflow's server lists two a page."""
+    for name in ("nightly", "weekly", "monthly"):
+        create(name=name)
+    with pytest.raises(InputError, match="schedule=daily must be one that is there: nightly, weekly, monthly"):
         schedules.delete(remote.target, "daily")
 
 

@@ -144,6 +144,7 @@ def test_a_lost_connection_while_watching_is_repeated_or_says_how_to_go_on(remot
     assert "goes on: farebox submit --attach " in out.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_watching_and_not_the_run(remote, spec_file):
     """A real SIGINT to a real process; the command that it prints goes on watching."""
     remote.server.frozen = True
@@ -156,7 +157,7 @@ def test_ctrl_c_ends_the_watching_and_not_the_run(remote, spec_file):
         assert any("TripExampleGen" in line for line in lines)
         process.send_signal(signal.SIGINT)
         last, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "Traceback" not in err, err
+    assert (process.returncode, err) == (130, "")
     assert not any(request.path.endswith((":terminate", ":cancel")) for request in remote.server.requests)
     remote.server.frozen = False
     attach = shlex.split(last.strip().partition("goes on: farebox ")[2])
