@@ -12,6 +12,7 @@ import typer
 
 from pipeline.options import City, Data, Overrides
 from pipeline.schedule.command import schedule
+from pipeline.submit import command as submission
 
 EXIT_BAD_INPUT, EXIT_REFUSED = 2, 3
 
@@ -25,6 +26,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Trips to work with.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.command()(schedule)
+app.command()(submission.submit)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 Out = Annotated[str, typer.Option(help="Where models/ is kept.")]

@@ -108,7 +108,7 @@ def test_light_commands_import_no_heavy_library(tmp_path, fare_tflite, arguments
     push.push(fare_tflite, LocalStore(tmp_path / "models/toy"), {}, PushSettings())
     heavy = (
         "tensorflow", "tfx", "tf_keras", "apache_beam", "ml_metadata", "pandas", "matplotlib", "sklearn", "scipy",
-        "lightgbm", "pyarrow",
+        "lightgbm", "pyarrow", "kfp", "google.api_core",
     )  # fmt: skip
     code = f"""
 import sys
