@@ -36,20 +36,26 @@ def ingest(settings: Settings, run_id: str, deliveries: Iterable[Delivery], quie
     waiting = list(deliveries)
     if not waiting:
         return []
-    runs.configure_libraries()
-    from pipeline import local_runner
+    with output_to_log(log_of(settings, run_id)):  # what the libraries say when they are imported
+        runs.configure_libraries()
+        from pipeline import local_runner
 
-    local_runner.materialized_schema(settings)
+        local_runner.materialized_schema(settings)
     with runs.exclusive(settings.runs_dir):
         return [_ingest_one(settings, run_id, delivery, quiet) for delivery in waiting]
 
 
 def ingested(settings: Settings, run_id: str) -> set[SpanVersion]:
     """Span versions whose examples are there, made by today's code and settings."""
+    with output_to_log(log_of(settings, run_id)):
+        return _ingested(settings)
+
+
+def log_of(settings: Settings, run_id: str) -> Path:
+    """The log of a tick, in the folder of its run, which is there from now on."""
     folder = settings.runs_dir / run_id
     folder.mkdir(exist_ok=True)
-    with output_to_log(folder / runs.LOG_FILE):
-        return _ingested(settings)
+    return folder / runs.LOG_FILE
 
 
 def _ingested(settings: Settings) -> set[SpanVersion]:
@@ -76,10 +82,11 @@ def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool
     from pipeline.span_graph import LAST_OF_A_SPAN, SpanInput
 
     name = f"span-{delivery.span}-{delivery.version}"
-    folder = settings.runs_dir / run_id
-    folder.mkdir(exist_ok=True)
     located = dataclasses.replace(delivery, path=str(Path(settings.data, delivery.path)))
-    with output_to_log(folder / f"{name}.txt") as stream, RunConsole(stream, quiet) as screen:
+    with (
+        output_to_log(log_of(settings, run_id).with_name(f"{name}.txt")) as stream,
+        RunConsole(stream, quiet) as screen,
+    ):
         screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
         try:
             produced = runs.run_graph(
