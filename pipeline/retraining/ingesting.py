@@ -25,7 +25,6 @@ class Judged:
     delivery: Delivery
     drift: tuple[Check, ...] = ()
     refusal: str | None = None
-    by_gate: bool = False
 
 
 def ingest(settings: Settings, run_id: str, deliveries: Iterable[Delivery], quiet: bool) -> list[Judged]:
@@ -93,12 +92,13 @@ def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool
                 settings, f"{run_id}-{name}", screen, {}, LAST_OF_A_SPAN, SpanInput(located, (key(delivery),))
             )
         except (InputError, GateError, OSError) as error:  # OSError: files that cannot be read
-            screen.say(f"  refused: {error}")
-            return Judged(delivery, refusal=str(error), by_gate=isinstance(error, GateError))
+            why = str(error) or f"{located.path}: a file cannot be read: {type(error).__name__}"  # TFX's have no text
+            screen.say(f"  refused: {why}")
+            return Judged(delivery, refusal=why)
         drift = drift_of(produced["verdict"][0])
         if broken := [check for check in drift if check.value > settings.spans.max_drift]:
             screen.say(f"  refused: {_too_far(broken, settings)}")
-            return Judged(delivery, drift, _too_far(broken, settings), by_gate=True)
+            return Judged(delivery, drift, _too_far(broken, settings))
     return Judged(delivery, drift)
 
 

@@ -412,7 +412,7 @@ def ended(outcome: str, new=((1, 1),), refused=()) -> Record:
     [
         (ended("kept"), 0), (ended("pushed"), 0), (ended("refused"), 3),
         (ended("kept", refused=((1, 1),)), 2), (ended("kept", new=()), 0),
-        (ended("pushed", new=((1, 1), (2, 1)), refused=((1, 1),)), 0),
+        (ended("pushed", new=((1, 1), (2, 1)), refused=((1, 1),)), 0), (ended("pushed", refused=((1, 1),)), 0),
     ],
 )  # fmt: skip
 def test_exit_codes(record, code):
