@@ -22,10 +22,7 @@ from pipeline.retraining.journal import Record
 from pipeline.settings import Settings, load_settings
 
 CITY, TIME, FIRST, LAST = "nyc", "pickup_datetime", 2011, 2014  # ends of the first window, and of the last
-SPANS = (
-    "spans.pattern=span-{SPAN}", "spans.quiet_s=0", "spans.window=3", "spans.min_new_spans=null",
-    "data_gate.thresholds={fare: 0.0}",  # what chance does not explain
-)  # fmt: skip
+SPANS = ("spans.pattern=span-{SPAN}", "spans.quiet_s=0", "spans.window=3", "spans.min_new_spans=null")
 
 
 @dataclasses.dataclass(frozen=True)

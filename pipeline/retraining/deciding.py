@@ -49,7 +49,7 @@ def to_judge(plan: Plan, history: History, window: int) -> list[Delivery]:
 def conclude(tick: Tick, plan: Plan, history: History, judged: Sequence[Judged]) -> Record:
     """The decision, as it is recorded where nothing is run."""
     size = tick.settings.spans.window
-    refused = {key(each.delivery): each for each in judged if each.refusal}
+    refused = {key(each.delivery): each for each in judged if each.refusal is not None}
     usable = [each for each in (*history.usable, *map(key, plan.new)) if each not in refused]
     window = window_of(usable, size)
     drift = drift_of_the_newest(judged, window)

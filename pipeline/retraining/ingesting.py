@@ -25,7 +25,6 @@ class Judged:
     delivery: Delivery
     drift: tuple[Check, ...] = ()
     refusal: str | None = None
-    by_gate: bool = False
 
 
 def ingest(settings: Settings, run_id: str, deliveries: Iterable[Delivery], quiet: bool) -> list[Judged]:
@@ -36,20 +35,26 @@ def ingest(settings: Settings, run_id: str, deliveries: Iterable[Delivery], quie
     waiting = list(deliveries)
     if not waiting:
         return []
-    runs.configure_libraries()
-    from pipeline import local_runner
+    with output_to_log(log_of(settings, run_id)):  # what the libraries say when they are imported
+        runs.configure_libraries()
+        from pipeline import local_runner
 
-    local_runner.materialized_schema(settings)
+        local_runner.materialized_schema(settings)
     with runs.exclusive(settings.runs_dir):
         return [_ingest_one(settings, run_id, delivery, quiet) for delivery in waiting]
 
 
 def ingested(settings: Settings, run_id: str) -> set[SpanVersion]:
     """Span versions whose examples are there, made by today's code and settings."""
+    with output_to_log(log_of(settings, run_id)):
+        return _ingested(settings)
+
+
+def log_of(settings: Settings, run_id: str) -> Path:
+    """The log of a tick, in the folder of its run, which is there from now on."""
     folder = settings.runs_dir / run_id
     folder.mkdir(exist_ok=True)
-    with output_to_log(folder / runs.LOG_FILE):
-        return _ingested(settings)
+    return folder / runs.LOG_FILE
 
 
 def _ingested(settings: Settings) -> set[SpanVersion]:
@@ -77,21 +82,23 @@ def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool
     from pipeline.span_graph import LAST_OF_A_SPAN, SpanInput
 
     name = f"span-{delivery.span}-{delivery.version}"
-    folder = settings.runs_dir / run_id
-    folder.mkdir(exist_ok=True)
     located = dataclasses.replace(delivery, path=str(Path(settings.data, delivery.path)))
-    with output_to_log(folder / f"{name}.txt") as stream, RunConsole(stream, quiet) as screen:
+    with (
+        output_to_log(log_of(settings, run_id).with_name(f"{name}.txt")) as stream,
+        RunConsole(stream, quiet) as screen,
+    ):
         screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
         try:
             spans = SpanInput(located, (key(delivery),), (located.path,))
             produced = runs.run_graph(settings, f"{run_id}-{name}", screen, {}, LAST_OF_A_SPAN, spans)
         except (InputError, GateError, OSError) as error:  # OSError: files that cannot be read
-            screen.say(f"  refused: {error}")
-            return Judged(delivery, refusal=str(error), by_gate=isinstance(error, GateError))
+            why = str(error) or f"{located.path}: a file cannot be read: {type(error).__name__}"  # TFX's have no text
+            screen.say(f"  refused: {why}")
+            return Judged(delivery, refusal=why)
         drift = drift_of(produced["verdict"][0])
         if broken := [check for check in drift if check.value > settings.spans.max_drift]:
             screen.say(f"  refused: {_too_far(broken, settings)}")
-            return Judged(delivery, drift, _too_far(broken, settings), by_gate=True)
+            return Judged(delivery, drift, _too_far(broken, settings))
     return Judged(delivery, drift)
 
 

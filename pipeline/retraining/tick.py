@@ -102,7 +102,7 @@ def _resume(tick: Tick, pending: Record) -> Record | None:
     """
     started = time.monotonic()
     history: History = history_of([*tick.journal.records(), pending])
-    if any(judged.refusal for judged in _without_examples(tick, pending, history.usable)):
+    if any(judged.refusal is not None for judged in _without_examples(tick, pending, history.usable)):
         tick.journal.forget()
         return None
     return _run(tick, pending, history.usable, started)

@@ -188,8 +188,8 @@ def test_after_downtime_every_span_is_new_and_one_run_takes_the_window(city):
     city.tick()
     for span in range(2, 8):
         city.deliver(span)
-    record = city.tick()
-    assert spans_of(record) == {"new": [2, 3, 4, 5, 6, 7], "window": [5, 6, 7]}
+    record = city.tick(refused=(2,))  # one that no window will hold is ingested, too
+    assert spans_of(record) == {"new": [2, 3, 4, 5, 6, 7], "window": [5, 6, 7], "refused": [2]}
     assert city.tick().decision == "keep"
 
 
@@ -314,6 +314,7 @@ def test_the_age_is_that_of_the_latest_version(city):
     created = datetime.datetime.fromisoformat(manifest["created"])
     assert deciding.age_days(now) == pytest.approx((now.now - created).total_seconds() / 86400)
     journal.finish(Record(START.isoformat(), "chicago", "retrain", outcome="pushed", version=version))
+    journal.finish(Record(now.now.isoformat(), "chicago", "retrain", outcome="pushed", version="another"))
     assert deciding.age_days(now) == 2
 
 
@@ -411,7 +412,7 @@ def ended(outcome: str, new=((1, 1),), refused=()) -> Record:
     [
         (ended("kept"), 0), (ended("pushed"), 0), (ended("refused"), 3),
         (ended("kept", refused=((1, 1),)), 2), (ended("kept", new=()), 0),
-        (ended("pushed", new=((1, 1), (2, 1)), refused=((1, 1),)), 0),
+        (ended("pushed", new=((1, 1), (2, 1)), refused=((1, 1),)), 0), (ended("pushed", refused=((1, 1),)), 0),
     ],
 )  # fmt: skip
 def test_exit_codes(record, code):

@@ -1,0 +1,47 @@
+"""New York's real trips by years: the rise of September 2012 is flagged as drift, and retraining on it pays.
+
+The first whole year of the new fares shows it: of 2012's trips a third came after the rise. The sample of real trips is
+no part of the project.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BESIDE = Path(__file__).parents[2] / "shared" / "data" / "nyc" / "taxi-fares.csv"  # beside the repository
+TRIPS = Path(os.environ.get("FAREBOX_NYC", BESIDE))
+SMALL = (
+    "training.epochs=20", "training.teacher_weight=0", "training.pseudo_trips=0", "reducer.n_components=16",
+    "pruner.final_sparsity=0", "quantizer.mode=float16",
+)  # fmt: skip
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not TRIPS.is_file(), reason="FAREBOX_NYC must name a file of dated trips of New York"),
+]
+
+
+@pytest.fixture(scope="module")
+def years(tmp_path_factory):
+    """By year: a tick after each."""
+    sys.path.insert(0, str(BENCHMARKS))
+    benchmark = importlib.import_module("retraining_years")
+    sys.path.remove(str(BENCHMARKS))
+    return {each.year: each for each in benchmark.run(TRIPS, tmp_path_factory.mktemp("years"), SMALL)}
+
+
+def test_the_rise_of_2012_is_drift(years):
+    causes = {year: each.record.causes for year, each in years.items()}
+    assert (causes[2011], causes[2012], causes[2013]) == (("new_data",), (), ("drift",))  # in 2011 there was no model
+    assert years[2013].record.drift["fare"] > 0.02
+
+
+def test_a_model_retrained_on_the_drift_beats_the_one_from_before_it(years):
+    assert years[2013].record.outcome == "pushed"
+    assert years[2013].rmse < 0.97 * years[2013].stale
