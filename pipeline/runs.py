@@ -108,6 +108,7 @@ def run_graph(
     from pipeline import local_runner
     from pipeline.node_figures import key_figures
 
+    fix_batches()
     produced: dict[str, list[Any]] = {}
     started = time.monotonic()
 
@@ -178,6 +179,15 @@ def configure_libraries() -> None:
     python_logging.captureWarnings(True)
     lean_imports.defer()
     logging.set_verbosity(logging.INFO)  # the executors' lines with numbers are of this level
+
+
+def fix_batches() -> None:
+    """Batches of the same rows at every pace of the machine: Beam's own adapt to it, and then the last bit of a mean
+    differs, and so does the network. Imports tfx_bsl; for pipelines that are built in this process from now on."""
+    from absl import flags
+    from tfx_bsl.coders import batch_util  # noqa: F401 - defines the flag
+
+    flags.FLAGS.set_default("tfxio_use_byte_size_batching", True)
 
 
 @contextlib.contextmanager
