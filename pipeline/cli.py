@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
+from pipeline import exit_codes
+from pipeline.compiled import command as compiled
 from pipeline.options import City, Data, Overrides
 from pipeline.schedule.command import schedule
 from pipeline.submit import command as submission
-
-EXIT_BAD_INPUT, EXIT_REFUSED = 2, 3
 
 app = typer.Typer(
     help="Raw taxi trips to a small, fast, gated on-device fare model.",
@@ -27,6 +27,8 @@ data_app = typer.Typer(help="Trips to work with.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 app.command()(schedule)
 app.command()(submission.submit)
+app.command("compile")(compiled.compile_pipeline)
+app.command()(compiled.rehearse)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 Out = Annotated[str, typer.Option(help="Where models/ is kept.")]
@@ -35,16 +37,8 @@ Model = Annotated[str, typer.Option(help="A .tflite file, a version's folder, or
 
 def main() -> None:
     """The console command. Exit codes: 0 done, 2 bad input, 3 a gate refused; bugs keep their traceback."""
-    from components.errors import GateError, InputError
-
-    try:
-        app()
-    except InputError as error:
-        print(f"farebox: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
-    except GateError as error:
-        print(f"farebox: refused: {error}", file=sys.stderr)
-        sys.exit(EXIT_REFUSED)
+    if code := exit_codes.code_of(app):
+        sys.exit(code)
 
 
 @app.command()
@@ -62,7 +56,7 @@ def run(
     if as_json:
         print(json.dumps(summary, indent=2))
     if not summary["pushed"]:
-        sys.exit(EXIT_REFUSED)
+        sys.exit(exit_codes.REFUSED)
 
 
 @app.command()
@@ -208,7 +202,7 @@ def verify(
     for fault in faults:
         print(f"farebox: {fault}", file=sys.stderr)
     if faults:
-        sys.exit(EXIT_BAD_INPUT)
+        sys.exit(exit_codes.BAD_INPUT)
     print(f"{count} version{'s' if count > 1 else ''} intact{' and signed' if key else ''}")
 
 
@@ -224,7 +218,7 @@ def doctor(as_json: AsJson = False) -> None:
         for finding in findings:
             print(f"{'ok  ' if finding.ok else 'MISS'} {finding.name:<20} {finding.found}")
     if not all(finding.ok for finding in findings):
-        sys.exit(EXIT_BAD_INPUT)
+        sys.exit(exit_codes.BAD_INPUT)
 
 
 @data_app.command()

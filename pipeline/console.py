@@ -85,6 +85,15 @@ class RunConsole:
         )
         if summary["latency_us"]:
             self.say("one fare takes p50 {p50:.1f} µs, p99 {p99:.1f} µs".format(**summary["latency_us"]))
+        self.ended(summary)
+
+    def outcome(self, summary: dict[str, Any]) -> None:
+        """The shipped file's error in a line instead of the table, and the same end."""
+        self.say(f"RMSE {summary['rmse']['shipped']:.3f} on the test split, {summary['model']['bytes']:,} B")
+        self.ended(summary)
+
+    def ended(self, summary: dict[str, Any]) -> None:
+        """Where the model went, or what refused it."""
         if all(gate["ok"] for gate in summary["gates"]):
             self.say(f"pushed to {summary['pushed']}" if summary["pushed"] else "nothing was pushed")
         else:

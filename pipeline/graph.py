@@ -11,28 +11,22 @@ from typing import Any
 from tensorflow_data_validation import StatsOptions
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.pusher.component import Pusher
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base import executor_spec
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.dsl.components.common.resolver import Resolver
-from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
-from tfx.types import BaseChannel, Channel
-from tfx.types.standard_artifacts import ExampleStatistics, InfraBlessing, Model, ModelBlessing
+from tfx.types import BaseChannel
 
 from components.artifacts import EvaluatorBlessing
 from components.atomic_pusher.executor import AtomicPusherExecutor
-from components.baseline_statistics import LatestBlessedStatisticsStrategy
+from components.curated_schema import CuratedSchema
 from components.data_gate.component import DataGate
 from components.device_validator.component import DeviceValidator
 from components.evaluator.component import FileEvaluator
-from components.latest_blessed import LatestOtherBlessedStrategy
-from components.latest_network import LatestNetworkStrategy
 from components.model_gate.component import ModelGate
 from components.pca_reducer.component import PcaReducer
 from components.pruner.component import Pruner
@@ -41,39 +35,21 @@ from components.reporter.component import Reporter
 from components.trip_example_gen.component import TripExampleGen
 from modules import columns
 from pipeline import gates, provenance
+from pipeline.baselines import Target, latest_blessed, latest_blessed_statistics, latest_network
 from pipeline.beam_settings import worker_args
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
-from pipeline.span_graph import QUANTILES, SpanInput, as_json, ingest_code, span_nodes, trip_example_gen
+from pipeline.span_graph import QUANTILES, as_json, ingest_code, span_nodes, trip_example_gen
 
 BELIEVABLE = 3.0  # times the largest fare that ingest takes for one
 MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # as pickup_epoch has it: the city's local time, taken for UTC
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """Where a pipeline runs and what it reads and writes there.
-
-    metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
-    workers: processes of each Beam node that runs on this machine.
-    spans: where trips arrive in spans, which of them to read.
-    pipeline_name: by which MLMD tells pipelines apart; None is the city's.
-    """
-
-    pipeline_root: str
-    schema_file: str
-    models_dir: str
-    metadata: Any = None
-    workers: int = 1
-    spans: SpanInput | None = None
-    pipeline_name: str | None = None
 
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     """From a city's trips to a pushed `.tflite`, or to a reason why not."""
     label = columns.FARE
     examples = trip_example_gen(settings, target.spans)
-    schema = ImportSchemaGen(schema_file=target.schema_file)
+    schema = CuratedSchema(provenance.schema_source(settings))
     spans = window_of_spans(settings, target, examples, schema)
     raw_examples = (spans[-1] if spans else examples).outputs["examples"]
     statistics = StatisticsGen(
@@ -89,7 +65,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         statistics=statistics.outputs["statistics"],
         baseline_statistics=last_statistics[0].outputs["statistics"] if last_statistics else None,
         schema=schema.outputs["schema"],
-        settings=as_json(settings.spans.gate_of_the_window(settings.data_gate) if spans else settings.data_gate),
+        settings=as_json(settings.data_gate_of_a_run),
         max_rejected=settings.gates.max_rejected,
         code_digest=code_digest("components.data_gate.executor"),
     )
@@ -284,25 +260,6 @@ def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChanne
     return with_code_digest(node, "modules.tuning")
 
 
-def latest_blessed(candidate: BaseChannel, target: Target) -> Resolver:
-    """The model to compare with: of those that both ModelGate, whose blessings are the only ModelBlessings, and
-    DeviceValidator blessed.
-
-    Orchestrators that are not ours know TFX's own strategy only.
-    """
-    channels = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
-    if target.metadata is None:
-        return Resolver(strategy_class=LatestBlessedModelStrategy, **channels).with_id("LatestBlessed")
-    node = Resolver(
-        strategy_class=LatestOtherBlessedStrategy,
-        config={"models_dir": target.models_dir},
-        candidate=candidate,
-        infra_blessing=Channel(type=InfraBlessing),
-        **channels,
-    )
-    return node.with_id("LatestBlessed")
-
-
 def window_of_spans(settings: Settings, target: Target, examples: BaseComponent, schema: BaseNode) -> list[BaseNode]:
     """The nodes that judge the ingested span and join the window; none where trips are one lot."""
     if target.spans is None:
@@ -314,40 +271,6 @@ def window_of_spans(settings: Settings, target: Target, examples: BaseComponent,
         schema.outputs["schema"],
         lambda candidate, node_id: latest_blessed_statistics(candidate, target, node_id),
     )
-
-
-def latest_network(examples: BaseChannel, target: Target) -> list[Resolver]:
-    """The network of the latest blessed model, but for those of the same examples; no node where the orchestrator
-    knows no strategy of ours."""
-    if target.metadata is None:
-        return []
-    node = Resolver(
-        strategy_class=LatestNetworkStrategy,
-        config={"models_dir": target.models_dir, "network_key": "unreduced_model", "examples_key": "examples"},
-        candidate=examples,
-        model=Channel(type=Model),
-        model_blessing=Channel(type=ModelBlessing),
-        infra_blessing=Channel(type=InfraBlessing),
-    )
-    return [node.with_id("LatestNetwork")]
-
-
-def latest_blessed_statistics(
-    candidate: BaseChannel, target: Target, node_id: str = "LatestStatistics"
-) -> list[Resolver]:
-    """The data to compare with, other than the candidate; no node where the orchestrator knows no strategy of ours."""
-    if target.metadata is None:
-        return []
-    node = Resolver(
-        strategy_class=LatestBlessedStatisticsStrategy,
-        config={"models_dir": target.models_dir},
-        candidate=candidate,
-        statistics=Channel(type=ExampleStatistics),
-        model=Channel(type=Model),
-        model_blessing=Channel(type=ModelBlessing),
-        infra_blessing=Channel(type=InfraBlessing),
-    )
-    return [node.with_id(node_id)]
 
 
 def feature_config(settings: Settings) -> dict[str, Any]:

@@ -1,25 +1,34 @@
-"""Compiles the pipeline for Kubeflow Pipelines v2: a file that a cluster runs. Needs kfp-pipeline-spec, not kfp."""
+"""Compiles the pipeline for Kubeflow Pipelines v2 and Vertex AI. Needs kfp-pipeline-spec, not kfp."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from typing import Any
 
+from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
-from pipeline.graph import Target, create_pipeline
+from pipeline.baselines import Target
+from pipeline.compiled.parameters import declared
+from pipeline.graph import create_pipeline
 from pipeline.settings import Settings
 
+CONTAINER_COMMAND = ("python", "-m", "pipeline.compiled.container")
 
-def compile_spec(settings: Settings, pipeline_root: str, image: str, output: str) -> None:
-    """Writes the job spec (JSON) to `output`; `image` holds this project, `pipeline_root` is a store that its
+
+def compile_job(settings: Settings, root: str, image: str) -> dict[str, Any]:
+    """A PipelineJob as JSON has it, as far as TFX writes one; `image` holds this project, `root` is a store that its
     containers reach."""
-    root = pipeline_root.rstrip("/")
-    target = Target(
-        pipeline_root=root,
-        schema_file=f"{root}/schema/{settings.city.name}.pbtxt",
-        models_dir=f"{root}/models/{settings.city.name}",
+    city = settings.city.name
+    name = re.sub("[^a-z0-9]+", "-", f"farebox-{city}".lower()).strip("-")
+    workers = settings.beam.local_workers(0)  # nobody knows the rows yet
+    pipeline = create_pipeline(settings, Target(root, f"{root}/models/{city}", workers=workers, pipeline_name=name))
+    for node in pipeline.components:
+        for key, parameter in declared(settings).items():
+            if node.id in parameter.nodes:
+                default = parameter.default(settings)
+                node.exec_properties[key] = RuntimeParameter(key, type(default), default, parameter.description)
+    config = KubeflowV2DagRunnerConfig(
+        default_image=image, default_commands=list(CONTAINER_COMMAND), use_pipeline_spec_2_1=True
     )
-    file = Path(output).resolve()
-    config = KubeflowV2DagRunnerConfig(default_image=image)
-    runner = KubeflowV2DagRunner(config=config, output_dir=str(file.parent), output_filename=file.name)
-    runner.run(create_pipeline(settings, target), write_out=True)
+    return KubeflowV2DagRunner(config=config).run(pipeline, write_out=False)

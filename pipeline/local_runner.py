@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import os
 import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
 from ml_metadata.proto.metadata_store_pb2 import Execution
-from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
@@ -21,12 +17,10 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.atomic_pusher.push import is_offered, is_rolled_back
-from components.errors import InputError
 from components.examples_io import tflite_path
 from components.trip_example_gen.sources import estimated_rows, find_files
 from pipeline import database
 from pipeline.graph import Target, create_pipeline
-from pipeline.provenance import schema_source
 from pipeline.settings import Settings
 from pipeline.span_graph import SpanInput
 
@@ -58,7 +52,6 @@ def run(
     place = database.place_of(settings, connection)
     target = Target(
         pipeline_root=str(settings.runs_dir.resolve() / ("artifacts" + (f"-{place}" if place else ""))),
-        schema_file=str(materialized_schema(settings)),
         models_dir=str(settings.models_dir.resolve()),
         metadata=connection,
         workers=settings.beam.local_workers(estimated_rows(files_of(settings, spans))),
@@ -112,25 +105,6 @@ def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, lis
     """An execution's output artifacts, and whether they came from the cache."""
     (execution,) = handle.store.get_executions_by_id([execution_id])
     return execution_lib.get_output_artifacts(handle, execution_id), execution.last_known_state == Execution.CACHED
-
-
-def materialized_schema(settings: Settings) -> Path:
-    """The city's schema, in a file named by its content: ImportSchemaGen's cache knows paths only.
-
-    Raises InputError where the curated file is no schema.
-    """
-    text = schema_source(settings)
-    try:
-        text_format.Parse(text, schema_pb2.Schema())
-    except text_format.ParseError as error:
-        raise InputError(f"{settings.schema}: must be a schema in text format, {error}") from error
-    path = settings.runs_dir.resolve() / "schema" / hashlib.sha256(text.encode()).hexdigest()[:16] / "schema.pbtxt"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(f".{os.getpid()}")
-        aside.write_text(text)
-        aside.replace(path)
-    return path
 
 
 def forget_peak() -> None:

@@ -7,14 +7,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.errors import InputError
 from components.trip_example_gen.schema import schema_text
 from pipeline.doctor import lane
 from pipeline.settings import Settings
 
 
 def schema_source(settings: Settings) -> str:
-    """The city's curated schema, or the one that its bounds give, as text."""
-    return Path(settings.schema).read_text() if settings.schema else schema_text(settings.city)
+    """The city's curated schema, or the one that its bounds give, as text. Raises InputError where a file is none."""
+    if settings.schema is None:
+        return schema_text(settings.city)
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+
+    text = Path(settings.schema).read_text()
+    try:
+        text_format.Parse(text, schema_pb2.Schema())
+    except text_format.ParseError as error:
+        raise InputError(f"{settings.schema}: must be a schema in text format, {error}") from error
+    return text
 
 
 def manifest(settings: Settings, code_sha256: Mapping[str, str], spans: Sequence[int] = ()) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from components.trip_example_gen.profile import CANONICAL, CityProfile
 from modules import columns
 from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 from pipeline.beam_settings import BeamSettings
+from pipeline.compiled.settings import ClusterSettings
 from pipeline.metadata_settings import MetadataSettings, from_url, hide_password
 from pipeline.notify_settings import NotifySettings
 from pipeline.retraining.settings import SpanSettings
@@ -108,6 +109,7 @@ class Settings:
     push: PushSettings = PushSettings()
     device: DeviceSettings = DeviceSettings()
     beam: BeamSettings = BeamSettings()
+    cluster: ClusterSettings = ClusterSettings()
     notify: NotifySettings = NotifySettings()
     spans: SpanSettings = SpanSettings()
     metadata: Annotated[MetadataSettings, pydantic.BeforeValidator(from_url)] = MetadataSettings()
@@ -129,6 +131,11 @@ class Settings:
     def model_inputs(self) -> tuple[str, ...]:
         """The raw columns that the model asks for."""
         return columns.DATED_INPUTS if self.has_era else columns.MODEL_INPUTS
+
+    @property
+    def data_gate_of_a_run(self) -> DataGateSettings:
+        """Of one lot of trips, or of a window of spans."""
+        return self.spans.gate_of_the_window(self.data_gate) if self.spans.pattern else self.data_gate
 
     @property
     def runs_dir(self) -> Path:

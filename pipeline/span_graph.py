@@ -12,16 +12,14 @@ from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
-from tfx.proto import example_gen_pb2
 from tfx.types import BaseChannel, Channel
 from tfx.types.standard_artifacts import Examples
 
 from components.data_gate.component import DataGate
-from components.errors import InputError
 from components.span_window.component import SpanWindow
 from components.span_window.strategy import SpanWindowStrategy
 from components.trip_example_gen.component import TripExampleGen, ingest_digest
-from components.trip_example_gen.spans import Delivery
+from components.trip_example_gen.spans import Delivery, Window
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
 
@@ -42,21 +40,14 @@ class SpanInput:
 
 
 def trip_example_gen(settings: Settings, spans: SpanInput | None) -> TripExampleGen:
-    """Ingests all trips, or one delivered span of them, or on orchestrators that are not ours the newest span.
-
-    Raises InputError where a window is asked of those.
-    """
+    """Ingests all trips, or one delivered span of them; or, on orchestrators that are not ours, the newest spans in one
+    go, which no SpanWindow then has to join."""
     source: dict[str, Any] = {"input_base": settings.data}
+    asked = settings.spans
     if spans:
         source = {"input_base": spans.delivery.path, "delivery": spans.delivery}
-    elif settings.spans.pattern:
-        if settings.spans.window != 1:
-            raise InputError(
-                f"spans.window={settings.spans.window} must be 1 where trips come in spans and no `farebox retrain` "
-                "has gathered them: other orchestrators ingest the newest span alone"
-            )
-        split = example_gen_pb2.Input.Split(name="single_split", pattern=f"{settings.spans.pattern}/*")
-        source["input_config"] = example_gen_pb2.Input(splits=[split])
+    elif asked.pattern:
+        source["window"] = Window(settings.data, asked.pattern, asked.window, asked.marker, asked.quiet_s)
     return TripExampleGen(
         **source,
         profile=settings.city,

@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# The environment of this checkout: tools/env.sh setup | lane | lock [uv options]
+# The environment of this checkout: tools/env.sh setup | lane | lock [uv options] | image FOLDER
 #   setup  chooses a lane, creates .venv, installs the lane's lock and farebox (editable); silent when all is in place
 #   lane   prints the lane and the Python that setup would take
 #   lock   rewrites requirements/*.txt from setup.py
+#   image  makes FOLDER what the image has: the lane's lock and farebox's wheel, nothing of this checkout itself
 # LANE=a|b and PYTHON=/path/to/python override the choice.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly NEEDED_GB=6 # 3 GB of packages, as much again for uv's cache
+venv=.venv
 readonly STAMP=.venv/farebox.stamp # written last: a .venv without it is an interrupted set-up
-readonly UV=.venv/uv/bin/uv # outside site-packages, because `uv pip sync` removes what the lock does not name
+uv=uv/bin/uv # in the environment, outside site-packages: `uv pip sync` removes what the lock does not name
 
 say() { echo "farebox: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -93,11 +95,11 @@ need_disk() {
 # uv reads neither pip's settings nor its environment: hand it the index, certificates and patience that pip has.
 uv_like_pip() {
     local index
-    index=${PIP_INDEX_URL:-$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)}
+    index=${PIP_INDEX_URL:-$("$venv/bin/python" -m pip config get global.index-url 2>/dev/null || true)}
     if [ -n "$index" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"; fi
     if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"; fi
     export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-${PIP_DEFAULT_TIMEOUT:-60}}"
-    "$UV" "$@"
+    "$venv/$uv" "$@"
 }
 
 # --- the environment -------------------------------------------------------------------------------------------------
@@ -122,15 +124,14 @@ is_of_python() {
 }
 
 new_venv() {
-    if [ -e .venv ]; then say ".venv is unfinished or was made for something else: making it anew"; fi
     need_disk
-    rm -rf .venv
-    "$python" -m venv .venv
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
 }
 
 install_uv() {
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --require-hashes \
-        --target .venv/uv -r requirements/uv.txt
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade --require-hashes \
+        --target "$venv/uv" -r requirements/uv.txt
 }
 
 install_packages() {
@@ -138,9 +139,12 @@ install_packages() {
     count=$(grep -c '^[a-z0-9].*==' "$lock")
     say "lane ${lane^^}, Python $(version_of "$python") at $python; installing $count packages (about 3 GB)"
     install_uv
-    uv_like_pip pip sync --python .venv/bin/python --require-hashes "$lock" 2>&1 |
+    uv_like_pip pip sync --python "$venv/bin/python" --require-hashes "$lock" 2>&1 |
         sed -u '/^ [-+~] /d; /^ Downloaded /d' >&2
-    uv_like_pip pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+}
+
+install_farebox() {
+    uv_like_pip pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation "$@"
 }
 
 setup() {
@@ -149,11 +153,31 @@ setup() {
     if is_current; then return; fi
     choose
     need_compiler
-    if ! [[ -f $STAMP && $(cat "$STAMP") == "$lane $PWD "* ]] || ! is_of_python "$python"; then new_venv; fi
+    if ! [[ -f $STAMP && $(cat "$STAMP") == "$lane $PWD "* ]] || ! is_of_python "$python"; then
+        if [ -e .venv ]; then say ".venv is unfinished or was made for something else: making it anew"; fi
+        new_venv
+    fi
     rm -f "$STAMP"
     install_packages
+    install_farebox --editable .
     fingerprint "$lane" >"$STAMP"
     say "ready in .venv after $SECONDS s"
+}
+
+# Only what the wheel has may be found there; setuptools would pack what an earlier build has left in build/.
+image() {
+    venv=$1
+    [ ! -e "$venv" ] || [ -f "$venv/pyvenv.cfg" ] ||
+        die "FOLDER=$venv must be new, or an environment that is made anew"
+    choose
+    need_compiler
+    new_venv
+    install_packages
+    rm -rf build
+    "$venv/bin/python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$venv/wheel" .
+    install_farebox "$venv"/wheel/farebox-*.whl
+    rm -rf build "$venv/uv"
+    say "ready in $venv after $SECONDS s"
 }
 
 compile() {
@@ -161,7 +185,7 @@ compile() {
 }
 
 lock() {
-    if ! [ -x "$UV" ]; then
+    if ! [ -x "$venv/$uv" ]; then
         choose
         if [ -z "$(version_of .venv/bin/python)" ]; then new_venv; fi
         install_uv
@@ -177,5 +201,6 @@ case ${1:-setup} in
     setup) setup ;;
     lane) choose; echo "$lane $python" ;;
     lock) shift; lock "$@" ;;
-    *) die "command=$1 must be setup, lane or lock" ;;
+    image) image "${2:?FOLDER must be given}" ;;
+    *) die "command=$1 must be setup, lane, lock or image" ;;
 esac

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from absl import logging
@@ -18,9 +17,8 @@ from tfx.utils import io_utils, json_utils
 
 from components.atomic_pusher import push
 from components.atomic_pusher.manifest import sha256
-from components.atomic_pusher.object_store import ObjectStore
+from components.atomic_pusher.object_store import store_at
 from components.atomic_pusher.settings import PushSettings
-from components.atomic_pusher.store import LocalStore, Store
 from components.errors import GateError
 
 SERVING_FILE, JUDGEMENT_FILE, REFUSAL_FILE = "tflite", "judgement.json", "refusal.json"
@@ -46,7 +44,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             self._MarkNotPushed(pushed_model)
             return
         config = json_utils.loads(exec_properties.get("custom_config") or "null") or {}
-        store = _store(exec_properties["push_destination"])
+        store = store_at(json.loads(exec_properties["push_destination"])["filesystem"]["base_directory"])
         manifest = {**config.get("manifest", {}), **self._facts_of_the_run(input_dict, content)}
         try:
             version = push.push(content, store, manifest, PushSettings(**config.get("push", {})))
@@ -88,12 +86,6 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             "metrics": _metrics(input_dict.get("model_blessing", ()), sha256(content)),
             **({"spans": spans} if spans else {}),
         }
-
-
-def _store(push_destination: str) -> Store:
-    """Of the JSON form of a PushDestination."""
-    base = json.loads(push_destination)["filesystem"]["base_directory"]
-    return ObjectStore(base) if "://" in base else LocalStore(Path(base))
 
 
 def _metrics(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from tfx.dsl.io import fileio
 
-from components.atomic_pusher.store import MANIFEST_FILE, VERSION_FILES, is_version, must_read_back
+from components.atomic_pusher.store import (
+    MANIFEST_FILE,
+    VERSION_FILES,
+    LocalStore,
+    Store,
+    is_version,
+    must_read_back,
+)
+
+
+def store_at(base: str) -> Store:
+    """The store of an address, or of a folder."""
+    return ObjectStore(base) if "://" in base else LocalStore(Path(base))
 
 
 class ObjectStore:

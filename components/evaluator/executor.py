@@ -29,6 +29,7 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
         """Raises RuntimeError where a file changed while it was judged."""
         if slicing := exec_properties.get("slicing"):
             importlib.import_module(exec_properties["module_path"]).configure(json.loads(slicing))
+        input_dict = without_missing_baseline(input_dict)
         before = digests(input_dict)
         super().Do(input_dict, output_dict, exec_properties)
         if digests(input_dict) != before:
@@ -37,6 +38,14 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
         examples_io.write_json(evaluation, JUDGED_FILE, before)
         for artifact in (evaluation, blessing):
             artifact.set_string_custom_property("sha256", str(before["candidate"]))
+
+
+def without_missing_baseline(input_dict: dict[str, list[types.Artifact]]) -> dict[str, list[types.Artifact]]:
+    """A baseline without a file is none: LatestPushed has nothing else to say where nothing was pushed yet."""
+    baseline = input_dict.get("baseline_model")
+    if baseline and not fileio.exists(examples_io.tflite_path(baseline[0])):
+        return {name: artifacts for name, artifacts in input_dict.items() if name != "baseline_model"}
+    return input_dict
 
 
 def digests(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import hashlib
 import json
@@ -18,7 +19,7 @@ from components.trip_example_gen.driver import TripExampleGenDriver
 from components.trip_example_gen.executor import TripExampleGenExecutor
 from components.trip_example_gen.profile import CityProfile, profile_to_json
 from components.trip_example_gen.sources import SUFFIXES
-from components.trip_example_gen.spans import Delivery
+from components.trip_example_gen.spans import Delivery, Window
 
 SPLITS = ("train", "eval", "test")
 
@@ -45,12 +46,15 @@ class TripExampleGen(FileBasedExampleGen):
         input_config: example_gen_pb2.Input | None = None,
         range_config: range_config_pb2.RangeConfig | None = None,
         delivery: Delivery | None = None,
+        window: Window | None = None,
     ) -> None:
         """`input_base` is a folder or a file; `splits` the shares of `SPLITS`; `code_digest` keeps the cache right.
 
         `input_config` and `range_config` are TFX's: for instance one split with the pattern `span-{SPAN}/*`, of which
         the driver takes the newest. `delivery`: what `input_base` holds is this version of a span; `examples` have the
-        custom properties span, version and ingest, which is `ingest_digest` of the rest.
+        custom properties span, version and ingest, which is `ingest_digest` of the rest. `window`: the executor finds
+        these spans itself, or those of the properties first_span and last_span where they are not negative; it must
+        not come from the cache, which does not see what lies there.
         """
         if len(splits) != len(SPLITS) or min(splits) < 1:
             raise ValueError(f"splits={tuple(splits)} must be {len(SPLITS)} positive shares, of {', '.join(SPLITS)}")
@@ -68,6 +72,8 @@ class TripExampleGen(FileBasedExampleGen):
         if delivery:
             identity = {"span": delivery.span, "version": delivery.version, "sha256": delivery.sha256}
             properties |= {"delivery": identity, "ingest": ingest_digest(profile, splits, seed, code_digest)}
+        if window:
+            properties["window"] = dataclasses.asdict(window)
         custom_config.custom_config.Pack(wrappers_pb2.StringValue(value=json.dumps(properties, sort_keys=True)))
         super().__init__(
             input_base=folder,

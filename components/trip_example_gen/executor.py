@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+import tensorflow as tf
 from absl import logging
 from isal import isal_zlib
 from tfx import types
@@ -30,6 +32,7 @@ from components.trip_example_gen.driver import custom_config
 from components.trip_example_gen.profile import CityProfile, profile_from_json
 from components.trip_example_gen.records import tfrecords
 from components.trip_example_gen.sources import Chunk, pick_files, plan_chunks
+from components.trip_example_gen.spans import Files, Window
 
 COUNTS_FILE = "counts.json"
 INGEST_PROPERTY = "ingest"
@@ -70,8 +73,11 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         """Raises InputError where nothing can be read, no row is a trip, or a split stays empty."""
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
-        source, files = _input_files(exec_properties)
         custom = custom_config(exec_properties)
+        if "window" in custom:
+            source, files = custom["window"]["base"], _window_files(custom["window"], examples, exec_properties)
+        else:
+            source, files = _input_files(exec_properties)
         profile = profile_from_json(custom["profile"])
         chunks = plan_chunks(files, profile, open_file=fileio.open)
         shares = _splits(exec_properties)
@@ -223,6 +229,28 @@ def _input_files(exec_properties: dict[str, Any]) -> tuple[str, list[str]]:
     if not matches:
         raise InputError(f"{source}: no such file, or a folder without files")
     return source, pick_files(map(os.fsdecode, matches), source)
+
+
+def _window_files(window: dict[str, Any], examples: types.Artifact, exec_properties: dict[str, Any]) -> list[str]:
+    """The files of the spans that are asked for; the artifact says which, as SpanWindow's does."""
+    limits = [int(exec_properties.get(name, -1)) for name in ("first_span", "last_span")]
+    first, last = (None if limit < 0 else limit for limit in limits)
+    spans = Window(**window).spans(first, last, time.time(), REMOTE_FILES)
+    examples.set_int_custom_property("span", spans[-1].span)
+    examples.set_string_custom_property("window", json.dumps([[each.span, each.version] for each in spans]))
+    logging.info("TripExampleGen: spans %s", [(each.span, each.version) for each in spans])
+    return [file for each in spans for file in each.files]
+
+
+def _size_and_time(path: str) -> tuple[int, int]:
+    try:
+        found = tf.io.gfile.stat(path)
+    except tf.errors.OpError:
+        return 0, 0
+    return found.length, found.mtime_nsec
+
+
+REMOTE_FILES = Files(tf.io.gfile.glob, tf.io.gfile.isdir, tf.io.gfile.exists, _size_and_time)
 
 
 def _splits(exec_properties: dict[str, Any]) -> dict[str, int]:

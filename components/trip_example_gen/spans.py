@@ -12,9 +12,10 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from components.errors import InputError
 from components.trip_example_gen.sources import SUFFIXES
 
 TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::(\d+))?\}")
@@ -38,6 +39,28 @@ class Delivery:
     stamp: str = ""
 
 
+def size_and_time(path: str) -> tuple[int, int]:
+    """In bytes and ns since 1970; zeros where nobody can tell, as of a link to nowhere, which ingest will refuse."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The file system that spans lie in; without arguments, this machine's. size_and_time: as the function here."""
+
+    glob: Callable[[str], Iterable[str]] = glob.glob
+    is_folder: Callable[[str], bool] = os.path.isdir
+    exists: Callable[[str], bool] = os.path.exists
+    size_and_time: Callable[[str], tuple[int, int]] = size_and_time
+
+
+LOCAL_FILES = Files()
+
+
 @dataclasses.dataclass(frozen=True)
 class Found:
     """What lies at a path that the pattern fits; `version` is the pattern's, 1 where it has none."""
@@ -50,14 +73,40 @@ class Found:
 
     @property
     def stamp(self) -> str:
-        """Changes when a file is written, added or removed."""
-        seen = [(os.path.basename(file), *_size_and_time(file)) for file in self.files]
+        """Changes when a file is written, added or removed; of files of this machine."""
+        seen = [(os.path.basename(file), *size_and_time(file)) for file in self.files]
         return hashlib.sha256(repr(seen).encode()).hexdigest()[:STAMP_DIGITS]
 
     def sha256(self) -> str:
         """Of the files' contents, in no order: a copy under other names is no other delivery."""
         contents = sorted(_sha256(file) for file in self.files)
         return hashlib.sha256("".join(contents).encode()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """Spans that TripExampleGen finds by itself, where nothing has gathered them before: the newest `size` of them.
+
+    base: the folder of the trips. pattern, marker, quiet_s: as of `find`.
+    """
+
+    base: str
+    pattern: str
+    size: int
+    marker: str | None
+    quiet_s: float
+
+    def spans(self, first: int | None, last: int | None, now: float, files: Files = LOCAL_FILES) -> list[Found]:
+        """Of the spans up to `last`, or from `first` on, the newest complete version each. Raises InputError."""
+        found = list(find(self.base, self.pattern, self.marker, self.quiet_s, now, files))
+        window = window_of(found, self.size, first, last)
+        if not window:
+            asked = f", from {first} to {last}" if first is not None or last is not None else ""
+            raise InputError(
+                f"{self.base}: must hold a complete span of spans.pattern={self.pattern}{asked}, got "
+                f"{len(found)} spans, {sum(each.complete for each in found)} of them complete"
+            )
+        return window
 
 
 def check_pattern(pattern: str) -> None:
@@ -74,22 +123,35 @@ def check_pattern(pattern: str) -> None:
         raise ValueError(f"spans.pattern={pattern} must be relative to the folder of the trips")
 
 
-def find(base: str, pattern: str, marker: str | None, quiet_s: float, now: float) -> Iterator[Found]:
+def find(
+    base: str, pattern: str, marker: str | None, quiet_s: float, now: float, files: Files = LOCAL_FILES
+) -> Iterator[Found]:
     """What the pattern fits in a folder, complete or not, by span and version.
 
     Complete is what holds a file of the marker's name or, without a marker, was written last quiet_s seconds before
     `now` (s since 1970).
     """
     expression = re.compile(_regular_expression(pattern))
-    wildcards = glob.escape(base) + "/" + TOKEN.sub("*", pattern)
+    wildcards = glob.escape(base.rstrip("/")) + "/" + TOKEN.sub("*", pattern)
     found = []
-    for path in glob.glob(wildcards):
-        match = expression.fullmatch(os.path.relpath(path, base))
+    for path in files.glob(wildcards):
+        match = expression.fullmatch(path.removeprefix(base.rstrip("/") + "/").rstrip("/"))
         numbers = _span_and_version(match.groupdict()) if match else None
         if numbers:
-            files = _files(path)
-            found.append(Found(*numbers, path, files, _is_complete(path, files, marker, quiet_s, now)))
+            inside = _inside(path, files)
+            found.append(Found(*numbers, path, inside, _is_complete(path, inside, marker, quiet_s, now, files)))
     yield from sorted(found, key=lambda each: (each.span, each.version, each.path))
+
+
+def window_of(found: Iterable[Found], size: int, first: int | None = None, last: int | None = None) -> list[Found]:
+    """The newest complete version of each of the last `size` spans, or of those from `first` to `last`, in order."""
+    newest = {each.span: each for each in found if each.complete and each.files and (last is None or each.span <= last)}
+    window: Sequence[int] = sorted(newest)
+    if first is not None:
+        window = [span for span in window if span >= first]
+    elif window:
+        window = [span for span in window if span > window[-1] - size]
+    return [newest[span] for span in window]
 
 
 def name_of_span(pattern: str, span: int) -> str:
@@ -120,25 +182,18 @@ def _span_and_version(numbers: dict[str, str]) -> tuple[int, int] | None:
     return (day - FIRST_DAY).days, version
 
 
-def _files(path: str) -> tuple[str, ...]:
+def _inside(path: str, files: Files) -> tuple[str, ...]:
     """The files of trips at a path, sorted."""
-    inside = sorted(glob.glob(os.path.join(glob.escape(path), "*"))) if os.path.isdir(path) else [path]
+    inside = sorted(files.glob(os.path.join(glob.escape(path), "*"))) if files.is_folder(path) else [path]
     return tuple(file for file in inside if file.lower().endswith(SUFFIXES))
 
 
-def _is_complete(path: str, files: tuple[str, ...], marker: str | None, quiet_s: float, now: float) -> bool:
+def _is_complete(
+    path: str, inside: tuple[str, ...], marker: str | None, quiet_s: float, now: float, files: Files
+) -> bool:
     if marker is not None:
-        return os.path.exists(os.path.join(path, marker))
-    return all(now - _size_and_time(each)[1] / 1e9 >= quiet_s for each in (path, *files))
-
-
-def _size_and_time(path: str) -> tuple[int, int]:
-    """In bytes and ns since 1970; zeros where nobody can tell, as of a link to nowhere, which ingest will refuse."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+        return files.exists(os.path.join(path, marker))
+    return all(now - files.size_and_time(each)[1] / 1e9 >= quiet_s for each in (path, *inside))
 
 
 def _sha256(file: str) -> str:

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 from components.errors import InputError
 from components.trip_example_gen.spans import FIRST_DAY, name_of_span
+from pipeline.exit_codes import BAD_INPUT, DONE, REFUSED
 from pipeline.retraining import tick
 from pipeline.retraining.journal import Record
 from pipeline.settings import Settings
 
-DONE, BAD_INPUT, REFUSED = 0, 2, 3
 BUSY = "another tick of {city} is at work"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from components.checks import Check
 from components.errors import GateError, InputError
 from components.trip_example_gen.spans import Delivery
-from pipeline import database, runs
+from pipeline import database, provenance, runs
 from pipeline.console import RunConsole, output_to_log
 from pipeline.retraining.journal import SpanVersion
 from pipeline.retraining.planning import key
@@ -35,11 +35,7 @@ def ingest(settings: Settings, run_id: str, deliveries: Iterable[Delivery], quie
     waiting = list(deliveries)
     if not waiting:
         return []
-    with output_to_log(log_of(settings, run_id)):  # what the libraries say when they are imported
-        runs.configure_libraries()
-        from pipeline import local_runner
-
-        local_runner.materialized_schema(settings)
+    provenance.schema_source(settings)
     with runs.exclusive(settings.runs_dir):
         return [_ingest_one(settings, run_id, delivery, quiet) for delivery in waiting]
 

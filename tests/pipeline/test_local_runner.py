@@ -1,4 +1,4 @@
-"""What the local runner prepares: a schema whose path is as good a cache key as its content; what it compiles."""
+"""What the local runner compiles and prepares, and the schema that its pipeline carries."""
 
 from __future__ import annotations
 
@@ -10,31 +10,19 @@ from components.errors import InputError
 from pipeline.settings import CITIES, load_settings
 
 
-def test_a_schema_lies_in_a_file_named_by_its_content(tmp_path):
-    """ImportSchemaGen's cache knows paths only: equal text, equal path; other text, another path."""
-    from pipeline.local_runner import materialized_schema
+def test_a_schema_is_the_curated_one_or_is_written_from_the_bounds(tmp_path):
+    from pipeline.provenance import schema_source
 
-    def written(*overrides):
-        return materialized_schema(load_settings("chicago", None, str(tmp_path), ["schema=null", *overrides]))
+    def schema(*overrides):
+        return schema_source(load_settings("chicago", None, str(tmp_path), overrides))
 
-    path = written()
-    text = path.read_text()
-    assert "pickup_longitude" in text
-    path.unlink()
-    assert written() == path and path.read_text() == text
-    assert written("city.fare.max=150") != path
-    assert [file.name for file in path.parent.iterdir()] == ["schema.pbtxt"]
-
-
-def test_a_shipped_city_has_its_curated_schema(tmp_path):
-    from pipeline.local_runner import materialized_schema
-
-    curated = Path(__file__).parents[2] / "data" / "chicago" / "schema.pbtxt"
-    assert materialized_schema(load_settings("chicago", None, str(tmp_path))).read_text() == curated.read_text()
+    assert schema() == (Path(__file__).parents[2] / "data" / "chicago" / "schema.pbtxt").read_text()
+    written = schema("schema=null")
+    assert "pickup_longitude" in written and written != schema("schema=null", "city.fare.max=150")
 
 
 def test_a_curated_file_that_is_no_schema_is_bad_input(tmp_path):
-    from pipeline.local_runner import materialized_schema
+    from pipeline.provenance import schema_source
 
     own, schema = tmp_path / "own.yaml", tmp_path / "schema.pbtxt"
     own.write_text((CITIES / "nyc.yaml").read_text().replace("../../data/nyc/schema.pbtxt", "schema.pbtxt"))
@@ -42,7 +30,7 @@ def test_a_curated_file_that_is_no_schema_is_bad_input(tmp_path):
         load_settings(str(own), "trips.csv", str(tmp_path))
     schema.write_text("feature { nme: 'fare' }")
     with pytest.raises(InputError, match=f"{schema}: must be a schema in text format, 1:11"):
-        materialized_schema(load_settings(str(own), "trips.csv", str(tmp_path)))
+        schema_source(load_settings(str(own), "trips.csv", str(tmp_path)))
 
 
 def test_models_to_compare_with_are_those_that_the_model_gate_blessed(tmp_path):
@@ -53,7 +41,7 @@ def test_models_to_compare_with_are_those_that_the_model_gate_blessed(tmp_path):
     from pipeline.graph import Target, create_pipeline
 
     connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
-    target = Target(str(tmp_path), str(tmp_path / "schema.pbtxt"), str(tmp_path / "models"), connection)
+    target = Target(str(tmp_path), str(tmp_path / "models"), connection)
     compiled = compiler.Compiler().compile(create_pipeline(load_settings("chicago", None, str(tmp_path)), target))
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in compiled.nodes}
     outputs = {
@@ -108,19 +96,19 @@ def test_the_manifest_holds_what_is_known_before_a_run(tmp_path):
     from pipeline.code_digest import code_digest
     from pipeline.doctor import lane
     from pipeline.graph import Target, create_pipeline
-    from pipeline.local_runner import materialized_schema
+    from pipeline.provenance import schema_source
 
     settings = load_settings("chicago", None, str(tmp_path), ["push.keep=3"])
 
     def config() -> dict:
-        target = Target(str(tmp_path), "schema.pbtxt", str(tmp_path / "models"))
+        target = Target(str(tmp_path), str(tmp_path / "models"))
         nodes = {node.id: node for node in create_pipeline(settings, target).components}
         return json.loads(nodes["Pusher"].exec_properties["custom_config"])
 
     found = config()
     assert found == config() and found["push"] == {"keep": 3, "signing_key": None}
     assert (found["manifest"]["city"], found["manifest"]["lane"]) == ("chicago", lane())
-    schema = materialized_schema(settings).read_bytes()
+    schema = schema_source(settings).encode()
     assert found["manifest"]["schema_sha256"] == hashlib.sha256(schema).hexdigest()
     digests = found["manifest"]["code_sha256"]
     assert digests["Pruner"] == code_digest("components.pruner.executor")

@@ -1,0 +1,40 @@
+"""What a container of a compiled pipeline runs: TFX's own entry point, with parameters put in place before it.
+
+    python -m pipeline.compiled.container --executor_class_path CLASS --json_serialized_invocation_args '{{$}}' ...
+
+Exit codes: 2 where trips or parameters cannot be used, 3 where a gate refused; each with one line on stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from pipeline import exit_codes, runs
+from pipeline.compiled.parameters import put_in_place
+
+INVOCATION = "--json_serialized_invocation_args"
+
+
+def execute(arguments: list[str]) -> None:
+    """Executes one node. Raises what its executor raises, and InputError for a parameter that cannot be used."""
+    position = arguments.index(INVOCATION) + 1
+    arguments[position] = with_parameters_in_place(arguments[position])
+    runs.configure_libraries()
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
+
+    runs.fix_batches()
+    entry_point.main(entry_point._parse_flags(arguments))
+
+
+def with_parameters_in_place(invocation: str) -> str:
+    """An ExecutorInput as JSON, whose parameter values are what the node's code expects."""
+    content = json.loads(invocation)
+    inputs = content.get("inputs", {})
+    if "parameterValues" in inputs:
+        inputs["parameterValues"] = put_in_place(inputs["parameterValues"])
+    return json.dumps(content)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_codes.code_of(lambda: execute(sys.argv[1:])))
