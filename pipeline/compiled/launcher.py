@@ -124,7 +124,7 @@ class Launcher:
         empty = self.root / "empty"  # the folder that the command begins in: nothing is found by accident
         empty.mkdir(exist_ok=True)
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
-        environment = {**kept, "PATH": f"{self.bin}:{SYSTEM_PATH}"}
+        environment = {**kept, "PATH": f"{self.bin}:{SYSTEM_PATH}", "PYTHONUNBUFFERED": "1"}  # as in the Dockerfile
         with open(log, "ab") as stream:
             ended = subprocess.run(
                 [str(self.bin / command[0]) if (self.bin / command[0]).exists() else command[0], *command[1:]],
