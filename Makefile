@@ -1,4 +1,4 @@
-# Every target but help, clean, lane-b and test-system sets up what it needs; a second call finds it ready.
+# Every target but help, clean, image, lane-b and test-system sets up what it needs; a second call finds it ready.
 # A choice of your own: make setup PYTHON=/path/to/python3.10, make run CITY=nyc ARGS="--data FILE".
 
 SHELL := bash
@@ -6,10 +6,11 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 CITY ?= chicago
+IMAGE ?= farebox
 CHECKS := "ruff check" "ruff format --check" "mypy pipeline components modules $(wildcard benchmarks/*.py)"
 export LANE PYTHON
 
-.PHONY: help setup run test test-fast test-system lint lock wheel flink lane-b clean
+.PHONY: help setup run test test-fast test-system lint lock wheel flink image lane-b clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +41,10 @@ wheel: setup ## dist/farebox-*.whl, for Beam workers elsewhere: docs/engines.md
 
 flink: setup ## Apache Flink and Beam workers on this machine until Ctrl-C: ARGS="--job-port N"
 	@$(BIN)/python tools/flink.py $(ARGS)
+
+image: ## the image of a clean checkout, tagged by its commit, with Docker: IMAGE=REGISTRY/farebox
+	@git diff --quiet HEAD || { echo "farebox: commit your changes first: the image's tag is the commit" >&2; exit 1; }
+	@docker build --tag $(IMAGE):$$(git rev-parse --short=12 HEAD) $(ARGS) .
 
 lane-b: ## test-fast on lane B; on an older system, as root, inside a Debian 13 root
 	@tools/lane_b.sh

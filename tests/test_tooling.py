@@ -1,6 +1,7 @@
 """Set-up, CI script and wheel: what a bare machine lacks is said in one line, and nothing is left out of the wheel."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -155,6 +156,40 @@ def test_locks_are_hashed_and_name_no_registry(lock: str) -> None:
     packages = text.replace("\\\n", "").splitlines()
     assert all("--hash=sha256:" in line for line in packages if line and not line.lstrip().startswith("#"))
     assert "://" not in text
+
+
+def dockerfile() -> list[str]:
+    """Its instructions, continued lines joined."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_image_is_a_lanes_runs_as_a_user_and_holds_no_secret() -> None:
+    lines = dockerfile()
+    versions = dict(line.removeprefix("ARG ").split("=") for line in lines if line.startswith("ARG "))
+    assert versions == {"PYTHON": "3.10", "DEBIAN": "bookworm"}
+    assert lines[-1].startswith("CMD ") and "HEALTHCHECK" in " ".join(lines)
+    last_stage = lines[max(i for i, line in enumerate(lines) if line.startswith("FROM ")) :]
+    users = [line for line in last_stage if line.startswith("USER ")]
+    assert users == ["USER 1000"] and not [line for line in last_stage if line.startswith("RUN")][1:]
+    assert "COPY --from=build /opt/farebox /opt/farebox" in last_stage  # nothing else: no sources, no build tools
+
+
+def test_the_image_is_built_of_what_docker_may_see(tmp_path: Path) -> None:
+    """tools/env.sh finds its lock, setup.py its packages, among just the files that .dockerignore lets in."""
+    allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
+    for name in allowed:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        copy(ROOT / name, tmp_path / name)
+    assert subprocess.run(["bash", "tools/env.sh", "lane"], cwd=tmp_path, capture_output=True).returncode == 0
+    names = subprocess.run(
+        [sys.executable, "setup.py", "--name", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert names.stdout.split()[-1] == "farebox"
+    needed = set(re.findall(r"requirements/[\w.$-]+|tools/env.sh|setup.py", (ROOT / "tools/env.sh").read_text()))
+    assert {name.split("/")[0] for name in needed} <= {name.split("/")[0] for name in allowed}
 
 
 @pytest.fixture(scope="module")

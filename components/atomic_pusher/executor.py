@@ -80,16 +80,19 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
 
     def _facts_of_the_run(self, input_dict: dict[str, list[types.Artifact]], content: bytes) -> dict[str, Any]:
         run_id = self._context.pipeline_run_id if self._context else None
-        spans = sorted({span for found in input_dict.values() for each in found if (span := _span(each))})
+        judgement = _judgement(input_dict.get("model_blessing", ()), sha256(content))
+        spans = judgement.get("spans") or sorted(
+            {span for found in input_dict.values() for each in found if (span := _span(each))}
+        )
         return {
             **({"run_id": run_id} if run_id else {}),
-            "metrics": _metrics(input_dict.get("model_blessing", ()), sha256(content)),
+            "metrics": judgement.get("metrics", {}),
             **({"spans": spans} if spans else {}),
         }
 
 
-def _metrics(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:
-    """What the gate measured of these bytes; nothing where it left no judgement.json, or one of other bytes."""
+def _judgement(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:
+    """What the gate wrote of these bytes; nothing where it left no judgement.json, or one of other bytes."""
     for blessing in blessings:
         path = f"{blessing.uri}/{JUDGEMENT_FILE}"
         if not fileio.exists(path):
@@ -97,7 +100,7 @@ def _metrics(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]
         with fileio.open(path, "rb") as file, contextlib.suppress(ValueError, AttributeError):
             judgement = json.loads(file.read())
             if judgement.get("sha256") in (None, digest) and isinstance(judgement.get("metrics"), dict):
-                return judgement["metrics"]
+                return judgement
         logging.warning("Pusher: %s must hold metrics of sha256=%s: left out of the manifest", path, digest)
     return {}
 

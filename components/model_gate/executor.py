@@ -57,6 +57,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
         checks = [*bounded, ratio]
         written = judged(evidence, evaluation.judged_files(uri), rmse, checks) | {"ratio": ratio.value}
+        written["spans"] = spans_of(inputs["raw_examples"])
         examples_io.write_json(blessing, JUDGEMENT_FILE, written)
         bless(blessing, inputs["model_blessing"], all(check.ok for check in checks))
         blessing.set_string_custom_property("sha256", str(written["sha256"]))
@@ -85,6 +86,11 @@ def judged(
         "yardsticks": dict(yardsticks_rmse),
         "checks": [dataclasses.asdict(check) for check in checks],
     }
+
+
+def spans_of(examples: types.Artifact) -> list[int]:
+    """The numbers of the spans that were joined, or ingested in one go; none where trips are one lot."""
+    return [span for span, _ in json.loads(examples.get_string_custom_property("window") or "[]")]
 
 
 def of_slice(figures: evaluation.Figures) -> dict[str, float]:

@@ -136,6 +136,13 @@ def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
     assert Path(pushed.uri, "fare.tflite").read_bytes() == NEW
 
 
+def test_spans_of_a_window_come_from_the_judgement(run_pusher, base):
+    """On a cluster nobody knows them before the run."""
+    judgement = {"sha256": hashlib.sha256(NEW).hexdigest(), "metrics": {}, "spans": [3, 5]}
+    run_pusher(NEW, base, judgement=json.dumps(judgement), span=5)
+    assert json.loads((push.latest(base) / "manifest.json").read_text())["spans"] == [3, 5]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "judgement", [None, '{"sha256": "of others", "metrics": {"rmse": 1}}', '{"metrics": 1}', "[]", "half a {"]

@@ -142,6 +142,17 @@ def test_a_model_that_holds_is_blessed_and_every_number_is_numpys(judge, trained
     assert _may_be_pushed(blessing) and _latest_blessed(blessing) == [1]
 
 
+def test_the_judgement_names_the_spans_that_were_joined():
+    from tfx.types.standard_artifacts import Examples
+
+    from components.model_gate.executor import spans_of
+
+    examples = Examples()
+    assert spans_of(examples) == []
+    examples.set_string_custom_property("window", "[[3, 1], [5, 2]]")
+    assert spans_of(examples) == [3, 5]
+
+
 @pytest.mark.slow
 def test_a_model_above_the_bound_is_refused(judge, trained, evaluated):
     """Though Evaluator blessed it; a little above is no refusal, since another test split might say otherwise."""

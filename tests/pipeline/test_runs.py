@@ -184,3 +184,12 @@ def test_a_verdict_in_the_table_of_gates(value, bound, ok, others, verdict):
     gate = dataclasses.asdict(Check("any", value, bound, ok, **others))
     assert verdict_of(gate) == verdict
     assert [list(column.cells) for column in gate_table([gate]).columns][-1] == [verdict]
+
+
+def test_batches_have_the_same_rows_at_every_pace():
+    """Beam's own grow while the machine is idle; a bound of bytes and one of rows leave nothing to it."""
+    from tfx_bsl.coders import batch_util
+
+    runs.fix_batches()
+    found = batch_util.GetBatchElementsKwargs(None)
+    assert found["min_batch_size"] == found["max_batch_size"]

@@ -312,3 +312,32 @@ def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
     assert "components.trip_example_gen.executor.TripExampleGenExecutor" in spec
     assert "file_based_example_gen" in spec  # TFX's driver runs before the executor, for spans
     assert "gs://bucket/trips" in spec
+
+
+def test_it_finds_a_window_of_spans_itself(tmp_path):
+    """By TensorFlow's file systems, as in a bucket, here in memory. An operator may name the spans."""
+    import tensorflow as tf
+
+    from components.trip_example_gen.spans import Window
+
+    base = f"ram://{tmp_path}/trips"
+    for span, version in ((1, 1), (2, 1), (2, 2), (3, 1)):
+        folder = f"{base}/span-{span}/v-{version}"
+        tf.io.gfile.makedirs(folder)
+        with tf.io.gfile.GFile(f"{folder}/trips.csv", "w") as file:
+            file.write(HEADER + "".join(lines(100 * span + version, seed=span)))
+        if span < 3:
+            with tf.io.gfile.GFile(f"{folder}/_SUCCESS", "w") as file:
+                file.write("done")
+    node = component(base, window=Window(base, "span-{SPAN}/v-{VERSION}", 2, "_SUCCESS", 60.0))
+
+    def ingested(name: str, **properties: int) -> tuple[int, list, int]:
+        examples = execute(node, tmp_path / name, {**node.exec_properties, **properties})
+        read = json.loads((tmp_path / name / "counts.json").read_text())["read"]
+        spans = json.loads(examples.get_string_custom_property("window"))
+        return read, spans, examples.get_int_custom_property("span")
+
+    assert ingested("newest") == (101 + 202, [[1, 1], [2, 2]], 2)
+    assert ingested("named", first_span=-1, last_span=1) == (101, [[1, 1]], 1)
+    with pytest.raises(InputError, match="must hold a complete span of spans.pattern=.*, from 3 to None"):
+        ingested("none", first_span=3)

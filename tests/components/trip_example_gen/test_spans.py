@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from components.errors import InputError
 from components.trip_example_gen import spans
 
 NOW = 2_000_000_000.0
@@ -146,3 +147,33 @@ def test_what_cannot_be_read_is_a_delivery_like_any_other(tmp_path):
 def test_a_span_is_named_as_people_do():
     day = (datetime.date(2024, 2, 29) - datetime.date(1970, 1, 1)).days
     assert (spans.name_of_span("{YYYY}{MM}{DD}", day), spans.name_of_span("{SPAN}", day)) == ("2024-02-29", str(day))
+
+
+def window(base: Path, size: int = 2, first: int | None = None, last: int | None = None) -> list[tuple[int, int]]:
+    asked = spans.Window(str(base), "span-{SPAN}/v-{VERSION}", size, "_SUCCESS", 60.0)
+    return [(each.span, each.version) for each in asked.spans(first, last, NOW)]
+
+
+def test_a_window_is_the_newest_complete_version_of_each_of_the_last_spans(tmp_path):
+    for name in ("span-1/v-1", "span-3/v-1", "span-3/v-2", "span-4/v-1"):
+        deliver(tmp_path / name, marker="_SUCCESS")
+    deliver(tmp_path / "span-4/v-2")  # still arrives
+    deliver(tmp_path / "span-5/v-1")
+    (tmp_path / "span-6/v-1").mkdir(parents=True)
+    (tmp_path / "span-6/v-1/_SUCCESS").touch()  # complete, and nothing in it
+    assert window(tmp_path) == [(3, 2), (4, 1)]
+    assert window(tmp_path, size=4) == [(1, 1), (3, 2), (4, 1)]  # span 2 is a hole
+    assert window(tmp_path, last=3) == [(3, 2)]
+    assert window(tmp_path, first=1) == [(1, 1), (3, 2), (4, 1)]
+    assert window(tmp_path, first=2, last=3) == [(3, 2)]
+
+
+def test_a_window_without_a_complete_span_is_one_line(tmp_path):
+    deliver(tmp_path / "span-5/v-1")
+    with pytest.raises(
+        InputError, match=f"{tmp_path}: must hold a complete span of .*, got 1 spans, 0 of them complete"
+    ):
+        window(tmp_path)
+    deliver(tmp_path / "span-5/v-1", marker="_SUCCESS")
+    with pytest.raises(InputError, match="spans.pattern=.*, from 6 to None, got 1 spans, 1 of them complete"):
+        window(tmp_path, first=6)
