@@ -57,11 +57,11 @@ class Launcher:
     parameters: Mapping[str, Any]
     artifacts: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
-    def tasks(self) -> Iterator[str]:
+    def tasks(self) -> graphlib.TopologicalSorter[str]:
         """Their names, each after those that it depends on."""
         tasks = self.spec["root"]["dag"]["tasks"]
         before = {name: {*task.get("dependentTasks", ()), *_producers(task)} for name, task in tasks.items()}
-        yield from graphlib.TopologicalSorter(before).static_order()
+        return graphlib.TopologicalSorter(before)
 
     def launch(self, task: str, log: Path) -> dict[str, Output]:
         """Executes one task and reads back what it says of its outputs. Raises NodeError, InputError."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +66,28 @@ def rehearse(request: Request, quiet: bool = False) -> dict[str, Any]:
 
 
 def launch_all(launcher: Launcher, logs: Path, screen: RunConsole) -> Mapping[str, Output]:
-    """Every node in order, a line each; the last one's outputs."""
-    names = list(launcher.tasks())
+    """Every node once those before it have ended, as many at once as there are cores; the last one's outputs."""
+    tasks, running = launcher.tasks(), dict[futures.Future[tuple[float, dict[str, Output]]], str]()
+    tasks.prepare()
     outputs: Mapping[str, Output] = {}
-    for number, name in enumerate(names, start=1):
-        screen.working(f"{name} ({number} of {len(names)})")
-        started = time.monotonic()
-        found = launcher.launch(name, logs / f"{name}.txt")
-        figures = key_figures(name, {key: [output] for key, output in found.items()})
-        screen.node(name, False, time.monotonic() - started, figures)
-        outputs = found if name == LAST else outputs
+    with futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        while tasks.is_active():
+            running |= {pool.submit(timed, launcher, name, logs / f"{name}.txt"): name for name in tasks.get_ready()}
+            screen.working(", ".join(running.values()))
+            ended, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+            for each in ended:
+                name, (seconds, found) = running.pop(each), each.result()
+                screen.node(name, False, seconds, key_figures(name, {key: [output] for key, output in found.items()}))
+                tasks.done(name)
+                outputs = found if name == LAST else outputs
     return outputs
+
+
+def timed(launcher: Launcher, name: str, log: Path) -> tuple[float, dict[str, Output]]:
+    """Launches a node: its seconds and outputs."""
+    started = time.monotonic()
+    found = launcher.launch(name, log)
+    return time.monotonic() - started, found
 
 
 def figures_of(outputs: Mapping[str, Output]) -> dict[str, Any]:

@@ -31,8 +31,9 @@ while time.monotonic() < end and not os.path.exists(record + ".done"):
 sys.exit(code)
 """
 WAITER = """
-import json, sys
+import json, signal, sys
 from pipeline.schedule import crontab, firing, foreground
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where these tests are run under nohup
 asked = json.loads(sys.argv[1])
 foreground.KILL_S = 1.0
 foreground.run(

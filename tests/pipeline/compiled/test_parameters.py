@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -80,3 +82,12 @@ def test_the_executor_input_is_changed_in_that_alone():
 
 def test_every_parameter_that_is_put_somewhere_is_checked():
     assert [name for name, parameter in PARAMETERS.items() if not (parameter.into and parameter.check)] == []
+
+
+def test_a_containers_command_ends_with_2_and_that_line(tmp_path):
+    """Before TFX is imported."""
+    invocation = json.dumps({"inputs": {"parameterValues": {"custom_config": TRAINER, "epochs": 0}}})
+    command = [sys.executable, "-m", "pipeline.compiled.container", "--json_serialized_invocation_args", invocation]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "farebox: parameter epochs=0: training.epochs=0 must be at least 1\n"

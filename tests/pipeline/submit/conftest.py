@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def job(schema_version: str = "2.1.0", image: str = "registry.example/farebox:ab
 def spec_file(tmp_path) -> Callable[..., str]:
     def write(schema_version: str = "2.1.0", **options: Any) -> str:
         file = tmp_path / f"spec-{schema_version}.json"
-        file.write_text(json.dumps(job(schema_version, **options)))
+        aside = tmp_path / f"{uuid.uuid4()}.json"
+        aside.write_text(json.dumps(job(schema_version, **options)))
+        aside.replace(file)  # whole at any moment: some tests submit it twice at once
         return str(file)
 
     return write
