@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.atomic_pusher import versions
 from components.atomic_pusher.versions import Version
+from pipeline.columns import aligned
 
 HEADER = ("city", "version", "created", "", "bytes")
 
@@ -28,9 +29,7 @@ def table(listed: Sequence[Version]) -> str:
         numbers = [_number(version.metrics.get(name)) for name in metrics]
         state = version.faults[0] if version.faults else "intact, signed" if version.signed else "intact"
         rows.append((version.city, version.version, version.created[:19], mark, f"{version.bytes:,}", *numbers, state))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
-    return "\n".join("  ".join(line).rstrip() for line in lines)
+    return aligned(rows)
 
 
 def rollback(out: str, city: str, version: str | None) -> str:

@@ -27,7 +27,7 @@ LIGHT = (
     "components", "components.tflite", "components.trip_example_gen.reader", "pipeline.cli", "pipeline.code_digest",
     "pipeline.console", "pipeline.doctor", "pipeline.lean_imports", "pipeline.models", "pipeline.offline",
     "pipeline.notify", "pipeline.retraining.command", "pipeline.runs", "pipeline.schedule.foreground",
-    "pipeline.schedule.orders", "pipeline.settings",
+    "pipeline.schedule.orders", "pipeline.settings", "pipeline.submit.schedule_command",
 )  # fmt: skip
 MAX_LINES, MAX_RUNNER_LINES = 400, 60
 

@@ -132,12 +132,12 @@ def kubernetes(tick: Tick, crontab: Crontab, zone: str, container: Container) ->
     return {f"{tick.name}.yaml": "\n".join(head) + "\n" + yaml.safe_dump(manifest, sort_keys=False, width=120)}
 
 
-def kubernetes_schedule(crontab: Crontab) -> str:
-    """The five fields for robfig/cron, whose `*/2` in a day's field does not mean `both fields` as cron's does."""
+def kubernetes_schedule(crontab: Crontab, why: str = "Kubernetes would take the days of either") -> str:
+    """The five fields for robfig/cron, whose `*/2` in a day's field does not mean `both fields` as cron's does: that
+    is refused with `why`."""
     if not crontab.either and crontab.days != EVERY_DAY and crontab.weekdays != EVERY_WEEKDAY:
         raise InputError(
-            f"--cron={crontab.text}: day-of-month and day-of-week must not both be restricted with * and a step: "
-            "Kubernetes would take the days of either"
+            f"--cron={crontab.text}: day-of-month and day-of-week must not both be restricted with * and a step: {why}"
         )
     fields = (
         (crontab.minutes, MINUTE),

@@ -16,15 +16,30 @@ from pipeline.schedule import crontab, files, firing
 from pipeline.settings import Settings, load_settings
 
 DEFAULT_MISFIRE_S = 3600
+FILES, REMOTE = ("systemd", "cron", "kubernetes"), ("kubeflow", "vertex")
+COMPILED = ("--city", "--data", "--out", "--set")
 TAKERS = {
+    **dict.fromkeys(COMPILED, ("foreground", *FILES)),
+    "--emit": FILES,
     "--grace": ("foreground",),
     "--now": ("foreground",),
     "--misfire": ("foreground", "kubernetes"),
-    "--to": ("systemd", "cron", "kubernetes"),
+    "--to": FILES,
     "--env-file": ("systemd", "cron"),
     "--image": ("kubernetes",),
     "--claim": ("kubernetes",),
     "--secret": ("kubernetes",),
+    **dict.fromkeys(("--host", "--namespace", "--experiment"), ("kubeflow",)),
+    **dict.fromkeys(("--project", "--region", "--endpoint", "--network"), ("vertex",)),
+    **dict.fromkeys(("--spec", "--parameter", "--name", "--replace", "--service-account"), REMOTE),
+    **dict.fromkeys(("--list", "--delete", "--json", "--patience"), REMOTE),
+}
+OF_A_NEW_ONE = (
+    "--cron", "--timezone", "--spec", "--parameter", "--name", "--replace", "--service-account", "--network",
+)  # fmt: skip
+EXCLUDED = {
+    "--list": (*OF_A_NEW_ONE, "--delete"),
+    "--delete": (*OF_A_NEW_ONE, "--json"),
 }
 
 
@@ -65,17 +80,40 @@ class Extras:
     secret: str | None = None
 
 
-def check_options(emit: str | None, given: Mapping[str, Any]) -> None:
-    """Raises InputError for an option that would do nothing, or a number that means nothing."""
-    target = emit or "foreground"
-    for option, value in given.items():
-        if value is not None and target not in TAKERS[option]:
-            takers = [f"--emit {taker}" if taker != "foreground" else "no --emit" for taker in TAKERS[option]]
-            raise InputError(f"{option} must go with {' or '.join(takers)}, got {f'--emit {emit}' if emit else 'none'}")
-    if (misfire := given["--misfire"]) is not None and misfire < 1:
+def check_options(target: str, given: Mapping[str, Any]) -> None:
+    """target: foreground, or what --emit or --runner names. given: what the command line has, by option.
+
+    Raises InputError for an option that would do nothing, one that is missing, or a number that means nothing.
+    """
+    for option in given:
+        if target not in TAKERS.get(option, (target,)):
+            raise InputError(_misplaced(option, target))
+    for action, options in EXCLUDED.items():
+        if action in given and (others := [option for option in options if option in given]):
+            raise InputError(f"{others[0]} must be left out with {action}")
+    if "--json" in given and "--list" not in given:
+        raise InputError("--json must go with --list, got none")
+    if not any(option in given for option in ("--cron", *EXCLUDED)):
+        raise InputError(f"--cron must be given{', or --list, or --delete NAME' * (target in REMOTE)}")
+    if (misfire := given.get("--misfire")) is not None and misfire < 1:
         raise InputError(f"--misfire={misfire} must be at least 1 second")
-    if (grace := given["--grace"]) is not None and not 0 <= grace < float("inf"):
+    if (grace := given.get("--grace")) is not None and not 0 <= grace < float("inf"):
         raise InputError(f"--grace={grace} must be at least 0 seconds")
+
+
+def _misplaced(option: str, target: str) -> str:
+    """What check_options says of one that its target does not take."""
+    takers = TAKERS[option]
+    if target in REMOTE and not set(REMOTE) & set(takers):
+        return f"{option} must be left out with {_named(target)}{': the spec has it' * (option in COMPILED)}"
+    got = "none" if target == "foreground" else _named(target)
+    return f"{option} must go with {' or '.join(map(_named, takers))}, got {got}"
+
+
+def _named(target: str) -> str:
+    if target == "foreground":
+        return "no --emit"
+    return f"--{'runner' if target in REMOTE else 'emit'} {target}"
 
 
 def wait(order: Order, grace: float | None, now: bool) -> None:

@@ -25,6 +25,15 @@ Endpoint = Annotated[
 ]
 
 
+Experiment = Annotated[str, typer.Option(help="Kubeflow's group of runs.")]
+ServiceAccount = Annotated[str | None, typer.Option(help="That the run runs as.")]
+Network = Annotated[str | None, typer.Option(help="That Vertex's run is peered with, its full name.")]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--parameter", metavar="KEY=VALUE", help="A runtime parameter of the spec.")
+]
+Patience = Annotated[float, typer.Option(metavar="SECONDS", help="How long a failing request is repeated.")]
+
+
 def submit(
     spec: Annotated[str | None, typer.Argument(metavar="SPEC", help="A file that `farebox compile` wrote.")] = None,
     runner: RunnerName = "kubeflow",
@@ -32,18 +41,16 @@ def submit(
     namespace: Namespace = None,
     project: Project = None,
     region: Region = None,
-    parameters: Annotated[
-        list[str] | None, typer.Option("--parameter", metavar="KEY=VALUE", help="A runtime parameter of the spec.")
-    ] = None,
+    parameters: Assignments = None,
     key: Annotated[str | None, typer.Option(help="Makes an equal submission another one, e.g. the day.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Run it anew even if it is there already.")] = False,
     attach: Annotated[str | None, typer.Option(metavar="RUN", help="Watch this run; submit nothing.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show nodes' states until the run's end.")] = True,
-    experiment: Annotated[str, typer.Option(help="Kubeflow's group of runs.")] = "farebox",
-    service_account: Annotated[str | None, typer.Option(help="That the run runs as.")] = None,
-    network: Annotated[str | None, typer.Option(help="That Vertex's run is peered with, its full name.")] = None,
+    experiment: Experiment = "farebox",
+    service_account: ServiceAccount = None,
+    network: Network = None,
     endpoint: Endpoint = None,
-    patience: Annotated[float, typer.Option(metavar="SECONDS", help="How long a failing request is repeated.")] = 120,
+    patience: Patience = 120,
     poll: Annotated[float, typer.Option(metavar="SECONDS", help="Between two looks at a run.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else to stderr.")] = False,
 ) -> None:

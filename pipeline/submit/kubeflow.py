@@ -69,15 +69,13 @@ class Kubeflow:
         self._call("run", "terminate_run", run_id)
 
     def find_schedules(self, name: str | None) -> list[Schedule]:
-        filter_ = named(name) if name else None
+        filter_ = None if name is None else named(name)
         rows = self._ours_listed("recurring_run", "list_recurring_runs", "recurring_runs", filter_)
         return [self._as_schedule(row) for row in sorted(rows, key=_age("recurring_run_id"))]
 
     def start_schedule(self, order: Order, cron: str, timezone: str) -> Schedule:
         """One run at a time, and only the latest of those missed. Its cron has seconds before the five fields."""
-        _accepted(order)
-        if timezone != "UTC":
-            raise InputError(f"timezone={timezone} must be UTC: Kubeflow's controller has one for all recurring runs")
+        check_schedule(order, timezone)
         import kfp_server_api as api
 
         body = api.V2beta1RecurringRun(
@@ -259,6 +257,13 @@ def _accepted(order: Order) -> None:
             f"{order.spec.file}: schemaVersion={version} must be {SCHEMA_VERSION} for Kubeflow Pipelines; "
             "compile it with --runner kubeflow"
         )
+
+
+def check_schedule(order: Order, timezone: str) -> None:
+    """Raises InputError for what cannot be a recurring run; nothing is asked."""
+    _accepted(order)
+    if timezone != "UTC":
+        raise InputError(f"timezone={timezone} must be UTC: Kubeflow's controller has one for all recurring runs")
 
 
 def _host(host: str | None) -> str:

@@ -78,15 +78,20 @@ class Order:
 
 @dataclass(frozen=True)
 class Schedule:
-    """cron: five fields, as they were given. digest: of what it runs. next_run: ISO 8601 UTC, where it is known."""
+    """cron: five fields, as they were sent. digest: of what it runs. next_run: ISO 8601 UTC, where it is known."""
 
     id: str
     name: str
     cron: str
     state: str
     url: str
+    timezone: str = "UTC"
     digest: str = ""
     next_run: str | None = None
+
+    @property
+    def when(self) -> str:
+        return f"{self.cron} {self.timezone}"
 
 
 class Service(Protocol):

@@ -80,9 +80,11 @@ class Vertex:
         self.jobs.cancel_pipeline_job({"name": f"{self.parent}/pipelineJobs/{run_id}"}, **self._once)
 
     def find_schedules(self, name: str | None) -> list[Schedule]:
-        request = {"parent": self.parent, "filter": f'display_name="{name}"' if name else ""}
+        """The filter's language has wildcards: what it finds is compared once more."""
+        request = {"parent": self.parent, "filter": "" if name is None else f'display_name="{name}"'}
         rows = self.schedules.list_schedules(request, **self._once)
-        return [self._as_schedule(row) for row in sorted(rows, key=lambda row: (row.create_time, row.name))]
+        ours = [row for row in rows if name is None or row.display_name == name]
+        return [self._as_schedule(row) for row in sorted(ours, key=lambda row: (row.create_time, row.name))]
 
     def start_schedule(self, order: Order, cron: str, timezone: str) -> Schedule:
         from google.cloud import aiplatform_v1 as api
@@ -132,12 +134,14 @@ class Vertex:
     def _as_schedule(self, row: Any) -> Schedule:
         schedule_id = row.name.rpartition("/")[2]
         when = row.next_run_time
+        zone = re.match(r"(?:CRON_)?TZ=(\S+) +", row.cron)
         return Schedule(
             id=schedule_id,
             name=row.display_name,
-            cron=re.sub(r"^(CRON_)?TZ=\S+ ", "", row.cron),
+            cron=row.cron[zone.end() :] if zone else row.cron,
             state=plain(row.state),
             url=f"{CONSOLE}/{self.target.region}/schedules/{schedule_id}?project={self.target.project}",
+            timezone=zone[1] if zone else "UTC",
             digest=dict(row.create_pipeline_job_request.pipeline_job.labels).get(SUBMISSION, ""),
             next_run=when.strftime("%Y-%m-%dT%H:%M:%SZ") if when else None,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import threading
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from components.errors import InputError
 from pipeline.submit import schedules
 
-NIGHTLY = "0 3 * * *"
+NIGHTLY, ROWS = "0 3 * * *", ("rows=5",)
 
 
 class Kept:
@@ -41,8 +42,10 @@ def kept(remote) -> Kept:
 
 @pytest.fixture
 def create(remote, spec_file):
-    def call(name="nightly", cron=NIGHTLY, parameters=("rows=5",), **options):
-        return schedules.create(remote.target, name, cron, spec_file(), parameters, say=lambda line: None, **options)
+    file = spec_file()  # once: of two threads, one would read what the other has begun to write
+
+    def call(name="nightly", cron=NIGHTLY, parameters=ROWS, **options):
+        return schedules.create(remote.target, name, cron, file, parameters, say=lambda line: None, **options)
 
     return call
 
@@ -65,12 +68,14 @@ def test_it_arrives_and_is_listed_and_deleted(remote, kept, create):
     assert kept.rows == [] and schedules.listed(remote.target) == []
 
 
-def test_an_equal_one_is_found_and_an_unlike_one_refused_or_replaced(kept, create):
-    made = create()
+def test_an_equal_one_is_found_and_an_unlike_one_refused_or_replaced(remote, kept, create, spec_file):
+    made, spec = create(), spec_file()
     assert create() == made and kept.sent() == 1
     for unlike in ({"cron": "0 4 * * *"}, {"parameters": ["rows=6"]}):
-        with pytest.raises(InputError, match="schedule=nightly is there already .cron 0 3 .* delete it first"):
+        with pytest.raises(InputError, match="schedule=nightly is there already .*, 0 3 .* delete it first"):
             create(**unlike)
+    with pytest.raises(InputError, match="with another spec, cron, time zone, account or parameters"):
+        schedules.create(dataclasses.replace(remote.target, service_account="robot"), "nightly", NIGHTLY, spec, ROWS)
     assert create(cron="0 4 * * *", replace=True).cron == "0 4 * * *"
     assert len(kept.rows) == 1 and create(name="weekly", cron="0 3 * * 0").name == "weekly" and len(kept.rows) == 2
 
@@ -108,7 +113,13 @@ def test_what_is_not_there_cannot_be_deleted(remote, create):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"cron": "0 3 * *"}, "cron=0 3 . . must have five fields"),
+        ({"cron": "0 3 * *"}, "--cron=0 3 . . must have the five fields"),
+        ({"cron": "61 * * * *"}, "--cron=61 .*: minute=61 must be between 0 and 59"),
+        ({"cron": "0 3 */2 * 1"}, "--cron=0 3 .*: day-of-month and day-of-week must not both be .* services differ"),
+        ({"name": ""}, "schedule='' must be 1 to 128 printable characters"),
+        ({"name": "x" * 129}, "schedule='x+' must be 1 to 128"),
+        ({"name": "two\nlines"}, r"schedule='two\\nlines' must be 1 to 128"),
+        ({"name": 'a" OR state="ACTIVE'}, "schedule='a.* must be 1 to 128 printable characters, no quotes"),
         ({"timezone": "Mars/Base"}, "timezone=Mars/Base must be an IANA name"),
         ({"timezone": "../etc/passwd"}, "timezone=../etc/passwd must be an IANA name"),
         ({"parameters": ["rows=many"]}, "--parameter rows=many must be an integer"),
@@ -125,9 +136,35 @@ def test_a_time_zone_is_vertexs_alone(remote, kept, create):
         create(timezone="America/Chicago")
         assert kept.rows[0]["cron"] == "TZ=America/Chicago 0 3 * * *"
     else:
-        with pytest.raises(InputError, match="timezone=America/Chicago must be UTC"):
-            create(timezone="America/Chicago")
-        assert kept.rows == []
+        (before,) = create() and kept.rows
+        for replace in (False, True):
+            with pytest.raises(InputError, match="timezone=America/Chicago must be UTC"):
+                create(timezone="America/Chicago", replace=replace)
+        assert kept.rows == [before]
+
+
+def test_a_replacement_that_fails_says_what_is_gone(remote, kept, create):
+    create()
+    remote.server.fail("POST", kept.path, 403)
+    with pytest.raises(InputError, match="403 .*; the old schedule=nightly .0 3 .* UTC. is deleted$"):
+        create(cron="0 4 * * *", replace=True)
+    assert kept.rows == []
+
+
+@pytest.mark.parametrize("name", ["", ".*", "night.*"])
+def test_no_name_means_several(remote, kept, create, name):
+    """The server reads a name of Vertex's filter as a pattern; without a name, both list all."""
+    create()
+    with pytest.raises(InputError, match="^schedule="):
+        schedules.delete(remote.target, name)
+    assert len(kept.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("cron", "sent"), [("0 3 * * 5-7", "0 3 * * 0,5-6"), ("@daily", "0 0 * * *"), (" */5  * * * mon ", "*/5 * * * mon")]
+)
+def test_cron_arrives_in_the_services_words(create, cron, sent):
+    assert create(cron=cron).cron == sent
 
 
 def test_a_refusal_is_a_line(remote, kept, create):
