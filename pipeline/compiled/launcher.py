@@ -7,6 +7,7 @@ before the cache is Vertex AI's. No TFX here: it is the container's command that
 from __future__ import annotations
 
 import graphlib
+import itertools
 import json
 import os
 import subprocess
@@ -56,6 +57,7 @@ class Launcher:
     bin: Path
     parameters: Mapping[str, Any]
     artifacts: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def tasks(self) -> graphlib.TopologicalSorter[str]:
         """Their names, each after those that it depends on."""
@@ -76,7 +78,9 @@ class Launcher:
             raise NodeError(f"{task} wrote no {output_file}: see {log}", 1)
         said = json.loads(output_file.read_text()).get("artifacts", {})
         produced = {key: found["artifacts"][0] for key, found in invocation["outputs"]["artifacts"].items()}
-        self.artifacts[task] = {key: merged(artifact, said.get(key)) for key, artifact in produced.items()}
+        self.artifacts[task] = {
+            key: recorded(key, merged(artifact, said.get(key)), next(self.ids)) for key, artifact in produced.items()
+        }
         return {key: Output(each["uri"], each["metadata"]) for key, each in self.artifacts[task].items()}
 
     def executor_input(self, task: str) -> dict[str, Any]:
@@ -157,6 +161,12 @@ def merged(artifact: dict[str, Any], said: Mapping[str, Any] | None) -> dict[str
     found = said["artifacts"][0] if said and said.get("artifacts") else {}
     metadata = {**artifact["metadata"], **found.get("metadata", {})}
     return {**artifact, "uri": found.get("uri") or artifact["uri"], "metadata": metadata}
+
+
+def recorded(key: str, artifact: dict[str, Any], number: int) -> dict[str, Any]:
+    """The artifact as it comes back from the cluster's MLMD: its id for a name, and two properties more."""
+    kept = {"display_name": key, "store_session_info": "{}"}
+    return {**artifact, "name": str(number), "metadata": kept | artifact["metadata"]}
 
 
 def last_line(log: Path) -> str:

@@ -49,8 +49,10 @@ def rehearse(request: Request, quiet: bool = False) -> dict[str, Any]:
     """
     spec = specs.load(request.spec)
     parameters = specs.parameters(spec, request.parameters)
-    pipeline = placed(spec.pipeline, [place_of(text) for text in request.places])
-    root = Path(str(placed({"root": spec.root}, [place_of(text) for text in request.places])["root"]))
+    if spec.root is None:
+        raise InputError(f"spec={request.spec} must say where its artifacts go: it has no pipeline root")
+    places = [place_of(text) for text in request.places]
+    pipeline, root = placed(spec.pipeline, places), Path(placed({"root": spec.root}, places)["root"])
     out = Path(request.out).resolve()
     run_id = new_run_id()
     logs = make(out / run_id)

@@ -203,13 +203,13 @@ def test_dataflow_cannot_reach_this_machine(tmp_path):
     assert f"must go with artifacts in a bucket, got out={tmp_path / 'out'}, which its workers cannot reach" in line
 
 
-def test_a_compiled_pipeline_takes_its_beam_options_along(tmp_path):
-    from pipeline.kubeflow_runner import compile_spec
+def test_a_compiled_pipeline_takes_its_beam_options_along():
+    from pipeline.kubeflow_runner import compile_job
 
     overrides = ["beam.runner=dataflow", *(f"beam.{name}={value}" for name, value in DATAFLOW.items())]
     settings = load_settings("chicago", "gs://fares/trips", overrides=overrides)
-    compile_spec(settings, "gs://fares/runs", "registry.example/farebox:1", str(tmp_path / "spec.json"))
-    executors = json.loads((tmp_path / "spec.json").read_text())["pipelineSpec"]["deploymentSpec"]["executors"]
+    job = compile_job(settings, "gs://fares/runs", "registry.example/farebox:1")
+    executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
     args = {
         name.removesuffix("_executor"): given.get("container", {}).get("args", []) for name, given in executors.items()
     }

@@ -67,7 +67,7 @@ def test_help_lists_every_command():
     result = farebox("--help")
     assert result.returncode == 0
     for command in cli.app.registered_commands:
-        assert command.callback.__name__ in result.stdout
+        assert f" {command.name or command.callback.__name__} " in result.stdout
 
 
 def test_every_command_and_option_has_help():

@@ -96,8 +96,8 @@ def test_what_a_node_says_of_its_outputs_reaches_the_next_one(launcher, tmp_path
     found.launch("c", tmp_path / "c.txt")
     (examples,) = written(found, "c")["given"]["inputs"]["artifacts"]["examples"]["artifacts"]
     assert examples == {
-        "name": "rows", "uri": outputs["rows"].uri, "type": TYPE["artifactType"],
-        "metadata": {"made": "by hand", "rows": 3.0},
+        "name": "1", "uri": outputs["rows"].uri, "type": TYPE["artifactType"],
+        "metadata": {"made": "by hand", "rows": 3.0, "display_name": "rows", "store_session_info": "{}"},
     }  # fmt: skip
 
 

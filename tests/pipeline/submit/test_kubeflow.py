@@ -206,16 +206,13 @@ def test_a_certificate_that_is_not_trusted_is_one_line_at_once(call, kubeflow, s
 
 @pytest.mark.slow
 def test_the_real_graph_arrives_whole(to_kubeflow, kubeflow, tmp_path):
-    """Compiled by TFX as schema 2.1; the server parses it into the proto."""
-    from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
-
-    from pipeline.graph import Target, create_pipeline
+    """As `farebox compile` writes it; the server parses it into the proto."""
+    from pipeline.compiled.compiling import compile_spec
     from pipeline.settings import load_settings
 
-    target = Target("gs://bucket/runs", "gs://bucket/schema/chicago.pbtxt", "gs://bucket/models/chicago")
-    config = KubeflowV2DagRunnerConfig(default_image="farebox:abc1234", use_pipeline_spec_2_1=True)
-    graph = create_pipeline(load_settings("chicago", "gs://bucket/trips"), target)
-    KubeflowV2DagRunner(config, str(tmp_path), "spec.json").run(graph, write_out=True)
+    cluster = ["cluster.root=gs://bucket/farebox", "cluster.image=farebox:abc1234"]
+    settings = load_settings("chicago", "gs://bucket/trips", overrides=cluster)
+    compile_spec(settings, "kubeflow", str(tmp_path / "spec.json"))
     code, _, err = to_kubeflow(str(tmp_path / "spec.json"), "--no-wait")
     assert code == 0, err
     (version,) = kubeflow.kept("versions")
