@@ -3,25 +3,26 @@
     python benchmarks/retraining_years.py --data taxi-fares.csv --out FOLDER [--set key=value]...
 
 A model of 2009 to 2011, then a tick a year, which retrains on drift alone. After each, the shipped model and the one of
-2009 to 2011 are asked for the next year's fares.
+2009 to 2011 are asked for the next year's fares. Exit code 1 where the rise is not seen, or retraining does not pay.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from whole_runs import one_line_errors
+from whole_runs import Condition, Parser, insist, one_line_errors
 
+from components.errors import InputError
 from pipeline import offline
 from pipeline.retraining import tick
 from pipeline.retraining.journal import Record
 from pipeline.settings import Settings, load_settings
 
 CITY, TIME, FIRST, LAST = "nyc", "pickup_datetime", 2011, 2014  # ends of the first window, and of the last
+SEEN = 2013  # the first whole year of the new fares: of 2012's trips 29 % came after the rise
 SPANS = ("spans.pattern=span-{SPAN}", "spans.quiet_s=0", "spans.window=3", "spans.min_new_spans=null")
 
 
@@ -37,13 +38,41 @@ class Year:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a file of dated trips, as taxi-fares.csv")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
-    options = parser.parse_args()
     with one_line_errors("retraining_years"):
-        print(table(list(run(options.data, options.out, options.overrides))))
+        options = parser.parse_args()
+        check(options.data, options.out)
+        years = list(run(options.data, options.out, options.overrides))
+    found = conditions(years)
+    print("\n".join([table(years), "", *(f"- {condition.describe()}" for condition in found)]))
+    insist("retraining_years", found)
+
+
+def check(trips: Path, out: Path) -> None:
+    """Raises InputError."""
+    if not trips.is_file():
+        raise InputError(f"--data={trips} must be a file")
+    if out.exists():
+        raise InputError(f"--out={out} must be a new folder")
+
+
+def conditions(years: Sequence[Year]) -> list[Condition]:
+    """The rise is seen by the end of its first whole year, and from then on the shipped model beats the first one."""
+    seen = [each.year for each in years if "drift" in each.record.causes]
+    after = [each for each in years if seen and each.year >= seen[0]]
+    ratios = ", ".join(f"{each.rmse / each.stale:.3f} ({each.year})" for each in after)
+    pays = bool(after) and all(each.record.outcome != "refused" and each.rmse < each.stale for each in after)
+    return [
+        Condition(
+            "the rise of September 2012 is drift",
+            f"of {', '.join(map(str, seen))}" if seen else "never",
+            bool(seen) and SEEN - 1 <= seen[0] <= SEEN,
+        ),
+        Condition("RMSE on the next year below that of the model of 2009 to 2011", ratios or "never retrained", pays),
+    ]
 
 
 def run(trips: Path, out: Path, overrides: Sequence[str] = ()) -> Iterator[Year]:

@@ -1,4 +1,4 @@
-"""What benchmarks of whole pipeline runs share: their options and errors, a process per run, what a run left behind."""
+"""What benchmarks of whole pipeline runs share: options, errors, conditions, a process per run, what a run left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -34,6 +34,28 @@ def one_line_errors(name: str) -> Iterator[None]:
     except GateError as error:
         print(f"{name}: refused: {error}", file=sys.stderr)
         sys.exit(3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """What must hold, what was found, and whether it does."""
+
+    name: str
+    found: str
+    ok: bool
+
+    def describe(self) -> str:
+        """`one retrain per cause: 9 retrains: yes`."""
+        return f"{self.name}: {self.found}: {'yes' if self.ok else 'no'}"
+
+
+def insist(name: str, conditions: Iterable[Condition]) -> None:
+    """Ends the process with 1 where a condition does not hold, and says which and what was found."""
+    failed = [condition for condition in conditions if not condition.ok]
+    for condition in failed:
+        print(f"{name}: does not hold: {condition.describe()}", file=sys.stderr)
+    if failed:
+        sys.exit(1)
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import subprocess
@@ -331,3 +332,279 @@ def test_device_ratios_are_to_the_shipped_file(accuracy):
     made: list[str] = []
     times = device.timed({name: lambda name=name: made.append(name) for name in "ab"}, 3)
     assert set(times) == {"a", "b"} and made == ["a", "b", *(["a"] * 3 + ["b"] * 3) * device.ROUNDS]
+
+
+@pytest.fixture(scope="module")
+def retraining(accuracy):
+    """The script of thirty days."""
+    return importlib.import_module("retraining")
+
+
+@pytest.fixture(scope="module")
+def days_report(accuracy):
+    """What it says of its days."""
+    return importlib.import_module("retraining_report")
+
+
+CAUSES = {1: ("new_data",), 8: ("new_data",), 10: ("new_data",), 12: ("drift",), 18: ("after_drift",)}
+ARRIVED = {5: (), 6: ((5, 1), (6, 1)), 10: ((7, 2), (10, 1)), 20: ()}  # late on day 6, again on day 10, never
+
+
+def twenty_days(days_report):
+    """A tick a day of windows of seven, by hand: fares rise on day 12, a tick is killed on day 8."""
+    from pipeline.retraining.journal import Record, Spans
+
+    days = []
+    for number in range(1, 21):
+        last = number - (number in (5, 20))
+        window = tuple((span, 2 if span == 7 and number >= 10 else 1) for span in range(max(1, last - 6), last + 1))
+        causes = CAUSES.get(number, ())
+        record = Record(
+            str(number), "chicago", "retrain" if causes else "keep", causes, spans=Spans(window=window),
+            drift={"fare": 0.03}, outcome="pushed" if causes else "kept", seconds=60.0,
+        )  # fmt: skip
+        again = dataclasses.replace(record, time=f"{number}, later", decision="keep", causes=(), outcome="kept")
+        day = days_report.Day(number, [], ARRIVED.get(number, ((number, 1),)), [record, again], rmse=4.0)
+        day.begun = dataclasses.replace(record, outcome="kept", seconds=0.0) if number == 8 else None
+        day.stale = 10.0 if number >= 11 else None
+        day.direct = 4.0 if number in (12, 18) else None
+        days.append(day)
+    return days
+
+
+@pytest.fixture
+def days(days_report):
+    return twenty_days(days_report)
+
+
+INGESTS = {(span, 1): 1 for span in range(1, 20)} | {(7, 2): 1}
+NAMES = ("ExampleGen", "window", "cause", "drift is seen", "killed", "directly", "from then on")
+
+
+def failing(days_report, days, ingests=INGESTS, trainings=5) -> list[str]:
+    """The words of NAMES in the names of the conditions that do not hold."""
+    found = [each.name for each in days_report.conditions(days, ingests, trainings) if not each.ok]
+    return [word for name in found for word in NAMES if word in name.replace("on the window directly", "directly")]
+
+
+def test_what_must_hold_of_the_days_holds_by_hand(days_report, days):
+    found = days_report.conditions(days, INGESTS, 5)
+    assert [each.ok for each in found] == [True] * 7, found
+    told = [each.found for each in found]
+    assert told[0] == "20 executions, 20 span versions"
+    assert told[2] == "5 retrains (new_data 3, drift 1, after_drift 1), 5 executions of Trainer, second ticks all idle"
+    assert told[4:6] == ["day 8, 60 s", "1.000 (day 12), 1.000 (day 18)"]
+    assert told[6] == "4.000 against 10.000 USD, means of days 18 to 20"
+
+
+@pytest.mark.parametrize("ingests", [INGESTS | {(3, 1): 2}, {**INGESTS, (3, 1): 0}, INGESTS | {(20, 1): 1}])
+def test_a_span_version_that_is_not_ingested_once_fails(days_report, days, ingests):
+    assert failing(days_report, days, ingests) == ["ExampleGen"]
+
+
+def changed(day, which: int = 0, **spans_or_fields) -> None:
+    """Changes a record of a day; `window` and `missing` are its spans'."""
+    of_spans = {name: spans_or_fields.pop(name) for name in ("window", "missing", "new") if name in spans_or_fields}
+    record = day.records[which]
+    spans = dataclasses.replace(record.spans, **of_spans)
+    day.records[which] = dataclasses.replace(record, spans=spans, **spans_or_fields)
+
+
+@pytest.mark.parametrize(
+    ("number", "which", "change"),
+    [
+        (7, 0, {"window": tuple((span, 1) for span in (1, 2, 3, 4, 6, 7))}),  # without the late one
+        (11, 1, {"window": tuple((span, 1) for span in range(5, 12))}),  # version 1 of the one that came again
+        (20, 0, {"missing": (20,)}),  # a hole behind the newest is none yet
+    ],
+)
+def test_a_wrong_window_fails(days_report, days, number, which, change):
+    changed(days[number - 1], which, **change)
+    assert failing(days_report, days) == ["window"]
+
+
+@pytest.mark.parametrize(
+    ("number", "which", "change"),
+    [
+        (9, 0, {"decision": "retrain", "causes": ("new_data",), "outcome": "pushed"}),  # for nothing
+        (10, 0, {"decision": "keep", "causes": (), "outcome": "kept"}),  # not for the span that came again
+        (19, 0, {"decision": "retrain", "causes": ("after_drift",), "outcome": "pushed"}),  # once more
+        (10, 0, {"outcome": "refused"}),
+        (8, 1, {"decision": "retrain"}),
+        (9, 1, {"new": ((9, 1),)}),
+    ],
+)
+def test_a_retrain_without_a_cause_or_none_for_one_fails(days_report, days, number, which, change):
+    changed(days[number - 1], which, **change)
+    retrains = sum(day.record.decision == "retrain" for day in days)
+    assert "cause" in failing(days_report, days, trainings=retrains)
+
+
+@pytest.mark.parametrize("trainings", [4, 6])
+def test_more_or_fewer_trainings_than_retrains_fail(days_report, days, trainings):
+    assert failing(days_report, days, trainings=trainings) == ["cause"]
+
+
+def test_a_day_without_a_second_tick_fails(days_report, days):
+    del days[2].records[1]
+    assert failing(days_report, days) == ["cause"]
+
+
+def test_drift_that_is_not_there_or_not_seen_fails(days_report, days):
+    """On day 8 no fares have risen; on day 19 the model behind it knows none from before the rise."""
+    for number in (8, 19):
+        false = twenty_days(days_report)
+        changed(false[number - 1], decision="retrain", causes=("new_data", "drift"), outcome="pushed")
+        assert "drift is seen" in failing(days_report, false)
+    changed(days[11], causes=("new_data",))
+    assert "drift is seen" in failing(days_report, days)
+
+
+def test_a_killed_ticks_job_that_is_not_finished_fails(days_report, days):
+    days[7].begun = None
+    assert failing(days_report, days) == ["killed"]
+    for other in ({"time": "another"}, {"causes": ("drift",)}):
+        days[7].begun = dataclasses.replace(days[7].record, **other)
+        assert failing(days_report, days) == ["killed"]
+
+
+def test_a_model_that_has_not_recovered_fails(days_report, days):
+    days[11].direct = 3.8  # 4.0 is 1.053 x as much
+    assert failing(days_report, days) == ["directly"]
+    days[11].direct = 3.81
+    assert failing(days_report, days) == []
+    for day in days[17:]:
+        day.rmse, day.direct = 5.1, 5.1 if day.direct else None
+    assert failing(days_report, days) == ["from then on"]
+    changed(days[17], decision="keep", causes=(), outcome="kept")
+    assert days_report.recovered(days).found == "never"
+
+
+def test_the_days_are_a_table_and_a_picture(days_report, days, tmp_path, monkeypatch):
+    from matplotlib import pyplot as plt
+
+    days[19].labels, days[9].labels = ["span 20 missing"], ["span 7 again", "another"]
+    changed(days[19], missing=(16, 18))
+    lines = days_report.table(days).splitlines()
+    assert lines[11] == (
+        "| 10 | span 7 again, another | retrain: new_data | 4–10, 7 in version 2 | 0.030 | 4.000 | – | – |"
+    )
+    assert lines[21] == "| 20 | span 20 missing | keep | 13–19 without 16, 18 | 0.030 | 4.000 | 10.000 | – |"
+    monkeypatch.setattr(plt, "close", lambda figure: None)
+    days_report.draw(days, tmp_path / "days.png")
+    axes = plt.gcf().axes[0]
+    monkeypatch.undo()
+    plt.close("all")
+    assert [text.get_text() for text in axes.texts] == ["span 7 again, another", "span 20 missing"]
+    assert [len(shown.get_xdata()) for shown in axes.lines[2:6]] == [3, 1, 1, 2]  # by cause, and directly
+    assert (tmp_path / "days.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_spans_come_as_the_calendar_says(retraining, tmp_path):
+    """Late ones later, the missing one never, the one that comes again in version 2 with other trips."""
+    from pipeline.settings import load_settings
+
+    (tmp_path / "truth").mkdir()
+    for day in range(1, 31):
+        (tmp_path / "truth" / f"{day}.csv").write_text(f"trips of {day}\n")
+    profile = load_settings("chicago", None).city
+    found = {day: retraining.deliver(tmp_path, profile, day, 20) for day in range(1, 31)}
+    assert {day: each for day, each in found.items() if each != ([], ((day, 1),))} == {
+        6: (["span 6 late"], ()),
+        9: (["tick killed"], ((9, 1),)),
+        10: (["span 6 comes"], ((10, 1), (6, 1))),
+        12: (["fares +30%"], ((12, 1),)),
+        19: (["span 19 late"], ()),
+        21: (["span 21 missing"], ()),
+        24: (["span 19 comes"], ((24, 1), (19, 1))),
+        26: (["span 20 again"], ((26, 1), (20, 2))),
+    }
+    lying = {path.parent.relative_to(tmp_path / "data").as_posix() for path in tmp_path.glob("data/*/*/_SUCCESS")}
+    assert lying == {f"span-{span}/v-{version}" for _, comes in found.values() for span, version in comes}
+    assert (tmp_path / "data/span-6/v-1/trips.csv").read_text() == "trips of 6\n"
+    assert len((tmp_path / "data/span-20/v-2/trips.csv").read_text().splitlines()) == 21
+
+
+def test_executions_from_the_cache_are_none(retraining, tmp_path):
+    """Span 3 executed and taken from the cache, span 4 twice executed, once without an end."""
+    from ml_metadata.metadata_store import MetadataStore
+    from ml_metadata.proto import metadata_store_pb2 as proto
+
+    from pipeline.database import connection_config
+
+    settings = retraining.settings_of(tmp_path)
+    store = MetadataStore(connection_config(settings))
+    kind = store.put_execution_type(proto.ExecutionType(name="components.trip_example_gen.component.TripExampleGen"))
+    store.put_execution_type(proto.ExecutionType(name="tfx.components.trainer.component.Trainer"))
+    examples = store.put_artifact_type(proto.ArtifactType(name="Examples"))
+
+    def execute(state: str, span: int | None) -> None:
+        (execution,) = store.put_executions([proto.Execution(type_id=kind, last_known_state=state)])
+        if span:
+            artifact = proto.Artifact(type_id=examples)
+            artifact.custom_properties["span"].int_value, artifact.custom_properties["version"].int_value = span, 1
+            (written,) = store.put_artifacts([artifact])
+            store.put_events([proto.Event(artifact_id=written, execution_id=execution, type=proto.Event.OUTPUT)])
+
+    for state, span in (("COMPLETE", 3), ("CACHED", 3), ("COMPLETE", 4), ("COMPLETE", 4), ("RUNNING", None)):
+        execute(state, span)
+    assert retraining.ingests(settings) == {(3, 1): 1, (4, 1): 2, (0, 0): 1}
+    assert retraining.executions(settings, "Trainer") == []
+
+
+def test_a_condition_that_does_not_hold_ends_with_1_and_is_said(accuracy, capsys):
+    whole_runs = importlib.import_module("whole_runs")
+    holds, fails = (whole_runs.Condition(f"condition {ok}", "something", ok) for ok in (True, False))
+    whole_runs.insist("days", [holds])
+    with pytest.raises(SystemExit) as end:
+        whole_runs.insist("days", [holds, fails])
+    assert (end.value.code, capsys.readouterr().err) == (1, "days: does not hold: condition False: something: no\n")
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "line"),
+    [
+        ("retraining", ["--out", "new", "--rows", "1099"], "--rows=1099 must be at least 1100"),
+        ("retraining", ["--out", "."], "--out=. must be a new folder"),
+        ("retraining", [], "the following arguments are required: --out"),
+        ("retraining_years", ["--data", "none.csv", "--out", "new"], "--data=none.csv must be a file"),
+        ("retraining_years", ["--data", __file__, "--out", "."], "--out=. must be a new folder"),
+    ],
+)
+def test_bad_input_of_the_days_and_years_is_one_line(accuracy, script, arguments, line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
+    with pytest.raises(SystemExit) as end:
+        importlib.import_module(script).main()
+    assert (end.value.code, capsys.readouterr().err) == (2, f"{script}: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "holds"),
+    [
+        ({}, [True, True]),
+        ({2012: {"causes": ("drift",)}}, [True, False]),  # 2012's model is not better
+        ({2013: {"causes": ()}}, [False, False]),
+        ({2013: {"causes": ()}, 2014: {"causes": ("drift",)}}, [False, True]),  # too late
+        ({2013: {"outcome": "refused"}}, [True, False]),
+        ({2013: {"rmse": 5.0}}, [True, False]),
+    ],
+)
+def test_the_rise_of_2012_must_be_seen_and_followed(accuracy, changes, holds):
+    from pipeline.retraining.journal import Record, Spans
+
+    script = importlib.import_module("retraining_years")
+    years = []
+    for year, causes, rmse in ((2011, ("new_data",), 5.0), (2012, (), 5.0), (2013, ("drift",), 4.5), (2014, (), 4.5)):
+        change = changes.get(year, {})
+        record = Record(
+            str(year), "nyc", "retrain" if causes else "keep", change.get("causes", causes),
+            spans=Spans(window=tuple((span, 1) for span in range(year - 2, year + 1))), drift={"fare": 0.03},
+            outcome=change.get("outcome", "pushed" if causes else "kept"),
+        )  # fmt: skip
+        years.append(script.Year(year, record, change.get("rmse", rmse), 5.0))
+    assert [each.ok for each in script.conditions(years)] == holds
+    if not changes:
+        assert script.table(years).splitlines()[4] == (
+            "| 2013 | retrain: drift, pushed | 0.0300 | 2011–2013 | 4.500 | 5.000 |"
+        )

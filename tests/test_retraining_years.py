@@ -1,6 +1,6 @@
 """New York's real trips by years: the rise of September 2012 is flagged as drift, and retraining on it pays.
 
-The first whole year of the new fares shows it: of 2012's trips a third came after the rise. The sample of real trips is
+The first whole year of the new fares shows it: of 2012's trips 29 % came after the rise. The sample of real trips is
 no part of the project.
 """
 

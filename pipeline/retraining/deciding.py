@@ -53,7 +53,9 @@ def conclude(tick: Tick, plan: Plan, history: History, judged: Sequence[Judged])
     usable = [each for each in (*history.usable, *map(key, plan.new)) if each not in refused]
     window = window_of(usable, size)
     drift = drift_of_the_newest(judged, window)
-    situation = Situation(window, history.tried, newer_than(history.tried, usable), age_days(tick), drift)
+    situation = Situation(
+        window, history.tried, newer_than(history.tried, usable), age_days(tick), drift, history.drifted
+    )
     causes, reasons = decide(situation, tick.settings.spans, tick.name)
     seen = {*history.versions, *(each.span for each in plan.new)}
     first = min((each.span for each in plan.new), default=None) if history.first is None else history.first

@@ -16,7 +16,7 @@ from components.errors import InputError
 JOURNAL_FILE, PENDING_FILE, LOCK_FILE = "retraining.jsonl", ".retraining.pending.json", ".retraining.lock"
 
 Decision = Literal["retrain", "keep"]
-Cause = Literal["new_data", "drift", "max_age"]
+Cause = Literal["new_data", "drift", "after_drift", "max_age"]
 Outcome = Literal["pushed", "refused", "failed", "kept"]
 SpanVersion = tuple[int, int]
 

@@ -15,13 +15,15 @@ class History:
     """What earlier ticks have seen: every version of each span, in order, and which of them cannot be used.
 
     first: the lowest span that a tick ever looked at; what is older has never been anyone's business.
-    tried: the window that was trained on last, whatever the gates said of the model.
+    tried: the window that was trained on last, whatever the gates said of the model. drifted: spans whose distance was
+    a cause to retrain.
     """
 
     versions: dict[int, tuple[Delivery, ...]]
     refused: frozenset[SpanVersion]
     first: int | None
     tried: tuple[SpanVersion, ...]
+    drifted: frozenset[int] = frozenset()
 
     @property
     def usable(self) -> dict[SpanVersion, Delivery]:
@@ -51,6 +53,7 @@ def history_of(records: Iterable[Record]) -> History:
     """From the journal alone; paths are relative to the folder of the trips, as everywhere here."""
     versions: dict[int, tuple[Delivery, ...]] = {}
     refused: set[SpanVersion] = set()
+    drifted: set[int] = set()
     first: int | None = None
     tried: tuple[SpanVersion, ...] = ()
     for record in records:
@@ -63,7 +66,9 @@ def history_of(records: Iterable[Record]) -> History:
         refused.update(record.spans.refused)
         if record.tried:
             tried = record.spans.window
-    return History(versions, frozenset(refused), first, tried)
+        if "drift" in record.causes:
+            drifted.add(record.spans.window[-1][0])
+    return History(versions, frozenset(refused), first, tried, frozenset(drifted))
 
 
 def plan_of(found: Sequence[Found], history: History, window: int, base: str, upto: int | None = None) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from components.checks import Check
 from pipeline.retraining.journal import Cause, SpanVersion
@@ -16,7 +16,7 @@ class Situation:
 
     window: what would be trained on; tried: what was, last; newer: spans beyond that, the window's and older ones.
     age_days: of the latest model, None where there is none. drift: checks of the newest span against the last blessed
-    run's data, None where it was not compared.
+    run's data, None where it was not compared. drifted: spans that were off in earlier ticks.
     """
 
     window: tuple[SpanVersion, ...]
@@ -24,6 +24,7 @@ class Situation:
     newer: tuple[SpanVersion, ...]
     age_days: float | None
     drift: Sequence[Check] | None = None
+    drifted: Collection[int] = ()
 
     @property
     def untried(self) -> tuple[SpanVersion, ...]:
@@ -35,6 +36,13 @@ class Situation:
         """Those of them that are no news but late or delivered again: the last window should have had them."""
         newest = max((span for span, _ in self.tried), default=-1)
         return tuple(each for each in self.untried if each[0] <= newest)
+
+    @property
+    def outlasted(self) -> tuple[int, ...]:
+        """Drifted spans from before which the last run's window held trips, and this one holds none any more."""
+        if not self.tried:
+            return ()
+        return tuple(sorted(span for span in self.drifted if self.tried[0][0] < span <= self.window[0][0]))
 
 
 def decide(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> tuple[list[Cause], list[str]]:
@@ -48,6 +56,7 @@ def decide(situation: Situation, settings: SpanSettings, name: Callable[[int], s
     for cause, found in (
         ("new_data", _new_data(situation, settings, name)),
         ("drift", _drift(situation, settings, name)),
+        ("after_drift", _after_drift(situation, settings, name)),
         ("max_age", _max_age(situation, settings)),
     ):
         if found:
@@ -82,6 +91,13 @@ def _drift(situation: Situation, settings: SpanSettings, name: Callable[[int], s
         f"{check.name.partition('.')[2]} by {check.value:.3f}, more than {check.bound:.3f}" for check in found
     )
     return f"span {newest} is off the data of the last blessed run: {measured}"
+
+
+def _after_drift(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> str | None:
+    """The run that drift causes trains on a mixture of before and after; the next spans are compared with that."""
+    if not (settings.drift and situation.outlasted):
+        return None
+    return f"nothing from before the drift of span {name(situation.outlasted[-1])} is in the window any more"
 
 
 def _max_age(situation: Situation, settings: SpanSettings) -> str | None:

@@ -18,7 +18,8 @@ class SpanSettings:
     marker: a file in a span's folder that says it is complete; without one, it is after quiet_s without a change.
     min_rows: of a span, or it is refused.
     min_new_spans, drift, max_age_days: the causes to retrain: so many spans that no run has seen, the newest span's
-    distance from the last blessed run's data, the age of the model where anything is new; None or false for no cause.
+    distance from the last blessed run's data (and later a window that has outlasted that drift), the age of the model
+    where anything is new; None or false for no cause.
     max_numeric, max_categorical: distances as DataGate's, but lower, since here they cost a run and stop nothing;
     `data_gate.thresholds` go before them. ignore_drift: features that differ from span to span by nature. max_drift: a
     distance beyond which a span is taken for broken, and refused.

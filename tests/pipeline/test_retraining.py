@@ -245,6 +245,52 @@ def test_drift_is_a_cause_where_new_data_are_none(city):
     assert city.tick(drift=0.08).decision == "keep"
 
 
+@pytest.fixture
+def drifted(city):
+    """A model of spans 1 to 3, then fares that rise: span 4 is off them, span 5 no more off the mixture of both."""
+    city.overrides = ("spans.min_new_spans=null",)
+    for span in (1, 2, 3):
+        city.deliver(span)
+    city.tick()
+    city.deliver(4)
+    assert city.tick(drift=0.08).causes == ("drift",)
+    city.deliver(5)
+    assert city.tick().causes == ()
+    city.deliver(6)
+    return city
+
+
+def test_a_window_that_has_outlasted_a_drift_is_a_cause_once(drifted):
+    after = drifted.tick()
+    assert (after.decision, after.causes) == ("retrain", ("after_drift",))
+    assert spans_of(after)["window"] == [4, 5, 6]
+    assert after.reasons == ("nothing from before the drift of span 4 is in the window any more",)
+    for span in (7, 8):
+        drifted.deliver(span)
+        assert drifted.tick().decision == "keep"
+
+
+def test_a_window_that_has_outlasted_a_drift_is_trained_on_until_a_run_does_not_fail(drifted):
+    assert drifted.tick(outcome="failed").causes == ("after_drift",)
+    assert drifted.tick(outcome="refused").causes == ("after_drift",)
+    assert drifted.tick().decision == "keep"
+
+
+def test_each_drifted_span_is_outlasted(drifted):
+    """Span 6 is off the mixture, too: the window 4 to 6 follows span 4, and 6 to 8 span 6."""
+    assert drifted.tick(drift=0.08).causes == ("drift", "after_drift")
+    causes = []
+    for span in (7, 8, 9):
+        drifted.deliver(span)
+        causes.append(drifted.tick().causes)
+    assert causes == [(), ("after_drift",), ()]
+
+
+def test_where_drift_is_no_cause_its_end_is_none(drifted):
+    drifted.overrides += ("spans.drift=false",)
+    assert drifted.tick().decision == "keep"
+
+
 def test_drift_of_a_run_that_failed_is_measured_again(city):
     city.overrides = ("spans.min_new_spans=null",)
     city.deliver(1)
