@@ -8,6 +8,8 @@ BIN := .venv/bin
 CITY ?= chicago
 IMAGE ?= farebox
 CHECKS := "ruff check" "ruff format --check" "mypy pipeline components modules $(wildcard benchmarks/*.py)"
+# A file's tests stay together: what they share is made once. A process takes up to 2 GB.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
 export LANE PYTHON
 
 .PHONY: help setup run test test-fast test-system lint lock wheel flink image lane-b clean
@@ -22,10 +24,10 @@ run: setup ## train, judge and push a fare model: CITY=chicago ARGS=...
 	@$(BIN)/farebox run --city $(CITY) $(ARGS)
 
 test: setup ## all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-fast: setup ## the tests not marked slow
-	@$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 test-system: ## PostgreSQL and MariaDB, which some tests start: installed where apt and root are there
 	@tools/test_system.sh
