@@ -27,7 +27,7 @@ SMALL = (
     "model.embeddings={pair_cell: 16}",
     "gates.max_ratio_to_yardstick=1.5",  # after three epochs both networks are far from what they can
 )  # fmt: skip
-BEFORE_TRAINER = ("TripExampleGen", "StatisticsGen", "ImportSchemaGen", "ExampleValidator", "DataGate", "Transform")
+BEFORE_TRAINER = ("TripExampleGen", "StatisticsGen", "CuratedSchema", "ExampleValidator", "DataGate", "Transform")
 RESOLVERS = {"LatestStatistics", "LatestBlessed"}  # TFX caches none
 NODES = {
     *BEFORE_TRAINER, *RESOLVERS, "Trainer", "PcaReducer", "Pruner", "Quantizer", "Evaluator", "ModelGate",

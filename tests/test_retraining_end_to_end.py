@@ -32,7 +32,7 @@ SMALL = (
     "gates.slices.max_bias=null",
 )  # fmt: skip
 ROWS, FIRST = 700, datetime.date(2024, 3, 4)
-BEFORE_TRAINER = {"ImportSchemaGen", "TripExampleGen", "SpanStatistics", "SpanValidator", "SpanGate", "SpanWindow",
+BEFORE_TRAINER = {"CuratedSchema", "TripExampleGen", "SpanStatistics", "SpanValidator", "SpanGate", "SpanWindow",
                   "StatisticsGen", "ExampleValidator", "DataGate", "Transform"}  # fmt: skip
 
 
