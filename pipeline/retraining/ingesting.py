@@ -77,14 +77,15 @@ def _ingested(settings: Settings) -> set[SpanVersion]:
 
 def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool) -> Judged:
     """The run's id names the span: runs of one id are one run to MLMD."""
-    from pipeline.span_graph import LAST_OF_A_SPAN, SpanInput
-
     name = f"span-{delivery.span}-{delivery.version}"
     located = dataclasses.replace(delivery, path=str(Path(settings.data, delivery.path)))
     with (
         output_to_log(log_of(settings, run_id).with_name(f"{name}.txt")) as stream,
         RunConsole(stream, quiet) as screen,
     ):
+        runs.configure_libraries()
+        from pipeline.span_graph import LAST_OF_A_SPAN, SpanInput  # here: the libraries talk when they are imported
+
         screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
         try:
             spans = SpanInput(located, (key(delivery),), (located.path,))
