@@ -35,9 +35,7 @@ def ingest(settings: Settings, run_id: str, deliveries: Iterable[Delivery], quie
     waiting = list(deliveries)
     if not waiting:
         return []
-    with output_to_log(log_of(settings, run_id)):  # what the libraries say when they are imported
-        runs.configure_libraries()
-        provenance.schema_source(settings)
+    provenance.schema_source(settings)
     with runs.exclusive(settings.runs_dir):
         return [_ingest_one(settings, run_id, delivery, quiet) for delivery in waiting]
 
