@@ -44,20 +44,6 @@ def farebox(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(FAREBOX), *arguments], capture_output=True, text=True, timeout=120)
 
 
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """`farebox ...` in this process, which saves the imports: (exit code, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["farebox", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        shown = capsys.readouterr()
-        return end.value.code or 0, shown.out, shown.err
-
-    return run
-
-
 def trip(pickup: str = "-70,40.7", hour: str = "8", weekday: str = "2", model: str = "fare.tflite") -> list[str]:
     where = ["--pickup", pickup, "--dropoff", "-73.9,40.8"]
     return ["predict", "--model", model, *where, "--hour", hour, "--weekday", weekday]

@@ -12,7 +12,6 @@ import pytest
 from components.atomic_pusher import push
 from components.atomic_pusher.settings import PushSettings
 from components.atomic_pusher.store import LocalStore
-from pipeline import cli
 
 
 @pytest.fixture
@@ -25,20 +24,6 @@ def out(tmp_path, monkeypatch) -> Path:
             store = LocalStore(tmp_path / "models" / city)
             push.push(bytes([number]) * 1500, store, {"metrics": metrics}, PushSettings())
     return tmp_path
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """`farebox ...`: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["farebox", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        shown = capsys.readouterr()
-        return end.value.code or 0, shown.out, shown.err
-
-    return run
 
 
 def versions(call, *arguments: str) -> list[dict]:

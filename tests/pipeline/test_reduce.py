@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from components.pca_reducer.settings import ReducerSettings
-from pipeline import cli, reduce
+from pipeline import reduce
 
 
 def row(space: str, method: str, **changes) -> dict:
@@ -88,20 +87,6 @@ def test_the_picture_shows_near_errors_and_writes_far_ones(found, tmp_path):
     assert (tmp_path / "reduction.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """`farebox reduce ...` in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["farebox", "reduce", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        shown = capsys.readouterr()
-        return end.value.code or 0, shown.out, shown.err
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -116,7 +101,7 @@ def call(monkeypatch, capsys):
 def test_bad_input_is_one_line(call, tmp_path, monkeypatch, arguments, line):
     monkeypatch.chdir(tmp_path)
     Path("taken").touch()
-    code, out, err = call(*arguments)
+    code, out, err = call("reduce", *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert err.startswith("farebox: ") and line in err
 
@@ -145,7 +130,7 @@ def test_every_method_leaves_its_files(artifacts, call, tmp_path):
     stale = tmp_path / "out" / "input-nmf"
     stale.mkdir(parents=True)
     arguments = ["--out", "out", "--set", "reducer.fine_tune_epochs=1", "--set", "reducer.label_bins=4"]
-    code, shown, _ = call(*arguments, "--json")
+    code, shown, _ = call("reduce", *arguments, "--json")
     found = json.loads(shown)
     assert code == 0 and json.loads((tmp_path / "out" / "reduction.json").read_text()) == found
     rows = {(row["space"], row["method"]): row for row in found["reductions"]}
@@ -161,6 +146,6 @@ def test_every_method_leaves_its_files(artifacts, call, tmp_path):
 
 
 def test_a_setting_that_not_even_pca_can_follow_is_bad_input(artifacts, call, tmp_path):
-    code, _, err = call("--out", "out", "--set", "reducer.n_components=17")
+    code, _, err = call("reduce", "--out", "out", "--set", "reducer.n_components=17")
     assert (code, err) == (2, "farebox: reducer.n_components=17 must be between 1 and 16: method=pca has no more\n")
     assert not (tmp_path / "out" / "reduction.json").exists()

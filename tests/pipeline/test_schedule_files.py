@@ -16,7 +16,6 @@ import pytest
 import yaml
 from kubernetes import client
 
-from pipeline import cli
 from pipeline.schedule import crontab, files
 from pipeline.settings import CITIES
 
@@ -34,20 +33,6 @@ def place(tmp_path, monkeypatch) -> Path:
     (folder / "trips").mkdir()
     monkeypatch.chdir(folder)
     return folder
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """`farebox ...` in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["farebox", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        shown = capsys.readouterr()
-        return end.value.code or 0, shown.out, shown.err
-
-    return run
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze (Debian: systemd)")

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from components.errors import InputError
-from pipeline import cli
 from pipeline.compiled.rehearsal import place_of, placed, ready
 from pipeline.settings import load_settings
 
@@ -46,20 +45,6 @@ def test_a_place_that_is_none_is_one_line(text):
 def test_a_python_that_does_not_run_is_one_line(tmp_path):
     with pytest.raises(InputError, match=f"--python={tmp_path}/python must be a Python that runs"):
         ready(f"{tmp_path}/python")
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """`farebox ...` in this process: (exit code, stdout, stderr)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["farebox", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        shown = capsys.readouterr()
-        return end.value.code or 0, shown.out, shown.err
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -494,21 +494,6 @@ def vertex(clean_environment, private_key, key_file, monkeypatch) -> Iterator[Ve
     server.close()
 
 
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """`farebox ...` in this process, which saves the imports: (exit code, stdout, stderr)."""
-    from pipeline import cli
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["farebox", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        shown = capsys.readouterr()
-        return end.value.code or 0, shown.out, shown.err
-
-    return run
-
-
 @dataclasses.dataclass(frozen=True)
 class Remote:
     """One of the two services: its server, `farebox submit` to it, its target; kind and path of what it runs."""
