@@ -9,7 +9,7 @@ CITY ?= chicago
 IMAGE ?= farebox
 CHECKS := "ruff check" "ruff format --check" "mypy pipeline components modules $(wildcard benchmarks/*.py)"
 # A file's tests stay together: what they share is made once. A process takes up to 2 GB.
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export LANE PYTHON
 
 .PHONY: help setup run test test-fast test-system lint lock wheel flink image lane-b clean

@@ -17,6 +17,13 @@ from hypothesis import settings
 settings.register_profile("farebox", deadline=None)  # the first call of a TensorFlow op may take a second
 settings.load_profile("farebox")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: side by side, what takes minutes must not begin last."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 BOX = {"west": -87.95, "east": -87.52, "south": 41.64, "north": 42.03}
 ROWS = {"train": 640, "eval": 320, "test": 320}
 N_BUCKETS = 3
