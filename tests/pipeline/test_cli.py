@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import cli
+from components.errors import GateError, InputError
+from pipeline import cli, exit_codes
 
 FAREBOX = Path(sys.executable).with_name("farebox")
 CITY = """
@@ -223,3 +224,17 @@ def test_run_refuses_a_place_that_cannot_be_written(place):
     (place / "out").touch()
     line = refused(place, "--city", "springfield.yaml", "--data", "trips.csv")
     assert line == "out: out/runs/springfield cannot be written: Not a directory\n"
+
+
+def test_what_ends_a_command_is_a_code_and_a_line(capsys):
+    """Bad input, a refusal; a bug keeps its traceback."""
+
+    def raising(error: Exception) -> object:
+        raise error
+
+    assert exit_codes.code_of(lambda: None) == 0
+    assert exit_codes.code_of(lambda: raising(InputError("x=1 must be 2"))) == 2
+    assert exit_codes.code_of(lambda: raising(GateError("drift.fare=0.2", []))) == 3
+    assert capsys.readouterr().err == "farebox: x=1 must be 2\nfarebox: refused: drift.fare=0.2\n"
+    with pytest.raises(KeyError):
+        exit_codes.code_of(lambda: raising(KeyError("fare")))

@@ -24,6 +24,7 @@ QUANTIZER = json.dumps(dataclasses.asdict(QuantizerSettings()))
 def test_epochs_go_into_trainers_config_and_nothing_else_changes():
     placed = put_in_place({"run_fn": "modules.training.run_fn", "custom_config": TRAINER, "epochs": 7.0})
     assert set(placed) == {"run_fn", "custom_config"}
+    assert '"epochs": 7,' in placed["custom_config"]  # JSON's numbers come as floats from Kubeflow
     config = json.loads(placed["custom_config"])
     assert config["training"].pop("epochs") == 7
     assert config["training"].items() < dataclasses.asdict(TrainingSettings()).items() and config["features"] == "full"
