@@ -31,13 +31,12 @@ from components.trip_example_gen import reader
 from components.trip_example_gen.driver import custom_config
 from components.trip_example_gen.profile import CityProfile, profile_from_json
 from components.trip_example_gen.records import tfrecords
-from components.trip_example_gen.sources import Chunk, pick_files, plan_chunks
+from components.trip_example_gen.sources import GZIP, Chunk, pick_files, plan_chunks
 from components.trip_example_gen.spans import Files, Window
 
 COUNTS_FILE = "counts.json"
 INGEST_PROPERTY = "ingest"
 ENCODE_ROWS = 1 << 14  # at a time: an example takes some 300 bytes, and a few copies of it are made
-GZIP = 16  # what zlib adds to the size of the window for gzip's header
 
 
 @dataclasses.dataclass(frozen=True)

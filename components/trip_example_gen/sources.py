@@ -29,7 +29,9 @@ from components.trip_example_gen.profile import CityProfile
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 CHUNK_BYTES = 16 << 20
-SAMPLE_BYTES = 1 << 20  # of a CSV, to estimate its rows
+SAMPLE_BYTES = 1 << 20  # of a CSV file, to estimate its rows
+MAX_RATIO = 64  # of what a sample's text may take in memory, where it is packed
+GZIP = 16  # what zlib adds to the size of the window for gzip's header
 BATCH_ROWS = 1 << 17
 MAX_TEXT = 500
 ZONELESS = (None, "UTC", "Z", "+00:00")
@@ -128,11 +130,15 @@ def estimated_rows(files: Iterable[str]) -> int:
             if path.lower().endswith(".parquet"):
                 rows += pq.read_metadata(path).num_rows
                 continue
-            with open(path, "rb") as raw:
-                file = gzip.GzipFile(fileobj=raw) if path.lower().endswith(".gz") else raw
+            with open(path, "rb") as file:
                 head = file.read(SAMPLE_BYTES)
-                if head:
-                    rows += max(head.count(b"\n") - 1, 0) * os.path.getsize(path) / raw.tell()
+            taken = len(head)
+            if path.lower().endswith(".gz"):  # not GzipFile, which reads ahead, how far depends on Python's version
+                unpacking = zlib.decompressobj(zlib.MAX_WBITS | GZIP)
+                head = unpacking.decompress(head, MAX_RATIO * SAMPLE_BYTES)
+                taken -= len(unpacking.unused_data) + len(unpacking.unconsumed_tail)
+            if head:
+                rows += max(head.count(b"\n") - 1, 0) * os.path.getsize(path) / taken
     return round(rows)
 
 
