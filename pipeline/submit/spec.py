@@ -102,7 +102,11 @@ def load(file: str) -> Spec:
         content = yaml.load(Path(file).read_text(encoding="utf-8"), yaml.CSafeLoader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"spec={file} must be a compiled pipeline: {' '.join(str(error).split())}") from error
-    job = content if isinstance(content, dict) and "pipelineSpec" in content else {"pipelineSpec": content}
+    if not isinstance(content, dict):
+        raise InputError(
+            f"spec={file} must be a compiled pipeline, got {'nothing' if content is None else 'no mapping'}"
+        )
+    job = content if "pipelineSpec" in content else {"pipelineSpec": content}
     spec = Spec(file, job)
     try:
         spec.name, spec.nodes  # noqa: B018 - both must be there

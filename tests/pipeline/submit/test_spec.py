@@ -94,3 +94,17 @@ def test_the_digest_is_of_what_runs_and_not_of_the_order_of_keys(tmp_path, spec_
 )
 def test_the_commit_is_the_images_tag(spec_file, image, commit):
     assert specs.load(spec_file(image=image)).commit == commit
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "compiled pipeline, got nothing"),
+        ("[1]", "compiled pipeline, got no mapping"),
+        ("{}", "it lacks 'pipelineInfo'"),
+    ],
+)
+def test_a_file_that_is_no_pipeline_is_one_line(tmp_path, text, found):
+    (tmp_path / "spec.json").write_text(text)
+    with pytest.raises(InputError, match=f"spec={tmp_path}/spec.json must be .*{found}"):
+        specs.load(str(tmp_path / "spec.json"))
