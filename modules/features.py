@@ -183,10 +183,11 @@ def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tens
 def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """Direction of travel as (sine, cosine) of the angle from north, shape (n, 2); (0, 0) where there is no movement.
 
-    displacement: km east and north, shape (n, 2), and its length, shape (n, 1). The floor of 1 cm is far below the
-    resolution of float32 degrees (about 0.6 m).
+    displacement: km east and north, shape (n, 2), and its length, shape (n, 1). Where both ends are one point, kernels
+    that fuse multiply and add leave some millimetres (float32's rounding of 20 km) and others nothing: a floor of 10 m
+    keeps that from becoming a direction.
     """
-    return displacement / tf.maximum(length, 1e-5)
+    return displacement / tf.maximum(length, 0.01)
 
 
 def steady(values: tf.Tensor) -> tf.Tensor:
