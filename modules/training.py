@@ -56,8 +56,9 @@ def read_task(fn_args: Any, config: Mapping[str, Any]) -> Task:
     settings = TrainingSettings(**config["training"])
     schema = tft.TFTransformOutput(fn_args.transform_graph_path).transformed_metadata.schema
     options = tfxio.TensorFlowDatasetOptions(READ_ROWS, label_key=columns.FARE, num_epochs=1, shuffle=False)
+    dataset = tf.autograph.experimental.do_not_convert(fn_args.data_accessor.tf_dataset_factory)  # TFXIO needs none
     train, evaluation = (
-        rows.read(fn_args.data_accessor.tf_dataset_factory(files, options, schema), max_rows, settings.seed)
+        rows.read(dataset(files, options, schema), max_rows, settings.seed)
         for files, max_rows in (
             (fn_args.train_files, settings.max_rows),
             (fn_args.eval_files, max(settings.max_rows // TRAIN_ROWS_PER_EVAL_ROW, 1)),
