@@ -159,6 +159,7 @@ def predictions(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.nd
     import tensorflow_transform as tft
 
     from components import examples_io, tflite
+    from components.model_files import tflite_path
     from components.model_gate import executor, yardsticks
     from modules import columns
 
@@ -179,7 +180,7 @@ def predictions(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.nd
         LIGHTGBM: executor.booster_predictor(run, list(columns.BOOSTER_INPUTS)),
         NETWORK: lambda features: network({name: tf.constant(features[name]) for name in network.input_names}).numpy(),
     }
-    shipped = tflite.TfliteModel(examples_io.tflite_path(nodes["Quantizer"]["quantized_model"]))
+    shipped = tflite.TfliteModel(tflite_path(nodes["Quantizer"]["quantized_model"]))
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("fares", *MODELS)}
     test = examples_io.dataset(
         nodes["TripExampleGen"]["examples"], "test", spec, columns.FARE, examples_io.EVAL_BATCH_ROWS

@@ -95,6 +95,7 @@ def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, by
     import tf_keras as keras
 
     from components import examples_io
+    from components.model_files import tflite_path
     from components.quantizer.conversion import Front, Source, calibration_rows
     from components.quantizer.qat import quantization_aware
     from modules import columns
@@ -126,7 +127,7 @@ def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, by
         aware = rung in ("qat", "pqat")
         trained = quantization_aware(network, train, evaluation, chosen, rung == "pqat") if aware else network
         found[f"pruned, {rung}"] = (source(trained) if aware else pruned).file(rung)  # type: ignore[arg-type]
-    return {**found, SHIPPED: Path(examples_io.tflite_path(nodes["Quantizer"]["quantized_model"])).read_bytes()}
+    return {**found, SHIPPED: Path(tflite_path(nodes["Quantizer"]["quantized_model"])).read_bytes()}
 
 
 def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -150,8 +151,9 @@ def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.ndar
 
 def figures(contents: Mapping[str, bytes], rows: tuple[dict[str, np.ndarray], np.ndarray]) -> dict[str, dict[str, Any]]:
     """RMSE, MAE, bytes, gzip bytes, and microseconds of one row and of a batch, by form."""
+    from components.model_files import gzip_bytes
     from components.running_error import RunningError
-    from components.tflite import TfliteModel, gzip_bytes, measure_latency_us
+    from components.tflite import TfliteModel, measure_latency_us
 
     columns, fares = rows
     one = {name: values[:1] for name, values in columns.items()}

@@ -69,12 +69,10 @@ def measure(options: argparse.Namespace, out: str) -> dict[str, dict[str, float]
 
 def sizes(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Bytes on disk of what is one file; 0 of the SavedModel, which is a folder made for this."""
-    from components import examples_io
+    from components.model_files import tflite_path
 
     quantizer, booster = nodes["Quantizer"], Path(nodes["Trainer"]["model_run"].uri, "lightgbm.txt")
-    shipped, unreduced = (
-        Path(examples_io.tflite_path(quantizer[key])) for key in ("quantized_model", "reference_model")
-    )
+    shipped, unreduced = (Path(tflite_path(quantizer[key])) for key in ("quantized_model", "reference_model"))
     files = {SHIPPED: shipped, UNREDUCED: unreduced, LIGHTGBM: booster}
     return {name: path.stat().st_size for name, path in files.items()} | {SAVED_MODEL: 0}
 
@@ -86,6 +84,7 @@ def calls(settings: Settings, nodes: Mapping[str, Mapping[str, Any]], n_rows: in
     import tensorflow_transform as tft
 
     from components import examples_io
+    from components.model_files import tflite_path
     from components.tflite import TfliteModel
     from modules import columns
 
@@ -99,7 +98,7 @@ def calls(settings: Settings, nodes: Mapping[str, Mapping[str, Any]], n_rows: in
     inputs = np.concatenate([features[name].numpy() for name in columns.BOOSTER_INPUTS], axis=1)
     booster = lightgbm.Booster(model_file=str(Path(nodes["Trainer"]["model_run"].uri, "lightgbm.txt")))
     files = {
-        name: TfliteModel(examples_io.tflite_path(nodes["Quantizer"][key]))
+        name: TfliteModel(tflite_path(nodes["Quantizer"][key]))
         for name, key in ((SHIPPED, "quantized_model"), (UNREDUCED, "reference_model"))
     }
     return {

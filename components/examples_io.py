@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from components.model_files import serving_dir
 from components.objective import objective_of
 from components.rows import Batch, Rows, in_memory
 from components.running_error import RunningError, RunningLogLoss
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
 NETWORK_FILE = "network.keras"
 EVAL_BATCH_ROWS = 2048
 MAX_FITTING_ROWS, MAX_EVAL_ROWS = 500_000, 100_000  # of train, and of eval, that a node holds in memory
-
-
-def serving_dir(model: types.Artifact) -> str:
-    """Where TFX keeps a Model artifact's servable file."""
-    return os.path.join(model.uri, "Format-Serving")
-
-
-def tflite_path(model: types.Artifact) -> str:
-    """The `.tflite` of a Model artifact, where TFMA and Pusher look for it."""
-    return os.path.join(serving_dir(model), "tflite")
 
 
 def load_network(model: types.Artifact) -> keras.Model:

@@ -11,11 +11,10 @@ from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components import examples_io
 from components.atomic_pusher import manifest, push
 from components.atomic_pusher.object_store import store_at
 from components.errors import InputError
-from components.tflite import FARE_FILE
+from components.model_files import FARE_FILE, serving_dir, tflite_path
 
 
 class LatestPushedSpec(ComponentSpec):
@@ -45,8 +44,8 @@ class LatestPushedExecutor(base_executor.BaseExecutor):
         files = store.version(name)
         if faults := manifest.faults(name, files):
             raise InputError(f"models={store.base}: version {name}: {faults[0]}")
-        fileio.makedirs(examples_io.serving_dir(model))
-        with fileio.open(examples_io.tflite_path(model), "wb") as file:
+        fileio.makedirs(serving_dir(model))
+        with fileio.open(tflite_path(model), "wb") as file:
             file.write(files[FARE_FILE])
         logging.info("LatestPushed: version %s of %s", name, store.base)
 

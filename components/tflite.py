@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import gzip
 import importlib.metadata
 import math
 import time
@@ -19,7 +18,6 @@ import numpy as np
 
 from components.errors import InputError
 
-FARE_FILE = "fare.tflite"  # the name under which a model is pushed
 BATCH_ROWS = 4096  # rows per invoke: the interpreter's memory grows with the batch, not with the rows asked for
 _PLAIN_DTYPES = (np.float32, np.int32, np.int64)
 _QUANTIZED_DTYPES = (np.int8, np.uint8, np.int16)
@@ -284,8 +282,3 @@ def measure_latency_us(
         nanoseconds[i] = time.perf_counter_ns() - start
     p50, p99 = np.percentile(nanoseconds, (50, 99)) / 1e3
     return float(p50), float(p99)
-
-
-def gzip_bytes(data: bytes) -> int:
-    """Size in transit: bytes after gzip level 9, without a time stamp, so that equal files have equal sizes."""
-    return len(gzip.compress(data, compresslevel=9, mtime=0))

@@ -21,14 +21,11 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # whose boxes take longer than all else that --help does
+    context_settings={"max_content_width": 120},
 )
 
 data_app = typer.Typer(help="Trips to work with.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
-app.command()(schedule)
-app.command()(submission.submit)
-app.command("compile")(compiled.compile_pipeline)
-app.command()(compiled.rehearse)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 Out = Annotated[str, typer.Option(help="Where models/ is kept.")]
@@ -272,3 +269,10 @@ def place(name: str, text: str) -> tuple[float, float]:
     except ValueError as error:
         raise InputError(f"--{name}={text} must read LON,LAT in degrees, such as -87.63,41.88") from error
     return longitude, latitude
+
+
+app.add_typer(data_app, name="data")
+app.command()(schedule)
+app.command()(submission.submit)
+app.command("compile")(compiled.compile_pipeline)
+app.command()(compiled.rehearse)

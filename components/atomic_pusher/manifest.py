@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.atomic_pusher.store import MANIFEST_FILE
-from components.tflite import FARE_FILE, gzip_bytes
+from components.model_files import FARE_FILE, gzip_bytes
 
 FORMAT_VERSION = 1
 

@@ -20,7 +20,7 @@ from components.atomic_pusher.settings import PushSettings
 from components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, Store, is_version
 from components.checks import Check
 from components.errors import GateError, InputError
-from components.tflite import FARE_FILE
+from components.model_files import FARE_FILE
 
 LATEST_FILE = "LATEST"
 

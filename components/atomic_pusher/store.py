@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from components.errors import InputError
-from components.tflite import FARE_FILE
+from components.model_files import FARE_FILE
 
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
 VERSION_FILES = (FARE_FILE, MANIFEST_FILE, SIGNATURE_FILE)

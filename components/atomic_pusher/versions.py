@@ -11,7 +11,7 @@ from components.atomic_pusher import manifest as manifests
 from components.atomic_pusher.push import LATEST_FILE, latest_name, open_model, point_latest, read_history
 from components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, is_version
 from components.errors import InputError
-from components.tflite import FARE_FILE
+from components.model_files import FARE_FILE
 
 
 @dataclasses.dataclass(frozen=True)

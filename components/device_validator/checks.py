@@ -23,6 +23,7 @@ from components.device_validator.behaviour import behaviour_checks
 from components.device_validator.file_checks import file_checks
 from components.device_validator.request import Report, Request
 from components.errors import InputError
+from components.model_files import gzip_bytes
 
 TIMEOUT_S = 300
 RUNTIME_HINT = "convert the model anew and run it once with the interpreter named in `measurements`"
@@ -56,7 +57,7 @@ def _file_facts(model: tflite.TfliteModel) -> dict[str, Any]:
     return {
         "sha256": hashlib.sha256(model.content).hexdigest(),
         "bytes": len(model.content),
-        "gzip_bytes": tflite.gzip_bytes(model.content),
+        "gzip_bytes": gzip_bytes(model.content),
         "ops": model.op_names(),
         "inputs": model.input_names,
     }

@@ -23,6 +23,7 @@ from components import examples_io
 from components.device_validator import checks
 from components.device_validator.request import Limits, Report, Request
 from components.device_validator.settings import DeviceSettings
+from components.model_files import tflite_path
 
 ROWS = 4096
 
@@ -55,7 +56,7 @@ def limits_of(exec_properties: Mapping[str, Any]) -> Limits:
 
 def _local(model: types.Artifact, path: Path) -> Path:
     """A copy of a Model artifact's file."""
-    fileio.copy(examples_io.tflite_path(model), str(path))
+    fileio.copy(tflite_path(model), str(path))
     return path
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from components import tflite
 from components.checks import Check
 from components.device_validator.request import Columns, Limits
+from components.model_files import gzip_bytes
 
 ALLOWED = {"f": (np.float32,), "i": (np.int64, np.int32), "u": (np.int64, np.int32)}
 
 
 def file_checks(model: tflite.TfliteModel, rows: Columns, limits: Limits) -> list[Check]:
     """Custom operators, bytes, gzip bytes, unknown inputs, and inputs of another type or shape than the rows have."""
-    n_bytes, n_gzip, max_gzip = len(model.content), tflite.gzip_bytes(model.content), limits.settings.max_gzip_bytes
+    n_bytes, n_gzip, max_gzip = len(model.content), gzip_bytes(model.content), limits.settings.max_gzip_bytes
     unknown = [name for name in model.input_names if name not in limits.input_names]
     wrong = [text for end in model.inputs if end.name in rows and (text := _wrong(end, rows[end.name]))]
     return [

@@ -13,6 +13,7 @@ from tfx.dsl.io import fileio
 
 from components import examples_io
 from components.evaluation import JUDGED_FILE
+from components.model_files import tflite_path
 
 FILES = {"candidate": "model", "baseline": "baseline_model"}
 
@@ -43,7 +44,7 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
 def without_missing_baseline(input_dict: dict[str, list[types.Artifact]]) -> dict[str, list[types.Artifact]]:
     """A baseline without a file is none: LatestPushed has nothing else to say where nothing was pushed yet."""
     baseline = input_dict.get("baseline_model")
-    if baseline and not fileio.exists(examples_io.tflite_path(baseline[0])):
+    if baseline and not fileio.exists(tflite_path(baseline[0])):
         return {name: artifacts for name, artifacts in input_dict.items() if name != "baseline_model"}
     return input_dict
 
@@ -55,5 +56,5 @@ def digests(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str | None
 
 def digest(model: types.Artifact) -> str:
     """SHA-256 of a Model artifact's `.tflite`."""
-    with fileio.open(examples_io.tflite_path(model), "rb") as file:
+    with fileio.open(tflite_path(model), "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()

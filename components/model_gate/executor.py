@@ -21,6 +21,7 @@ from tfx.utils import io_utils
 
 from components import evaluation, examples_io
 from components.checks import Check
+from components.model_files import tflite_path
 from components.model_gate import judgement, yardsticks
 from components.model_gate.settings import ModelBounds
 from components.tflite import TfliteModel
@@ -122,7 +123,7 @@ def judged_rows(inputs: dict[str, types.Artifact], label: str) -> Iterator[tuple
     """
     output = tft.TFTransformOutput(inputs["transform_graph"].uri)
     layer, spec = output.transform_features_layer(), output.raw_feature_spec()
-    with tf.io.gfile.GFile(examples_io.tflite_path(inputs["model"]), "rb") as file:
+    with tf.io.gfile.GFile(tflite_path(inputs["model"]), "rb") as file:
         content = file.read()
     if hashlib.sha256(content).hexdigest() != evaluation.judged_files(inputs["evaluation"].uri)["candidate"]:
         raise RuntimeError(f"ModelGate: {inputs['model'].uri} must hold the bytes that Evaluator judged, got others")

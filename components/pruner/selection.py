@@ -10,7 +10,8 @@ import numpy as np
 import tf_keras as keras
 from absl import logging
 
-from components import examples_io, fine_tuning, tflite
+from components import examples_io, fine_tuning
+from components.model_files import gzip_bytes
 from components.pruner import layers
 from components.pruner.pruning import Pruned, prune
 from components.pruner.settings import PrunerSettings
@@ -68,7 +69,7 @@ def prune_network(
     def judged(sparsity: Any, pruned: Pruned) -> Trial:
         error = examples_io.network_error(pruned.network, evaluation).error
         expected = examples_io.expected_error(pruned.network, source, source_error, evaluation)
-        return Trial(sparsity, pruned, error, expected, tflite.gzip_bytes(layers.float16_bytes(pruned.network)))
+        return Trial(sparsity, pruned, error, expected, gzip_bytes(layers.float16_bytes(pruned.network)))
 
     def attempt(sparsity: float | None) -> Trial:
         pruned = prune(unpruned, imitating, evaluation, steps_per_epoch, settings, sparsity)

@@ -16,6 +16,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
 from components import examples_io
+from components.model_files import serving_dir, tflite_path
 from components.objective import objective_of
 from components.quantizer import plots
 from components.quantizer.conversion import Front, calibration_rows
@@ -86,8 +87,8 @@ def at_most(
 
 def write_file(content: bytes, model: types.Artifact) -> None:
     """Makes the bytes the `.tflite` of a Model artifact."""
-    tf.io.gfile.makedirs(examples_io.serving_dir(model))
-    with tf.io.gfile.GFile(examples_io.tflite_path(model), "wb") as file:
+    tf.io.gfile.makedirs(serving_dir(model))
+    with tf.io.gfile.GFile(tflite_path(model), "wb") as file:
         file.write(content)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from components import tflite
 from components.errors import InputError
+from components.model_files import gzip_bytes
 from components.objective import Objective
 from components.quantizer.settings import Goal, Rung
 
@@ -86,7 +87,7 @@ class Judge:
 
     def _measure(self, trial: Trial) -> None:
         trial.sha256 = hashlib.sha256(trial.content).hexdigest()
-        trial.bytes, trial.gzip_bytes = len(trial.content), tflite.gzip_bytes(trial.content)
+        trial.bytes, trial.gzip_bytes = len(trial.content), gzip_bytes(trial.content)
         model = tflite.TfliteModel(trial.content)
         trial.ops, trial.dtypes = model.op_names(), dtypes(trial.content)
         if trial.sha256 not in self._known:

@@ -14,6 +14,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 
 from components import examples_io, tflite
+from components.model_files import FARE_FILE, gzip_bytes, tflite_path
 from components.quantizer.settings import REDUCED
 
 
@@ -94,7 +95,7 @@ def network_errors(inputs: dict[str, types.Artifact], label: str) -> dict[str, f
 def shipped_path(inputs: dict[str, types.Artifact]) -> str:
     """Where the pushed file lies; the judged one where nothing was pushed. Their bytes are the same."""
     pushed = inputs["pushed_model"].get_string_custom_property("pushed_destination")
-    return os.path.join(pushed, tflite.FARE_FILE) if pushed else examples_io.tflite_path(inputs["quantized_model"])
+    return os.path.join(pushed, FARE_FILE) if pushed else tflite_path(inputs["quantized_model"])
 
 
 def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
@@ -113,11 +114,11 @@ def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
 
 def file_facts(model: types.Artifact) -> dict[str, Any]:
     """Digest, sizes and ops of a Model artifact's `.tflite`."""
-    with tf.io.gfile.GFile(examples_io.tflite_path(model), "rb") as file:
+    with tf.io.gfile.GFile(tflite_path(model), "rb") as file:
         content = file.read()
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
-        "gzip_bytes": tflite.gzip_bytes(content),
+        "gzip_bytes": gzip_bytes(content),
         "ops": tflite.TfliteModel(content).op_names(),
     }

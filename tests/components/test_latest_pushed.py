@@ -30,7 +30,7 @@ def latest(tmp_path):
 
 @pytest.mark.parametrize("scheme", ["", "ram://"])
 def test_it_is_the_version_that_latest_names(latest, tmp_path, scheme):
-    from components.examples_io import tflite_path
+    from components.model_files import tflite_path
 
     base = f"{scheme}{tmp_path}/models"
     for content in (b"old", b"new"):
@@ -55,7 +55,7 @@ def test_evaluator_takes_a_baseline_without_a_file_for_none(latest, tmp_path):
     from tfx.types.standard_artifacts import Model
 
     from components.evaluator.executor import digests, without_missing_baseline
-    from components.examples_io import tflite_path
+    from components.model_files import tflite_path
 
     def model(name: str, content: bytes | None) -> Model:
         made = Model()

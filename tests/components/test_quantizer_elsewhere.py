@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from components.model_files import tflite_path
 from components.tflite import TfliteModel
 
 ROWS = {"train": 400, "eval": 300}
@@ -62,7 +63,6 @@ def _network(petals: Path):
 def test_a_classifier_of_raw_columns_becomes_one_file(petals, quick_keras, run_node):
     from tfx.types import standard_artifacts
 
-    from components import examples_io
     from components.quantizer.component import QuantizerSpec
     from components.quantizer.executor import QuantizerExecutor
 
@@ -88,8 +88,8 @@ def test_a_classifier_of_raw_columns_becomes_one_file(petals, quick_keras, run_n
     trials = [json.loads(line) for line in (uri / "trials.jsonl").read_text().splitlines()]
     assert choice["metric"] == "log_loss" and choice["eval_error"]["shipped"] <= choice["bound"]
     assert {"float32", "float16", "int8_weights", "int8", "int16x8"} <= {trial["rung"] for trial in trials}
-    content = Path(examples_io.tflite_path(outputs["quantized_model"])).read_bytes()
-    assert len(content) == choice["bytes"] < len(Path(examples_io.tflite_path(outputs["reference_model"])).read_bytes())
+    content = Path(tflite_path(outputs["quantized_model"])).read_bytes()
+    assert len(content) == choice["bytes"] < len(Path(tflite_path(outputs["reference_model"])).read_bytes())
     held = _petals(ROWS["eval"], 1)
     species = held.pop("species")
     chance = TfliteModel(content).predict(held)

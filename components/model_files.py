@@ -1,0 +1,24 @@
+"""What a model's files are called, where they lie, and their size in transit. Light: the command line waits for it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from typing import Any
+
+FARE_FILE = "fare.tflite"  # the name under which a model is pushed
+
+
+def serving_dir(model: Any) -> str:
+    """Where TFX keeps a Model artifact's servable file."""
+    return os.path.join(model.uri, "Format-Serving")
+
+
+def tflite_path(model: Any) -> str:
+    """The `.tflite` of a Model artifact, where TFMA and Pusher look for it."""
+    return os.path.join(serving_dir(model), "tflite")
+
+
+def gzip_bytes(data: bytes) -> int:
+    """Size in transit: bytes after gzip level 9, without a time stamp, so that equal files have equal sizes."""
+    return len(gzip.compress(data, compresslevel=9, mtime=0))
