@@ -1,9 +1,6 @@
-"""Where a pipeline runs, and the nodes that find what earlier runs of it left: baselines and a first network."""
+"""The nodes that find what earlier runs left: baselines, and a first network."""
 
 from __future__ import annotations
-
-import dataclasses
-from typing import Any
 
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
@@ -15,25 +12,7 @@ from components.latest_blessed import LatestOtherBlessedStrategy
 from components.latest_network import LatestNetworkStrategy
 from components.latest_pushed import LatestPushed
 from pipeline.code_digest import code_digest
-from pipeline.span_graph import SpanInput
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """Where a pipeline runs and what it reads and writes there.
-
-    metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
-    workers: processes of each Beam node that runs on this machine.
-    spans: where trips arrive in spans, which of them to read.
-    pipeline_name: by which MLMD tells pipelines apart; None is the city's.
-    """
-
-    pipeline_root: str
-    models_dir: str
-    metadata: Any = None
-    workers: int = 1
-    spans: SpanInput | None = None
-    pipeline_name: str | None = None
+from pipeline.target import Target
 
 
 def latest_blessed(candidate: BaseChannel, target: Target) -> BaseNode:

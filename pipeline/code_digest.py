@@ -7,7 +7,7 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 PACKAGES = ("pipeline", "components", "modules")
@@ -20,9 +20,19 @@ LIBRARIES = (
 def code_digest(*modules: str) -> str:
     """SHA-256 over the sources of the modules, of every module of ours that they import, directly or not, anywhere in
     their code, and over the versions of the libraries that do the work."""
+    return _digest({name: source_file(name) for name in closure(*modules)})
+
+
+def digest_of_all() -> str:
+    """The same over every source of ours."""
+    folders = [source_file(package).parent for package in PACKAGES]
+    return _digest({str(path.relative_to(each.parent)): path for each in folders for path in each.rglob("*.py")})
+
+
+def _digest(sources: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
-    for name in sorted(closure(*modules)):
-        digest.update(name.encode() + b"\0" + source_file(name).read_bytes() + b"\0")
+    for name, path in sorted(sources.items()):
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     for library in LIBRARIES:
         digest.update(f"{library}=={importlib.metadata.version(library)}\0".encode())
     return digest.hexdigest()

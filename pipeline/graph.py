@@ -35,11 +35,12 @@ from components.reporter.component import Reporter
 from components.trip_example_gen.component import TripExampleGen
 from modules import columns
 from pipeline import gates, provenance
-from pipeline.baselines import Target, latest_blessed, latest_blessed_statistics, latest_network
+from pipeline.baselines import latest_blessed, latest_blessed_statistics, latest_network
 from pipeline.beam_settings import worker_args
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
 from pipeline.span_graph import QUANTILES, as_json, ingest_code, span_nodes, trip_example_gen
+from pipeline.target import Target
 
 BELIEVABLE = 3.0  # times the largest fare that ingest takes for one
 MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # as pickup_epoch has it: the city's local time, taken for UTC

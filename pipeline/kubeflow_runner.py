@@ -8,10 +8,10 @@ from typing import Any
 from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
-from pipeline.baselines import Target
 from pipeline.compiled.parameters import declared
 from pipeline.graph import create_pipeline
 from pipeline.settings import Settings
+from pipeline.target import Target
 
 CONTAINER_COMMAND = ("python", "-m", "pipeline.compiled.container")
 

@@ -20,6 +20,10 @@ from typing import Any
 NONE, ALL = "", ".+"
 # What waits, and which submodules (a regular expression) do without what its `__init__` does.
 WAITING = {
+    # Where each node comes from the cache, nobody computes: of these, TFX's own modules need messages and names.
+    "tensorflow": r"tools(\.docs(\.doc_controls)?)?|core(\.example(\.\w+_pb2)?)?",
+    "tensorflow_data_validation": r"anomalies(\.proto(\.\w+)?)?",
+    "tensorflow_model_analysis": r"sdk|constants|version|proto(\.\w+)?|view(\..+)?",
     # TFDV's and TFMA's pictures, not IPython's terminal.
     "IPython": r"display|core(\.(display(_functions)?|error))?|(lib|testing|utils)(\.\w+)?",
     "tensorflow_model_analysis.view": "view_types|util",
@@ -39,8 +43,13 @@ WAITING = {
     # TFMA's confidence intervals.
     "scipy.stats": NONE,
 }
-if sys.version_info < (3, 11):  # lane A. TFX 1.21 gives TFMA names that it lacks there: that cannot wait
-    WAITING["tfx.components"] = ALL  # stock components that the graph has not: keras_tuner (Keras 3)
+BEFORE: dict[str, str] = {}  # what must be run before a module is
+# Stock components that the graph has not: keras_tuner (Keras 3).
+if sys.version_info < (3, 11):  # lane A
+    WAITING["tfx.components"] = ALL
+else:  # TFX 1.21 gives TFMA names, and a module, that it lacks on lane B; and it passes over components half imported
+    WAITING["tfx.components"] = r"example_gen(\..+)?|evaluator(\.constants)?"
+    BEFORE["tensorflow_model_analysis"] = "tfx.components"
 
 
 def defer() -> None:
@@ -97,6 +106,8 @@ class DeferredLoader(Loader):
         with self.lock:
             if self.state == "running":
                 raise AttributeError(f"{self.module.__name__} is only partly initialized")
+            if self.state == "waiting" and (before := BEFORE.get(self.module.__name__)):
+                run_waiting(importlib.import_module(before))
             if self.state == "waiting":
                 self.state = "running"
                 try:
@@ -130,13 +141,26 @@ def present(module: ModuleType) -> ModuleSpec:
     return module.__spec__
 
 
+def run_waiting(module: ModuleType) -> None:
+    """Runs a module that waits; nothing where it was run, or is about to be."""
+    loader = loader_of(module)
+    if loader and loader.state == "waiting":
+        loader.run()
+
+
+def loader_of(module: ModuleType) -> DeferredLoader | None:
+    """Of a module that has not been run to its end yet; None for any other."""
+    loader = getattr(vars(module).get("__getattr__"), "__self__", None)
+    return loader if isinstance(loader, DeferredLoader) else None
+
+
 def waiting_packages(name: str) -> Iterator[DeferredLoader]:
     """Loaders of the packages around a module that wait and that it cannot do without."""
     parts = name.split(".")
     for package in (".".join(parts[:count]) for count in range(1, len(parts))):
         if package in WAITING and not stands_alone(package, name):
-            loader = getattr(vars(sys.modules[package]).get("__getattr__"), "__self__", None)
-            if isinstance(loader, DeferredLoader) and loader.state == "waiting":
+            loader = loader_of(sys.modules[package])
+            if loader and loader.state == "waiting":
                 yield loader
 
 

@@ -1,28 +1,32 @@
-"""Runs the pipeline on this machine: TFX's launcher node by node, so that each can be shown as it ends."""
+"""Runs the pipeline on this machine: TFX's launcher node by node, so that each can be shown as it ends.
+
+What executors import waits for the first node that does not come from the cache.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ml_metadata.proto.metadata_store_pb2 import Execution
-from tfx.dsl.compiler import compiler, constants
+from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.base_executor_operator import BaseExecutorOperator
 from tfx.orchestration.portable.mlmd import execution_lib
 
 from components.atomic_pusher.push import is_offered, is_rolled_back
-from components.examples_io import tflite_path
+from components.model_files import tflite_path
 from components.trip_example_gen.sources import estimated_rows, find_files
-from pipeline import database
-from pipeline.graph import Target, create_pipeline
+from pipeline import database, local_files, stored_graph
 from pipeline.settings import Settings
-from pipeline.span_graph import SpanInput
+from pipeline.target import SpanInput, Target
 
 OnStart = Callable[[str, int, int], None]
 OnEnd = Callable[[str, dict[str, list[Any]], bool, "Cost"], None]
@@ -41,13 +45,16 @@ def run(
     run_id: str,
     on_start: OnStart,
     on_end: OnEnd,
+    prepare: Callable[[], None],
     last: str | None = None,
     spans: SpanInput | None = None,
 ) -> None:
     """Runs every node up to `last`, or takes it from the cache; exceptions of its executor come through as they are.
 
     on_start(node, number, of): before a node. on_end(node, output artifacts, cached, cost): after it.
+    prepare: once, before anything is compiled or executed; `cost` is counted from then on.
     """
+    local_files.prefer()
     connection = database.connection_config(settings)
     place = database.place_of(settings, connection)
     target = Target(
@@ -58,18 +65,35 @@ def run(
         spans=spans,
         pipeline_name=database.pipeline_name(settings, place),
     )
-    pipeline = compiler.Compiler().compile(create_pipeline(settings, target))
+    meter = Meter()
+
+    @functools.cache
+    def prepare_once() -> None:
+        prepare()
+        meter.start()
+
+    def compile_graph() -> Any:
+        prepare_once()
+        from tfx.dsl.compiler.compiler import Compiler
+
+        from pipeline.graph import create_pipeline
+
+        return Compiler().compile(create_pipeline(settings, target))
+
+    pipeline = stored_graph.compiled(settings, target, compile_graph)
     runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     database.register_types(settings, connection, pipeline)
     produced: dict[str, list[Any]] = {}
+    operators = {
+        kind: when_needed(operator, prepare_once) for kind, operator in launcher.DEFAULT_EXECUTOR_OPERATORS.items()
+    }
     for number, node in enumerate(pipeline.nodes, start=1):
         name = node.pipeline_node.node_info.id
         if name == "Pusher":
             prepare_push(node.pipeline_node, Path(tflite_path(produced["quantized_model"][0])), settings)
         on_start(name, number, len(pipeline.nodes))
-        started = cpu_seconds()
-        forget_peak()
+        meter.start()
         info = launcher.Launcher(
             pipeline_node=node.pipeline_node,
             mlmd_connection=database.opened(connection),
@@ -77,14 +101,48 @@ def run(
             pipeline_runtime_spec=pipeline.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, name),
             custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+            custom_executor_operators=operators,
         ).launch()
-        cost = Cost(cpu_seconds() - started, peak_mb())
+        cost = meter.cost()
         with database.opened(connection) as handle:
             outputs, cached = outcome(handle, info.execution_id)
         produced.update(outputs)
         on_end(name, outputs, cached, cost)
         if name == last:
             return
+
+
+class Meter:
+    """Counts what is spent from its last start on."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """From now on."""
+        self.cpu_s = cpu_seconds()
+        forget_peak()
+
+    def cost(self) -> Cost:
+        """Up to now."""
+        return Cost(cpu_seconds() - self.cpu_s, peak_mb())
+
+
+def when_needed(operator: type[BaseExecutorOperator], prepare: Callable[[], None]) -> type[BaseExecutorOperator]:
+    """TFX's way to run an executor, but made, which imports that executor, once the driver has found that it runs."""
+
+    class Waiting(operator):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            BaseExecutorOperator.__init__(self, *args, **kwargs)
+            self.given = args, kwargs
+
+        def run_executor(self, *args: Any, **kwargs: Any) -> Any:
+            prepare()
+            given, named = self.given
+            made = operator(*given, **named).with_execution_watcher(self._execution_watcher_address)
+            return made.run_executor(*args, **kwargs)
+
+    return Waiting
 
 
 def files_of(settings: Settings, spans: SpanInput | None) -> list[str]:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import fcntl
+import importlib
 import json
 import logging as python_logging
 import os
@@ -27,7 +28,7 @@ from pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from pipeline.local_runner import Cost
-    from pipeline.span_graph import SpanInput
+    from pipeline.target import SpanInput
 
 UNKNOWN = (  # figures of a summary where a gate stopped the run before there was a model
     "rows", "yardsticks", "rmse", "mae", "bias", "p95_absolute_error", "intervals", "baseline", "slices", "tuned",
@@ -103,19 +104,26 @@ def run_graph(
     spans: SpanInput | None = None,
 ) -> dict[str, list[Any]]:
     """Output artifacts by key, of the graph or of its nodes up to `last`; `costs` takes what each node cost."""
-    screen.working("importing TFX and TensorFlow")
+    screen.working("importing TFX")
     configure_libraries()
     from pipeline import local_runner
     from pipeline.node_figures import key_figures
 
-    fix_batches()
     produced: dict[str, list[Any]] = {}
-    started = time.monotonic()
+    doing, started = "compiling the graph", time.monotonic()
+
+    def prepare() -> None:
+        nonlocal started
+        screen.working("importing TensorFlow")
+        importlib.import_module("pipeline.graph")  # with all that executors import
+        fix_batches()
+        screen.working(doing)
+        started = time.monotonic()
 
     def on_start(node: str, number: int, of: int) -> None:
-        nonlocal started
-        started = time.monotonic()
-        screen.working(f"{node} ({number} of {of})")
+        nonlocal doing, started
+        doing, started = f"{node} ({number} of {of})", time.monotonic()
+        screen.working(doing)
 
     def on_end(node: str, outputs: dict[str, list[Any]], cached: bool, cost: Cost) -> None:
         costs[node] = cost
@@ -123,7 +131,7 @@ def run_graph(
         screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
 
     with database.losses(settings):
-        local_runner.run(settings, run_id, on_start, on_end, last, spans)
+        local_runner.run(settings, run_id, on_start, on_end, prepare, last, spans)
     return produced
 
 
@@ -215,10 +223,10 @@ def make_folder(folder: Path) -> None:
         raise InputError(f"out: {folder} cannot be written: {error.strerror}") from error
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file that is never seen half-written."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text)
+    aside.write_bytes(content.encode() if isinstance(content, str) else content)
     aside.replace(path)
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tensorflow_data_validation import StatsOptions
+import tensorflow_data_validation as tfdv
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
@@ -19,24 +19,13 @@ from components.data_gate.component import DataGate
 from components.span_window.component import SpanWindow
 from components.span_window.strategy import SpanWindowStrategy
 from components.trip_example_gen.component import TripExampleGen, ingest_digest
-from components.trip_example_gen.spans import Delivery, Window
+from components.trip_example_gen.spans import Window
 from pipeline.code_digest import code_digest
 from pipeline.settings import Settings
+from pipeline.target import SpanInput
 
 QUANTILES = 100  # of each number's distribution, which DataGate compares
 LAST_OF_A_SPAN = "SpanGate"
-
-
-@dataclasses.dataclass(frozen=True)
-class SpanInput:
-    """What a run of the graph reads: the span that it ingests, and the span versions that it is trained on.
-
-    paths: of the window's spans that are still there.
-    """
-
-    delivery: Delivery
-    window: tuple[tuple[int, int], ...]
-    paths: tuple[str, ...]
 
 
 def trip_example_gen(settings: Settings, spans: SpanInput | None) -> TripExampleGen:
@@ -74,7 +63,7 @@ def span_nodes(
     latest_statistics: (candidate, node id) to the node that finds the last blessed run's.
     """
     statistics = StatisticsGen(
-        examples=examples, schema=schema, stats_options=StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
+        examples=examples, schema=schema, stats_options=tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
     ).with_id("SpanStatistics")
     found = statistics.outputs["statistics"]
     validator = ExampleValidator(statistics=found, schema=schema).with_id("SpanValidator")

@@ -208,6 +208,17 @@ def test_the_same_run_again_comes_from_the_cache(first, repeated):
         assert repeated.summary[key] == first.summary[key]
 
 
+def test_the_same_run_again_imports_no_tensorflow(out, repeated):
+    """Nor what else executors import; the interpreter itself tells, in the log from when that is open."""
+    environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    subprocess.run(command(out), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    log = (out / "runs/chicago/latest/log.txt").read_text()
+    imported = set(re.findall(r"^import time:.*\| +([\w.]+)$", log, re.M))
+    assert "tfx.orchestration.portable.launcher" in imported
+    heavy = ("tensorflow.python", "tensorflow_transform", "tensorflow_model_analysis.api", "tf_keras", "lightgbm")
+    assert not imported & {*heavy}
+
+
 def test_a_refused_model_changes_nothing(refused):
     ended, untouched = refused
     assert ended.code == 3

@@ -16,6 +16,7 @@ from pipeline.console import RunConsole, output_to_log
 from pipeline.retraining.journal import SpanVersion
 from pipeline.retraining.planning import key
 from pipeline.settings import Settings
+from pipeline.target import SpanInput
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,7 @@ def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool
         RunConsole(stream, quiet) as screen,
     ):
         runs.configure_libraries()
-        from pipeline.span_graph import LAST_OF_A_SPAN, SpanInput  # here: the libraries talk when they are imported
+        from pipeline.span_graph import LAST_OF_A_SPAN  # here: the libraries talk when they are imported
 
         screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
         try:

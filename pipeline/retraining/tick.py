@@ -19,6 +19,7 @@ from pipeline.retraining.ingesting import Judged, ingest, ingested
 from pipeline.retraining.journal import Journal, Record, SpanVersion
 from pipeline.retraining.planning import History, history_of, key, plan_of
 from pipeline.settings import Settings
+from pipeline.target import SpanInput
 
 
 def retrain(
@@ -137,8 +138,6 @@ def _run(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery], st
 
 def _summary(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery]) -> dict[str, Any]:
     """Of a run of the whole graph; the span that it ingests, from the cache, is the newest that is still there."""
-    from pipeline.span_graph import SpanInput
-
     data = Path(tick.settings.data)
     window = [deliveries[each] for each in record.spans.window]
     there = [dataclasses.replace(each, path=str(data / each.path)) for each in window if (data / each.path).exists()]

@@ -237,7 +237,8 @@ def test_rows_decide_how_many_processes_work_and_cores_bound_them(monkeypatch, b
 def test_local_beam_nodes_run_in_as_many_processes_as_asked_but_ingest(tmp_path):
     from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
-    from pipeline.graph import Target, create_pipeline
+    from pipeline.graph import create_pipeline
+    from pipeline.target import Target
 
     def workers(count: int) -> dict[str, tuple[int, str]]:
         target = Target(str(tmp_path), str(tmp_path / "schema.pbtxt"), str(tmp_path), workers=count)
@@ -253,7 +254,8 @@ def test_local_beam_nodes_run_in_as_many_processes_as_asked_but_ingest(tmp_path)
 
 
 def test_only_beam_nodes_get_a_job_name_and_only_on_an_engine(tmp_path):
-    from pipeline.graph import Target, create_pipeline
+    from pipeline.graph import create_pipeline
+    from pipeline.target import Target
 
     def names(*overrides: str) -> dict[str, list[str]]:
         settings = load_settings("chicago", None, str(tmp_path), overrides)

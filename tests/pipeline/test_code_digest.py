@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pipeline import code_digest as module
-from pipeline.code_digest import closure, code_digest
+from pipeline.code_digest import closure, code_digest, digest_of_all
 
 SOURCES = {
     "__init__": "",
@@ -51,6 +51,15 @@ def test_a_change_out_of_reach_does_not(toy):
     before = code_digest("toy.node")
     (toy / "unrelated.py").write_text("BOUND = 5\n")
     assert code_digest("toy.node") == before
+
+
+def test_of_all_means_every_file(toy):
+    before = digest_of_all()
+    assert digest_of_all() == before
+    (toy / "unrelated.py").write_text("BOUND = 5\n")
+    changed = digest_of_all()
+    (toy / "deep" / "new.py").write_text("")
+    assert len({before, changed, digest_of_all()}) == 3
 
 
 def test_another_version_of_a_library_changes_the_digest(toy, monkeypatch):

@@ -23,6 +23,8 @@ SOURCES = {
     "broken": "runs.append(1)\nimport no_such_module\n",
     "own": "def __getattr__(name):\n    return name.upper()\n",
     "common": "VALUE = 4\n",
+    "lacking": "runs.append(1)\nNAMES = []\n",
+    "giving": "runs.append(2)\nimport lacking\nlacking.NAMES.append(3)\n",
 }
 
 
@@ -36,8 +38,9 @@ def runs(tmp_path, monkeypatch):
         path.write_text(text.replace("runs.append", "__import__('builtins').runs.append"))
     monkeypatch.setattr("builtins.runs", found, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    whole = ("whole", "slow", "broken", "own", "not_installed")
+    whole = ("whole", "slow", "broken", "own", "lacking", "giving", "not_installed")
     monkeypatch.setattr(lean_imports, "WAITING", {"waits": "inner", **dict.fromkeys(whole, lean_imports.NONE)})
+    monkeypatch.setattr(lean_imports, "BEFORE", {"lacking": "giving"})
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     lean_imports.defer()
     before = set(sys.modules)
@@ -78,6 +81,15 @@ def test_a_submodule_that_its_package_imports_is_run_once(runs):
 
     assert (SEEN, runs) == (1, [1, 2]) and whole.inner is inner is sys.modules["whole.inner"]
     assert inner.__spec__.origin == inner.__file__ and importlib.reload(inner).SEEN == 1
+
+
+@pytest.mark.parametrize("first", ["lacking", "giving"])
+def test_what_another_gives_a_module_is_there_whichever_is_asked_first(runs, first):
+    import giving
+    import lacking
+
+    assert runs == [] and not hasattr(sys.modules[first], "no_such_name")
+    assert (lacking.NAMES, runs, vars(giving)["lacking"]) == ([3], [2, 1], lacking)
 
 
 def test_all_names_are_there_for_a_star(runs):
@@ -145,21 +157,24 @@ def test_others_are_as_ever(runs):
 
 @pytest.mark.slow
 def test_a_run_imports_what_it_uses_and_all_else_is_real():
-    """In a process of its own: first nothing heavy, then each of them for whoever does use it."""
+    """In a process of its own: first nothing heavy, then what executors need, then each of them for whoever uses it."""
     code = """
 import json, sys
 from pipeline import lean_imports, runs
 runs.configure_libraries()
 import pipeline.local_runner
+waiting = [name for name in lean_imports.WAITING if name in sys.modules]
+ran = [name for name in waiting if "__builtins__" in vars(sys.modules[name])]
+import pipeline.graph
 never = (
     "google.cloud.aiplatform", "google.cloud.bigquery.client", "google.cloud.pubsub_v1", "kfp", "kubernetes",
 )
 lane_a = sys.version_info < (3, 11)
-if lane_a:  # on lane B tfx.components cannot wait, and looks for IPython
+if lane_a:  # on lane B TFMA brings all of tfx.components, which looks for IPython
     never += ("IPython.terminal", "jedi", "keras.src", "keras_tuner", "lightgbm", "nltk.corpus", "sklearn")
 early = [name for name in never if name in sys.modules]
-waiting = [name for name in lean_imports.WAITING if name in sys.modules]
-ran = [name for name in waiting if lane_a and "__builtins__" in vars(sys.modules[name])]
+needed = {"tensorflow", "tensorflow_data_validation", "tensorflow_model_analysis"}
+ran += [name for name in {*waiting} - needed if lane_a and "__builtins__" in vars(sys.modules[name])]
 import tensorflow_model_optimization
 early += [name for name in never if name.startswith("keras") and name in sys.modules]
 import IPython, keras, nltk, scipy.stats
@@ -170,6 +185,7 @@ real = [
     IPython.InteractiveShell.__name__, nltk.edit_distance("fare", "fair"), float(scipy.stats.norm.cdf(0)),
     keras.layers.Dense.__module__,
     bigquery.Client.__module__, render_plot.__name__, v1.components.BulkInferrer.__module__,
+    v1.components.Evaluator.__name__,
     nltk.stem.PorterStemmer().stem("taxis"),
 ]
 print(json.dumps([early, len(waiting), ran, real]))
@@ -180,5 +196,5 @@ print(json.dumps([early, len(waiting), ran, real]))
     assert (early, ran) == ([], []) and n_waiting >= 5
     assert real == [
         "InteractiveShell", 2, 0.5, "keras.src.layers.core.dense", "google.cloud.bigquery.client", "render_plot",
-        "tfx.components.bulk_inferrer.component", "taxi",
+        "tfx.components.bulk_inferrer.component", "Evaluator", "taxi",
     ]  # fmt: skip

@@ -38,7 +38,8 @@ def test_models_to_compare_with_are_those_that_the_model_gate_blessed(tmp_path):
     from tfx.dsl.compiler import compiler
     from tfx.orchestration import metadata
 
-    from pipeline.graph import Target, create_pipeline
+    from pipeline.graph import create_pipeline
+    from pipeline.target import Target
 
     connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.sqlite"))
     target = Target(str(tmp_path), str(tmp_path / "models"), connection)
@@ -95,8 +96,9 @@ def test_the_manifest_holds_what_is_known_before_a_run(tmp_path):
 
     from pipeline.code_digest import code_digest
     from pipeline.doctor import lane
-    from pipeline.graph import Target, create_pipeline
+    from pipeline.graph import create_pipeline
     from pipeline.provenance import schema_source
+    from pipeline.target import Target
 
     settings = load_settings("chicago", None, str(tmp_path), ["push.keep=3"])
 
