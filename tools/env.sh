@@ -139,6 +139,8 @@ install_packages() {
     count=$(grep -c '^[a-z0-9].*==' "$lock")
     say "lane ${lane^^}, Python $(version_of "$python") at $python; installing $count packages (about 3 GB)"
     install_uv
+    # A process that may not write bytecode would compile TensorFlow and all else anew: 10 CPU s.
+    if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then export UV_COMPILE_BYTECODE=1; fi
     uv_like_pip pip sync --python "$venv/bin/python" --require-hashes "$lock" 2>&1 |
         sed -u '/^ [-+~] /d; /^ Downloaded /d' >&2
 }
@@ -172,6 +174,7 @@ image() {
     choose
     need_compiler
     new_venv
+    export UV_COMPILE_BYTECODE=1 # the image's user may not write there
     install_packages
     rm -rf build
     "$venv/bin/python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$venv/wheel" .
