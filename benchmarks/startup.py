@@ -21,7 +21,9 @@ from processes import machine, measured, medians, python
 
 FAREBOX = "from pipeline.cli import main; main()"
 TENSORFLOW, TFX = "import tensorflow", "import tfx.v1"
-IMPORTS_OF_A_RUN = "from pipeline import runs; runs.configure_libraries(); import pipeline.local_runner"
+IMPORTS_OF_A_RUN = (
+    "from pipeline import runs; runs.configure_libraries(); import pipeline.local_runner; import pipeline.graph"
+)
 TRIP = ("--pickup=-87.63,41.88", "--dropoff=-87.65,41.90", "--hour=9", "--weekday=1")
 
 
