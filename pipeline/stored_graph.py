@@ -36,7 +36,7 @@ def compiled(settings: Settings, target: Target, compile_graph: Callable[[], Pip
     graph = compile_graph()
     encoded = graph.SerializeToString(deterministic=True)
     for other in settings.runs_dir.glob(FILES):
-        other.unlink()
+        other.unlink(missing_ok=True)
     write_atomically(path, hashlib.sha256(encoded).digest() + encoded)
     return graph
 

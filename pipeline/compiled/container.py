@@ -7,10 +7,11 @@ Exit codes: 2 where trips or parameters cannot be used, 3 where a gate refused; 
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 
-from pipeline import exit_codes, runs
+from pipeline import exit_codes, lean_imports, runs
 from pipeline.compiled.parameters import put_in_place
 
 INVOCATION = "--json_serialized_invocation_args"
@@ -23,6 +24,7 @@ def execute(arguments: list[str]) -> None:
     runs.configure_libraries()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
 
+    lean_imports.run_waiting(importlib.import_module("tensorflow"))  # here, not in one of Beam's threads
     runs.fix_batches()
     entry_point.main(entry_point._parse_flags(arguments))
 
