@@ -9,7 +9,8 @@ FROM python:${PYTHON}-slim-${DEBIAN} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN tools/env.sh image /opt/farebox
+# With bytecode, which the user below may not write there.
+RUN UV_COMPILE_BYTECODE=1 tools/env.sh image /opt/farebox
 
 FROM python:${PYTHON}-slim-${DEBIAN}
 # OpenMP for LightGBM. Kubeflow's launcher writes copies of artifacts to /gcs, as our user.

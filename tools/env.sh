@@ -174,7 +174,6 @@ image() {
     choose
     need_compiler
     new_venv
-    export UV_COMPILE_BYTECODE=1 # the image's user may not write there
     install_packages
     rm -rf build
     "$venv/bin/python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$venv/wheel" .

@@ -66,7 +66,7 @@ def test_bad_input_is_one_line_and_exit_code_2(call, monkeypatch, tmp_path, argu
 def farebox(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).with_name("farebox")
     return subprocess.run(
-        [program, *map(str, arguments)], capture_output=True, text=True, cwd=folder, timeout=900, check=False
+        [program, *map(str, arguments)], capture_output=True, text=True, cwd=folder, timeout=1500, check=False
     )
 
 
