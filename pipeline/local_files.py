@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ class LocalFiles(LocalFilesystem):
 
     @staticmethod
     def stat(path: Any) -> FileStatistics:
-        found = os.stat(path)
+        found = LocalFilesystem.stat(path)
         return FileStatistics(found.st_size, found.st_mtime_ns, stat.S_ISDIR(found.st_mode))
 
 

@@ -32,6 +32,12 @@ def test_the_fingerprint_of_data_stays_what_it_was(registry, tmp_path):
     assert not ours[1].is_directory and fileio.stat(str(tmp_path)).is_directory
 
 
+def test_a_file_that_is_not_there_is_said_in_tfxs_words(registry, tmp_path):
+    local_files.prefer()
+    with pytest.raises(fileio.NotFoundError):
+        fileio.stat(str(tmp_path / "none.csv"))
+
+
 def test_a_path_with_a_scheme_is_tensorflows(registry):
     local_files.prefer()
     for path in ("gs://bucket/file", "ram://file"):
