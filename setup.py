@@ -40,7 +40,7 @@ setup(
         "pyyaml",
         "rich",
         "scikit-learn",
-        "typer",
+        "typer<0.28",  # from there on each command imports pydantic for its options: 0.2 CPU s
         "dill",  # tfx-bsl 1.16 imports it without declaring it
         "setuptools<81",  # TFX and TFDV still import pkg_resources
         "pip",  # TFX builds wheels at run time

@@ -16,6 +16,7 @@ from components.errors import InputError
 from pipeline.compiled.rehearsal import place_of, placed, ready
 from pipeline.settings import load_settings
 
+pytestmark = pytest.mark.timeout(1800)  # an environment, and a process for each of 16 nodes
 CHECKOUT = Path(__file__).parents[3]
 SMALL = (
     "training.epochs=3", "reducer.fine_tune_epochs=1", "pruner.ramp_epochs=1", "pruner.recover_epochs=1",
