@@ -66,7 +66,8 @@ def schedule(
     ] = None,
     runner: RunnerName = "",
     spec: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="--runner: what it runs, a file that `farebox compile` wrote.")
+        str | None,
+        typer.Option("--spec", metavar="SPEC", help="--runner: what it runs, a file that `farebox compile` wrote."),
     ] = None,
     parameters: Assignments = None,
     name: Annotated[str | None, typer.Option(help="--runner: the schedule's; without it the pipeline's.")] = None,
