@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow_data_validation as tfdv
+from tensorflow_data_validation import StatsOptions
 from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.dsl.components.base.base_node import BaseNode
@@ -63,7 +63,7 @@ def span_nodes(
     latest_statistics: (candidate, node id) to the node that finds the last blessed run's.
     """
     statistics = StatisticsGen(
-        examples=examples, schema=schema, stats_options=tfdv.StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
+        examples=examples, schema=schema, stats_options=StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
     ).with_id("SpanStatistics")
     found = statistics.outputs["statistics"]
     validator = ExampleValidator(statistics=found, schema=schema).with_id("SpanValidator")
