@@ -169,11 +169,12 @@ def _times(rows: Rows, profile: CityProfile) -> tuple[dict[str, np.ndarray], lis
     """pickup_hour, pickup_weekday (Monday 0) and pickup_epoch (s; 0 where the source gives hour and weekday)."""
     sources = profile.columns.sources()
     if "pickup_time" in sources:
-        epoch = np.floor(_seconds(rows.columns["pickup_time"], profile.time_format))
-        bad = ~((epoch >= 0) & (epoch < END_OF_EPOCH_S))
+        seconds = _seconds(rows.columns["pickup_time"], profile.time_format)
+        unusable = ~((seconds >= 0) & (seconds < END_OF_EPOCH_S))
+        epoch = np.where(unusable, 0, seconds).astype(np.int64)  # NumPy divides integers faster than floats
         weekday = (epoch // DAY_S + 3) % 7  # 1 January 1970 was a Thursday
-        times = {"pickup_hour": epoch % DAY_S // 3600, "pickup_weekday": weekday, "pickup_epoch": epoch}
-        return times, [("bad_timestamp", sources["pickup_time"], bad)]
+        whole = {"pickup_hour": epoch % DAY_S // 3600, "pickup_weekday": weekday, "pickup_epoch": epoch}
+        return whole, [("bad_timestamp", sources["pickup_time"], unusable)]
     hour, weekday = (_numbers(rows.columns[name])[0] for name in ("pickup_hour", "pickup_weekday"))
     bad_hour = ~((hour >= 0) & (hour <= 23) & (hour % 1 == 0))
     # Weekdays are numbered from 0 or from 1: where Monday is 1, Sunday may be 0 (cron) or 7 (ISO).
