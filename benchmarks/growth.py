@@ -13,15 +13,18 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from processes import machine, measured, python
 from whole_runs import one_line_errors
 
 FAREBOX = "from pipeline.cli import main; main()"
 NO_GATE = ("gates.max_rmse=1000", "gates.max_ratio_to_yardstick=10")  # it is time and memory that count here
+HOLDERS = ("Trainer", "PcaReducer", "Pruner", "Quantizer")  # of at most 500,000 rows: their work stops growing there
+EVERY_ROW, ALL = "nodes of every row", "all"
 LEAST_CPU_S = 1.0  # of the largest run: what takes less is not shown by itself
 
 
@@ -64,41 +67,61 @@ def nodes_of(summaries: Sequence[dict[str, Any]]) -> list[str]:
     return [node for node, cpu_s in summaries[-1]["cpu_s"].items() if cpu_s >= LEAST_CPU_S]
 
 
+def series(summaries: Sequence[dict[str, Any]], key: str) -> dict[str, list[float]]:
+    """cpu_s or peak_mb of each run: by node; of CPU, the sum of the nodes whose work grows with every row; of all."""
+    found = {node: [summary[key][node] for summary in summaries] for node in nodes_of(summaries)}
+    per_run = [summary[key] for summary in summaries]
+    if key == "peak_mb":
+        return {**found, ALL: [max(values.values()) for values in per_run]}
+    every_row = [sum(cpu_s for node, cpu_s in values.items() if node not in HOLDERS) for values in per_run]
+    return {**found, EVERY_ROW: every_row, ALL: [sum(values.values()) for values in per_run]}
+
+
 def table(summaries: Sequence[dict[str, Any]]) -> str:
     """Two Markdown tables, CPU seconds and peak MB: a line per node, and one for all; the growth of the last step."""
-    cpu_s = _table(summaries, "CPU s", "cpu_s", sum, "{:.1f}")
-    return f"{cpu_s}\n\n{_table(summaries, 'peak MB', 'peak_mb', max, '{:.0f}')}"
+    parts = (("CPU s", "cpu_s", "{:.1f}"), ("peak MB", "peak_mb", "{:.0f}"))
+    return "\n\n".join(_table(summaries, *part) for part in parts)
 
 
-def _table(
-    summaries: Sequence[dict[str, Any]], title: str, key: str, total: Callable[[Iterable[float]], float], number: str
-) -> str:
+def _table(summaries: Sequence[dict[str, Any]], title: str, key: str, number: str) -> str:
     head = [title, *(f"{summary['rows']['read']:,} rows" for summary in summaries), "growth"]
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
-    by_node = {node: [summary[key][node] for summary in summaries] for node in nodes_of(summaries)}
-    for name, values in {**by_node, "all": [total(summary[key].values()) for summary in summaries]}.items():
+    for name, values in series(summaries, key).items():
         growth = f"{values[-1] / values[-2]:.2f}" if len(values) > 1 else ""
         lines.append(f"| {' | '.join([name, *map(number.format, values), growth])} |")
     return "\n".join(lines)
 
 
+def off_a_line(rows: Sequence[int], values: Sequence[float]) -> float:
+    """The largest distance of a value from the straight line through the first and the last, as a share of it."""
+    line = np.interp(rows, [rows[0], rows[-1]], [values[0], values[-1]])
+    return float(np.max(np.abs(values - line) / line))
+
+
 def draw(summaries: Sequence[dict[str, Any]], path: Path) -> None:
-    """CPU seconds and peak memory over rows, a line per node, both axes logarithmic."""
+    """CPU seconds and peak memory over rows, a line per node: what holds a bounded part of the rows is dashed."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure((11, 5), layout="constrained")
+    figure = Figure((12, 5), layout="constrained")
     rows = [summary["rows"]["read"] for summary in summaries]
-    for axes, key, title in zip(figure.subplots(1, 2), ("cpu_s", "peak_mb"), ("CPU seconds", "peak MB"), strict=True):
+    for axes, key in zip(figure.subplots(1, 2), ("cpu_s", "peak_mb"), strict=True):
         axes.set_prop_cycle(color=matplotlib.colormaps["tab20"].colors)  # type: ignore[attr-defined]
-        for node in nodes_of(summaries):
-            axes.plot(rows, [summary[key][node] for summary in summaries], "o-", markersize=4, label=node)
-        total = sum if key == "cpu_s" else max
-        axes.plot(rows, [total(summary[key].values()) for summary in summaries], "ko-", linewidth=2.5, label="all")
-        axes.set(xscale="log", yscale="log", xlabel="rows", title=title)
+        for name, values in series(summaries, key).items():
+            width, color = (2.5, {"color": "black"}) if name in (EVERY_ROW, ALL) else (1.2, {})
+            style = "o--" if name in (*HOLDERS, ALL) else "o-"
+            axes.plot(rows, values, style, markersize=4, linewidth=width, label=name, **color)
+        axes.set_xlabel("rows")
         axes.grid(color="#dddddd")
         axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=9, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    cpu, memory = figure.axes
+    off = off_a_line(rows, series(summaries, "cpu_s")[EVERY_ROW])
+    cpu.set(ylim=(0, None), xlim=(0, None), title=f"CPU seconds; {EVERY_ROW}: a straight line within {off:.0%}")
+    cpu.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
+    memory.set(xscale="log", ylim=(0, None), title="peak MB, logarithmic rows")
+    memory.legend(
+        *cpu.get_legend_handles_labels(), fontsize=9, frameon=False, bbox_to_anchor=(1, 0.5), loc="center left"
+    )
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
 
 

@@ -310,12 +310,22 @@ def test_growth_is_that_of_the_last_step(accuracy, tmp_path):
     """Two runs by hand: Trainer costs 4 times as much of ten times the rows, 1.5 times the memory."""
     growth = importlib.import_module("growth")
     runs = [
-        {"rows": {"read": 10**n}, "cpu_s": {"Trainer": seconds, "Pusher": 0.1}, "peak_mb": {"Trainer": mb, "Pusher": 9}}
+        {
+            "rows": {"read": 10**n},
+            "cpu_s": {"Trainer": seconds, "Pusher": 0.1 * n},
+            "peak_mb": {"Trainer": mb, "Pusher": 9},
+        }
         for n, seconds, mb in ((5, 10.0, 1000.0), (6, 40.0, 1500.0))
     ]
     cpu_s, peak_mb = (part.splitlines()[2:] for part in growth.table(runs).split("\n\n"))
-    assert cpu_s == ["| Trainer | 10.0 | 40.0 | 4.00 |", "| all | 10.1 | 40.1 | 3.97 |"]
+    assert cpu_s == [
+        "| Trainer | 10.0 | 40.0 | 4.00 |",
+        "| nodes of every row | 0.5 | 0.6 | 1.20 |",
+        "| all | 10.5 | 40.6 | 3.87 |",
+    ]
     assert peak_mb == ["| Trainer | 1000 | 1500 | 1.50 |", "| all | 1000 | 1500 | 1.50 |"]
+    assert growth.off_a_line([1, 2, 11], [10.0, 12.0, 30.0]) == 0
+    assert growth.off_a_line([1, 2, 11], [10.0, 18.0, 30.0]) == pytest.approx(0.5)
     growth.draw(runs, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
