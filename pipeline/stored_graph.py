@@ -6,6 +6,7 @@ To compile a graph takes all that its executors import; to find each of its node
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Callable
 
@@ -42,6 +43,8 @@ def compiled(settings: Settings, target: Target, compile_graph: Callable[[], Pip
 
 
 def digest_of(settings: Settings, target: Target) -> str:
-    """Of all that a compiled graph depends on: settings, schema, target, our code, libraries."""
-    order = (settings, provenance.schema_source(settings), target, digest_of_all(), lane(), platform.python_version())
+    """Of all that a compiled graph depends on: settings, where the trips are, schema, target, our code, libraries."""
+    trips = os.path.abspath(settings.data), os.path.isdir(settings.data)  # a path is another one from another folder
+    inputs = (settings, trips, provenance.schema_source(settings), target)
+    order = (*inputs, digest_of_all(), lane(), platform.python_version())
     return hashlib.sha256(repr(order).encode()).hexdigest()[:16]

@@ -67,6 +67,25 @@ def test_another_order_is_compiled_anew_and_kept_alone(compiler, monkeypatch, ch
     assert compiler.count == 2 and len(compiler.files) == 1
 
 
+@pytest.mark.parametrize("change", ["the folder that we are in", "a folder for the file"])
+def test_a_path_that_means_other_trips_is_another_order(compiler, monkeypatch, tmp_path, change):
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "trips.csv").touch()
+    monkeypatch.chdir(here)
+    out = compiler.settings.runs_dir.parents[1]
+    compiler.settings = dataclasses.replace(compiler.settings, data="trips.csv", out=str(out))
+    compiler.compiled()
+    if change == "the folder that we are in":
+        monkeypatch.chdir(there)
+    else:
+        (here / "trips.csv").unlink()
+        (here / "trips.csv").mkdir()
+    compiler.compiled()
+    assert compiler.count == 2 and len(compiler.files) == 1
+
+
 @pytest.mark.parametrize("kept", [0, 31, 40, -1])
 def test_a_file_cut_short_is_compiled_anew(compiler, kept):
     """-1: a whole message is left, of fewer nodes than there were."""
