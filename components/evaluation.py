@@ -13,7 +13,7 @@ RMSE, MAE, BIAS, P95, MEAN_LABEL = "rmse", "mae", "bias", "p95_absolute_error", 
 COUNT = "example_count"
 JUDGED_FILE = "judged.json"  # beside TFMA's own files: digests of the files that were judged
 OVERALL = ()
-GROUPS, CONFIDENCE = 20, 0.95  # of TFMA's jackknife
+GROUPS, CONFIDENCE = 20, 0.95  # of the jackknife
 
 SliceKey = tuple[tuple[str, Any], ...]
 

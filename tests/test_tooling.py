@@ -235,7 +235,7 @@ def test_a_beam_worker_with_the_wheel_finds_what_is_sent_to_it(wheel: Path, tmp_
     sent = (
         "components.trip_example_gen.executor:_write_chunk", "components.pca_reducer.beam_pass:SummaryFn",
         "components.evaluator.regression_errors:RegressionErrors", "modules.preprocessing:preprocessing_fn",
-        "modules.slicing:_add_slices",
+        "modules.slicing:_slice",
     )  # fmt: skip
     script = (
         "import importlib, sys\n"

@@ -1,158 +1,181 @@
-"""One TFMA metric for all that is asked of a model of numbers, from sums: any slice's errors are merged, never kept."""
+"""One TFMA metric for all that is asked of a model of numbers: sums by group of rows, and never a row by itself."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-from tensorflow_model_analysis.metrics import metric_types, metric_util
+from tensorflow_model_analysis import constants
+from tensorflow_model_analysis.api import types
+from tensorflow_model_analysis.metrics import metric_types
 
-from components.evaluation import BIAS, MAE, MEAN_LABEL, P95, RMSE
+from components.evaluation import BIAS, COUNT, GROUPS, MAE, MEAN_LABEL, P95, RMSE
 
 NAMES = (RMSE, MAE, BIAS, P95, MEAN_LABEL)
 QUANTILE = 0.95
 # absolute errors are counted in buckets whose edges grow by one per cent: a quantile is right to half of that
 GROWTH, SMALLEST = 1.01, 1e-6
+NOT_FINITE = 1 << 20  # the bucket beyond all others
 
 
 @dataclasses.dataclass
 class Sums:
-    """rows, the sums of error, |error|, error^2 and label; rows by bucket of |error|."""
+    """Of the rows of each group: their number, the sums of error, |error|, error^2 and label, shape (5, GROUPS); and
+    rows by bucket of |error|, at the key bucket * GROUPS + group."""
 
-    rows: int = 0
-    error: float = 0.0
-    absolute: float = 0.0
-    squared: float = 0.0
-    label: float = 0.0
-    buckets: dict[int, int] = dataclasses.field(default_factory=dict)
+    sums: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((5, GROUPS)))
+    buckets: Counter[int] = dataclasses.field(default_factory=Counter)
 
-    def add(self, label: float, prediction: float) -> None:
-        """A row; a prediction that is not finite makes every sum so."""
-        error = prediction - label
-        self.rows += 1
-        self.error += error
-        self.absolute += abs(error)
-        self.squared += error * error
-        self.label += label
-        bucket = bucket_of(abs(error))
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+    def add(self, labels: np.ndarray, predictions: np.ndarray, groups: np.ndarray) -> None:
+        """Rows, each shape (n,); a prediction that is not finite makes every sum of its group so."""
+        error = predictions - labels
+        with np.errstate(over="ignore", invalid="ignore"):
+            for i, values in enumerate((np.ones(len(error)), error, np.abs(error), error**2, labels)):
+                self.sums[i] += np.bincount(groups, values, GROUPS)
+        keys, rows = np.unique(buckets_of(np.abs(error)) * GROUPS + groups, return_counts=True)
+        self.buckets.update(dict(zip(keys.tolist(), rows.tolist(), strict=True)))
 
     def merge(self, other: Sums) -> None:
-        self.rows += other.rows
-        self.error += other.error
-        self.absolute += other.absolute
-        self.squared += other.squared
-        self.label += other.label
-        for bucket, rows in other.buckets.items():
-            self.buckets[bucket] = self.buckets.get(bucket, 0) + rows
+        self.sums += other.sums
+        self.buckets.update(other.buckets)
 
-    def figures(self) -> dict[str, float]:
-        """The errors in the label's unit; NaN without rows. bias: mean of prediction minus label."""
-        if not self.rows:
-            return dict.fromkeys(NAMES, math.nan)
-        return {
-            RMSE: math.sqrt(self.squared / self.rows),
-            MAE: self.absolute / self.rows,
-            BIAS: self.error / self.rows,
-            P95: self.quantile(QUANTILE),
-            MEAN_LABEL: self.label / self.rows,
-        }
+    def figures(self) -> dict[str, np.ndarray]:
+        """The errors in the label's unit, shape (1 + GROUPS,): of all rows, and without each group; NaN without rows.
 
-    def quantile(self, share: float) -> float:
-        """The least |error| that a share of the rows does not exceed, to half a per cent."""
-        wanted, seen = share * self.rows, 0
-        for bucket in sorted(self.buckets):
-            seen += self.buckets[bucket]
-            if seen >= wanted:
-                return middle_of(bucket)
-        return math.nan
+        bias: mean of prediction minus label.
+        """
+        parts = np.stack([self.sums.sum(axis=1), *(np.delete(self.sums, i, axis=1).sum(axis=1) for i in range(GROUPS))])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            error, absolute, squared, label = (parts[:, 1:] / parts[:, :1]).T
+        quantiles = self._quantiles(parts[:, 0])
+        return {RMSE: np.sqrt(squared), MAE: absolute, BIAS: error, P95: quantiles, MEAN_LABEL: label}
+
+    def _quantiles(self, rows: np.ndarray) -> np.ndarray:
+        """The least |error| that 95 % of `rows` do not exceed, to half a per cent."""
+        keys, counts = np.array(list(self.buckets), int), np.array(list(self.buckets.values()), float)
+        buckets, places = np.unique(keys // GROUPS, return_inverse=True)
+        of_group = np.zeros((GROUPS, len(buckets)))
+        np.add.at(of_group, (keys % GROUPS, places), counts)
+        seen = np.cumsum(np.vstack([np.zeros(len(buckets)), of_group]), axis=1)
+        seen = seen[1:].sum(axis=0) - seen  # of all rows, as group "none" has no row, and without each group
+        enough = seen >= QUANTILE * rows[:, None]
+        return np.array(
+            [middle_of(buckets[np.argmax(row)]) if n else np.nan for n, row in zip(rows, enough, strict=True)]
+        )
 
 
-def bucket_of(absolute: float) -> int:
+def buckets_of(absolute: np.ndarray) -> np.ndarray:
     """0 holds what is below a millionth; what is not finite is beyond all others."""
-    if not math.isfinite(absolute):
-        return 1 << 30
-    return 0 if absolute < SMALLEST else 1 + int(math.log(absolute / SMALLEST) / math.log(GROWTH))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        place = 1 + np.floor(np.log(absolute / SMALLEST) / np.log(GROWTH))
+    return np.where(absolute < SMALLEST, 0, np.where(np.isfinite(absolute), place, NOT_FINITE)).astype(np.int64)
 
 
 def middle_of(bucket: int) -> float:
     """The geometric mean of a bucket's edges."""
-    if bucket == 1 << 30:
-        return math.inf
+    if bucket == NOT_FINITE:
+        return np.inf
     return 0.0 if bucket == 0 else SMALLEST * GROWTH ** (bucket - 0.5)
 
 
-class RegressionErrors(metric_types.Metric):
-    """RMSE, MAE, bias and the 95th percentile of |error|, with the label's mean; unweighted, in the label's unit.
+def jackknifed(figure: np.ndarray) -> types.ValueWithTDistribution:
+    """Of a figure of all rows and without each group, TFMA's form of it with its standard error.
 
-    TFMA knows it by the first, which thresholds of its MetricConfig are about.
+    The jackknife over groups (Efron and Stein 1981, "The Jackknife Estimate of Variance"), as TFMA has it; but a row's
+    group is its own, where TFMA draws lots anew in every run.
+    """
+    whole, without = figure[0], figure[1:]
+    error = np.std(GROUPS * whole - (GROUPS - 1) * without, ddof=1) / np.sqrt(GROUPS)
+    return types.ValueWithTDistribution(float(without.mean()), float(error), GROUPS - 1, float(whole))
+
+
+class RegressionErrors(metric_types.Metric):
+    """RMSE, MAE, bias and the 95th percentile of |error|, with the label's mean and the number of rows; unweighted, in
+    the label's unit. Where there is a baseline, also what they are less the baseline's on the same rows.
+
+    Each but the number with its standard error by a jackknife. TFMA knows it by the first, which thresholds of its
+    MetricConfig are about. An extract may be of many rows; `hash_key` names its column of integers, shape (n,), of
+    which a row's group is the remainder.
     """
 
-    def __init__(self, name: str = RMSE, **kwargs: Any) -> None:
-        super().__init__(metric_util.merge_per_key_computations(_computations), name=name, **kwargs)
+    def __init__(self, name: str = RMSE, hash_key: str = "", **kwargs: Any) -> None:
+        super().__init__(_computations, name=name, hash_key=hash_key, **kwargs)
 
 
 def _computations(
-    name: str | None = None,
-    model_name: str = "",
-    output_name: str = "",
-    sub_key: Any = None,
-    example_weighted: Any = None,
-    **_: Any,
+    hash_key: str = "", eval_config: Any = None, model_names: list[str] | None = None, **_: Any
 ) -> list[metric_types.MetricComputation]:
-    keys = {
-        figure: metric_types.MetricKey(
-            name=figure,
-            model_name=model_name,
-            output_name=output_name,
-            sub_key=sub_key,
-            example_weighted=example_weighted,
-        )
-        for figure in NAMES
-    }
-    return [
-        metric_types.MetricComputation(
-            keys=list(keys.values()), preprocessors=None, combiner=_Combiner(keys, model_name)
-        )
-    ]
+    baselines = [spec.name for spec in eval_config.model_specs if spec.is_baseline] if eval_config else []
+    combiner = _Combiner(model_names or [""], baselines[0] if baselines else "")
+    return [metric_types.MetricComputation(list(combiner.keys()), [_Rows(hash_key)], combiner)]
+
+
+class _Rows(metric_types.Preprocessor):
+    """What the combiner needs of an extract: labels, predictions, and the groups of its rows, shape (n,)."""
+
+    def __init__(self, hash_key: str) -> None:
+        super().__init__()
+        self.hash_key = hash_key
+
+    def process(self, extracts: Mapping[str, Any]) -> Iterator[tuple[Any, Any, np.ndarray]]:
+        groups = (np.asarray(extracts[self.hash_key]).reshape(-1) % GROUPS).astype(np.int64)
+        yield extracts[constants.LABELS_KEY], extracts[constants.PREDICTIONS_KEY], groups
+
+
+def _of(model: str, values: Any) -> np.ndarray:
+    """A model's numbers, shape (n,): by its name where there are several, by its output's where that has one."""
+    while isinstance(values, Mapping):
+        values = values[model] if model in values else next(iter(values.values()))
+    return np.asarray(values, np.float64).reshape(-1)
 
 
 class _Combiner(beam.CombineFn):
-    """From rows of labels and predictions to the errors by metric key."""
+    """From rows to the errors by metric key; `baseline` is the model that others are held against, or empty."""
 
-    def __init__(self, keys: dict[str, metric_types.MetricKey], model_name: str) -> None:
-        self.keys, self.model_name = keys, model_name
+    def __init__(self, models: list[str], baseline: str) -> None:
+        self.models, self.baseline = models, baseline
 
-    def create_accumulator(self) -> Sums:
-        return Sums()
+    def keys(self) -> Iterator[metric_types.MetricKey]:
+        """Of all figures that there will be."""
+        for model in self.models:
+            yield metric_types.MetricKey(COUNT, model_name=model)
+            for figure in NAMES:
+                key = metric_types.MetricKey(figure, model_name=model)
+                yield key
+                if self.baseline and model != self.baseline:
+                    yield key.make_diff_key()
 
-    def add_input(self, accumulator: Sums, element: Any) -> Sums:
-        prediction = element.prediction
-        if isinstance(prediction, dict):  # of several models, by name
-            prediction = prediction[self.model_name]
-        if isinstance(prediction, dict):  # of several outputs, or of a named one
-            (prediction,) = prediction.values()
-        label = element.label
-        if isinstance(label, dict):
-            label = label.get(self.model_name, next(iter(label.values())))
-        pairs = zip(np.ravel(label).tolist(), np.ravel(prediction).tolist(), strict=True)
-        for one, predicted in pairs:
-            accumulator.add(one, predicted)
+    def create_accumulator(self) -> dict[str, Sums]:
+        return {model: Sums() for model in self.models}
+
+    def add_input(self, accumulator: dict[str, Sums], element: tuple[Any, Any, np.ndarray]) -> dict[str, Sums]:
+        labels, predictions, groups = element
+        for model, sums in accumulator.items():
+            sums.add(_of(model, labels), _of(model, predictions), groups)
         return accumulator
 
-    def merge_accumulators(self, accumulators: Iterable[Sums]) -> Sums:
-        merged = Sums()
+    def merge_accumulators(self, accumulators: Iterable[dict[str, Sums]]) -> dict[str, Sums]:
+        merged = self.create_accumulator()
         for accumulator in accumulators:
-            merged.merge(accumulator)
+            for model, sums in accumulator.items():
+                merged[model].merge(sums)
         return merged
 
-    def extract_output(self, accumulator: Sums) -> dict[metric_types.MetricKey, float]:
-        figures = accumulator.figures()
-        return {self.keys[name]: value for name, value in figures.items()}
+    def extract_output(self, accumulator: dict[str, Sums]) -> dict[metric_types.MetricKey, Any]:
+        figures = {model: sums.figures() for model, sums in accumulator.items()}
+        found: dict[metric_types.MetricKey, Any] = {}
+        for key in self.keys():
+            if key.name == COUNT:
+                found[key] = float(accumulator[key.model_name].sums[0].sum())
+            else:
+                figure = figures[key.model_name][key.name]
+                with np.errstate(invalid="ignore"):  # where a figure is not finite, its error is not a number
+                    found[key] = jackknifed(figure - figures[self.baseline][key.name] if key.is_diff else figure)
+        return found
 
 
 metric_types.register_metric(RegressionErrors)

@@ -1,4 +1,4 @@
-"""Distance bands of the evaluation."""
+"""Slices of the evaluation."""
 
 from __future__ import annotations
 
@@ -65,3 +65,51 @@ def test_what_was_configured_outlives_a_reload():
         assert importlib.reload(slicing)._city["airports"] == {"here": [1.0, 2.0]}
     finally:
         slicing.configure(before)
+
+
+def batch(trips: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The rest of a trip's columns, numbered."""
+    rows = np.arange(len(trips[columns.PICKUP_LONGITUDE]))[:, None]
+    return trips | {columns.PASSENGER_COUNT: rows % 2, columns.PICKUP_HOUR: rows % 3, columns.PICKUP_WEEKDAY: rows % 7}
+
+
+def test_every_row_is_in_one_slice_of_each_kind():
+    """With its own label, predictions and hash; all rows are a slice, too."""
+    import tensorflow_model_analysis as tfma
+
+    from modules import slicing
+
+    here = np.random.default_rng(0).uniform(0, 10, (50, 2))
+    trips = batch(_trips(here, here + 0.05))
+    labels = np.arange(50.0)[:, None]
+    extracts = {
+        tfma.constants.FEATURES_KEY: trips,
+        tfma.constants.LABELS_KEY: labels,
+        tfma.constants.PREDICTIONS_KEY: {"new": -labels},
+    }
+    city = {"box": [0.0, 10.0, 0.0, 10.0], "airports": {}}
+    rows: dict[str, list[float]] = {}
+    for found in slicing._slice(extracts, city):
+        (slice_key,) = found[tfma.constants.SLICE_KEY_TYPES_KEY]
+        kind = slice_key[0][0] if slice_key else "all"
+        mine = found[tfma.constants.LABELS_KEY].reshape(-1)
+        if kind == columns.PICKUP_HOUR:
+            assert type(slice_key[0][1]) is int and (mine % 3 == slice_key[0][1]).all()
+        assert found[tfma.constants.PREDICTIONS_KEY]["new"].reshape(-1).tolist() == (-mine).tolist()
+        assert found[slicing.ROW_HASH].tolist() == slicing.row_hashes(trips)[mine.astype(int)].tolist()
+        rows.setdefault(kind, []).extend(mine)
+    assert set(rows) == {"all", *slicing.SLICED_BY}
+    assert all(sorted(found) == list(range(50)) for found in rows.values())
+
+
+def test_a_rows_hash_is_its_own():
+    """In whatever batch and order; hashes fall evenly into twenty groups."""
+    from modules import slicing
+
+    here = np.random.default_rng(0).uniform(0, 10, (4000, 2))
+    trips = batch(_trips(here, here + 0.05))
+    hashes, order = slicing.row_hashes(trips), np.random.default_rng(1).permutation(4000)[:100]
+    assert (
+        slicing.row_hashes({name: column[order] for name, column in trips.items()}).tolist() == hashes[order].tolist()
+    )
+    assert np.ptp(np.bincount((hashes % 20).astype(int), minlength=20)) < 100

@@ -257,10 +257,10 @@ def test_projections_are_the_same(locally):
 
 
 def test_metrics_are_the_same(locally):
-    """Of all trips and of every slice; not their confidence intervals, for which TFMA deals the rows at random.
+    """Of all trips and of every slice, with their confidence intervals.
 
-    A prediction is float32 and its last digit hangs on the batch that it was made in. A bias is a difference of fares
-    that nearly cancel: to 1e-6 of the mean fare.
+    A prediction is float32 and its last digit hangs on the batch that it was made in. Bounds and biases are differences
+    of fares that nearly cancel: to 1e-6 of the mean fare.
     """
     from components.evaluation import by_slice
 
@@ -268,6 +268,9 @@ def test_metrics_are_the_same(locally):
     assert len(flink) > 40 and flink.keys() == local.keys()
     for where, figures in local.items():
         assert flink[where].keys() == figures.keys()
+        mean = figures["mean_label"].value
         for name, expected in figures.items():
-            scale = figures["mean_label"].value if name == "bias" else 0
-            assert flink[where][name].value == pytest.approx(expected.value, rel=1e-6, abs=1e-6 * scale), (where, name)
+            found, scale = flink[where][name], mean if name == "bias" else 0
+            assert found.value == pytest.approx(expected.value, rel=1e-6, abs=1e-6 * scale), (where, name)
+            bounds, wanted = (found.lower, found.upper), (expected.lower, expected.upper)
+            assert bounds == pytest.approx(wanted, rel=1e-6, abs=1e-6 * mean), (where, name)

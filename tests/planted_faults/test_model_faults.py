@@ -127,6 +127,16 @@ def test_the_sound_model_is_refused_by_nothing(judged, file_of):
     assert found["max_rmse"].value == pytest.approx(0.3, abs=0.05)
 
 
+def test_judged_again_a_file_gets_the_same_intervals(evaluate, file_of, tmp_path):
+    """To the last digit: a row's group in the jackknife is drawn from the row, so a verdict can be repeated."""
+    files = {"model": file_of(), "baseline_model": file_of(lambda fare, raw: fare + 0.01 * law_sign(raw))}
+    first, again = (evaluation.by_slice(evaluate(tmp_path / n, files, max_rmse=1.0)["evaluation"].uri) for n in "ab")
+    overall = first[evaluation.OVERALL]
+    assert {"rmse", "rmse_diff", "p95_absolute_error"} < set(overall) and len(first) > 20
+    assert all(overall[name].lower < overall[name].value < overall[name].upper for name in ("rmse", "rmse_diff"))
+    assert again == first
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_each_fault_is_refused(judged, file_of, name):
     fault = FAULTS[name]
