@@ -23,7 +23,7 @@ from whole_runs import one_line_errors
 
 FAREBOX = "from pipeline.cli import main; main()"
 NO_GATE = ("gates.max_rmse=1000", "gates.max_ratio_to_yardstick=10")  # it is time and memory that count here
-HOLDERS = ("Trainer", "PcaReducer", "Pruner", "Quantizer")  # of at most 500,000 rows: their work stops growing there
+HOLDERS = ("Trainer", "PcaReducer", "Pruner", "Quantizer")  # of 500,000 rows: beyond, only what they read grows
 EVERY_ROW, ALL = "nodes of every row", "all"
 LEAST_CPU_S = 1.0  # of the largest run: what takes less is not shown by itself
 

@@ -7,7 +7,10 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 RMSE, MAE, BIAS, P95, MEAN_LABEL = "rmse", "mae", "bias", "p95_absolute_error", "mean_label"
 COUNT = "example_count"
@@ -53,6 +56,14 @@ def students(confidence: float) -> float:
     from scipy.stats import t
 
     return float(t.ppf(0.5 + confidence / 2, GROUPS - 1))
+
+
+def jackknife_error(without: np.ndarray) -> float:
+    """The standard error of a figure, from what it is without each of the groups, shape (GROUPS,).
+
+    Efron and Stein 1981, "The Jackknife Estimate of Variance". NaN where one of them is not finite.
+    """
+    return math.sqrt((GROUPS - 1) * without.var())
 
 
 Figures = dict[str, Measured]

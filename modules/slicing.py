@@ -18,7 +18,7 @@ BANDS_KM = (1.0, 2.0, 5.0, 10.0)
 AIRPORT_KM = 3.0
 AREAS = 5  # per axis of the city's box
 NONE = "none"
-ROW_HASH = "row_hash"
+ROW_HASH = "row_hash"  # of an extract: what Evaluator's metric deals its rows into groups by
 
 # TFX gives custom extractors no configuration, and loads this module anew for them, which keeps what stands here
 _city: dict[str, Any] = globals().get("_city", {"box": [-180.0, 180.0, -90.0, 90.0], "airports": {}})
@@ -96,6 +96,8 @@ def _take(values: Any, rows: np.ndarray) -> Any:
 
 def _slice(extracts: dict[str, Any], city: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Of a batch of trips, an extract for all of them and one for each slice: labels, predictions and hashes."""
+    from tensorflow_model_analysis.slicer import slicer_lib
+
     columns = extracts[tfma.constants.FEATURES_KEY]
     columns = {
         **columns,
@@ -105,17 +107,11 @@ def _slice(extracts: dict[str, Any], city: Mapping[str, Any]) -> Iterator[dict[s
     }
     judged = {key: extracts[key] for key in (tfma.constants.LABELS_KEY, tfma.constants.PREDICTIONS_KEY)}
     judged[ROW_HASH] = row_hashes(columns)
-    yield {**judged, tfma.constants.SLICE_KEY_TYPES_KEY: _one(())}
+    slices: list[tuple[tuple[tuple[str, Any], ...], Any]] = [((), judged)]
     for name in SLICED_BY:
-        for value, rows in rows_by_value(columns[name]):
-            yield {**_take(judged, rows), tfma.constants.SLICE_KEY_TYPES_KEY: _one(((name, value),))}
-
-
-def _one(slice_key: tuple[tuple[str, Any], ...]) -> np.ndarray:
-    """An array of one slice key, which numpy would take for a dimension."""
-    array = np.empty(1, dtype=object)
-    array[0] = slice_key
-    return array
+        slices += [(((name, value),), _take(judged, rows)) for value, rows in rows_by_value(columns[name])]
+    for slice_key, found in slices:
+        yield {**found, tfma.constants.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([slice_key])}
 
 
 def custom_extractors(eval_shared_model: Any, eval_config: Any, tensor_adapter_config: Any) -> list[Any]:

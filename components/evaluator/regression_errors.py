@@ -13,7 +13,7 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.api import types
 from tensorflow_model_analysis.metrics import metric_types
 
-from components.evaluation import BIAS, COUNT, GROUPS, MAE, MEAN_LABEL, P95, RMSE
+from components.evaluation import BIAS, COUNT, GROUPS, MAE, MEAN_LABEL, P95, RMSE, jackknife_error
 
 NAMES = (RMSE, MAE, BIAS, P95, MEAN_LABEL)
 QUANTILE = 0.95
@@ -83,14 +83,12 @@ def middle_of(bucket: int) -> float:
 
 
 def jackknifed(figure: np.ndarray) -> types.ValueWithTDistribution:
-    """Of a figure of all rows and without each group, TFMA's form of it with its standard error.
+    """Of a figure of all rows and without each group, TFMA's form of it with its standard error by the jackknife.
 
-    The jackknife over groups (Efron and Stein 1981, "The Jackknife Estimate of Variance"), as TFMA has it; but a row's
-    group is its own, where TFMA draws lots anew in every run.
+    As TFMA has it; but a row's group is its own, where TFMA draws lots anew in every run.
     """
-    whole, without = figure[0], figure[1:]
-    error = np.std(GROUPS * whole - (GROUPS - 1) * without, ddof=1) / np.sqrt(GROUPS)
-    return types.ValueWithTDistribution(float(without.mean()), float(error), GROUPS - 1, float(whole))
+    whole, without = float(figure[0]), figure[1:]
+    return types.ValueWithTDistribution(float(without.mean()), jackknife_error(without), GROUPS - 1, whole)
 
 
 class RegressionErrors(metric_types.Metric):
@@ -102,12 +100,12 @@ class RegressionErrors(metric_types.Metric):
     which a row's group is the remainder.
     """
 
-    def __init__(self, name: str = RMSE, hash_key: str = "", **kwargs: Any) -> None:
+    def __init__(self, hash_key: str, name: str = RMSE, **kwargs: Any) -> None:
         super().__init__(_computations, name=name, hash_key=hash_key, **kwargs)
 
 
 def _computations(
-    hash_key: str = "", eval_config: Any = None, model_names: list[str] | None = None, **_: Any
+    hash_key: str, eval_config: Any = None, model_names: list[str] | None = None, **_: Any
 ) -> list[metric_types.MetricComputation]:
     baselines = [spec.name for spec in eval_config.model_specs if spec.is_baseline] if eval_config else []
     combiner = _Combiner(model_names or [""], baselines[0] if baselines else "")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from components.checks import Check
-from components.evaluation import CONFIDENCE, GROUPS, Measured, students
+from components.evaluation import CONFIDENCE, GROUPS, Measured, jackknife_error, students
 from components.model_gate.judgement import Suspicion
 
 PREDICT_MEAN, LINEAR_ON_DISTANCE = "predict_mean", "linear_on_distance"
@@ -59,8 +59,7 @@ class GroupedErrors:
     def ratio(self, name: str, other: str) -> Measured:
         """RMSE of one predictor over another's on the same rows, with a 95 % interval.
 
-        The jackknife over the groups (Efron and Stein 1981, "The Jackknife Estimate of Variance"): the spread of the
-        ratios without one of them. An `other` without error counts as 1e-9, since JSON has no infinity.
+        By the jackknife over the groups. An `other` without error counts as 1e-9, since JSON has no infinity.
         """
         wanted, beside = self.squared[name], self.squared[other]
         value = ratio(self.rmse(name), self.rmse(other))
@@ -68,7 +67,7 @@ class GroupedErrors:
             ratio(math.sqrt(max(wanted.sum() - one, 0.0)), math.sqrt(max(beside.sum() - another, 0.0)))
             for one, another in zip(wanted, beside, strict=True)
         ]
-        half = students(CONFIDENCE) * math.sqrt((GROUPS - 1) * float(np.var(without)))
+        half = students(CONFIDENCE) * jackknife_error(np.array(without))
         return Measured(value, value - half, value + half)
 
 

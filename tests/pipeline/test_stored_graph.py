@@ -74,8 +74,7 @@ def test_a_path_that_means_other_trips_is_another_order(compiler, monkeypatch, t
         folder.mkdir()
         (folder / "trips.csv").touch()
     monkeypatch.chdir(here)
-    out = compiler.settings.runs_dir.parents[1]
-    compiler.settings = dataclasses.replace(compiler.settings, data="trips.csv", out=str(out))
+    compiler.settings = dataclasses.replace(compiler.settings, data="trips.csv")
     compiler.compiled()
     if change == "the folder that we are in":
         monkeypatch.chdir(there)
