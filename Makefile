@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 CITY ?= chicago
 IMAGE ?= farebox
-CHECKS := "ruff check" "ruff format --check" "mypy pipeline components modules $(wildcard benchmarks/*.py)"
+CHECKS := "ruff check" "ruff format --check" "mypy farebox $(wildcard benchmarks/*.py)"
 # A file's tests stay together: what they share is made once. A process takes up to 2 GB.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export LANE PYTHON

@@ -10,8 +10,11 @@ setup(
     version="0.1.0",
     description="Raw taxi trips to a small, fast, gated on-device fare model, as one TFX pipeline",
     python_requires=">=3.10,<3.14",
-    packages=find_packages(include=["pipeline*", "components*", "modules*", "data"]),
-    package_data={"pipeline": ["cities/*.yaml"], "data": ["*/schema.pbtxt", "*/README.md"]},
+    packages=find_packages(include=["farebox*"]),
+    package_data={
+        "farebox": ["py.typed"],
+        "farebox.data": ["*/city.yaml", "*/schema.pbtxt", "*/README.md"],
+    },
     install_requires=[
         f"tfx>=1.16,<1.17; {LANE_A}",
         f"tfx>=1.21,<1.22; {LANE_B}",
@@ -47,5 +50,5 @@ setup(
         "wheel",
     ],
     extras_require={"dev": ["hypothesis", "mypy", "pytest", "pytest-timeout", "pytest-xdist", "ruff", "types-PyYAML"]},
-    entry_points={"console_scripts": ["farebox=pipeline.cli:main"]},
+    entry_points={"console_scripts": ["farebox=farebox.pipeline.cli:main"]},
 )

@@ -37,10 +37,10 @@ from accuracy_report import (
 )
 from whole_runs import SEEDED, Parser, add_run_options, digest_of, one_line_errors, outputs_of, start_one
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
+    from farebox.pipeline.settings.load import Settings
 
 AGREEMENT = 1e-3  # between the RMSE of a run's summary and of its rows, relative: TFMA sums in float32
 
@@ -76,7 +76,7 @@ def parse() -> argparse.Namespace:
 
 def settings_of(options: argparse.Namespace, split: int, seed: int) -> Settings:
     """The settings of one run."""
-    from pipeline.settings import load_settings
+    from farebox.pipeline.settings.load import load_settings
 
     seeds = [f"split.seed={split}", *(f"{key}={seed}" for key in SEEDED)]
     return load_settings(options.city, options.data, str(options.out or "."), [*options.overrides, *seeds])
@@ -116,8 +116,10 @@ def is_finished(options: argparse.Namespace, split: int, seed: int) -> bool:
 
 def measure(options: argparse.Namespace, split: int, seed: int) -> None:
     """One run of the pipeline, then its predictions on test; writes both files of `paths_of`."""
-    from pipeline import runs
-    from pipeline.console import output_to_log
+    from farebox.components import files
+    from farebox.pipeline.local import run as runs
+    from farebox.pipeline.local.folder import LOG_FILE
+    from farebox.pipeline.process import output_to_log
 
     settings = settings_of(options, split, seed)
     digest, (summary_path, errors_path) = digest_of(settings), paths_of(options.out, split, seed)
@@ -125,7 +127,7 @@ def measure(options: argparse.Namespace, split: int, seed: int) -> None:
     summary_path.unlink(missing_ok=True)
     with contextlib.redirect_stdout(sys.stderr):
         summary = runs.run(settings, quiet=True)
-    with output_to_log(settings.runs_dir / summary["run_id"] / runs.LOG_FILE):
+    with output_to_log(settings.runs_dir / summary["run_id"] / LOG_FILE):
         nodes, cached = outputs_of(settings, summary["run_id"])
         predicted, fares = predictions(nodes)
         eval_rmse = eval_errors(nodes)
@@ -139,7 +141,7 @@ def measure(options: argparse.Namespace, split: int, seed: int) -> None:
         "trainer_cpu_s": None if "Trainer" in cached else summary["cpu_s"]["Trainer"],
         "summary": summary,
     }
-    runs.write_atomically(summary_path, json.dumps(result, indent=2))  # last: it says that the run is finished
+    files.write_atomically(summary_path, json.dumps(result, indent=2))  # last: it says that the run is finished
 
 
 def eval_errors(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
@@ -158,10 +160,11 @@ def predictions(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.nd
     import tensorflow as tf
     import tensorflow_transform as tft
 
-    from components import examples_io, tflite
-    from components.model_files import tflite_path
-    from components.model_gate import executor, yardsticks
-    from modules import columns
+    from farebox.components.model_gate import executor, yardsticks
+    from farebox.components.networks import examples_io
+    from farebox.components.tflite import interpreter
+    from farebox.components.tflite.files import tflite_path
+    from farebox.modules import columns
 
     graph = tft.TFTransformOutput(nodes["Transform"]["transform_graph"].uri)
     layer, spec, run = graph.transform_features_layer(), graph.raw_feature_spec(), nodes["Trainer"]["model_run"]
@@ -180,7 +183,7 @@ def predictions(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.nd
         LIGHTGBM: executor.booster_predictor(run, list(columns.BOOSTER_INPUTS)),
         NETWORK: lambda features: network({name: tf.constant(features[name]) for name in network.input_names}).numpy(),
     }
-    shipped = tflite.TfliteModel(tflite_path(nodes["Quantizer"]["quantized_model"]))
+    shipped = interpreter.TfliteModel(tflite_path(nodes["Quantizer"]["quantized_model"]))
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("fares", *MODELS)}
     test = examples_io.dataset(
         nodes["TripExampleGen"]["examples"], "test", spec, columns.FARE, examples_io.EVAL_BATCH_ROWS

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from whole_runs import SEEDED, Parser, add_run_options, digest_of, one_line_errors, outputs_of, start_one
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
+    from farebox.pipeline.settings.load import Settings
 
 SHIPPED, ORIGINAL, NO_EMBEDDING = "full line: what ships", "original", "DNN without embeddings"
 RUNGS = ("float16", "int8_weights", "dynamic", "int8", "int16x8", "qat", "pqat")
@@ -57,7 +57,7 @@ def parse() -> argparse.Namespace:
 
 def settings_of(options: argparse.Namespace, seed: int) -> Settings:
     """The settings of one run."""
-    from pipeline.settings import load_settings
+    from farebox.pipeline.settings.load import load_settings
 
     seeds = [f"{key}={seed}" for key in SEEDED]
     return load_settings(options.city, options.data, str(options.out or "."), [*options.overrides, *seeds])
@@ -75,18 +75,20 @@ def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
 
 def measure(options: argparse.Namespace, seed: int) -> None:
     """One run of the pipeline, then every form of its networks; writes `forms-SEED.json`."""
-    from pipeline import runs
-    from pipeline.console import output_to_log
+    from farebox.components.files import write_atomically
+    from farebox.pipeline.local import run as runs
+    from farebox.pipeline.local.folder import LOG_FILE
+    from farebox.pipeline.process import output_to_log
 
     settings = settings_of(options, seed)
     digest = digest_of(settings)
     with contextlib.redirect_stdout(sys.stderr):
         summary = runs.run(settings, quiet=True)
-    with output_to_log(settings.runs_dir / summary["run_id"] / runs.LOG_FILE):
+    with output_to_log(settings.runs_dir / summary["run_id"] / LOG_FILE):
         nodes, _ = outputs_of(settings, summary["run_id"])
         found = figures(files(nodes, settings), test_rows(nodes))
     found[SHIPPED]["how"] = f"{summary['model']['mode']} of the {summary['model']['network']} network"
-    runs.write_atomically(options.out / f"forms-{seed}.json", json.dumps({"digest": digest, "forms": found}, indent=2))
+    write_atomically(options.out / f"forms-{seed}.json", json.dumps({"digest": digest, "forms": found}, indent=2))
 
 
 def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, bytes]:
@@ -94,11 +96,11 @@ def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, by
     import tensorflow_transform as tft
     import tf_keras as keras
 
-    from components import examples_io
-    from components.model_files import tflite_path
-    from components.quantizer.conversion import Front, Source, calibration_rows
-    from components.quantizer.qat import quantization_aware
-    from modules import columns
+    from farebox.components.networks import examples_io
+    from farebox.components.quantizer.conversion import Front, Source, calibration_rows
+    from farebox.components.quantizer.qat import quantization_aware
+    from farebox.components.tflite.files import tflite_path
+    from farebox.modules import columns
 
     graph, transformed = nodes["Transform"]["transform_graph"], nodes["Transform"]["transformed_examples"]
     raw_spec = tft.TFTransformOutput(graph.uri).raw_feature_spec()
@@ -134,8 +136,8 @@ def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.ndar
     """The raw columns of test, and its fares."""
     import tensorflow_transform as tft
 
-    from components import examples_io
-    from modules import columns
+    from farebox.components.networks import examples_io
+    from farebox.modules import columns
 
     spec = tft.TFTransformOutput(nodes["Transform"]["transform_graph"].uri).raw_feature_spec()
     batches = list(
@@ -151,9 +153,9 @@ def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.ndar
 
 def figures(contents: Mapping[str, bytes], rows: tuple[dict[str, np.ndarray], np.ndarray]) -> dict[str, dict[str, Any]]:
     """RMSE, MAE, bytes, gzip bytes, and microseconds of one row and of a batch, by form."""
-    from components.model_files import gzip_bytes
-    from components.running_error import RunningError
-    from components.tflite import TfliteModel, measure_latency_us
+    from farebox.components.networks.errors import RunningError
+    from farebox.components.tflite.files import gzip_bytes
+    from farebox.components.tflite.interpreter import TfliteModel, measure_latency_us
 
     columns, fares = rows
     one = {name: values[:1] for name, values in columns.items()}

@@ -23,7 +23,7 @@ from processes import bars, machine
 from whole_runs import one_line_errors, outputs_of
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
+    from farebox.pipeline.settings.load import Settings
 
 SHIPPED, UNREDUCED, SAVED_MODEL, LIGHTGBM = (
     "shipped file",
@@ -55,11 +55,11 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, out: str) -> dict[str, dict[str, float]]:
     """Microseconds of a call on one row and on a batch, and bytes, by form."""
-    from pipeline import runs
-    from pipeline.settings import load_settings
+    from farebox.pipeline.local import run
+    from farebox.pipeline.settings.load import load_settings
 
     settings = load_settings(options.city, options.data, out)
-    nodes, _ = outputs_of(settings, runs.run(settings, quiet=True)["run_id"])
+    nodes, _ = outputs_of(settings, run.run(settings, quiet=True)["run_id"])
     found = {name: {"bytes": float(n_bytes)} for name, n_bytes in sizes(nodes).items()}
     for key, rows in (("us_one", 1), ("us_batch", BATCH)):
         for name, us in timed(calls(settings, nodes, rows), CALLS[rows]).items():
@@ -69,7 +69,7 @@ def measure(options: argparse.Namespace, out: str) -> dict[str, dict[str, float]
 
 def sizes(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
     """Bytes on disk of what is one file; 0 of the SavedModel, which is a folder made for this."""
-    from components.model_files import tflite_path
+    from farebox.components.tflite.files import tflite_path
 
     quantizer, booster = nodes["Quantizer"], Path(nodes["Trainer"]["model_run"].uri, "lightgbm.txt")
     shipped, unreduced = (Path(tflite_path(quantizer[key])) for key in ("quantized_model", "reference_model"))
@@ -83,10 +83,10 @@ def calls(settings: Settings, nodes: Mapping[str, Mapping[str, Any]], n_rows: in
     import tensorflow as tf
     import tensorflow_transform as tft
 
-    from components import examples_io
-    from components.model_files import tflite_path
-    from components.tflite import TfliteModel
-    from modules import columns
+    from farebox.components.networks import examples_io
+    from farebox.components.tflite.files import tflite_path
+    from farebox.components.tflite.interpreter import TfliteModel
+    from farebox.modules import columns
 
     columns_of, _ = test_rows(nodes)
     rows = {name: np.resize(columns_of[name], (n_rows, 1)) for name in settings.model_inputs}

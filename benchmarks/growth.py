@@ -21,7 +21,6 @@ import numpy as np
 from processes import machine, measured, python
 from whole_runs import one_line_errors
 
-FAREBOX = "from pipeline.cli import main; main()"
 NO_GATE = ("gates.max_rmse=1000", "gates.max_ratio_to_yardstick=10")  # it is time and memory that count here
 HOLDERS = ("Trainer", "PcaReducer", "Pruner", "Quantizer")  # of 500,000 rows: beyond, only what they read grows
 EVERY_ROW, ALL = "nodes of every row", "all"
@@ -53,10 +52,10 @@ def run(city: str, rows: int, folder: Path) -> Path:
     """Simulates the trips, runs the pipeline on them, and returns its summary."""
     trips, out, log = folder / f"{rows}.csv", folder / f"{rows}", folder / "log.txt"
     simulate = ("data", "simulate", "--city", city, "--rows", str(rows), "--out", trips)
-    measured(python("-c", FAREBOX, *simulate), log)
+    measured(python("-I", "-m", "farebox", *simulate), log)
     print(f"running {rows:,} rows", file=sys.stderr)
     overrides = [part for override in NO_GATE for part in ("--set", override)]
-    measured(python("-c", FAREBOX, "run", "--city", city, "--data", trips, "--out", out, *overrides), log)
+    measured(python("-I", "-m", "farebox", "run", "--city", city, "--data", trips, "--out", out, *overrides), log)
     trips.unlink()
     (summary,) = out.glob("runs/*/latest/summary.json")
     return summary

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 from processes import bars, machine, medians
 
-from pipeline.settings import BeamSettings
+from farebox.pipeline.settings.load import BeamSettings
 
 if TYPE_CHECKING:
-    from components.trip_example_gen.profile import CityProfile
+    from farebox.components.trip_example_gen.profile import CityProfile
 
 BEAM = list(BeamSettings().pipeline_args)
 STOCK = "CsvExampleGen"
@@ -72,7 +72,7 @@ def write_rows(folder: Path, n_rows: int, seed: int = 0) -> None:
     import pyarrow.csv as pa_csv
     import pyarrow.parquet as pq
 
-    from components.trip_example_gen import reader, sources
+    from farebox.components.trip_example_gen import reader, sources
 
     source = sources.resolve_source("package:tfx/examples/chicago_taxi_pipeline/data/simple")
     trips = pa.Table.from_batches([piece.examples for piece in reader.read_trips(source, chicago())])
@@ -92,7 +92,7 @@ def write_rows(folder: Path, n_rows: int, seed: int = 0) -> None:
 
 def chicago() -> CityProfile:
     """The profile of Chicago as the embedded source has it."""
-    from components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
+    from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
 
     columns = Columns(
         "fare",
@@ -109,7 +109,7 @@ def canonical() -> CityProfile:
     """The profile of the rows that `write_rows` writes."""
     import dataclasses
 
-    from components.trip_example_gen.profile import Bounds, Box
+    from farebox.components.trip_example_gen.profile import Bounds, Box
 
     columns = dataclasses.replace(chicago().columns, pickup_time="pickup_epoch", passenger_count="passenger_count")
     return dataclasses.replace(chicago(), columns=columns, box=Box(-88, -87, 41, 43), fare=Bounds(2, 201))
@@ -160,7 +160,7 @@ def node_work(name: str, source: str, out: str) -> tuple[Callable[[], object], C
 
         node = CsvExampleGen(input_base=source)
     else:
-        from components.trip_example_gen.component import TripExampleGen
+        from farebox.components.trip_example_gen.component import TripExampleGen
 
         node = TripExampleGen(source, canonical())
     from tfx.types import standard_artifacts

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.settings import BeamSettings
+from farebox.pipeline.settings.load import BeamSettings
 
 SHARD_ROWS, WRITE_ROWS = 500_000, 1 << 14
 LABEL, COLUMN, LAYER = "fare", "numeric", "hidden_0"
@@ -112,7 +112,7 @@ def run_case(folder: Path, rows: int) -> dict[str, float]:
     """Processor and elapsed seconds, peak memory, and how far the means are from those that NumPy finds."""
     import apache_beam as beam
 
-    from components.pca_reducer import beam_pass
+    from farebox.components.pca_reducer import beam_pass
 
     files = sorted(map(str, folder.glob("rows-*.gz")))[: rows // SHARD_ROWS]
     source = beam_pass.Rows(str(folder / "network.keras"), str(folder), LABEL, LAYER, "input", seed=0)

@@ -23,13 +23,14 @@ import retraining_report as report
 from retraining_report import DRIFT_DAY, RISE, Day
 from whole_runs import Parser, insist, one_line_errors
 
-from components.errors import GateError, InputError
-from components.trip_example_gen import simulator
-from components.trip_example_gen.profile import Bounds, CityProfile
-from pipeline import offline, runs
-from pipeline.retraining import tick
-from pipeline.retraining.journal import Journal, Record, SpanVersion
-from pipeline.settings import Settings, load_settings
+from farebox.components.errors import GateError, InputError
+from farebox.components.trip_example_gen import simulator
+from farebox.components.trip_example_gen.profile import Bounds, CityProfile
+from farebox.pipeline.commands import predict
+from farebox.pipeline.local import run as runs
+from farebox.pipeline.retraining import tick
+from farebox.pipeline.retraining.journal import Journal, Record, SpanVersion
+from farebox.pipeline.settings.load import Settings, load_settings
 
 CITY, FIRST_DAY, DAYS, LEAST_ROWS = "chicago", datetime.date(2024, 3, 4), 30, 1100  # a Monday; a day's pass DataGate
 LATE, MISSING, REDELIVERED = {6: 10, 19: 24}, (21,), {20: 26}  # span: the day on which it comes
@@ -143,7 +144,15 @@ def kill_a_tick(settings: Settings) -> Record | None:
     """Starts the day's tick as a command and kills it when a node has ended; what it had decided, if it came so far."""
     overrides = [part for setting in (*SPANS, *SMALL) for part in ("--set", setting)]
     places = ("--data", settings.data, "--out", settings.out)
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "retrain", "--city", CITY, *places]
+    command = [
+        sys.executable,
+        "-c",
+        "from farebox.pipeline.cli import main; main()",
+        "retrain",
+        "--city",
+        CITY,
+        *places,
+    ]
     with subprocess.Popen([*command, *overrides], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as run:
         assert run.stdout is not None
         if any(f"✓ {CRASH_AFTER}" in printed for printed in run.stdout):
@@ -154,7 +163,7 @@ def kill_a_tick(settings: Settings) -> Record | None:
 def error_of(model: Path, out: Path, settings: Settings, day: int) -> float:
     """RMSE of a model on the trips of the day after."""
     tomorrow = dataclasses.replace(settings, data=str(out / "truth" / f"{day + 1}.csv"))
-    return float(offline.evaluate(str(model), tomorrow)["rmse"])
+    return float(predict.evaluate(str(model), tomorrow)["rmse"])
 
 
 def add_direct(out: Path, days: Sequence[Day]) -> None:
@@ -189,7 +198,7 @@ def executions(settings: Settings, node: str) -> list[list[Any]]:
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as proto
 
-    from pipeline.database import connection_config
+    from farebox.pipeline.metadata.connection import connection_config
 
     store = MetadataStore(connection_config(settings))
     (name,) = (each.name for each in store.get_execution_types() if each.name.endswith(f".{node}"))

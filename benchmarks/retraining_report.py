@@ -14,7 +14,7 @@ from pathlib import Path
 
 from whole_runs import Condition
 
-from pipeline.retraining.journal import Record, SpanVersion
+from farebox.pipeline.retraining.journal import Record, SpanVersion
 
 WINDOW, NEW_SPANS = 7, 7  # spans.window, spans.min_new_spans
 DRIFT_DAY, RISE = 12, 1.3

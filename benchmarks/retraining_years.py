@@ -15,11 +15,11 @@ from pathlib import Path
 
 from whole_runs import Condition, Parser, insist, one_line_errors
 
-from components.errors import InputError
-from pipeline import offline
-from pipeline.retraining import tick
-from pipeline.retraining.journal import Record
-from pipeline.settings import Settings, load_settings
+from farebox.components.errors import InputError
+from farebox.pipeline.commands import predict
+from farebox.pipeline.retraining import tick
+from farebox.pipeline.retraining.journal import Record
+from farebox.pipeline.settings.load import Settings, load_settings
 
 CITY, TIME, FIRST, LAST = "nyc", "pickup_datetime", 2011, 2014  # ends of the first window, and of the last
 SEEN = 2013  # the first whole year of the new fares: of 2012's trips 29 % came after the rise
@@ -108,7 +108,7 @@ def cut(trips: Path, folder: Path) -> None:
 
 def error_of(model: Path, settings: Settings, trips: Path) -> float:
     """RMSE of a model on trips."""
-    return float(offline.evaluate(str(model), dataclasses.replace(settings, data=str(trips)))["rmse"])
+    return float(predict.evaluate(str(model), dataclasses.replace(settings, data=str(trips)))["rmse"])
 
 
 def table(years: Sequence[Year]) -> str:

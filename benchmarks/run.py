@@ -23,10 +23,9 @@ from processes import bars, machine, measured, medians, python
 from whole_runs import one_line_errors
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
+    from farebox.pipeline.settings.load import Settings
 
 OURS, CACHED, STOCK = "farebox run", "farebox run, cached", "stock TFX"
-FAREBOX = "from pipeline.cli import main; main()"
 
 
 def main() -> None:
@@ -47,7 +46,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
     # a child's peak counts what its parent holds when it is started: what loads TFX is another child
     with concurrent.futures.ProcessPoolExecutor(1) as pool:
         order = json.dumps(pool.submit(prepare, options, folder).result())
-    ours = python("-c", FAREBOX, "run", "--city", options.city, "--out", folder / "farebox")
+    ours = python("-I", "-m", "farebox", "run", "--city", options.city, "--out", folder / "farebox")
     ours += ["--data", options.data] if options.data else []
     stock = python(Path(__file__).with_name("stock_taxi.py"), folder / "trips", folder / "stock", order)
     found: dict[str, list[dict[str, float]]] = {OURS: [], CACHED: [], STOCK: []}
@@ -62,7 +61,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
 
 def prepare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Writes trips/ for the stock pipeline into the folder; returns what that pipeline is to make."""
-    from pipeline.settings import load_settings
+    from farebox.pipeline.settings.load import load_settings
 
     settings = load_settings(options.city, options.data, str(folder))
     return stock_order(settings, write_trips(settings, folder / "trips"))
@@ -73,7 +72,7 @@ def write_trips(settings: Settings, folder: Path) -> int:
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
-    from components.trip_example_gen.reader import read_trips
+    from farebox.components.trip_example_gen.reader import read_trips
 
     folder.mkdir()
     trips = pa.Table.from_batches([piece.examples for piece in read_trips(settings.data, settings.city)])
@@ -85,7 +84,7 @@ def write_trips(settings: Settings, folder: Path) -> int:
 
 def stock_order(settings: Settings, n_trips: int) -> dict[str, Any]:
     """What the stock pipeline is to make: the same features, and the steps of Farebox's shipped network."""
-    from pipeline.graph import feature_config
+    from farebox.pipeline.node_configs import feature_config
 
     training, shares = settings.training, settings.split.shares
     n_rows = n_trips * shares[0] / sum(shares) * (1 + training.pseudo_trips)

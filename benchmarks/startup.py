@@ -19,10 +19,11 @@ from pathlib import Path
 
 from processes import machine, measured, medians, python
 
-FAREBOX = "from pipeline.cli import main; main()"
+FAREBOX = "from farebox.pipeline.cli import main; main()"
 TENSORFLOW, TFX = "import tensorflow", "import tfx.v1"
 IMPORTS_OF_A_RUN = (
-    "from pipeline import runs; runs.configure_libraries(); import pipeline.local_runner; import pipeline.graph"
+    "from farebox.pipeline.local import run; run.configure_libraries(); "
+    "import farebox.pipeline.local.launch, farebox.pipeline.graph"
 )
 TRIP = ("--pickup=-87.63,41.88", "--dropoff=-87.65,41.90", "--hour=9", "--weekday=1")
 

@@ -50,7 +50,7 @@ def components(trips: Path, out: Path, features: dict[str, Any], steps: int, bat
     transform = tfx.components.Transform(
         examples=example_gen.outputs["examples"],
         schema=schema.outputs["schema"],
-        preprocessing_fn="modules.preprocessing.preprocessing_fn",
+        preprocessing_fn="farebox.modules.preprocessing.preprocessing_fn",
         custom_config=features,
     )
     trainer = tfx.components.Trainer(
@@ -107,7 +107,7 @@ def run_fn(fn_args: Any) -> None:
     import tf_keras as keras
     from tfx_bsl.public import tfxio
 
-    from modules import columns, model
+    from farebox.modules import columns, model
 
     transformed = tft.TFTransformOutput(fn_args.transform_output)
     batch_size = fn_args.custom_config["batch_size"]

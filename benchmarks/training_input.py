@@ -20,8 +20,6 @@ from typing import Any
 from processes import machine, measured, medians, python
 from whole_runs import one_line_errors
 
-FAREBOX = "from pipeline.cli import main; main()"
-
 
 def main() -> None:
     """Transforms the rows, fits, prints the table."""
@@ -51,7 +49,7 @@ def measure(city: str, rows: int, repeats: int, folder: Path) -> dict[str, float
     """Medians of CPU seconds: read, fit, and trainer, which is all that Trainer does after reading."""
     trips, out, log = folder / f"{rows}.csv", folder / str(rows), folder / "log.txt"
     simulate = ("data", "simulate", "--city", city, "--rows", str(rows), "--out", trips)
-    measured(python("-c", FAREBOX, *simulate), log)
+    measured(python("-I", "-m", "farebox", *simulate), log)
     found = []
     for number in range(1, repeats + 1):
         print(f"{rows:,} rows: fit {number} of {repeats}", file=sys.stderr)
@@ -62,20 +60,23 @@ def measure(city: str, rows: int, repeats: int, folder: Path) -> dict[str, float
 
 def fit_twice(city: str, trips: str, out: str) -> dict[str, float]:
     """CPU seconds of reading, of one network's fit, and of all of Trainer's fits."""
-    from pipeline import graph, runs, settings
-    from pipeline.console import RunConsole
+    from farebox.pipeline import node_configs
+    from farebox.pipeline.local import run
+    from farebox.pipeline.local.console import RunConsole
+    from farebox.pipeline.local.folder import new_run_id
+    from farebox.pipeline.settings import load
 
-    asked = settings.load_settings(city, trips, out)
-    run_id = runs.new_run_id()
+    asked = load.load_settings(city, trips, out)
+    run_id = new_run_id()
     (asked.runs_dir / run_id).mkdir(parents=True)
     with RunConsole(sys.stderr, quiet=True) as screen:
-        produced = runs.run_graph(asked, run_id, screen, {}, last="Transform")
+        produced = run.run_graph(asked, run_id, screen, {}, last="Transform")
 
     from tfx.components.trainer.fn_args_utils import DataAccessor
     from tfx.components.util import tfxio_utils
     from tfx.types import artifact_utils
 
-    from modules import preprocessing, training
+    from farebox.modules import preprocessing, training
 
     (examples,), (transform_graph,) = produced["transformed_examples"], produced["transform_graph"]
     files = {split: [f"{artifact_utils.get_split_uri([examples], split)}/*"] for split in ("train", "eval")}
@@ -86,7 +87,7 @@ def fit_twice(city: str, trips: str, out: str) -> dict[str, float]:
         eval_files=files["eval"],
         data_accessor=DataAccessor(factory, None, None),
     )
-    config = graph.fitting_config(asked)
+    config = node_configs.fitting_config(asked)
     seconds: dict[str, float] = {}
     task = timed(seconds, "read", training.read_task, fn_args, config)
     timed(seconds, "fit", training.fit_network, task, training.soft_targets(task, None))

@@ -14,13 +14,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from components.errors import GateError, InputError
+from farebox.components.errors import GateError, InputError
 
 if TYPE_CHECKING:
-    from pipeline.settings import Settings
+    from farebox.pipeline.settings.load import Settings
 
 SEEDED = ("training.seed", "reducer.seed", "pruner.seed", "quantizer.seed")
-CODE = ("pipeline.local_runner", "modules.preprocessing", "modules.training", "modules.slicing")
+CODE = (
+    "farebox.pipeline.local.launch",
+    "farebox.modules.preprocessing",
+    "farebox.modules.training",
+    "farebox.modules.slicing",
+)
 
 
 @contextlib.contextmanager
@@ -76,8 +81,8 @@ def add_run_options(parser: argparse.ArgumentParser, seeds: int) -> None:
 
 def digest_of(settings: Settings) -> str:
     """SHA-256 of all that a run's figures depend on: settings, trips and schema (by size and time), and code."""
-    from components.trip_example_gen.sources import find_files
-    from pipeline.code_digest import code_digest
+    from farebox.components.trip_example_gen.sources import find_files
+    from farebox.pipeline.provenance import code_digest
 
     files = [*find_files(settings.data), *filter(None, [settings.schema])]
     stamps = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
@@ -101,7 +106,7 @@ def outputs_of(settings: Settings, run_id: str) -> tuple[dict[str, dict[str, Any
     """A run's first output artifact by node and name, from MLMD, and which nodes came from the cache."""
     from tfx.orchestration import metadata
 
-    from pipeline import local_runner
+    from farebox.pipeline.local import launch
 
     store = metadata.sqlite_metadata_connection_config(str(settings.runs_dir.resolve() / "metadata.sqlite"))
     nodes, cached = {}, set()
@@ -111,7 +116,7 @@ def outputs_of(settings: Settings, run_id: str) -> tuple[dict[str, dict[str, Any
         for execution in handle.store.get_executions_by_context(context.id):
             contexts = handle.store.get_contexts_by_execution(execution.id)
             (node,) = (one.name.rpartition(".")[2] for one in contexts if one.type_id == node_type)
-            outputs, from_cache = local_runner.outcome(handle, execution.id)
+            outputs, from_cache = launch.outcome(handle, execution.id)
             nodes[node] = {name: artifacts[0] for name, artifacts in outputs.items() if artifacts}
             cached |= {node} if from_cache else set()
     return nodes, cached

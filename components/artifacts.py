@@ -1,4 +1,4 @@
-"""Artifact types of our own, for payloads that TFX has no type for. Import them from `components`."""
+"""Artifact types of our own, for payloads that TFX has no type for. Import them from `farebox`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class EvaluatorBlessing(artifact.Artifact):
       - {uri}/BLESSED or {uri}/NOT_BLESSED: empty
     """
 
-    TYPE_NAME = "components.EvaluatorBlessing"
+    TYPE_NAME = "farebox.EvaluatorBlessing"
 
 
 class GateVerdict(artifact.Artifact):
@@ -25,7 +25,7 @@ class GateVerdict(artifact.Artifact):
       - {uri}/verdict.json: a list of {name, value, bound, ok, detail, hint, severity, at_least}
     """
 
-    TYPE_NAME = "components.GateVerdict"
+    TYPE_NAME = "farebox.GateVerdict"
 
 
 class Projection(artifact.Artifact):
@@ -44,7 +44,7 @@ class Projection(artifact.Artifact):
       - {uri}/scree.png, loadings.png, codes.png: pictures of these; the last one colours the first two codes by label
     """
 
-    TYPE_NAME = "components.Projection"
+    TYPE_NAME = "farebox.Projection"
 
 
 class Pruning(artifact.Artifact):
@@ -57,7 +57,7 @@ class Pruning(artifact.Artifact):
       - {uri}/ramp.png, {uri}/mask-LAYER.png: how sparsity rose; weights kept before and after
     """
 
-    TYPE_NAME = "components.Pruning"
+    TYPE_NAME = "farebox.Pruning"
 
 
 class QuantizationTrials(artifact.Artifact):
@@ -71,7 +71,7 @@ class QuantizationTrials(artifact.Artifact):
       - {uri}/pareto.png: error against bytes, latency as colour
     """
 
-    TYPE_NAME = "components.QuantizationTrials"
+    TYPE_NAME = "farebox.QuantizationTrials"
 
 
 class Report(artifact.Artifact):
@@ -81,4 +81,4 @@ class Report(artifact.Artifact):
       - {uri}/figures.json: everything of summary.json that does not differ between a fresh and a cached run
     """
 
-    TYPE_NAME = "components.Report"
+    TYPE_NAME = "farebox.Report"

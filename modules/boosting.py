@@ -13,8 +13,8 @@ from typing import Any
 import lightgbm
 import numpy as np
 
-from modules import columns
-from modules.rows import Rows, rmse
+from farebox.modules import columns
+from farebox.modules.rows import Rows, rmse
 
 FOLDS, MIN_FOLD_ROWS = 5, 20
 MAX_TREES, ROWS_PER_THREAD = 2000, 50_000

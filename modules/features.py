@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from modules.columns import (
+from farebox.modules.columns import (
     COORDINATES,
     CYCLE_PERIOD,
     DROPOFF_CELL,

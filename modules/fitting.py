@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from modules import rows
-from modules.settings import TrainingSettings
-from modules.warm_start import begin_with
+from farebox.modules import rows
+from farebox.modules.settings import TrainingSettings
+from farebox.modules.warm_start import begin_with
 
 CLIP_NORM = 5.0
 

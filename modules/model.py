@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tf_keras as keras
 
-from modules import columns
-from modules.settings import FeatureSet, ModelSettings
+from farebox.modules import columns
+from farebox.modules.settings import FeatureSet, ModelSettings
 
 HIDDEN = {"raw": (32, 8), "course": (64, 32), "full": (32, 16)}
 COURSE_EMBEDDINGS = {columns.PAIR_CELL: 100}

@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from modules import columns, features
-from modules.settings import CrossSettings
+from farebox.modules import columns, features
+from farebox.modules.settings import CrossSettings
 
 TINY = 1e-30  # keeps the reciprocal finite where the variance is 0
 MIN_BOX = 1e-4  # degrees; a box needs an area even where every trip starts at one point

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
-from modules import columns
+from farebox.modules import columns
 
 
 @dataclasses.dataclass(frozen=True)

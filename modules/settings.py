@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from modules import columns
+from farebox.modules import columns
 
 MAX_BUCKETS = 64  # ids are computed in float32, exact up to 2^24 = 64^4
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow_model_analysis as tfma
 
-from modules import features
-from modules.columns import COORDINATES, DISTANCE_BAND, MODEL_INPUTS, PICKUP_HOUR, PICKUP_WEEKDAY
+from farebox.modules import features
+from farebox.modules.columns import COORDINATES, DISTANCE_BAND, MODEL_INPUTS, PICKUP_HOUR, PICKUP_WEEKDAY
 
 AIRPORT, PICKUP_AREA = "airport", "pickup_area"
 SLICED_BY = (PICKUP_HOUR, PICKUP_WEEKDAY, DISTANCE_BAND, AIRPORT, PICKUP_AREA)

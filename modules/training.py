@@ -15,8 +15,8 @@ import tf_keras as keras
 from absl import logging
 from tfx_bsl.public import tfxio
 
-from modules import boosting, columns, features, fitting, model, preprocessing, rows
-from modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings
+from farebox.modules import boosting, columns, features, fitting, model, preprocessing, rows
+from farebox.modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings
 
 NETWORK_FILE = "network.keras"
 FIGURES_FILE, LIGHTGBM_FILE = "training.json", "lightgbm.txt"

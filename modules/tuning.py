@@ -14,7 +14,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from tfx.components.tuner.component import TunerFnResult
 
-from modules import preprocessing, training
+from farebox.modules import preprocessing, training
 
 OBJECTIVE = "eval_rmse"
 LEARNING_RATE, WEIGHT_DECAY = (3e-3, 3e-2), (1e-3, 1e-1)

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from pipeline import exit_codes
-from pipeline.compiled import command as compiled
-from pipeline.options import City, Data, Overrides
-from pipeline.schedule.command import schedule
-from pipeline.submit import command as submission
+from farebox.pipeline import process
+from farebox.pipeline.commands import compile as compiled
+from farebox.pipeline.commands import submit as submission
+from farebox.pipeline.commands.options import City, Data, Overrides
+from farebox.pipeline.commands.schedule import schedule
 
 app = typer.Typer(
     help="Raw taxi trips to a small, fast, gated on-device fare model.",
@@ -34,7 +34,7 @@ Model = Annotated[str, typer.Option(help="A .tflite file, a version's folder, or
 
 def main() -> None:
     """The console command. Exit codes: 0 done, 2 bad input, 3 a gate refused; bugs keep their traceback."""
-    if code := exit_codes.code_of(app):
+    if code := process.code_of(app):
         sys.exit(code)
 
 
@@ -47,13 +47,14 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Trips in, fare.tflite out, if every gate holds."""
-    from pipeline import runs, settings
+    from farebox.pipeline.local import run as runs
+    from farebox.pipeline.settings import load
 
-    summary = runs.run(settings.load_settings(city, data, out, overrides or ()), quiet=as_json)
+    summary = runs.run(load.load_settings(city, data, out, overrides or ()), quiet=as_json)
     if as_json:
         print(json.dumps(summary, indent=2))
     if not summary["pushed"]:
-        sys.exit(exit_codes.REFUSED)
+        sys.exit(process.REFUSED)
 
 
 @app.command()
@@ -69,10 +70,10 @@ def retrain(
     as_json: AsJson = False,
 ) -> None:
     """One tick: new spans are ingested, and retrain the model if the policy says so and every gate holds."""
-    from pipeline import settings
-    from pipeline.retraining import command
+    from farebox.pipeline.commands import retrain as command
+    from farebox.pipeline.settings import load
 
-    sys.exit(command.retrain(settings.load_settings(city, data, out, overrides or ()), first, last, as_json))
+    sys.exit(command.retrain(load.load_settings(city, data, out, overrides or ()), first, last, as_json))
 
 
 @app.command()
@@ -87,9 +88,10 @@ def reduce(
     as_json: AsJson = False,
 ) -> None:
     """PCA, SVD, ICA, PLS, LDA and NMF side by side on a city's trained network."""
-    from pipeline import reduce, settings
+    from farebox.pipeline.commands import reduce
+    from farebox.pipeline.settings import load
 
-    found = reduce.run(settings.load_settings(city, data, runs, overrides or ()), out, quiet=as_json)
+    found = reduce.run(load.load_settings(city, data, runs, overrides or ()), out, quiet=as_json)
     if as_json:
         print(json.dumps(found, indent=2))
 
@@ -104,7 +106,7 @@ def compress(
     as_json: AsJson = False,
 ) -> None:
     """Any small Keras model to the smallest .tflite within a budget; no taxi pipeline."""
-    from pipeline import compress as compressing
+    from farebox.pipeline.commands import compress as compressing
 
     found = compressing.run(compressing.Request(model, examples, label, budget, out), quiet=as_json)
     if as_json:
@@ -134,7 +136,7 @@ def predict(
     ] = None,
 ) -> None:
     """The fare of one trip, as a device would compute it."""
-    from pipeline import offline
+    from farebox.pipeline.commands import predict as offline
 
     places = place("pickup", pickup), place("dropoff", dropoff)
     fare = offline.predict(model, *places, hour, weekday, passengers, day(date), require_signature)
@@ -144,9 +146,10 @@ def predict(
 @app.command()
 def evaluate(model: Model, city: City, data: Data = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """A .tflite over raw trips: RMSE, MAE, rows used and rejected."""
-    from pipeline import offline, settings
+    from farebox.pipeline.commands import predict as offline
+    from farebox.pipeline.settings import load
 
-    found = offline.evaluate(model, settings.load_settings(city, data, overrides=overrides or ()))
+    found = offline.evaluate(model, load.load_settings(city, data, overrides=overrides or ()))
     if as_json:
         print(json.dumps(found, indent=2))
         return
@@ -163,7 +166,7 @@ def models(
     as_json: AsJson = False,
 ) -> None:
     """The versions of each city's model: when, how large, how good, intact or not."""
-    from pipeline import models as pushed
+    from farebox.pipeline.commands import models as pushed
 
     found = pushed.found(out, city)
     print(json.dumps([version.__dict__ for version in found], indent=2) if as_json else pushed.table(found))
@@ -178,7 +181,7 @@ def rollback(
     out: Out = ".",
 ) -> None:
     """Points LATEST to an earlier version; no run pushes those after it again."""
-    from pipeline import models as pushed
+    from farebox.pipeline.commands import models as pushed
 
     print(pushed.rollback(out, city, version))
 
@@ -193,20 +196,20 @@ def verify(
     """Whether pushed files are what their manifests say; a line per fault, and exit code 2."""
     from pathlib import Path
 
-    from components.atomic_pusher import versions
+    from farebox.components.atomic_pusher import versions
 
     count, faults = versions.verify(Path(folder), key)
     for fault in faults:
         print(f"farebox: {fault}", file=sys.stderr)
     if faults:
-        sys.exit(exit_codes.BAD_INPUT)
+        sys.exit(process.BAD_INPUT)
     print(f"{count} version{'s' if count > 1 else ''} intact{' and signed' if key else ''}")
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """What this machine has and what it lacks."""
-    from pipeline import doctor as checks
+    from farebox.pipeline.commands import doctor as checks
 
     findings = checks.examine()
     if as_json:
@@ -215,7 +218,7 @@ def doctor(as_json: AsJson = False) -> None:
         for finding in findings:
             print(f"{'ok  ' if finding.ok else 'MISS'} {finding.name:<20} {finding.found}")
     if not all(finding.ok for finding in findings):
-        sys.exit(exit_codes.BAD_INPUT)
+        sys.exit(process.BAD_INPUT)
 
 
 @data_app.command()
@@ -234,11 +237,11 @@ def simulate(
     from rich.console import Console
     from rich.progress import track
 
-    from components.trip_example_gen import simulator
-    from pipeline import settings
+    from farebox.components.trip_example_gen import simulator
+    from farebox.pipeline.settings import load
 
-    path = settings.city_file(city)
-    profile = settings.build({**settings.read_yaml(path), "data": "simulated"}, str(path)).city
+    path = load.city_file(city)
+    profile = load.build({**load.read_yaml(path), "data": "simulated"}, str(path)).city
     progress = functools.partial(
         track,
         description="simulating",
@@ -252,7 +255,7 @@ def simulate(
 
 def day(text: str | None) -> datetime.date:
     """The day of `YYYY-MM-DD`, today's without a text. Raises InputError."""
-    from components.errors import InputError
+    from farebox.components.errors import InputError
 
     try:
         return datetime.datetime.strptime(text, "%Y-%m-%d").date() if text else datetime.date.today()
@@ -262,7 +265,7 @@ def day(text: str | None) -> datetime.date:
 
 def place(name: str, text: str) -> tuple[float, float]:
     """(longitude, latitude) from `LON,LAT`. Raises InputError."""
-    from components.errors import InputError
+    from farebox.components.errors import InputError
 
     try:
         longitude, latitude = (float(part) for part in text.split(","))

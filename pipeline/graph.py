@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from tensorflow_data_validation import StatsOptions
 from tfx.components.example_validator.component import ExampleValidator
@@ -21,29 +19,39 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2
 from tfx.types import BaseChannel
 
-from components.artifacts import EvaluatorBlessing
-from components.atomic_pusher.executor import AtomicPusherExecutor
-from components.curated_schema import CuratedSchema
-from components.data_gate.component import DataGate
-from components.device_validator.component import DeviceValidator
-from components.evaluator.component import FileEvaluator
-from components.model_gate.component import ModelGate
-from components.pca_reducer.component import PcaReducer
-from components.pruner.component import Pruner
-from components.quantizer.component import Quantizer
-from components.reporter.component import Reporter
-from components.trip_example_gen.component import TripExampleGen
-from modules import columns
-from pipeline import gates, provenance
-from pipeline.baselines import latest_blessed, latest_blessed_statistics, latest_network
-from pipeline.beam_settings import worker_args
-from pipeline.code_digest import code_digest
-from pipeline.settings import Settings
-from pipeline.span_graph import QUANTILES, as_json, ingest_code, span_nodes, trip_example_gen
-from pipeline.target import Target
+from farebox.components.artifacts import EvaluatorBlessing
+from farebox.components.atomic_pusher.executor import AtomicPusherExecutor
+from farebox.components.data_gate.component import DataGate
+from farebox.components.device_validator.component import DeviceValidator
+from farebox.components.evaluator.component import FileEvaluator
+from farebox.components.model_gate.component import ModelGate
+from farebox.components.pca_reducer.component import PcaReducer
+from farebox.components.pruner.component import Pruner
+from farebox.components.quantizer.component import Quantizer
+from farebox.components.reporter.component import Reporter
+from farebox.components.trip_example_gen.component import TripExampleGen
+from farebox.components.trip_example_gen.curated_schema import CuratedSchema
+from farebox.modules import columns
+from farebox.pipeline import provenance
+from farebox.pipeline.node_configs import feature_config, fitting_config, slicing_config
+from farebox.pipeline.nodes import (
+    ERRORS_MODULE,
+    QUANTILES,
+    as_json,
+    eval_config,
+    ingest_code,
+    latest_blessed,
+    latest_blessed_statistics,
+    latest_network,
+    span_nodes,
+    trip_example_gen,
+)
+from farebox.pipeline.provenance import code_digest
+from farebox.pipeline.settings.beam import worker_args
+from farebox.pipeline.settings.load import Settings
+from farebox.pipeline.target import Target
 
 BELIEVABLE = 3.0  # times the largest fare that ingest takes for one
-MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # as pickup_epoch has it: the city's local time, taken for UTC
 
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
@@ -68,17 +76,17 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         schema=schema.outputs["schema"],
         settings=as_json(settings.data_gate_of_a_run),
         max_rejected=settings.gates.max_rejected,
-        code_digest=code_digest("components.data_gate.executor"),
+        code_digest=code_digest("farebox.components.data_gate.executor"),
     )
     transform = with_code_digest(
         Transform(
             examples=raw_examples,
             schema=schema.outputs["schema"],
-            preprocessing_fn="modules.preprocessing.preprocessing_fn",
+            preprocessing_fn="farebox.modules.preprocessing.preprocessing_fn",
             custom_config=feature_config(settings),
             disable_statistics=True,
         ),
-        "modules.preprocessing",
+        "farebox.modules.preprocessing",
     )
     transform.add_upstream_node(data_gate)
     transform_graph, transformed = transform.outputs["transform_graph"], transform.outputs["transformed_examples"]
@@ -90,10 +98,10 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             transform_graph=transform_graph,
             hyperparameters=tuners[0].outputs["best_hyperparameters"] if tuners else None,
             base_model=base[0].outputs["model"] if base else None,
-            run_fn="modules.training.run_fn",
+            run_fn="farebox.modules.training.run_fn",
             custom_config=fitting_config(settings),
         ),
-        "modules.training",
+        "farebox.modules.training",
     )
     reducer = PcaReducer(
         model=trainer.outputs["model"],
@@ -101,7 +109,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         transform_graph=transform_graph,
         settings=as_json(settings.reducer),
         label=label,
-        code_digest=code_digest("components.pca_reducer.executor"),
+        code_digest=code_digest("farebox.components.pca_reducer.executor"),
     )
     pruner = Pruner(
         model=reducer.outputs["reduced_model"],
@@ -109,7 +117,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         transform_graph=transform_graph,
         settings=as_json(settings.pruner),
         label=label,
-        code_digest=code_digest("components.pruner.executor"),
+        code_digest=code_digest("farebox.components.pruner.executor"),
     )
     quantizer = Quantizer(
         model=pruner.outputs["pruned_model"],
@@ -121,7 +129,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         label=label,
         model_inputs=",".join(settings.model_inputs),
         non_negative=True,
-        code_digest=code_digest("components.quantizer.executor"),
+        code_digest=code_digest("farebox.components.quantizer.executor"),
     )
     quantized = quantizer.outputs["quantized_model"]
     baseline = latest_blessed(quantized, target)
@@ -132,12 +140,12 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             model=quantized,
             baseline_model=baseline.outputs["model"],
             schema=schema.outputs["schema"],
-            eval_config=gates.eval_config(settings.gates),
-            module_path="modules.slicing",
+            eval_config=eval_config(settings.gates),
+            module_path="farebox.modules.slicing",
         ).with_id("Evaluator"),
-        "components.evaluator.executor",
-        gates.ERRORS_MODULE,
-        "modules.slicing",
+        "farebox.components.evaluator.executor",
+        ERRORS_MODULE,
+        "farebox.modules.slicing",
     )
     evaluator.exec_properties["slicing"] = json.dumps(slicing_config(settings), sort_keys=True)
     evaluator.outputs["blessing"].type = EvaluatorBlessing  # the word is ModelGate's: see there
@@ -153,7 +161,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         distance=columns.DISTANCE_KM,
         booster_inputs=",".join(columns.BOOSTER_INPUTS),
         bounds=as_json(settings.gates.of_the_model),
-        code_digest=code_digest("components.model_gate.executor"),
+        code_digest=code_digest("farebox.components.model_gate.executor"),
     )
     device_validator = DeviceValidator(
         model=quantized,
@@ -164,7 +172,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         max_output=BELIEVABLE * settings.city.fare.max,
         edge_rows=columns.EDGE_ROWS,
         settings=as_json(settings.device),
-        code_digest=code_digest("components.device_validator.executor"),
+        code_digest=code_digest("farebox.components.device_validator.executor"),
     )
     digested = (
         data_gate, transform, *tuners, trainer, reducer, pruner, quantizer, evaluator, model_gate,
@@ -188,11 +196,11 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             },
             custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
         ),
-        "components.atomic_pusher.executor",
+        "farebox.components.atomic_pusher.executor",
     )
     reporter = Reporter(
         label=label,
-        code_digest=code_digest("components.reporter.executor"),
+        code_digest=code_digest("farebox.components.reporter.executor"),
         raw_examples=raw_examples,
         examples=transformed,
         transform_graph=transform_graph,
@@ -255,10 +263,10 @@ def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChanne
     node = Tuner(
         examples=examples,
         transform_graph=transform_graph,
-        tuner_fn="modules.tuning.tuner_fn",
+        tuner_fn="farebox.modules.tuning.tuner_fn",
         custom_config={**fitting_config(settings), "tuner": dataclasses.asdict(settings.tuner)},
     )
-    return with_code_digest(node, "modules.tuning")
+    return with_code_digest(node, "farebox.modules.tuning")
 
 
 def window_of_spans(settings: Settings, target: Target, examples: BaseComponent, schema: BaseNode) -> list[BaseNode]:
@@ -272,35 +280,3 @@ def window_of_spans(settings: Settings, target: Target, examples: BaseComponent,
         schema.outputs["schema"],
         lambda candidate, node_id: latest_blessed_statistics(candidate, target, node_id),
     )
-
-
-def feature_config(settings: Settings) -> dict[str, Any]:
-    """What `modules.preprocessing` needs: the feature set, its crosses, and the city as `features.Geography` has it."""
-    city = settings.city
-    places = {
-        kind: [[place.longitude, place.latitude] for _, place in sorted(getattr(city, kind).items())]
-        for kind in ("airports", "landmarks")
-    }
-    changes = [int(datetime.datetime.combine(day, MIDNIGHT).timestamp()) for day in city.tariff_changes]
-    geography = {
-        **dataclasses.asdict(city.box),
-        **places,
-        "grid_angle": city.grid_angle,
-        "tariff_changes": changes if settings.has_era else [],
-    }
-    return {"geography": geography, "features": settings.features, "crosses": dataclasses.asdict(settings.crosses)}
-
-
-def slicing_config(settings: Settings) -> dict[str, Any]:
-    """What `modules.slicing` needs."""
-    box, airports = settings.city.box, settings.city.airports
-    return {
-        "box": [box.west, box.east, box.south, box.north],
-        "airports": {name: [place.longitude, place.latitude] for name, place in airports.items()},
-    }
-
-
-def fitting_config(settings: Settings) -> dict[str, Any]:
-    """What `modules.training` needs."""
-    fitting = {"model": dataclasses.asdict(settings.model), "training": dataclasses.asdict(settings.training)}
-    return feature_config(settings) | fitting

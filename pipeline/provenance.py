@@ -1,16 +1,40 @@
-"""What is known of a run before it starts, for the manifest of the model that it pushes; all of it is a cache key."""
+"""What a run is made of: a digest of our code for TFX's cache, the lane, and the facts that a manifest keeps.
+
+TFX's cache does not see our sources: an edit would leave a node's old output in use. Hence `code_digest`.
+"""
 
 from __future__ import annotations
 
+import ast
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.errors import InputError
-from components.trip_example_gen.schema import schema_text
-from pipeline.doctor import lane
-from pipeline.settings import Settings
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.schema import schema_text
+from farebox.pipeline.settings.load import Settings
+
+PACKAGE = "farebox"
+LIBRARIES = (
+    "tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-optimization", "ai-edge-litert", "scikit-learn",
+    "lightgbm",
+)  # fmt: skip
+
+
+def checkout() -> Path:
+    """The folder that holds the package: a checkout, or where the wheel was installed."""
+    return source_file(PACKAGE).parents[1]
+
+
+def lane() -> str:
+    """A: TFX 1.16 on Python 3.10; B: TFX 1.21 on Python 3.11 to 3.13."""
+    return "A" if sys.version_info < (3, 11) else "B"
 
 
 def schema_source(settings: Settings) -> str:
@@ -37,3 +61,70 @@ def manifest(settings: Settings, code_sha256: Mapping[str, str], spans: Sequence
         "schema_sha256": hashlib.sha256(schema_source(settings).encode()).hexdigest(),
         "code_sha256": dict(code_sha256),
     }
+
+
+def code_digest(*modules: str) -> str:
+    """SHA-256 over the sources of the modules, of every module of ours that they import, directly or not, anywhere in
+    their code, and over the versions of the libraries that do the work."""
+    return _digest({name: source_file(name) for name in closure(*modules)})
+
+
+def digest_of_all() -> str:
+    """The same over every source of ours."""
+    root = source_file(PACKAGE).parent
+    folders = os.walk(root, followlinks=True)  # in a checkout, farebox/pipeline and the others are links
+    paths = [Path(folder, name) for folder, _, names in folders for name in names if name.endswith(".py")]
+    return _digest({str(path.relative_to(root)): path for path in paths})
+
+
+def _digest(sources: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256()
+    for name, path in sorted(sources.items()):
+        digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for library in LIBRARIES:
+        digest.update(f"{library}=={importlib.metadata.version(library)}\0".encode())
+    return digest.hexdigest()
+
+
+def closure(*modules: str) -> set[str]:
+    """The modules and all of ours that they import."""
+    found: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(imported(name))
+    return found
+
+
+@functools.cache
+def source_file(module: str) -> Path:
+    """The source of a module of ours, found without importing it. Raises ModuleNotFoundError."""
+    package, _, rest = module.partition(".")
+    root = Path(importlib.util.find_spec(package).submodule_search_locations[0])  # type: ignore[union-attr,index]
+    path = root.joinpath(*rest.split(".")) if rest else root
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    raise ModuleNotFoundError(module)
+
+
+def imported(module: str) -> Iterator[str]:
+    """Modules of ours that a module imports, late imports included; `from a import b` may name a module or a value."""
+    for node in ast.walk(ast.parse(source_file(module).read_bytes())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        yield from (name for name in names if name.partition(".")[0] == PACKAGE and is_module(name))
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name of ours is a module, not a value in one."""
+    try:
+        return bool(source_file(name))
+    except ModuleNotFoundError:
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from components.trip_example_gen.spans import Delivery
+from farebox.components.trip_example_gen.spans import Delivery
 
 
 @dataclasses.dataclass(frozen=True)

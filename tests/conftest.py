@@ -58,7 +58,7 @@ class ToyTrips:
         """({feature: (n, width)}, fare (n, 1)) of a split, raw or transformed."""
         from types import SimpleNamespace
 
-        from components import examples_io
+        from farebox.components.networks import examples_io
 
         graph = SimpleNamespace(uri=self.transform_graph)
         spec = self.raw_spec if kind == "raw" else examples_io.transformed_feature_spec(graph)
@@ -190,7 +190,7 @@ def full_trips(tmp_path_factory, toy_trips) -> ToyTrips:
 
 def _toy(toy: ToyTrips) -> ToyTrips:
     """The trips with everything in their folder written; the config is as an execution property carries it."""
-    from modules import preprocessing
+    from farebox.modules import preprocessing
 
     config = json.loads(json.dumps(toy.custom_config))
     preprocess = functools.partial(preprocessing.preprocessing_fn, custom_config=config)
@@ -213,7 +213,7 @@ def make_network(quick_keras) -> Callable[..., Any]:
     """Builds an untrained [16, 8] network on the toy trips' features, with a 6-dimensional embedding of cell pairs."""
     import tf_keras as keras
 
-    from modules import columns, model
+    from farebox.modules import columns, model
 
     def make(seed: int = 1, hidden: tuple[int, ...] = (16, 8), embeddings: dict[str, int] | None = None) -> Any:
         keras.utils.set_random_seed(seed)
@@ -226,8 +226,8 @@ def make_network(quick_keras) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def toy_network(toy_trips, make_network) -> Any:
     """`make_network()` after 15 epochs on the toy trips. Shared: a test that changes it breaks the others."""
-    from modules import fitting, rows
-    from modules.settings import TrainingSettings
+    from farebox.modules import fitting, rows
+    from farebox.modules.settings import TrainingSettings
 
     network = make_network()
     train, held = (rows.read(toy_trips.batches(split), 10_000, 0) for split in ("train", "eval"))
@@ -245,10 +245,10 @@ def evaluate(toy_trips):
     from tfx.types import artifact_utils, standard_artifacts
     from tfx.utils import proto_utils
 
-    from components.artifacts import EvaluatorBlessing
-    from components.evaluator.executor import FileEvaluatorExecutor
-    from pipeline import gates
-    from pipeline.settings import BeamSettings, GateSettings
+    from farebox.components.artifacts import EvaluatorBlessing
+    from farebox.components.evaluator.executor import FileEvaluatorExecutor
+    from farebox.pipeline import nodes
+    from farebox.pipeline.settings.load import BeamSettings, GateSettings
 
     def run(folder: Path, files: dict[str, bytes], max_rmse: float) -> dict:
         examples, evaluation, blessing = (
@@ -263,12 +263,12 @@ def evaluate(toy_trips):
             Path(model.uri, "Format-Serving").mkdir(parents=True)
             Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
             inputs[key] = [model]
-        config = gates.eval_config(GateSettings(max_rmse=max_rmse))
+        config = nodes.eval_config(GateSettings(max_rmse=max_rmse))
         context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args))
         properties = {
             "eval_config": proto_utils.proto_to_json(config),
             "example_splits": '["test"]',
-            "module_path": "modules.slicing",
+            "module_path": "farebox.modules.slicing",
             "fairness_indicator_thresholds": "null",
             "slicing": json.dumps({"box": list(BOX.values()), "airports": {"ohare": [-87.9073, 41.9803]}}),
         }
@@ -338,7 +338,7 @@ def run_pusher(tmp_path):
     from tfx.types import standard_component_specs
     from tfx.utils import json_utils, proto_utils
 
-    from components.atomic_pusher.executor import AtomicPusherExecutor
+    from farebox.components.atomic_pusher.executor import AtomicPusherExecutor
 
     spec = standard_component_specs.PusherSpec
 

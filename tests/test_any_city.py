@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from components.trip_example_gen.profile import COORDINATES, CityProfile
-from components.trip_example_gen.reader import read_trips
-from components.trip_example_gen.simulator import Order, simulate
-from pipeline.settings import build
+from farebox.components.trip_example_gen.profile import COORDINATES, CityProfile
+from farebox.components.trip_example_gen.reader import read_trips
+from farebox.components.trip_example_gen.simulator import Order, simulate
+from farebox.pipeline.settings.load import build
 
 FAREBOX = Path(sys.executable).with_name("farebox")
 FEW_EPOCHS = (

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
 
@@ -281,7 +281,7 @@ def test_bars_are_a_picture_and_the_machine_is_told(processes, tmp_path):
 
 def test_a_whole_run_is_held_against_as_many_steps(accuracy):
     """Of 14,495 Chicago trips eight tenths train, with as many pseudo-trips: 91 batches of 256, 40 times."""
-    from pipeline.settings import load_settings
+    from farebox.pipeline.settings.load import load_settings
 
     run = importlib.import_module("run")
     order = run.stock_order(load_settings("chicago", None), 14_495)
@@ -362,7 +362,7 @@ ARRIVED = {5: (), 6: ((5, 1), (6, 1)), 10: ((7, 2), (10, 1)), 20: ()}  # late on
 
 def twenty_days(days_report):
     """A tick a day of windows of seven, by hand: fares rise on day 12, a tick is killed on day 8."""
-    from pipeline.retraining.journal import Record, Spans
+    from farebox.pipeline.retraining.journal import Record, Spans
 
     days = []
     for number in range(1, 21):
@@ -512,7 +512,7 @@ def test_the_days_are_a_table_and_a_picture(days_report, days, tmp_path, monkeyp
 
 def test_spans_come_as_the_calendar_says(retraining, tmp_path):
     """Late ones later, the missing one never, the one that comes again in version 2 with other trips."""
-    from pipeline.settings import load_settings
+    from farebox.pipeline.settings.load import load_settings
 
     (tmp_path / "truth").mkdir()
     for day in range(1, 31):
@@ -540,11 +540,13 @@ def test_executions_from_the_cache_are_none(retraining, tmp_path):
     from ml_metadata.metadata_store import MetadataStore
     from ml_metadata.proto import metadata_store_pb2 as proto
 
-    from pipeline.database import connection_config
+    from farebox.pipeline.metadata.connection import connection_config
 
     settings = retraining.settings_of(tmp_path)
     store = MetadataStore(connection_config(settings))
-    kind = store.put_execution_type(proto.ExecutionType(name="components.trip_example_gen.component.TripExampleGen"))
+    kind = store.put_execution_type(
+        proto.ExecutionType(name="farebox.components.trip_example_gen.component.TripExampleGen")
+    )
     store.put_execution_type(proto.ExecutionType(name="tfx.components.trainer.component.Trainer"))
     examples = store.put_artifact_type(proto.ArtifactType(name="Examples"))
 
@@ -601,7 +603,7 @@ def test_bad_input_of_the_days_and_years_is_one_line(accuracy, script, arguments
     ],
 )
 def test_the_rise_of_2012_must_be_seen_and_followed(accuracy, changes, holds):
-    from pipeline.retraining.journal import Record, Spans
+    from farebox.pipeline.retraining.journal import Record, Spans
 
     script = importlib.import_module("retraining_years")
     years = []

@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.settings import load_settings
+from farebox.pipeline.settings.load import load_settings
 
 pytestmark = pytest.mark.slow
 
@@ -178,7 +178,7 @@ def test_the_log_holds_what_the_executors_measured(out, first):
 
 def test_the_model_is_worth_its_bytes(first):
     """After three epochs: half the error of predicting the mean, below the line on distance, two thirds of the size."""
-    from components.tflite import TfliteModel
+    from farebox.components.tflite.interpreter import TfliteModel
 
     rmse, model = first.summary["rmse"], first.summary["model"]
     assert rmse["shipped"] < 0.45 * rmse["predict_mean"]

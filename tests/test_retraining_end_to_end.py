@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from components.trip_example_gen import simulator
-from components.trip_example_gen.profile import Bounds
-from pipeline.settings import load_settings
+from farebox.components.trip_example_gen import simulator
+from farebox.components.trip_example_gen.profile import Bounds
+from farebox.pipeline.settings.load import load_settings
 
 pytestmark = pytest.mark.slow
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = ("pipeline", "components", "modules", "data")
 TOOLS = "bash env dirname uname getconf awk sort head cut cat sha256sum flock df rm grep sed"
 # Answers what tools/env.sh asks of a Python; `%s` is a shell line that runs first.
 PYTHON = '#!/bin/sh\n%s\ncase "$2" in *platform*) echo 3.10.99 ;; esac\n'
@@ -196,8 +197,9 @@ def test_the_image_is_built_of_what_docker_may_see(tmp_path: Path) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built as `make wheel` does, from a copy: setuptools leaves a build folder beside the sources."""
     folder = tmp_path_factory.mktemp("wheel")
-    for name in ("pipeline", "components", "modules", "data"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("farebox", *FOLDERS):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
     for name in ("setup.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "out", "."]
@@ -208,13 +210,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_wheel_ships_all_sources_cities_and_schemas(wheel: Path) -> None:
     patterns = (
-        *(f"{name}/**/*.py" for name in ("pipeline", "components", "modules", "data")),
-        "pipeline/cities/*.yaml",
+        *(f"{name}/**/*.py" for name in FOLDERS),
+        "data/*/city.yaml",
+        "data/*/schema.pbtxt",
     )
-    sources = {path.relative_to(ROOT).as_posix() for pattern in patterns for path in ROOT.glob(pattern)}
-    sources |= {path.relative_to(ROOT).as_posix() for path in ROOT.glob("data/*/schema.pbtxt")}
+    sources = {f"farebox/{path.relative_to(ROOT)}" for pattern in patterns for path in ROOT.glob(pattern)}
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert sources <= shipped
+    assert shipped >= {*sources, "farebox/__init__.py", "farebox/py.typed"}
+    assert {name.partition("/")[0] for name in shipped} == {"farebox"}
 
 
 @pytest.mark.slow
@@ -233,10 +236,12 @@ def test_a_beam_worker_with_the_wheel_finds_what_is_sent_to_it(wheel: Path, tmp_
     ]
     subprocess.run(install, check=True)
     sent = (
-        "components.trip_example_gen.executor:_write_chunk", "components.pca_reducer.beam_pass:SummaryFn",
-        "components.evaluator.regression_errors:RegressionErrors", "modules.preprocessing:preprocessing_fn",
-        "modules.slicing:_slice",
-    )  # fmt: skip
+        "farebox.components.trip_example_gen.executor:_write_chunk",
+        "farebox.components.pca_reducer.beam_pass:SummaryFn",
+        "farebox.components.evaluator.regression_errors:RegressionErrors",
+        "farebox.modules.preprocessing:preprocessing_fn",
+        "farebox.modules.slicing:_slice",
+    )
     script = (
         "import importlib, sys\n"
         f"for module, name in (word.split(':') for word in {sent}):\n"

@@ -15,11 +15,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
-from components.atomic_pusher import push
-from components.atomic_pusher.manifest import sha256
-from components.atomic_pusher.object_store import store_at
-from components.atomic_pusher.settings import PushSettings
-from components.errors import GateError
+from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.manifest import sha256
+from farebox.components.atomic_pusher.object_store import store_at
+from farebox.components.atomic_pusher.settings import PushSettings
+from farebox.components.errors import GateError
 
 SERVING_FILE, JUDGEMENT_FILE, REFUSAL_FILE = "tflite", "judgement.json", "refusal.json"
 BLESSINGS = ("model_blessing", "infra_blessing")

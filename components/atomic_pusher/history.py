@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Collection
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 HISTORY_FILE = "HISTORY"
 MAX_NAMED = 1000

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from components.atomic_pusher.store import MANIFEST_FILE
-from components.model_files import FARE_FILE, gzip_bytes
+from farebox.components.atomic_pusher.store import MANIFEST_FILE
+from farebox.components.tflite.files import FARE_FILE, gzip_bytes
 
 FORMAT_VERSION = 1
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfx.dsl.io import fileio
 
-from components.atomic_pusher.store import (
+from farebox.components.atomic_pusher.store import (
     MANIFEST_FILE,
     VERSION_FILES,
     LocalStore,

@@ -14,13 +14,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from components.atomic_pusher import manifest as manifests
-from components.atomic_pusher.history import HISTORY_FILE, History
-from components.atomic_pusher.settings import PushSettings
-from components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, Store, is_version
-from components.checks import Check
-from components.errors import GateError, InputError
-from components.model_files import FARE_FILE
+from farebox.components.atomic_pusher import manifest as manifests
+from farebox.components.atomic_pusher.history import HISTORY_FILE, History
+from farebox.components.atomic_pusher.settings import PushSettings
+from farebox.components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, Store, is_version
+from farebox.components.errors import Check, GateError, InputError
+from farebox.components.tflite.files import FARE_FILE
 
 LATEST_FILE = "LATEST"
 
@@ -178,13 +177,13 @@ def _ship(store: Store, name: str, content: bytes, described: Mapping[str, Any],
 def _signature(manifest: bytes, key: str | None) -> dict[str, bytes]:
     if key is None:
         return {}
-    from components.atomic_pusher import signature
+    from farebox.components.atomic_pusher import signature
 
     return {SIGNATURE_FILE: signature.signing_key(key).sign(manifest)}
 
 
 def _is_signed_with(key: str, files: Mapping[str, bytes]) -> bool:
-    from components.atomic_pusher import signature
+    from farebox.components.atomic_pusher import signature
 
     public = signature.signing_key(key).public_key()
     return signature.is_signed(files[MANIFEST_FILE], files.get(SIGNATURE_FILE), public)

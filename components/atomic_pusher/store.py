@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -13,8 +12,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from components.errors import InputError
-from components.model_files import FARE_FILE
+from farebox.components.errors import InputError
+from farebox.components.files import locked, sync_folder, write_atomically, write_durably
+from farebox.components.tflite.files import FARE_FILE
 
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
 VERSION_FILES = (FARE_FILE, MANIFEST_FILE, SIGNATURE_FILE)
@@ -69,11 +69,9 @@ class LocalStore:
         """
         try:
             self._make_base()
-            lock = open(self.base / LOCK_FILE, "w")  # noqa: SIM115
         except OSError as error:
-            raise InputError(f"models={self.base} cannot be written: {error.strerror}") from error
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            raise InputError(f"{self.base} cannot be written: {error.strerror}") from error
+        with locked(self.base / LOCK_FILE):
             for leftover in self.base.glob(f"{ASIDE}*"):
                 os.unlink(leftover)
             for prefix in (STAGING, REMOVED):
@@ -87,11 +85,7 @@ class LocalStore:
 
     def write(self, name: str, content: bytes) -> None:
         """Replaces a file by a rename; it is durable on return."""
-        path = self.base / name
-        aside = self.base / f"{ASIDE}{path.name}"
-        _write_durably(aside, content)
-        os.replace(aside, path)
-        _sync_folder(path.parent)
+        write_atomically(self.base / name, content, durable=True, aside=self.base / f"{ASIDE}{Path(name).name}")
 
     def versions(self) -> list[str]:
         """The names of all versions, whole or not."""
@@ -115,21 +109,21 @@ class LocalStore:
         """
         staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=self.base))
         for file, content in files.items():
-            _write_durably(staging / file, content)
+            write_durably(staging / file, content)
             must_read_back(staging / file, (staging / file).read_bytes(), content)
         os.chmod(staging, 0o755)  # mkdtemp's 0700 would keep other users from reading the model
-        _sync_folder(staging)
+        sync_folder(staging)
         if (self.base / name).is_dir():
             self._mend(staging, self.base / name, files)
         else:
             os.rename(staging, self.base / name)
-        _sync_folder(self.base)
+        sync_folder(self.base)
 
     def remove(self, name: str) -> None:
         """Renames the folder aside first: no path ever leads to half of it."""
         aside = self.base / f"{REMOVED}{name}"
         os.rename(self.base / name, aside)
-        _sync_folder(self.base)
+        sync_folder(self.base)
         shutil.rmtree(aside)
 
     def _make_base(self) -> None:
@@ -137,7 +131,7 @@ class LocalStore:
         for folder in reversed(missing):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(folder)
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
 
     def _mend(self, staging: Path, folder: Path, files: Mapping[str, bytes]) -> None:
         for file in files:
@@ -145,7 +139,7 @@ class LocalStore:
         for file in set(VERSION_FILES) - set(files):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(folder / file)
-        _sync_folder(folder)
+        sync_folder(folder)
         os.rmdir(staging)
 
 
@@ -163,23 +157,3 @@ def _read_in(folder: int, file: str) -> bytes | None:
             return opened.read()
     except FileNotFoundError:
         return None
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes names durable: fsync of a file does not cover its entry in the folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.atomic_pusher import manifest as manifests
-from components.atomic_pusher.push import LATEST_FILE, latest_name, open_model, point_latest, read_history
-from components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, is_version
-from components.errors import InputError
-from components.model_files import FARE_FILE
+from farebox.components.atomic_pusher import manifest as manifests
+from farebox.components.atomic_pusher.push import LATEST_FILE, latest_name, open_model, point_latest, read_history
+from farebox.components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, is_version
+from farebox.components.errors import InputError
+from farebox.components.tflite.files import FARE_FILE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ def version_faults(store: LocalStore, name: str, key: str | None = None) -> list
     files = store.version(name)
     found = manifests.faults(name, files)
     if key and MANIFEST_FILE in files:
-        from components.atomic_pusher import signature
+        from farebox.components.atomic_pusher import signature
 
         public = signature.public_key(key)
         if SIGNATURE_FILE not in files:
@@ -160,7 +160,7 @@ def _checked_content(file: Path, key: str | None) -> bytes:
 
 
 def _must_be_signed(file: Path, files: Mapping[str, bytes], key: str) -> None:
-    from components.atomic_pusher import signature
+    from farebox.components.atomic_pusher import signature
 
     public = signature.public_key(key)
     if MANIFEST_FILE not in files or SIGNATURE_FILE not in files:

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
-from components.checks import Check, Severity
-from components.data_gate.distributions import Bucket, Distance, Distribution, distance
-from components.data_gate.settings import DataGateSettings
+from farebox.components.data_gate.distributions import Bucket, Distance, Distribution, distance
+from farebox.components.data_gate.settings import DataGateSettings
+from farebox.components.errors import Check, Severity
 
 SHOWN_ANOMALIES = 3
 LAST, TRAIN = "the last blessed run", "train"

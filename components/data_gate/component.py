@@ -9,9 +9,9 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import GateVerdict
-from components.data_gate.executor import DataGateExecutor
-from components.data_gate.settings import DataGateSettings
+from farebox.components.artifacts import GateVerdict
+from farebox.components.data_gate.executor import DataGateExecutor
+from farebox.components.data_gate.settings import DataGateSettings
 
 
 class DataGateSpec(ComponentSpec):

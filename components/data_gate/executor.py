@@ -17,10 +17,9 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components.checks import Check
-from components.data_gate import checks, distributions, rows
-from components.data_gate.settings import DataGateSettings
-from components.errors import GateError
+from farebox.components.data_gate import checks, distributions, rows
+from farebox.components.data_gate.settings import DataGateSettings
+from farebox.components.errors import Check, GateError
 
 ANOMALIES_FILE = "SchemaDiff.pb"  # tfx.components.example_validator.executor.DEFAULT_FILE_NAME, slow to import
 STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME

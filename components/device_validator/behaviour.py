@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from components import tflite
-from components.checks import Check
-from components.device_validator.edges import edge_rows
-from components.device_validator.request import Columns, Limits
-from components.errors import InputError
+from farebox.components.device_validator.edges import edge_rows
+from farebox.components.device_validator.request import Columns, Limits
+from farebox.components.errors import Check, InputError
+from farebox.components.tflite import interpreter
 
 ROWS_ONE_BY_ONE = 16
 LARGE_BATCH = 1000
@@ -19,7 +18,7 @@ OTHER_RUNTIMES: dict[str, dict[str, Any]] = {"threads": {"num_threads": 2}, "del
 
 
 def behaviour_checks(
-    model: tflite.TfliteModel, rows: Columns, outputs: np.ndarray, scale: float, limits: Limits
+    model: interpreter.TfliteModel, rows: Columns, outputs: np.ndarray, scale: float, limits: Limits
 ) -> list[Check]:
     """outputs: the model's on the rows, shape (n,); scale: the mean output, by which differences are measured."""
     tolerance = limits.settings.max_batch_difference * scale
@@ -59,7 +58,7 @@ def _value_checks(kind: str, outputs: np.ndarray, names: list[str], limits: Limi
 
 
 def _steadiness_checks(
-    kind: str, model: tflite.TfliteModel, rows: Columns, outputs: np.ndarray, tolerance: float
+    kind: str, model: interpreter.TfliteModel, rows: Columns, outputs: np.ndarray, tolerance: float
 ) -> list[Check]:
     """The same batch again; rows alone, and among so many that they fill a large batch: kernels may sum in another
     order there, and no row may see another."""
@@ -83,7 +82,7 @@ def _steadiness_checks(
 
 
 def _runtime_checks(
-    model: tflite.TfliteModel, rows: Columns, outputs: np.ndarray, scale: float, limits: Limits
+    model: interpreter.TfliteModel, rows: Columns, outputs: np.ndarray, scale: float, limits: Limits
 ) -> list[Check]:
     settings = limits.settings
     shares = {"threads": settings.max_batch_difference, "delegate": settings.max_delegate_difference}
@@ -93,7 +92,7 @@ def _runtime_checks(
         bound = shares[kind] * scale
         hint = "try another rung (quantizer.mode): its kernels round more than a device may see"
         try:
-            difference = gap(outputs, tflite.TfliteModel(model.content, **options).predict(rows))
+            difference = gap(outputs, interpreter.TfliteModel(model.content, **options).predict(rows))
         except InputError as error:
             found.append(Check(f"runs_{kind}", 0, 1, False, f"{details[kind]}: {error}", hint))
         else:

@@ -1,6 +1,6 @@
 """Whether a `.tflite` can ship to devices; judged in a process of its own, which has neither TFX nor TensorFlow.
 
-Run as `python -m components.device_validator.checks REQUEST.json REPORT.json`.
+Run as `python -m farebox.components.device_validator.checks REQUEST.json REPORT.json`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from components import tflite
-from components.checks import Check
-from components.device_validator import comparison, timing
-from components.device_validator.behaviour import behaviour_checks
-from components.device_validator.file_checks import file_checks
-from components.device_validator.request import Report, Request
-from components.errors import InputError
-from components.model_files import gzip_bytes
+from farebox.components.device_validator import comparison, timing
+from farebox.components.device_validator.behaviour import behaviour_checks
+from farebox.components.device_validator.file_checks import file_checks
+from farebox.components.device_validator.request import Report, Request
+from farebox.components.errors import Check, InputError
+from farebox.components.tflite import interpreter
+from farebox.components.tflite.files import gzip_bytes
 
 TIMEOUT_S = 300
 RUNTIME_HINT = "convert the model anew and run it once with the interpreter named in `measurements`"
@@ -35,13 +34,13 @@ def validate(request: Request, rows_file: Path) -> Report:
     Raises:
         RuntimeError: the reference cannot be read or run.
     """
-    name, version = tflite.runtime()
+    name, version = interpreter.runtime()
     measurements: dict[str, Any] = {"interpreter": {"name": name, "version": version}}
     try:
-        model = tflite.TfliteModel(request.model)
+        model = interpreter.TfliteModel(request.model)
         measurements |= _file_facts(model)
         checks = [Check("loads", 1, 1, True, "", RUNTIME_HINT), *file_checks(model, request.rows, request.limits)]
-    except tflite.EndsError as error:
+    except interpreter.EndsError as error:
         hint = "give the model named numeric inputs of shape (n, 1) and one output"
         return Report((Check("ends", 0, 1, False, str(error), hint),), measurements)
     except InputError as error:
@@ -53,7 +52,7 @@ def validate(request: Request, rows_file: Path) -> Report:
     return Report((*checks, *found), measurements | measured)
 
 
-def _file_facts(model: tflite.TfliteModel) -> dict[str, Any]:
+def _file_facts(model: interpreter.TfliteModel) -> dict[str, Any]:
     return {
         "sha256": hashlib.sha256(model.content).hexdigest(),
         "bytes": len(model.content),
@@ -63,7 +62,7 @@ def _file_facts(model: tflite.TfliteModel) -> dict[str, Any]:
     }
 
 
-def _run(model: tflite.TfliteModel, request: Request, rows_file: Path) -> tuple[list[Check], dict[str, Any]]:
+def _run(model: interpreter.TfliteModel, request: Request, rows_file: Path) -> tuple[list[Check], dict[str, Any]]:
     """What only running the file can tell."""
     rows, limits = request.rows, request.limits
     n_rows = min((len(column) for column in rows.values()), default=0)
@@ -102,7 +101,7 @@ def validate_apart(request: Request, folder: Path) -> Report:
     Raises:
         RuntimeError: the child failed otherwise than by the model, with its last words.
     """
-    command = [sys.executable, "-m", __name__, str(request.write(folder)), str(folder / "report.json")]
+    command = [sys.executable, "-I", "-m", __name__, str(request.write(folder)), str(folder / "report.json")]
     hint = "find the operator that does it with the interpreter's own benchmark tool; another rung may do without it"
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)

@@ -7,19 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from components import tflite
-from components.checks import Check
-from components.device_validator import memory, timing
-from components.device_validator.request import Columns, Limits, Request
-from components.device_validator.settings import DeviceSettings
-from components.errors import InputError
+from farebox.components.device_validator import memory, timing
+from farebox.components.device_validator.request import Columns, Limits, Request
+from farebox.components.device_validator.settings import DeviceSettings
+from farebox.components.errors import Check, InputError
+from farebox.components.tflite import interpreter
 
 ATTEMPTS = 3  # a file is too slow if it is in each timing; other work is not there each time
 SLOW = "choose a cheaper rung (quantizer.mode, or quantizer.optimize_for=latency) or ship the reference itself"
 
 
 def compare(
-    model: tflite.TfliteModel, outputs: np.ndarray, request: Request, rows_file: Path
+    model: interpreter.TfliteModel, outputs: np.ndarray, request: Request, rows_file: Path
 ) -> tuple[list[Check], float, dict[str, Any]]:
     """Checks against the reference, its mean output, and what was measured; outputs: the model's on the rows.
 
@@ -29,7 +28,7 @@ def compare(
     path, rows, settings = request.reference, request.rows, request.limits.settings
     assert path is not None
     try:
-        reference = tflite.TfliteModel(path)
+        reference = interpreter.TfliteModel(path)
         expected = reference.predict(rows)
     except InputError as error:
         raise RuntimeError(f"DeviceValidator: the reference must run: {error}") from error
@@ -77,7 +76,7 @@ def scale_of(outputs: np.ndarray) -> float:
 
 
 def latency_checks(
-    model: tflite.TfliteModel, reference: tflite.TfliteModel, rows: Columns, settings: DeviceSettings
+    model: interpreter.TfliteModel, reference: interpreter.TfliteModel, rows: Columns, settings: DeviceSettings
 ) -> tuple[list[Check], np.ndarray]:
     """Two checks, and (p50, p99) in microseconds of file and reference, shape (2, 2)."""
     for _ in range(ATTEMPTS):

@@ -10,8 +10,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.device_validator.executor import DeviceValidatorExecutor, limits_of
-from components.device_validator.request import EdgeRows
+from farebox.components.device_validator.executor import DeviceValidatorExecutor, limits_of
+from farebox.components.device_validator.request import EdgeRows
 
 
 class DeviceValidatorSpec(ComponentSpec):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from components.device_validator.request import Changes, Columns, EdgeRows
+from farebox.components.device_validator.request import Changes, Columns, EdgeRows
 
 BASES = 4  # real rows that are changed, spread over those given
 LARGEST = 2**31 - 1

@@ -19,11 +19,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components import examples_io
-from components.device_validator import checks
-from components.device_validator.request import Limits, Report, Request
-from components.device_validator.settings import DeviceSettings
-from components.model_files import tflite_path
+from farebox.components.device_validator import checks
+from farebox.components.device_validator.request import Limits, Report, Request
+from farebox.components.device_validator.settings import DeviceSettings
+from farebox.components.networks import examples_io
+from farebox.components.tflite.files import tflite_path
 
 ROWS = 4096
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components import tflite
-from components.checks import Check
-from components.device_validator.request import Columns, Limits
-from components.model_files import gzip_bytes
+from farebox.components.device_validator.request import Columns, Limits
+from farebox.components.errors import Check
+from farebox.components.tflite import interpreter
+from farebox.components.tflite.files import gzip_bytes
 
 ALLOWED = {"f": (np.float32,), "i": (np.int64, np.int32), "u": (np.int64, np.int32)}
 
 
-def file_checks(model: tflite.TfliteModel, rows: Columns, limits: Limits) -> list[Check]:
+def file_checks(model: interpreter.TfliteModel, rows: Columns, limits: Limits) -> list[Check]:
     """Custom operators, bytes, gzip bytes, unknown inputs, and inputs of another type or shape than the rows have."""
     n_bytes, n_gzip, max_gzip = len(model.content), gzip_bytes(model.content), limits.settings.max_gzip_bytes
     unknown = [name for name in model.input_names if name not in limits.input_names]
@@ -48,7 +48,7 @@ def none_of(name: str, found: Sequence[str], hint: str) -> Check:
     return Check(name, len(found), 0, not found, ", ".join(found), hint)
 
 
-def _wrong(end: tflite.End, column: np.ndarray) -> str:
+def _wrong(end: interpreter.End, column: np.ndarray) -> str:
     """What is wrong with an input, empty where nothing is; quantized inputs take any number."""
     allowed = ALLOWED.get(column.dtype.kind, ())
     names = " or ".join(np.dtype(each).name for each in allowed)

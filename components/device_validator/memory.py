@@ -1,6 +1,6 @@
 """What memory a process needs that loads a file and runs one row: measured in a process of its own, by itself.
 
-Run as `python -m components.device_validator.memory MODEL ROWS.npz`; prints KiB.
+Run as `python -m farebox.components.device_validator.memory MODEL ROWS.npz`; prints KiB.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components import tflite
+from farebox.components.tflite import interpreter
 
 TIMEOUT_S = 60
 
@@ -25,7 +25,7 @@ def growth_kib(model: Path, rows: Path) -> float | None:
     child would start with its parent's. VmHWM belongs to the process image, moves by 150 KiB from run to run, and holds
     8.5 MiB of the runtime's own pages.
     """
-    command = [sys.executable, "-m", __name__, str(model), str(rows)]
+    command = [sys.executable, "-I", "-m", __name__, str(model), str(rows)]
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
@@ -45,9 +45,9 @@ def main(arguments: Sequence[str]) -> None:
     model, rows_path = arguments
     with np.load(rows_path) as rows:
         row = {name: column[:1] for name, column in rows.items()}
-    tflite.runtime()  # imported before the first look
+    interpreter.runtime()  # imported before the first look
     before = _peak_kib()
-    tflite.TfliteModel(model).predict(row)
+    interpreter.TfliteModel(model).predict(row)
     print(_peak_kib() - before)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from components.checks import Check
-from components.device_validator.settings import DeviceSettings
+from farebox.components.device_validator.settings import DeviceSettings
+from farebox.components.errors import Check
 
 Columns = Mapping[str, np.ndarray]
 Changes = Mapping[str, float | str]

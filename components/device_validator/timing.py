@@ -6,29 +6,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components import tflite
-from components.device_validator.behaviour import at
-from components.device_validator.request import Columns
+from farebox.components.device_validator.behaviour import at
+from farebox.components.device_validator.request import Columns
+from farebox.components.tflite import interpreter
 
 ROUNDS, INVOKES, FEWEST = 21, 300, 8
 ROUND_US = 20_000  # a file that takes a millisecond a row is timed by fewer invokes
 
 
-def interleaved_us(models: Sequence[tflite.TfliteModel], rows: Columns) -> np.ndarray:
+def interleaved_us(models: Sequence[interpreter.TfliteModel], rows: Columns) -> np.ndarray:
     """p50 and p99 of one row in microseconds, by round and model: shape (ROUNDS, n_models, 2).
 
     In a round all models run the same row, the next round runs another row in the opposite order, so that a machine
     that is busy, or changes its clock, does so for all of them.
     """
     n_rows = len(next(iter(rows.values())))
-    one_us = [tflite.measure_latency_us(model, at(rows, [0]), 1, 1)[0] for model in models]
+    one_us = [interpreter.measure_latency_us(model, at(rows, [0]), 1, 1)[0] for model in models]
     invokes = [int(np.clip(ROUND_US / each, FEWEST, INVOKES)) for each in one_us]
     found = np.empty((ROUNDS, len(models), 2))
     for i in range(ROUNDS):
         row = at(rows, [i * n_rows // ROUNDS])
         order = range(len(models)) if i % 2 else reversed(range(len(models)))
         for k in order:
-            found[i, k] = tflite.measure_latency_us(models[k], row, invokes[k], invokes[k] // 10)
+            found[i, k] = interpreter.measure_latency_us(models[k], row, invokes[k], invokes[k] // 10)
     return found
 
 

@@ -11,9 +11,9 @@ from tfx import types
 from tfx.components.evaluator import executor as tfx_evaluator
 from tfx.dsl.io import fileio
 
-from components import examples_io
-from components.evaluation import JUDGED_FILE
-from components.model_files import tflite_path
+from farebox.components.evaluator.metrics import JUDGED_FILE
+from farebox.components.networks import examples_io
+from farebox.components.tflite.files import tflite_path
 
 FILES = {"candidate": "model", "baseline": "baseline_model"}
 

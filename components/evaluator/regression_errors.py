@@ -13,7 +13,7 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.api import types
 from tensorflow_model_analysis.metrics import metric_types
 
-from components.evaluation import BIAS, COUNT, GROUPS, MAE, MEAN_LABEL, P95, RMSE, jackknife_error
+from farebox.components.evaluator.metrics import BIAS, COUNT, GROUPS, MAE, MEAN_LABEL, P95, RMSE, jackknife_error
 
 NAMES = (RMSE, MAE, BIAS, P95, MEAN_LABEL)
 QUANTILE = 0.95

@@ -9,9 +9,9 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from components.artifacts import EvaluatorBlessing
-from components.model_gate.executor import ModelGateExecutor
-from components.model_gate.settings import ModelBounds
+from farebox.components.artifacts import EvaluatorBlessing
+from farebox.components.model_gate.executor import ModelGateExecutor
+from farebox.components.model_gate.settings import ModelBounds
 
 
 class ModelGateSpec(ComponentSpec):

@@ -19,12 +19,13 @@ from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_executor
 from tfx.utils import io_utils
 
-from components import evaluation, examples_io
-from components.checks import Check
-from components.model_files import tflite_path
-from components.model_gate import judgement, yardsticks
-from components.model_gate.settings import ModelBounds
-from components.tflite import TfliteModel
+from farebox.components.errors import Check
+from farebox.components.evaluator import metrics
+from farebox.components.model_gate import judgement, yardsticks
+from farebox.components.model_gate.settings import ModelBounds
+from farebox.components.networks import examples_io
+from farebox.components.tflite.files import tflite_path
+from farebox.components.tflite.interpreter import TfliteModel
 
 JUDGEMENT_FILE = "judgement.json"
 LIGHTGBM_FILE = "lightgbm.txt"
@@ -50,14 +51,14 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         (blessing,) = output_dict["blessing"]
         bounds = ModelBounds(**json.loads(exec_properties["bounds"]))
         uri = inputs["evaluation"].uri
-        evidence = judgement.Evidence(evaluation.by_slice(uri), evaluation.by_slice(uri, baseline=True))
+        evidence = judgement.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, baseline=True))
         errors = errors_on_test(inputs, exec_properties)
         rmse = {name: errors.rmse(name) for name in errors.squared if name != yardsticks.SHIPPED}
         bounded = judgement.judge(evidence, bounds)
         check_agreement(inputs["model_blessing"], bounded)
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
         checks = [*bounded, ratio]
-        written = judged(evidence, evaluation.judged_files(uri), rmse, checks) | {"ratio": ratio.value}
+        written = judged(evidence, metrics.judged_files(uri), rmse, checks) | {"ratio": ratio.value}
         written["spans"] = spans_of(inputs["raw_examples"])
         examples_io.write_json(blessing, JUDGEMENT_FILE, written)
         bless(blessing, inputs["model_blessing"], all(check.ok for check in checks))
@@ -72,16 +73,16 @@ def judged(
     checks: Sequence[Check],
 ) -> dict[str, Any]:
     """The content of judgement.json."""
-    overall = judgement.plain(evidence.candidate[evaluation.OVERALL])
-    baseline = evidence.baseline.get(evaluation.OVERALL)
+    overall = judgement.plain(evidence.candidate[metrics.OVERALL])
+    baseline = evidence.baseline.get(metrics.OVERALL)
     return {
         "sha256": files["candidate"],
-        "rows": int(overall["values"].pop(evaluation.COUNT)),
+        "rows": int(overall["values"].pop(metrics.COUNT)),
         "metrics": overall["values"],
         "intervals": overall["intervals"],
         "baseline": {"sha256": files["baseline"], "metrics": judgement.plain(baseline)["values"]} if baseline else None,
         "slices": [
-            {"slice": evaluation.describe(key), **of_slice(figures)}
+            {"slice": metrics.describe(key), **of_slice(figures)}
             for key, figures in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
         ],
         "yardsticks": dict(yardsticks_rmse),
@@ -94,10 +95,10 @@ def spans_of(examples: types.Artifact) -> list[int]:
     return [span for span, _ in json.loads(examples.get_string_custom_property("window") or "[]")]
 
 
-def of_slice(figures: evaluation.Figures) -> dict[str, float]:
+def of_slice(figures: metrics.Figures) -> dict[str, float]:
     """Rows and errors of a slice, without what compares them."""
-    errors = {name: figures[name].value for name in (evaluation.RMSE, evaluation.MAE, evaluation.BIAS, evaluation.P95)}
-    return {"rows": int(figures[evaluation.COUNT].value), **errors}
+    errors = {name: figures[name].value for name in (metrics.RMSE, metrics.MAE, metrics.BIAS, metrics.P95)}
+    return {"rows": int(figures[metrics.COUNT].value), **errors}
 
 
 def errors_on_test(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> yardsticks.GroupedErrors:
@@ -125,7 +126,7 @@ def judged_rows(inputs: dict[str, types.Artifact], label: str) -> Iterator[tuple
     layer, spec = output.transform_features_layer(), output.raw_feature_spec()
     with tf.io.gfile.GFile(tflite_path(inputs["model"]), "rb") as file:
         content = file.read()
-    if hashlib.sha256(content).hexdigest() != evaluation.judged_files(inputs["evaluation"].uri)["candidate"]:
+    if hashlib.sha256(content).hexdigest() != metrics.judged_files(inputs["evaluation"].uri)["candidate"]:
         raise RuntimeError(f"ModelGate: {inputs['model'].uri} must hold the bytes that Evaluator judged, got others")
     shipped = TfliteModel(content)
     rows = examples_io.dataset(inputs["raw_examples"], "test", spec, label, examples_io.EVAL_BATCH_ROWS)

@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from components import evaluation
-from components.checks import Check, increase
-from components.evaluation import BIAS, COUNT, MAE, MEAN_LABEL, P95, RMSE, Figures, Measured, SliceKey
-from components.model_gate.settings import ModelBounds, SliceBounds
+from farebox.components.errors import Check, increase
+from farebox.components.evaluator import metrics
+from farebox.components.evaluator.metrics import BIAS, COUNT, MAE, MEAN_LABEL, P95, RMSE, Figures, Measured, SliceKey
+from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
 MEASURES = {"max_rmse": RMSE, "max_mae": MAE, "max_p95": P95}
 SHOWN_SLICES = 3
@@ -36,7 +36,7 @@ class Evidence:
 
     @property
     def slices(self) -> dict[SliceKey, Figures]:
-        return {key: figures for key, figures in self.candidate.items() if key != evaluation.OVERALL}
+        return {key: figures for key, figures in self.candidate.items() if key != metrics.OVERALL}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,7 @@ Excess = Callable[[SliceKey, Figures], Suspicion]  # of a slice
 
 def judge(evidence: Evidence, bounds: ModelBounds) -> list[Check]:
     """A check per bound that is set, those on slices with the worst one."""
-    overall = evidence.candidate[evaluation.OVERALL]
+    overall = evidence.candidate[metrics.OVERALL]
     found = [
         promised(name, overall[measure], getattr(bounds, name))
         for name, measure in MEASURES.items()
@@ -98,9 +98,9 @@ def increased(evidence: Evidence, bounds: ModelBounds) -> Check:
     name, hint = "max_rmse_increase", HINTS["max_rmse_increase"].format(name="max_rmse_increase")
     if not evidence.baseline:
         return Check(name, 0.0, None, True, NO_BASELINE, hint)
-    before = evidence.baseline[evaluation.OVERALL][RMSE].value
+    before = evidence.baseline[metrics.OVERALL][RMSE].value
     allowed = increase(bounds.max_rmse_increase or 0.0, before, f"gates.{name}")
-    change = evidence.candidate[evaluation.OVERALL][f"{RMSE}_diff"]
+    change = evidence.candidate[metrics.OVERALL][f"{RMSE}_diff"]
     detail = f"RMSE over the last blessed model's {before:.4f}, same trips, {interval(change)}"
     return Suspicion(change, allowed).check(name, bounds.confidence, detail, hint)
 
@@ -155,7 +155,7 @@ def worst_of(name: str, slices: Mapping[SliceKey, Suspicion], confidence: float,
     )
     beyond = [item for item in ranked if item[1].excess(confidence) > 0]
     shown = [
-        f"{evaluation.describe(key)} has {interval(each.figure)}" for key, each in (beyond or ranked[:1])[:SHOWN_SLICES]
+        f"{metrics.describe(key)} has {interval(each.figure)}" for key, each in (beyond or ranked[:1])[:SHOWN_SLICES]
     ]
     more = f" and {len(beyond) - SHOWN_SLICES} more" if len(beyond) > SHOWN_SLICES else ""
     detail = f"{'; '.join(shown)}{more}; {of}"

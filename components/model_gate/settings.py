@@ -6,7 +6,7 @@ import dataclasses
 import math
 from typing import Any
 
-from components.checks import increase
+from farebox.components.errors import increase
 
 BOUNDS = ("max_rmse", "max_mae", "max_p95", "max_bias")
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from components.checks import Check
-from components.evaluation import CONFIDENCE, GROUPS, Measured, jackknife_error, students
-from components.model_gate.judgement import Suspicion
+from farebox.components.errors import Check
+from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, Measured, jackknife_error, students
+from farebox.components.model_gate.judgement import Suspicion
 
 PREDICT_MEAN, LINEAR_ON_DISTANCE = "predict_mean", "linear_on_distance"
 RAW_DNN, NO_EMBEDDING_DNN, LIGHTGBM = "raw_dnn", "no_embedding_dnn", "lightgbm"

@@ -13,10 +13,10 @@ import numpy as np
 from apache_beam.transforms.util import ReshufflePerKey
 from tfx.dsl.io import fileio
 
-from components import examples_io
-from components.pca_reducer import folding
-from components.pca_reducer.moments import Batch, Summary, row_hashes, summary_of
-from components.pca_reducer.settings import Space
+from farebox.components.networks import examples_io
+from farebox.components.pca_reducer import folding
+from farebox.components.pca_reducer.moments import Batch, Summary, row_hashes, summary_of
+from farebox.components.pca_reducer.settings import Space
 
 READ_ROWS = 4096
 

@@ -8,9 +8,9 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.artifacts import Projection
-from components.pca_reducer.executor import PcaReducerExecutor
-from components.pca_reducer.settings import ReducerSettings
+from farebox.components.artifacts import Projection
+from farebox.components.pca_reducer.executor import PcaReducerExecutor
+from farebox.components.pca_reducer.settings import ReducerSettings
 
 
 class PcaReducerSpec(component_spec.ComponentSpec):

@@ -11,12 +11,12 @@ from absl import logging
 from tfx import types
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
-from components import examples_io
-from components.objective import objective_of
-from components.pca_reducer import axes, beam_pass, folding, plots
-from components.pca_reducer.moments import Summary
-from components.pca_reducer.reducing import Outcome, reduce_network
-from components.pca_reducer.settings import ReducerSettings
+from farebox.components.networks import examples_io
+from farebox.components.networks.objective import objective_of
+from farebox.components.pca_reducer import axes, beam_pass, folding, plots
+from farebox.components.pca_reducer.moments import Summary
+from farebox.components.pca_reducer.reducing import Outcome, reduce_network
+from farebox.components.pca_reducer.settings import ReducerSettings
 
 
 class PcaReducerExecutor(BaseBeamExecutor):

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.errors import InputError
-from components.pca_reducer.axes import Axes
-from components.pca_reducer.settings import Space
+from farebox.components.errors import InputError
+from farebox.components.pca_reducer.axes import Axes
+from farebox.components.pca_reducer.settings import Space
 
 
 def dense_layer(network: keras.Model, layer: str) -> keras.layers.Dense:

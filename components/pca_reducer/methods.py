@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from components.errors import InputError
-from components.pca_reducer.axes import Axes, decoder_by, explained_by, non_negative_codes, reconstruction_error
-from components.pca_reducer.moments import Moments, Sample, Summary
-from components.pca_reducer.settings import ReducerSettings
+from farebox.components.errors import InputError
+from farebox.components.pca_reducer.axes import Axes, decoder_by, explained_by, non_negative_codes, reconstruction_error
+from farebox.components.pca_reducer.moments import Moments, Sample, Summary
+from farebox.components.pca_reducer.settings import ReducerSettings
 
 RANK_TOLERANCE = 1e-10  # of the largest eigenvalue: below it a direction is rounding
 ICA_ITERATIONS = NMF_ITERATIONS = 1000

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from tfx.dsl.io import fileio
 
-from components.pca_reducer.axes import Axes
-from components.pca_reducer.moments import Sample
+from farebox.components.pca_reducer.axes import Axes
+from farebox.components.pca_reducer.moments import Sample
 
 SCREE, LOADINGS, CODES = "scree.png", "loadings.png", "codes.png"
 BAR, LINE, CHOSEN = "#33638d", "#444444", "#c2500a"

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 import tf_keras as keras
 
-from components import examples_io, fine_tuning
-from components.errors import InputError
-from components.objective import objective_of
-from components.pca_reducer import folding, methods, selection
-from components.pca_reducer.axes import Axes
-from components.pca_reducer.moments import Summary
-from components.pca_reducer.selection import Trial
-from components.pca_reducer.settings import ReducerSettings
-from components.rows import Batch
+from farebox.components.errors import InputError
+from farebox.components.networks import examples_io, fine_tuning
+from farebox.components.networks.objective import objective_of
+from farebox.components.networks.rows import Batch
+from farebox.components.pca_reducer import folding, methods, selection
+from farebox.components.pca_reducer.axes import Axes
+from farebox.components.pca_reducer.moments import Summary
+from farebox.components.pca_reducer.selection import Trial
+from farebox.components.pca_reducer.settings import ReducerSettings
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from components.errors import InputError
-from components.pca_reducer.axes import Axes
-from components.pca_reducer.settings import ReducerSettings
+from farebox.components.errors import InputError
+from farebox.components.pca_reducer.axes import Axes
+from farebox.components.pca_reducer.settings import ReducerSettings
 
 MULTIPLE = 4  # kernels of the interpreter work in blocks of four
 

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import tf_keras as keras
 
-from components import fine_tuning
-from components.pruner.layers import copy_network, matrix
-from components.pruner.settings import PrunerSettings
-from components.rows import Batch
+from farebox.components.networks import fine_tuning
+from farebox.components.networks.rows import Batch
+from farebox.components.pruner.layers import copy_network, matrix
+from farebox.components.pruner.settings import PrunerSettings
 
 
 def cluster(

@@ -8,9 +8,9 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.artifacts import Pruning
-from components.pruner.executor import PrunerExecutor
-from components.pruner.settings import PrunerSettings
+from farebox.components.artifacts import Pruning
+from farebox.components.pruner.executor import PrunerExecutor
+from farebox.components.pruner.settings import PrunerSettings
 
 
 class PrunerSpec(component_spec.ComponentSpec):

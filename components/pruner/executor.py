@@ -15,10 +15,10 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
-from components import examples_io
-from components.objective import objective_of
-from components.pruner import layers, plots, selection
-from components.pruner.settings import PrunerSettings
+from farebox.components.networks import examples_io
+from farebox.components.networks.objective import objective_of
+from farebox.components.pruner import layers, plots, selection
+from farebox.components.pruner.settings import PrunerSettings
 
 
 class PrunerExecutor(base_executor.BaseExecutor):

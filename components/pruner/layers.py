@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.errors import InputError
-from components.pruner.settings import PrunerSettings
-from components.rows import Batch
+from farebox.components.errors import InputError
+from farebox.components.networks.rows import Batch
+from farebox.components.pruner.settings import PrunerSettings
 
 PRUNABLE = (keras.layers.Dense, keras.layers.Embedding)
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import tf_keras as keras
 
-from components import fine_tuning
-from components.pruner.layers import copy_network
-from components.pruner.schedules import Ramp, ramp_of
-from components.pruner.settings import PrunerSettings
-from components.rows import Batch
+from farebox.components.networks import fine_tuning
+from farebox.components.networks.rows import Batch
+from farebox.components.pruner.layers import copy_network
+from farebox.components.pruner.schedules import Ramp, ramp_of
+from farebox.components.pruner.settings import PrunerSettings
 
 Steps = dict[str, list[dict[str, float]]]  # by layer: {step, target, reached}
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 
 def check_shape(name: str, shape: tuple[int, ...], block_size: Sequence[int], two_by_four: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from components.pruner.magnitude import Steps
+from farebox.components.pruner.magnitude import Steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import tf_keras as keras
 
-from components import fine_tuning
-from components.errors import InputError
-from components.pruner import layers
-from components.pruner import masks as masking
-from components.pruner.clustering import cluster
-from components.pruner.magnitude import Steps, Task, by_magnitude
-from components.pruner.rounds import by_lottery, by_saliency
-from components.pruner.settings import PrunerSettings
-from components.rows import Batch
+from farebox.components.errors import InputError
+from farebox.components.networks import fine_tuning
+from farebox.components.networks.rows import Batch
+from farebox.components.pruner import layers
+from farebox.components.pruner import masks as masking
+from farebox.components.pruner.clustering import cluster
+from farebox.components.pruner.magnitude import Steps, Task, by_magnitude
+from farebox.components.pruner.rounds import by_lottery, by_saliency
+from farebox.components.pruner.settings import PrunerSettings
 
 CRITERIA = {"magnitude": by_magnitude, "saliency": by_saliency, "lottery_ticket": by_lottery}
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import numpy as np
 import tf_keras as keras
 
-from components import fine_tuning
-from components.pruner import masks as masking
-from components.pruner.layers import apply_masks, copy_network, matrix
-from components.pruner.magnitude import Steps, Task
-from components.pruner.saliency import saliency
-from components.pruner.schedules import round_sparsity
+from farebox.components.networks import fine_tuning
+from farebox.components.pruner import masks as masking
+from farebox.components.pruner.layers import apply_masks, copy_network, matrix
+from farebox.components.pruner.magnitude import Steps, Task
+from farebox.components.pruner.saliency import saliency
+from farebox.components.pruner.schedules import round_sparsity
 
 Masks = dict[str, np.ndarray]
 

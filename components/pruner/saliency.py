@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.objective import Objective, objective_of
-from components.pruner.layers import copy_network, inputs_of, matrix
-from components.rows import Batch
+from farebox.components.networks.objective import Objective, objective_of
+from farebox.components.networks.rows import Batch
+from farebox.components.pruner.layers import copy_network, inputs_of, matrix
 
 SMALLEST = 1e-7  # of a probability, as Keras clips it
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from components.errors import InputError
-from components.pruner.settings import PrunerSettings, Schedule
+from farebox.components.errors import InputError
+from farebox.components.pruner.settings import PrunerSettings, Schedule
 
 POWER = 3  # tfmot's default, and the paper's
 MOST_UPDATES, LONGEST_PAUSE = 20, 100  # tfmot's default pause of 100 steps never fires in a short run

@@ -10,12 +10,12 @@ import numpy as np
 import tf_keras as keras
 from absl import logging
 
-from components import examples_io, fine_tuning
-from components.model_files import gzip_bytes
-from components.pruner import layers
-from components.pruner.pruning import Pruned, prune
-from components.pruner.settings import PrunerSettings
-from components.rows import Batch
+from farebox.components.networks import examples_io, fine_tuning
+from farebox.components.networks.rows import Batch
+from farebox.components.pruner import layers
+from farebox.components.pruner.pruning import Pruned, prune
+from farebox.components.pruner.settings import PrunerSettings
+from farebox.components.tflite.files import gzip_bytes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,9 +8,9 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.artifacts import QuantizationTrials
-from components.quantizer.executor import QuantizerExecutor
-from components.quantizer.settings import QuantizerSettings
+from farebox.components.artifacts import QuantizationTrials
+from farebox.components.quantizer.executor import QuantizerExecutor
+from farebox.components.quantizer.settings import QuantizerSettings
 
 
 class QuantizerSpec(component_spec.ComponentSpec):

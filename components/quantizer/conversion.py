@@ -16,12 +16,12 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from components.errors import InputError
-from components.quantizer.joining import join
-from components.quantizer.settings import Rung
-from components.quantizer.weights import int8_weights
-from components.slim import slim
-from components.tflite import schema
+from farebox.components.errors import InputError
+from farebox.components.quantizer.settings import Rung
+from farebox.components.tflite.int8_weights import int8_weights
+from farebox.components.tflite.interpreter import schema
+from farebox.components.tflite.join import join
+from farebox.components.tflite.slim import slim
 
 Function = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
 Rows = Mapping[str, np.ndarray]

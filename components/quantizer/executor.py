@@ -15,13 +15,13 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
-from components import examples_io
-from components.model_files import serving_dir, tflite_path
-from components.objective import objective_of
-from components.quantizer import plots
-from components.quantizer.conversion import Front, calibration_rows
-from components.quantizer.ladder import Outcome, search
-from components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
+from farebox.components.networks import examples_io
+from farebox.components.networks.objective import objective_of
+from farebox.components.quantizer import plots
+from farebox.components.quantizer.conversion import Front, calibration_rows
+from farebox.components.quantizer.ladder import Outcome, search
+from farebox.components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
+from farebox.components.tflite.files import serving_dir, tflite_path
 
 
 class QuantizerExecutor(base_executor.BaseExecutor):

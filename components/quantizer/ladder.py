@@ -9,14 +9,14 @@ import numpy as np
 import tf_keras as keras
 from absl import logging
 
-from components.errors import InputError
-from components.objective import objective_of
-from components.quantizer.conversion import Front, Rows, Source, matching
-from components.quantizer.sensitivity import Harm, sensitivity, spared
-from components.quantizer.settings import QuantizerSettings, Rung
-from components.quantizer.tables import with_lookups
-from components.quantizer.trials import Judge, Trial, attempt, cost
-from components.rows import Batch
+from farebox.components.errors import InputError
+from farebox.components.networks.objective import objective_of
+from farebox.components.networks.rows import Batch
+from farebox.components.quantizer.conversion import Front, Rows, Source, matching
+from farebox.components.quantizer.sensitivity import Harm, sensitivity, spared
+from farebox.components.quantizer.settings import QuantizerSettings, Rung
+from farebox.components.quantizer.tables import with_lookups
+from farebox.components.quantizer.trials import Judge, Trial, attempt, cost
 
 POST_TRAINING: tuple[Rung, ...] = ("float32", "float16", "dynamic", "int8_weights", "int8", "int16x8")
 AWARE: tuple[Rung, ...] = ("qat", "pqat")
@@ -55,7 +55,7 @@ def search(
     train, evaluation = fitting
 
     def aware(network: keras.Model, rung: str) -> keras.Model:
-        from components.quantizer.qat import quantization_aware  # with tfmot, which brings Keras 3
+        from farebox.components.quantizer.qat import quantization_aware  # with tfmot, which brings Keras 3
 
         return quantization_aware(network, train, evaluation, settings, keeps_zeros=rung == "pqat")
 

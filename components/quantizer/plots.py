@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from components.quantizer.trials import Trial
+from farebox.components.quantizer.trials import Trial
 
 MARKS = "os^Dv<>P*X"
 

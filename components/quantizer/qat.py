@@ -13,10 +13,10 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from components import fine_tuning
-from components.errors import InputError
-from components.quantizer.settings import QuantizerSettings
-from components.rows import Batch
+from farebox.components.errors import InputError
+from farebox.components.networks import fine_tuning
+from farebox.components.networks.rows import Batch
+from farebox.components.quantizer.settings import QuantizerSettings
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 import tensorflow_model_optimization as tfmot

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from components.quantizer.conversion import Source
-from components.quantizer.trials import Judge, Trial, attempt
+from farebox.components.quantizer.conversion import Source
+from farebox.components.quantizer.trials import Judge, Trial, attempt
 
 
 @dataclasses.dataclass(frozen=True)

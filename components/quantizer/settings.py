@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal, get_args
 
-from components.checks import increase
+from farebox.components.errors import increase
 
 Rung = Literal["float32", "float16", "int8_weights", "dynamic", "int8", "int8_io", "int16x8", "qat", "pqat"]
 Mode = Literal["auto", "float32", "float16", "int8_weights", "dynamic", "int8", "int8_io", "int16x8", "qat", "pqat"]

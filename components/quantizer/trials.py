@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from components import tflite
-from components.errors import InputError
-from components.model_files import gzip_bytes
-from components.objective import Objective
-from components.quantizer.settings import Goal, Rung
+from farebox.components.errors import InputError
+from farebox.components.networks.objective import Objective
+from farebox.components.quantizer.settings import Goal, Rung
+from farebox.components.tflite import interpreter
+from farebox.components.tflite.files import gzip_bytes
 
 Content = bytes  # a field of a trial is called bytes
 ROUNDS, INVOKES = 5, 300  # of the interleaved timing
@@ -88,7 +88,7 @@ class Judge:
     def _measure(self, trial: Trial) -> None:
         trial.sha256 = hashlib.sha256(trial.content).hexdigest()
         trial.bytes, trial.gzip_bytes = len(trial.content), gzip_bytes(trial.content)
-        model = tflite.TfliteModel(trial.content)
+        model = interpreter.TfliteModel(trial.content)
         trial.ops, trial.dtypes = model.op_names(), dtypes(trial.content)
         if trial.sha256 not in self._known:
             error = self._objective.running()
@@ -105,11 +105,11 @@ class Judge:
         """p50 and p99 of one row in microseconds, the files in turn, so that a busy machine is busy for all."""
         columns, _ = self._batches[0]
         row = {name: values[:1] for name, values in columns.items()}
-        models = [tflite.TfliteModel(trial.content) for trial in trials]
+        models = [interpreter.TfliteModel(trial.content) for trial in trials]
         found: list[list[tuple[float, float]]] = [[] for _ in models]
         for _ in range(ROUNDS):
             for model, times in zip(models, found, strict=True):
-                times.append(tflite.measure_latency_us(model, row, INVOKES, INVOKES // 10))
+                times.append(interpreter.measure_latency_us(model, row, INVOKES, INVOKES // 10))
         for trial, times in zip(trials, found, strict=True):
             p50, p99 = np.median(times, axis=0)
             trial.latency_us = {"p50": float(p50), "p99": float(p99)}
@@ -117,7 +117,7 @@ class Judge:
 
 def dtypes(content: bytes) -> dict[str, int]:
     """How many tensors of each type the file has."""
-    read = tflite.schema()
+    read = interpreter.schema()
     names = {code: name.lower() for name, code in vars(read.TensorType).items() if isinstance(code, int)}
     model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
     found = collections.Counter(names[tensor.type] for graph in model.subgraphs for tensor in graph.tensors)

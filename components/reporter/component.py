@@ -8,8 +8,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components import artifacts
-from components.reporter.executor import ReporterExecutor
+from farebox.components import artifacts
+from farebox.components.reporter.executor import ReporterExecutor
 
 
 class ReporterSpec(component_spec.ComponentSpec):

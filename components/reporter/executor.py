@@ -13,9 +13,10 @@ from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
-from components import examples_io, tflite
-from components.model_files import FARE_FILE, gzip_bytes, tflite_path
-from components.quantizer.settings import REDUCED
+from farebox.components.networks import examples_io
+from farebox.components.quantizer.settings import REDUCED
+from farebox.components.tflite import interpreter
+from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
 
 
 class ReporterExecutor(base_executor.BaseExecutor):
@@ -120,5 +121,5 @@ def file_facts(model: types.Artifact) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "gzip_bytes": gzip_bytes(content),
-        "ops": tflite.TfliteModel(content).op_names(),
+        "ops": interpreter.TfliteModel(content).op_names(),
     }

@@ -6,7 +6,7 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.span_window.executor import SpanWindowExecutor
+from farebox.components.span_window.executor import SpanWindowExecutor
 
 
 class SpanWindowSpec(component_spec.ComponentSpec):

@@ -16,7 +16,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 COUNTS_FILE, REJECTED = "counts.json", "rejected"
 

@@ -8,7 +8,7 @@ from typing import Any
 from tfx import types
 from tfx.dsl.components.common.resolver import ResolverStrategy
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 
 class SpanWindowStrategy(ResolverStrategy):

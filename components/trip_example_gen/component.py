@@ -15,11 +15,11 @@ from tfx.components.example_gen.utils import make_default_input_config
 from tfx.dsl.components.base.executor_spec import BeamExecutorSpec
 from tfx.proto import example_gen_pb2, range_config_pb2
 
-from components.trip_example_gen.driver import TripExampleGenDriver
-from components.trip_example_gen.executor import TripExampleGenExecutor
-from components.trip_example_gen.profile import CityProfile, profile_to_json
-from components.trip_example_gen.sources import SUFFIXES
-from components.trip_example_gen.spans import Delivery, Window
+from farebox.components.trip_example_gen.driver import TripExampleGenDriver
+from farebox.components.trip_example_gen.executor import TripExampleGenExecutor
+from farebox.components.trip_example_gen.profile import CityProfile, profile_to_json
+from farebox.components.trip_example_gen.sources import SUFFIXES
+from farebox.components.trip_example_gen.spans import Delivery, Window
 
 SPLITS = ("train", "eval", "test")
 

@@ -26,13 +26,13 @@ from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
-from components.errors import InputError
-from components.trip_example_gen import reader
-from components.trip_example_gen.driver import custom_config
-from components.trip_example_gen.profile import CityProfile, profile_from_json
-from components.trip_example_gen.records import tfrecords
-from components.trip_example_gen.sources import GZIP, Chunk, pick_files, plan_chunks
-from components.trip_example_gen.spans import Files, Window
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.driver import custom_config
+from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
+from farebox.components.trip_example_gen.records import tfrecords
+from farebox.components.trip_example_gen.sources import GZIP, Chunk, pick_files, plan_chunks
+from farebox.components.trip_example_gen.spans import Files, Window
 
 COUNTS_FILE = "counts.json"
 INGEST_PROPERTY = "ingest"

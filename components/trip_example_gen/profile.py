@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import json
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 COORDINATES = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
 FLOAT_COLUMNS = (*COORDINATES, "fare")

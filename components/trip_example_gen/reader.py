@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.errors import InputError
-from components.trip_example_gen.profile import CANONICAL, COORDINATES, FLOAT_COLUMNS, CityProfile
-from components.trip_example_gen.sources import Chunk, OpenFile, Rows, find_files, plan_chunks, read_rows
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.profile import CANONICAL, COORDINATES, FLOAT_COLUMNS, CityProfile
+from farebox.components.trip_example_gen.sources import Chunk, OpenFile, Rows, find_files, plan_chunks, read_rows
 
 _MISSING = r"^(?i:|null|none|n/a|na|#n/a|#na|<na>|[-+]?nan)$"
 _NUMBER = r"^[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?$"

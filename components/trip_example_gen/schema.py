@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS, CityProfile
+from farebox.components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS, CityProfile
 
 
 def schema_text(profile: CityProfile) -> str:

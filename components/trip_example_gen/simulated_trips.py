@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from components.errors import InputError
-from components.trip_example_gen.profile import CityProfile
-from components.trip_example_gen.reader import DAY_S
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.reader import DAY_S
 
 KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6371.0088 km (IUGG)
 CENTRE_KM, AIRPORT_KM = 4.0, 0.3  # standard deviation of places around the centre, and around an airport

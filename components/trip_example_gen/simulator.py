@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.errors import InputError
-from components.trip_example_gen.profile import COORDINATES, FLOAT_COLUMNS, CityProfile
-from components.trip_example_gen.reader import END_OF_EPOCH_S
-from components.trip_example_gen.simulated_trips import Trips, draw_trips, tariff_changes
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.profile import COORDINATES, FLOAT_COLUMNS, CityProfile
+from farebox.components.trip_example_gen.reader import END_OF_EPOCH_S
+from farebox.components.trip_example_gen.simulated_trips import Trips, draw_trips, tariff_changes
 
 CHUNK_ROWS, PART_CHUNKS = 1 << 17, 8  # of a chunk; of a file in a folder, which makes a million rows
 FIRST_DAY, END_DAY = datetime.date(1971, 1, 1), datetime.date(2100, 1, 1)  # earlier, ms would read as plausible s

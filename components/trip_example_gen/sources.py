@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from components.errors import InputError
-from components.trip_example_gen.profile import CityProfile
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.profile import CityProfile
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 CHUNK_BYTES = 16 << 20

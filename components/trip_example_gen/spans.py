@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from components.errors import InputError
-from components.trip_example_gen.sources import SUFFIXES
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.sources import SUFFIXES
 
 TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::(\d+))?\}")
 DATE = ("YYYY", "MM", "DD")

@@ -6,16 +6,16 @@ import dataclasses
 import datetime
 from collections.abc import Iterable, Sequence
 
-from components.atomic_pusher.push import latest_name
-from components.atomic_pusher.store import LocalStore
-from components.atomic_pusher.versions import versions_of
-from components.checks import Check
-from components.trip_example_gen.spans import Delivery, name_of_span
-from pipeline.retraining.ingesting import Judged
-from pipeline.retraining.journal import Content, Journal, Record, Spans, SpanVersion
-from pipeline.retraining.planning import History, Plan, content_key, key, missing_in, window_of
-from pipeline.retraining.policy import Situation, decide
-from pipeline.settings import Settings
+from farebox.components.atomic_pusher.push import latest_name
+from farebox.components.atomic_pusher.store import LocalStore
+from farebox.components.atomic_pusher.versions import versions_of
+from farebox.components.errors import Check
+from farebox.components.trip_example_gen.spans import Delivery, name_of_span
+from farebox.pipeline.retraining.ingesting import Judged
+from farebox.pipeline.retraining.journal import Content, Journal, Record, Spans, SpanVersion
+from farebox.pipeline.retraining.planning import History, Plan, content_key, key, missing_in, window_of
+from farebox.pipeline.retraining.policy import Situation, decide
+from farebox.pipeline.settings.load import Settings
 
 DAY_S = 86400.0
 

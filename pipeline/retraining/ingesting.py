@@ -8,15 +8,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from components.checks import Check
-from components.errors import GateError, InputError
-from components.trip_example_gen.spans import Delivery
-from pipeline import database, provenance, runs
-from pipeline.console import RunConsole, output_to_log
-from pipeline.retraining.journal import SpanVersion
-from pipeline.retraining.planning import key
-from pipeline.settings import Settings
-from pipeline.target import SpanInput
+from farebox.components.errors import Check, GateError, InputError
+from farebox.components.trip_example_gen.spans import Delivery
+from farebox.pipeline import provenance
+from farebox.pipeline.local import libraries, run
+from farebox.pipeline.local.console import RunConsole
+from farebox.pipeline.local.folder import LOG_FILE, exclusive
+from farebox.pipeline.metadata import connection
+from farebox.pipeline.process import output_to_log
+from farebox.pipeline.retraining.journal import SpanVersion
+from farebox.pipeline.retraining.planning import key
+from farebox.pipeline.settings.load import Settings
+from farebox.pipeline.target import SpanInput
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,7 @@ def ingest(settings: Settings, run_id: str, deliveries: Iterable[Delivery], quie
     if not waiting:
         return []
     provenance.schema_source(settings)
-    with runs.exclusive(settings.runs_dir):
+    with exclusive(settings.runs_dir):
         return [_ingest_one(settings, run_id, delivery, quiet) for delivery in waiting]
 
 
@@ -51,19 +54,19 @@ def log_of(settings: Settings, run_id: str) -> Path:
     """The log of a tick, in the folder of its run, which is there from now on."""
     folder = settings.runs_dir / run_id
     folder.mkdir(exist_ok=True)
-    return folder / runs.LOG_FILE
+    return folder / LOG_FILE
 
 
 def _ingested(settings: Settings) -> set[SpanVersion]:
-    runs.configure_libraries()
+    libraries.configure_libraries()
     from ml_metadata.proto import metadata_store_pb2
 
-    from pipeline.span_graph import digest_of_ingest
+    from farebox.pipeline.nodes import digest_of_ingest
 
     digest = digest_of_ingest(settings)
-    config = database.connection_config(settings)
-    name = database.pipeline_name(settings, database.place_of(settings, config))
-    with database.losses(settings), database.opened(config) as handle:
+    config = connection.connection_config(settings)
+    name = connection.pipeline_name(settings, connection.place_of(settings, config))
+    with connection.losses(settings), connection.opened(config) as handle:
         context = handle.store.get_context_by_type_and_name("pipeline", name)
         found = handle.store.get_artifacts_by_context(context.id) if context else []
     return {
@@ -82,13 +85,13 @@ def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool
         output_to_log(log_of(settings, run_id).with_name(f"{name}.txt")) as stream,
         RunConsole(stream, quiet) as screen,
     ):
-        runs.configure_libraries()
-        from pipeline.span_graph import LAST_OF_A_SPAN  # here: the libraries talk when they are imported
+        libraries.configure_libraries()
+        from farebox.pipeline.nodes import LAST_OF_A_SPAN  # here: the libraries talk when they are imported
 
         screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
         try:
             spans = SpanInput(located, (key(delivery),), (located.path,))
-            produced = runs.run_graph(settings, f"{run_id}-{name}", screen, {}, LAST_OF_A_SPAN, spans)
+            produced = run.run_graph(settings, f"{run_id}-{name}", screen, {}, LAST_OF_A_SPAN, spans)
         except (InputError, GateError, OSError) as error:  # OSError: files that cannot be read
             why = str(error) or f"{located.path}: a file cannot be read: {type(error).__name__}"  # TFX's have no text
             screen.say(f"  refused: {why}")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from components.errors import InputError
+from farebox.components.errors import InputError
+from farebox.components.files import locked, write_atomically
 
 JOURNAL_FILE, PENDING_FILE, LOCK_FILE = "retraining.jsonl", ".retraining.pending.json", ".retraining.lock"
 
@@ -95,7 +95,7 @@ class Journal:
 
     def begin(self, record: Record) -> None:
         """Writes down what has been decided, before it is done."""
-        self._replace(self._pending, text_of(record))
+        write_atomically(self._pending, text_of(record), durable=True)
 
     def finish(self, record: Record) -> None:
         """Appends the record, once: there may be one of its time already."""
@@ -117,14 +117,9 @@ class Journal:
 
         Raises InputError where the folder cannot be written.
         """
-        try:
-            self.runs_dir.mkdir(parents=True, exist_ok=True)
-            lock = open(self.runs_dir / LOCK_FILE, "a")  # noqa: SIM115
-        except OSError as error:
-            raise InputError(f"out: {self.runs_dir} cannot be written: {error.strerror}") from error
-        with lock:
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(locked(self.runs_dir / LOCK_FILE, wait=False))
             except BlockingIOError:
                 yield False
                 return
@@ -134,14 +129,6 @@ class Journal:
         """Without its end a line would spoil the next one."""
         if self.path.is_file() and not (text := self.path.read_bytes()).endswith(b"\n") and text:
             os.truncate(self.path, text.rfind(b"\n") + 1)
-
-    def _replace(self, path: Path, text: str) -> None:
-        aside = path.with_name(f"{path.name}.{os.getpid()}")
-        with open(aside, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
 
     def _parse(self, text: str, where: str) -> Record:
         try:

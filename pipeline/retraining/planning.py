@@ -6,8 +6,8 @@ import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
-from components.trip_example_gen.spans import Delivery, Found
-from pipeline.retraining.journal import Record, SpanVersion
+from farebox.components.trip_example_gen.spans import Delivery, Found
+from farebox.pipeline.retraining.journal import Record, SpanVersion
 
 
 @dataclasses.dataclass(frozen=True)

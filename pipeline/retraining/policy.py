@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Sequence
 
-from components.checks import Check
-from pipeline.retraining.journal import Cause, SpanVersion
-from pipeline.retraining.settings import SpanSettings
+from farebox.components.errors import Check
+from farebox.pipeline.retraining.journal import Cause, SpanVersion
+from farebox.pipeline.settings.spans import SpanSettings
 
 
 @dataclasses.dataclass(frozen=True)

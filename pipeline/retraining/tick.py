@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from components.errors import GateError, InputError
-from components.trip_example_gen.spans import Delivery, Found, find
-from pipeline import database, runs
-from pipeline.retraining.deciding import Tick, conclude, to_judge
-from pipeline.retraining.ingesting import Judged, ingest, ingested
-from pipeline.retraining.journal import Journal, Record, SpanVersion
-from pipeline.retraining.planning import History, history_of, key, plan_of
-from pipeline.settings import Settings
-from pipeline.target import SpanInput
+from farebox.components.errors import GateError, InputError
+from farebox.components.trip_example_gen.spans import Delivery, Found, find
+from farebox.pipeline.local import preflight, run
+from farebox.pipeline.local.folder import new_run_id
+from farebox.pipeline.metadata import connection
+from farebox.pipeline.retraining.deciding import Tick, conclude, to_judge
+from farebox.pipeline.retraining.ingesting import Judged, ingest, ingested
+from farebox.pipeline.retraining.journal import Journal, Record, SpanVersion
+from farebox.pipeline.retraining.planning import History, history_of, key, plan_of
+from farebox.pipeline.settings.load import Settings
+from farebox.pipeline.target import SpanInput
 
 
 def retrain(
@@ -34,7 +36,7 @@ def retrain(
     journal = Journal(settings.runs_dir)
     moment = now or datetime.datetime.now(datetime.timezone.utc)
     with journal.exclusive() as alone:
-        return list(_work(Tick(settings, journal, runs.new_run_id(), moment, quiet, upto))) if alone else []
+        return list(_work(Tick(settings, journal, new_run_id(), moment, quiet, upto))) if alone else []
 
 
 def backfill(settings: Settings, first: int, last: int, quiet: bool = False) -> Iterator[list[Record]]:
@@ -57,9 +59,9 @@ def check(settings: Settings) -> None:
         raise InputError("spans.pattern must be set, such as --set spans.pattern=span-{SPAN}, got none")
     if not os.path.isdir(settings.data):
         raise InputError(f"--data={settings.data} must be a folder of spans")
-    runs.check_signing_key(settings)
-    runs.check_engine(settings)
-    database.check(settings)
+    preflight.check_signing_key(settings)
+    preflight.check_engine(settings)
+    connection.check(settings)
 
 
 def lying(settings: Settings) -> list[Found]:
@@ -73,7 +75,7 @@ def _work(tick: Tick) -> Iterator[Record]:
     resumed = _resume(tick, pending) if pending else None
     if resumed:
         yield resumed
-        tick = dataclasses.replace(tick, run_id=runs.new_run_id())
+        tick = dataclasses.replace(tick, run_id=new_run_id())
     started, size = time.monotonic(), tick.settings.spans.window
     records = tick.journal.records()
     history = history_of(records)
@@ -144,7 +146,7 @@ def _summary(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery]
     if not there:
         raise InputError(f"--data={data} must hold a span of the window, got none of {record.spans.window}")
     spans = SpanInput(there[-1], record.spans.window, tuple(each.path for each in there))
-    return runs.run_once(tick.settings, tick.run_id, tick.quiet, spans)
+    return run.run_once(tick.settings, tick.run_id, tick.quiet, spans)
 
 
 def _ended(record: Record, outcome: Any, reason: str) -> Record:

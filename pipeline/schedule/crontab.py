@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import re
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")

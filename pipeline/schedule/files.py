@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from components.errors import InputError
-from pipeline.schedule.crontab import (
+from farebox.components.errors import InputError
+from farebox.pipeline.schedule.crontab import (
     DAY,
     EVERY_DAY,
     EVERY_WEEKDAY,

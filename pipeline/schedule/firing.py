@@ -9,8 +9,8 @@ import zoneinfo
 
 from apscheduler.triggers.base import BaseTrigger
 
-from components.errors import InputError
-from pipeline.schedule.crontab import Crontab
+from farebox.components.errors import InputError
+from farebox.pipeline.schedule.crontab import Crontab
 
 UTC = datetime.timezone.utc
 MAX_DAYS = 41 * 366  # a 29 February on a given weekday comes after 40 years at most

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Sequence
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExecutionEvent, JobSubmissionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from pipeline.schedule.crontab import Crontab
-from pipeline.schedule.firing import UTC, CrontabTrigger, next_firing, shown
+from farebox.pipeline.schedule.crontab import Crontab
+from farebox.pipeline.schedule.firing import UTC, CrontabTrigger, next_firing, shown
 
 AWAKE_S = 60.0  # a clock that was set, or a machine that slept, is noticed within it
 KILL_S = 10.0  # from SIGTERM to SIGKILL

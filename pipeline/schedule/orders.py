@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from components.errors import InputError
-from pipeline.schedule import crontab, files, firing
-from pipeline.settings import Settings, load_settings
+from farebox.components.errors import InputError
+from farebox.pipeline.schedule import crontab, files, firing
+from farebox.pipeline.settings.load import Settings, load_settings
 
 DEFAULT_MISFIRE_S = 3600
 FILES, REMOTE = ("systemd", "cron", "kubernetes"), ("kubeflow", "vertex")
@@ -120,7 +120,7 @@ def wait(order: Order, grace: float | None, now: bool) -> None:
     """Ticks in the foreground until a signal."""
     when, zone = crontab.parse(order.cron), firing.time_zone(order.timezone)
     check_data(order.settings())
-    from pipeline.schedule import foreground
+    from farebox.pipeline.schedule import foreground
 
     patience = foreground.Patience(order.misfire or DEFAULT_MISFIRE_S, grace)
     foreground.run(order.command(farebox()), when, zone, patience, now)

@@ -31,8 +31,8 @@ def run_node(toy_trips, tmp_path):
     """
     from tfx.dsl.components.base import base_beam_executor
 
-    from components import examples_io
-    from pipeline.settings import BeamSettings
+    from farebox.components.networks import examples_io
+    from farebox.pipeline.settings.load import BeamSettings
 
     places = {"examples": "transformed", "raw_examples": "raw", "transform_graph": "transform_graph"}
 

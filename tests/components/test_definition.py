@@ -21,7 +21,7 @@ def test_contradicting_settings_are_refused(node):
 
     wrong, text, properties = NODES[node]
     module, _, name = node.rpartition(".")
-    component = getattr(importlib.import_module(f"components.{module}"), name)
+    component = getattr(importlib.import_module(f"farebox.components.{module}"), name)
     channels = {key: Channel(type=parameter.type) for key, parameter in component.SPEC_CLASS.INPUTS.items()}
     with pytest.raises(ValueError, match=text):
         component(**channels, settings=wrong, label="tip", **properties)

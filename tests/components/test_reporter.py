@@ -30,8 +30,8 @@ def report(toy_network, run_node, tmp_path):
     """(artifacts of `evaluate`) -> figures.json of a `Do`, the other nodes' files written by hand."""
     from tfx.types import standard_artifacts
 
-    from components.reporter.component import ReporterSpec
-    from components.reporter.executor import ReporterExecutor
+    from farebox.components.reporter.component import ReporterSpec
+    from farebox.components.reporter.executor import ReporterExecutor
 
     left_behind = {
         "verdict/verdict.json": [{"name": "anomalies", "value": 0, "bound": 0, "ok": True, "detail": ""}],
@@ -109,7 +109,7 @@ def test_a_refusal_of_pusher_is_among_the_gates(tmp_path):
     """Pusher leaves refusal.json only where it refused itself."""
     from types import SimpleNamespace
 
-    from components.reporter.executor import refusal
+    from farebox.components.reporter.executor import refusal
 
     check = {"name": "rolled_back", "value": 1.0, "bound": 0.0, "ok": False, "detail": "version x was rolled back"}
     pushed = SimpleNamespace(uri=str(tmp_path))

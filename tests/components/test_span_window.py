@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import InputError
+from farebox.components.errors import InputError
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def span_of(tmp_path, write_examples):
 def join(spans, folder: Path):
     from tfx.types.standard_artifacts import Examples
 
-    from components.span_window.executor import SpanWindowExecutor
+    from farebox.components.span_window.executor import SpanWindowExecutor
 
     joined = Examples()
     joined.uri = str(folder)
@@ -107,7 +107,7 @@ def test_spans_of_other_splits_cannot_be_joined(span_of, tmp_path):
 
 def test_the_window_is_the_newest_artifact_of_each_version_by_todays_code(span_of):
     """Another version, older code, another span and another kind of examples are left out."""
-    from components.span_window.strategy import SpanWindowStrategy
+    from farebox.components.span_window.strategy import SpanWindowStrategy
 
     first, again = span_of(1), span_of(1)
     others = [span_of(2), span_of(2, 2), span_of(3, ingest="yesterday"), span_of(4)]

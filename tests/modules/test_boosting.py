@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from modules import boosting, columns
-from modules.rows import Rows
+from farebox.modules import boosting, columns
+from farebox.modules.rows import Rows
 
 
 def _rows(n: int, seed: int, noise: float = 1.0) -> Rows:
@@ -74,6 +74,6 @@ def test_inputs_are_raw_then_engineered():
 
 def test_many_rows_get_fewer_trees():
     """2,000 up to 100,000 rows, then so many that trees times rows stay."""
-    from modules import boosting
+    from farebox.modules import boosting
 
     assert [boosting.max_trees(rows) for rows in (1, 100_000, 200_000, 500_000)] == [2000, 2000, 1000, 400]

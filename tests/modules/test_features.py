@@ -10,8 +10,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules import columns, features
-from modules.features import Geography
+from farebox.modules import columns, features
+from farebox.modules.features import Geography
 
 WORLD = Geography(-180, 180, -90, 90)
 SQUARE = Geography(0, 3, 0, 3)

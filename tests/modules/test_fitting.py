@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from modules import columns, fitting, model
-from modules.settings import TrainingSettings
+from farebox.modules import columns, fitting, model
+from farebox.modules.settings import TrainingSettings
 
 QUICK = TrainingSettings(epochs=30, batch_size=64)
 

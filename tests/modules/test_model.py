@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modules import columns, model
-from modules.settings import ModelSettings
+from farebox.modules import columns, model
+from farebox.modules.settings import ModelSettings
 
 NOTHING_SET = ModelSettings()
 

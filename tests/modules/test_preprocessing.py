@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modules import columns, features, preprocessing
+from farebox.modules import columns, features, preprocessing
 
 PASSENGERS = 15  # its place in `numeric`: constant in the toy trips
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modules import rows
+from farebox.modules import rows
 
 
 def _batches(n: int, batch: int):

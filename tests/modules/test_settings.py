@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from modules.settings import CrossSettings, ModelSettings, TrainingSettings
+from farebox.modules.settings import CrossSettings, ModelSettings, TrainingSettings
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from modules import columns
+from farebox.modules import columns
 
 
 def test_bands_by_hand():
     """Due north by km / 111.195 degrees, at two longitudes so that the frame's far ends are met too."""
-    from modules import slicing
+    from farebox.modules import slicing
 
     km = np.array([0.0, 0.9, 1.1, 3.0, 7.0, 20.0])
     here = np.full((6, 1), 151.2)
@@ -34,7 +34,7 @@ def _trips(pickups, dropoffs):
 
 def test_airport_trips_start_or_end_within_three_kilometres():
     """A hundredth of a degree of latitude is 1.11 km."""
-    from modules import slicing
+    from farebox.modules import slicing
 
     ohare, town = [-87.9073, 41.9803], [-87.63, 41.88]
     near, far = [ohare[0], ohare[1] + 0.026], [ohare[0], ohare[1] + 0.028]
@@ -46,7 +46,7 @@ def test_airport_trips_start_or_end_within_three_kilometres():
 
 def test_pickup_areas_are_named_by_their_middle():
     """A box of 10 by 5 degrees has areas of 2 by 1; what lies outside counts to the nearest one."""
-    from modules import slicing
+    from farebox.modules import slicing
 
     trips = _trips([[100.1, 0.1], [109.9, 4.9], [103.0, 2.0], [99.0, 7.0]], [[100, 0]] * 4)
     found = slicing.pickup_areas(trips, [100.0, 110.0, 0.0, 5.0]).reshape(-1).tolist()
@@ -57,7 +57,7 @@ def test_what_was_configured_outlives_a_reload():
     """TFX loads the module anew before it asks it for extractors."""
     import importlib
 
-    from modules import slicing
+    from farebox.modules import slicing
 
     before = dict(slicing._city)
     try:
@@ -77,7 +77,7 @@ def test_every_row_is_in_one_slice_of_each_kind():
     """With its own label, predictions and hash; all rows are a slice, too."""
     import tensorflow_model_analysis as tfma
 
-    from modules import slicing
+    from farebox.modules import slicing
 
     here = np.random.default_rng(0).uniform(0, 10, (50, 2))
     trips = batch(_trips(here, here + 0.05))
@@ -104,7 +104,7 @@ def test_every_row_is_in_one_slice_of_each_kind():
 
 def test_a_rows_hash_is_its_own():
     """In whatever batch and order; hashes fall evenly into twenty groups."""
-    from modules import slicing
+    from farebox.modules import slicing
 
     here = np.random.default_rng(0).uniform(0, 10, (4000, 2))
     trips = batch(_trips(here, here + 0.05))

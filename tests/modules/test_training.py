@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from modules import columns, preprocessing, training
-from modules.settings import ModelSettings, TrainingSettings
+from farebox.modules import columns, preprocessing, training
+from farebox.modules.settings import ModelSettings, TrainingSettings
 
 SETTINGS = TrainingSettings(epochs=6, batch_size=64)
 
@@ -86,7 +86,7 @@ def test_the_network_learns_the_tariffs_era(full, full_trips):
     """5 a trip after the change, 2.5 of standard deviation: who does not see it errs by that."""
     import tf_keras as keras
 
-    from components import examples_io
+    from farebox.components.networks import examples_io
 
     network = keras.models.load_model(full[0] / "model/network.keras", compile=False)
     assert examples_io.network_error(network, full_trips.batches("test")).rmse < 1.5
@@ -150,7 +150,7 @@ def test_pseudo_trips_pass_transforms_own_graph(full_trips):
 
 
 def test_few_places_are_told_from_many(full_trips):
-    from modules.rows import Rows
+    from farebox.modules.rows import Rows
 
     def rows(distinct: int) -> Rows:
         raw = np.repeat(np.arange(distinct), 100 // distinct)[:, None] * np.ones((1, 7))

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from modules import columns, training
-from modules.settings import ModelSettings, TrainingSettings, TunerSettings
+from farebox.modules import columns, training
+from farebox.modules.settings import ModelSettings, TrainingSettings, TunerSettings
 
 SETTINGS = TrainingSettings(epochs=3, batch_size=64, learning_rate=0.0031)  # the space goes up to 0.03
 MODEL = ModelSettings(hidden=(8, 4))
@@ -48,7 +48,7 @@ class Executors:
         self.best = standard_artifacts.HyperParameters()
         outputs = {"best_hyperparameters": self.best, "tuner_results": standard_artifacts.TunerResults()}
         config = self.config | {"tuner": dataclasses.asdict(TunerSettings(trials))}
-        self._do(Executor, outputs, self.inputs, config, tuner_fn="modules.tuning.tuner_fn")
+        self._do(Executor, outputs, self.inputs, config, tuner_fn="farebox.modules.tuning.tuner_fn")
         return json.loads((self.folder / "tuner_results/tuner_results.json").read_text())
 
     def train(self, *hyperparameters) -> dict:
@@ -58,7 +58,7 @@ class Executors:
 
         outputs = {"model": standard_artifacts.Model(), "model_run": standard_artifacts.ModelRun()}
         inputs = self.inputs | ({"hyperparameters": [*hyperparameters]} if hyperparameters else {})
-        self._do(GenericExecutor, outputs, inputs, self.config, run_fn="modules.training.run_fn")
+        self._do(GenericExecutor, outputs, inputs, self.config, run_fn="farebox.modules.training.run_fn")
         return json.loads((self.folder / "model_run/training.json").read_text())
 
 

@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture
 def call(monkeypatch, capsys):
     """`farebox ...` in this process, which saves the imports: (exit code, stdout, stderr)."""
-    from pipeline import cli
+    from farebox.pipeline import cli
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["farebox", *map(str, arguments)])

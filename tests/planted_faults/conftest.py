@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.settings import BeamSettings
+from farebox.pipeline.settings.load import BeamSettings
 
 BEAM = BeamSettings().pipeline_args
 
@@ -27,7 +27,7 @@ class Ingested:
 @pytest.fixture(scope="session")
 def city() -> Callable[[str], Any]:
     """The profile of a shipped city, or one of its name built from the fields of a city file."""
-    from pipeline.settings import build, city_file, read_yaml
+    from farebox.pipeline.settings.load import build, city_file, read_yaml
 
     def profile(name: str, **columns: str) -> Any:
         content = read_yaml(city_file(name))
@@ -40,7 +40,7 @@ def city() -> Callable[[str], Any]:
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory) -> Callable[..., pd.DataFrame]:
     """Trips of a profile as its source has them: (profile, rows, seed) -> text cells."""
-    from components.trip_example_gen.simulator import Order, simulate
+    from farebox.components.trip_example_gen.simulator import Order, simulate
 
     def frame(profile: Any, rows: int, seed: int) -> pd.DataFrame:
         path = tmp_path_factory.mktemp("simulated") / "trips.csv"
@@ -55,8 +55,8 @@ def ingest() -> Callable[..., Ingested]:
     """Runs TripExampleGen on a frame, then TFDV and ExampleValidator, each of them for real."""
     from tfx.types import standard_artifacts
 
-    from components.trip_example_gen.component import TripExampleGen
-    from components.trip_example_gen.schema import schema_text
+    from farebox.components.trip_example_gen.component import TripExampleGen
+    from farebox.components.trip_example_gen.schema import schema_text
 
     def run(
         frame: pd.DataFrame,
@@ -105,7 +105,7 @@ def _by_statistics_gen(examples: Any, schema: Any, statistics: Any) -> None:
     from tfx.components import StatisticsGen
     from tfx.types.channel_utils import as_channel
 
-    from pipeline.graph import QUANTILES
+    from farebox.pipeline.graph import QUANTILES
 
     options = StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
     node = StatisticsGen(as_channel([examples]), schema=as_channel([schema]), stats_options=options)
@@ -117,8 +117,8 @@ def _in_memory(examples: Any, schema: Any, statistics: Any) -> None:
     import tensorflow_data_validation as tfdv
     from tfx.types import artifact_utils
 
-    from components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS
-    from pipeline.graph import QUANTILES
+    from farebox.components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS
+    from farebox.pipeline.graph import QUANTILES
 
     statistics.split_names = examples.split_names
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
@@ -137,8 +137,8 @@ def _in_memory(examples: Any, schema: Any, statistics: Any) -> None:
 @pytest.fixture(scope="session")
 def judge() -> Callable[..., list[dict[str, Any]]]:
     """Runs DataGate on what was ingested; returns verdict.json. Raises GateError where data are refused."""
-    from components.artifacts import GateVerdict
-    from components.data_gate.executor import DataGateExecutor
+    from farebox.components.artifacts import GateVerdict
+    from farebox.components.data_gate.executor import DataGateExecutor
 
     def run(now: Ingested, before: Ingested | None = None, finds_baseline: int = 1, **settings: Any) -> list[dict]:
         folder = Path(now.artifacts["examples"].uri).with_name("verdict")

@@ -7,9 +7,9 @@ import datetime
 import numpy as np
 import pytest
 
-from components.data_gate import checks, distributions
-from components.data_gate.settings import DataGateSettings
-from components.trip_example_gen import reader
+from farebox.components.data_gate import checks, distributions
+from farebox.components.data_gate.settings import DataGateSettings
+from farebox.components.trip_example_gen import reader
 
 SPANS, LEAST, MOST = 20, 1000, 15_000
 SHARES = {"train": 8, "eval": 1, "test": 1}
@@ -22,8 +22,8 @@ def describe_rows():
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-    from components.trip_example_gen.schema import schema_text
-    from pipeline.graph import QUANTILES
+    from farebox.components.trip_example_gen.schema import schema_text
+    from farebox.pipeline.graph import QUANTILES
 
     def describe(profile, batch):
         schema = text_format.Parse(schema_text(profile), schema_pb2.Schema())
@@ -59,7 +59,7 @@ def failed(now, before) -> list[str]:
 @pytest.mark.parametrize("name", ["chicago", "nyc"])
 def test_no_clean_span_is_stopped(name, city, describe_rows, tmp_path):
     """Four weeks each, of 1,000 to 15,000 rows, dirt included; of 1,000 rows eval and test have 100 each."""
-    from components.trip_example_gen.simulator import Order, simulate
+    from farebox.components.trip_example_gen.simulator import Order, simulate
 
     profile, before, first = city(name), None, datetime.date(2023, 1, 2)
     for seed, rows in enumerate(np.random.default_rng(7).integers(LEAST, MOST, SPANS)):
@@ -75,7 +75,7 @@ def test_no_clean_span_is_stopped(name, city, describe_rows, tmp_path):
 @pytest.mark.slow
 def test_random_halves_of_real_trips_are_not_stopped(city, describe_rows):
     """Chicago's places are centroids and its fares round: the values on which interpolated histograms disagree."""
-    from pipeline.settings import load_settings
+    from farebox.pipeline.settings.load import load_settings
 
     profile = city("chicago")
     trips = read_all(load_settings("chicago", None).data, profile).to_pandas()

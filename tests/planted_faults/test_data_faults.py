@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.errors import GateError, InputError
+from farebox.components.errors import GateError, InputError
 
 ROWS = 3000
 JFK = (-73.7781, 40.6413)
@@ -191,7 +191,7 @@ def test_weekdays_that_are_none_are_refused(city, simulated, ingest, judge, tmp_
 
 @pytest.mark.slow
 def test_values_that_the_schema_forbids_are_refused_with_rows(city, simulated, ingest, judge, tmp_path):
-    from components.trip_example_gen.schema import schema_text
+    from farebox.components.trip_example_gen.schema import schema_text
 
     profile = city("nyc")
     narrow = schema_text(profile).replace("int_domain { min: 1 max: 6", "int_domain { min: 1 max: 4")
@@ -218,7 +218,7 @@ def test_an_eval_split_of_other_data_is_skewed(city, simulated, ingest, judge, d
 
 @pytest.mark.slow
 def test_without_a_baseline_the_verdict_says_why(baseline, judge, tmp_path):
-    from pipeline.node_figures import key_figures
+    from farebox.pipeline.local.node_figures import key_figures
 
     def drift(**given: Any) -> dict[str, Any]:
         (check,) = (check for check in judge(baseline, **given) if check["name"].startswith("drift"))
@@ -237,7 +237,7 @@ def test_without_a_baseline_the_verdict_says_why(baseline, judge, tmp_path):
 
 @pytest.mark.slow
 def test_a_warning_goes_on_and_is_told(city, simulated, ingest, judge, baseline, tmp_path):
-    from pipeline.node_figures import key_figures
+    from farebox.pipeline.local.node_figures import key_figures
 
     profile = city("nyc")
     judge(ingest(times(1.6)(simulated(profile, ROWS, 2)), tmp_path, profile), baseline, drift="warn")

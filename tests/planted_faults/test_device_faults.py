@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components import tflite
-from components.device_validator import checks
-from components.device_validator.request import Limits, Report, Request
-from components.device_validator.settings import DeviceSettings
+from farebox.components.device_validator import checks
+from farebox.components.device_validator.request import Limits, Report, Request
+from farebox.components.device_validator.settings import DeviceSettings
+from farebox.components.tflite import interpreter
 
 pytestmark = pytest.mark.slow  # a conversion and a process for each
 
@@ -52,7 +52,7 @@ def changed(change: Callable[[Any], None]) -> Callable[[Callable[..., bytes], by
     def make(convert: Callable[..., bytes], sound: bytes) -> bytes:
         import flatbuffers
 
-        read = tflite.schema()
+        read = interpreter.schema()
         model = read.ModelT.InitFromObj(read.Model.GetRootAs(sound, 0))
         change(model)
         builder = flatbuffers.Builder(len(sound))
@@ -95,7 +95,7 @@ def last_operator_writes_nowhere(model: Any) -> None:
 
 def first_operator_is_custom(model: Any) -> None:
     code = model.operatorCodes[model.subgraphs[0].operators[0].opcodeIndex]
-    code.builtinCode = code.deprecatedBuiltinCode = tflite.schema().BuiltinOperator.CUSTOM
+    code.builtinCode = code.deprecatedBuiltinCode = interpreter.schema().BuiltinOperator.CUSTOM
     code.customCode = b"SecretSauce"
 
 
@@ -103,7 +103,7 @@ def ends_are_plain_int8(model: Any) -> None:
     """Bytes without scale and zero point: nobody knows which fare 17 stands for."""
     graph = model.subgraphs[0]
     for i in graph.inputs:
-        graph.tensors[i].type = tflite.schema().TensorType.INT8
+        graph.tensors[i].type = interpreter.schema().TensorType.INT8
 
 
 FAULTS = {

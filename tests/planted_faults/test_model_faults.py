@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from components import evaluation
-from components.model_gate.judgement import Evidence, judge
-from components.model_gate.settings import ModelBounds, SliceBounds
+from farebox.components.evaluator import metrics
+from farebox.components.model_gate.judgement import Evidence, judge
+from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def file_of(toy_trips) -> Callable[..., bytes]:
     """A `.tflite` that says `change(law, raw)`."""
     import tensorflow as tf
 
-    from components.quantizer.conversion import Exported
+    from farebox.components.quantizer.conversion import Exported
 
     names = [name for name in toy_trips.columns["test"] if name != "fare"]
     signature = {name: tf.TensorSpec((None, 1), toy_trips.raw_spec[name].dtype, name) for name in names}
@@ -114,7 +114,7 @@ def judged(evaluate, tmp_path_factory):
 
     def run(files: dict[str, bytes]) -> dict:
         uri = evaluate(tmp_path_factory.mktemp("judged"), files, max_rmse=BOUNDS.max_rmse)["evaluation"].uri
-        evidence = Evidence(evaluation.by_slice(uri), evaluation.by_slice(uri, baseline=True))
+        evidence = Evidence(metrics.by_slice(uri), metrics.by_slice(uri, baseline=True))
         return {check.name: check for check in judge(evidence, BOUNDS)}
 
     return run
@@ -130,8 +130,8 @@ def test_the_sound_model_is_refused_by_nothing(judged, file_of):
 def test_judged_again_a_file_gets_the_same_intervals(evaluate, file_of, tmp_path):
     """To the last digit: a row's group in the jackknife is drawn from the row, so a verdict can be repeated."""
     files = {"model": file_of(), "baseline_model": file_of(lambda fare, raw: fare + 0.01 * law_sign(raw))}
-    first, again = (evaluation.by_slice(evaluate(tmp_path / n, files, max_rmse=1.0)["evaluation"].uri) for n in "ab")
-    overall = first[evaluation.OVERALL]
+    first, again = (metrics.by_slice(evaluate(tmp_path / n, files, max_rmse=1.0)["evaluation"].uri) for n in "ab")
+    overall = first[metrics.OVERALL]
     assert {"rmse", "rmse_diff", "p95_absolute_error"} < set(overall) and len(first) > 20
     assert all(overall[name].lower < overall[name].value < overall[name].upper for name in ("rmse", "rmse_diff"))
     assert again == first

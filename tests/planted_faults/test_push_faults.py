@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from components.atomic_pusher import push, versions
-from components.atomic_pusher.settings import PushSettings
-from components.atomic_pusher.store import LocalStore
+from farebox.components.atomic_pusher import push, versions
+from farebox.components.atomic_pusher.settings import PushSettings
+from farebox.components.atomic_pusher.store import LocalStore
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def place(tmp_path, run_pusher, monkeypatch, capsys, caplog) -> Place:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from pipeline import cli
+    from farebox.pipeline import cli
 
     pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     keys = {}

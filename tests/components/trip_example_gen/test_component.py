@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from components.errors import InputError
-from components.trip_example_gen import reader
-from components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS, Bounds, Box, CityProfile, Columns
-from pipeline.settings import BeamSettings
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS, Bounds, Box, CityProfile, Columns
+from farebox.pipeline.settings.load import BeamSettings
 
 if TYPE_CHECKING:
     from tfx.types import standard_artifacts
@@ -42,7 +42,7 @@ def lines(n: int, seed: int = 0) -> list[str]:
 
 def component(source: Path | str, **options: Any) -> Any:
     """A TripExampleGen; TFX is imported when a test runs, not when it is collected."""
-    from components.trip_example_gen.component import TripExampleGen
+    from farebox.components.trip_example_gen.component import TripExampleGen
 
     return TripExampleGen(str(source), PROFILE, **options)
 
@@ -79,7 +79,7 @@ def expected(path: Path) -> dict[str, list[tuple[float, ...]]]:
 
 
 def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from components.trip_example_gen import executor, sources
+    from farebox.components.trip_example_gen import executor, sources
 
     monkeypatch.setattr(sources, "CHUNK_BYTES", 4000)
     monkeypatch.setattr(
@@ -155,7 +155,7 @@ def test_parquet_and_csv_give_the_same_examples(tmp_path: Path, monkeypatch: pyt
     import pyarrow.csv as pa_csv
     import pyarrow.parquet as pq
 
-    from components.trip_example_gen import sources
+    from farebox.components.trip_example_gen import sources
 
     monkeypatch.setattr(sources, "BATCH_ROWS", 50)  # the one row group, and so the one chunk, comes in four pieces
     (tmp_path / "a.csv").write_text(HEADER + "".join(lines(200)))
@@ -176,7 +176,7 @@ def test_a_chunk_done_twice_repeats_nothing(tmp_path: Path) -> None:
     """Beam may run a bundle again: the second time writes the same files."""
     from tfx.types import standard_artifacts
 
-    from components.trip_example_gen import executor, sources
+    from farebox.components.trip_example_gen import executor, sources
 
     path = tmp_path / "a.csv"
     path.write_text(HEADER + "".join(lines(100)))
@@ -284,7 +284,7 @@ def test_what_changes_the_examples_changes_the_properties(tmp_path: Path) -> Non
     plain = component(tmp_path).exec_properties
     assert component(tmp_path).exec_properties == plain
     others = [component(tmp_path, **change) for change in ({"seed": 1}, {"code_digest": "f00"}, {"splits": (6, 2, 2)})]
-    from components.trip_example_gen.component import TripExampleGen
+    from farebox.components.trip_example_gen.component import TripExampleGen
 
     others.append(TripExampleGen(str(tmp_path), dataclasses.replace(PROFILE, fare=Bounds(1, 99))))
     assert all(other.exec_properties != plain for other in others)
@@ -309,7 +309,7 @@ def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
     )
     pipeline = Pipeline("toytown", "gs://bucket/root", components=[component("gs://bucket/trips")])
     spec = json.dumps(runner.run(pipeline, write_out=False))
-    assert "components.trip_example_gen.executor.TripExampleGenExecutor" in spec
+    assert "farebox.components.trip_example_gen.executor.TripExampleGenExecutor" in spec
     assert "file_based_example_gen" in spec  # TFX's driver runs before the executor, for spans
     assert "gs://bucket/trips" in spec
 
@@ -318,7 +318,7 @@ def test_it_finds_a_window_of_spans_itself(tmp_path):
     """By TensorFlow's file systems, as in a bucket, here in memory. An operator may name the spans."""
     import tensorflow as tf
 
-    from components.trip_example_gen.spans import Window
+    from farebox.components.trip_example_gen.spans import Window
 
     base = f"ram://{tmp_path}/trips"
     for span, version in ((1, 1), (2, 1), (2, 2), (3, 1)):

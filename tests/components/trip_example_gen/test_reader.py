@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.errors import InputError
-from components.trip_example_gen import reader, sources
-from components.trip_example_gen.profile import (
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen import reader, sources
+from farebox.components.trip_example_gen.profile import (
     CANONICAL,
     Bounds,
     Box,
@@ -448,7 +448,8 @@ def test_nyc_sample() -> None:
 
 def test_the_reader_imports_neither_tensorflow_nor_tfx_nor_beam() -> None:
     code = (
-        "import sys, components.trip_example_gen.reader; print({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules))"
+        "import sys, farebox.components.trip_example_gen.reader\n"
+        "print({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.trip_example_gen.profile import CANONICAL, CityProfile, profile_from_json
-from components.trip_example_gen.schema import schema_text
+from farebox.components.trip_example_gen.profile import CANONICAL, CityProfile, profile_from_json
+from farebox.components.trip_example_gen.schema import schema_text
 
 ROOT = Path(__file__).parents[3]
 
 
 def shipped(city: str) -> CityProfile:
-    fields = yaml.safe_load((ROOT / "pipeline" / "cities" / f"{city}.yaml").read_text())["city"]
+    fields = yaml.safe_load((ROOT / "data" / city / "city.yaml").read_text())["city"]
     return profile_from_json(
         json.dumps({"passengers": {"min": 1, "max": 6}, "airports": {}, "landmarks": {}} | fields, default=str)
     )

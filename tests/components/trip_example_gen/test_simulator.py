@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.errors import InputError
-from components.trip_example_gen import reader, simulator
-from components.trip_example_gen.profile import CANONICAL, Bounds, Box, CityProfile, Columns, Place
-from components.trip_example_gen.simulator import Order, simulate
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen import reader, simulator
+from farebox.components.trip_example_gen.profile import CANONICAL, Bounds, Box, CityProfile, Columns, Place
+from farebox.components.trip_example_gen.simulator import Order, simulate
 
 FARE_AND_PLACES = ("paid", "x0", "y0", "x1", "y1")
 TIMED = Columns(*FARE_AND_PLACES, passenger_count="people", pickup_time="when")

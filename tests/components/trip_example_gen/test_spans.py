@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.errors import InputError
-from components.trip_example_gen import spans
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen import spans
 
 NOW = 2_000_000_000.0
 

@@ -1,0 +1,147 @@
+"""Reading splits of an Examples artifact, and the Keras networks beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+import tf_keras as keras
+
+from farebox.components.networks.errors import RunningError, RunningLogLoss
+from farebox.components.networks.objective import objective_of
+from farebox.components.networks.rows import Batch, Rows, in_memory
+from farebox.components.tflite.files import serving_dir
+
+if TYPE_CHECKING:
+    from tfx import types
+
+NETWORK_FILE = "network.keras"
+EVAL_BATCH_ROWS = 2048
+MAX_FITTING_ROWS, MAX_EVAL_ROWS = 500_000, 100_000  # of train, and of eval, that a node holds in memory
+
+
+def load_network(model: types.Artifact) -> keras.Model:
+    """The float network of a Model artifact, as Trainer, PcaReducer and Pruner write it."""
+    return network_at(network_path(model))
+
+
+def network_path(model: types.Artifact) -> str:
+    """The file of a Model artifact's float network."""
+    return os.path.join(serving_dir(model), NETWORK_FILE)
+
+
+def network_at(path: str) -> keras.Model:
+    """A network from its file."""
+    return keras.models.load_model(path, compile=False)
+
+
+def save_network(network: keras.Model, model: types.Artifact) -> None:
+    """Writes the network into a Model artifact."""
+    tf.io.gfile.makedirs(serving_dir(model))
+    network.save(os.path.join(serving_dir(model), NETWORK_FILE))
+
+
+def split_files(examples: types.Artifact, split: str) -> list[str]:
+    """The TFRecord shards of one split, sorted."""
+    return sorted(tf.io.gfile.glob(os.path.join(examples.uri, f"Split-{split}", "*")))
+
+
+def raw_feature_spec(columns: Mapping[str, tf.DType]) -> dict[str, tf.io.FixedLenFeature]:
+    """How TripExampleGen's examples parse: every column present, shape (1,)."""
+    return {name: tf.io.FixedLenFeature((1,), dtype) for name, dtype in columns.items()}
+
+
+def transformed_feature_spec(transform_graph: types.Artifact) -> dict[str, Any]:
+    """How Transform's examples parse."""
+    return feature_spec_at(transform_graph.uri)
+
+
+def feature_spec_at(transform_graph_uri: str) -> dict[str, Any]:
+    """The same from the transform graph's folder."""
+    import tensorflow_transform as tft
+
+    return tft.TFTransformOutput(transform_graph_uri).transformed_feature_spec()
+
+
+def dataset(
+    examples: types.Artifact,
+    split: str,
+    feature_spec: Mapping[str, Any],
+    label: str,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """({feature: (n, width)}, label (n, 1)), batch by batch."""
+    return labelled(split_files(examples, split), feature_spec, label, batch_size)
+
+
+def labelled(
+    files: Sequence[str],
+    feature_spec: Mapping[str, Any],
+    label: str,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """The same from TFRecord files."""
+
+    def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        columns = tf.io.parse_example(serialized, dict(feature_spec))
+        return columns, columns.pop(label)
+
+    rows = tf.data.TFRecordDataset(files, compression_type="GZIP")
+    return rows.batch(batch_size).map(parse).prefetch(2)
+
+
+def fitting_splits(
+    input_dict: Mapping[str, list[types.Artifact]], label: str, batch_size: int, seed: int
+) -> tuple[Rows, Rows]:
+    """Train and eval of a node whose inputs are transformed `examples` and a `transform_graph`; of more rows than
+    MAX_FITTING_ROWS, or MAX_EVAL_ROWS, a sample. batch_size: of train."""
+    (examples,), (transform_graph,) = input_dict["examples"], input_dict["transform_graph"]
+    spec = transformed_feature_spec(transform_graph)
+    train, evaluation = (
+        in_memory(dataset(examples, split, spec, label, EVAL_BATCH_ROWS), max_rows, seed)
+        for split, max_rows in (("train", MAX_FITTING_ROWS), ("eval", MAX_EVAL_ROWS))
+    )
+    return dataclasses.replace(train, batch_size=batch_size), evaluation
+
+
+def write_json(artifact: types.Artifact, name: str, content: Any) -> None:
+    """Writes `{artifact.uri}/{name}`, indented."""
+    tf.io.gfile.makedirs(artifact.uri)
+    with tf.io.gfile.GFile(os.path.join(artifact.uri, name), "w") as file:
+        file.write(json.dumps(content, indent=2))
+
+
+def numpy_batches(batches: Iterable[Batch]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    """The same batches as numpy arrays; labels as float64 of shape (n,)."""
+    for columns, label in batches:
+        yield {name: values.numpy() for name, values in columns.items()}, label.numpy().astype(np.float64).reshape(-1)
+
+
+def network_error(network: keras.Model, batches: Iterable[Batch]) -> RunningError | RunningLogLoss:
+    """The network's error over the batches: RMSE in the label's unit, or log loss where it predicts classes."""
+    error = objective_of(network).running()
+    predict = tf.function(lambda columns: network(columns, training=False), autograph=False)
+    for columns, label in batches:
+        error.update(predict({name: columns[name] for name in network.input_names}).numpy(), label.numpy())
+    return error
+
+
+def expected_error(network: keras.Model, source: keras.Model, source_error: float, batches: Iterable[Batch]) -> float:
+    """What a changed copy of `source` is expected to err on rows like these, by how far its predictions depart.
+
+    It hangs on no label: on few rows, the best of several copies beats its source by chance.
+    """
+    objective = objective_of(source)
+    departure = objective.running_departure()
+    predict = tf.function(
+        lambda columns: (network(columns, training=False), source(columns, training=False)), autograph=False
+    )
+    for columns, _ in batches:
+        changed, before = predict({name: columns[name] for name in source.input_names})
+        departure.update(changed.numpy(), before.numpy())
+    return objective.with_departure(source_error, departure.error)

@@ -1,0 +1,249 @@
+"""A `.tflite` in fewer bytes with the same numbers: no weight is changed, only how the file says it.
+
+A FlatBuffer may point to one object from many places: tensors of one type and shape, options, shapes and constants that
+are equal are written once. Names of inner tensors, empty records and the converter's notes are left out, and small
+float16 constants, whose DEQUANTIZE operator takes more bytes than it saves, are written as the float32 they become.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import flatbuffers
+import numpy as np
+
+from farebox.components.tflite.interpreter import schema
+
+ALIGNMENT, NATURAL = 16, 8  # bytes: of constants, as the schema asks; of one number, which needs no more
+LAST_OLD_CODE = 127  # PLACEHOLDER_FOR_GREATER_OP_CODES: codes from here on do not fit the older field
+DEQUANTIZE_BYTES = 80  # of the operator and the tensor that it writes
+
+
+class SharingBuilder(flatbuffers.Builder):
+    """Writes equal vectors and strings once; byte vectors are constants and are aligned."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._vectors: dict[tuple[str, bytes], int] = {}
+
+    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+        key = x.dtype.str, x.tobytes()
+        if key not in self._vectors:
+            if x.dtype == np.uint8:
+                self.Prep(4, len(x))
+                self.Prep(ALIGNMENT if len(x) > NATURAL else NATURAL, len(x))
+            self._vectors[key] = super().CreateNumpyVector(x)
+        return self._vectors[key]
+
+    def CreateString(self, s: Any, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
+        text = s.encode(encoding, errors) if isinstance(s, str) else bytes(s)
+        key = "text", text
+        if key not in self._vectors:
+            self._vectors[key] = super().CreateString(text)
+        return self._vectors[key]
+
+
+class Shared:
+    """An object that several others point to: packed when the first of them is."""
+
+    def __init__(self, record: Any) -> None:
+        self._record = record
+        self._offset: int | None = None
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
+        if self._offset is None:
+            self._offset = self._record.Pack(builder)
+        return self._offset
+
+
+class Sharing:
+    """Equal objects become one."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Shared] = {}
+
+    def __call__(self, record: Any) -> Any:
+        if record is None or isinstance(record, Shared):
+            return record
+        return self._known.setdefault(_content(record), Shared(record))
+
+
+def _content(record: Any) -> tuple[Any, ...]:
+    """A key by which equal records are equal."""
+
+    def key(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.dtype.str, value.tobytes()
+        if isinstance(value, list):
+            return tuple(key(each) for each in value)
+        return value if isinstance(value, (int, float, bytes, type(None), Shared)) else _content(value)
+
+    return type(record), *(key(value) for _, value in sorted(vars(record).items()))
+
+
+def slim(content: bytes) -> bytes:
+    """The same model, smaller. Raises nothing of its own: what it does not know stays as it is."""
+    read = schema()
+    model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    _drop_notes(model)
+    for graph in model.subgraphs:
+        _name_by_signature(model, graph)
+        _drop_records(graph)
+        _drop_idle_reshapes(model, graph)
+        _widen_small_constants(model, graph)
+        _drop_unused_tensors(model, graph)
+    _rank_codes(model)
+    _share(model)
+    builder = SharingBuilder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _drop_notes(model: Any) -> None:
+    """The converter's description and metadata go: what they say of versions does not hold for a file that was changed,
+    and some phones would take the permission to compute in float16, which differences of degrees do not survive."""
+    model.description, model.metadata = None, None
+
+
+def _name_by_signature(model: Any, graph: Any) -> None:
+    """Inputs and outputs get the names of the signature, inner tensors none."""
+    names: dict[int, bytes] = {}
+    for signature in model.signatureDefs or []:
+        if model.subgraphs[signature.subgraphIndex] is graph:
+            names |= {each.tensorIndex: each.name for each in (*signature.inputs, *signature.outputs)}
+    outside = {*graph.inputs, *graph.outputs}
+    for index, tensor in enumerate(graph.tensors):
+        tensor.name = names.get(index, tensor.name) if index in outside else None
+        if index not in outside:
+            tensor.shapeSignature = None  # shapes are computed anew when an input is resized
+
+
+def _drop_records(graph: Any) -> None:
+    """Quantization records that say nothing."""
+    for tensor in graph.tensors:
+        record = tensor.quantization
+        if record is not None and not any(_filled(value) for value in vars(record).values()):
+            tensor.quantization = None
+
+
+def _filled(value: Any) -> bool:
+    """Whether a field of a record says anything."""
+    return len(value) > 0 if isinstance(value, np.ndarray) else bool(value)
+
+
+def _drop_idle_reshapes(model: Any, graph: Any) -> None:
+    """RESHAPE operators to (-1, ...) of what has that shape already."""
+    read = schema()
+    same: dict[int, int] = {}
+    kept = []
+    for operator in graph.operators:
+        if operator.inputs is None:
+            kept.append(operator)
+            continue
+        operator.inputs = np.array([same.get(int(i), int(i)) for i in operator.inputs], np.int32)
+        if (
+            _code(model.operatorCodes[operator.opcodeIndex]) == read.BuiltinOperator.RESHAPE
+            and len(operator.inputs) == 2
+        ):
+            source = graph.tensors[int(operator.inputs[0])]
+            data = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
+            shape = None if data is None else _bytes_of(data).view(np.int32).tolist()
+            wanted = None if source.shape is None or not len(source.shape) else [-1, *source.shape[1:].tolist()]
+            if shape == wanted is not None and int(operator.outputs[0]) not in graph.outputs:
+                same[int(operator.outputs[0])] = int(operator.inputs[0])
+                continue
+        kept.append(operator)
+    graph.operators = kept
+
+
+def _widen_small_constants(model: Any, graph: Any) -> None:
+    """float16 constants whose DEQUANTIZE costs more than they save become the float32 that it would write."""
+    read = schema()
+    kept = []
+    for operator in graph.operators:
+        if _code(model.operatorCodes[operator.opcodeIndex]) == read.BuiltinOperator.DEQUANTIZE:
+            narrow, wide = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+            values = model.buffers[narrow.buffer].data
+            is_float16 = narrow.type == read.TensorType.FLOAT16 and values is not None and len(values)
+            if is_float16 and len(values) <= DEQUANTIZE_BYTES and operator.outputs[0] not in graph.outputs:
+                model.buffers.append(read.BufferT())
+                model.buffers[-1].data = _bytes_of(values).view(np.float16).astype(np.float32).view(np.uint8)
+                wide.buffer = len(model.buffers) - 1
+                continue
+        kept.append(operator)
+    graph.operators = kept
+
+
+def _code(operator_code: Any) -> int:
+    """Codes above 127 stand in `builtinCode` alone, and older files fill only the deprecated field."""
+    return max(operator_code.builtinCode, operator_code.deprecatedBuiltinCode)
+
+
+def _bytes_of(values: Any) -> np.ndarray:
+    return np.asarray(values, np.uint8).copy()
+
+
+def _drop_unused_tensors(model: Any, graph: Any) -> None:
+    """Tensors that no operator, input, output or signature names; the others are numbered anew."""
+    used = {int(i) for i in (*graph.inputs, *graph.outputs)}
+    for operator in graph.operators:
+        used |= {int(i) for ends in _ends(operator).values() for i in ends} - {-1}
+    order = {old: new for new, old in enumerate(sorted(used))} | {-1: -1}
+    graph.tensors = [graph.tensors[old] for old in sorted(used)]
+
+    def renumbered(indices: Any) -> np.ndarray:
+        return np.array([order[int(i)] for i in indices], np.int32)
+
+    graph.inputs, graph.outputs = renumbered(graph.inputs), renumbered(graph.outputs)
+    for operator in graph.operators:
+        for name, ends in _ends(operator).items():
+            setattr(operator, name, renumbered(ends))
+    for signature in model.signatureDefs or []:
+        if model.subgraphs[signature.subgraphIndex] is graph:
+            for each in (*signature.inputs, *signature.outputs):
+                each.tensorIndex = order[each.tensorIndex]
+
+
+def _ends(operator: Any) -> dict[str, Any]:
+    """The fields in which an operator names tensors: an LSTM has intermediates, some have no inputs."""
+    fields = {name: getattr(operator, name) for name in ("inputs", "outputs", "intermediates")}
+    return {name: ends for name, ends in fields.items() if ends is not None}
+
+
+def _rank_codes(model: Any) -> None:
+    """Kinds of operators that none is of go, equal ones become one, the most frequent comes first: its number, 0, needs
+    no bytes. Codes below 127 stand in the older field alone, as readers expect of older files."""
+    keys = [_content(code) for code in model.operatorCodes]
+    uses = collections.Counter(keys[operator.opcodeIndex] for graph in model.subgraphs for operator in graph.operators)
+    ranked = [key for key, _ in uses.most_common()]
+    order = {old: ranked.index(key) for old, key in enumerate(keys) if key in uses}
+    model.operatorCodes = [model.operatorCodes[keys.index(key)] for key in ranked]
+    for code in model.operatorCodes:
+        code.builtinCode = code.builtinCode if code.builtinCode >= LAST_OLD_CODE else 0
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            operator.opcodeIndex = order[operator.opcodeIndex]
+
+
+def _share(model: Any) -> None:
+    """One buffer per distinct constant, number 0 for tensors without; one object for equal tensors and options."""
+    share, numbers, buffers = Sharing(), {b"": 0}, [schema().BufferT()]
+
+    def number(index: int) -> int:
+        data = model.buffers[index].data
+        values = _bytes_of(data) if data is not None else np.zeros(0, np.uint8)
+        if values.tobytes() not in numbers:
+            numbers[values.tobytes()] = len(buffers)
+            buffers.append(model.buffers[index])
+            buffers[-1].data = values
+        return numbers[values.tobytes()]
+
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.buffer = number(tensor.buffer)
+            tensor.quantization = share(tensor.quantization)
+        graph.tensors = [share(tensor) for tensor in graph.tensors]
+        for operator in graph.operators:
+            operator.builtinOptions = share(operator.builtinOptions)
+    model.buffers = [buffers[0], *(share(buffer) for buffer in buffers[1:])]

@@ -1,0 +1,180 @@
+"""A compiled spec executed node by node as Kubeflow's launcher does: placeholders, executor input, output metadata.
+
+What the launcher does stands in Kubeflow Pipelines' backend/src/v2, driver/ and component/launcher_v2.go; the hook
+before the cache is Vertex AI's. No TFX here: it is the container's command that needs it.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import itertools
+import json
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from farebox.components.errors import InputError
+
+EXECUTOR_INPUT = "{{$}}"
+OUTPUT_FILE = "output_metadata.json"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+class NodeError(Exception):
+    """A container's command ended with `code`; the message is for people."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Output:
+    """An artifact that a node left, with the two questions to it that TFX's artifacts answer, too."""
+
+    uri: str
+    metadata: Mapping[str, Any]
+
+    def get_string_custom_property(self, key: str) -> str:
+        return str(self.metadata.get(key, ""))
+
+    def get_int_custom_property(self, key: str) -> int:
+        return int(self.metadata.get(key, 0))
+
+
+@dataclass
+class Launcher:
+    """spec: a PipelineSpec as JSON. root: a folder for artifacts. bin: of the environment, in place of the image's.
+
+    parameters: values by name. artifacts: those of the tasks that have ended, as RuntimeArtifacts, by task and key.
+    """
+
+    spec: Mapping[str, Any]
+    root: Path
+    bin: Path
+    parameters: Mapping[str, Any]
+    artifacts: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def tasks(self) -> graphlib.TopologicalSorter[str]:
+        """Their names, each after those that it depends on."""
+        tasks = self.spec["root"]["dag"]["tasks"]
+        before = {name: {*task.get("dependentTasks", ()), *_producers(task)} for name, task in tasks.items()}
+        return graphlib.TopologicalSorter(before)
+
+    def launch(self, task: str, log: Path) -> dict[str, Output]:
+        """Executes one task and reads back what it says of its outputs. Raises NodeError, InputError."""
+        container = self._container(task)
+        invocation = self.executor_input(task)
+        output_file = Path(invocation["outputs"]["outputFile"])
+        output_file.parent.mkdir(parents=True, exist_ok=True)
+        hook = container.get("lifecycle", {}).get("preCacheCheck")
+        for command in ([hook] if hook else []) + [container]:
+            self._execute(task, resolved(command, invocation), log)
+        if not output_file.is_file():
+            raise NodeError(f"{task} wrote no {output_file}: see {log}", 1)
+        said = json.loads(output_file.read_text()).get("artifacts", {})
+        produced = {key: found["artifacts"][0] for key, found in invocation["outputs"]["artifacts"].items()}
+        self.artifacts[task] = {
+            key: recorded(key, merged(artifact, said.get(key)), next(self.ids)) for key, artifact in produced.items()
+        }
+        return {key: Output(each["uri"], each["metadata"]) for key, each in self.artifacts[task].items()}
+
+    def executor_input(self, task: str) -> dict[str, Any]:
+        """An ExecutorInput as JSON."""
+        definition = self.spec["root"]["dag"]["tasks"][task]
+        inputs = definition.get("inputs", {})
+        folder = self.root / task
+        return {
+            "inputs": {
+                "parameterValues": {key: self._value(given) for key, given in inputs.get("parameters", {}).items()},
+                "artifacts": {
+                    key: {"artifacts": [self._upstream(given["taskOutputArtifact"])]}
+                    for key, given in inputs.get("artifacts", {}).items()
+                },
+            },
+            "outputs": {
+                "artifacts": {
+                    key: {"artifacts": [provisioned(key, folder, entry)]}
+                    for key, entry in self._component(task).get("outputDefinitions", {}).get("artifacts", {}).items()
+                },
+                "outputFile": str(folder / OUTPUT_FILE),
+            },
+        }
+
+    def _value(self, given: Mapping[str, Any]) -> Any:
+        if "componentInputParameter" in given:
+            return self.parameters[given["componentInputParameter"]]
+        return given["runtimeValue"]["constant"]
+
+    def _upstream(self, reference: Mapping[str, str]) -> dict[str, Any]:
+        return self.artifacts[reference["producerTask"]][reference["outputArtifactKey"]]
+
+    def _component(self, task: str) -> Mapping[str, Any]:
+        return self.spec["components"][self.spec["root"]["dag"]["tasks"][task]["componentRef"]["name"]]
+
+    def _container(self, task: str) -> Mapping[str, Any]:
+        executor = self.spec["deploymentSpec"]["executors"][self._component(task)["executorLabel"]]
+        if "container" not in executor:
+            raise InputError(
+                f"task {task} must have a container, got {', '.join(executor)}: Kubeflow runs nothing else"
+            )
+        return executor["container"]
+
+    def _execute(self, task: str, command: Sequence[str], log: Path) -> None:
+        empty = self.root / "empty"  # the folder that the command begins in: nothing is found by accident
+        empty.mkdir(exist_ok=True)
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+        environment = {**kept, "PATH": f"{self.bin}:{SYSTEM_PATH}", "PYTHONUNBUFFERED": "1"}  # as in the Dockerfile
+        with open(log, "ab") as stream:
+            ended = subprocess.run(
+                [str(self.bin / command[0]) if (self.bin / command[0]).exists() else command[0], *command[1:]],
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=empty, env=environment,
+            )  # fmt: skip
+        if ended.returncode:
+            raise NodeError(
+                f"{task} ended with {ended.returncode}: {last_line(log)} (all of it in {log})", ended.returncode
+            )
+
+
+def resolved(command: Mapping[str, Any], invocation: Mapping[str, Any]) -> list[str]:
+    """The words of a command; `{{$}}` is the executor input."""
+    text = json.dumps(invocation)
+    return [word.replace(EXECUTOR_INPUT, text) for word in (*command.get("command", ()), *command.get("args", ()))]
+
+
+def provisioned(key: str, folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A RuntimeArtifact that a task is to write."""
+    return {
+        "name": key,
+        "uri": str(folder / key),
+        "type": entry["artifactType"],
+        "metadata": entry.get("metadata", {}),
+    }
+
+
+def merged(artifact: dict[str, Any], said: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The artifact with what its task said of it in the output file."""
+    found = said["artifacts"][0] if said and said.get("artifacts") else {}
+    metadata = {**artifact["metadata"], **found.get("metadata", {})}
+    return {**artifact, "uri": found.get("uri") or artifact["uri"], "metadata": metadata}
+
+
+def recorded(key: str, artifact: dict[str, Any], number: int) -> dict[str, Any]:
+    """The artifact as it comes back from the cluster's MLMD: its id for a name, and two properties more."""
+    kept = {"display_name": key, "store_session_info": "{}"}
+    return {**artifact, "name": str(number), "metadata": kept | artifact["metadata"]}
+
+
+def last_line(log: Path) -> str:
+    """What was said last."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "nothing was said"
+
+
+def _producers(task: Mapping[str, Any]) -> Iterator[str]:
+    for given in task.get("inputs", {}).get("artifacts", {}).values():
+        yield given["taskOutputArtifact"]["producerTask"]

@@ -1,0 +1,167 @@
+"""A compiled spec as a file: what is in it, its runtime parameters, and the digest by which a submission is known."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from farebox.components.errors import InputError
+
+Parameters = dict[str, Any]
+
+# PipelineSpec 2.0 names types one way, 2.1 another (ComponentInputsSpec.ParameterSpec in pipeline_spec.proto).
+TYPES: dict[str, type] = {
+    "INT": int,
+    "DOUBLE": float,
+    "STRING": str,
+    "NUMBER_INTEGER": int,
+    "NUMBER_DOUBLE": float,
+    "BOOLEAN": bool,
+    "LIST": list,
+    "STRUCT": dict,
+}
+NOUNS = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    list: "a list as JSON",
+    dict: "a mapping as JSON",
+}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """`job` is a PipelineJob as JSON: pipelineSpec, runtimeConfig, labels."""
+
+    file: str
+    job: Mapping[str, Any]
+
+    @property
+    def pipeline(self) -> Mapping[str, Any]:
+        return self.job["pipelineSpec"]
+
+    @property
+    def name(self) -> str:
+        return self.pipeline["pipelineInfo"]["name"]
+
+    @property
+    def schema_version(self) -> str:
+        return self.pipeline.get("schemaVersion", "")
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        return frozenset(self.pipeline["root"]["dag"]["tasks"])
+
+    @property
+    def root(self) -> str | None:
+        """Where a run's artifacts go."""
+        return self.job.get("runtimeConfig", {}).get("gcsOutputDirectory") or self.pipeline.get("defaultPipelineRoot")
+
+    @property
+    def commit(self) -> str | None:
+        """The tag of its image, which is the commit that was compiled; none where images differ or have no tag."""
+        executors = self.pipeline.get("deploymentSpec", {}).get("executors", {}).values()
+        images = {executor["container"]["image"] for executor in executors if "container" in executor}
+        tags = {image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images}
+        return tags.pop() or None if len(tags) == 1 else None
+
+    @property
+    def digest(self) -> str:
+        return digest(self.pipeline)
+
+    @property
+    def declared(self) -> dict[str, Mapping[str, Any]]:
+        return dict(self.pipeline["root"].get("inputDefinitions", {}).get("parameters", {}))
+
+    @property
+    def defaults(self) -> Parameters:
+        """Values that the file itself gives, those of its runtimeConfig before those of its declarations."""
+        config = self.job.get("runtimeConfig", {})
+        declared = {name: entry["defaultValue"] for name, entry in self.declared.items() if "defaultValue" in entry}
+        wrapped = {name: _unwrapped(value) for name, value in config.get("parameters", {}).items()}
+        return {**declared, **wrapped, **config.get("parameterValues", {})}
+
+
+def _unwrapped(value: Mapping[str, Any]) -> Any:
+    """The Python value of a proto Value as JSON, {"intValue": "3"}: its 64-bit integers are strings."""
+    ((kind, inner),) = value.items()
+    return int(inner) if kind == "intValue" else inner
+
+
+def load(file: str) -> Spec:
+    """Reads a PipelineJob or a bare PipelineSpec, JSON or YAML. Raises InputError where it is neither."""
+    try:
+        content = yaml.load(Path(file).read_text(encoding="utf-8"), yaml.CSafeLoader)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"spec={file} must be a compiled pipeline: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f"spec={file} must be a compiled pipeline, got {'nothing' if content is None else 'no mapping'}"
+        )
+    job = content if "pipelineSpec" in content else {"pipelineSpec": content}
+    spec = Spec(file, job)
+    try:
+        spec.name, spec.nodes  # noqa: B018 - both must be there
+    except (KeyError, TypeError) as error:
+        raise InputError(f"spec={file} must be a pipeline that `farebox compile` wrote; it lacks {error}") from error
+    return spec
+
+
+def parameters(spec: Spec, assignments: Sequence[str]) -> Parameters:
+    """The spec's own values, and over them `KEY=VALUE`. Raises InputError: unknown name, wrong type, or no value."""
+    given = dict(_assignment(spec, assignment) for assignment in assignments)
+    values = {**spec.defaults, **given}
+    optional = {name for name, entry in spec.declared.items() if entry.get("isOptional")}
+    missing = sorted(set(spec.declared) - set(values) - optional)
+    if missing:
+        raise InputError(f"--parameter {missing[0]}=VALUE must be given: {spec.file} has no default for it")
+    return values
+
+
+def _assignment(spec: Spec, assignment: str) -> tuple[str, Any]:
+    name, separator, text = assignment.partition("=")
+    if not separator or not name:
+        raise InputError(f"--parameter {assignment} must read KEY=VALUE")
+    if name not in spec.declared:
+        known = ", ".join(sorted(spec.declared)) or "none"
+        raise InputError(f"--parameter {name}: {spec.file} has no such runtime parameter; it has: {known}")
+    entry = spec.declared[name]
+    return name, _typed(name, text, TYPES[entry.get("parameterType") or entry.get("type") or "STRING"])
+
+
+def _typed(name: str, text: str, kind: type) -> Any:
+    """`text` as str, or as the JSON of another type; an integer is a number, too, but true is no integer."""
+    if kind is str:
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
+        raise InputError(f"--parameter {name}={text} must be {NOUNS[kind]}")
+    return value
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of its JSON with sorted keys, so that the order of keys in a file does not count."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def submission_digest(spec: Spec, values: Parameters, key: str | None) -> str:
+    """What makes two submissions the same: pipeline, place of its artifacts, parameters, and a key of the caller's."""
+    return digest([spec.pipeline, spec.root, values, key])[:40]  # a label's value has room for 63
+
+
+def label(text: str) -> str:
+    """As Google Cloud wants a label's value: at most 63 of a-z, 0-9, - and _."""
+    return re.sub(r"[^a-z0-9_-]+", "-", text.lower())[:63]

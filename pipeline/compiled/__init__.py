@@ -1,1 +1,0 @@
-"""The pipeline as a file that Kubeflow or Vertex AI runs: written, executed node by node in containers, rehearsed."""

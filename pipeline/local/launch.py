@@ -1,0 +1,186 @@
+"""Runs the pipeline on this machine: TFX's launcher node by node, so that each can be shown as it ends.
+
+What executors import waits for the first node that does not come from the cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ml_metadata.proto.metadata_store_pb2 import Execution
+from tfx.dsl.compiler import constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.portable import launcher, runtime_parameter_utils
+from tfx.orchestration.portable.base_executor_operator import BaseExecutorOperator
+from tfx.orchestration.portable.mlmd import execution_lib
+
+from farebox.components.atomic_pusher.push import is_offered, is_rolled_back
+from farebox.components.tflite.files import tflite_path
+from farebox.components.trip_example_gen.sources import estimated_rows, find_files
+from farebox.pipeline.local import local_files, stored_graph
+from farebox.pipeline.metadata import connection as database
+from farebox.pipeline.settings.load import Settings
+from farebox.pipeline.target import SpanInput, Target
+
+OnStart = Callable[[str, int, int], None]
+OnEnd = Callable[[str, dict[str, list[Any]], bool, "Cost"], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Of a node: CPU seconds, user and system, children that have ended included; peak RSS of this process in MB."""
+
+    cpu_s: float
+    peak_mb: float
+
+
+def run(
+    settings: Settings,
+    run_id: str,
+    on_start: OnStart,
+    on_end: OnEnd,
+    prepare: Callable[[], None],
+    last: str | None = None,
+    spans: SpanInput | None = None,
+) -> None:
+    """Runs every node up to `last`, or takes it from the cache; exceptions of its executor come through as they are.
+
+    on_start(node, number, of): before a node. on_end(node, output artifacts, cached, cost): after it.
+    prepare: once, before anything is compiled or executed; `cost` is counted from then on.
+    """
+    local_files.prefer()
+    connection = database.connection_config(settings)
+    place = database.place_of(settings, connection)
+    target = Target(
+        pipeline_root=str(settings.runs_dir.resolve() / ("artifacts" + (f"-{place}" if place else ""))),
+        models_dir=str(settings.models_dir.resolve()),
+        metadata=connection,
+        workers=settings.beam.local_workers(estimated_rows(files_of(settings, spans))),
+        spans=spans,
+        pipeline_name=database.pipeline_name(settings, place),
+    )
+    meter = Meter()
+
+    @functools.cache
+    def prepare_once() -> None:
+        prepare()
+        meter.start()
+
+    def compile_graph() -> Any:
+        prepare_once()
+        from tfx.dsl.compiler.compiler import Compiler
+
+        from farebox.pipeline.graph import create_pipeline
+
+        return Compiler().compile(create_pipeline(settings, target))
+
+    pipeline = stored_graph.compiled(settings, target, compile_graph)
+    runtime_parameter_utils.substitute_runtime_parameter(pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id})
+    deployment = runner_utils.extract_local_deployment_config(pipeline)
+    database.register_types(settings, connection, pipeline)
+    produced: dict[str, list[Any]] = {}
+    operators = {
+        kind: when_needed(operator, prepare_once) for kind, operator in launcher.DEFAULT_EXECUTOR_OPERATORS.items()
+    }
+    for number, node in enumerate(pipeline.nodes, start=1):
+        name = node.pipeline_node.node_info.id
+        if name == "Pusher":
+            prepare_push(node.pipeline_node, Path(tflite_path(produced["quantized_model"][0])), settings)
+        on_start(name, number, len(pipeline.nodes))
+        meter.start()
+        info = launcher.Launcher(
+            pipeline_node=node.pipeline_node,
+            mlmd_connection=database.opened(connection),
+            pipeline_info=pipeline.pipeline_info,
+            pipeline_runtime_spec=pipeline.runtime_spec,
+            executor_spec=runner_utils.extract_executor_spec(deployment, name),
+            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+            custom_executor_operators=operators,
+        ).launch()
+        cost = meter.cost()
+        with database.opened(connection) as handle:
+            outputs, cached = outcome(handle, info.execution_id)
+        produced.update(outputs)
+        on_end(name, outputs, cached, cost)
+        if name == last:
+            return
+
+
+class Meter:
+    """Counts what is spent from its last start on."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """From now on."""
+        self.cpu_s = cpu_seconds()
+        forget_peak()
+
+    def cost(self) -> Cost:
+        """Up to now."""
+        return Cost(cpu_seconds() - self.cpu_s, peak_mb())
+
+
+def when_needed(operator: type[BaseExecutorOperator], prepare: Callable[[], None]) -> type[BaseExecutorOperator]:
+    """TFX's way to run an executor, but made, which imports that executor, once the driver has found that it runs."""
+
+    class Waiting(operator):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            BaseExecutorOperator.__init__(self, *args, **kwargs)
+            self.given = args, kwargs
+
+        def run_executor(self, *args: Any, **kwargs: Any) -> Any:
+            prepare()
+            given, named = self.given
+            made = operator(*given, **named).with_execution_watcher(self._execution_watcher_address)
+            return made.run_executor(*args, **kwargs)
+
+    return Waiting
+
+
+def files_of(settings: Settings, spans: SpanInput | None) -> list[str]:
+    """The files of trips that a run reads, those of its window's spans included."""
+    return [file for path in (spans.paths if spans else (settings.data,)) for file in find_files(path)]
+
+
+def prepare_push(node: Any, model: Path, settings: Settings) -> None:
+    """From the cache Pusher would not bring back a model that is lost, or followed by another; and a push that will be
+    refused must have another cache key, or its refusal would be found once the model is offered again."""
+    offered = is_offered(model, settings.models_dir, settings.push.signing_key)
+    node.execution_options.caching_options.enable_cache = offered
+    rolled_back = is_rolled_back(model, settings.models_dir)
+    node.parameters.parameters["rolled_back"].field_value.int_value = int(rolled_back)
+
+
+def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, list[Any]], bool]:
+    """An execution's output artifacts, and whether they came from the cache."""
+    (execution,) = handle.store.get_executions_by_id([execution_id])
+    return execution_lib.get_output_artifacts(handle, execution_id), execution.last_known_state == Execution.CACHED
+
+
+def forget_peak() -> None:
+    """The peak RSS of this process starts anew, where the system can do that (Linux: proc(5), clear_refs)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mb() -> float:
+    """Peak RSS of this process in MB, since `forget_peak` where the system can tell."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of its children that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

@@ -1,0 +1,117 @@
+"""What a finished node has to say for itself, in one line, read from its output artifacts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from farebox.components.model_gate.yardsticks import LIGHTGBM, ratio
+
+Artifacts = Mapping[str, Any]
+
+
+def key_figures(node: str, outputs: Mapping[str, list[Any]]) -> str:
+    """The line for a node's outputs ({key: artifacts}); empty where there is nothing to add to 'done'."""
+    describe = _DESCRIBE.get(node)
+    return describe({key: artifacts[0] for key, artifacts in outputs.items() if artifacts}) if describe else ""
+
+
+def _read(artifact: Any, name: str) -> Any:
+    return json.loads((Path(artifact.uri) / name).read_text())
+
+
+def named(metric: str) -> str:
+    """How people write a metric."""
+    return "RMSE" if metric == "rmse" else metric.replace("_", " ")
+
+
+def _examples(outputs: Artifacts) -> str:
+    counts = _read(outputs["examples"], "counts.json")
+    return f"{counts['examples']:,} of {counts['read']:,} rows are trips, {counts['rejected']:,} rejected"
+
+
+def _window(outputs: Artifacts) -> str:
+    spans = json.loads(outputs["examples"].get_string_custom_property("window"))
+    return f"{_examples(outputs)}; {len(spans)} spans, {spans[0][0]} to {spans[-1][0]}"
+
+
+def _verdict(outputs: Artifacts) -> str:
+    checks = _read(outputs["verdict"], "verdict.json")
+    held = f"{sum(check['ok'] for check in checks)} of {len(checks)} checks hold"
+    return "; ".join([held, *(_aside(check) for check in checks if not check["ok"] or check["name"] == "drift")])
+
+
+def _aside(check: Mapping[str, Any]) -> str:
+    """What is worth saying of a check in a line: why data were not compared, or a warning."""
+    return (
+        check["detail"] if check["ok"] else f"warning: {check['name']}={check['value']:.3g}, bound {check['bound']:.3g}"
+    )
+
+
+def _tuning(outputs: Artifacts) -> str:
+    trials = _read(outputs["tuner_results"], "tuner_results.json")  # TFX writes the best one first
+    best = {name.partition(".")[2]: value for name, value in trials[0].items() if "." in name}
+    values = [f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in best.items()]
+    return f"best of {len(trials)} trials: eval RMSE {trials[0]['score']:.3f}, {', '.join(values)}"
+
+
+def _training(outputs: Artifacts) -> str:
+    training = _read(outputs["model_run"], "training.json")["network"]
+    return f"{training['parameters']:,} parameters, {training['epochs']} epochs, eval RMSE {training['eval_rmse']:.3f}"
+
+
+def _projection(outputs: Artifacts) -> str:
+    projection = _read(outputs["projection"], "projection.json")
+    kept = f"{projection['explained_variance_ratio']:.1%} of variance"
+    return f"k={projection['k']} ({kept}), eval {named(projection['metric'])} {projection['eval_error']['reduced']:.3f}"
+
+
+def _pruning(outputs: Artifacts) -> str:
+    pruning = _read(outputs["pruning"], "pruning.json")
+    error = f"eval {named(pruning['metric'])} {pruning['eval_error']['pruned']:.3f}"
+    return f"{pruning['sparsity']:.1%} of weights are zero, {error}"
+
+
+def _quantization(outputs: Artifacts) -> str:
+    choice = _read(outputs["trials"], "choice.json")
+    sizes = f"{choice['bytes']:,} B, {choice['gzip_bytes']:,} B gzip"
+    error = f"eval {named(choice['metric'])} {choice['eval_error']['shipped']:.3f}"
+    return f"{choice['mode']} of the {choice['network']} network: {sizes}, {error}"
+
+
+def _blessing(outputs: Artifacts) -> str:
+    return "blessed" if outputs["blessing"].get_int_custom_property("blessed") else "not blessed"
+
+
+def _yardsticks(outputs: Artifacts) -> str:
+    judged = _read(outputs["blessing"], "judgement.json")
+    to_booster = ratio(judged["metrics"]["rmse"], judged["yardsticks"][LIGHTGBM])
+    return f"{judged['ratio']:.2f} x the no-embedding DNN, {to_booster:.2f} x LightGBM; {_blessing(outputs)}"
+
+
+def _device(outputs: Artifacts) -> str:
+    latency = _read(outputs["blessing"], "device.json")["measurements"].get("latency_us")
+    return f"{_blessing(outputs)}, p50 {latency['p50']:.1f} µs" if latency else _blessing(outputs)
+
+
+def _push(outputs: Artifacts) -> str:
+    return outputs["pushed_model"].get_string_custom_property("pushed_destination") or "not pushed"
+
+
+_DESCRIBE: dict[str, Callable[[Artifacts], str]] = {
+    "TripExampleGen": _examples,
+    "SpanGate": _verdict,
+    "SpanWindow": _window,
+    "DataGate": _verdict,
+    "Tuner": _tuning,
+    "Trainer": _training,
+    "PcaReducer": _projection,
+    "Pruner": _pruning,
+    "Quantizer": _quantization,
+    "Evaluator": _blessing,
+    "ModelGate": _yardsticks,
+    "DeviceValidator": _device,
+    "Pusher": _push,
+}

@@ -1,0 +1,45 @@
+"""Checks of a run's inputs that take no time: what would fail late is refused early."""
+
+from __future__ import annotations
+
+import socket
+
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.reader import read_trips
+from farebox.pipeline.settings.load import Settings
+
+JOB_SERVER_S = 5.0  # within which a job server accepts a connection
+
+
+def check_signing_key(settings: Settings) -> None:
+    """The key is used at the very end of a run. Raises InputError where it cannot be."""
+    if settings.push.signing_key is not None:
+        from farebox.components.atomic_pusher import signature
+
+        signature.signing_key(settings.push.signing_key)
+
+
+def check_engine(settings: Settings) -> None:
+    """Beam would wait five minutes for a job server, and Dataflow's workers would fail one by one.
+
+    Raises InputError where the one does not answer, or the others cannot reach the artifacts.
+    """
+    if settings.beam.runner == "dataflow":
+        raise InputError(
+            f"beam.runner=dataflow must go with artifacts in a bucket, got out={settings.out}, which its workers "
+            "cannot reach: compile the pipeline for Kubeflow or Vertex AI"
+        )
+    if address := settings.beam.job_service:
+        host, _, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), JOB_SERVER_S).close()
+        except OSError as error:
+            raise InputError(
+                f"beam.job_endpoint={address} must be a Beam job server that runs, got {error.strerror or error}: "
+                "`make flink` starts one on this machine"
+            ) from error
+
+
+def check_first_trip(settings: Settings) -> None:
+    """Importing TFX takes 8 s: bad data should not have to wait for it. Raises InputError where no row is a trip."""
+    any(trips.examples.num_rows for trips in read_trips(settings.data, settings.city))

@@ -1,1 +1,0 @@
-"""Compiled pipelines to a cluster: Kubeflow Pipelines or Vertex AI. Client libraries are imported where used."""

@@ -1,0 +1,259 @@
+"""The ladder: what is tried, what ships, and that the log tells why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from farebox.components.errors import InputError
+from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.components.quantizer.trials import Trial, cost
+from farebox.components.tflite.interpreter import TfliteModel
+
+INPUTS = (
+    "pickup_longitude,pickup_latitude,dropoff_longitude,dropoff_latitude,passenger_count,pickup_hour,pickup_weekday"
+)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """x of 8 standard normal numbers, labelled by a sum and a product; a quarter of them for eval."""
+    random = np.random.default_rng(5)
+    x = random.normal(size=(1024, 8)).astype(np.float32)
+    return x, (3 * x[:, 0] + 2 * x[:, 1] * x[:, 2] + 10).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def small(quick_keras, rows):
+    """A fitted network of three Dense layers on `x`."""
+    import tf_keras as keras
+
+    keras.utils.set_random_seed(3)
+    x = inner = keras.Input((8,), name="x")
+    for name in ("first", "second"):
+        inner = keras.layers.Dense(16, activation="relu", name=name)(inner)
+    network = keras.Model(x, keras.layers.Dense(1, name="y")(inner), name="small")
+    network.compile(keras.optimizers.Adam(0.01), loss="mse")
+    network.fit({"x": rows[0]}, rows[1], batch_size=64, epochs=30, verbose=0)
+    return network
+
+
+@pytest.fixture(scope="module")
+def search(rows):
+    """(networks, settings) -> outcome; without anything before the networks."""
+    import tensorflow as tf
+
+    from farebox.components.quantizer import conversion, ladder
+
+    x, labels = rows
+    train = tf.data.Dataset.from_tensor_slices(({"x": x[256:]}, labels[256:, None])).batch(64)
+    evaluation = tf.data.Dataset.from_tensor_slices(({"x": x[:256]}, labels[:256, None])).batch(64)
+    calibration = conversion.calibration_rows([({"x": x[256:]}, labels[256:])], 100)
+
+    def run(networks, **chosen):
+        held = [({"x": x[:256]}, labels[:256])]
+        fitting = train, evaluation
+        return ladder.search(networks, None, calibration, fitting, held, "y", QuantizerSettings(**chosen))
+
+    return run
+
+
+def with_kernels(network, **kernels):
+    """A copy with other kernels."""
+    import tf_keras as keras
+
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    for name, kernel in kernels.items():
+        copy.get_layer(name).set_weights([kernel, *network.get_layer(name).get_weights()[1:]])
+    return copy
+
+
+def assert_nothing_cheaper_was_passed_over(outcome, goal: str) -> None:
+    held = [trial for trial in outcome.trials if trial.error <= outcome.bound]
+    assert held == [trial for trial in outcome.trials if trial.verdict in ("holds", "chosen")]
+    assert outcome.chosen in held
+    assert all(cost(outcome.chosen, goal) <= cost(trial, goal) for trial in held)
+
+
+def test_auto_ships_the_smallest_that_holds(small, search):
+    worse = with_kernels(small, y=small.get_layer("y").get_weights()[0] * 1.5)
+    outcome = search({"reduced": worse, "unreduced": small}, max_rmse_increase="5%")
+    verdicts = {(trial.network, trial.rung): trial.verdict for trial in outcome.trials if not trial.steps}
+    assert {rung for network, rung in verdicts if network == "unreduced"} >= {
+        "float32", "float16", "int8_weights", "dynamic", "int8", "int16x8",
+    }  # fmt: skip
+    assert verdicts["reduced", "float32"] == "misses"
+    assert outcome.chosen.network == "unreduced" and outcome.chosen.verdict == "chosen"
+    assert outcome.chosen.bytes < outcome.trials[0].bytes and outcome.chosen.error <= outcome.bound
+    assert_nothing_cheaper_was_passed_over(outcome, "size")
+    assert all(trial.reason for trial in outcome.trials)
+    assert [(harm.network, harm.node.split("/")[1]) for harm in outcome.harms if "first" in harm.node] == [
+        ("unreduced", "first")
+    ]
+
+
+@pytest.mark.slow
+def test_a_budget_of_nothing_is_held_to_the_last_digit(small, search):
+    """The reference itself holds it; a network that errs by a little more does not, in any format."""
+    worse = with_kernels(small, y=small.get_layer("y").get_weights()[0] * 1.03)
+    outcome = search({"reduced": worse, "unreduced": small}, max_rmse_increase="0%", epochs=1)
+    assert_nothing_cheaper_was_passed_over(outcome, "size")
+    missed = [trial for trial in outcome.trials if outcome.bound < trial.error < 1.5 * outcome.bound]
+    assert missed and {trial.verdict for trial in missed} == {"misses"}
+
+
+@pytest.mark.parametrize(("goal", "best"), [("size", "small"), ("latency", "quick"), ("balanced", "even")])
+def test_a_goal_by_hand(goal, best):
+    """100 B in 9 us, 300 B in 4 us, 150 B in 5 us: products 900, 1200 and 750."""
+    found = {"small": (100, 9.0), "quick": (300, 4.0), "even": (150, 5.0)}
+    trials = [Trial("int8", name, bytes=size, latency_us={"p50": p50}) for name, (size, p50) in found.items()]
+    assert min(trials, key=lambda trial: cost(trial, goal)).network == best
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("goal", ["latency", "balanced"])
+def test_another_goal_is_held_too(small, search, goal):
+    outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="5%", optimize_for=goal)
+    assert_nothing_cheaper_was_passed_over(outcome, goal)
+    assert all(trial.latency_us for trial in outcome.trials if trial.verdict == "holds")
+
+
+def test_equal_bytes_are_run_once(small, rows, monkeypatch):
+    """Three trials of two files, over two batches: four predictions, and the same figures for the same bytes."""
+    from farebox.components.networks.objective import NUMBERS
+    from farebox.components.quantizer.conversion import Source
+    from farebox.components.quantizer.trials import Judge
+
+    runs = []
+    original = TfliteModel.predict
+    monkeypatch.setattr(TfliteModel, "predict", lambda self, columns: runs.append(1) or original(self, columns))
+    source = Source(small, None, [], "y")
+    plain, half = source.file("float32"), source.file("float16")
+    trials = [Trial("float32", name, content=content) for name, content in (("a", plain), ("b", plain), ("a", half))]
+    judge = Judge([({"x": rows[0][:9]}, rows[1][:9]), ({"x": rows[0][9:20]}, rows[1][9:20])], NUMBERS)
+    for trial in trials:
+        judge.measure([trial])
+    assert len(runs) == 4
+    assert trials[0].figures == trials[1].figures != trials[2].figures
+
+
+def test_a_planted_bad_layer_is_found_and_kept_float(small, search):
+    """A unit of `first` that is always 0 meets weights of 1000 in `second`: in float the same, in int8 nothing is left
+    of the other weights, which share their scale."""
+    kernel, bias = small.get_layer("first").get_weights()
+    planted = with_kernels(small, second=np.concatenate([np.full((1, 16), 1e3), small.layers[2].get_weights()[0][1:]]))
+    alive = np.arange(16) > 0
+    planted.get_layer("first").set_weights([kernel * alive, bias * alive])
+    outcome = search({"reduced": planted, "unreduced": planted}, max_rmse_increase="5%")
+    harms = [harm for harm in outcome.harms if harm.network == "reduced"]
+    assert "second" in harms[0].node and harms[0].increase > 10 * harms[1].increase
+    plain, spared = [trial for trial in outcome.trials if (trial.rung, trial.network) == ("int8", "reduced")]
+    assert plain.error > outcome.bound >= spared.error
+    assert spared.kept_float == (harms[0].node,)
+
+
+@pytest.mark.slow
+def test_what_no_integer_rung_holds_reaches_qat(small, search):
+    """No worse than before is not enough where it must be better by 3 %; training may reach that, or float32 ships."""
+    outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="-3%", epochs=2, learning_rate=1e-3)
+    aware = [trial for trial in outcome.trials if trial.rung in ("qat", "pqat")]
+    assert [trial.rung for trial in aware] == ["qat", "pqat"]
+    assert all("int8" in trial.dtypes and trial.error < 1.2 * outcome.trials[0].error for trial in aware)
+    if any(trial.error <= outcome.bound for trial in outcome.trials):
+        assert_nothing_cheaper_was_passed_over(outcome, "size")
+
+
+@pytest.mark.slow
+def test_an_impossible_budget_ships_float32_and_says_so(small, search):
+    outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="-90%", epochs=1)
+    assert (outcome.chosen.rung, outcome.chosen.network) == ("float32", "unreduced")
+    assert outcome.why == f"nothing holds eval error {outcome.bound:.4f}: the unreduced float32 file"
+    assert {trial.verdict for trial in outcome.trials} == {"misses", "chosen"}
+
+
+@pytest.mark.parametrize("rung", ["float32", "float16", "int8_weights", "dynamic", "int8", "int8_io", "int16x8", "qat"])
+def test_a_fixed_rung_ships_whatever_it_costs(small, search, rung):
+    outcome = search({"reduced": small, "unreduced": small}, mode=rung, max_rmse_increase="-90%", epochs=1)
+    assert (outcome.chosen.rung, outcome.chosen.network) == (rung, "reduced")
+    assert outcome.why == f"fixed by quantizer.mode={rung}"
+    assert outcome.chosen.error < 2  # of labels that vary by 3.6
+
+
+@pytest.mark.slow
+def test_nodes_can_be_kept_float(small, search):
+    outcome = search({"reduced": small, "unreduced": small}, mode="int8", keep_float=["*second*"])
+    assert len(outcome.chosen.kept_float) == 1 and "second" in outcome.chosen.kept_float[0]
+    assert (
+        outcome.chosen.dtypes["float32"]
+        > search({"reduced": small, "unreduced": small}, mode="int8").chosen.dtypes["float32"]
+    )
+    with pytest.raises(InputError, match="quantizer.keep_float=third must match a node, got none of "):
+        search({"reduced": small, "unreduced": small}, mode="int8", keep_float=["third"])
+
+
+@pytest.mark.slow
+def test_what_the_converter_cannot_is_logged_and_passed_over(small, search, monkeypatch):
+    from farebox.components.quantizer import conversion
+
+    def refuses(content):
+        raise ValueError("no such weights\nand more")
+
+    monkeypatch.setattr(conversion, "int8_weights", refuses)
+    outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="5%")
+    failed = [trial for trial in outcome.trials if trial.verdict == "failed"]
+    assert [(trial.rung, trial.reason) for trial in failed] == [("int8_weights", "ValueError: no such weights")] * 2
+    with pytest.raises(InputError, match="quantizer.mode=int8_weights: ValueError: no such weights"):
+        search({"reduced": small, "unreduced": small}, mode="int8_weights")
+
+
+def test_classes_are_judged_by_log_loss(quick_keras, search, rows):
+    """Three classes by a softmax; the file gives three numbers a row."""
+    import tf_keras as keras
+
+    x = keras.Input((8,), name="x")
+    network = keras.Model(x, keras.layers.Dense(3, activation="softmax", name="y")(x))
+    judged = Judged(network, rows)
+    assert judged.trial.figures["log_loss"] == pytest.approx(judged.expected, rel=1e-4)
+    assert 0 <= judged.trial.figures["accuracy"] <= 1
+
+
+class Judged:
+    """A float32 file of a classifier, judged on the sign and size of the first number."""
+
+    def __init__(self, network, rows) -> None:
+        from farebox.components.networks.objective import objective_of
+        from farebox.components.quantizer.conversion import Source
+        from farebox.components.quantizer.trials import Judge
+
+        x = rows[0][:200]
+        labels = np.digitize(x[:, 0], [-0.5, 0.5])
+        self.trial = Trial("float32", "reduced", content=Source(network, None, [], "y").file("float32"))
+        Judge([({"x": x}, labels)], objective_of(network)).measure([self.trial])
+        given = network(x).numpy()[np.arange(200), labels]
+        self.expected = float(-np.log(given).mean())
+
+
+def test_do_writes_the_files_and_tells_all(toy_network, run_node):
+    from farebox.components.quantizer.component import QuantizerSpec
+    from farebox.components.quantizer.executor import QuantizerExecutor
+
+    models = {"model": toy_network, "unreduced_model": toy_network}
+    outputs = run_node(
+        QuantizerExecutor, QuantizerSpec, models, {"max_rmse_increase": "1%"}, model_inputs=INPUTS, non_negative=1
+    )
+    folder = Path(outputs["trials"].uri)
+    choice = json.loads((folder / "choice.json").read_text())
+    trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    (chosen,) = (trial for trial in trials if trial["verdict"] == "chosen")
+    assert choice["mode"] == chosen["rung"] and choice["eval_error"]["shipped"] == chosen["error"] <= choice["bound"]
+    for trial, key in ((chosen, "quantized_model"), (trials[0], "reference_model")):
+        content = Path(f"{outputs[key].uri}/Format-Serving/tflite").read_bytes()
+        assert (trial["bytes"], trial["ops"]) == (len(content), TfliteModel(content).op_names())
+    held = [trial for trial in trials if trial["error"] is not None and trial["error"] <= choice["bound"]]
+    assert chosen["bytes"] == min(trial["bytes"] for trial in held)
+    assert json.loads((folder / "sensitivity.json").read_text())
+    assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")

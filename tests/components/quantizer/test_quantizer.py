@@ -1,0 +1,321 @@
+"""Quantizer's files: one raw-input file per rung, from the real transform graph; its numbers against the network's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from farebox.components.errors import InputError
+from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.components.tflite.interpreter import TfliteModel, schema
+
+RUNGS = ("float32", "float16", "int8_weights", "dynamic", "int8", "int16x8")
+
+
+@pytest.fixture(scope="module")
+def front(toy_trips):
+    """The toy trips' transform graph."""
+    import tensorflow_transform as tft
+
+    from farebox.components.quantizer import conversion
+
+    graph = tft.TFTransformOutput(toy_trips.transform_graph)
+    columns = {name: spec.dtype for name, spec in graph.raw_feature_spec().items() if name != "fare"}
+    return conversion.Front(graph.transform_features_layer(), columns)
+
+
+@pytest.fixture(scope="module")
+def source(front, toy_trips):
+    """Network -> what every rung is converted from."""
+    from farebox.components.networks import examples_io
+    from farebox.components.quantizer import conversion
+
+    rows = conversion.calibration_rows(examples_io.numpy_batches(toy_trips.batches("train")), 100)
+    return lambda network: conversion.Source(network, front, rows, "fare")
+
+
+@pytest.fixture(scope="module")
+def files(source, toy_network):
+    ready = source(toy_network)
+    return {rung: ready.file(rung) for rung in RUNGS}
+
+
+@pytest.fixture(scope="module")
+def graph_fares(toy_trips, toy_network):
+    """Raw columns -> fares through Transform's graph and the Keras network."""
+    import tensorflow as tf
+    import tensorflow_transform as tft
+
+    layer = tft.TFTransformOutput(toy_trips.transform_graph).transform_features_layer()
+
+    def fares(columns):
+        transformed = layer({name: tf.constant(values) for name, values in columns.items()})
+        return toy_network({name: transformed[name] for name in toy_network.input_names}).numpy().reshape(-1)
+
+    return fares
+
+
+def raw_columns(toy_trips, split: str) -> dict[str, np.ndarray]:
+    return {name: values for name, values in toy_trips.columns[split].items() if name != "fare"}
+
+
+def opened(content: bytes):
+    read = schema()
+    return read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0)).subgraphs[0]
+
+
+def types(content: bytes, shape: tuple[int, ...]) -> set[int]:
+    """The types of a file's tensors of one shape."""
+    graph = opened(content)
+    return {tensor.type for tensor in graph.tensors if tensor.shape is not None and tuple(tensor.shape) == shape}
+
+
+degrees = st.one_of(
+    st.floats(-180, 180, width=32),
+    st.floats(41.5, 42.25, width=32),
+    st.floats(-88, -87.5, width=32),
+    st.sampled_from([-87.95, -87.52, 41.64, 42.03, 0.0, np.nan, np.inf, -np.inf]),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(places=st.tuples(degrees, degrees, degrees, degrees), hour=st.integers(0, 23), weekday=st.integers(0, 6))
+@example((-87.6, 41.9, -87.6, 41.9), 0, 0)  # from where the trip goes nowhere, a rounding error must not either
+def test_the_file_computes_what_transform_and_network_do(files, graph_fares, places, hour, weekday):
+    """Random places, the box's corners, far outside and missing values: no skew between training and device."""
+    names = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
+    columns = {name: np.array([[value]], np.float32) for name, value in zip(names, places, strict=True)}
+    ints = {"passenger_count": 1, "pickup_hour": hour, "pickup_weekday": weekday}
+    columns |= {name: np.array([[value]], np.int64) for name, value in ints.items()}
+    device = TfliteModel(files["float32"]).predict(columns)
+    assert np.isfinite(device).all()
+    np.testing.assert_allclose(device, graph_fares(columns), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_rungs_agree_with_the_network(files, graph_fares, toy_trips, rung):
+    """Fares of about 10; coordinates stay float32 in all of them, else dollars would be lost."""
+    columns = raw_columns(toy_trips, "test")
+    model = TfliteModel(files[rung])
+    tolerance = {"float32": 1e-3, "float16": 0.01, "int8_weights": 0.1, "dynamic": 0.01, "int8": 0.2, "int16x8": 0.1}
+    assert np.abs(model.predict(columns) - graph_fares(columns)).mean() < tolerance[rung]
+    assert model.is_builtin_only
+    assert set(model.input_names) == set(columns)
+
+
+def test_tables_and_kernels_are_of_the_rungs_type(files):
+    """A table of 81 x 6, a kernel of 16 x 8, and what float32 has of both."""
+    kinds = schema().TensorType
+    for rung, kind in (("float32", kinds.FLOAT32), ("float16", kinds.FLOAT16), ("int8_weights", kinds.INT8)):
+        assert kind in types(files[rung], (81, 6)) and kind in types(files[rung], (8, 16)), rung
+    assert types(files["int8"], (81, 6)) == types(files["int8"], (8, 16)) == {kinds.INT8}
+
+
+def test_smaller_numbers_make_a_smaller_file(source, make_network):
+    ready = source(make_network(embeddings={"pair_cell": 100}))
+    sizes = [len(ready.file(rung)) for rung in ("float32", "float16", "int8_weights")]
+    assert sizes[0] > sizes[1] > sizes[2]
+
+
+def test_all_integer_takes_and_gives_int8_and_has_256_fares(front, toy_network, toy_trips):
+    """The documented loss: a longitude of -88..0 in 256 levels. The door takes and gives real numbers all the same."""
+    from farebox.components.networks import examples_io
+    from farebox.components.quantizer import conversion
+
+    raw = conversion.calibration_rows(examples_io.numpy_batches(toy_trips.batches("train", kind="raw")), 100)
+    content = conversion.Source(toy_network, front, raw, "fare").file("int8_io")
+    graph, kinds = opened(content), schema().TensorType
+    assert {graph.tensors[i].type for i in graph.inputs} == {kinds.INT8, kinds.INT64}
+    assert graph.tensors[graph.outputs[0]].type == kinds.INT8
+    try:
+        fares = TfliteModel(content).predict(raw_columns(toy_trips, "test"))
+    except InputError as refused:  # the runtime of lane B divides by no int8 zero; lane A's does
+        assert "DIV" in str(refused)
+        return
+    assert np.isfinite(fares).all() and 2 <= len(np.unique(fares)) <= 256
+
+
+def test_the_door_speaks_real_numbers_to_an_int8_file(quick_keras):
+    """y = 2 x + 3 on -1..1: steps of 2 / 255 in and 4 / 255 out, a NaN is 0, and what lies outside is held."""
+    import tf_keras as keras
+
+    from farebox.components.quantizer import conversion
+
+    x = keras.Input((1,), name="x")
+    line = keras.Model(x, keras.layers.Dense(1, name="y")(x))
+    line.get_layer("y").set_weights([np.array([[2.0]]), np.array([3.0])])
+    rows = [{"x": np.array([[value]], np.float32)} for value in np.linspace(-1, 1, 21)]
+    model = TfliteModel(conversion.Source(line, None, rows, "y").file("int8_io"))
+    given = np.array([-1, -0.5, 0, 0.25, 1, 9, np.nan], np.float32)
+    np.testing.assert_allclose(model.predict({"x": given}), [1, 2, 3, 3.5, 5, 5, 3], atol=0.06)
+
+
+@pytest.mark.parametrize("rung", [*RUNGS, "int8_io"])
+def test_a_non_negative_file_answers_0_where_its_network_answers_less(quick_keras, rung):
+    """y = 2 x + 3 on -4..4, by the operators that the plain file has."""
+    import tf_keras as keras
+
+    from farebox.components.quantizer import conversion
+
+    x = keras.Input((1,), name="x")
+    line = keras.Model(x, keras.layers.Dense(1, name="y")(x))
+    line.get_layer("y").set_weights([np.array([[2.0]]), np.array([3.0])])
+    given = np.linspace(-4, 4, 33, dtype=np.float32)
+    rows = [{"x": value.reshape(1, 1)} for value in given]
+    plain, held = (
+        TfliteModel(conversion.Source(line, None, rows, "y", non_negative).file(rung)) for non_negative in (False, True)
+    )
+    np.testing.assert_allclose(held.predict({"x": given}), np.maximum(2 * given + 3, 0), atol=0.1)
+    assert held.predict({"x": given}).min() == 0 > plain.predict({"x": given}).min()
+    assert held.op_names() == plain.op_names()
+
+
+@pytest.mark.parametrize("airports", [(), ((-87.9, 41.98),)], ids=["no airport", "an airport"])
+def test_geography_stays_float32(toy_trips, airports):
+    """In float16 too: km to seven digits. A city may have no airport, and its empty tensor no place in a file."""
+    import tensorflow as tf
+    import tf_keras as keras
+
+    from farebox.components.quantizer import conversion
+    from farebox.modules import columns, features
+
+    city = features.Geography(-87.95, -87.52, 41.64, 42.03, airports)
+    numeric = keras.Input((16 + 2 * len(airports),), name="numeric")
+    km = np.eye(1, numeric.shape[1], 5).T  # picks the haversine
+    network = keras.Model(numeric, keras.layers.Dense(1, kernel_initializer=keras.initializers.Constant(km))(numeric))
+    asked = {name: toy_trips.raw_spec[name].dtype for name in columns.MODEL_INPUTS}
+    front = conversion.Front(lambda raw: {"numeric": features.numeric(raw, city)}, asked)
+    trips = toy_trips.columns["test"]
+    exact = features.numeric({name: tf.constant(trips[name]) for name in asked}, city).numpy()[:, 5]
+    device = TfliteModel(conversion.Source(network, front, [], "fare").file("float16")).predict(trips)
+    np.testing.assert_allclose(device, exact, rtol=1e-6, atol=1e-4)
+
+
+def test_a_network_that_asks_for_more_than_is_given_is_refused(files):
+    from farebox.components.tflite.join import join
+
+    with pytest.raises(ValueError, match=r"second file: inputs=\['dropoff_latitude', .* must be outputs of .*'fare'"):
+        join(files["float32"], files["float32"])
+
+
+def test_int8_weights_by_hand(quick_keras):
+    """Scale 2 / 127: a weight becomes its nearest multiple; a table of fewer than 48 numbers stays as it is."""
+    import tf_keras as keras
+
+    from farebox.components.quantizer import conversion
+
+    x, ids = keras.Input((8,), name="x"), keras.Input((1,), dtype="int64", name="id")
+    small = keras.layers.Flatten()(keras.layers.Embedding(3, 2, name="small")(ids))
+    network = keras.Model([x, ids], keras.layers.Dense(7, name="y")(keras.layers.Concatenate()([x, small])))
+    kernel = np.linspace(-2, 1.9, 70).reshape(10, 7).astype(np.float32)
+    table = np.arange(6, dtype=np.float32).reshape(3, 2) / 7
+    network.get_layer("y").set_weights([kernel, np.zeros(7, np.float32)])
+    network.get_layer("small").set_weights([table])
+    rows = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    model = TfliteModel(conversion.Source(network, None, [], "y").file("int8_weights"))
+    rounded = np.rint(kernel * 127 / 2) * 2 / 127
+    numbers = np.array([[0], [1], [2], [1], [0]])
+    expected = np.concatenate([rows, table[numbers[:, 0]]], axis=1) @ rounded
+    np.testing.assert_allclose(model.predict({"x": rows, "id": numbers}), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_look_ups_give_the_same_and_pay_or_are_not_made(quick_keras):
+    """1,000 ids of which 30 were trained: 31 distinct rows. The table of 20 ids is too small to gain."""
+    import tf_keras as keras
+
+    from farebox.components.quantizer.tables import with_lookups
+
+    ids = keras.Input((1,), dtype="int64", name="id")
+    network = keras.Model(
+        ids, keras.layers.Dense(1)(keras.layers.Flatten()(keras.layers.Embedding(1000, 4, name="e")(ids)))
+    )
+    table = np.zeros((1000, 4), np.float32)
+    table[100:130] = np.random.default_rng(0).normal(size=(30, 4))
+    network.get_layer("e").set_weights([table])
+    thin = with_lookups(network)
+    every = np.arange(1000)[:, None]
+    np.testing.assert_array_equal(thin(every), network(every))
+    assert thin.get_layer("e").get_weights()[0].shape == (31, 4)
+    assert network.get_layer("e").input_dim == 1000
+    network.get_layer("e").set_weights([np.random.default_rng(1).normal(size=(1000, 4))])
+    assert with_lookups(network) is None
+
+
+def test_calibration_has_the_extremes():
+    """Of labels 0 to 99 in batches of 10, for ten rows: 97, 98, 99, and 0, and the first that are left."""
+    from farebox.components.quantizer.conversion import calibration_rows
+
+    labels = np.random.default_rng(0).permutation(100).astype(float)
+    batches = [({"x": labels[i : i + 10, None]}, labels[i : i + 10]) for i in range(0, 100, 10)]
+    rows = calibration_rows(batches, 10)
+    found = [row["x"].item() for row in rows]
+    assert {97, 98, 99, 0} < set(found) and len(found) == 10 and rows[0]["x"].shape == (1, 1)
+    assert [label for label in labels if label in found] == found
+    assert set(labels[:4]) <= set(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keeps_zeros", [False, True])
+def test_quantization_aware_training_keeps_the_fares(source, toy_trips, toy_network, keeps_zeros):
+    """Int8 inside, float outside; zeros stay zeros where they are to; the source stays as it was."""
+    from farebox.components.networks import examples_io
+    from farebox.components.quantizer import qat
+
+    kernel, bias = toy_network.get_layer("hidden_1").get_weights()
+    import tf_keras as keras
+
+    network = keras.models.clone_model(toy_network)
+    network.set_weights(toy_network.get_weights())
+    network.get_layer("hidden_1").set_weights([np.where(np.abs(kernel) < np.median(np.abs(kernel)), 0, kernel), bias])
+    before = network.get_weights()
+    chosen = QuantizerSettings(epochs=2, learning_rate=1e-3)
+    train, evaluation = toy_trips.batches("train"), toy_trips.batches("eval")
+    aware = qat.quantization_aware(network, train, evaluation, chosen, keeps_zeros)
+    model = TfliteModel(source(aware).file("qat"))
+    fares = toy_trips.columns["test"]["fare"].reshape(-1)
+    rmse = float(np.sqrt(np.mean((model.predict(raw_columns(toy_trips, "test")) - fares) ** 2)))
+    assert rmse < 1.2 * examples_io.network_error(network, toy_trips.batches("test")).rmse
+    assert types(model.content, (81, 6)) == types(model.content, (8, 16)) == {schema().TensorType.INT8}
+    trained = aware.get_layer("quant_hidden_1").get_weights()
+    (found,) = (weight for weight in trained if weight.shape == (16, 8))
+    still_zero = np.mean(found[before[network.weights.index(network.get_layer("hidden_1").kernel)] == 0] == 0)
+    assert (still_zero == 1) if keeps_zeros else (still_zero < 0.5)
+    for old, new in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_part_of_a_network_can_be_quantized(source, toy_trips, toy_network):
+    from farebox.components.quantizer import qat
+
+    train, evaluation = toy_trips.batches("train"), toy_trips.batches("eval")
+    chosen = QuantizerSettings(epochs=1, qat_layers=["hidden_1"])
+    aware = qat.quantization_aware(toy_network, train, evaluation, chosen)
+    content = source(aware).file("qat")
+    kinds = schema().TensorType
+    assert types(content, (8, 16)) == {kinds.INT8} and types(content, (81, 6)) == {kinds.FLOAT32}
+    with pytest.raises(ValueError, match=r"quantizer.qat_layers=\['hidden_9'\] must match a layer, got none of \["):
+        qat.quantization_aware(toy_network, train, evaluation, QuantizerSettings(qat_layers=("hidden_9",)))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "text"),
+    [
+        ({"mode": "int3"}, "quantizer.mode=int3 must be one of auto, float32, float16, int8_weights, dynamic"),
+        ({"epochs": 0}, "quantizer.epochs=0 must be at least 1"),
+        ({"optimize_for": "fun"}, "quantizer.optimize_for=fun must be one of size, latency, balanced"),
+        (
+            {"max_rmse_increase": "a bit"},
+            "quantizer.max_rmse_increase=a bit must be a number or a percentage such as 0.2%",
+        ),
+    ],
+)
+def test_settings_name_the_value(chosen, text):
+    with pytest.raises(ValueError, match=text):
+        QuantizerSettings(**chosen)
+
+
+@pytest.mark.parametrize(("increase", "bound"), [("1%", 2.02), (0.05, 2.05), ("0.05", 2.05), ("-50%", 1.0), (0, 2.0)])
+def test_a_budget_is_absolute_or_relative(increase, bound):
+    assert QuantizerSettings(max_rmse_increase=increase).bound(2.0) == pytest.approx(bound)

@@ -1,0 +1,236 @@
+"""The compiled Kubeflow spec: its graph equals the golden file, and what a cluster would import can be imported.
+
+After a wanted change of the graph: FAREBOX_GOLDEN=write python -m pytest tests/pipeline/cluster/test_compile.py
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "kubeflow_graph.json"
+
+
+ROOT, IMAGE = "gs://bucket/runs", "farebox:abc1234"
+CLUSTER = (f"cluster.root={ROOT}/", f"cluster.image={IMAGE}")
+
+
+def compiled(folder: Path, *overrides: str, runner: str = "kubeflow") -> dict:
+    """With a bucket as data: nothing of this machine has to be in it."""
+    from farebox.pipeline.cluster.compile import compile_spec
+    from farebox.pipeline.settings.load import load_settings
+
+    settings = load_settings("chicago", "gs://bucket/trips", overrides=[*CLUSTER, *overrides])
+    compile_spec(settings, runner, str(folder / "farebox.json"))
+    return json.loads((folder / "farebox.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory) -> dict:
+    return compiled(tmp_path_factory.mktemp("spec"))
+
+
+def graph(spec: dict) -> dict[str, list[str]]:
+    """Node ids, and edges as `producer.output -> consumer.input`, or `first -> second` where only the order counts.
+
+    All else in a spec differs between TFX's versions.
+    """
+    tasks, edges = spec["pipelineSpec"]["root"]["dag"]["tasks"], []
+    for name, task in tasks.items():
+        channels = {key: ref["taskOutputArtifact"] for key, ref in task.get("inputs", {}).get("artifacts", {}).items()}
+        edges += [f"{ref['producerTask']}.{ref['outputArtifactKey']} -> {name}.{key}" for key, ref in channels.items()]
+        order_only = set(task.get("dependentTasks", ())) - {ref["producerTask"] for ref in channels.values()}
+        edges += [f"{producer} -> {name}" for producer in order_only]
+    return {"nodes": sorted(tasks), "edges": sorted(edges)}
+
+
+def test_graph_equals_the_golden_file(spec):
+    if os.environ.get("FAREBOX_GOLDEN") == "write":
+        GOLDEN.write_text(json.dumps(graph(spec), indent=1) + "\n")
+    assert graph(spec) == json.loads(GOLDEN.read_text())
+
+
+def test_trials_put_a_tuner_before_trainer_and_change_nothing_else(spec, tmp_path):
+    """Zero, the default, puts none there."""
+    plain, tuned = graph(spec), graph(compiled(tmp_path, "tuner.trials=2"))
+    assert "Tuner" not in plain["nodes"] and set(tuned["nodes"]) - set(plain["nodes"]) == {"Tuner"}
+    assert set(plain["edges"]) < set(tuned["edges"])
+    assert set(tuned["edges"]) - set(plain["edges"]) == {
+        "Transform.transformed_examples -> Tuner.examples",
+        "Transform.transform_graph -> Tuner.transform_graph",
+        "Tuner.best_hyperparameters -> Trainer.hyperparameters",
+    }
+
+
+def test_a_window_of_spans_is_found_by_the_ingesting_node_itself(spec, tmp_path):
+    """Nothing of ours has gathered them, so an operator may name them, and the cache must not stand before it."""
+    spans = compiled(tmp_path, "spans.pattern=span-{SPAN}", "spans.window=3", "spans.marker=_DONE", runner="vertex")
+    assert graph(spans) == graph(spec)
+    given = spans["pipelineSpec"]["root"]["dag"]["tasks"]["TripExampleGen"]["inputs"]["parameters"]["custom_config"]
+    packed = json.loads(given["runtimeValue"]["constant"])["custom_config"]["value"]
+    assert json.loads(packed)["window"] == {
+        "base": "gs://bucket/trips", "pattern": "span-{SPAN}", "size": 3, "marker": "_DONE", "quiet_s": 60.0,
+    }  # fmt: skip
+    assert {"first_span", "last_span"} == set(declared(spans)) - set(declared(spec))
+    assert declared(spans)["last_span"]["defaultValue"] == -1
+    assert not cached(spans, "TripExampleGen") and "lifecycle" not in container(spans, "TripExampleGen")
+
+
+def declared(spec: dict) -> dict[str, dict]:
+    return spec["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
+
+
+def container(spec: dict, node: str) -> dict:
+    return spec["pipelineSpec"]["deploymentSpec"]["executors"][f"{node}_executor"]["container"]
+
+
+def cached(spec: dict, node: str) -> bool:
+    return spec["pipelineSpec"]["root"]["dag"]["tasks"][node].get("cachingOptions", {}).get("enableCache", False)
+
+
+def test_parameters_have_defaults_and_reach_their_nodes(spec):
+    assert {name: entry["defaultValue"] for name, entry in declared(spec).items()} == {
+        "epochs": 40, "max_rmse_increase": "0.2%",
+    }  # fmt: skip
+    assert all(entry["isOptional"] and entry["description"] for entry in declared(spec).values())
+    tasks = spec["pipelineSpec"]["root"]["dag"]["tasks"]
+    readers = {
+        (name, key)
+        for name, task in tasks.items()
+        for key, given in task["inputs"].get("parameters", {}).items()
+        if "componentInputParameter" in given
+    }
+    assert readers == {("Trainer", "epochs"), ("Quantizer", "max_rmse_increase")}
+
+
+def test_what_lies_outside_of_artifacts_is_never_taken_from_the_cache(spec, tmp_path):
+    """Kubeflow runs no hook that would see that files have changed; Vertex AI does."""
+    vertex = compiled(tmp_path, runner="vertex")
+    for found, ingests in ((spec, False), (vertex, True)):
+        uncached = {name for name in graph(found)["nodes"] if not cached(found, name)}
+        assert uncached == {"LatestPushed", "Pusher", *(() if ingests else ("TripExampleGen",))}
+        assert ("lifecycle" in container(found, "TripExampleGen")) == ingests
+
+
+def test_every_node_is_a_container_with_its_resources(spec, tmp_path):
+    """Kubeflow's compiler takes no resolver, and what is no container has no resources."""
+    executors = spec["pipelineSpec"]["deploymentSpec"]["executors"]
+    assert {tuple(executor) for executor in executors.values()} == {("container",)}
+    assert {json.dumps(executor["container"]["resources"]) for executor in executors.values()} == {
+        '{"cpuLimit": 2.0, "memoryLimit": 8.0}'
+    }
+    trainer = "cluster.nodes={Trainer: {memory_gb: 32, accelerator: nvidia.com/gpu}, Transform: {cpu: 4}}"
+    found = compiled(tmp_path, trainer, "cluster.cpu=1")
+    assert container(found, "Trainer")["resources"] == {
+        "cpuLimit": 1.0, "memoryLimit": 32.0, "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
+    }  # fmt: skip
+    assert container(found, "Transform")["resources"] == {"cpuLimit": 4.0, "memoryLimit": 8.0}
+    assert container(found, "Pusher")["resources"] == {"cpuLimit": 1.0, "memoryLimit": 8.0}
+
+
+def test_both_services_protos_take_it(spec):
+    """The JSON is of the fields that the installed proto knows, none misspelt."""
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    job = json_format.ParseDict(spec, pipeline_spec_pb2.PipelineJob())
+    pipeline = json_format.ParseDict(json_format.MessageToDict(job.pipeline_spec), pipeline_spec_pb2.PipelineSpec())
+    assert pipeline.schema_version == "2.1.0"
+    deployment = json_format.ParseDict(
+        json_format.MessageToDict(pipeline.deployment_spec), pipeline_spec_pb2.PipelineDeploymentConfig()
+    )
+    assert deployment.executors["Trainer_executor"].container.resources.memory_limit == 8
+
+
+def test_yaml_is_the_bare_pipeline_with_its_root(spec, tmp_path):
+    from farebox.pipeline.cluster import spec as specs
+    from farebox.pipeline.cluster.compile import write
+
+    write(spec, str(tmp_path / "made" / "farebox.yaml"))
+    found = specs.load(str(tmp_path / "made" / "farebox.yaml"))
+    assert (found.pipeline, found.root) == (spec["pipelineSpec"], ROOT)
+    assert found.commit == "abc1234" and found.defaults == {"epochs": 40, "max_rmse_increase": "0.2%"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["cluster.root=null"], "--root (cluster.root) must be given"),
+        (["cluster.root=/var/runs"], "--root=/var/runs must be a bucket or a folder in one"),
+        (["cluster.root=s3://bucket"], "--root=s3://bucket must be a bucket"),
+        (["cluster.image=null"], "--image (cluster.image) must be given"),
+        (["push.signing_key=key.pem"], "push.signing_key=key.pem must not be set"),
+        (["cluster.nodes={Trainre: {cpu: 2}}"], "cluster.nodes: Trainre must be one of"),
+        (["cluster.cpu=0"], "cluster: cpu=0.0 must be above 0"),
+        (["cluster.nodes={Trainer: {cpus: 2}}"], "cluster.nodes.Trainer.cpus is no setting"),
+        (["cluster.nodes={Trainer: {accelerators: 0}}"], "cluster: accelerators=0 must be at least 1"),
+    ],
+)
+def test_what_no_container_could_use_is_one_line(tmp_path, overrides, message):
+    from farebox.components.errors import InputError
+
+    with pytest.raises(InputError, match=re.escape(message)):
+        compiled(tmp_path, *overrides)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_trips_of_this_machine_are_none_of_a_containers(tmp_path):
+    from farebox.components.errors import InputError
+    from farebox.pipeline.cluster.compile import compile_spec
+    from farebox.pipeline.settings.load import load_settings
+
+    with pytest.raises(InputError, match=r"--data=/.* must be in a bucket, gs://...: containers do not see"):
+        compile_spec(load_settings("chicago", None, overrides=CLUSTER), "kubeflow", str(tmp_path / "spec.json"))
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Path:
+    for command in ("init -q", "config user.email a@example.org", "config user.name a", "add file", "commit -qm one"):
+        (tmp_path / "file").write_text("one")
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_an_image_is_tagged_by_the_commit_that_runs(checkout):
+    """Another tag for other code, so that a cache keyed by the image never answers for it."""
+    from farebox.components.errors import InputError
+    from farebox.pipeline.cluster.compile import commit, image_of
+
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True).stdout
+    assert commit(checkout) == head[:12]
+    (checkout / "file").write_text("two")
+    with pytest.raises(InputError, match=f"NAME:TAG, or the changes in {checkout} must be committed"):
+        commit(checkout)
+    with pytest.raises(InputError, match="this installation is no checkout"):
+        commit(checkout / "elsewhere")
+    for given in ("localhost:5000/farebox:v1", "farebox:v1", "farebox@sha256:abc"):
+        assert image_of(given) == given
+
+
+def test_our_artifact_types_are_titles_that_import(spec):
+    """TFX's container entry point imports an artifact's title as a class path."""
+    from farebox.components import artifacts
+
+    ours = {name for name, cls in vars(artifacts).items() if getattr(cls, "__module__", "") == artifacts.__name__}
+    found = set(re.findall(r"title: farebox\.(\w+)", json.dumps(spec)))
+    assert found == ours
+    for name in ours:
+        assert getattr(importlib.import_module("farebox"), name) is getattr(artifacts, name)
+
+
+def test_the_image_and_the_root_are_the_ones_given(spec):
+    executors = spec["pipelineSpec"]["deploymentSpec"]["executors"].values()
+    assert {executor["container"]["image"] for executor in executors if "container" in executor} == {IMAGE}
+    assert spec["runtimeConfig"]["gcsOutputDirectory"] == spec["pipelineSpec"]["defaultPipelineRoot"] == ROOT
+
+
+def test_no_path_of_this_machine(spec):
+    for text in (json.dumps(spec), GOLDEN.read_text()):
+        assert not [place for place in (str(Path(__file__).parents[3]), sys.prefix) if place in text]

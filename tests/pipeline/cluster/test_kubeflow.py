@@ -1,0 +1,219 @@
+"""`farebox submit --runner kubeflow` with kfp's client against a local server of its API: what arrives and is shown."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import ssl
+from pathlib import Path
+
+import pytest
+
+
+def test_a_run_arrives_with_spec_parameters_and_root_and_its_nodes_are_shown(to_kubeflow, kubeflow, spec_file):
+    code, out, err = to_kubeflow(spec_file(), "--parameter=rows=5", "--parameter=epochs=7")
+    assert (code, err) == (0, "")
+    (run,) = kubeflow.kept("runs")
+    assert run["runtime_config"] == {
+        "parameters": {"epochs": 7, "budget": 0.5, "span": "1", "rows": 5},
+        "pipeline_root": "gs://bucket/runs",
+    }
+    assert run["display_name"].startswith("farebox-toy-abc1234-") and "commit abc1234" in run["description"]
+    (version,) = kubeflow.kept("versions")
+    assert version["pipeline_spec"] == json.loads(Path(spec_file()).read_text())["pipelineSpec"]
+    shown = [line.split()[1:] for line in out.splitlines()[1:-1]]
+    assert shown == [
+        ["TripExampleGen", "running"],
+        ["TripExampleGen", "skipped"],
+        ["Trainer", "running"],
+        ["Trainer", "succeeded"],
+        ["Pusher", "running"],
+        ["Pusher", "succeeded"],
+    ]
+    assert out.splitlines()[-1] == f"{run['run_id']} succeeded"
+
+
+def test_pipeline_version_and_experiment_are_made_once(to_kubeflow, kubeflow, spec_file):
+    for rows in (5, 6):
+        assert to_kubeflow(spec_file(), f"--parameter=rows={rows}", "--no-wait")[0] == 0
+    assert to_kubeflow(spec_file(image="farebox:def5678"), "--parameter=rows=5", "--no-wait")[0] == 0
+    assert [row["display_name"] for row in kubeflow.kept("experiments")] == ["farebox"]
+    (pipeline,) = kubeflow.kept("pipelines")
+    versions = kubeflow.kept("versions")
+    assert {row["pipeline_id"] for row in versions} == {pipeline["pipeline_id"]}
+    assert [row["display_name"].partition("-")[0] for row in versions] == ["abc1234", "def5678"]
+    used = [run["pipeline_version_reference"]["pipeline_version_id"] for run in kubeflow.kept("runs")]
+    assert used == [versions[0]["pipeline_version_id"]] * 2 + [versions[1]["pipeline_version_id"]]
+
+
+@pytest.mark.parametrize("path", ["/experiments$", "/pipelines$", "/upload_version$"])
+@pytest.mark.parametrize("what", ["lost", "drop", 503])
+def test_what_a_run_needs_is_made_once_however_often_it_is_asked_for(to_kubeflow, kubeflow, spec_file, path, what):
+    kubeflow.fail("POST", path, what)
+    code, _, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert code == 0, err
+    assert {kind: len(rows) for kind, rows in kubeflow.rows.items()} == dict.fromkeys(
+        ("experiments", "pipelines", "versions", "runs"), 1
+    )
+
+
+def test_what_someone_else_uploads_meanwhile_is_taken(to_kubeflow, kubeflow, spec_file):
+    """409 after it was looked for in vain."""
+    spec = json.loads(Path(spec_file()).read_text())["pipelineSpec"]
+
+    def rival() -> None:
+        name, pipeline_id = kubeflow.requests[-1].query["name"], kubeflow.kept("pipelines")[0]["pipeline_id"]
+        row = {"display_name": name, "pipeline_spec": spec, "pipeline_id": pipeline_id}
+        kubeflow._named("versions", "pipeline_version_id", row)
+
+    kubeflow.before["POST upload_version"] = rival
+    assert to_kubeflow(spec_file(), "--parameter=rows=5")[0] == 0
+    assert len(kubeflow.seen("POST", "upload_version")) == 1
+
+
+def test_a_send_that_arrives_late_after_all_is_stopped_while_the_run_is_watched(to_kubeflow, kubeflow, spec_file):
+    """The first send gets no answer and is not there when it is looked for; it arrives when the second one runs."""
+    kubeflow.fail("POST", "/runs$", "drop")
+
+    def arrives() -> None:
+        kubeflow._new("runs", "run_id", kubeflow.seen("POST", "/runs$")[0].json)
+
+    def watched() -> None:
+        kubeflow.before[f"GET {kubeflow.kept('runs')[0]['run_id']}"] = arrives
+
+    kubeflow.before["POST runs"] = lambda: kubeflow.before.update({"POST runs": watched_next})
+
+    def watched_next() -> None:
+        kubeflow.before["GET runs"] = watched
+
+    code, out, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert code == 0, err
+    first, second = kubeflow.kept("runs")
+    assert (first["state"], second["state"]) == ("SUCCEEDED", "CANCELED")
+    assert f"{second['run_id']} was a second run of {first['display_name']} and is stopped" in out
+
+
+def test_namespace_goes_with_what_is_in_one(to_kubeflow, kubeflow, spec_file):
+    kubeflow.multi_user = True
+    code, _, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert code == 2 and "give your --namespace" in err and err.count("\n") == 1
+    assert to_kubeflow(spec_file(), "--parameter=rows=5", "--namespace=team-a")[0] == 0
+    assert {kubeflow.kept(kind)[0]["namespace"] for kind in ("experiments", "pipelines")} == {"team-a"}
+
+
+def test_a_login_page_is_no_api(to_kubeflow, kubeflow, spec_file):
+    kubeflow.fail("GET", "/experiments$", 200, "<html>log in</html>", times=9)
+    code, _, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert code == 2 and "answers with a web page, not with an API; is a login before it?" in err
+
+
+def test_a_spec_for_vertex_is_not_sent(to_kubeflow, kubeflow, spec_file):
+    code, _, err = to_kubeflow(spec_file("2.0.0"), "--parameter=rows=5")
+    assert code == 2 and "schemaVersion=2.0.0 must be 2.1.0 for Kubeflow Pipelines; compile it with" in err
+    assert kubeflow.rows == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("https://me:hunter2@kubeflow.example.org", "--host=https://kubeflow.example.org must hold no user, password"),
+        ("https://kubeflow.example.org?token=hunter2", "--host=https://kubeflow.example.org must hold no user"),
+        ("ftp://kubeflow.example.org", "--host=ftp://kubeflow.example.org must be an address"),
+        ("https://", "--host=https:// must be an address"),
+    ],
+)
+def test_a_wrong_host_is_one_line_without_its_password(call, clean_environment, spec_file, host, message):
+    code, out, err = call("submit", spec_file(), "--parameter=rows=5", f"--host={host}")
+    assert code == 2 and err.startswith(f"farebox: {message}") and "hunter2" not in out + err
+
+
+def test_a_host_must_be_given(call, clean_environment, spec_file):
+    assert call("submit", spec_file(), "--parameter=rows=5")[2].startswith("farebox: --host must be given")
+
+
+def test_a_token_file_is_read_anew_for_each_request(to_kubeflow, kubeflow, spec_file, tmp_path, monkeypatch):
+    """Kubernetes renews it while a run is watched."""
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(file))
+    kubeflow.tokens = ("first", "second")
+    kubeflow.before["POST runs"] = lambda: file.write_text("second\n")
+    code, _, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert code == 0, err
+    sent = [(request.method, request.path.rpartition("/")[2]) for request in kubeflow.requests].index(("POST", "runs"))
+    tokens = [request.headers["authorization"] for request in kubeflow.requests]
+    assert set(tokens[: sent + 1]) == {"Bearer first"} and set(tokens[sent + 1 :]) == {"Bearer second"}
+
+
+@pytest.mark.parametrize("name", ["KF_PIPELINES_TOKEN", "KF_PIPELINES_SA_TOKEN_PATH"])
+def test_a_token_that_the_server_repeats_is_not_shown(to_kubeflow, kubeflow, spec_file, tmp_path, monkeypatch, name):
+    (tmp_path / "token").write_text("tiger-77\n")
+    monkeypatch.setenv(name, "tiger-77" if name == "KF_PIPELINES_TOKEN" else str(tmp_path / "token"))
+    kubeflow.tokens = ("another",)
+    code, out, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert code == 2 and "401 Unauthenticated: Bearer *** is no valid token: ***; put" in err
+    assert kubeflow.requests[-1].headers["authorization"] == "Bearer tiger-77" and "tiger-77" not in out + err
+
+
+def test_a_token_file_that_is_not_there_is_one_line(to_kubeflow, spec_file, monkeypatch):
+    monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", "/nowhere/token")
+    code, _, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert (code, err) == (2, "farebox: KF_PIPELINES_SA_TOKEN_PATH=/nowhere/token must be a file that can be read\n")
+
+
+@pytest.fixture
+def certificate(tmp_path) -> Path:
+    """Of 127.0.0.1, signed by itself, with its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = tmp_path / "certificate.pem"
+    file.write_bytes(built.public_bytes(pem) + secret)
+    return file
+
+
+def test_a_certificate_that_is_not_trusted_is_one_line_at_once(call, kubeflow, spec_file, certificate, monkeypatch):
+    """And is trusted where SSL_CERT_FILE, OpenSSL's own variable, names it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    kubeflow.http.socket = context.wrap_socket(kubeflow.http.socket, server_side=True)
+    arguments = (
+        "submit",
+        spec_file(),
+        "--parameter=rows=5",
+        f"--host={kubeflow.url.replace('http', 'https')}",
+        "--no-wait",
+    )
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "certificate verify failed" in err and "; name a file of the authorities to trust in SSL_CERT_FILE" in err
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert call(*arguments)[0] == 0
+
+
+@pytest.mark.slow
+def test_the_real_graph_arrives_whole(to_kubeflow, kubeflow, tmp_path):
+    """As `farebox compile` writes it; the server parses it into the proto."""
+    from farebox.pipeline.cluster.compile import compile_spec
+    from farebox.pipeline.settings.load import load_settings
+
+    cluster = ["cluster.root=gs://bucket/farebox", "cluster.image=farebox:abc1234"]
+    settings = load_settings("chicago", "gs://bucket/trips", overrides=cluster)
+    compile_spec(settings, "kubeflow", str(tmp_path / "spec.json"))
+    code, _, err = to_kubeflow(str(tmp_path / "spec.json"), "--no-wait")
+    assert code == 0, err
+    (version,) = kubeflow.kept("versions")
+    assert version["pipeline_spec"] == json.loads((tmp_path / "spec.json").read_text())["pipelineSpec"]

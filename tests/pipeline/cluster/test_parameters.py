@@ -1,0 +1,100 @@
+"""What an operator changes per run reaches the node's own settings, or is refused in a line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from farebox.components.errors import InputError
+from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.modules.settings import TrainingSettings
+from farebox.pipeline.cluster.container import with_parameters_in_place
+from farebox.pipeline.cluster.parameters import PARAMETERS, declared, put_in_place
+from farebox.pipeline.settings.load import load_settings
+
+TRAINER = json.dumps({"features": "full", "training": dataclasses.asdict(TrainingSettings())})
+QUANTIZER = json.dumps(dataclasses.asdict(QuantizerSettings()))
+
+
+def test_epochs_go_into_trainers_config_and_nothing_else_changes():
+    placed = put_in_place({"run_fn": "farebox.modules.training.run_fn", "custom_config": TRAINER, "epochs": 7.0})
+    assert set(placed) == {"run_fn", "custom_config"}
+    assert '"epochs": 7,' in placed["custom_config"]  # JSON's numbers come as floats from Kubeflow
+    config = json.loads(placed["custom_config"])
+    assert config["training"].pop("epochs") == 7
+    assert config["training"].items() < dataclasses.asdict(TrainingSettings()).items() and config["features"] == "full"
+
+
+@pytest.mark.parametrize(("value", "bound"), [("1%", 2.02), ("0.5", 2.5)])
+def test_the_budget_goes_into_quantizers_settings(value, bound):
+    placed = put_in_place({"settings": QUANTIZER, "max_rmse_increase": value, "label": "fare"})
+    assert QuantizerSettings(**json.loads(placed["settings"])).bound(2.0) == pytest.approx(bound)
+
+
+def test_a_default_leaves_the_settings_as_they_were():
+    settings = load_settings("chicago", None, overrides=["training.epochs=9", "quantizer.max_rmse_increase=0.05"])
+    defaults = {name: parameter.default(settings) for name, parameter in declared(settings).items()}
+    trainer = json.dumps({"training": dataclasses.asdict(settings.training)})
+    placed = put_in_place({"custom_config": trainer, "epochs": defaults["epochs"]})
+    assert json.loads(placed["custom_config"]) == json.loads(trainer)
+    quantizer = json.dumps(dataclasses.asdict(settings.quantizer))
+    placed = put_in_place({"settings": quantizer, "max_rmse_increase": defaults["max_rmse_increase"]})
+    assert QuantizerSettings(**json.loads(placed["settings"])).bound(1.0) == settings.quantizer.bound(1.0)
+
+
+def test_spans_are_left_to_the_node_that_reads_them():
+    values = {"custom_config": "{}", "first_span": 3, "last_span": -1}
+    assert put_in_place(values) == values
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"custom_config": TRAINER, "epochs": 0}, "parameter epochs=0: training.epochs=0 must be at least 1"),
+        (
+            {"settings": QUANTIZER, "max_rmse_increase": "a lot"},
+            "parameter max_rmse_increase=a lot: quantizer.max_rmse_increase=a lot must be a number or a percentage",
+        ),
+    ],
+)
+def test_a_value_that_the_settings_refuse_is_one_line(values, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        put_in_place(values)
+
+
+def test_the_executor_input_is_changed_in_that_alone():
+    invocation = {
+        "inputs": {"parameterValues": {"custom_config": TRAINER, "epochs": 3}, "artifacts": {"examples": {}}},
+        "outputs": {"outputFile": "/there"},
+    }
+    found = json.loads(with_parameters_in_place(json.dumps(invocation)))
+    assert json.loads(found["inputs"]["parameterValues"].pop("custom_config"))["training"]["epochs"] == 3
+    assert found == {
+        "inputs": {"parameterValues": {}, "artifacts": {"examples": {}}},
+        "outputs": {"outputFile": "/there"},
+    }
+    assert json.loads(with_parameters_in_place('{"outputs": {}}')) == {"outputs": {}}
+
+
+def test_every_parameter_that_is_put_somewhere_is_checked():
+    assert [name for name, parameter in PARAMETERS.items() if not (parameter.into and parameter.check)] == []
+
+
+def test_a_containers_command_ends_with_2_and_that_line(tmp_path):
+    """Before TFX is imported."""
+    invocation = json.dumps({"inputs": {"parameterValues": {"custom_config": TRAINER, "epochs": 0}}})
+    command = [
+        sys.executable,
+        "-m",
+        "farebox.pipeline.cluster.container",
+        "--json_serialized_invocation_args",
+        invocation,
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "farebox: parameter epochs=0: training.epochs=0 must be at least 1\n"

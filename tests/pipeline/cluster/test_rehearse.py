@@ -1,0 +1,140 @@
+"""A spec rehearsed: its commands in the image's environment, away from the checkout, to the bytes of the local run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from farebox.components.errors import InputError
+from farebox.pipeline.cluster.rehearse import place_of, placed, ready
+from farebox.pipeline.settings.load import load_settings
+
+pytestmark = pytest.mark.timeout(1800)  # an environment, and a process for each of 16 nodes
+CHECKOUT = Path(__file__).parents[3]
+SMALL = (
+    "training.epochs=3", "reducer.fine_tune_epochs=1", "pruner.ramp_epochs=1", "pruner.recover_epochs=1",
+    "gates.max_ratio_to_yardstick=1.5",
+)  # fmt: skip
+
+
+def test_addresses_become_paths_the_longest_first(tmp_path):
+    places = [place_of("gs://b=here"), place_of(f"gs://b/trips/={tmp_path}")]
+    content = {"a": "gs://b/x", "b": 'text \\"gs://b/trips\\"', "c": "gs://b/trips/1.csv", "d": "gs://b"}
+    assert placed(content, places) == {
+        "a": f"{Path.cwd()}/here/x", "b": f'text \\"{tmp_path}\\"', "c": f"{tmp_path}/1.csv", "d": f"{Path.cwd()}/here",
+    }  # fmt: skip
+
+
+def test_an_address_without_a_place_is_one_line():
+    with pytest.raises(InputError, match="gs://bc/x must have a place on this machine: --at gs://bc/x=PATH"):
+        placed({"a": "gs://bc/x"}, [place_of("gs://b=/here")])  # gs://bc is another bucket
+
+
+@pytest.mark.parametrize("text", ["gs://b", "gs://b=", "b=/here", 'gs://b=/a"b', "gs://b c=/here"])
+def test_a_place_that_is_none_is_one_line(text):
+    with pytest.raises(InputError, match=re.escape(f"--at {text} must read gs://BUCKET/FOLDER=PATH")):
+        place_of(text)
+
+
+def test_a_python_that_does_not_run_is_one_line(tmp_path):
+    with pytest.raises(InputError, match=f"--python={tmp_path}/python must be a Python that runs"):
+        ready(f"{tmp_path}/python")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("rehearse", "none.json"), "spec=none.json must be a compiled pipeline"),
+        (("compile", "--runner", "airflow"), "--runner=airflow must be kubeflow or vertex"),
+        (("compile", "--data", "gs://b/trips", "--image", "i:1"), "--root (cluster.root) must be given"),
+        (("compile", "--data", "gs://b/trips", "--root", "gs://b"), "--image (cluster.image) must be given"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(call, monkeypatch, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, error = call(*arguments)
+    assert code == 2 and out == "" and f"farebox: {message}" in error and "Traceback" not in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def farebox(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    program = Path(sys.executable).with_name("farebox")
+    return subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, cwd=folder, timeout=1500, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with spec.json, for Vertex AI: its hook runs, too."""
+    folder = tmp_path_factory.mktemp("rehearsal")
+    overrides = [word for setting in SMALL for word in ("--set", setting)]
+    where = ("--data", "gs://bucket/trips", "--root", "gs://bucket/farebox", "--image", "farebox:test")
+    ended = farebox(folder, "compile", "--runner", "vertex", *where, "--out", "spec.json", *overrides)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "farebox-chicago for vertex, 16 nodes, image farebox:test" in ended.stdout
+    assert "--parameter epochs=3" in ended.stdout
+    return folder
+
+
+def rehearse(place: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """With Chicago's trips as the bucket's."""
+    trips = load_settings("chicago", None).data
+    places = ("--at", f"gs://bucket/trips={trips}", "--at", "gs://bucket=bucket")
+    return farebox(place, "rehearse", "spec.json", *places, *arguments)
+
+
+@pytest.fixture(scope="module")
+def rehearsed(place) -> subprocess.CompletedProcess[str]:
+    """The whole rehearsal, which makes the environment."""
+    return rehearse(place)
+
+
+@pytest.mark.slow
+def test_the_rehearsal_pushes_what_the_local_run_pushes(place, rehearsed):
+    """The same bytes, and every figure that is not a time."""
+    ended = rehearsed
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert len(re.findall("✓", ended.stdout)) == 17 and "✓ environment" in ended.stdout
+    (summary,) = place.glob("rehearsal/*/summary.json")
+    found = json.loads(summary.read_text())
+    assert found["pushed"].startswith(f"{place}/bucket/farebox/models/chicago/")
+    overrides = [word for setting in SMALL for word in ("--set", setting)]
+    local = json.loads(farebox(place, "run", "--out", "local", "--json", *overrides).stdout)
+    for key in ("rmse", "mae", "bias", "yardsticks", "rows"):
+        assert found[key] == pytest.approx(local[key], rel=1e-9), key
+    assert found["model"]["sha256"] == local["model"]["sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("left_out", "complaint"),
+    [
+        ("modules", "No module named 'farebox.modules'"),
+        ("components/trip_example_gen/curated_schema.py", "farebox.components.trip_example_gen.curated_schema"),
+    ],
+)
+def test_a_module_that_the_wheel_lacks_fails_the_rehearsal(place, rehearsed, tmp_path, left_out, complaint):
+    """The environment gets a wheel built from a copy of the sources without the module."""
+    python = place / "rehearsal" / "venv" / "bin" / "python"
+    for name in ("farebox", "pipeline", "components", "modules", "data", "setup.py", "pyproject.toml"):
+        source = CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, tmp_path / name, symlinks=True)
+        else:
+            shutil.copy(source, tmp_path)
+    gone = tmp_path / left_out
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    pip = (python, "-m", "pip", "--disable-pip-version-check")
+    install = ("install", "--quiet", "--no-deps", "--no-build-isolation", "--force-reinstall", tmp_path)
+    subprocess.run([*pip, *install], check=True, env={**os.environ, "PIP_NO_INDEX": "1"})
+    ended = rehearse(place, "--python", python)
+    assert ended.returncode == 1 and complaint in ended.stderr and "Traceback" not in ended.stderr
+    assert "ended with 1" in ended.stderr and "✓" not in ended.stdout

@@ -1,0 +1,240 @@
+"""The command line through the installed `farebox`: answers, exit codes, and one line for what a user can mend."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from farebox.components.errors import GateError, InputError
+from farebox.pipeline import cli, process
+
+FAREBOX = Path(sys.executable).with_name("farebox")
+CITY = """
+city:
+  name: springfield
+  columns: {fare: paid, pickup_longitude: x0, pickup_latitude: y0, dropoff_longitude: x1, dropoff_latitude: y1,
+            pickup_hour: hour, pickup_weekday: day}
+  box: {west: -1, east: 1, south: 50, north: 52}
+  fare: {min: 1, max: 100}
+"""
+HEADER = "paid,x0,y0,x1,y1,hour,day\n"
+GOOD = "5,0,51,0.5,51.5,1,0\n"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    """A working folder with springfield.yaml."""
+    (tmp_path / "springfield.yaml").write_text(CITY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def model(place, fare_tflite) -> str:
+    """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday"""
+    (place / "fare.tflite").write_bytes(fare_tflite)
+    return "fare.tflite"
+
+
+def farebox(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(FAREBOX), *arguments], capture_output=True, text=True, timeout=120)
+
+
+def trip(pickup: str = "-70,40.7", hour: str = "8", weekday: str = "2", model: str = "fare.tflite") -> list[str]:
+    where = ["--pickup", pickup, "--dropoff", "-73.9,40.8"]
+    return ["predict", "--model", model, *where, "--hour", hour, "--weekday", weekday]
+
+
+def test_help_lists_every_command():
+    result = farebox("--help")
+    assert result.returncode == 0
+    for command in cli.app.registered_commands:
+        assert f" {command.name or command.callback.__name__} " in result.stdout
+
+
+def test_every_command_and_option_has_help():
+    from typer.main import get_command
+
+    commands = dict(get_command(cli.app).commands)
+    for group in [one for one in commands.values() if hasattr(one, "commands")]:
+        commands |= {f"{group.name} {name}": one for name, one in group.commands.items()}
+    assert "data simulate" in commands
+    for name, command in commands.items():
+        assert command.help, name
+        assert [option.name for option in command.params if not option.help and option.name != "help"] == [], name
+
+
+def test_predict_through_the_command(model):
+    """2.5 + 7 + 1 + 4 + 0.5"""
+    result = farebox(*trip())
+    assert (result.returncode, result.stdout) == (0, "15.00\n")
+
+
+def test_predict_counts_passengers(model, call):
+    assert call(*trip(), "--passengers", "3") == (0, "17.00\n", "")
+
+
+def test_predict_tells_a_dated_model_the_day(place, convert_tflite, call):
+    """1.5e9 s are 14 July 2017 2:40: after it the fare is 5 higher, and today is after it."""
+    (place / "dated.tflite").write_bytes(convert_tflite(change=1_500_000_000))
+    for day, fare in (("2017-07-13", "15.00\n"), ("2017-07-15", "20.00\n"), (None, "20.00\n")):
+        given = [] if day is None else ["--date", day]
+        assert call(*trip(model="dated.tflite"), *given) == (0, fare, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (trip(pickup="-70"), "--pickup=-70 must read LON,LAT in degrees, such as -87.63,41.88"),
+        (trip(pickup="-70,40.7,1"), "--pickup=-70,40.7,1 must read LON,LAT"),
+        (trip(pickup="west,40.7"), "--pickup=west,40.7 must read LON,LAT"),
+        (trip(pickup="-70,140.7"), "pickup latitude=140.7 must be between -90 and 90"),
+        (trip(pickup="nan,40.7"), "pickup longitude=nan must be between -180 and 180"),
+        (trip(hour="24"), "hour=24 must be between 0 and 23"),
+        (trip(weekday="7"), "weekday=7 must be between 0 and 6"),
+        ([*trip(), "--date", "2016-13-01"], "--date=2016-13-01 must be a day, YYYY-MM-DD"),
+        ([*trip(), "--passengers", "0"], "passengers=0 must be between 1 and 99"),
+        (trip(model="gone.tflite"), "model=gone.tflite must be a .tflite file"),
+        (trip(model="springfield.yaml"), "model=springfield.yaml must be a TFLite file"),
+    ],
+)
+def test_predict_refuses(model, call, arguments, line):
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"farebox: {line}")
+
+
+@pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:200], lambda content: b"TFL3" * 50])
+def test_predict_refuses_a_damaged_file(model, call, place, damage):
+    (place / model).write_bytes(damage((place / model).read_bytes()))
+    code, out, err = call(*trip())
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("farebox: model=fare.tflite must be a TFLite file, got")
+
+
+def test_evaluate_by_hand(model, place, call):
+    """Fares 2.5 + 1 + 0.5 and 2.5 + 1 + 1.5 + 0.5 against 5 and 3.5: differences -1 and 2. Two rows are no trips."""
+    rows = GOOD + "3.5,0,51,0.5,51.5,3,2\n" + "free,0,51,0.5,51.5,3,2\n" + "5,0,49,0.5,51.5,1,0\n"
+    (place / "trips.csv").write_text(HEADER + rows)
+    arguments = ["evaluate", "--model", model, "--city", "springfield.yaml", "--data", "trips.csv"]
+    code, out, _ = call(*arguments, "--json")
+    found = json.loads(out)
+    assert (code, found["rows"]) == (0, {"read": 4, "used": 2, "rejected": 2})
+    assert found["rmse"] == pytest.approx(2.5**0.5) and found["mae"] == pytest.approx(1.5)
+    assert call(*arguments)[1] == "RMSE 1.5811, MAE 1.5000 over 2 trips; 2 rejected\n"
+
+
+def test_doctor(call):
+    code, out, _ = call("doctor", "--json")
+    findings = json.loads(out)
+    assert {"Python", "glibc", "disk", "tfx", "embedded trips"} <= {finding["name"] for finding in findings}
+    assert (code == 0) == all(finding["ok"] for finding in findings)
+    assert len(call("doctor")[1].splitlines()) == len(findings)
+
+
+SIMULATE = ["data", "simulate", "--city", "springfield.yaml", "--rows", "200", "--seed", "3"]
+
+
+def test_simulate_prints_one_line(place, call):
+    """The city file has no trips of its own, and none are asked for."""
+    shown = call(*SIMULATE, "--dirt", "0", "--out", "new/trips.csv")
+    lines = (place / "new" / "trips.csv").read_text().splitlines(keepends=True)
+    assert shown == (0, f"200 rows, 0 of them faulty; new/trips.csv, {sum(map(len, lines)):,} B\n", "")
+    assert (len(lines), lines[0]) == (201, HEADER)
+    assert [path.name for path in (place / "new").iterdir()] == ["trips.csv"]
+
+
+def test_simulate_has_one_set_of_defaults():
+    """The command cannot import what it calls before it is called, so it states them again."""
+    import inspect
+
+    from farebox.components.trip_example_gen.simulator import Order
+
+    stated = inspect.signature(cli.simulate).parameters
+    for field in dataclasses.fields(Order)[1:]:
+        assert stated[field.name].default == field.default, field.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--out", "springfield.yaml"],
+            "out=springfield.yaml must end in .csv or .parquet, or be the name of a folder",
+        ),
+        (["--out", "old.csv"], "out=old.csv exists already, give another name"),
+        (["--out", "old.csv/trips.csv"], "out=old.csv/trips.csv cannot be written: "),
+        (["--out", "new.csv", "--rows", "0"], "rows=0 must be at least 1"),
+        (["--out", "new.csv", "--dirt", "1"], "dirt=1.0 must be at least 0 and below 1"),
+        (["--out", "new.csv", "--since", "soon"], "since=soon must be a day as YYYY-MM-DD"),
+        (["--out", "new.csv", "--city", "gone.yaml"], "city=gone.yaml must be one of chicago, nyc"),
+    ],
+)
+def test_simulate_refuses(place, call, arguments, line):
+    (place / "old.csv").write_text("kept")
+    before = sorted(place.iterdir())
+    code, out, err = call(*SIMULATE, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"farebox: {line}")
+    assert (sorted(place.iterdir()), (place / "old.csv").read_text()) == (before, "kept")
+
+
+NO_TRIP = "trips.csv: none of 3 rows is a trip of springfield: "
+BAD_TRIPS = {
+    "an empty file": ("", "trips.csv: first line must be a header, got an empty file"),
+    "no rows": (HEADER, "trips.csv: has a header and no rows"),
+    "a missing column": ("paid,x0,y0\n1,2,3\n", "trips.csv: column x1 (city.columns.dropoff_longitude) is missing"),
+    "text for numbers": (HEADER + "free,0,51,0.5,51.5,1,0\n" * 3, NO_TRIP + "3 unparseable"),
+    "outside the city": (HEADER + "5,7,51,0.5,51.5,1,0\n" * 3, NO_TRIP + "3 outside_city"),
+}  # fmt: skip
+
+
+def refused(place: Path, *arguments: str) -> str:
+    """The one line of a run with bad input: it ends before TFX is imported, and leaves neither a run nor a model."""
+    result = farebox("run", "--out", "out", *arguments)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
+    assert result.stderr.startswith("farebox: ")
+    assert not (place / "out" / "runs").exists() and not (place / "out" / "models").exists()
+    return result.stderr.removeprefix("farebox: ")
+
+
+@pytest.mark.parametrize("case", BAD_TRIPS)
+def test_run_refuses_bad_trips(place, case):
+    content, line = BAD_TRIPS[case]
+    (place / "trips.csv").write_text(content)
+    assert refused(place, "--city", "springfield.yaml", "--data", "trips.csv").startswith(line)
+
+
+def test_run_refuses_a_folder_that_does_not_exist(place):
+    assert refused(place, "--city", "springfield.yaml", "--data", "gone/") == "gone/: no such file or folder\n"
+
+
+def test_run_refuses_a_broken_city_file(place):
+    (place / "springfield.yaml").write_text("city: {name: springfield\ngates: {}\n")
+    assert refused(place, "--city", "springfield.yaml").startswith("springfield.yaml: line 2: ")
+
+
+def test_run_refuses_a_place_that_cannot_be_written(place):
+    (place / "trips.csv").write_text(HEADER + GOOD)
+    (place / "out").touch()
+    line = refused(place, "--city", "springfield.yaml", "--data", "trips.csv")
+    assert line == "out/runs/springfield cannot be written: Not a directory\n"
+
+
+def test_what_ends_a_command_is_a_code_and_a_line(capsys):
+    """Bad input, a refusal; a bug keeps its traceback."""
+
+    def raising(error: Exception) -> object:
+        raise error
+
+    assert process.code_of(lambda: None) == 0
+    assert process.code_of(lambda: raising(InputError("x=1 must be 2"))) == 2
+    assert process.code_of(lambda: raising(GateError("drift.fare=0.2", []))) == 3
+    assert capsys.readouterr().err == "farebox: x=1 must be 2\nfarebox: refused: drift.fare=0.2\n"
+    with pytest.raises(KeyError):
+        process.code_of(lambda: raising(KeyError("fare")))

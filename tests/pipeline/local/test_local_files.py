@@ -1,0 +1,44 @@
+"""Plain paths without TensorFlow: the same answers as TensorFlow gives TFX."""
+
+from __future__ import annotations
+
+import pytest
+from tfx.dsl.io import fileio, filesystem_registry
+from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
+from tfx.utils import io_utils
+
+from farebox.pipeline.local import local_files
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """TFX's, where TensorFlow answers first, until ours is preferred."""
+    found = filesystem_registry.FilesystemRegistry()
+    found.register(TensorflowFilesystem, 10, use_as_fallback=True)
+    monkeypatch.setattr(filesystem_registry, "DEFAULT_FILESYSTEM_REGISTRY", found)
+    return found
+
+
+def test_the_fingerprint_of_data_stays_what_it_was(registry, tmp_path):
+    for name in ("one.csv", "two.csv"):
+        (tmp_path / name).write_text(name * 7)
+    theirs = io_utils.generate_fingerprint("all", f"{tmp_path}/*"), fileio.stat(str(tmp_path / "one.csv"))
+    local_files.prefer()
+    assert registry.get_filesystem_for_path(str(tmp_path)) is local_files.LocalFiles
+    ours = io_utils.generate_fingerprint("all", f"{tmp_path}/*"), fileio.stat(str(tmp_path / "one.csv"))
+    assert ours[0] == theirs[0] and "num_files:2,total_bytes:98" in ours[0]
+    assert ours[1].length == theirs[1].length == 49
+    assert ours[1].mtime_nsec // 10**9 == theirs[1].mtime_nsec // 10**9  # TensorFlow knows the second
+    assert not ours[1].is_directory and fileio.stat(str(tmp_path)).is_directory
+
+
+def test_a_file_that_is_not_there_is_said_in_tfxs_words(registry, tmp_path):
+    local_files.prefer()
+    with pytest.raises(fileio.NotFoundError):
+        fileio.stat(str(tmp_path / "none.csv"))
+
+
+def test_a_path_with_a_scheme_is_tensorflows(registry):
+    local_files.prefer()
+    for path in ("gs://bucket/file", "ram://file"):
+        assert registry.get_filesystem_for_path(path) is TensorflowFilesystem

@@ -1,0 +1,197 @@
+"""A run's surroundings: the lock, the pointer to the latest run, the log of all output, and what people see of it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+
+import pytest
+
+from farebox.components import files
+from farebox.components.errors import Check, GateError, InputError
+from farebox.pipeline.local import console, libraries, run
+from farebox.pipeline.local.console import gate_table, verdict_of
+from farebox.pipeline.local.folder import exclusive, point_latest
+from farebox.pipeline.local.node_figures import key_figures
+from farebox.pipeline.process import output_to_log
+
+
+@contextlib.contextmanager
+def other_process(folder: Path):
+    """Holds the lock of `folder`; yields the process."""
+    code = (
+        "import pathlib, farebox.pipeline.local.run as r\n"
+        f"with r.exclusive(pathlib.Path({str(folder)!r})): print(1, flush=True); input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"1\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_run_is_refused_until_the_first_has_died(tmp_path):
+    with other_process(tmp_path) as process:
+        refusal = f"another run is going on in {tmp_path}: wait for it to end"
+        with pytest.raises(InputError, match=refusal), exclusive(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        with exclusive(tmp_path):
+            pass
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    refusal = f"{tmp_path}/file/runs cannot be written: Not a directory"
+    with pytest.raises(InputError, match=refusal), exclusive(tmp_path / "file" / "runs"):
+        pass
+
+
+def test_latest_is_swapped_and_never_missing(tmp_path):
+    (tmp_path / f".latest.{os.getpid()}").symlink_to("left by a dead run")
+    point_latest(tmp_path, "r0")
+    swaps = threading.Thread(target=lambda: [point_latest(tmp_path, f"r{number}") for number in range(500)])
+    swaps.start()
+    while swaps.is_alive():
+        assert os.readlink(tmp_path / "latest").startswith("r")
+    assert os.readlink(tmp_path / "latest") == "r499"
+    assert os.listdir(tmp_path) == ["latest"]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        files.write_atomically(path, "new \udc80")
+    assert path.read_text() == "old"
+    files.write_atomically(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_all_output_goes_to_the_log(tmp_path):
+    """From Python, from C++ by file descriptor, and from children; the stream given is the output of before."""
+    code = """
+import os, pathlib, subprocess, sys
+from farebox.pipeline.process import output_to_log
+print("before")
+with output_to_log(pathlib.Path("log.txt")) as stream:
+    print("python")
+    os.write(1, b"descriptor\\n")
+    os.write(2, b"error\\n")
+    subprocess.run(["echo", "child"], check=True)
+    print("shown", file=stream, flush=True)
+print("after")
+"""
+    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (shown.stdout, shown.stderr) == ("before\nshown\nafter\n", "")
+    assert sorted((tmp_path / "log.txt").read_text().splitlines()) == ["child", "descriptor", "error", "python"]
+
+
+def test_output_comes_back_after_an_error(tmp_path, capfd):
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(ZeroDivisionError), output_to_log(tmp_path / "log.txt"):
+        os.write(1, b"lost\n")
+        _ = 1 / 0
+    os.write(1, b"found\n")
+    assert capfd.readouterr().out == "found\n"
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal: there, the spinner turns."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_spinner_leaves_the_libraries_output_to_the_log(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, libraries = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", libraries)
+    with console.RunConsole(terminal) as screen:
+        screen.working("Trainer (7 of 15)")
+        print("a warning of TensorFlow's", file=sys.stderr)
+    assert "Trainer (7 of 15)" in terminal.getvalue()
+    assert libraries.getvalue() == "a warning of TensorFlow's\n"
+
+
+def test_the_table_shows_every_yardstick_then_the_network_by_stage():
+    """Against a line without error the factors are huge, not a division by zero."""
+    yardsticks = {
+        "predict_mean": 9.5, "linear_on_distance": 4.0, "raw_dnn": 9.25, "no_embedding_dnn": 3.5, "lightgbm": 3.25,
+    }  # fmt: skip
+    stages = {"baseline": 9.25, "engineered": 3.75, "reduced": 3.5, "pruned": 3.0, "shipped": 2.0}
+    rmse = {"predict_mean": 9.5, "linear_on_distance": 4.0, **stages}
+    summary = {"city": "lisbon", "currency": "EUR", "yardsticks": yardsticks, "rmse": rmse}
+    table = console.rmse_table(summary)
+    assert list(zip(*(column.cells for column in table.columns), strict=True)) == [
+        ("predict the mean", "9.500", "2.38 x"),
+        ("linear on distance", "4.000", "1.00 x"),
+        ("raw-column DNN", "9.250", "2.31 x"),
+        ("engineered DNN without embeddings", "3.500", "0.88 x"),
+        ("LightGBM", "3.250", "0.81 x"),
+        ("engineered float model", "3.750", "0.94 x"),
+        ("after reduction", "3.500", "0.88 x"),
+        ("after pruning", "3.000", "0.75 x"),
+        ("shipped file", "2.000", "0.50 x"),
+    ]
+    rmse["linear_on_distance"] = 0.0
+    assert console.rmse_table(summary).row_count == 9
+
+
+@pytest.mark.parametrize(("blessed", "word"), [(1, "blessed"), (0, "not blessed")])
+def test_the_model_gates_line(tmp_path, blessed, word):
+    """3.43 / 3.5 = 0.98; 3.43 / 3.25 = 1.055."""
+    judged = {"yardsticks": {"no_embedding_dnn": 3.5, "lightgbm": 3.25}, "metrics": {"rmse": 3.43}, "ratio": 0.98}
+    (tmp_path / "judgement.json").write_text(json.dumps(judged))
+    blessing = types.SimpleNamespace(uri=str(tmp_path), get_int_custom_property={"blessed": blessed}.get)
+    line = key_figures("ModelGate", {"blessing": [blessing]})
+    assert line == f"0.98 x the no-embedding DNN, 1.06 x LightGBM; {word}"
+
+
+def test_a_run_that_its_data_ended_says_that_nothing_was_measured():
+    check = Check("anomalies", 2, 0, False, "")
+    figures = run.refused_figures(GateError("DataGate: 2 anomalies", [check]))
+    known = {key: value for key, value in figures.items() if value is not None}
+    assert known == {"gates": [dataclasses.asdict(check)], "blessed": False}
+    assert figures["yardsticks"] is None and figures["rmse"] is None
+
+
+def test_the_tuners_line(tmp_path):
+    """The best trial and its values as TFX writes them: it stands first, lists are text."""
+    best = {"trial_id": "2", "score": 3.6123, "training.learning_rate": 0.012345, "model.hidden": "[64, 32]"}
+    given = {"trial_id": "0", "score": 3.7, "training.learning_rate": 0.01, "model.hidden": "[32, 16]"}
+    (tmp_path / "tuner_results.json").write_text(json.dumps([best, given]))
+    line = key_figures("Tuner", {"tuner_results": [types.SimpleNamespace(uri=str(tmp_path))]})
+    assert line == "best of 2 trials: eval RMSE 3.612, learning_rate=0.0123, hidden=[64, 32]"
+
+
+@pytest.mark.parametrize(
+    ("value", "bound", "ok", "others", "verdict"),
+    [
+        (1.0, 2.0, True, {}, "holds"), (3.0, 2.0, True, {}, "within noise"), (0.0, None, True, {}, "holds"),
+        (3.0, 2.0, True, {"at_least": True}, "holds"), (1.0, 2.0, True, {"at_least": True}, "within noise"),
+        (3.0, 2.0, False, {}, "refuses"), (3.0, 2.0, False, {"severity": "warn"}, "warns"),
+    ],
+)  # fmt: skip
+def test_a_verdict_in_the_table_of_gates(value, bound, ok, others, verdict):
+    gate = dataclasses.asdict(Check("any", value, bound, ok, **others))
+    assert verdict_of(gate) == verdict
+    assert [list(column.cells) for column in gate_table([gate]).columns][-1] == [verdict]
+
+
+def test_batches_have_the_same_rows_at_every_pace():
+    """Beam's own grow while the machine is idle; a bound of bytes and one of rows leave nothing to it."""
+    from tfx_bsl.coders import batch_util
+
+    libraries.fix_batches()
+    found = batch_util.GetBatchElementsKwargs(None)
+    assert found["min_batch_size"] == found["max_batch_size"]

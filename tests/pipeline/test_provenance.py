@@ -1,0 +1,109 @@
+"""The digest that stands for our code in TFX's cache: it follows imports, late ones too, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from farebox.pipeline import provenance
+from farebox.pipeline.provenance import closure, code_digest, digest_of_all
+
+SOURCES = {
+    "__init__": "",
+    "node": "def work():\n    from toy import late\n    import toy.deep.leaf\n",
+    "late": "from toy.values import BOUND\nimport json\n",
+    "values": "BOUND = 4\n",
+    "deep/__init__": "",
+    "deep/leaf": "import toy.node\n",  # a circle
+    "unrelated": "BOUND = 4\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A package `toy` that counts as ours; returns its folder."""
+    for name, text in SOURCES.items():
+        path = tmp_path / "toy" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(provenance, "PACKAGE", "toy")
+    yield tmp_path / "toy"
+    provenance.source_file.cache_clear()
+    assert not [name for name in sys.modules if name.partition(".")[0] == "toy"]  # read, never imported
+
+
+def test_closure_follows_late_imports_and_circles(toy):
+    assert closure("toy.node") >= {"toy.node", "toy.late", "toy.values", "toy.deep.leaf"}
+    assert "toy.unrelated" not in closure("toy.node") and "json" not in closure("toy.node")
+
+
+@pytest.mark.parametrize("name", ["node", "late", "values", "deep/leaf"])
+def test_a_change_in_reach_changes_the_digest(toy, name):
+    before = code_digest("toy.node")
+    assert code_digest("toy.node") == before
+    (toy / f"{name}.py").write_text(SOURCES[name] + "# a change\n")
+    assert code_digest("toy.node") != before
+
+
+def test_a_change_out_of_reach_does_not(toy):
+    before = code_digest("toy.node")
+    (toy / "unrelated.py").write_text("BOUND = 5\n")
+    assert code_digest("toy.node") == before
+
+
+def test_of_all_means_every_file(toy):
+    before = digest_of_all()
+    assert digest_of_all() == before
+    (toy / "unrelated.py").write_text("BOUND = 5\n")
+    changed = digest_of_all()
+    (toy / "deep" / "new.py").write_text("")
+    assert len({before, changed, digest_of_all()}) == 3
+
+
+def test_another_version_of_a_library_changes_the_digest(toy, monkeypatch):
+    before = code_digest("toy.node")
+    monkeypatch.setattr(provenance.importlib.metadata, "version", lambda name: "0")
+    assert code_digest("toy.node") != before
+
+
+def test_a_module_that_is_not_there():
+    with pytest.raises(ModuleNotFoundError, match="farebox.components.no_such_thing"):
+        code_digest("farebox.components.no_such_thing")
+
+
+@pytest.mark.parametrize(
+    ("node", "within", "without"),
+    [
+        (
+            "farebox.components.quantizer.executor",
+            {
+                "farebox.components.tflite.interpreter",
+                "farebox.components.tflite.slim",
+                "farebox.components.quantizer.conversion",
+            },
+            "farebox.components.pruner",
+        ),
+        (
+            "farebox.components.pruner.executor",
+            {"farebox.components.pruner.pruning", "farebox.components.networks.fine_tuning"},
+            "farebox.components.quantizer",
+        ),
+        (
+            "farebox.modules.preprocessing",
+            {"farebox.modules.features", "farebox.modules.columns"},
+            "farebox.components",
+        ),
+        ("farebox.modules.training", {"farebox.modules.model"}, "farebox.pipeline"),
+        (
+            "farebox.components.trip_example_gen.executor",
+            {"farebox.components.trip_example_gen.reader"},
+            "farebox.components.tflite.interpreter",
+        ),
+    ],
+)
+def test_closures_of_our_nodes(node, within, without):
+    found = closure(node)
+    assert within <= found
+    assert not [name for name in found if name == without or name.startswith(without + ".")]
