@@ -1,0 +1,33 @@
+"""`farebox run`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from farebox.pipeline import process
+from farebox.pipeline.commands.options import AsJson, City, Data, Overrides
+
+
+def run(
+    city: City = "chicago",
+    data: Data = None,
+    out: Annotated[str, typer.Option(help="The folder that keeps runs/ and models/.")] = ".",
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trains, judges and pushes the fare model of a city.
+
+    Exit code 3 if a gate refused the model: nothing is pushed then.
+    """
+    from farebox.pipeline.local import run as runs
+    from farebox.pipeline.settings.load import load_settings
+
+    summary = runs.run(load_settings(city, data, out, overrides or ()), quiet=as_json)
+    if as_json:
+        print(json.dumps(summary, indent=2))
+    if not summary["pushed"]:
+        sys.exit(process.REFUSED)
