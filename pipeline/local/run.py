@@ -124,7 +124,7 @@ def run_graph(
         screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
 
     with connection.losses(settings):
-        launch.run(settings, run_id, on_start, on_end, prepare, last, spans)
+        launch.run(settings, run_id, on_start=on_start, on_end=on_end, prepare=prepare, last=last, spans=spans)
     return produced
 
 
