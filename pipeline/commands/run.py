@@ -28,6 +28,6 @@ def run(
 
     summary = runs.run(load_settings(city, data, out, overrides or ()), quiet=as_json)
     if as_json:
-        print(json.dumps(summary, indent=2))
-    if not summary["pushed"]:
+        print(json.dumps(summary.to_json(), indent=2))
+    if not summary.figures.pushed:
         sys.exit(process.REFUSED)

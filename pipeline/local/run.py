@@ -7,11 +7,13 @@ import importlib
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farebox.components.errors import GateError, InputError
 from farebox.components.files import write_atomically
+from farebox.components.reporter.figures import FIGURES_FILE, Figures
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.folder import LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
 from farebox.pipeline.local.libraries import configure_libraries, fix_batches
@@ -25,13 +27,39 @@ if TYPE_CHECKING:
     from farebox.pipeline.local.launch import Cost
     from farebox.pipeline.target import SpanInput
 
-UNKNOWN = (  # figures of a summary where a gate stopped the run before there was a model
-    "rows", "yardsticks", "rmse", "mae", "bias", "p95_absolute_error", "intervals", "baseline", "slices", "tuned",
-    "model", "unreduced", "latency_us",
-)  # fmt: skip
+
+@dataclasses.dataclass(frozen=True)
+class RunSummary:
+    """What a run did. cpu_s, peak_mb: CPU seconds and peak memory (MB) by node. lane: of the installed libraries."""
+
+    city: str
+    run_id: str
+    currency: str
+    figures: Figures
+    cpu_s: Mapping[str, float]
+    peak_mb: Mapping[str, float]
+    lane: str
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RunSummary:
+        """Reads summary.json."""
+        others = {field.name: content[field.name] for field in dataclasses.fields(cls) if field.name != "figures"}
+        return cls(**others, figures=Figures.from_json(content))
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of summary.json: the figures stand among the other keys."""
+        return {
+            "city": self.city,
+            "run_id": self.run_id,
+            "currency": self.currency,
+            **self.figures.to_json(),
+            "cpu_s": dict(self.cpu_s),
+            "peak_mb": dict(self.peak_mb),
+            "lane": self.lane,
+        }
 
 
-def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
+def run(settings: Settings, quiet: bool = False) -> RunSummary:
     """Runs the pipeline of a city and returns its summary, which is also in runs/<city>/latest/summary.json.
 
     Raises:
@@ -47,7 +75,7 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
     return run_once(settings, new_run_id(), quiet)
 
 
-def run_once(settings: Settings, run_id: str, quiet: bool, spans: SpanInput | None = None) -> dict[str, Any]:
+def run_once(settings: Settings, run_id: str, quiet: bool, spans: SpanInput | None = None) -> RunSummary:
     """`run` with a run id that is given, and where trips come in spans, with those to read; after the first checks."""
     folder = settings.runs_dir / run_id
     with exclusive(settings.runs_dir):
@@ -57,35 +85,36 @@ def run_once(settings: Settings, run_id: str, quiet: bool, spans: SpanInput | No
             screen.say(f"farebox: {settings.city.name}, run {run_id}; log in {folder / LOG_FILE}")
             with screen:
                 figures, costs, refusal = run_nodes(settings, run_id, screen, spans)
-        summary = {
-            "city": settings.city.name,
-            "run_id": run_id,
-            "currency": settings.city.currency,
-            **figures,
-            "cpu_s": {node: round(cost.cpu_s, 3) for node, cost in costs.items()},
-            "peak_mb": {node: round(cost.peak_mb, 1) for node, cost in costs.items()},
-            "lane": lane(),
-        }
-        write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2))
+        summary = RunSummary(
+            city=settings.city.name,
+            run_id=run_id,
+            currency=settings.city.currency,
+            figures=figures,
+            cpu_s={node: round(cost.cpu_s, 3) for node, cost in costs.items()},
+            peak_mb={node: round(cost.peak_mb, 1) for node, cost in costs.items()},
+            lane=lane(),
+        )
+        write_atomically(folder / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
         point_latest(settings.runs_dir, run_id)
     if refusal:
-        if summary["gates"]:
-            RunConsole(sys.stdout, quiet).gates(summary["gates"])
+        if figures.gates:
+            RunConsole(sys.stdout, quiet).gates(figures.gates)
         raise refusal
-    RunConsole(sys.stdout, quiet).summary(summary)
+    RunConsole(sys.stdout, quiet).summary(figures, summary.city, summary.currency)
     return summary
 
 
 def run_nodes(
     settings: Settings, run_id: str, screen: RunConsole, spans: SpanInput | None = None
-) -> tuple[dict[str, Any], dict[str, Cost], GateError | None]:
-    """Runs the graph: the report's figures, what each node cost, and the refusal where a gate stopped the run."""
+) -> tuple[Figures, dict[str, Cost], GateError | None]:
+    """Runs the graph. Returns its figures, the cost by node, and the refusal if a gate stopped the run."""
     costs: dict[str, Cost] = {}
     try:
         produced = run_graph(settings, run_id, screen, costs, spans=spans)
     except GateError as error:
-        return refused_figures(error), costs, error
-    return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), costs, None
+        return Figures.of_refusal(error.checks), costs, error
+    content = json.loads((Path(produced["report"][0].uri) / FIGURES_FILE).read_text())
+    return Figures.from_json(content), costs, None
 
 
 def run_graph(
@@ -126,9 +155,3 @@ def run_graph(
     with connection.losses(settings):
         launch.run(settings, run_id, on_start=on_start, on_end=on_end, prepare=prepare, last=last, spans=spans)
     return produced
-
-
-def refused_figures(error: GateError) -> dict[str, Any]:
-    """What a summary says where a gate stopped the run before there was a model."""
-    unknown = dict.fromkeys(UNKNOWN)
-    return {**unknown, "gates": [dataclasses.asdict(check) for check in error.checks], "blessed": False, "pushed": None}
