@@ -23,11 +23,22 @@ def run(
 
     Exit code 3 if a gate refused the model: nothing is pushed then.
     """
+    from farebox.components.errors import GateError
+    from farebox.pipeline.commands.screen import logged
     from farebox.pipeline.local import run as runs
+    from farebox.pipeline.local.console import RunConsole
     from farebox.pipeline.settings.load import load_settings
 
-    summary = runs.run(load_settings(city, data, out, overrides or ()), quiet=as_json)
+    screen = RunConsole(sys.stdout, quiet=as_json)
+    try:
+        result = runs.run(load_settings(city, data, out, overrides or ()), output=logged(quiet=as_json))
+    except GateError as error:
+        if error.checks:
+            screen.gates(error.checks)
+        raise
+    summary = result.summary
+    screen.summary(summary.figures, summary.city, summary.currency)
     if as_json:
         print(json.dumps(summary.to_json(), indent=2))
-    if not summary.figures.pushed:
+    if not result.pushed:
         sys.exit(process.REFUSED)

@@ -1,9 +1,13 @@
-"""What people see of a run: a live line per node, and the table at its end."""
+"""The screen of a run: a live line per node, and tables at its end."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import IO
 
 from rich.console import Console
@@ -29,7 +33,7 @@ STAGES = {
 
 
 class RunConsole:
-    """Prints to a stream; with `quiet`, nothing."""
+    """Prints to a stream; nothing if `quiet`."""
 
     def __init__(self, stream: IO[str], quiet: bool = False) -> None:
         self.console = Console(file=stream, quiet=quiet, highlight=False, soft_wrap=True)
@@ -42,31 +46,31 @@ class RunConsole:
         self.done()
 
     def say(self, text: str) -> None:
-        """One plain line."""
+        """Prints one plain line."""
         self.console.print(text, markup=False)
 
     def working(self, text: str) -> None:
-        """A spinner with a text, on a terminal; nothing elsewhere."""
+        """Shows a spinner with a text on a terminal; nothing elsewhere."""
         self.done()
         self.spinner = Live(
             Spinner("dots", text),
             console=self.console,
             transient=True,
-            redirect_stdout=False,  # else rich would fetch the libraries' logs back from the log file to the screen
+            redirect_stdout=False,  # rich would bring the libraries' logs back from the file to the screen
             redirect_stderr=False,
         )
         self.spinner.start()
 
     def done(self) -> None:
-        """Ends the spinner."""
+        """Removes the spinner."""
         if self.spinner:
             self.spinner.stop()
             self.spinner = None
 
-    def node(self, name: str, cached: bool, seconds: float, figures: str) -> None:
-        """The line of a finished node."""
+    def node(self, name: str, is_cached: bool, seconds: float, figures: str) -> None:
+        """Prints the line of a finished node."""
         self.done()
-        spent = "cached" if cached else f"{seconds:.1f} s"
+        spent = "cached" if is_cached else f"{seconds:.1f} s"
         self.console.print(f"  [green]✓[/] {name:<17}[dim]{spent:>8}[/]  ", end="")
         self.console.print(figures, markup=False)
 
@@ -103,6 +107,16 @@ class RunConsole:
                 if check.hint:
                     self.say(f"  what to do: {check.hint}")
         self.say(f"pushed to {pushed}" if pushed else "nothing was pushed")
+
+
+# Opens the log file and yields the screen that shows the progress of a run.
+Output = Callable[[Path], AbstractContextManager[RunConsole]]
+
+
+@contextlib.contextmanager
+def no_output(_log: Path) -> Iterator[RunConsole]:
+    """A screen that shows nothing. What libraries print and log goes where the caller's own output goes."""
+    yield RunConsole(io.StringIO(), quiet=True)
 
 
 def describe_model(figures: ModelFigures) -> str:

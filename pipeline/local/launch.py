@@ -133,7 +133,7 @@ class Meter:
 def deferred(operator: type[BaseExecutorOperator], prepare: Callable[[], None]) -> type[BaseExecutorOperator]:
     """TFX's executor operator, built only if its executor runs: building it imports the executor."""
 
-    class DeferredOperator(operator):  # type: ignore[misc]
+    class DeferredOperator(operator):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             BaseExecutorOperator.__init__(self, *args, **kwargs)
             self.arguments = args, kwargs

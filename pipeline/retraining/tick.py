@@ -148,7 +148,7 @@ def _figures(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery]
     if not there:
         raise InputError(f"--data={data} must hold a span of the window, got none of {record.spans.window}")
     spans = SpanInput(there[-1], record.spans.window, tuple(each.path for each in there))
-    return run.run_once(tick.settings, tick.run_id, tick.quiet, spans).figures
+    return run.run_once(tick.settings, tick.run_id, spans=spans).summary.figures
 
 
 def _ended(record: Record, outcome: Any, reason: str) -> Record:
