@@ -166,7 +166,8 @@ class ValueForm:
         if self.choices:
             fault = "" if value in self.choices else f"one of {', '.join(self.choices)}"
         elif not any(map(functools.partial(_is_a, value), self.types)):
-            fault = " or ".join(TYPES[get_origin(each) or each][0] for each in self.types)
+            names = " or ".join(TYPES[get_origin(each) or each][0] for each in self.types)
+            fault = self.conditions[0].text if len(self.types) > 1 and self.conditions else names
         else:
             fault = next((each.text for each in self.conditions if not each.allows(value)), "")
         if fault:

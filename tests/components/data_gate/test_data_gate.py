@@ -190,7 +190,7 @@ def test_settings_that_cannot_be_used_are_named():
         ({"drift": "halt"}, "data_gate.drift=halt must be one of stop, warn, ignore"),
         ({"max_numeric": 3}, "data_gate.max_numeric=3 must be between 0 and 1"),
         ({"max_categorical": float("nan")}, "data_gate.max_categorical=nan must be between 0 and 1"),
-        ({"thresholds": {"fare": -1}}, "data_gate.thresholds.fare=-1 must be between 0 and 1"),
+        ({"thresholds": {"fare": -1}}, "data_gate.thresholds.fare=-1 must be between 0 and 1, or null"),
         ({"min_rows": -1}, "data_gate.min_rows=-1 must be at least 0"),
     ):
         with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
