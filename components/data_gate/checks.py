@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from farebox.components.data_gate.distributions import Bucket, Distance, Distribution, distance
 from farebox.components.data_gate.settings import DataGateSettings
-from farebox.components.errors import Check, Severity
+from farebox.components.errors import Check
 
 SHOWN_ANOMALIES = 3
 LAST, TRAIN = "the last blessed run", "train"
@@ -148,7 +148,7 @@ def _checks(kind: str, settings: DataGateSettings, checks: Iterable[Check]) -> l
     action = settings.action(kind)
     if action == "ignore":
         return []
-    return [dataclasses.replace(check, severity=cast(Severity, action), hint=HINTS[kind]) for check in checks]
+    return [dataclasses.replace(check, severity=action, hint=HINTS[kind]) for check in checks]
 
 
 def _pairs(

@@ -179,10 +179,10 @@ class BeamSettings:
                 raise ValueError(f"beam.{name}={value} must go with beam.runner={takers}, got {self.runner}")
 
     def _check_shipped(self) -> None:
-        for name in ("extra_package", "setup_file"):
+        for name, content in (("extra_package", "a wheel of farebox"), ("setup_file", "farebox's setup.py")):
             value = getattr(self, name)
             if value is not None and not Path(value).is_file():
-                raise ValueError(f"beam.{name}={value} must be a file: `make wheel` builds one from setup.py")
+                raise ValueError(f"beam.{name}={value} must be a file, {content}")
 
     def _check_job_server(self) -> None:
         master = "flink_master" if self.runner == "flink" else "spark_master_url"
@@ -220,7 +220,7 @@ class BeamSettings:
         if not any(getattr(self, name) for name in SHIPPED):
             raise ValueError(
                 "beam.extra_package or beam.sdk_container_image must be given for beam.runner=dataflow: "
-                "its workers need farebox, and `make wheel` builds it"
+                "its workers need farebox"
             )
 
 

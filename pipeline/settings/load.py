@@ -224,7 +224,7 @@ def load_settings(
         override(content, key, value)
     source = data or (content.get("city") or {}).get("source")
     if not source:
-        raise SettingsError(f"city={city} has no trips of its own: data must be given, a file or a folder")
+        raise SettingsError(f"data must be a file or folder of trips: city={city} has none of its own")
     settings = build({**content, "data": str(source), "out": out}, str(path))
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", settings.city.name):
         raise SettingsError(f"{path}: city.name={settings.city.name} must be letters, digits, - and _")

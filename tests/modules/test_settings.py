@@ -27,7 +27,10 @@ from farebox.modules.settings import CrossSettings, ModelSettings, TrainingSetti
         (lambda: TrainingSettings(max_steps=0), "training.max_steps=0 must be at least 1"),
         (lambda: TrainingSettings(ema=1.5), "training.ema=1.5 must be between 0 and 1"),
         (lambda: TrainingSettings(pseudo_trips=-1), "training.pseudo_trips=-1 must be at least 0 and finite"),
-        (lambda: TrainingSettings(weight_decay=float("nan")), "training.weight_decay=nan must be at least 0 and finite"),
+        (
+            lambda: TrainingSettings(weight_decay=float("nan")),
+            "training.weight_decay=nan must be at least 0 and finite",
+        ),
         (lambda: TrainingSettings(huber_delta=0), "training.huber_delta=0 must be above 0 and finite"),
         (lambda: TrainingSettings(batch_size=-1), "training.batch_size=-1 must be at least 1"),
         (lambda: TrainingSettings(learning_rate=1.0), "training.learning_rate=1.0 must be above 0 and below 1"),

@@ -66,9 +66,7 @@ def test_chicago_brings_its_own_trips():
 
 
 def test_a_city_without_trips_asks_for_them():
-    with pytest.raises(
-        SettingsError, match=r"^city=nyc has no trips of its own: data must be given, a file or a folder$"
-    ):
+    with pytest.raises(SettingsError, match=r"^data must be a file or folder of trips: city=nyc has none of its own$"):
         load_settings("nyc", None)
 
 
