@@ -69,7 +69,7 @@ def judge(inputs: Artifacts, exec_properties: Mapping[str, Any]) -> list[Check]:
 
     return [
         *checks.judge_schema(errors(inputs), settings),
-        *checks.judge_rejected(counts, exec_properties["max_rejected"], settings, show_rejected),
+        *checks.judge_rejected(counts, settings, show_rejected),
         *checks.judge_rows({split: int(each.num_examples) for split, each in by_split.items()}, settings),
         *drift(inputs.get("baseline_statistics"), exec_properties["finds_baseline"], found, settings, show),
         *checks.judge_skew(found, settings, show),

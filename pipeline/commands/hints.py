@@ -12,6 +12,7 @@ HINTS = {
     "cluster.image": "`--image NAME:TAG`; `make image` builds it",
     "cluster.root": "`--root gs://BUCKET/FOLDER`",
     "data": "`--data FILE or FOLDER`",
+    "override": "`--set gates.max_rmse=4`",
     "spans.pattern": "`farebox retrain` takes spans, with `--set spans.pattern=span-{SPAN}`; `farebox run` takes none",
 }
 
@@ -19,10 +20,12 @@ HINTS = {
 def explain(message: str, arguments: Sequence[str]) -> str:
     """The message, with `--` before a key that was typed as a flag, else with the hint for that key.
 
+    The key stands at the beginning, or after the name of a city file.
+
     >>> explain("seed=x must be a number", ["data", "simulate", "--seed", "x"])
     '--seed=x must be a number'
     """
-    key = re.match(r"([\w.]+)[=: ]", message)
+    key = re.match(r"(?:\S+\.ya?ml: )?([\w.]+)[=: ]", message)
     if key is None:
         return message
     flag = "--" + key[1].replace("_", "-")

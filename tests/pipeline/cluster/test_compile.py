@@ -168,9 +168,9 @@ def test_yaml_is_the_bare_pipeline_with_its_root(spec, tmp_path):
         (["cluster.image=null"], "--image (cluster.image) must be given"),
         (["push.signing_key=key.pem"], "push.signing_key=key.pem must not be set"),
         (["cluster.nodes={Trainre: {cpu: 2}}"], "cluster.nodes: Trainre must be one of"),
-        (["cluster.cpu=0"], "cluster: cpu=0.0 must be above 0"),
-        (["cluster.nodes={Trainer: {cpus: 2}}"], "cluster.nodes.Trainer.cpus is no setting"),
-        (["cluster.nodes={Trainer: {accelerators: 0}}"], "cluster: accelerators=0 must be at least 1"),
+        (["cluster.cpu=0"], "cluster.cpu=0.0 must be above 0 and finite"),
+        (["cluster.nodes={Trainer: {cpus: 2}}"], "cluster.nodes.Trainer.cpus is not a setting"),
+        (["cluster.nodes={Trainer: {accelerators: 0}}"], "cluster.nodes.Trainer.accelerators=0 must be at least 1"),
     ],
 )
 def test_what_no_container_could_use_is_one_line(tmp_path, overrides, message):
