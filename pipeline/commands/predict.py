@@ -42,8 +42,15 @@ def predict(
         if not low <= value <= high:
             raise InputError(f"{name}={value} must be between {low} and {high}")
     moment = datetime.datetime.combine(day, datetime.time(hour), datetime.timezone.utc)  # local time, as in training
-    values = (*pickup, *dropoff, passengers, hour, weekday, int(moment.timestamp()))
-    row = {name: np.array([value]) for name, value in zip(columns.DATED_INPUTS, values, strict=True)}
+    values = {
+        **columns.DEFAULTS,
+        **dict(zip(columns.COORDINATES, (*pickup, *dropoff), strict=True)),
+        columns.PASSENGER_COUNT: passengers,
+        columns.PICKUP_HOUR: hour,
+        columns.PICKUP_WEEKDAY: weekday,
+        columns.PICKUP_EPOCH: int(moment.timestamp()),
+    }
+    row = {name: np.array([value]) for name, value in values.items()}
     file, content = read_model(model, public_key)
     return float(TfliteModel(content, origin=file).predict(row)[0])
 
