@@ -1,4 +1,4 @@
-"""DataGate: stops a run whose data break the schema, drifted, are skewed, too few, or for too large a part no trips."""
+"""DataGate: stops a run whose data break the schema, drift, are skewed, too few, or rejected in too large a share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from farebox.components.data_gate.settings import DataGateSettings
 
 
 class DataGateSpec(ComponentSpec):
-    """settings: `DataGateSettings` as JSON; finds_baseline: 0 where nothing looks for a baseline, else 1."""
+    """settings: `DataGateSettings` as JSON; finds_baseline: 0 if the orchestrator cannot find a baseline, else 1."""
 
     PARAMETERS = {
         "settings": ExecutionParameter(type=str),
@@ -33,11 +33,11 @@ class DataGateSpec(ComponentSpec):
 
 
 class DataGate(base_component.BaseComponent):
-    """Writes a verdict, and raises where one of its checks refuses the data.
+    """Writes a verdict, and raises if one of its checks refuses the data.
 
-    examples: written by TripExampleGen, whose counts.json says how many rows were rejected, and why.
+    examples: written by TripExampleGen, whose counts.json has the number of rejected rows by reason.
     statistics: of these, with `num_quantiles_histogram_buckets=100` among StatisticsGen's options.
-    baseline_statistics: of the last blessed run, where there is one; None on orchestrators that cannot find it.
+    baseline_statistics: of the last blessed run, if there is one; None on orchestrators that cannot find it.
     """
 
     SPEC_CLASS = DataGateSpec
@@ -45,6 +45,7 @@ class DataGate(base_component.BaseComponent):
 
     def __init__(
         self,
+        *,
         anomalies: types.BaseChannel,
         examples: types.BaseChannel,
         statistics: types.BaseChannel,
@@ -53,7 +54,7 @@ class DataGate(base_component.BaseComponent):
         code_digest: str,
         baseline_statistics: types.BaseChannel | None = None,
     ) -> None:
-        """Raises ValueError where a setting cannot be used."""
+        """Raises ValueError if a setting cannot be used."""
         DataGateSettings(**json.loads(settings))
         super().__init__(
             DataGateSpec(

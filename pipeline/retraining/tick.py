@@ -13,7 +13,7 @@ from typing import Any
 
 from farebox.components.errors import GateError, InputError
 from farebox.components.reporter.figures import Figures
-from farebox.components.trip_example_gen.spans import Delivery, Found, find
+from farebox.components.trip_example_gen.spans import Delivery, SpanFiles, find_spans
 from farebox.pipeline.local import preflight, run
 from farebox.pipeline.local.folder import new_run_id
 from farebox.pipeline.metadata import connection
@@ -50,7 +50,7 @@ def backfill(settings: Settings, first: int, last: int, quiet: bool = False) -> 
     trained = max((span for span, _ in history.tried), default=None)
     if trained is not None and first <= trained:
         raise InputError(f"--from={first} must be above {trained}, the newest span of the last run's window")
-    for span in sorted({each.span for each in lying(settings) if each.complete and first <= each.span <= last}):
+    for span in sorted({each.span for each in lying(settings) if each.is_complete and first <= each.span <= last}):
         yield retrain(settings, quiet, upto=span)
 
 
@@ -65,10 +65,12 @@ def check(settings: Settings) -> None:
     connection.check(settings)
 
 
-def lying(settings: Settings) -> list[Found]:
+def lying(settings: Settings) -> list[SpanFiles]:
     """What lies in the folder of the trips."""
     asked = settings.spans
-    return list(find(settings.data, str(asked.pattern), asked.marker, asked.quiet_s, time.time()))
+    return list(
+        find_spans(settings.data, str(asked.pattern), marker=asked.marker, quiet_s=asked.quiet_s, now=time.time())
+    )
 
 
 def _work(tick: Tick) -> Iterator[Record]:

@@ -21,7 +21,8 @@ from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.pca_reducer.settings import ReducerSettings
 from farebox.components.pruner.settings import PrunerSettings
 from farebox.components.quantizer.settings import QuantizerSettings
-from farebox.components.trip_example_gen.profile import CANONICAL, CityProfile
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.modules import columns
 from farebox.modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 from farebox.pipeline.settings.beam import BeamSettings
@@ -99,8 +100,8 @@ class Settings:
         named = {f"data_gate.{name}": getattr(self.data_gate, name) for name in ("thresholds", "ignore_features")}
         for name, features in {**named, "spans.ignore_drift": self.spans.ignore_drift}.items():
             for feature in features:
-                if feature not in CANONICAL:
-                    raise ValueError(f"{name}: {feature} must be one of {', '.join(CANONICAL)}")
+                if feature not in EXAMPLE_COLUMNS:
+                    raise ValueError(f"{name}: {feature} must be one of {', '.join(EXAMPLE_COLUMNS)}")
 
     @property
     def has_era(self) -> bool:
