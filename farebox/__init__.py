@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         Report,
     )
     from farebox.components.errors import GateError, InputError
+    from farebox.pipeline.retraining.tick import TickResult, retrain
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
     "farebox.components.errors": ("GateError", "InputError"),
+    "farebox.pipeline.retraining.tick": ("TickResult", "retrain"),
     "farebox.pipeline.settings.load": ("Settings", "load_settings"),
     # TFX looks up artifact types by these names: Kubeflow allows one dot in them.
     "farebox.components.artifacts": (
@@ -40,7 +42,9 @@ __all__ = [
     "QuantizationTrials",
     "Report",
     "Settings",
+    "TickResult",
     "load_settings",
+    "retrain",
 ]
 
 
