@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     )
     from farebox.components.errors import GateError, InputError
     from farebox.pipeline.fare_model import Evaluation, FareModel, evaluate
+    from farebox.pipeline.retraining.tick import TickResult, retrain
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
     "farebox.components.errors": ("GateError", "InputError"),
     "farebox.pipeline.fare_model": ("Evaluation", "FareModel", "evaluate"),
+    "farebox.pipeline.retraining.tick": ("TickResult", "retrain"),
     "farebox.pipeline.settings.load": ("Settings", "load_settings"),
     # TFX looks up artifact types by these names: Kubeflow allows one dot in them.
     "farebox.components.artifacts": (
@@ -44,8 +46,10 @@ __all__ = [
     "QuantizationTrials",
     "Report",
     "Settings",
+    "TickResult",
     "evaluate",
     "load_settings",
+    "retrain",
 ]
 
 
