@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         Report,
     )
     from farebox.components.errors import GateError, InputError
+    from farebox.pipeline.cluster.compile import CompiledPipeline, compile  # noqa: A004 - farebox.compile
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
     "farebox.components.errors": ("GateError", "InputError"),
+    "farebox.pipeline.cluster.compile": ("CompiledPipeline", "compile"),
     "farebox.pipeline.settings.load": ("Settings", "load_settings"),
     # TFX looks up artifact types by these names: Kubeflow allows one dot in them.
     "farebox.components.artifacts": (
@@ -31,6 +33,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CompiledPipeline",
     "EvaluatorBlessing",
     "GateError",
     "GateVerdict",
@@ -40,6 +43,7 @@ __all__ = [
     "QuantizationTrials",
     "Report",
     "Settings",
+    "compile",
     "load_settings",
 ]
 
