@@ -226,13 +226,12 @@ def make_network(quick_keras) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def toy_network(toy_trips, make_network) -> Any:
     """`make_network()` after 15 epochs on the toy trips. Shared: a test that changes it breaks the others."""
-    from farebox.modules import fitting, rows
+    from farebox.modules import fitting, training
     from farebox.modules.settings import TrainingSettings
 
     network = make_network()
-    train, held = (rows.read(toy_trips.batches(split), 10_000, 0) for split in ("train", "eval"))
-    settings = TrainingSettings(epochs=15, batch_size=64)
-    fitting.fit(network, (train.columns, train.fares), (held.columns, held.fares), settings)
+    train, evaluation = (training.read_fares(toy_trips.batches(split), 10_000, 0) for split in ("train", "eval"))
+    fitting.fit(network, train, evaluation, TrainingSettings(epochs=15, batch_size=64))
     return network
 
 
