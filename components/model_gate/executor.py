@@ -1,4 +1,4 @@
-"""ModelGate's work on artifacts: it only judges, on the test split as Evaluator does, and chooses nothing."""
+"""ModelGate's work on artifacts: judges on the test split, as Evaluator does, and chooses nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
@@ -37,7 +38,7 @@ MODEL_PROPERTIES = (
 
 
 class ModelGateExecutor(base_executor.BaseExecutor):
-    """Judges every yardstick on test, holds the shipped file's errors against the bounds, and blesses or does not."""
+    """Measures the yardsticks on test, checks the shipped file's metrics against the bounds, blesses or refuses."""
 
     def Do(
         self,
@@ -58,31 +59,37 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
         checks = [*bounded, ratio]
         judgement = judgement_of(
-            evidence, metrics.judged_digests(uri), rmse, checks, ratio.value, spans_of(inputs["raw_examples"])
+            evidence=evidence,
+            digests=metrics.judged_digests(uri),
+            rmse=rmse,
+            checks=checks,
+            ratio=ratio.value,
+            spans=spans_of(inputs["raw_examples"]),
         )
         examples_io.write_json(blessing, JUDGEMENT_FILE, judgement.to_json())
-        bless(blessing, inputs["model_blessing"], all(check.ok for check in checks))
+        bless(blessing, inputs["model_blessing"], holds=all(check.ok for check in checks))
         blessing.set_string_custom_property("sha256", str(judgement.sha256))
         logging.info("ModelGate: yardsticks %s, failed: %s", rmse, [check for check in checks if not check.ok])
 
 
 def judgement_of(
+    *,
     evidence: judging.Evidence,
-    files: Mapping[str, str | None],
+    digests: Mapping[str, str | None],
     rmse: Mapping[str, float],
     checks: Sequence[Check],
     ratio: float,
     spans: Sequence[int],
 ) -> Judgement:
-    """The record of measurements and checks; files: SHA-256 of candidate and baseline; rmse: of the yardsticks."""
+    """The record of measurements and checks; digests: SHA-256 of candidate and baseline; rmse: of the yardsticks."""
     overall = evidence.candidate[metrics.OVERALL]
     last_blessed = evidence.baseline.get(metrics.OVERALL)
     return Judgement(
-        sha256=files["candidate"],
+        sha256=digests["candidate"],
         rows=int(overall[metrics.COUNT].value),
         metrics={name: value for name, value in values_of(overall).items() if name != metrics.COUNT},
         intervals={name: (estimate.lower, estimate.upper) for name, estimate in overall.items()},
-        baseline=LastBlessed(files["baseline"], values_of(last_blessed)) if last_blessed else None,
+        baseline=LastBlessed(digests["baseline"], values_of(last_blessed)) if last_blessed else None,
         slices=tuple(
             slice_errors(key, estimates)
             for key, estimates in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
@@ -117,8 +124,7 @@ def slice_errors(key: metrics.SliceKey, estimates: metrics.Metrics) -> SliceErro
 
 
 def errors_on_test(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> yardsticks.GroupedErrors:
-    """Of the shipped file and of each yardstick: a pass over train, which the trivial ones are fitted to, and one over
-    test."""
+    """Errors of the shipped file and of each yardstick on test; one pass over train fits the trivial yardsticks."""
     label = exec_properties["label"]
     spec = examples_io.transformed_feature_spec(inputs["transform_graph"])
     train = examples_io.dataset(inputs["examples"], "train", spec, label, examples_io.EVAL_BATCH_ROWS)
@@ -129,13 +135,15 @@ def errors_on_test(inputs: dict[str, types.Artifact], exec_properties: dict[str,
         yardsticks.LIGHTGBM: booster_predictor(inputs["model_run"], exec_properties["booster_inputs"].split(",")),
         yardsticks.SHIPPED: lambda columns: columns[yardsticks.SHIPPED],
     }
-    return yardsticks.errors(predictors, judged_rows(inputs, label))
+    return yardsticks.grouped_errors(predictors, judged_rows(inputs, label))
 
 
-def judged_rows(inputs: dict[str, types.Artifact], label: str) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Test's raw rows as the yardsticks take them, with what the shipped file says of each.
+def judged_rows(
+    inputs: dict[str, types.Artifact], label: str
+) -> Iterator[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float64]]]:
+    """Batches of test: transformed columns with the shipped file's predictions, and fares.
 
-    Raises RuntimeError where the file is not the one that Evaluator judged.
+    Raises RuntimeError if the file is not the one that Evaluator judged.
     """
     output = tft.TFTransformOutput(inputs["transform_graph"].uri)
     layer, spec = output.transform_features_layer(), output.raw_feature_spec()
@@ -159,7 +167,7 @@ def network_predictor(model_run: types.Artifact, name: str) -> yardsticks.Predic
 
 
 def booster_predictor(model_run: types.Artifact, names: list[str]) -> yardsticks.Predictor:
-    """Predictions of LightGBM's text model; `names` of its inputs, in the order in which it was trained on them."""
+    """Predictions of LightGBM's text model; names: its inputs, in the order of training."""
     import lightgbm
 
     with tf.io.gfile.GFile(os.path.join(model_run.uri, LIGHTGBM_FILE)) as file:
@@ -167,25 +175,29 @@ def booster_predictor(model_run: types.Artifact, names: list[str]) -> yardsticks
     return lambda columns: np.asarray(booster.predict(np.concatenate([columns[name] for name in names], axis=1)))
 
 
-def check_agreement(evaluators: types.Artifact, checks: Sequence[Check]) -> None:
-    """Raises RuntimeError where Evaluator, which holds max_rmse too, says otherwise."""
-    accurate = evaluators.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
+def check_agreement(evaluator_blessing: types.Artifact, checks: Sequence[Check]) -> None:
+    """Raises RuntimeError if Evaluator, which checks max_rmse too, disagrees."""
+    accurate = (
+        evaluator_blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
+    )
     (max_rmse,) = (check for check in checks if check.name == "max_rmse")
     if accurate != max_rmse.ok:
         raise RuntimeError(f"ModelGate: Evaluator blessed={accurate} must agree with max_rmse, got {max_rmse}")
 
 
-def bless(blessing: types.Artifact, evaluators: types.Artifact, ok: bool) -> None:
-    """Marks the artifact as tfx.components.evaluator.executor does, if Evaluator's own blessing holds and this gate.
+def bless(blessing: types.Artifact, evaluator_blessing: types.Artifact, *, holds: bool) -> None:
+    """Marks the artifact as tfx.components.evaluator.executor does: blessed if Evaluator blesses and this gate holds.
 
-    Which model was judged is copied as MLMD has it: a number locally, a resource name on Kubeflow.
+    Copies the judged model's properties as MLMD has them: a number locally, a resource name on Kubeflow.
     """
-    judged = evaluators.mlmd_artifact.custom_properties
+    properties = evaluator_blessing.mlmd_artifact.custom_properties
     for key in MODEL_PROPERTIES:
-        if key in judged:
-            blessing.mlmd_artifact.custom_properties[key].CopyFrom(judged[key])
-    accurate = evaluators.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
-    blessed = ok and accurate
+        if key in properties:
+            blessing.mlmd_artifact.custom_properties[key].CopyFrom(properties[key])
+    accurate = (
+        evaluator_blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
+    )
+    blessed = holds and accurate
     value, name = (
         (constants.BLESSED_VALUE, constants.BLESSED_FILE_NAME)
         if blessed
