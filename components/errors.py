@@ -23,12 +23,10 @@ Severity = Literal["stop", "warn"]
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """value, at most bound (or at_least), is ok or not; no bound where there is nothing to compare with.
+    """One comparison of a gate: `value` with its largest `bound`, or its smallest one if `at_least`.
 
-    ok where value is beyond bound: by no more than noise may be.
-
-    detail says what was found, in words; hint what to do where it is not ok. A check of severity `warn` refuses
-    nothing.
+    bound: None if there is nothing to compare with. ok: may be true although value is beyond bound, if the excess can
+    be noise. detail: the finding in words. hint: what to do if the check is not ok. severity: `warn` refuses nothing.
     """
 
     name: str
@@ -42,6 +40,7 @@ class Check:
 
     @property
     def refuses(self) -> bool:
+        """Whether this check stops the run."""
         return not self.ok and self.severity == "stop"
 
 
@@ -50,7 +49,7 @@ class InputError(ValueError):
 
 
 class GateError(RuntimeError):
-    """A gate refused and the run cannot go on (exit code 3); `checks` is what it looked at."""
+    """A gate refused and the run cannot go on (exit code 3); `checks` are all that the gate made."""
 
     def __init__(self, message: str, checks: Sequence[Check] = ()) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Engines' options: Beam's own parser must know each, and what is missing or contradicts is one line at once."""
+"""Options of the engines: Beam's parser knows each, and a missing or contradictory one is refused in one line."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def of(runner: str, **options: object) -> BeamSettings:
 
 
 def parsed(beam: BeamSettings) -> dict[str, object]:
-    """What Beam makes of the arguments. Its parser keeps what it does not know only if told to: it must be nothing."""
+    """The options that Beam reads from the arguments. Beam's parser drops unknown ones by default: there are none."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     options = PipelineOptions([*beam.pipeline_args, *beam.job_args("chicago", "StatisticsGen")])
@@ -55,13 +55,13 @@ def parsed(beam: BeamSettings) -> dict[str, object]:
     return known
 
 
-def test_local_is_what_it_was_before_there_were_engines():
-    before = (
+def test_the_local_runner_has_its_own_arguments_and_no_job_name():
+    local = (
         "--runner=apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner",
         "--sdk_container_image=unused",
     )
-    assert BeamSettings().pipeline_args == before == LOCAL_ARGS
-    assert BeamSettings(args=("--direct_num_workers=2",)).pipeline_args == (*before, "--direct_num_workers=2")
+    assert BeamSettings().pipeline_args == local == LOCAL_ARGS
+    assert BeamSettings(args=("--direct_num_workers=2",)).pipeline_args == (*local, "--direct_num_workers=2")
     assert BeamSettings().job_args("chicago", "Transform") == ()
 
 
@@ -71,17 +71,17 @@ def test_beam_knows_every_option(name):
     known = parsed(of(runner, **ENGINES[name]))
     assert known["runner"] == f"{runner.title()}Runner"
     assert known["job_name"] == "farebox-chicago-statisticsgen"
-    given = {key: value for key, value in ENGINES[name].items() if value != "/opt/boot"}  # which becomes JSON
-    if given.pop("no_use_public_ips", False):
+    options = {key: value for key, value in ENGINES[name].items() if value != "/opt/boot"}  # it becomes JSON
+    if options.pop("no_use_public_ips", False):
         assert known.pop("use_public_ips") is False
-    assert {key: str(known[key]) for key in given} == {key: str(value) for key, value in given.items()}
+    assert {key: str(known[key]) for key in options} == {key: str(value) for key, value in options.items()}
 
 
-def test_every_option_is_tried_above_or_needs_a_file():
-    tried = {name: set[str]() for name in OPTIONS}
+def test_every_option_is_tested_above_or_needs_a_file():
+    tested = {name: set[str]() for name in OPTIONS}
     for name, options in ENGINES.items():
-        tried[name.split()[0]] |= set(options)
-    left = set().union(*OPTIONS.values()) - set().union(*tried.values())
+        tested[name.split()[0]] |= set(options)
+    left = set().union(*OPTIONS.values()) - set().union(*tested.values())
     assert left == {
         "extra_package", "setup_file", "flink_job_server_jar", "spark_job_server_jar", "direct_num_workers",
     }  # fmt: skip
@@ -89,8 +89,8 @@ def test_every_option_is_tried_above_or_needs_a_file():
     assert fields == {"runner", "args"}.union(*OPTIONS.values())
 
 
-def test_flink_needs_no_more_than_its_name():
-    """Then the job server and the workers are those of `make flink`."""
+def test_flink_needs_no_other_option():
+    """The job server and the workers are then those of `make flink`."""
     assert parsed(of("flink")) == {
         "runner": "FlinkRunner",
         "job_endpoint": "localhost:8099",
@@ -101,13 +101,13 @@ def test_flink_needs_no_more_than_its_name():
     }
 
 
-def test_a_process_environment_is_given_to_beam_as_json():
+def test_beam_gets_a_process_environment_as_json():
     known = parsed(of("flink", **ENGINES["flink process"]))
     assert known["environment_config"] == '{"command": "/opt/boot"}'
 
 
-def test_with_a_package_there_is_no_image(tmp_path):
-    """TFX adds an sdist of its own only where there is neither."""
+def test_a_package_replaces_the_image(tmp_path):
+    """TFX adds an sdist of its own only if there is neither."""
     from tfx.utils.dependency_utils import make_beam_dependency_flags
 
     wheel = tmp_path / "farebox.whl"
@@ -151,7 +151,7 @@ def test_with_a_package_there_is_no_image(tmp_path):
         ),
     ],
 )
-def test_what_is_missing_or_contradicts_is_said(runner, options, message):
+def test_a_missing_or_contradictory_option_is_named(runner, options, message):
     with pytest.raises(ValueError, match=message):
         of(runner, **options)
 
@@ -163,8 +163,8 @@ def test_settings_name_the_city_file(tmp_path):
         load_settings("chicago", None, str(tmp_path), ["beam.runner=fink"])
 
 
-def test_the_command_says_it_before_tfx_is_imported(tmp_path):
-    """With a TFX that cannot be imported: the message comes all the same."""
+def test_the_command_refuses_before_it_imports_tfx(tmp_path):
+    """TFX cannot be imported here, and the message is the same."""
     (tmp_path / "tfx.py").write_text("raise SystemExit('tfx was imported')\n")
     overrides = ("--set", "beam.runner=dataflow", "--set", "beam.project=fares", "--set", "beam.region=europe-west4")
     path = os.pathsep.join((str(tmp_path), str(ROOT)))
@@ -197,7 +197,7 @@ def refused(out: Path, *overrides: str) -> str:
     return line
 
 
-def test_a_job_server_that_does_not_run_is_said_at_once(tmp_path):
+def test_a_job_server_that_does_not_run_is_named_at_once(tmp_path):
     """Beam itself waits for five minutes."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
@@ -215,7 +215,7 @@ def test_dataflow_cannot_reach_this_machine(tmp_path):
     assert f"must go with artifacts in a bucket, got out={tmp_path / 'out'}, which its workers cannot reach" in line
 
 
-def test_a_compiled_pipeline_takes_its_beam_options_along():
+def test_a_compiled_pipeline_contains_its_beam_options():
     from farebox.pipeline.cluster.compile import compile_job
 
     overrides = ["beam.runner=dataflow", *(f"beam.{name}={value}" for name, value in DATAFLOW.items())]
@@ -223,9 +223,9 @@ def test_a_compiled_pipeline_takes_its_beam_options_along():
     job = compile_job(settings, "gs://fares/runs", "registry.example/farebox:1")
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
     args = {
-        name.removesuffix("_executor"): given.get("container", {}).get("args", []) for name, given in executors.items()
+        name.removesuffix("_executor"): each.get("container", {}).get("args", []) for name, each in executors.items()
     }
-    assert {name for name, given in args.items() if "--runner=DataflowRunner" in given} >= BEAM_NODES
+    assert {name for name, words in args.items() if "--runner=DataflowRunner" in words} >= BEAM_NODES
     for node in BEAM_NODES:
         assert {"--project=fares", f"--job_name=farebox-chicago-{node.lower()}"} <= {*args[node]}
 
@@ -242,12 +242,12 @@ def test_a_compiled_pipeline_takes_its_beam_options_along():
         (of("flink"), 1000 * WORKER_ROWS, 1),
     ],
 )
-def test_rows_decide_how_many_processes_work_and_cores_bound_them(monkeypatch, beam, rows, workers):
+def test_the_number_of_processes_follows_the_rows_up_to_the_cores(monkeypatch, beam, rows, workers):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5})
     assert beam.local_workers(rows) == workers
 
 
-def test_local_beam_nodes_run_in_as_many_processes_as_asked_but_ingest(tmp_path):
+def test_local_beam_nodes_except_ingest_run_in_the_number_of_processes_set(tmp_path):
     from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 
     from farebox.pipeline.graph import create_pipeline
@@ -258,12 +258,12 @@ def test_local_beam_nodes_run_in_as_many_processes_as_asked_but_ingest(tmp_path)
         pipeline = create_pipeline(load_settings("chicago", None, str(tmp_path)), target)
         specs = {node.id: getattr(node, "executor_spec", None) for node in pipeline.components}
         args = {node: spec.beam_pipeline_args for node, spec in specs.items() if hasattr(spec, "beam_pipeline_args")}
-        parsed = {node: PipelineOptions(list(given)).view_as(DirectOptions) for node, given in args.items()}
-        return {node: (given.direct_num_workers, given.direct_running_mode) for node, given in parsed.items()}
+        parsed = {node: PipelineOptions(list(words)).view_as(DirectOptions) for node, words in args.items()}
+        return {node: (each.direct_num_workers, each.direct_running_mode) for node, each in parsed.items()}
 
-    alone = (1, "in_memory")
-    assert workers(1) == dict.fromkeys(BEAM_NODES, alone)
-    assert workers(3) == {**dict.fromkeys(BEAM_NODES, (3, "multi_processing")), "TripExampleGen": alone}
+    in_process = (1, "in_memory")
+    assert workers(1) == dict.fromkeys(BEAM_NODES, in_process)
+    assert workers(3) == {**dict.fromkeys(BEAM_NODES, (3, "multi_processing")), "TripExampleGen": in_process}
 
 
 def test_only_beam_nodes_get_a_job_name_and_only_on_an_engine(tmp_path):
@@ -273,11 +273,13 @@ def test_only_beam_nodes_get_a_job_name_and_only_on_an_engine(tmp_path):
     def names(*overrides: str) -> dict[str, list[str]]:
         settings = load_settings("chicago", None, str(tmp_path), overrides)
         pipeline = create_pipeline(settings, Target(str(tmp_path), str(tmp_path / "schema.pbtxt"), str(tmp_path)))
-        given = {
+        arguments = {
             node.id: getattr(getattr(node, "executor_spec", None), "beam_pipeline_args", [])
             for node in pipeline.components
         }
-        return {node: [arg for arg in args if arg.startswith("--job_name=")] for node, args in given.items() if args}
+        return {
+            node: [arg for arg in args if arg.startswith("--job_name=")] for node, args in arguments.items() if args
+        }
 
     assert names() == {node: [] for node in BEAM_NODES}
     assert names("beam.runner=flink") == {node: [f"--job_name=farebox-chicago-{node.lower()}"] for node in BEAM_NODES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ city:
 
 @pytest.fixture
 def city(tmp_path):
-    """Writes a city file, CITY unless told, and returns its path."""
+    """Writes a city file, CITY by default, and returns its path."""
 
     def write(text: str = CITY) -> str:
         path = tmp_path / "springfield.yaml"
@@ -61,7 +62,7 @@ def test_shipped_cities_load(file):
     assert settings.models_dir == Path("models") / file.parent.name
 
 
-def test_chicago_brings_its_own_trips():
+def test_chicago_has_its_own_trips():
     assert Path(load_settings("chicago", None).data, "data.csv").is_file()
 
 
@@ -83,7 +84,7 @@ def test_settings_are_frozen(city):
             setattr(part, dataclasses.fields(part)[0].name, None)
 
 
-def test_set_overrides_the_file(city):
+def test_overrides_replace_values_of_the_file(city):
     settings = load(
         city(CITY + "gates: {max_rmse: 9}\n"),
         "gates.max_rmse=4", "model.hidden=[32, 16]", "model.embeddings={pair_cell: 16}",
@@ -95,6 +96,23 @@ def test_set_overrides_the_file(city):
     assert (settings.city.name, settings.quantizer.mode) == ("shelbyville", "qat")
 
 
+def test_overrides_may_be_a_mapping(city):
+    overrides = {"gates": {"max_mae": 1}, "gates.max_rmse": 4, "model.hidden": (32, 16), "push.signing_key": None}
+    settings = load_settings(city(), "trips.csv", overrides=overrides)
+    assert (settings.gates.max_mae, settings.gates.max_rmse, settings.model.hidden) == (1.0, 4.0, (32, 16))
+    assert overrides["gates"] == {"max_mae": 1}, "the caller's own mapping changed"
+    with pytest.raises(SettingsError, match=r"springfield.yaml: gates.max_rmse=-1.0 must be above 0 and finite$"):
+        load_settings(city(), "trips.csv", overrides={"gates.max_rmse": -1})
+    with pytest.raises(SettingsError, match=r"^override gates.=4 must read section.key=value$"):
+        load_settings(city(), "trips.csv", overrides={"gates.": 4})
+
+
+def test_the_example_of_the_docstring():
+    (example,) = re.findall(r"settings = (load_settings\(.*\))$", str(load_settings.__doc__), re.M)
+    settings = eval(example, {"load_settings": load_settings})
+    assert (settings.city.name, settings.gates.max_rmse, settings.training.seed) == ("chicago", 4.0, 1)
+
+
 def test_the_gate_on_yardsticks_can_be_left_out(city):
     assert load(city()).gates.max_ratio_to_yardstick == 1.02
     assert load(city(), "gates.max_ratio_to_yardstick=null").gates.max_ratio_to_yardstick is None
@@ -104,7 +122,7 @@ def test_the_gate_on_yardsticks_can_be_left_out(city):
     ("value", "expected"),
     [("auto", "auto"), ("0.5", 0.5), ("{'hidden_*': 0.5, fare: 0.75}", {"hidden_*": 0.5, "fare": 0.75})],
 )
-def test_final_sparsity_is_a_number_a_word_or_a_mapping(city, value, expected):
+def test_final_sparsity_is_a_number_auto_or_a_mapping(city, value, expected):
     pruner = load(city(), f"pruner.final_sparsity={value}").pruner
     assert pruner.final_sparsity == expected
     assert PrunerSettings(**json.loads(json.dumps(dataclasses.asdict(pruner)))).sparsities == pruner.sparsities
@@ -185,14 +203,14 @@ def test_each_bad_file_is_named(city, content, text):
     assert refusal(city(content)).startswith(text)
 
 
-def test_a_file_that_is_no_text(city):
+def test_a_file_that_is_not_text(city):
     path = city()
     Path(path).write_bytes(b"\xff\xfe\x00c")
     assert refusal(path).startswith("springfield.yaml: ")
 
 
 @pytest.mark.parametrize("name", ["gotham", "gotham.yaml", "chicago.csv", "../data/chicago", ""])
-def test_an_unknown_city_is_told_the_known_ones(name):
+def test_an_unknown_city_gets_a_list_of_the_known_ones(name):
     with pytest.raises(
         SettingsError, match=r"^city=.* must be one of chicago, nyc, or a city file \(.yaml\) that exists$"
     ):
@@ -214,7 +232,7 @@ def test_days_of_tariff_changes(tmp_path):
             load_settings("chicago", None, str(tmp_path), [f"city.tariff_changes=[{value}]"])
 
 
-def test_a_day_that_no_calendar_has(tmp_path):
+def test_a_day_that_does_not_exist(tmp_path):
     """PyYAML raises a bare ValueError for it."""
     with pytest.raises(SettingsError, match="override city.tariff_changes=.2016-13-01.: the value must be YAML, month"):
         load_settings("chicago", None, str(tmp_path), ["city.tariff_changes=[2016-13-01]"])

@@ -1,4 +1,4 @@
-"""The URL of the database: what it may be, and that no message repeats a password."""
+"""The URL of the database: valid forms, and no message repeats a password."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ def settings_with(metadata: str) -> MetadataSettings:
     return load_settings("chicago", None, overrides=[f"metadata={metadata}"]).metadata
 
 
-def test_without_a_setting_it_is_the_file_in_runs():
-    found = load_settings("chicago", None).metadata
-    assert (found.url, found.file, found.server) == ("sqlite", None, None)
+def test_the_default_is_the_file_in_runs():
+    metadata = load_settings("chicago").metadata
+    assert (metadata.url, metadata.file, metadata.server) == ("sqlite", None, None)
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def test_without_a_setting_it_is_the_file_in_runs():
     ],
 )
 def test_a_server(url, server):
-    found = settings_with(url)
-    assert (found.server, found.file) == (server, None)
+    metadata = settings_with(url)
+    assert (metadata.server, metadata.file) == (server, None)
     assert MetadataSettings(str(server)).server == server
 
 
@@ -37,11 +37,11 @@ def test_a_server(url, server):
     ("url", "file"), [("sqlite:///kept/mlmd.sqlite", "kept/mlmd.sqlite"), ("sqlite:////var/mlmd", "/var/mlmd")]
 )
 def test_a_file(url, file):
-    found = settings_with(url)
-    assert (found.file, found.server) == (Path(file), None)
+    metadata = settings_with(url)
+    assert (metadata.file, metadata.server) == (Path(file), None)
 
 
-def test_a_section_does_as_well():
+def test_a_section_means_the_same_as_a_url():
     assert settings_with("{url: mysql://u@h/d}") == settings_with("mysql://u@h/d")
 
 
@@ -52,7 +52,7 @@ def test_a_section_does_as_well():
         "mysql://u@h:99999/d", "mysql://h:3306/d", "oracle://u@h/d", "postgres://u@h/d", "sqlite://x", "''", "mysql://u@h/d#x",
     ],
 )  # fmt: skip
-def test_what_is_no_database(url):
+def test_a_url_of_another_form_is_refused(url):
     with pytest.raises(InputError) as refused:
         settings_with(url)
     assert "chicago/city.yaml: metadata=" in str(refused.value)
@@ -68,7 +68,7 @@ def test_what_is_no_database(url):
         ("mysql://u@h/d?charset=utf8", r"\?charset=utf8 must be \?ssl=true or nothing"),
     ],
 )
-def test_options_that_mlmd_has_not(url, why):
+def test_options_that_mlmd_does_not_have(url, why):
     with pytest.raises(InputError, match=why):
         settings_with(url)
 
@@ -82,7 +82,7 @@ def test_a_password_is_refused_and_not_repeated(kind, form, password):
     assert "heim" not in str(refused.value)
 
 
-def test_where_a_password_belongs():
+def test_the_message_names_the_variables_for_a_password():
     why = r"metadata=mysql://u:\*\*\*@h/d must not hold a password: give it in the environment, MYSQL_PWD or PGPASSWORD"
     with pytest.raises(InputError, match=why):
         settings_with("mysql://u:geheim@h/d")
