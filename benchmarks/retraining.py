@@ -178,7 +178,7 @@ def add_direct(out: Path, days: Sequence[Day]) -> None:
             source = out / "data" / f"span-{span}" / f"v-{version}" / "trips.csv"
             shutil.copy(source, folder / "data" / f"{span}.csv")
         settings = load_settings(CITY, str(folder / "data"), str(folder), SMALL)
-        if not (pushed := runs.run(settings, quiet=True)["pushed"]):
+        if not (pushed := runs.run(settings, quiet=True).figures.pushed):
             raise GateError(f"the model trained on day {day.number}'s window directly")
         day.direct = error_of(Path(pushed) / "fare.tflite", out, settings, day.number)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import functools
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.spans import FIRST_DAY, name_of_span
+from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local.console import RunConsole
-from farebox.pipeline.process import BAD_INPUT, DONE, REFUSED, output_to_log
+from farebox.pipeline.process import BAD_INPUT, DONE, REFUSED
 from farebox.pipeline.retraining import ingesting, tick
 from farebox.pipeline.retraining.journal import Record
 from farebox.pipeline.retraining.steps import Steps, run_graph
@@ -51,25 +50,25 @@ def _ticks(settings: Settings, first: str | None, last: str | None, steps: Steps
 
 def console_steps(quiet: bool) -> Steps:
     """Steps that show progress on the standard output, keep what libraries print in log files, and warn on stderr."""
-    output = functools.partial(_logged_output, quiet=quiet)
+    output = logged(quiet=quiet)
     return Steps(
         ingest=functools.partial(ingesting.ingest, output=output),
         find_ingested=functools.partial(ingesting.find_ingested, output=output),
-        run=functools.partial(run_graph, quiet=quiet),
+        run=functools.partial(run_graph, output=output),
         warn=lambda line: print(f"farebox: warning: {line}", file=sys.stderr),
     )
 
 
-@contextlib.contextmanager
-def _logged_output(log: Path, *, quiet: bool) -> Iterator[RunConsole]:
-    with output_to_log(log) as stream, RunConsole(stream, quiet) as screen:
-        yield screen
-
-
 def _print(result: TickResult, settings: Settings, as_json: bool) -> None:
     record = result.record
-    if record.outcome == "refused" and result.summary is None:  # the data were refused: there is no table of gates
+    screen = RunConsole(sys.stdout, quiet=as_json)
+    if result.checks:
+        screen.gates(result.checks)
+    if record.outcome == "refused" and result.run is None:
         print(f"farebox: refused: {record.reasons[-1]}", file=sys.stderr)
+    if result.run:
+        summary = result.run.summary
+        screen.summary(summary.figures, summary.city, summary.currency)
     print(json.dumps(dataclasses.asdict(record)) if as_json else "\n".join(lines(record, settings)))
 
 

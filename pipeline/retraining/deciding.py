@@ -10,14 +10,13 @@ from farebox.components.atomic_pusher.push import latest_name
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.atomic_pusher.versions import versions_of
 from farebox.components.errors import Check
+from farebox.components.trip_example_gen.clock import DAY_S
 from farebox.components.trip_example_gen.spans import Delivery, name_of_span
 from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Content, Journal, Record, Spans, SpanVersion
 from farebox.pipeline.retraining.planning import History, Plan, content_key, key, missing_in, window_of
 from farebox.pipeline.retraining.policy import Situation, decide
 from farebox.pipeline.settings.load import Settings
-
-DAY_S = 86400.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from farebox.components.errors import Check, GateError, InputError
 from farebox.components.trip_example_gen.spans import Delivery
 from farebox.pipeline import provenance
-from farebox.pipeline.local import libraries, run
-from farebox.pipeline.local.console import RunConsole
+from farebox.pipeline.local import run
+from farebox.pipeline.local.console import Output, no_output
 from farebox.pipeline.local.folder import LOG_FILE, exclusive
 from farebox.pipeline.metadata import connection
 from farebox.pipeline.retraining.journal import SpanVersion
 from farebox.pipeline.retraining.planning import key
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import SpanInput
-
-# Opens a log file and yields the screen that shows the progress.
-Output = Callable[[Path], AbstractContextManager[RunConsole]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,13 +31,6 @@ class JudgedSpan:
     delivery: Delivery
     drift: tuple[Check, ...] = ()
     refusal: str | None = None
-
-
-@contextlib.contextmanager
-def no_output(_log: Path) -> Iterator[RunConsole]:
-    """A screen that shows nothing; what libraries print goes where the caller's output goes."""
-    with RunConsole(sys.stdout, quiet=True) as screen:
-        yield screen
 
 
 def ingest(
@@ -74,7 +61,6 @@ def log_of(settings: Settings, run_id: str) -> Path:
 
 
 def _find_ingested(settings: Settings) -> set[SpanVersion]:
-    libraries.configure_libraries()
     from ml_metadata.proto import metadata_store_pb2
 
     from farebox.pipeline.nodes import digest_of_ingest
@@ -98,13 +84,12 @@ def _ingest_span(settings: Settings, run_id: str, delivery: Delivery, output: Ou
     name = f"span-{delivery.span}-{delivery.version}"
     located = dataclasses.replace(delivery, path=str(Path(settings.data, delivery.path)))
     with output(log_of(settings, run_id).with_name(f"{name}.txt")) as screen:
-        libraries.configure_libraries()
         from farebox.pipeline.nodes import LAST_OF_A_SPAN  # here: its libraries print when they are imported
 
         screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
         try:
             spans = SpanInput(located, (key(delivery),), (located.path,))
-            produced = run.run_graph(settings, f"{run_id}-{name}", screen, {}, LAST_OF_A_SPAN, spans)
+            produced = run.run_graph(settings, f"{run_id}-{name}", screen, {}, last=LAST_OF_A_SPAN, spans=spans)
             judged = _judge(delivery, drift_of(produced["verdict"][0]), settings)
         except (InputError, GateError, OSError) as error:  # OSError: files that cannot be read
             reason = str(error) or f"{located.path}: a file cannot be read: {type(error).__name__}"  # TFX gives no text

@@ -8,12 +8,12 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from farebox.components.errors import GateError, InputError
-from farebox.components.trip_example_gen.spans import Delivery, Found, find
+from farebox.components.errors import Check, GateError, InputError
+from farebox.components.trip_example_gen.spans import Delivery, SpanFiles, find_spans
 from farebox.pipeline.local import preflight
 from farebox.pipeline.local.folder import new_run_id
+from farebox.pipeline.local.run import Run
 from farebox.pipeline.metadata import connection
 from farebox.pipeline.retraining.deciding import TickContext, conclude, spans_to_judge
 from farebox.pipeline.retraining.ingesting import JudgedSpan
@@ -28,11 +28,13 @@ from farebox.pipeline.target import SpanInput
 class TickResult:
     """What a tick recorded: decision, causes, outcome, version, rmse, seconds.
 
-    summary: the run's, as in summary.json; None if nothing was run, or the data were refused before there was a model.
+    run: the run of the whole graph; None if nothing was run, or the data were refused. checks: what DataGate measured
+    of refused data.
     """
 
     record: Record
-    summary: dict[str, Any] | None = None
+    run: Run | None = None
+    checks: tuple[Check, ...] = ()
 
 
 def retrain(
@@ -62,7 +64,7 @@ def backfill(settings: Settings, first: int, last: int, *, steps: Steps = DEFAUL
     if trained is not None and first <= trained:
         raise InputError(f"from={first} must be above {trained}, the newest span of the last run's window")
     for span in sorted(
-        {each.span for each in spans_in_folder(settings) if each.complete and first <= each.span <= last}
+        {each.span for each in spans_in_folder(settings) if each.is_complete and first <= each.span <= last}
     ):
         yield retrain(settings, upto=span, steps=steps)
 
@@ -78,10 +80,12 @@ def check_settings(settings: Settings) -> None:
     connection.check(settings)
 
 
-def spans_in_folder(settings: Settings) -> list[Found]:
+def spans_in_folder(settings: Settings) -> list[SpanFiles]:
     """Every version of a span in the folder of the trips, complete or not."""
     spans = settings.spans
-    return list(find(settings.data, str(spans.pattern), spans.marker, spans.quiet_s, time.time()))
+    return list(
+        find_spans(settings.data, str(spans.pattern), marker=spans.marker, quiet_s=spans.quiet_s, now=time.time())
+    )
 
 
 class _Tick:
@@ -154,21 +158,21 @@ class _Tick:
         record = dataclasses.replace(record, run_id=self.context.run_id)
         spans = self._input_of(record, deliveries)
         try:
-            summary = self.steps.run(self.settings, self.context.run_id, spans)
+            run = self.steps.run(self.settings, self.context.run_id, spans)
         except InputError:
             raise
         except GateError as error:
-            self._finish(_ended(record, "refused", str(error)))
+            self._finish(_ended(record, "refused", str(error)), checks=error.checks)
             return
         except Exception as error:
             self._finish(_ended(record, "failed", _reason(error)))
             raise
-        record = dataclasses.replace(record, rmse=summary["rmse"]["shipped"])
-        if pushed := summary["pushed"]:
-            self._finish(dataclasses.replace(record, outcome="pushed", version=Path(pushed).name), summary)
+        record = dataclasses.replace(record, rmse=run.rmse)
+        if run.pushed:
+            self._finish(dataclasses.replace(record, outcome="pushed", version=run.pushed.name), run)
             return
-        refusals = [gate["name"] for gate in summary["gates"] if not gate["ok"] and gate["severity"] == "stop"]
-        self._finish(_ended(record, "refused", f"refused by {', '.join(refusals)}"), summary)
+        refusals = [check.name for check in run.gates if check.refuses]
+        self._finish(_ended(record, "refused", f"refused by {', '.join(refusals)}"), run)
 
     def _input_of(self, record: Record, deliveries: dict[SpanVersion, Delivery]) -> SpanInput:
         """The window for the graph, which ingests, from the cache, the newest span that is still in the folder."""
@@ -179,11 +183,11 @@ class _Tick:
             raise InputError(f"data={data} must hold a span of the window, got none of {record.spans.window}")
         return SpanInput(present[-1], record.spans.window, tuple(each.path for each in present))
 
-    def _finish(self, record: Record, summary: dict[str, Any] | None = None) -> None:
+    def _finish(self, record: Record, run: Run | None = None, *, checks: tuple[Check, ...] = ()) -> None:
         """Writes the record to the journal, then notifies."""
         record = dataclasses.replace(record, seconds=self._seconds())
         self.journal.finish(record)
-        self.results.append(TickResult(record, summary))
+        self.results.append(TickResult(record, run, checks))
         self._notify(record)
 
     def _unrecorded(self, error: Exception) -> Record:

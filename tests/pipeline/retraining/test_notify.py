@@ -234,7 +234,7 @@ def test_settings_refuse(override, text):
 
 
 def test_one_address_only():
-    with pytest.raises(SettingsError, match="notify.webhook_env=H must be left out where notify.webhook is given"):
+    with pytest.raises(SettingsError, match="notify.webhook_env=H must be left out if notify.webhook is given"):
         load_settings("chicago", None, overrides=["notify.webhook=http://h/", "notify.webhook_env=H"])
 
 
