@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,15 @@ from hypothesis import settings
 
 settings.register_profile("farebox", deadline=None)  # the first call of a TensorFlow op may take a second
 settings.load_profile("farebox")
+
+
+def pytest_configure() -> None:
+    """Ends the ignoring of SIGINT, which a shell's background jobs and all their children inherit.
+
+    Tests send it to farebox, to PostgreSQL and to themselves.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,12 +8,13 @@ import datetime
 import http.server
 import socket
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from farebox.components.errors import Check, GateError, InputError
+from farebox.components.errors import Check, GateError, InputError, Severity
 from farebox.pipeline.retraining import tick
 from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Journal, Record
@@ -73,17 +74,17 @@ class City:
 
         def run(_settings, run_id, spans):
             self.runs.append((run_id, spans.window))
-            return self.summaries[outcome](run_id)
+            return self.endings[outcome](run_id)
 
         return Steps(ingest, lambda _settings, _run_id: set(self.ingested), run, self.warnings.append)
 
     @property
-    def summaries(self):
+    def endings(self):
         """What a run returns or raises, by outcome."""
         return {
-            "pushed": lambda run_id: summary(pushed=f"models/chicago/{run_id}"),
-            "refused": lambda _: summary(pushed=None, gates=[gate("max_rmse"), gate("max_bias", "warn")]),
-            "data refused": lambda _: raise_error(GateError("DataGate refused", ())),
+            "pushed": lambda run_id: ended_run(f"models/chicago/{run_id}"),
+            "refused": lambda _: ended_run(gates=(gate("max_rmse"), gate("max_bias", "warn"))),
+            "data refused": lambda _: raise_error(GateError("DataGate refused", [gate("min_rows")])),
             "failed": lambda _: raise_error(RunFailedError("no space")),
             "bad input": lambda _: raise_error(InputError("another run is going on")),
         }
@@ -97,12 +98,13 @@ def raise_error(error: Exception):
     raise error
 
 
-def summary(**changes) -> dict:
-    return {"rmse": {"shipped": 3.5}, "pushed": None, "gates": [], **changes}
+def ended_run(pushed: str | None = None, gates: tuple[Check, ...] = ()) -> types.SimpleNamespace:
+    """What a tick reads of a `Run`."""
+    return types.SimpleNamespace(rmse=3.5, pushed=Path(pushed) if pushed else None, gates=gates)
 
 
-def gate(name: str, severity: str = "stop") -> dict:
-    return {"name": name, "ok": False, "severity": severity}
+def gate(name: str, severity: Severity = "stop") -> Check:
+    return Check(name, 2.0, 1.0, ok=False, severity=severity)
 
 
 @pytest.fixture

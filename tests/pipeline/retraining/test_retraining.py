@@ -453,7 +453,7 @@ def test_a_tick_without_spans_is_bad_input(tmp_path, overrides, line):
 def test_a_plain_run_of_spans_says_what_gathers_them(city):
     from farebox.pipeline.local import run
 
-    with pytest.raises(InputError, match="`farebox retrain` gathers trips that come in spans"):
+    with pytest.raises(InputError, match="must be null for a run of all trips: retrain takes spans"):
         run.run(city.settings())
 
 

@@ -29,7 +29,7 @@ def test_a_cause_is_one_run_on_the_window_and_no_cause_is_none(city):
     ((run_id, window),) = city.runs
     assert (window, run_id) == (((1, 1), (2, 1)), result.record.run_id)
     (kept,) = city.results()
-    assert (len(city.runs), kept.record.outcome, kept.record.run_id, kept.summary) == (1, "kept", None, None)
+    assert (len(city.runs), kept.record.outcome, kept.record.run_id, kept.run) == (1, "kept", None, None)
     city.overrides = ("spans.min_new_spans=2",)
     city.deliver(3)  # one new span of two: ingested, not trained on
     assert (city.tick().outcome, len(city.runs), (3, 1) in city.ingested) == ("kept", 1, True)
@@ -42,20 +42,21 @@ def test_what_a_pushed_run_records_and_returns(city):
     (result,) = city.results()
     record = result.record
     assert (record.outcome, record.version, record.rmse) == ("pushed", record.run_id, 3.5)
-    assert result.summary["pushed"] == f"models/chicago/{record.run_id}"
+    assert str(result.run.pushed) == f"models/chicago/{record.run_id}"
     assert record.reasons == ("no run has been trained on spans yet: span 1",)
     assert journal_of(city).records() == [record] and not journal_of(city).pending()
 
 
 def test_a_refusal_is_an_outcome_and_names_the_gates_that_refused(city):
-    """Not those that only warn. If the data were refused, there is no summary."""
+    """Not those that only warn. If the data were refused, there is no run but DataGate's checks."""
     city.deliver(1)
     (refused,) = city.results(outcome="refused")
     assert (refused.record.outcome, refused.record.version, refused.record.rmse) == ("refused", None, 3.5)
-    assert refused.record.reasons[-1] == "refused by max_rmse" and refused.summary["pushed"] is None
+    assert refused.record.reasons[-1] == "refused by max_rmse" and refused.run.pushed is None
     city.deliver(2)
     (refused,) = city.results(outcome="data refused")
-    assert (refused.record.outcome, refused.record.rmse, refused.summary) == ("refused", None, None)
+    assert (refused.record.outcome, refused.record.rmse, refused.run) == ("refused", None, None)
+    assert [check.name for check in refused.checks] == ["min_rows"]
     assert refused.record.reasons[-1] == "DataGate refused"
     assert city.tick().outcome == "kept"
 
