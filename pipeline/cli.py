@@ -25,7 +25,7 @@ class Command(NamedTuple):
 _AT = "farebox.pipeline.commands."
 COMMANDS = {
     "run": Command(_AT + "run", "run", "Trains, judges and pushes the fare model of a city."),
-    "retrain": Command(_AT + "pending", "retrain", "Ingests new spans and retrains the model if the policy says so."),
+    "retrain": Command(_AT + "retrain", "retrain", "Ingests new spans and retrains the model if the policy says so."),
     "schedule": Command(_AT + "schedule", "schedule", "Runs `farebox retrain` by the clock, here or elsewhere."),
     "predict": Command(_AT + "predict", "predict", "Predicts the fare of one trip, as a device computes it."),
     "evaluate": Command(_AT + "predict", "evaluate", "Measures the error of a .tflite file on raw trips."),

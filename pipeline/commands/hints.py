@@ -31,7 +31,7 @@ def explain(message: str, arguments: Sequence[str]) -> str:
         return message
     flag = "--" + key[1].replace("_", "-")
     if key[0].endswith("=") and any(argument.partition("=")[0] == flag for argument in arguments):
-        return flag + message[key.end(1) :]
+        return message[: key.start(1)] + flag + message[key.end(1) :]
     return f"{message} ({HINTS[key[1]]})" if key[1] in HINTS else message
 
 

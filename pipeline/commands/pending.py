@@ -3,31 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
 
 from farebox.pipeline.commands.options import AsJson, City, Data, Overrides
-
-
-def retrain(
-    *,
-    city: City = "chicago",
-    data: Annotated[str | None, typer.Option(help="The folder of spans; where in it, spans.pattern says.")] = None,
-    out: Annotated[str, typer.Option(help="Where runs/ and models/ are kept.")] = ".",
-    first: Annotated[
-        str | None, typer.Option("--from", metavar="SPAN", help="Backfill: a tick per span, from this one on.")
-    ] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="SPAN", help="Up to this one.")] = None,
-    overrides: Overrides = None,
-    as_json: AsJson = False,
-) -> None:
-    """One tick: new spans are ingested, and retrain the model if the policy says so and every gate holds."""
-    from farebox.pipeline.commands import retrain as command
-    from farebox.pipeline.settings import load
-
-    sys.exit(command.retrain(load.load_settings(city, data, out, overrides or ()), first, last, as_json))
 
 
 def reduce(

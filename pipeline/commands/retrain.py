@@ -8,9 +8,13 @@ import functools
 import json
 import sys
 from collections.abc import Iterable
+from typing import Annotated
+
+import typer
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.spans import FIRST_DAY, name_of_span
+from farebox.pipeline.commands.options import AsJson, City, Overrides
 from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.process import BAD_INPUT, DONE, REFUSED
@@ -18,12 +22,32 @@ from farebox.pipeline.retraining import ingesting, tick
 from farebox.pipeline.retraining.journal import Record
 from farebox.pipeline.retraining.steps import Steps, run_graph
 from farebox.pipeline.retraining.tick import TickResult
-from farebox.pipeline.settings.load import Settings
+from farebox.pipeline.settings.load import Settings, load_settings
 
 BUSY = "another tick of {city} is at work"
 
 
-def retrain(settings: Settings, first: str | None, last: str | None, as_json: bool) -> int:
+def retrain(
+    *,
+    city: City = "chicago",
+    data: Annotated[str | None, typer.Option(help="The folder of spans; spans.pattern tells where they are.")] = None,
+    out: Annotated[str, typer.Option(help="The folder that keeps runs/ and models/.")] = ".",
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="SPAN", help="Backfill: a tick per span, from this one on.")
+    ] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="SPAN", help="Backfill: the last span.")] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ingests new spans and retrains the model if the policy says so.
+
+    Exit code 3 if a gate refused the model.
+    """
+    settings = load_settings(city, data, out, overrides or ())
+    sys.exit(run_ticks(settings, first, last, as_json))
+
+
+def run_ticks(settings: Settings, first: str | None, last: str | None, as_json: bool) -> int:
     """Does one tick, or one per span from `first` to `last`, prints their records and returns the exit code.
 
     as_json: prints a line of JSON per record, and nothing else.

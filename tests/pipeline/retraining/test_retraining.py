@@ -370,9 +370,9 @@ def test_a_second_tick_says_so_and_ends_well(city, capfd):
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"True\n"
-        assert retrain.retrain(settings, None, None, as_json=False) == 0
+        assert retrain.run_ticks(settings, None, None, as_json=False) == 0
         assert capfd.readouterr().out == "farebox: another tick of chicago is at work\n"
-        assert retrain.retrain(settings, None, None, as_json=True) == 0
+        assert retrain.run_ticks(settings, None, None, as_json=True) == 0
         assert capfd.readouterr().out == ""
         process.kill()
     assert not Journal(settings.runs_dir).records()
