@@ -84,11 +84,13 @@ def measure(options: argparse.Namespace, seed: int) -> None:
     settings = settings_of(options, seed)
     digest = digest_of(settings)
     with contextlib.redirect_stdout(sys.stderr):
-        summary = runs.run(settings, quiet=True)
-    with output_to_log(settings.runs_dir / summary["run_id"] / LOG_FILE):
-        nodes, _ = outputs_of(settings, summary["run_id"])
+        summary = runs.run(settings).summary
+    with output_to_log(settings.runs_dir / summary.run_id / LOG_FILE):
+        nodes, _ = outputs_of(settings, summary.run_id)
         forms = figures(files(nodes, settings), test_rows(nodes))
-    forms[SHIPPED]["how"] = f"{summary['model']['mode']} of the {summary['model']['network']} network"
+    if summary.figures.measured:
+        model = summary.figures.measured.model
+        forms[SHIPPED]["how"] = f"{model.mode} of the {model.network} network"
     write_atomically(options.out / f"forms-{seed}.json", json.dumps({"digest": digest, "forms": forms}, indent=2))
 
 
@@ -117,20 +119,20 @@ def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, by
         return Source(network, front, calibration, columns.FARE)
 
     rival = Path(nodes["Trainer"]["model_run"].uri, "no_embedding_dnn.keras")
-    found = {NO_EMBEDDING: source(keras.models.load_model(rival, compile=False)).file("float32")}
+    forms = {NO_EMBEDDING: source(keras.models.load_model(rival, compile=False)).file("float32")}
     for name, node, key in (
         (ORIGINAL, "Trainer", "model"),
         ("reduced", "PcaReducer", "reduced_model"),
         ("pruned", "Pruner", "pruned_model"),
     ):
         network = examples_io.load_network(nodes[node][key])
-        found[name] = source(network).file("float32")
+        forms[name] = source(network).file("float32")
     pruned = source(network)
     for rung in RUNGS:
         aware = rung in ("qat", "pqat")
         trained = quantization_aware(network, train, evaluation, chosen, rung == "pqat") if aware else network
-        found[f"pruned, {rung}"] = (source(trained) if aware else pruned).file(rung)  # type: ignore[arg-type]
-    return {**found, SHIPPED: Path(tflite_path(nodes["Quantizer"]["quantized_model"])).read_bytes()}
+        forms[f"pruned, {rung}"] = (source(trained) if aware else pruned).file(rung)  # type: ignore[arg-type]
+    return {**forms, SHIPPED: Path(tflite_path(nodes["Quantizer"]["quantized_model"])).read_bytes()}
 
 
 def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
@@ -163,21 +165,21 @@ def figures(
     columns, fares = rows
     one = {name: values[:1] for name, values in columns.items()}
     batch = {name: np.resize(values, (BATCH, 1)) for name, values in columns.items()}
-    found: dict[str, dict[str, Any]] = {}
+    forms: dict[str, dict[str, Any]] = {}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in contents}
     models = {name: TfliteModel(content) for name, content in contents.items()}
     for name, content in contents.items():
         error = RunningError()
         error.update(models[name].predict(columns), fares)
-        found[name] = {"rmse": error.rmse, "mae": error.mae, "bytes": len(content), "gzip_bytes": gzip_bytes(content)}
+        forms[name] = {"rmse": error.rmse, "mae": error.mae, "bytes": len(content), "gzip_bytes": gzip_bytes(content)}
     for _ in range(ROUNDS):
         for name, model in models.items():
             single, _ = measure_latency_us(model, one, INVOKES, INVOKES // 10)
             many, _ = measure_latency_us(model, batch, INVOKES // 10, 2)
             times[name].append((single, many))
     for name, measured in times.items():
-        found[name]["us_one"], found[name]["us_batch"] = (float(value) for value in np.median(measured, axis=0))
-    return found
+        forms[name]["us_one"], forms[name]["us_batch"] = (float(value) for value in np.median(measured, axis=0))
+    return forms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,24 +197,24 @@ class Line:
 
 def lines(results: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[Line]:
     """A line per form, in the order of the first result."""
-    found = []
+    per_form = []
     for form in results[0]:
         errors = [result[form]["rmse"] for result in results]
         spread = float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0
         means = (float(np.mean([result[form][key] for result in results])) for key in MEANS)
-        found.append(Line(form, float(np.mean(errors)), spread, *means))
-    return found
+        per_form.append(Line(form, float(np.mean(errors)), spread, *means))
+    return per_form
 
 
-def table(found: Sequence[Line]) -> str:
+def table(per_form: Sequence[Line]) -> str:
     """The lines in Markdown; ratios are to the original network."""
-    (original,) = (line for line in found if line.form == ORIGINAL)
+    (original,) = (line for line in per_form if line.form == ORIGINAL)
     head = "| form | test RMSE | spread | / original | bytes | 1/ | gzip | 1/ | one row, µs | 1024 rows, µs |"
     rows = [
         f"| {line.form} | {line.rmse:.3f} | {line.spread:.3f} | {line.rmse / original.rmse:.4f} | {line.bytes:,.0f} "
         f"| {original.bytes / line.bytes:.1f} | {line.gzip_bytes:,.0f} | {original.gzip_bytes / line.gzip_bytes:.1f} "
         f"| {line.us_one:.1f} | {line.us_batch:.0f} |"
-        for line in found
+        for line in per_form
     ]
     return "\n".join([head, "|---|" + "--:|" * 9, *rows])
 

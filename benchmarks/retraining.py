@@ -26,7 +26,7 @@ from whole_runs import Parser, insist, one_line_errors
 from farebox.components.errors import GateError, InputError
 from farebox.components.trip_example_gen import simulator
 from farebox.components.trip_example_gen.profile import Bounds, CityProfile
-from farebox.pipeline.commands import predict
+from farebox.pipeline.fare_model import evaluate
 from farebox.pipeline.local import run as runs
 from farebox.pipeline.retraining import tick
 from farebox.pipeline.retraining.journal import Journal, Record, SpanVersion
@@ -163,7 +163,7 @@ def kill_a_tick(settings: Settings) -> Record | None:
 def error_of(model: Path, out: Path, settings: Settings, day: int) -> float:
     """RMSE of a model on the next day's trips."""
     tomorrow = dataclasses.replace(settings, data=str(out / "truth" / f"{day + 1}.csv"))
-    return float(predict.evaluate(str(model), tomorrow)["rmse"])
+    return evaluate(model, tomorrow).rmse
 
 
 def add_direct(out: Path, days: Sequence[Day]) -> None:
@@ -180,9 +180,9 @@ def add_direct(out: Path, days: Sequence[Day]) -> None:
             source = out / "data" / f"span-{span}" / f"v-{version}" / "trips.csv"
             shutil.copy(source, folder / "data" / f"{span}.csv")
         settings = load_settings(CITY, str(folder / "data"), str(folder), SMALL)
-        if not (pushed := runs.run(settings, quiet=True)["pushed"]):
+        if not (pushed := runs.run(settings).pushed):
             raise GateError(f"the model trained on day {day.number}'s window directly")
-        day.direct = error_of(Path(pushed) / "fare.tflite", out, settings, day.number)
+        day.direct = error_of(pushed / "fare.tflite", out, settings, day.number)
 
 
 def ingests(settings: Settings) -> collections.Counter[SpanVersion]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from whole_runs import Condition, Parser, insist, one_line_errors
 
 from farebox.components.errors import InputError
-from farebox.pipeline.commands import predict
+from farebox.pipeline.fare_model import evaluate
 from farebox.pipeline.retraining import tick
 from farebox.pipeline.retraining.journal import Record
 from farebox.pipeline.settings.load import Settings, load_settings
@@ -109,7 +109,7 @@ def cut(trips: Path, folder: Path) -> None:
 
 def error_of(model: Path, settings: Settings, trips: Path) -> float:
     """RMSE of a model on trips."""
-    return float(predict.evaluate(str(model), dataclasses.replace(settings, data=str(trips)))["rmse"])
+    return evaluate(model, dataclasses.replace(settings, data=str(trips))).rmse
 
 
 def table(years: Sequence[Year]) -> str:

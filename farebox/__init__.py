@@ -18,10 +18,12 @@ if TYPE_CHECKING:
         Report,
     )
     from farebox.components.errors import GateError, InputError
+    from farebox.pipeline.fare_model import Evaluation, FareModel, evaluate
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
     "farebox.components.errors": ("GateError", "InputError"),
+    "farebox.pipeline.fare_model": ("Evaluation", "FareModel", "evaluate"),
     "farebox.pipeline.settings.load": ("Settings", "load_settings"),
     # TFX looks up artifact types by these names: Kubeflow allows one dot in them.
     "farebox.components.artifacts": (
@@ -31,7 +33,9 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Evaluation",
     "EvaluatorBlessing",
+    "FareModel",
     "GateError",
     "GateVerdict",
     "InputError",
@@ -40,6 +44,7 @@ __all__ = [
     "QuantizationTrials",
     "Report",
     "Settings",
+    "evaluate",
     "load_settings",
 ]
 

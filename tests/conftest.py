@@ -209,7 +209,7 @@ def quick_keras() -> None:
 
 
 @pytest.fixture(scope="session")
-def make_network(quick_keras) -> Callable[..., Any]:  # noqa: ARG001 - pytest needs it for its effect
+def make_network(quick_keras) -> Callable[..., Any]:
     """Builds an untrained [16, 8] network on the toy trips' features, with a 6-dimensional embedding of cell pairs."""
     import tf_keras as keras
 

@@ -117,18 +117,18 @@ def killed(out) -> dict[str, set[int]]:
 
 
 @pytest.fixture(scope="module")
-def first(out, killed) -> Ended:  # noqa: ARG001 - comes after it
+def first(out, killed) -> Ended:
     """The same run again, to its end."""
     return finish(out)
 
 
 @pytest.fixture(scope="module")
-def repeated(out, first) -> Ended:  # noqa: ARG001 - comes after it
+def repeated(out, first) -> Ended:
     return finish(out)
 
 
 @pytest.fixture(scope="module")
-def refused(out, repeated) -> tuple[Ended, bool]:  # noqa: ARG001 - comes after it
+def refused(out, repeated) -> tuple[Ended, bool]:
     """A run with a bound that no model holds, and whether models/ is unchanged."""
     before = listing(out / "models")
     ended = finish(out, "gates.max_rmse=0.01")

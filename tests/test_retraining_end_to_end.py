@@ -106,7 +106,7 @@ def first(place) -> Ended:
 
 
 @pytest.fixture(scope="module")
-def killed(place, first) -> Ended:  # noqa: ARG001 - comes after it
+def killed(place, first) -> Ended:
     """A day on which fares double: its tick is killed after Transform; returns a tick started before the kill."""
     place.deliver(3, rise=2)
     second = None
@@ -121,7 +121,7 @@ def killed(place, first) -> Ended:  # noqa: ARG001 - comes after it
 
 
 @pytest.fixture(scope="module")
-def resumed(place, killed) -> tuple[int, Ended]:  # noqa: ARG001 - comes after it
+def resumed(place, killed) -> tuple[int, Ended]:
     """The number of records before the next tick, and that tick."""
     return len(place.records()), place.tick()
 

@@ -22,7 +22,7 @@ SliceKey = tuple[tuple[str, Any], ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Estimate:
     """A figure and its 95 % confidence interval by a jackknife of 20 groups; without one, the figure alone."""
 
     value: float
@@ -30,21 +30,21 @@ class Measured:
     upper: float
 
     @staticmethod
-    def of(metric: Mapping[str, Any]) -> Measured:
+    def of(metric: Mapping[str, Any]) -> Estimate:
         """From TFMA's JSON form of a metric value."""
         bounded = metric.get("boundedValue")
         if bounded is None:
             value = float(metric["doubleValue"])
-            return Measured(value, value, value)
+            return Estimate(value, value, value)
         value, lower, upper = (float(bounded[key]) for key in ("value", "lowerBound", "upperBound"))
         if math.isnan(lower) or math.isnan(upper):
             lower = upper = value
-        return Measured(value, lower, upper)
+        return Estimate(value, lower, upper)
 
-    def widened(self, confidence: float) -> Measured:
+    def widened(self, confidence: float) -> Estimate:
         """With the interval of another confidence."""
         ratio = students(confidence) / students(CONFIDENCE)
-        return Measured(
+        return Estimate(
             self.value,
             self.value - ratio * (self.value - self.lower),
             self.value + ratio * (self.upper - self.value),
@@ -66,11 +66,11 @@ def jackknife_error(without: np.ndarray) -> float:
     return math.sqrt((GROUPS - 1) * without.var())
 
 
-Figures = dict[str, Measured]
+Metrics = dict[str, Estimate]
 
 
-def by_slice(uri: str, baseline: bool = False) -> dict[SliceKey, Figures]:
-    """{slice: {figure: Measured}} of the candidate, or of the baseline; empty where there is none.
+def by_slice(uri: str, baseline: bool = False) -> dict[SliceKey, Metrics]:
+    """{slice: {figure: Estimate}} of the candidate, or of the baseline; empty where there is none.
 
     The slice of all rows is (). A candidate that was judged beside a baseline has `..._diff` figures too: its own less
     the baseline's, on the same rows.
@@ -82,7 +82,7 @@ def by_slice(uri: str, baseline: bool = False) -> dict[SliceKey, Figures]:
         return {}
     result = tfma.load_eval_result(uri, model_name=specs[0].name)  # TFMA leaves the name empty where there is one model
     return {
-        slice_key: {name: Measured.of(value) for name, value in metrics[""][""].items() if is_number(value)}
+        slice_key: {name: Estimate.of(value) for name, value in metrics[""][""].items() if is_number(value)}
         for slice_key, metrics in result.slicing_metrics
     }
 

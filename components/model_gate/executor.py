@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -21,13 +20,13 @@ from tfx.utils import io_utils
 
 from farebox.components.errors import Check
 from farebox.components.evaluator import metrics
-from farebox.components.model_gate import judgement, yardsticks
+from farebox.components.model_gate import judging, yardsticks
+from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement, LastBlessed, SliceErrors
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.networks import examples_io
 from farebox.components.tflite.files import tflite_path
 from farebox.components.tflite.interpreter import TfliteModel
 
-JUDGEMENT_FILE = "judgement.json"
 LIGHTGBM_FILE = "lightgbm.txt"
 MODEL_PROPERTIES = (
     constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
@@ -51,54 +50,70 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         (blessing,) = output_dict["blessing"]
         bounds = ModelBounds(**json.loads(exec_properties["bounds"]))
         uri = inputs["evaluation"].uri
-        evidence = judgement.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, baseline=True))
+        evidence = judging.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, baseline=True))
         errors = errors_on_test(inputs, exec_properties)
         rmse = {name: errors.rmse(name) for name in errors.squared if name != yardsticks.SHIPPED}
-        bounded = judgement.judge(evidence, bounds)
+        bounded = judging.judge(evidence, bounds)
         check_agreement(inputs["model_blessing"], bounded)
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
         checks = [*bounded, ratio]
-        written = judged(evidence, metrics.judged_files(uri), rmse, checks) | {"ratio": ratio.value}
-        written["spans"] = spans_of(inputs["raw_examples"])
-        examples_io.write_json(blessing, JUDGEMENT_FILE, written)
+        judgement = judgement_of(
+            evidence, metrics.judged_files(uri), rmse, checks, ratio.value, spans_of(inputs["raw_examples"])
+        )
+        examples_io.write_json(blessing, JUDGEMENT_FILE, judgement.to_json())
         bless(blessing, inputs["model_blessing"], all(check.ok for check in checks))
-        blessing.set_string_custom_property("sha256", str(written["sha256"]))
+        blessing.set_string_custom_property("sha256", str(judgement.sha256))
         logging.info("ModelGate: yardsticks %s, failed: %s", rmse, [check for check in checks if not check.ok])
 
 
-def judged(
-    evidence: judgement.Evidence,
+def judgement_of(
+    evidence: judging.Evidence,
     files: Mapping[str, str | None],
-    yardsticks_rmse: Mapping[str, float],
+    rmse: Mapping[str, float],
     checks: Sequence[Check],
-) -> dict[str, Any]:
-    """The content of judgement.json."""
-    overall = judgement.plain(evidence.candidate[metrics.OVERALL])
-    baseline = evidence.baseline.get(metrics.OVERALL)
-    return {
-        "sha256": files["candidate"],
-        "rows": int(overall["values"].pop(metrics.COUNT)),
-        "metrics": overall["values"],
-        "intervals": overall["intervals"],
-        "baseline": {"sha256": files["baseline"], "metrics": judgement.plain(baseline)["values"]} if baseline else None,
-        "slices": [
-            {"slice": metrics.describe(key), **of_slice(figures)}
-            for key, figures in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
-        ],
-        "yardsticks": dict(yardsticks_rmse),
-        "checks": [dataclasses.asdict(check) for check in checks],
-    }
+    ratio: float,
+    spans: Sequence[int],
+) -> Judgement:
+    """The record of measurements and checks; files: SHA-256 of candidate and baseline; rmse: of the yardsticks."""
+    overall = evidence.candidate[metrics.OVERALL]
+    last_blessed = evidence.baseline.get(metrics.OVERALL)
+    return Judgement(
+        sha256=files["candidate"],
+        rows=int(overall[metrics.COUNT].value),
+        metrics={name: value for name, value in values_of(overall).items() if name != metrics.COUNT},
+        intervals={name: (estimate.lower, estimate.upper) for name, estimate in overall.items()},
+        baseline=LastBlessed(files["baseline"], values_of(last_blessed)) if last_blessed else None,
+        slices=tuple(
+            slice_errors(key, estimates)
+            for key, estimates in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
+        ),
+        yardsticks=dict(rmse),
+        checks=tuple(checks),
+        ratio=ratio,
+        spans=tuple(spans),
+    )
 
 
 def spans_of(examples: types.Artifact) -> list[int]:
-    """The numbers of the spans that were joined, or ingested in one go; none where trips are one lot."""
+    """Numbers of the spans that were joined or ingested together; empty if the trips do not come in spans."""
     return [span for span, _ in json.loads(examples.get_string_custom_property("window") or "[]")]
 
 
-def of_slice(figures: metrics.Figures) -> dict[str, float]:
-    """Rows and errors of a slice, without what compares them."""
-    errors = {name: figures[name].value for name in (metrics.RMSE, metrics.MAE, metrics.BIAS, metrics.P95)}
-    return {"rows": int(figures[metrics.COUNT].value), **errors}
+def values_of(estimates: metrics.Metrics) -> dict[str, float]:
+    """The metrics without their intervals."""
+    return {name: estimate.value for name, estimate in estimates.items()}
+
+
+def slice_errors(key: metrics.SliceKey, estimates: metrics.Metrics) -> SliceErrors:
+    """Number of rows and errors of a slice, without the differences from the baseline."""
+    return SliceErrors(
+        slice=metrics.describe(key),
+        rows=int(estimates[metrics.COUNT].value),
+        rmse=estimates[metrics.RMSE].value,
+        mae=estimates[metrics.MAE].value,
+        bias=estimates[metrics.BIAS].value,
+        p95_absolute_error=estimates[metrics.P95].value,
+    )
 
 
 def errors_on_test(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> yardsticks.GroupedErrors:

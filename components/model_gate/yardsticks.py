@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from farebox.components.errors import Check
-from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, Measured, jackknife_error, students
-from farebox.components.model_gate.judgement import Suspicion
+from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, Estimate, jackknife_error, students
+from farebox.components.model_gate.judging import Suspicion
 
 PREDICT_MEAN, LINEAR_ON_DISTANCE = "predict_mean", "linear_on_distance"
 RAW_DNN, NO_EMBEDDING_DNN, LIGHTGBM = "raw_dnn", "no_embedding_dnn", "lightgbm"
@@ -56,7 +56,7 @@ class GroupedErrors:
         """Over all rows."""
         return math.sqrt(self.squared[name].sum() / self.rows)
 
-    def ratio(self, name: str, other: str) -> Measured:
+    def ratio(self, name: str, other: str) -> Estimate:
         """RMSE of one predictor over another's on the same rows, with a 95 % interval.
 
         By the jackknife over the groups. An `other` without error counts as 1e-9, since JSON has no infinity.
@@ -68,7 +68,7 @@ class GroupedErrors:
             for one, another in zip(wanted, beside, strict=True)
         ]
         half = students(CONFIDENCE) * jackknife_error(np.array(without))
-        return Measured(value, value - half, value + half)
+        return Estimate(value, value - half, value + half)
 
 
 def errors(predictors: Mapping[str, Predictor], batches: Iterable[tuple[Columns, np.ndarray]]) -> GroupedErrors:

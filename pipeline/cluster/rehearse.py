@@ -16,6 +16,7 @@ from typing import Any
 
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
+from farebox.components.reporter.figures import FIGURES_FILE, Figures
 from farebox.pipeline.cluster import spec as specs
 from farebox.pipeline.cluster.launcher import Launcher, NodeError, Output, last_line
 from farebox.pipeline.local.console import RunConsole
@@ -42,7 +43,20 @@ class Request:
     python: str | None = None
 
 
-def rehearse(request: Request, quiet: bool = False) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class RehearsalSummary:
+    """What a rehearsal measured; pipeline: its name in the spec."""
+
+    pipeline: str
+    run_id: str
+    figures: Figures
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of summary.json: the figures stand among the other keys."""
+        return {"pipeline": self.pipeline, "run_id": self.run_id, **self.figures.to_json()}
+
+
+def rehearse(request: Request, quiet: bool = False) -> RehearsalSummary:
     """Executes every node's container command; the summary of the run, which is also in OUT/RUN/summary.json.
 
     Raises InputError for what cannot be rehearsed, NodeError where a command failed.
@@ -62,8 +76,8 @@ def rehearse(request: Request, quiet: bool = False) -> dict[str, Any]:
         python = ready(request.python) if request.python else environment(out, logs, screen)
         launcher = Launcher(pipeline, make(root / spec.name / run_id), python.parent, parameters)
         report = launch_all(launcher, logs, screen)
-    summary = {"pipeline": spec.name, "run_id": run_id, **figures_of(report)}
-    write_atomically(logs / SUMMARY_FILE, json.dumps(summary, indent=2))
+    summary = RehearsalSummary(spec.name, run_id, figures_of(report))
+    write_atomically(logs / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
     return summary
 
 
@@ -92,11 +106,11 @@ def timed(launcher: Launcher, name: str, log: Path) -> tuple[float, dict[str, Ou
     return time.monotonic() - started, found
 
 
-def figures_of(outputs: Mapping[str, Output]) -> dict[str, Any]:
-    """Reporter's. Raises InputError where the pipeline has none."""
+def figures_of(outputs: Mapping[str, Output]) -> Figures:
+    """The figures that Reporter wrote. Raises InputError if the pipeline has no Reporter."""
     if REPORT not in outputs:
         raise InputError(f"spec: its pipeline must have the node {LAST}, which sums it up")
-    return json.loads((Path(outputs[REPORT].uri) / "figures.json").read_text())
+    return Figures.from_json(json.loads((Path(outputs[REPORT].uri) / FIGURES_FILE).read_text()))
 
 
 def place_of(text: str) -> tuple[str, str]:

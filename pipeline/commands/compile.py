@@ -65,8 +65,8 @@ def rehearse(
         print(f"farebox: {error}", file=sys.stderr)
         sys.exit(error.code if error.code in (process.BAD_INPUT, process.REFUSED) else process.FAILED)
     if as_json:
-        print(json.dumps(summary, indent=2))
+        print(json.dumps(summary.to_json(), indent=2))
     else:
-        RunConsole(sys.stdout).outcome(summary)
-    if not summary["pushed"]:
+        RunConsole(sys.stdout).short_summary(summary.figures)
+    if not summary.figures.pushed:
         sys.exit(process.REFUSED)

@@ -91,7 +91,7 @@ def _ingest_one(settings: Settings, run_id: str, delivery: Delivery, quiet: bool
         screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
         try:
             spans = SpanInput(located, (key(delivery),), (located.path,))
-            produced = run.run_graph(settings, f"{run_id}-{name}", screen, {}, LAST_OF_A_SPAN, spans)
+            produced = run.run_graph(settings, f"{run_id}-{name}", screen, {}, last=LAST_OF_A_SPAN, spans=spans)
         except (InputError, GateError, OSError) as error:  # OSError: files that cannot be read
             why = str(error) or f"{located.path}: a file cannot be read: {type(error).__name__}"  # TFX's have no text
             screen.say(f"  refused: {why}")

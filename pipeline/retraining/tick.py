@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from farebox.components.errors import GateError, InputError
+from farebox.components.reporter.figures import Figures
 from farebox.components.trip_example_gen.spans import Delivery, Found, find
 from farebox.pipeline.local import preflight, run
 from farebox.pipeline.local.folder import new_run_id
@@ -122,7 +123,7 @@ def _run(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery], st
     """The whole graph on the record's window. Raises what is no gate's refusal; a failure is recorded, too."""
     record = dataclasses.replace(record, run_id=tick.run_id)
     try:
-        summary = _summary(tick, record, deliveries)
+        figures = _figures(tick, record, deliveries)
     except InputError:
         raise
     except GateError as error:
@@ -131,22 +132,23 @@ def _run(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery], st
     except Exception as error:
         _finish(tick, _ended(record, "failed", f"{type(error).__name__}: {error}"), started)
         raise
-    record = dataclasses.replace(record, rmse=summary["rmse"]["shipped"])
-    if pushed := summary["pushed"]:
+    if figures.measured:
+        record = dataclasses.replace(record, rmse=figures.measured.rmse.shipped)
+    if pushed := figures.pushed:
         return _finish(tick, dataclasses.replace(record, outcome="pushed", version=Path(pushed).name), started)
-    refusals = [gate["name"] for gate in summary["gates"] if not gate["ok"] and gate["severity"] == "stop"]
+    refusals = [check.name for check in figures.gates if check.refuses]
     return _finish(tick, _ended(record, "refused", f"refused by {', '.join(refusals)}"), started)
 
 
-def _summary(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery]) -> dict[str, Any]:
-    """Of a run of the whole graph; the span that it ingests, from the cache, is the newest that is still there."""
+def _figures(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery]) -> Figures:
+    """Figures of a run of the whole graph; it ingests, from the cache, the newest span that is still there."""
     data = Path(tick.settings.data)
     window = [deliveries[each] for each in record.spans.window]
     there = [dataclasses.replace(each, path=str(data / each.path)) for each in window if (data / each.path).exists()]
     if not there:
         raise InputError(f"--data={data} must hold a span of the window, got none of {record.spans.window}")
     spans = SpanInput(there[-1], record.spans.window, tuple(each.path for each in there))
-    return run.run_once(tick.settings, tick.run_id, tick.quiet, spans)
+    return run.run_once(tick.settings, tick.run_id, spans=spans).summary.figures
 
 
 def _ended(record: Record, outcome: Any, reason: str) -> Record:

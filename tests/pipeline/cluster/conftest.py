@@ -182,7 +182,7 @@ class Server:
                 return fault
         return None
 
-    def _handler(server) -> type[http.server.BaseHTTPRequestHandler]:  # noqa: N805
+    def _handler(server) -> type[http.server.BaseHTTPRequestHandler]:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True  # else each answer waits 40 ms for an acknowledgement
@@ -227,7 +227,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(text.encode())
 
-            do_GET = do_POST = do_DELETE = do_PATCH = serve  # noqa: N815
+            do_GET = do_POST = do_DELETE = do_PATCH = serve
 
         return Handler
 

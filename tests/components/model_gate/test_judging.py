@@ -6,16 +6,16 @@ import math
 
 import pytest
 
-from farebox.components.evaluator.metrics import BIAS, COUNT, MAE, MEAN_LABEL, OVERALL, P95, RMSE, Measured
-from farebox.components.model_gate.judgement import Evidence, judge
+from farebox.components.evaluator.metrics import BIAS, COUNT, MAE, MEAN_LABEL, OVERALL, P95, RMSE, Estimate
+from farebox.components.model_gate.judging import Evidence, judge
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
 HOUR = (("pickup_hour", 8),)
 QUIET = SliceBounds(max_bias=None, max_rmse_increase=None)
 
 
-def about(value: float, half: float = 0.0) -> Measured:
-    return Measured(value, value - half, value + half)
+def about(value: float, half: float = 0.0) -> Estimate:
+    return Estimate(value, value - half, value + half)
 
 
 def figures(rmse=3.0, bias=0.0, half=0.1, rows=1000, change=None, mean=10.0):
