@@ -95,7 +95,7 @@ def simulate(out: Path, rows: int) -> list[Day]:
     for number in range(1, DAYS + 1):
         labels, delivered = deliver(out, settings.city, number, rows)
         pending = kill_a_tick(settings) if number == CRASH_DAY else None
-        records = [*tick.retrain(settings, quiet=True), *tick.retrain(settings, quiet=True)]
+        records = [result.record for result in (*tick.retrain(settings), *tick.retrain(settings))]
         latest = settings.models_dir / (settings.models_dir / "LATEST").read_text().strip() / "fare.tflite"
         before_drift = latest if number == DRIFT_DAY - 1 else before_drift
         day = Day(number, labels, delivered, records, error_of(latest, out, settings, number), pending)

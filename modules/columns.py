@@ -1,14 +1,22 @@
-"""Names of raw and derived columns; the only place where they are spelt. No TensorFlow here."""
+"""Names of raw and derived columns, for features and model. No TensorFlow here.
 
-PICKUP_LONGITUDE, PICKUP_LATITUDE = "pickup_longitude", "pickup_latitude"
-DROPOFF_LONGITUDE, DROPOFF_LATITUDE = "dropoff_longitude", "dropoff_latitude"
-PASSENGER_COUNT, PICKUP_HOUR, PICKUP_WEEKDAY = "passenger_count", "pickup_hour", "pickup_weekday"
-PICKUP_EPOCH = "pickup_epoch"
-FARE = "fare"
+The table of the raw columns is components/trip_example_gen/columns.py.
+"""
 
-COORDINATES = (PICKUP_LONGITUDE, PICKUP_LATITUDE, DROPOFF_LONGITUDE, DROPOFF_LATITUDE)
-MODEL_INPUTS = (*COORDINATES, PASSENGER_COUNT, PICKUP_HOUR, PICKUP_WEEKDAY)
-DATED_INPUTS = (*MODEL_INPUTS, PICKUP_EPOCH)  # where the tariff's era is a feature
+from farebox.components.trip_example_gen import columns as raw
+
+PASSENGER_COUNT, FARE = raw.PASSENGER_COUNT, raw.FARE
+PICKUP_HOUR, PICKUP_WEEKDAY, PICKUP_EPOCH = raw.PICKUP_HOUR, raw.PICKUP_WEEKDAY, raw.PICKUP_EPOCH
+COORDINATES, MODEL_INPUTS, DATED_INPUTS = raw.COORDINATES, raw.MODEL_INPUTS, raw.DATED_INPUTS
+PICKUP_LONGITUDE, PICKUP_LATITUDE, DROPOFF_LONGITUDE, DROPOFF_LATITUDE = COORDINATES
+# Each enters the features as a number of its own: all inputs except places and times.
+PLAIN_INPUTS = tuple(name for name in MODEL_INPUTS if name not in (*COORDINATES, PICKUP_HOUR, PICKUP_WEEKDAY))
+# The value of each optional input that has the same default in every city.
+DEFAULTS = {
+    name: column.default
+    for name, column in raw.EXAMPLE_COLUMNS.items()
+    if column.default is not None and not isinstance(column.default, str)
+}
 
 NUMERIC, RAW, DISTANCE_KM, DISTANCE_BAND = "numeric", "raw", "distance_km", "distance_band"
 PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK = "pickup_cell", "dropoff_cell", "pair_cell", "hour_of_week"
@@ -16,9 +24,9 @@ PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK = "pickup_cell", "dropoff_cel
 CYCLE_PERIOD = {PICKUP_HOUR: 24, PICKUP_WEEKDAY: 7}
 HOURS_OF_WEEK = 24 * 7
 
-BOOSTER_INPUTS = (RAW, NUMERIC)  # what LightGBM sees, side by side
+BOOSTER_INPUTS = (RAW, NUMERIC)  # LightGBM's, side by side
 CROSSES = (PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK)
-# What a device may send beside missing, infinite and huge numbers: by name, what changes in a real trip.
+# Inputs that a device may send besides missing, infinite and huge numbers: changes of a real trip, by name.
 EDGE_ROWS: dict[str, dict[str, float | str]] = {
     "north pole": {PICKUP_LATITUDE: 90.0, DROPOFF_LATITUDE: 90.0},
     "south pole": {PICKUP_LATITUDE: -90.0, DROPOFF_LATITUDE: -90.0},
@@ -44,7 +52,7 @@ EDGE_ROWS: dict[str, dict[str, float | str]] = {
 
 
 def cardinalities(n_cells: int, n_zones: int | None = None) -> dict[str, int]:
-    """How many ids each cross can take, with n_cells per axis of the box, and for the pair n_zones (else n_cells)."""
+    """Number of ids of each cross; the box has n_cells per axis, n_zones (or n_cells) for the pair."""
     return {
         PICKUP_CELL: n_cells**2,
         DROPOFF_CELL: n_cells**2,

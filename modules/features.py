@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.modules.columns import (
     COORDINATES,
     CYCLE_PERIOD,
@@ -23,11 +24,11 @@ from farebox.modules.columns import (
     HOURS_OF_WEEK,
     MODEL_INPUTS,
     PAIR_CELL,
-    PASSENGER_COUNT,
     PICKUP_CELL,
     PICKUP_EPOCH,
     PICKUP_HOUR,
     PICKUP_WEEKDAY,
+    PLAIN_INPUTS,
 )
 
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
@@ -270,7 +271,7 @@ def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
             km,
             bearing(km, straight_km),
             cycles(inputs),
-            tf.cast(inputs[PASSENGER_COUNT], tf.float32),
+            *(tf.cast(inputs[name], tf.float32) for name in PLAIN_INPUTS),
             *to_places,
         ],
         axis=1,
@@ -334,7 +335,7 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
             steady(waves),
             tf.sqrt(straight_km),
             tf.cast(straight_km < SAME_POINT_KM, tf.float32),
-            tf.cast(inputs[PASSENGER_COUNT], tf.float32),
+            *(tf.cast(inputs[name], tf.float32) for name in PLAIN_INPUTS),
             hour_flags(inputs),
             *([tariff_era(inputs[PICKUP_EPOCH], geography)] if geography.tariff_changes else []),
         ],
@@ -355,8 +356,7 @@ def raw(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
 def inputs_of(raw_columns: np.ndarray, geography: Geography) -> dict[str, np.ndarray]:
     """Raw columns of shape (n, 1) of which `raw` makes these, shape (n, 7 + n_changes); a moment is its era's first."""
     n = len(MODEL_INPUTS)
-    kinds = {name: np.float32 if name in COORDINATES else np.int64 for name in MODEL_INPUTS}
-    found = {name: raw_columns[:, [i]].astype(kinds[name]) for i, name in enumerate(MODEL_INPUTS)}
+    found = {name: raw_columns[:, [i]].astype(EXAMPLE_COLUMNS[name].dtype) for i, name in enumerate(MODEL_INPUTS)}
     if geography.tariff_changes:
         starts = np.array([0, *geography.tariff_changes], np.int64)
         found[PICKUP_EPOCH] = starts[raw_columns[:, n:].sum(axis=1, keepdims=True).astype(np.int64)]

@@ -38,6 +38,7 @@ COMMANDS = {
     "rehearse": Command(_AT + "compile", "rehearse", "Runs a compiled pipeline's container commands here."),
     "submit": Command(_AT + "submit", "submit", "Sends a compiled pipeline to Kubeflow or Vertex AI, once."),
     "data simulate": Command(_AT + "simulate", "simulate", "Writes invented trips in a city's own format."),
+    "settings": Command(_AT + "settings", "show", "Lists all settings with their defaults and bounds."),
     "doctor": Command(_AT + "doctor", "doctor", "Says what this machine has and what it lacks."),
 }
 GROUPS = {"data": "Trips to work with."}

@@ -46,8 +46,6 @@ from farebox.pipeline.settings.beam import worker_args
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import Target
 
-BELIEVABLE = 3.0  # an output above so many times the largest fare of a trip is a fault
-
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     """The graph from a city's trips to a pushed `.tflite`, or to the reason why none is pushed."""
@@ -56,13 +54,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     schema = CuratedSchema(provenance.schema_source(settings))
     spans = span_nodes(settings, target, examples.outputs["examples"], schema.outputs["schema"])
     raw_examples = (spans[-1] if spans else examples).outputs["examples"]
-    data = data_checks(
-        raw_examples,
-        schema.outputs["schema"],
-        settings.data_gate_of_a_run,
-        target,
-        max_rejected=settings.gates.max_rejected,
-    )
+    data = data_checks(raw_examples, schema.outputs["schema"], settings.data_gate_of_a_run, target)
     data_gate = data.gate
     transform = with_code_digest(
         Transform(
@@ -146,7 +138,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         label=label,
         distance=columns.DISTANCE_KM,
         booster_inputs=",".join(columns.BOOSTER_INPUTS),
-        bounds=as_json(settings.gates.of_the_model),
+        bounds=as_json(settings.gates),
         code_digest=code_digest("farebox.components.model_gate.executor"),
     )
     device_validator = DeviceValidator(
@@ -154,8 +146,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         reference_model=quantizer.outputs["reference_model"],
         examples=raw_examples,
         input_names=settings.model_inputs,
-        max_bytes=settings.gates.max_bytes,
-        max_output=BELIEVABLE * settings.city.fare.max,
+        max_output=settings.device.max_output_ratio * settings.city.fare.max,
         edge_rows=columns.EDGE_ROWS,
         settings=as_json(settings.device),
         code_digest=code_digest("farebox.components.device_validator.executor"),

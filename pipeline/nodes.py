@@ -21,6 +21,7 @@ from farebox.components.baselines.latest_pushed import LatestPushed
 from farebox.components.baselines.latest_statistics import LatestBlessedStatisticsStrategy
 from farebox.components.data_gate.component import DataGate
 from farebox.components.data_gate.settings import DataGateSettings
+from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.span_window.component import SpanWindow
 from farebox.components.span_window.strategy import SpanWindowStrategy
 from farebox.components.trip_example_gen.component import TripExampleGen, ingest_digest
@@ -28,7 +29,7 @@ from farebox.components.trip_example_gen.spans import Window
 from farebox.modules.columns import FARE
 from farebox.modules.slicing import ROW_HASH, SLICED_BY
 from farebox.pipeline.provenance import code_digest
-from farebox.pipeline.settings.load import GateSettings, Settings
+from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import SpanInput, Target
 
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -82,7 +83,6 @@ def data_checks(
     settings: DataGateSettings,
     target: Target,
     *,
-    max_rejected: float,
     of_a_span: bool = False,
 ) -> DataChecks:
     """StatisticsGen, ExampleValidator, the last blessed run's statistics and DataGate; a span's have their own ids."""
@@ -103,7 +103,6 @@ def data_checks(
         baseline_statistics=baseline[0].outputs["statistics"] if baseline else None,
         schema=schema,
         settings=as_json(settings),
-        max_rejected=max_rejected,
         code_digest=code_digest("farebox.components.data_gate.executor"),
     )
     if of_a_span:
@@ -119,8 +118,7 @@ def span_nodes(settings: Settings, target: Target, examples: BaseChannel, schema
     """
     if target.spans is None:
         return []
-    gate, max_rejected = settings.spans.gate_of_a_span(settings.data_gate), settings.gates.max_rejected
-    checks = data_checks(examples, schema, gate, target, max_rejected=max_rejected, of_a_span=True)
+    checks = data_checks(examples, schema, settings.spans.gate_of_a_span(settings.data_gate), target, of_a_span=True)
     members = Resolver(
         strategy_class=SpanWindowStrategy,
         config={"spans": [list(each) for each in target.spans.window], "ingest": digest_of_ingest(settings)},
@@ -194,7 +192,7 @@ def latest_blessed_statistics(
     return [node.with_id(node_id)]
 
 
-def eval_config(gates: GateSettings) -> tfma.EvalConfig:
+def eval_config(gates: ModelBounds) -> tfma.EvalConfig:
     """TFMA's config: errors of the candidate and of the last blessed model, over all rows and by slice, with intervals.
 
     Both models are `.tflite`, because TFMA does not mix model types; it drops the baseline if there is none yet.

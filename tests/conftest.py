@@ -247,8 +247,9 @@ def evaluate(toy_trips):
 
     from farebox.components.artifacts import EvaluatorBlessing
     from farebox.components.evaluator.executor import FileEvaluatorExecutor
+    from farebox.components.model_gate.settings import ModelBounds
     from farebox.pipeline import nodes
-    from farebox.pipeline.settings.load import BeamSettings, GateSettings
+    from farebox.pipeline.settings.beam import BeamSettings
 
     def run(folder: Path, files: dict[str, bytes], max_rmse: float) -> dict:
         examples, evaluation, blessing = (
@@ -263,7 +264,7 @@ def evaluate(toy_trips):
             Path(model.uri, "Format-Serving").mkdir(parents=True)
             Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
             inputs[key] = [model]
-        config = nodes.eval_config(GateSettings(max_rmse=max_rmse))
+        config = nodes.eval_config(ModelBounds(max_rmse=max_rmse))
         context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args))
         properties = {
             "eval_config": proto_utils.proto_to_json(config),

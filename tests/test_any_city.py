@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from farebox.components.trip_example_gen.profile import COORDINATES, CityProfile
+from farebox.components.trip_example_gen.columns import COORDINATES
+from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.reader import read_trips
 from farebox.components.trip_example_gen.simulator import Order, simulate
 from farebox.pipeline.settings.load import build

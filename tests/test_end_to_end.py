@@ -246,7 +246,7 @@ def test_data_that_drifted_since_the_blessed_run_are_refused_before_transform(ou
     (line,) = ended.stderr.splitlines()
     assert line.startswith("farebox: refused: DataGate: drift.fare=0.1")
     assert "of train against the last blessed run" in line and ", e.g. fare=" in line
-    assert line.endswith("if the change is real, run again with --set data_gate.drift=warn")
+    assert line.endswith("if the change is real, run again with data_gate.drift=warn")
     assert "Transform" not in ended.stdout
 
 

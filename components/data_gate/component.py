@@ -1,4 +1,4 @@
-"""DataGate: stops a run whose data break the schema, drifted, are skewed, too few, or for too large a part no trips."""
+"""DataGate: stops a run whose data break the schema, drift, are skewed, too few, or rejected in too large a share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from farebox.components.data_gate.settings import DataGateSettings
 
 
 class DataGateSpec(ComponentSpec):
-    """settings: `DataGateSettings` as JSON; finds_baseline: 0 where nothing looks for a baseline, else 1."""
+    """settings: `DataGateSettings` as JSON; finds_baseline: 0 if the orchestrator cannot find a baseline, else 1."""
 
     PARAMETERS = {
         "settings": ExecutionParameter(type=str),
-        "max_rejected": ExecutionParameter(type=float),
         "finds_baseline": ExecutionParameter(type=int),
         "code_digest": ExecutionParameter(type=str),
     }
@@ -34,12 +33,11 @@ class DataGateSpec(ComponentSpec):
 
 
 class DataGate(base_component.BaseComponent):
-    """Writes a verdict, and raises where one of its checks refuses the data.
+    """Writes a verdict, and raises if one of its checks refuses the data.
 
-    examples: written by TripExampleGen, whose counts.json says how many rows were rejected, and why.
+    examples: written by TripExampleGen, whose counts.json has the number of rejected rows by reason.
     statistics: of these, with `num_quantiles_histogram_buckets=100` among StatisticsGen's options.
-    baseline_statistics: of the last blessed run, where there is one; None on orchestrators that cannot find it.
-    max_rejected: the largest share of rejected rows, a fraction in [0, 1].
+    baseline_statistics: of the last blessed run, if there is one; None on orchestrators that cannot find it.
     """
 
     SPEC_CLASS = DataGateSpec
@@ -47,19 +45,17 @@ class DataGate(base_component.BaseComponent):
 
     def __init__(
         self,
+        *,
         anomalies: types.BaseChannel,
         examples: types.BaseChannel,
         statistics: types.BaseChannel,
         schema: types.BaseChannel,
         settings: str,
-        max_rejected: float,
         code_digest: str,
         baseline_statistics: types.BaseChannel | None = None,
     ) -> None:
-        """Raises ValueError where a setting cannot be used."""
+        """Raises ValueError if a setting cannot be used."""
         DataGateSettings(**json.loads(settings))
-        if not 0 <= max_rejected <= 1:
-            raise ValueError(f"max_rejected={max_rejected} must be between 0 and 1, in DataGate")
         super().__init__(
             DataGateSpec(
                 anomalies=anomalies,
@@ -68,7 +64,6 @@ class DataGate(base_component.BaseComponent):
                 schema=schema,
                 baseline_statistics=baseline_statistics,
                 settings=settings,
-                max_rejected=float(max_rejected),
                 finds_baseline=int(baseline_statistics is not None),
                 code_digest=code_digest,
                 verdict=types.Channel(type=GateVerdict),

@@ -1,8 +1,8 @@
-"""How far a feature's distribution is from another one, from TFDV's statistics. NumPy and SciPy; no TFX here.
+"""Distances between distributions of a feature, from TFDV's statistics. NumPy and SciPy; no TFX here.
 
-Categorical features by the L-infinity distance of their values' shares, as TFDV does. Numeric ones by the
-Jensen-Shannon divergence over bins that hold whole values of both. TFDV's own interpolates within the buckets of two
-histograms with different edges, and finds up to 0.17 bits between random halves of one file.
+Categorical features: the L-infinity distance of their values' shares, as in TFDV. Numeric features: the Jensen-Shannon
+divergence over bins that do not cut a value in two. TFDV's divergence interpolates within the buckets of two histograms
+with different edges, and is up to 0.17 bits between random halves of a file.
 """
 
 from __future__ import annotations
@@ -13,22 +13,23 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
 BINS = 10
-MIN_QUANTILES = 50  # TFDV's default of 10 says too little: a bin's share would be off by half of it
-CHANCE = 1e-4  # how often equal data may exceed what is allowed for chance
+MIN_QUANTILES = 50  # TFDV's default of 10 is too coarse: a bin's share would be off by half of it
+CHANCE = 1e-4  # probability that equal data exceed the distance allowed for chance
 
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
-    """Of one feature over n rows: shares by value where it is categorical, else equally likely values, sorted."""
+    """A feature's distribution over n rows: shares by value if it is categorical, else sorted quantiles."""
 
     n: int
     shares: dict[str, float] | None = None
-    quantiles: np.ndarray | None = None
+    quantiles: npt.NDArray[np.float64] | None = None
 
     @property
     def is_categorical(self) -> bool:
@@ -37,7 +38,7 @@ class Distribution:
 
 @dataclasses.dataclass(frozen=True)
 class Bucket:
-    """A value, or the numbers above `low` and up to `high`; its share of the rows now and before, fractions."""
+    """A value, or the numbers above `low` and up to `high`; its share of the rows now and before, as fractions."""
 
     now: float
     before: float
@@ -58,7 +59,7 @@ class Bucket:
 
 @dataclasses.dataclass(frozen=True)
 class Distance:
-    """value: L-infinity or Jensen-Shannon; chance: what equal data with as many rows hardly exceed.
+    """value: L-infinity or Jensen-Shannon. chance: exceeded by equal data with probability `CHANCE`.
 
     grown: the bucket whose share grew most.
     """
@@ -77,11 +78,11 @@ def read(serialized: bytes) -> statistics_pb2.DatasetFeatureStatistics:
 
 
 def distributions(statistics: statistics_pb2.DatasetFeatureStatistics) -> dict[str, Distribution]:
-    """By feature; one without values is left out.
+    """The distribution of each feature that has values.
 
-    Raises ValueError where a numeric feature has too few quantiles.
+    Raises ValueError if a numeric feature has too few quantiles.
     """
-    found = {}
+    by_feature = {}
     for feature in statistics.features:
         name = ".".join(feature.path.step) or feature.name
         kind = feature.WhichOneof("stats")
@@ -89,14 +90,14 @@ def distributions(statistics: statistics_pb2.DatasetFeatureStatistics) -> dict[s
         if kind == "string_stats" and n:
             buckets = feature.string_stats.rank_histogram.buckets
             total = sum(bucket.sample_count for bucket in buckets)
-            found[name] = Distribution(n, shares={bucket.label: bucket.sample_count / total for bucket in buckets})
+            by_feature[name] = Distribution(n, shares={bucket.label: bucket.sample_count / total for bucket in buckets})
         elif kind == "num_stats" and n:
-            found[name] = Distribution(n, quantiles=_quantiles(name, feature.num_stats))
-    return found
+            by_feature[name] = Distribution(n, quantiles=_quantiles(name, feature.num_stats))
+    return by_feature
 
 
-def _quantiles(name: str, stats: statistics_pb2.NumericStatistics) -> np.ndarray:
-    """The edges of the buckets of the quantiles histogram: values that occur, each as likely as any other."""
+def _quantiles(name: str, stats: statistics_pb2.NumericStatistics) -> npt.NDArray[np.float64]:
+    """The bucket edges of the quantiles histogram: equally likely values of the feature."""
     (buckets,) = (histogram.buckets for histogram in stats.histograms if histogram.type == histogram.QUANTILES)
     if len(buckets) < MIN_QUANTILES:
         raise ValueError(
@@ -107,7 +108,7 @@ def _quantiles(name: str, stats: statistics_pb2.NumericStatistics) -> np.ndarray
 
 
 def distance(now: Distribution, before: Distribution) -> Distance | None:
-    """None where one is categorical and the other is not."""
+    """The distance; None if only one of the two is categorical."""
     rows = 1 / now.n + 1 / before.n
     if now.shares is not None and before.shares is not None:
         return _l_infinity(now.shares, before.shares, rows)
@@ -117,7 +118,7 @@ def distance(now: Distribution, before: Distribution) -> Distance | None:
 
 
 def _l_infinity(now: dict[str, float], before: dict[str, float], rows: float) -> Distance:
-    """The largest difference of a value's shares; chance: that of a binomial share, normally approximated."""
+    """The largest difference of a value's shares; chance: normal approximation of a binomial share."""
     from scipy.stats import norm
 
     values = sorted(now.keys() | before.keys())
@@ -130,11 +131,11 @@ def _l_infinity(now: dict[str, float], before: dict[str, float], rows: float) ->
     )
 
 
-def _jensen_shannon(now: np.ndarray, before: np.ndarray, rows: float) -> Distance:
-    """In bits (Lin 1991), over bins with edges at the deciles of both, so that a value is never cut in two.
+def _jensen_shannon(now: npt.NDArray[np.float64], before: npt.NDArray[np.float64], rows: float) -> Distance:
+    """The divergence in bits (Lin 1991), over bins with edges at the deciles of both, so no value is cut in two.
 
     chance: JS is sum((p - q)^2 / (p + q)) / (4 ln 2) to second order, so between samples of n and m rows of one
-    distribution 8 ln(2) JS / (1/n + 1/m) is as chi-squared with a degree of freedom less than there are bins.
+    distribution 8 ln(2) JS / (1/n + 1/m) is chi-squared, with one degree of freedom less than there are bins.
     """
     from scipy.spatial.distance import jensenshannon
     from scipy.stats import chi2
@@ -148,6 +149,6 @@ def _jensen_shannon(now: np.ndarray, before: np.ndarray, rows: float) -> Distanc
     return Distance("Jensen-Shannon", float(jensenshannon(p, q, base=2) ** 2), float(chance), bucket)
 
 
-def _masses(quantiles: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def _masses(quantiles: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Shares up to the first edge, between edges (the upper one included), and above the last."""
     return np.bincount(np.searchsorted(edges, quantiles), minlength=len(edges) + 1) / len(quantiles)

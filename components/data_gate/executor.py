@@ -1,4 +1,4 @@
-"""DataGate's artifacts; what is judged, and how, is in checks.py and distributions.py."""
+"""DataGate's work on artifacts; data_checks.py and distributions.py have the checks and their measures."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from farebox.components.data_gate import checks, distributions, rows
+from farebox.components.data_gate import data_checks, distributions, sample_rows
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Check, GateError
+from farebox.components.trip_example_gen.files import COUNTS_FILE, REJECTED_FOLDER
 
 ANOMALIES_FILE = "SchemaDiff.pb"  # tfx.components.example_validator.executor.DEFAULT_FILE_NAME, slow to import
 STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME
-COUNTS_FILE = "counts.json"
 NO_RESOLVER = "no baseline on this orchestrator: drift was not looked for"
 NO_RUN = "no baseline yet: no other data have led to a blessed model"
 
@@ -31,7 +31,7 @@ Artifacts = Mapping[str, types.Artifact]
 
 
 class DataGateExecutor(base_executor.BaseExecutor):
-    """Looks at anomalies, statistics and counts; writes verdict.json, then raises if a check refuses."""
+    """Checks anomalies, statistics and counts; writes verdict.json, then raises if a check refuses."""
 
     def Do(
         self,
@@ -39,85 +39,91 @@ class DataGateExecutor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises GateError where the data are refused."""
+        """Raises GateError if a check refuses the data."""
         inputs = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         verdict = judge(inputs, exec_properties)
         io_utils.write_string_file(
             os.path.join(artifact_utils.get_single_uri(output_dict["verdict"]), "verdict.json"),
             json.dumps([dataclasses.asdict(check) for check in verdict], indent=2),
         )
-        for warning in checks.warnings(verdict):
+        for warning in data_checks.warnings(verdict):
             logging.warning("DataGate: %s", warning)
-        if line := checks.refusal(verdict):
+        if line := data_checks.refusal(verdict):
             raise GateError(line, verdict)
         logging.info("DataGate: %s", "; ".join(f"{check.name}={check.value:.4g} {check.detail}" for check in verdict))
 
 
 def judge(inputs: Artifacts, exec_properties: Mapping[str, Any]) -> list[Check]:
-    """Every check that the settings ask for."""
+    """The checks that the settings do not ignore."""
     settings = DataGateSettings(**json.loads(exec_properties["settings"]))
     examples, statistics = inputs["examples"], inputs["statistics"]
     counts = json.loads(_read(os.path.join(examples.uri, COUNTS_FILE)))
     by_split = {split: statistics_of(statistics, split) for split in statistics.splits}
-    found = {split: distributions.distributions(each) for split, each in by_split.items()}
+    distribution = {split: distributions.distributions(each) for split, each in by_split.items()}
 
     def show(split: str, feature: str, bucket: distributions.Bucket) -> list[str]:
-        return rows.find(_split(examples, split), feature, lambda values: any(map(bucket.holds, values)))
+        return sample_rows.find_examples(
+            _split(examples, split), feature, lambda values: any(map(bucket.holds, values))
+        )
 
     def show_rejected(reason: str) -> list[str]:
-        return rows.rejected(os.path.join(examples.uri, "rejected"), reason)
+        return sample_rows.find_rejected(os.path.join(examples.uri, REJECTED_FOLDER), reason)
 
     return [
-        *checks.judge_schema(errors(inputs), settings),
-        *checks.judge_rejected(counts, exec_properties["max_rejected"], settings, show_rejected),
-        *checks.judge_rows({split: int(each.num_examples) for split, each in by_split.items()}, settings),
-        *drift(inputs.get("baseline_statistics"), exec_properties["finds_baseline"], found, settings, show),
-        *checks.judge_skew(found, settings, show),
+        *data_checks.judge_schema(errors(inputs), settings),
+        *data_checks.judge_rejected(counts, settings, show_rejected),
+        *data_checks.judge_rows({split: int(each.num_examples) for split, each in by_split.items()}, settings),
+        *drift(inputs.get("baseline_statistics"), exec_properties["finds_baseline"], distribution, settings, show),
+        *data_checks.judge_skew(distribution, settings, show),
     ]
 
 
 def drift(
     baseline: types.Artifact | None,
     finds_baseline: int,
-    found: Mapping[str, Mapping[str, distributions.Distribution]],
+    distribution: Mapping[str, Mapping[str, distributions.Distribution]],
     settings: DataGateSettings,
-    show: checks.FindRows,
+    show: data_checks.FindRows,
 ) -> list[Check]:
-    """The checks against the baseline; one that says why there are none."""
+    """The checks against the baseline or, without one, a check that says why."""
     if not finds_baseline or baseline is None:
-        return checks.no_drift_check(NO_RUN if finds_baseline else NO_RESOLVER, settings)
-    file = os.path.join(_split(baseline, checks.TRAIN), STATISTICS_FILE)
+        return data_checks.no_drift_check(NO_RUN if finds_baseline else NO_RESOLVER, settings)
+    file = os.path.join(_split(baseline, data_checks.TRAIN), STATISTICS_FILE)
     if not fileio.exists(file):
-        return checks.no_drift_check(f"no baseline that can be read: {file} is gone", settings)
+        return data_checks.no_drift_check(f"no baseline that can be read: {file} is gone", settings)
     try:
-        before = distributions.distributions(statistics_of(baseline, checks.TRAIN))
+        before = distributions.distributions(statistics_of(baseline, data_checks.TRAIN))
     except ValueError as error:  # written without enough quantiles
-        return checks.no_drift_check(f"no baseline that can be read: {error}", settings)
-    return checks.judge_drift(found[checks.TRAIN], before, settings, show)
+        return data_checks.no_drift_check(f"no baseline that can be read: {error}", settings)
+    return data_checks.judge_drift(distribution[data_checks.TRAIN], before, settings, show)
 
 
-def errors(inputs: Artifacts) -> list[checks.Anomaly]:
-    """Every split's anomalies, the first ones with rows that show them."""
+def errors(inputs: Artifacts) -> list[data_checks.Anomaly]:
+    """The anomalies of every split, the first ones with rows that show them."""
     anomalies, schema = inputs["anomalies"], read_schema(inputs["schema"])
-    found = [
+    anomalies_of_splits = [
         error
         for split in anomalies.splits
-        for error in checks.read_errors(split, _read(os.path.join(_split(anomalies, split), ANOMALIES_FILE)))
+        for error in data_checks.read_errors(split, _read(os.path.join(_split(anomalies, split), ANOMALIES_FILE)))
     ]
-    shown = [_with_rows(error, inputs["examples"], schema) for error in found[: checks.SHOWN_ANOMALIES]]
-    return [*shown, *found[checks.SHOWN_ANOMALIES :]]
+    shown = [
+        _with_rows(error, inputs["examples"], schema) for error in anomalies_of_splits[: data_checks.SHOWN_ANOMALIES]
+    ]
+    return [*shown, *anomalies_of_splits[data_checks.SHOWN_ANOMALIES :]]
 
 
-def _with_rows(error: checks.Anomaly, examples: types.Artifact, schema: Mapping[str, Any]) -> checks.Anomaly:
+def _with_rows(error: data_checks.Anomaly, examples: types.Artifact, schema: Mapping[str, Any]) -> data_checks.Anomaly:
     feature = schema.get(error.feature)
     if feature is None or error.split not in examples.splits:
         return error
-    found = rows.find(_split(examples, error.split), error.feature, lambda values: not allowed(values, feature))
-    return dataclasses.replace(error, rows=tuple(found))
+    rows = sample_rows.find_examples(
+        _split(examples, error.split), error.feature, lambda values: not is_allowed(values, feature)
+    )
+    return dataclasses.replace(error, rows=tuple(rows))
 
 
-def allowed(values: Sequence[float | str], feature: schema_pb2.Feature) -> bool:
-    """Whether there is a value, and every one is a number within the feature's domain or a word of it."""
+def is_allowed(values: Sequence[float | str], feature: schema_pb2.Feature) -> bool:
+    """Whether there are values, and all of them are in the feature's domain, of numbers or of words."""
     domain = getattr(feature, feature.WhichOneof("domain_info") or "", None)
     if isinstance(domain, schema_pb2.StringDomain):
         return bool(values) and all(value in domain.value for value in values)
@@ -143,9 +149,11 @@ def statistics_of(artifact: types.Artifact, split: str) -> Any:
 
 
 def _split(artifact: types.Artifact, split: str) -> str:
-    return artifact_utils.get_split_uri([artifact], split)
+    folder: str = artifact_utils.get_split_uri([artifact], split)
+    return folder
 
 
 def _read(path: str) -> bytes:
     with fileio.open(path, "rb") as file:
-        return file.read()
+        content: bytes = file.read()
+    return content

@@ -50,7 +50,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         (blessing,) = output_dict["blessing"]
         bounds = ModelBounds(**json.loads(exec_properties["bounds"]))
         uri = inputs["evaluation"].uri
-        evidence = judging.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, baseline=True))
+        evidence = judging.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True))
         errors = errors_on_test(inputs, exec_properties)
         rmse = {name: errors.rmse(name) for name in errors.squared if name != yardsticks.SHIPPED}
         bounded = judging.judge(evidence, bounds)
@@ -58,7 +58,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
         checks = [*bounded, ratio]
         judgement = judgement_of(
-            evidence, metrics.judged_files(uri), rmse, checks, ratio.value, spans_of(inputs["raw_examples"])
+            evidence, metrics.judged_digests(uri), rmse, checks, ratio.value, spans_of(inputs["raw_examples"])
         )
         examples_io.write_json(blessing, JUDGEMENT_FILE, judgement.to_json())
         bless(blessing, inputs["model_blessing"], all(check.ok for check in checks))
@@ -141,7 +141,7 @@ def judged_rows(inputs: dict[str, types.Artifact], label: str) -> Iterator[tuple
     layer, spec = output.transform_features_layer(), output.raw_feature_spec()
     with tf.io.gfile.GFile(tflite_path(inputs["model"]), "rb") as file:
         content = file.read()
-    if hashlib.sha256(content).hexdigest() != metrics.judged_files(inputs["evaluation"].uri)["candidate"]:
+    if hashlib.sha256(content).hexdigest() != metrics.judged_digests(inputs["evaluation"].uri)["candidate"]:
         raise RuntimeError(f"ModelGate: {inputs['model'].uri} must hold the bytes that Evaluator judged, got others")
     shipped = TfliteModel(content)
     rows = examples_io.dataset(inputs["raw_examples"], "test", spec, label, examples_io.EVAL_BATCH_ROWS)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from farebox.components.errors import Check
-from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, Estimate, jackknife_error, students
+from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, Estimate, jackknife_error, t_quantile
 from farebox.components.model_gate.judging import Suspicion
 
 PREDICT_MEAN, LINEAR_ON_DISTANCE = "predict_mean", "linear_on_distance"
@@ -67,7 +67,7 @@ class GroupedErrors:
             ratio(math.sqrt(max(wanted.sum() - one, 0.0)), math.sqrt(max(beside.sum() - another, 0.0)))
             for one, another in zip(wanted, beside, strict=True)
         ]
-        half = students(CONFIDENCE) * jackknife_error(np.array(without))
+        half = t_quantile(CONFIDENCE) * jackknife_error(np.array(without))
         return Estimate(value, value - half, value + half)
 
 

@@ -18,9 +18,9 @@ class SpanWindowSpec(component_spec.ComponentSpec):
 
 
 class SpanWindow(base_component.BaseComponent):
-    """Joins the splits, the rejected rows and the counts of the spans; files are linked where the store can link.
+    """Joins the splits, the rejected rows and the counts of the spans; files are linked if the store can link.
 
-    Files under `examples.uri`: as TripExampleGen leaves them; the names begin with span and version.
+    Files under `examples.uri`: as TripExampleGen writes them; the names begin with span and version.
     """
 
     SPEC_CLASS = SpanWindowSpec

@@ -1,4 +1,4 @@
-"""SpanWindow's work on artifacts."""
+"""Joins the examples of several spans: splits, rejected rows and counts."""
 
 from __future__ import annotations
 
@@ -17,25 +17,30 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from farebox.components.errors import InputError
-
-COUNTS_FILE, REJECTED = "counts.json", "rejected"
+from farebox.components.trip_example_gen.files import (
+    COUNTS_FILE,
+    REJECTED_FOLDER,
+    SPAN_PROPERTY,
+    VERSION_PROPERTY,
+    WINDOW_PROPERTY,
+)
 
 
 class SpanWindowExecutor(base_executor.BaseExecutor):
-    """Examples artifacts in, one out."""
+    """Joins several Examples artifacts into one."""
 
     def Do(
         self,
         input_dict: dict[str, list[types.Artifact]],
         output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        exec_properties: dict[str, Any],  # noqa: ARG002 - TFX's signature
     ) -> None:
-        """Raises InputError where the spans have not the same splits."""
+        """Raises InputError if the spans do not have the same splits."""
         spans = sorted(input_dict["spans"], key=span_version)
         joined = artifact_utils.get_single_instance(output_dict["examples"])
         splits = common_splits(spans)
         describe(joined, spans, splits)
-        for folder in (*(f"Split-{split}" for split in splits), REJECTED):
+        for folder in (*(f"Split-{split}" for split in splits), REJECTED_FOLDER):
             fileio.makedirs(os.path.join(joined.uri, folder))
             for span in spans:
                 link_files(os.path.join(span.uri, folder), os.path.join(joined.uri, folder), prefix(span))
@@ -46,17 +51,17 @@ class SpanWindowExecutor(base_executor.BaseExecutor):
 
 
 def span_version(span: types.Artifact) -> tuple[int, int]:
-    """As TripExampleGen's driver has left them."""
-    return span.get_int_custom_property("span"), span.get_int_custom_property("version")
+    """Span and version, as TripExampleGen's driver sets them."""
+    return span.get_int_custom_property(SPAN_PROPERTY), span.get_int_custom_property(VERSION_PROPERTY)
 
 
 def prefix(span: types.Artifact) -> str:
-    """What its files' names begin with in the window, so that they sort by span: `00012-1-`."""
+    """The beginning of the names of its files in the window, which then sort by span: `00012-1-`."""
     return "{:05d}-{}-".format(*span_version(span))
 
 
 def common_splits(spans: Sequence[types.Artifact]) -> list[str]:
-    """The splits of every span. Raises InputError where they differ."""
+    """The splits that every span has. Raises InputError if they differ."""
     first = sorted(spans[0].splits)
     for span in spans:
         if sorted(span.splits) != first:
@@ -66,22 +71,22 @@ def common_splits(spans: Sequence[types.Artifact]) -> list[str]:
 
 
 def describe(joined: types.Artifact, spans: Sequence[types.Artifact], splits: Sequence[str]) -> None:
-    """What readers of the artifact ask for; its span is the newest one."""
+    """Sets the properties that readers of the artifact need; its span is the newest one."""
     joined.split_names = artifact_utils.encode_split_names(list(splits))
     examples_utils.set_payload_format(joined, examples_utils.get_payload_format(spans[0]))
     examples_utils.set_file_format(joined, examples_utils.get_file_format(spans[0]))
-    joined.set_int_custom_property("span", max(span_version(span)[0] for span in spans))
-    joined.set_string_custom_property("window", json.dumps([span_version(span) for span in spans]))
+    joined.set_int_custom_property(SPAN_PROPERTY, max(span_version(span)[0] for span in spans))
+    joined.set_string_custom_property(WINDOW_PROPERTY, json.dumps([span_version(span) for span in spans]))
 
 
 def link_files(source: str, target: str, prefix: str) -> None:
-    """Every file of a folder under a name that begins with the prefix: a link where the file system can, or a copy."""
+    """Links, or copies, every file of a folder to a name that begins with the prefix."""
     for name in sorted(fileio.listdir(source)) if fileio.exists(source) else ():
         link(os.path.join(source, name), os.path.join(target, prefix + name))
 
 
 def link(source: str, target: str) -> None:
-    """A hard link, or a copy."""
+    """Makes a hard link or, if the file system cannot, a copy."""
     if "://" not in source:
         with contextlib.suppress(OSError):  # another file system, or one without links
             os.link(source, target)
@@ -92,7 +97,8 @@ def link(source: str, target: str) -> None:
 def read_counts(span: types.Artifact) -> dict[str, Any]:
     """TripExampleGen's counts.json."""
     with fileio.open(os.path.join(span.uri, COUNTS_FILE)) as file:
-        return json.loads(file.read())
+        counts: dict[str, Any] = json.loads(file.read())
+    return counts
 
 
 def add_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

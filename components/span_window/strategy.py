@@ -1,4 +1,4 @@
-"""Which Examples artifacts a window is made of."""
+"""Finds the Examples artifacts of a window."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from tfx import types
 from tfx.dsl.components.common.resolver import ResolverStrategy
 
 from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.files import INGEST_PROPERTY, SPAN_PROPERTY, VERSION_PROPERTY
 
 
 class SpanWindowStrategy(ResolverStrategy):
     """Resolves `spans` to the newest artifact of each span version, in order.
 
-    spans: [span, version] each. ingest: TripExampleGen's digest of everything else that examples depend on. TFX's own
-    SpanRangeStrategy takes every version of a span, those of older code too, and knows of none that was refused.
+    spans: pairs [span, version]. ingest: TripExampleGen's digest of everything else that examples depend on. TFX's
+    SpanRangeStrategy takes every version of a span, also those of older code and those that were refused.
     """
 
     def __init__(self, spans: Sequence[Sequence[int]], ingest: str) -> None:
@@ -23,13 +24,18 @@ class SpanWindowStrategy(ResolverStrategy):
         self._ingest = ingest
 
     def resolve_artifacts(
-        self, store: Any, input_dict: dict[str, list[types.Artifact]]
+        self,
+        store: Any,  # noqa: ARG002 - TFX's signature
+        input_dict: dict[str, list[types.Artifact]],
     ) -> dict[str, list[types.Artifact]] | None:
-        """See ResolverStrategy; the one channel is spans. Raises InputError where a span version has no artifact."""
+        """See ResolverStrategy; the only channel is spans. Raises InputError if a span version has no artifact."""
         newest: dict[tuple[int, int], types.Artifact] = {}
         for artifact in sorted(input_dict["spans"], key=lambda each: each.id):
-            if artifact.get_string_custom_property("ingest") == self._ingest:
-                key = artifact.get_int_custom_property("span"), artifact.get_int_custom_property("version")
+            if artifact.get_string_custom_property(INGEST_PROPERTY) == self._ingest:
+                key = (
+                    artifact.get_int_custom_property(SPAN_PROPERTY),
+                    artifact.get_int_custom_property(VERSION_PROPERTY),
+                )
                 newest[key] = artifact
         if absent := [key for key in self._spans if key not in newest]:
             raise InputError(f"window: spans {absent} must have been ingested by this code and these settings")

@@ -1,4 +1,4 @@
-"""TripExampleGen's contract, on TFX's own file-based ExampleGen: its driver finds spans and versions."""
+"""TripExampleGen's inputs and outputs, on TFX's file-based ExampleGen, whose driver finds spans and versions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 
 from farebox.components.trip_example_gen.driver import TripExampleGenDriver
 from farebox.components.trip_example_gen.executor import TripExampleGenExecutor
+from farebox.components.trip_example_gen.files import INGEST_PROPERTY
 from farebox.components.trip_example_gen.profile import CityProfile, profile_to_json
 from farebox.components.trip_example_gen.sources import SUFFIXES
 from farebox.components.trip_example_gen.spans import Delivery, Window
@@ -28,8 +29,8 @@ class TripExampleGen(FileBasedExampleGen):
     """Reads CSV and Parquet, keeps the rows that are trips of a city, and splits them by a hash of the row.
 
     Files under `examples.uri`:
-        Split-{train,eval,test}/data_tfrecord-*.gz  tf.Examples of the columns of `profile.CANONICAL`
-        rejected/rejected-*.csv                     file, row, reason, column, text of the rows that are no trips
+        Split-{train,eval,test}/data_tfrecord-*.gz  tf.Examples of `columns.EXAMPLE_COLUMNS`
+        rejected/rejected-*.csv                     file, row, reason, column, text of the rejected rows
         counts.json                                 read, examples, rejected, by_reason, by_split
     """
 
@@ -40,6 +41,7 @@ class TripExampleGen(FileBasedExampleGen):
         self,
         input_base: str,
         profile: CityProfile,
+        *,
         splits: Sequence[int] = (8, 1, 1),
         seed: int = 0,
         code_digest: str = "",
@@ -48,13 +50,15 @@ class TripExampleGen(FileBasedExampleGen):
         delivery: Delivery | None = None,
         window: Window | None = None,
     ) -> None:
-        """`input_base` is a folder or a file; `splits` the shares of `SPLITS`; `code_digest` keeps the cache right.
+        """Raises ValueError for shares or an input_config that cannot be used.
 
-        `input_config` and `range_config` are TFX's: for instance one split with the pattern `span-{SPAN}/*`, of which
-        the driver takes the newest. `delivery`: what `input_base` holds is this version of a span; `examples` have the
-        custom properties span, version and ingest, which is `ingest_digest` of the rest. `window`: the executor finds
-        these spans itself, or those of the properties first_span and last_span where they are not negative; it must
-        not come from the cache, which does not see what lies there.
+        input_base: a folder or a file. splits: the shares of `SPLITS`. code_digest: keeps the cache right.
+        input_config, range_config: TFX's, for instance one split with the pattern `span-{SPAN}/*`, of which the driver
+            takes the newest.
+        delivery: the version of a span that is in `input_base`; `examples` then have the custom properties span,
+            version and ingest, the `ingest_digest` of the other arguments.
+        window: the executor finds these spans itself, or those from first_span to last_span if these properties are
+            not negative. Such a node must not be cached: the cache does not see the folder.
         """
         if len(splits) != len(SPLITS) or min(splits) < 1:
             raise ValueError(f"splits={tuple(splits)} must be {len(SPLITS)} positive shares, of {', '.join(SPLITS)}")
@@ -71,7 +75,7 @@ class TripExampleGen(FileBasedExampleGen):
         properties = {"profile": profile_to_json(profile), "seed": seed, "code_digest": code_digest}
         if delivery:
             identity = {"span": delivery.span, "version": delivery.version, "sha256": delivery.sha256}
-            properties |= {"delivery": identity, "ingest": ingest_digest(profile, splits, seed, code_digest)}
+            properties |= {"delivery": identity, INGEST_PROPERTY: ingest_digest(profile, splits, seed, code_digest)}
         if window:
             properties["window"] = dataclasses.asdict(window)
         custom_config.custom_config.Pack(wrappers_pb2.StringValue(value=json.dumps(properties, sort_keys=True)))
@@ -85,13 +89,13 @@ class TripExampleGen(FileBasedExampleGen):
 
 
 def ingest_digest(profile: CityProfile, splits: Sequence[int], seed: int, code_digest: str) -> str:
-    """Of all that examples depend on but the rows: spans that are joined must agree in it."""
+    """Digest of everything except the rows that examples depend on: joined spans must have the same one."""
     everything = json.dumps([profile_to_json(profile), list(splits), seed, code_digest])
     return hashlib.sha256(everything.encode()).hexdigest()[:16]
 
 
 def _folder_and_pattern(input_base: str) -> tuple[str, str]:
-    """A folder and a pattern in it, both escaped, for TFX globs them joined; a file is told by its suffix."""
+    """A folder and a pattern in it, both escaped because TFX globs the two joined. A suffix marks a file."""
     if "://" not in input_base:
         input_base = os.path.abspath(input_base)
     if os.path.isdir(input_base) or not input_base.lower().endswith(SUFFIXES):

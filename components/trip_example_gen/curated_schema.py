@@ -1,4 +1,4 @@
-"""CuratedSchema: a schema that travels with the pipeline itself, so that no runner has to find a file."""
+"""CuratedSchema: a schema that is part of the pipeline, so that no runner needs a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA_FILE = "schema.pbtxt"
 
 
 class CuratedSchemaSpec(ComponentSpec):
-    """text: a tensorflow.metadata.v0.Schema in text format; as a property it is a cache key, too."""
+    """text: a tensorflow.metadata.v0.Schema in text format; as a property it is part of the cache key."""
 
     PARAMETERS = {"text": ExecutionParameter(type=str)}
     INPUTS: dict[str, ChannelParameter] = {}
@@ -23,11 +23,11 @@ class CuratedSchemaSpec(ComponentSpec):
 
 
 class CuratedSchemaExecutor(base_executor.BaseExecutor):
-    """Writes the text where TFX's own nodes look for a schema."""
+    """Writes the text to the file that TFX's nodes read."""
 
     def Do(
         self,
-        input_dict: dict[str, list[types.Artifact]],
+        input_dict: dict[str, list[types.Artifact]],  # noqa: ARG002 - TFX's signature
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
@@ -37,7 +37,7 @@ class CuratedSchemaExecutor(base_executor.BaseExecutor):
 
 
 class CuratedSchema(base_component.BaseComponent):
-    """In place of TFX's ImportSchemaGen, which reads a path: on a cluster there is nothing at it."""
+    """Replaces TFX's ImportSchemaGen, which reads a path that does not exist on a cluster."""
 
     SPEC_CLASS = CuratedSchemaSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(CuratedSchemaExecutor)

@@ -1,4 +1,4 @@
-"""TripExampleGen's driver: TFX's own, but for a delivered span, whose cache key is its content."""
+"""TripExampleGen's driver: TFX's, except that the cache key of a delivered span is its content."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from tfx.utils import proto_utils
 
 
 class TripExampleGenDriver(driver.FileBasedDriver):
-    """Where `custom_config` names a delivery, span, version and fingerprint are as it says: equal content written
-    again comes from the cache."""
+    """Takes span, version and fingerprint from the delivery in `custom_config`, if there is one.
+
+    Equal content that is written again then comes from the cache.
+    """
 
     def resolve_exec_properties(
         self,
@@ -24,7 +26,7 @@ class TripExampleGenDriver(driver.FileBasedDriver):
         component_info: data_types.ComponentInfo,
     ) -> dict[str, Any]:
         """See FileBasedDriver."""
-        resolved = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
+        resolved: dict[str, Any] = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
         if delivery := custom_config(resolved).get("delivery"):
             resolved[utils.SPAN_PROPERTY_NAME] = delivery["span"]
             resolved[utils.VERSION_PROPERTY_NAME] = delivery["version"]
@@ -33,10 +35,11 @@ class TripExampleGenDriver(driver.FileBasedDriver):
 
 
 def custom_config(exec_properties: dict[str, Any]) -> dict[str, Any]:
-    """What TripExampleGen packed into its `custom_config`."""
+    """The properties that TripExampleGen packed into its `custom_config`."""
     packed = proto_utils.json_to_proto(
         exec_properties[standard_component_specs.CUSTOM_CONFIG_KEY], example_gen_pb2.CustomConfig()
     )
     text = wrappers_pb2.StringValue()
     packed.custom_config.Unpack(text)
-    return json.loads(text.value)
+    properties: dict[str, Any] = json.loads(text.value)
+    return properties

@@ -1,4 +1,4 @@
-"""TripExampleGen's executor: a Beam element is a chunk of rows, never a row; the work on rows is reader.py's."""
+"""TripExampleGen's executor: a Beam element is a chunk of rows, not a row; reader.py does the work on rows."""
 
 from __future__ import annotations
 
@@ -29,19 +29,25 @@ from tfx.utils import proto_utils
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.driver import custom_config
+from farebox.components.trip_example_gen.files import (
+    COUNTS_FILE,
+    INGEST_PROPERTY,
+    REJECTED_FOLDER,
+    SPAN_PROPERTY,
+    WINDOW_PROPERTY,
+)
 from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
 from farebox.components.trip_example_gen.records import tfrecords
 from farebox.components.trip_example_gen.sources import GZIP, Chunk, pick_files, plan_chunks
-from farebox.components.trip_example_gen.spans import Files, Window
+from farebox.components.trip_example_gen.spans import FileSystem, Window
+from farebox.components.trip_example_gen.splits import assign_splits
 
-COUNTS_FILE = "counts.json"
-INGEST_PROPERTY = "ingest"
-ENCODE_ROWS = 1 << 14  # at a time: an example takes some 300 bytes, and a few copies of it are made
+ENCODE_ROWS = 1 << 14  # at a time: an example takes about 300 bytes, and encoding makes a few copies
 
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    """What the work on every chunk has in common."""
+    """The input that the work on every chunk shares."""
 
     uri: str
     profile: CityProfile
@@ -52,7 +58,7 @@ class _Job:
 
 @dataclasses.dataclass(frozen=True)
 class _Counts:
-    """Rows of some chunks; `error` is an input error, if one was met: it fails the run once Beam has ended."""
+    """Rows of some chunks; `error` is the text of an input error, which fails the run once Beam has ended."""
 
     read: int = 0
     by_split: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -61,7 +67,7 @@ class _Counts:
 
 
 class TripExampleGenExecutor(BaseBeamExecutor):
-    """Writes examples, rejected rows and counts; the file tree stands in TripExampleGen."""
+    """Writes examples, rejected rows and counts; TripExampleGen's docstring has the file tree."""
 
     def Do(
         self,
@@ -69,7 +75,7 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises InputError where nothing can be read, no row is a trip, or a split stays empty."""
+        """Raises InputError if nothing can be read, no row is a trip, or a split stays empty."""
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         custom = custom_config(exec_properties)
@@ -81,8 +87,8 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         chunks = plan_chunks(files, profile, open_file=fileio.open)
         shares = _splits(exec_properties)
         _describe(examples, tuple(shares), exec_properties)
-        if "ingest" in custom:
-            examples.set_string_custom_property(INGEST_PROPERTY, custom["ingest"])
+        if INGEST_PROPERTY in custom:
+            examples.set_string_custom_property(INGEST_PROPERTY, custom[INGEST_PROPERTY])
         counts = self._write(chunks, _Job(examples.uri, profile, shares, custom["seed"], len(chunks)))
         _check(source, profile, shares, counts)
 
@@ -104,7 +110,7 @@ class TripExampleGenExecutor(BaseBeamExecutor):
 
 
 class _Shard:
-    """One split's examples of one chunk: written aside, renamed when whole, so that readers never see a part."""
+    """A split's examples of a chunk: written aside, renamed when complete, so readers never see a part."""
 
     def __init__(self, split: str, chunk: Chunk, job: _Job) -> None:
         name = f"{write_split.DEFAULT_TF_RECORD_FILE_NAME}-{chunk.index:05d}-of-{job.n_chunks:05d}.gz"
@@ -124,10 +130,10 @@ class _Shard:
 
 
 def _write_chunk(chunk: Chunk, job: _Job) -> _Counts:
-    """Beam's unit of work. Done twice, it writes the same files again."""
+    """Beam's unit of work; a repetition writes the same files again."""
     try:
         return _convert(chunk, job)
-    except InputError as error:  # raised here, Beam adds its words to it, and engines change its type
+    except InputError as error:  # if it were raised, Beam would add to its text, and engines change its type
         return _Counts(error=str(error))
 
 
@@ -137,7 +143,7 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
     with fileio.open(os.path.join(_rejected_folder(job.uri), f"rejected-{chunk.index:05d}.csv"), "wb") as rejected:
         for trips in reader.read_chunk(chunk, job.profile, fileio.open):
             rejected.write(_csv(trips.rejected, header=total.read == 0))
-            split_of = reader.assign_splits(trips.examples, tuple(job.shares.values()), job.seed)
+            split_of = assign_splits(trips.examples, tuple(job.shares.values()), job.seed)
             by_split: Counter[str] = Counter()
             for i, split in enumerate(job.shares):
                 examples = trips.examples.filter(pa.array(split_of == i))
@@ -155,10 +161,12 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
 def _csv(table: pa.Table, header: bool) -> bytes:
     sink = pa.BufferOutputStream()
     pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=header))
-    return sink.getvalue().to_pybytes()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def _add(counts: Iterable[_Counts]) -> _Counts:
+    """The sum, with the alphabetically first error."""
     parts = list(counts)
     return _Counts(
         read=sum(part.read for part in parts),
@@ -186,7 +194,7 @@ def _write_counts(counts: _Counts, uri: str) -> None:
 
 
 def _read_counts(uri: str) -> _Counts:
-    """The counts as the Beam pipeline left them: on an engine its workers share nothing with us but files."""
+    """The counts that the Beam pipeline wrote: an engine's workers share only files with this process."""
     with fileio.open(os.path.join(uri, COUNTS_FILE)) as file:
         totals = json.loads(file.read())
     reasons = Counter({(reason, column): count for reason, column, count in totals["by_column"]})
@@ -208,7 +216,7 @@ def _check(source: str, profile: CityProfile, splits: Iterable[str], counts: _Co
 
 
 def _describe(examples: types.Artifact, splits: tuple[str, ...], exec_properties: dict[str, Any]) -> None:
-    """Writes what downstream readers of the artifact ask for, as TFX's own ExampleGen does."""
+    """Sets the properties that readers of the artifact need, as TFX's own ExampleGen does."""
     examples.split_names = artifact_utils.encode_split_names(list(splits))
     payload_format = exec_properties[standard_component_specs.OUTPUT_DATA_FORMAT_KEY]
     file_format = exec_properties[standard_component_specs.OUTPUT_FILE_FORMAT_KEY]
@@ -217,7 +225,7 @@ def _describe(examples: types.Artifact, splits: tuple[str, ...], exec_properties
 
 
 def _input_files(exec_properties: dict[str, Any]) -> tuple[str, list[str]]:
-    """The source's name for messages, and its files; the driver has put span and version into the pattern."""
+    """The source's name for messages, and its files; the driver has already put span and version into the pattern."""
     input_config = proto_utils.json_to_proto(
         exec_properties[standard_component_specs.INPUT_CONFIG_KEY], example_gen_pb2.Input()
     )
@@ -231,25 +239,25 @@ def _input_files(exec_properties: dict[str, Any]) -> tuple[str, list[str]]:
 
 
 def _window_files(window: dict[str, Any], examples: types.Artifact, exec_properties: dict[str, Any]) -> list[str]:
-    """The files of the spans that are asked for; the artifact says which, as SpanWindow's does."""
+    """The files of the window's spans; sets the artifact's span and window, as SpanWindow does."""
     limits = [int(exec_properties.get(name, -1)) for name in ("first_span", "last_span")]
     first, last = (None if limit < 0 else limit for limit in limits)
     spans = Window(**window).spans(first, last, time.time(), REMOTE_FILES)
-    examples.set_int_custom_property("span", spans[-1].span)
-    examples.set_string_custom_property("window", json.dumps([[each.span, each.version] for each in spans]))
+    examples.set_int_custom_property(SPAN_PROPERTY, spans[-1].span)
+    examples.set_string_custom_property(WINDOW_PROPERTY, json.dumps([[each.span, each.version] for each in spans]))
     logging.info("TripExampleGen: spans %s", [(each.span, each.version) for each in spans])
     return [file for each in spans for file in each.files]
 
 
 def _size_and_time(path: str) -> tuple[int, int]:
     try:
-        found = tf.io.gfile.stat(path)
+        status = tf.io.gfile.stat(path)
     except tf.errors.OpError:
         return 0, 0
-    return found.length, found.mtime_nsec
+    return status.length, status.mtime_nsec
 
 
-REMOTE_FILES = Files(tf.io.gfile.glob, tf.io.gfile.isdir, tf.io.gfile.exists, _size_and_time)
+REMOTE_FILES = FileSystem(tf.io.gfile.glob, tf.io.gfile.isdir, tf.io.gfile.exists, _size_and_time)
 
 
 def _splits(exec_properties: dict[str, Any]) -> dict[str, int]:
@@ -265,4 +273,4 @@ def _split_folder(uri: str, split: str) -> str:
 
 
 def _rejected_folder(uri: str) -> str:
-    return os.path.join(uri, "rejected")
+    return os.path.join(uri, REJECTED_FOLDER)

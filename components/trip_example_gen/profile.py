@@ -1,7 +1,6 @@
 """The city profile: what a source calls our columns, and which rows are trips of this city.
 
-The field names of `Columns` that are not about time, and `CANONICAL`, are the columns of every example that
-TripExampleGen writes; a source's own names appear in its city file alone.
+Our columns stand in columns.py; a source's own names appear in its city file only.
 """
 
 from __future__ import annotations
@@ -9,28 +8,25 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import operator
+from typing import Any
 
 from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.columns import SOURCE_COLUMNS, RawColumn
 
-COORDINATES = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")
-FLOAT_COLUMNS = (*COORDINATES, "fare")
-INT_COLUMNS = ("passenger_count", "pickup_hour", "pickup_weekday", "pickup_epoch")
-CANONICAL = (*COORDINATES, *INT_COLUMNS, "fare")
+_SourceNames: Any = dataclasses.make_dataclass(
+    "_SourceNames",
+    [(column.name, str) if column.is_required else (column.name, str | None, None) for column in SOURCE_COLUMNS],
+    frozen=True,
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class Columns:
-    """Our column: the source's. Either `pickup_time`, or both `pickup_hour` and `pickup_weekday`."""
+class Columns(_SourceNames):
+    """The source's name of each of `SOURCE_COLUMNS`: text if the source must have it, else text or None.
 
-    fare: str
-    pickup_longitude: str
-    pickup_latitude: str
-    dropoff_longitude: str
-    dropoff_latitude: str
-    passenger_count: str | None = None
-    pickup_time: str | None = None
-    pickup_hour: str | None = None
-    pickup_weekday: str | None = None
+    Either `pickup_time`, or both `pickup_hour` and `pickup_weekday`.
+    """
 
     def __post_init__(self) -> None:
         by_time = self.pickup_time is not None
@@ -42,8 +38,20 @@ class Columns:
             )
 
     def sources(self) -> dict[str, str]:
-        """Our column: the source's, for those that the source has."""
+        """Our column: the source's, for the columns that the source has."""
         return {ours: theirs for ours, theirs in dataclasses.asdict(self).items() if theirs is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """A closed interval of plausible values."""
+
+    min: float
+    max: float
+
+    def __post_init__(self) -> None:
+        if not self.min < self.max:
+            raise InputError(f"bounds: min={self.min} must be below max={self.max}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +69,14 @@ class Box:
         if not -90 <= self.south < self.north <= 90:
             raise InputError(f"city.box: south={self.south} must be below north={self.north}, both within -90..90")
 
+    @property
+    def longitudes(self) -> Bounds:
+        return Bounds(self.west, self.east)
+
+    @property
+    def latitudes(self) -> Bounds:
+        return Bounds(self.south, self.north)
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
@@ -71,44 +87,38 @@ class Place:
 
 
 @dataclasses.dataclass(frozen=True)
-class Bounds:
-    """A closed interval of plausible values."""
-
-    min: float
-    max: float
-
-    def __post_init__(self) -> None:
-        if not self.min < self.max:
-            raise InputError(f"bounds: min={self.min} must be below max={self.max}")
-
-
-@dataclasses.dataclass(frozen=True)
 class CityProfile:
-    """A city and the dialect of its source.
-
-    source: where the trips are when no --data is given: `package:NAME/FOLDER` inside an installed package, or a path.
-    time_format: `epoch` (seconds) or a strptime format; times are taken as the city's local time.
-    weekday_of_monday: the number that the source's weekday column gives a Monday.
-    passengers_default: the passenger count where the source has no such column or no value.
-    airports, landmarks: places from which distances matter; airports may have a tariff of their own.
-    grid_angle: degrees by which the street grid is turned from north, clockwise.
-    tariff_changes: the days, in order, on which the tariff rose; the model then asks for the moment of a pickup.
-    """
+    """A city and the format of its source."""
 
     name: str
+    """Name of the city: letters, digits, `-` and `_`."""
     columns: Columns
+    """Name of each of our columns in the source: either `pickup_time`, or both `pickup_hour` and `pickup_weekday`."""
     box: Box
+    """Bounds of the city in degrees (WGS84); trips that start or end outside are rejected."""
     fare: Bounds
+    """Plausible fares, in the city's currency; other trips are rejected."""
     source: str | None = None
+    """The city's own trips, used if no others are given: `package:NAME/FOLDER` in an installed package, or a path."""
     time_format: str = "epoch"
+    """Format of `pickup_time`: `epoch` (seconds) or a strptime format; times are taken as the city's local time."""
     weekday_of_monday: int = 0
+    """Number of a Monday in the source's weekday column."""
     passengers: Bounds = Bounds(1, 6)
+    """Plausible numbers of passengers; other trips are rejected."""
     passengers_default: int = 1
+    """Number of passengers if the source has no such column or no value."""
     airports: dict[str, Place] = dataclasses.field(default_factory=dict)
+    """Airports, in degrees (WGS84), such as `{ohare: {longitude: -87.9, latitude: 42.0}}`: distances to them are
+    features, and they may have a tariff of their own."""
     landmarks: dict[str, Place] = dataclasses.field(default_factory=dict)
+    """Landmarks, like airports: distances to them are features."""
     grid_angle: float = 0.0
+    """Degrees by which the street grid is turned from north, clockwise."""
     tariff_changes: tuple[datetime.date, ...] = ()
+    """Days, in order, on which the tariff rose; the model then takes the time of a pickup as input."""
     currency: str = "USD"
+    """Currency of the fares."""
 
     def __post_init__(self) -> None:
         if list(self.tariff_changes) != sorted(set(self.tariff_changes)):
@@ -116,6 +126,20 @@ class CityProfile:
             raise InputError(f"city.tariff_changes={days} must be different days, in order")
         if not -90 < self.grid_angle < 90:
             raise InputError(f"city.grid_angle={self.grid_angle} must be between -90 and 90")
+
+    def bounds_of(self, column: RawColumn) -> Bounds | None:
+        """The column's valid values in this city; None if it has no bounds."""
+        if isinstance(column.bounds, str):
+            bounds: Bounds = operator.attrgetter(column.bounds)(self)
+            return bounds
+        return Bounds(*column.bounds) if column.bounds else None
+
+    def default_of(self, column: RawColumn) -> float:
+        """The value of an optional column if the source gives none."""
+        default = getattr(self, column.default) if isinstance(column.default, str) else column.default
+        if default is None:
+            raise ValueError(f"{column.name}: default=None must be a number or a field of CityProfile")
+        return float(default)
 
 
 def profile_to_json(profile: CityProfile) -> str:

@@ -1,6 +1,6 @@
-"""An invented city's traffic: where and when people ride, what it costs. How a file shows it is simulator.py's.
+"""The traffic of an invented city: where and when people ride, and the fares. simulator.py writes it to files.
 
-No TensorFlow. Lengths are in km on the plane that touches the box's centre: a box is the size of a city.
+No TensorFlow. Lengths are in km on the plane that touches the box's centre; a box is the size of a city.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ import dataclasses
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.clock import DAY_S, hour_of, weekday_of
 from farebox.components.trip_example_gen.profile import CityProfile
-from farebox.components.trip_example_gen.reader import DAY_S
 
 KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6371.0088 km (IUGG)
 CENTRE_KM, AIRPORT_KM = 4.0, 0.3  # standard deviation of places around the centre, and around an airport
-SHORTEST_KM, TRIP_KM = 0.5, 3.5  # the shortest trip, and the mean of what lies beyond it
+SHORTEST_KM, TRIP_KM = 0.5, 3.5  # the shortest trip, and the mean of the length beyond it
 AIRPORT_SHARE, DETOUR = 0.08, 1.3  # of the trips; road over straight line
 
 # The tariff, in units of its base. With a base of 3 USD that is 1.80 per km and 0.36 per minute, near New York's.
-BASE_SHARE = 1 / 64  # of the greatest plausible fare, the base where the least one is lower still
+BASE_SHARE = 1 / 64  # of the greatest plausible fare: the base, unless the least fare is higher
 PER_KM, PER_MINUTE, NIGHT, FLAT_PER_KM = 0.6, 0.12, 0.3, 1.0
 ERA_RISE, NOISE = 1.15, 0.06  # at each change of tariff; standard deviation of the logarithm of a metered fare
 
-# By hour, from Monday to Friday and at the weekend: trips asked for, in any unit, and km/h.
+# By hour, from Monday to Friday and at the weekend: demand, in any unit, and speed in km/h.
 DEMAND = np.array([
     [3, 2, 1, 1, 1, 2, 4, 8, 10, 8, 6, 6, 7, 7, 7, 7, 8, 10, 11, 10, 8, 7, 6, 4],
     [9, 8, 6, 4, 2, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8, 8, 9, 10, 10, 9, 9, 10, 10],
@@ -35,29 +36,34 @@ SPEED = np.array([
 ])  # fmt: skip
 
 
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Days = npt.NDArray[np.datetime64]
+
+
 @dataclasses.dataclass(frozen=True)
 class Trips:
-    """n trips, all of them sound.
+    """n valid trips.
 
     places: pickup and dropoff, longitude and latitude in degrees, within the box, shape (2, n, 2).
     epoch: local time in s, int64; passengers: int64; fare: within the profile's bounds; all of shape (n,).
     """
 
-    places: np.ndarray
-    epoch: np.ndarray
-    passengers: np.ndarray
-    fare: np.ndarray
+    places: Floats
+    epoch: Integers
+    passengers: Integers
+    fare: Floats
 
-    def hour(self) -> np.ndarray:
-        return self.epoch % DAY_S // 3600
+    def hour(self) -> Integers:
+        return hour_of(self.epoch)
 
-    def weekday(self) -> np.ndarray:
+    def weekday(self) -> Integers:
         """Monday is 0."""
-        return _weekday(self.epoch // DAY_S)
+        return weekday_of(self.epoch // DAY_S)
 
 
 def draw_trips(profile: CityProfile, n: int, first_day: np.datetime64, days: int, random: np.random.Generator) -> Trips:
-    """`n` trips that start on one of the `days` from `first_day`. Raises InputError where no fare may be positive."""
+    """`n` trips that start on one of the `days` from `first_day`. Raises InputError if no fare may be positive."""
     middle, scale, half = _plane(profile)
     airports = np.array([[a.longitude, a.latitude] for a in profile.airports.values()]).reshape(-1, 2)
     airports = (airports - middle) * scale
@@ -71,17 +77,13 @@ def draw_trips(profile: CityProfile, n: int, first_day: np.datetime64, days: int
     return Trips(places, epoch, _passengers(profile, n, random), fare)
 
 
-def tariff_changes(profile: CityProfile) -> np.ndarray:
-    """The days on which the tariff rose, datetime64[D]; none where the source tells no date."""
+def tariff_changes(profile: CityProfile) -> Days:
+    """The days on which the tariff rose, datetime64[D]; none if the source has no date."""
     changes = profile.tariff_changes if profile.columns.pickup_time else ()
     return np.array(list(changes), "datetime64[D]")
 
 
-def _weekday(day: np.ndarray) -> np.ndarray:
-    return (day + 3) % 7  # 1 January 1970 was a Thursday
-
-
-def _plane(profile: CityProfile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _plane(profile: CityProfile) -> tuple[Floats, Floats, Floats]:
     """East and north, shape (2,) each: the box's centre in degrees, km per degree there, half of the box in km."""
     box = profile.box
     middle = np.array([box.west + box.east, box.south + box.north]) / 2
@@ -89,10 +91,10 @@ def _plane(profile: CityProfile) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return middle, scale, scale * (box.east - box.west, box.north - box.south) / 2
 
 
-def _ends(half: np.ndarray, airports: np.ndarray, n: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _ends(half: Floats, airports: Floats, n: int, random: np.random.Generator) -> tuple[Floats, Integers]:
     """Pickups and dropoffs in km from the centre, shape (2, n, 2); the airport that a trip touches, or -1, shape (n,).
 
-    Places lie normally around the centre, lengths are exponential, and what would leave the box is mirrored into it.
+    Places are normal around the centre, lengths exponential; ends outside the box are mirrored into it.
     """
     start = random.normal(size=(n, 2)) * np.minimum(CENTRE_KM, half / 2)
     length, angle = SHORTEST_KM + random.exponential(TRIP_KM, n), random.uniform(0, 2 * np.pi, n)
@@ -107,27 +109,29 @@ def _ends(half: np.ndarray, airports: np.ndarray, n: int, random: np.random.Gene
     return np.abs((ends - half) % (4 * half) - 2 * half) - half, airport
 
 
-def _pickups(first_day: np.datetime64, days: int, n: int, random: np.random.Generator) -> np.ndarray:
-    """Local times in s since 1970, shape (n,): every day alike, its hours by `DEMAND`."""
+def _pickups(first_day: np.datetime64, days: int, n: int, random: np.random.Generator) -> Integers:
+    """Local times in s since 1970, shape (n,): days are uniform, hours follow `DEMAND`."""
     day = first_day.astype("datetime64[D]").astype(np.int64) + random.integers(days, size=n)
     shares = np.cumsum(DEMAND, axis=1) / DEMAND.sum(axis=1, keepdims=True)
     chance = random.random(n)
     hours = np.stack([np.searchsorted(share, chance, side="right") for share in shares])
-    hour = np.where(_weekday(day) >= 5, hours[1], hours[0])
-    return day * DAY_S + hour * 3600 + random.integers(3600, size=n)
+    hour = np.where(weekday_of(day) >= 5, hours[1], hours[0])
+    epoch: Integers = day * DAY_S + hour * 3600 + random.integers(3600, size=n)
+    return epoch
 
 
 def _fares(
-    profile: CityProfile, ends: np.ndarray, airport_km: np.ndarray, epoch: np.ndarray, random: np.random.Generator
-) -> np.ndarray:
-    """Fares, shape (n,). `airport_km`, from the centre to the airport that a trip touches, sets a flat fare; or is NaN.
+    profile: CityProfile, ends: Floats, airport_km: Floats, epoch: Integers, random: np.random.Generator
+) -> Floats:
+    """Fares, shape (n,).
 
-    Half of the fares are in coins of a sixth or so of the base (0.50 where it is 3), the others to the cent.
+    airport_km: from the centre to the trip's airport, which sets a flat fare; NaN if a trip touches no airport.
+    Half of the fares are in coins of about a sixth of the base (0.50 if it is 3), the others to the cent.
     """
     if profile.fare.max <= 0:
         raise InputError(f"city.fare.max={profile.fare.max} must be above 0 to simulate trips")
     base = max(profile.fare.min, profile.fare.max * BASE_SHARE)
-    hour, weekend = epoch % DAY_S // 3600, (_weekday(epoch // DAY_S) >= 5).astype(int)
+    hour, weekend = hour_of(epoch), (weekday_of(epoch // DAY_S) >= 5).astype(int)
     km = DETOUR * np.hypot(*(ends[1] - ends[0]).T)
     minutes, night = 60 * km / SPEED[weekend, hour], (hour < 6) | (hour > 21)
     metered = base * (1 + PER_KM * km + PER_MINUTE * minutes + NIGHT * night)
@@ -142,7 +146,7 @@ def _fares(
     return np.clip(fare, profile.fare.min, profile.fare.max)
 
 
-def _passengers(profile: CityProfile, n: int, random: np.random.Generator) -> np.ndarray:
-    """Passengers, shape (n,), within the profile's bounds: most people ride alone, none where nobody may."""
+def _passengers(profile: CityProfile, n: int, random: np.random.Generator) -> Integers:
+    """Passengers, shape (n,), within the profile's bounds: most people ride without company."""
     least, most = math.ceil(profile.passengers.min), math.floor(profile.passengers.max)
     return np.clip(random.geometric(0.6, n), least, max(least, most))

@@ -1,4 +1,4 @@
-"""Files of invented trips, in the dialect of a city's profile, some rows of them faulty on purpose.
+"""Files of invented trips, in the dialect of a city's profile; some of their rows are faulty on purpose.
 
 NumPy and pyarrow only. Trips are drawn and written in chunks of a fixed size, each with a random stream of its own.
 """
@@ -10,26 +10,40 @@ import dataclasses
 import datetime
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.profile import COORDINATES, FLOAT_COLUMNS, CityProfile
-from farebox.components.trip_example_gen.reader import END_OF_EPOCH_S
+from farebox.components.trip_example_gen.clock import END_OF_EPOCH_S
+from farebox.components.trip_example_gen.columns import (
+    COORDINATES,
+    FARE,
+    NUMBER_COLUMNS,
+    PASSENGER_COUNT,
+    PICKUP_HOUR,
+    PICKUP_LATITUDE,
+    PICKUP_LONGITUDE,
+    PICKUP_TIME,
+    PICKUP_WEEKDAY,
+    SOURCE_COLUMNS,
+)
+from farebox.components.trip_example_gen.profile import Bounds, CityProfile
 from farebox.components.trip_example_gen.simulated_trips import Trips, draw_trips, tariff_changes
 
-CHUNK_ROWS, PART_CHUNKS = 1 << 17, 8  # of a chunk; of a file in a folder, which makes a million rows
-FIRST_DAY, END_DAY = datetime.date(1971, 1, 1), datetime.date(2100, 1, 1)  # earlier, ms would read as plausible s
+CHUNK_ROWS, PART_CHUNKS = 1 << 17, 8  # a million rows per file of a folder
+FIRST_DAY, END_DAY = datetime.date(1971, 1, 1), datetime.date(2100, 1, 1)  # before it, ms would pass for s
 DEFAULT_DAY, DEFAULT_DAYS = datetime.date(2024, 1, 1), 364  # a Monday, and 52 whole weeks
 FAULTS = ("missing_coordinate", "outside_city", "fare_out_of_bounds", "unparseable", "bad_timestamp")
 NO_NUMBER, NO_TIME = "#VALUE!", "0000-00-00 00:00:00"  # as spreadsheets and MySQL write them
 
 Track = Callable[[Sequence[int]], Iterable[int]]
+Cells = dict[str, npt.NDArray[np.float64]]  # our column: its cells, shape (n,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +51,8 @@ class Order:
     """What to simulate.
 
     dirt: the expected share of faulty rows, in [0, 1).
-    since: the first day, YYYY-MM-DD; without it the days lie around the city's first change of tariff, where it has
-        one, and else start at `DEFAULT_DAY`.
+    since: the first day, YYYY-MM-DD; without it the days lie around the city's first change of tariff or, if there
+        is none, start at `DEFAULT_DAY`.
     """
 
     rows: int
@@ -55,7 +69,7 @@ class Order:
             raise InputError(f"dirt={self.dirt} must be at least 0 and below 1")
 
     def first_day(self, profile: CityProfile) -> datetime.date:
-        """The first day. Raises InputError where `since` is no day or the days do not lie in FIRST_DAY..END_DAY."""
+        """The first day. Raises InputError if `since` is not a day or the days are not within FIRST_DAY..END_DAY."""
         try:
             first = datetime.datetime.strptime(self.since, "%Y-%m-%d").date() if self.since else DEFAULT_DAY
         except ValueError as error:
@@ -70,7 +84,7 @@ class Order:
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """How many `rows` were written, how many of them are faulty (`dirt`), and the size of all files."""
+    """The number of `rows`, how many of them are faulty (`dirt`), and the size of all files."""
 
     rows: int
     dirt: int
@@ -78,12 +92,12 @@ class Written:
 
 
 def simulate(profile: CityProfile, order: Order, out: str, track: Track = iter) -> Written:
-    """Writes trips to `out`, a .csv, a .parquet or a new folder of CSV files; `track` goes through the chunks.
+    """Writes trips to `out`, a .csv, a .parquet or a new folder of CSV files; `track` iterates over the chunks.
 
-    Written aside and renamed when whole. Equal orders give equal trips, whatever the format.
+    The files are written aside and renamed when complete. Equal orders give equal trips in every format.
 
     Raises:
-        InputError: `out` exists or cannot be written, or the profile asks for what cannot be simulated.
+        InputError: `out` exists or cannot be written, or a trip of the profile cannot be simulated.
     """
     path, suffix = Path(out), "" if out.endswith("/") else Path(out).suffix.lower()
     if suffix not in ("", ".csv", ".parquet"):
@@ -103,7 +117,7 @@ def simulate(profile: CityProfile, order: Order, out: str, track: Track = iter) 
 
 
 def _write(whole: Path, suffix: str, profile: CityProfile, tables: Iterable[tuple[pa.Table, int]]) -> int:
-    """Writes the chunks; how many rows are faulty."""
+    """Writes the chunks and returns how many rows are faulty."""
     dirt = 0
     if suffix == ".parquet":
         with pq.ParquetWriter(str(whole), _schema(profile)) as writer:
@@ -120,7 +134,7 @@ def _write(whole: Path, suffix: str, profile: CityProfile, tables: Iterable[tupl
 
 
 def _tables(profile: CityProfile, order: Order, track: Track) -> Iterator[tuple[pa.Table, int]]:
-    """Chunks as the source would have them, and how many rows of each are faulty."""
+    """Chunks in the dialect of the source, and how many rows of each are faulty."""
     first_day, schema = np.datetime64(order.first_day(profile)), _schema(profile)
     for chunk in track(range(math.ceil(order.rows / CHUNK_ROWS))):
         random = np.random.default_rng([order.seed, chunk])
@@ -128,12 +142,13 @@ def _tables(profile: CityProfile, order: Order, track: Track) -> Iterator[tuple[
         columns = _columns(draw_trips(profile, n, first_day, order.days, random), profile)
         faulty = np.flatnonzero(random.random(n) < order.dirt)
         _spoil(columns, faulty, profile, random)
+        columns |= _uniform_columns(columns, profile, n, random)  # last: the other columns stay what they are
         arrays = [pa.array(columns[ours], from_pandas=True) for ours in profile.columns.sources()]
         yield pa.Table.from_arrays(_as_dialect(arrays, profile), schema=schema), len(faulty)
 
 
 def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
-    """Appends lines; the first ones under a header. Joined by hand, for Arrow 10 can only write text in quotes."""
+    """Appends lines, after a header in a new file. Joins cells itself: Arrow 10 writes text in quotes only."""
     cells = dict(zip(table.schema.names, (column.cast(pa.string()) for column in table.columns), strict=True))
     fare, time = profile.columns.fare, profile.columns.pickup_time
     cells[fare] = pc.if_else(pc.equal(cells[fare], "inf"), NO_NUMBER, cells[fare])
@@ -146,31 +161,43 @@ def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
         file.writelines(f"{line}\n" for line in lines)
 
 
-# The dialect, and what is wrong in it
+# The dialect and the faults
 
 
 def _schema(profile: CityProfile) -> pa.Schema:
     """The source's columns, in the order of `Columns`."""
-    kinds = dict.fromkeys(FLOAT_COLUMNS, pa.float64())
+    kinds = {column.name: pa.float64() if column.dtype is np.float32 else pa.int64() for column in SOURCE_COLUMNS}
     if profile.time_format != "epoch":
-        kinds["pickup_time"] = pa.string()
-    return pa.schema([(theirs, kinds.get(ours, pa.int64())) for ours, theirs in profile.columns.sources().items()])
+        kinds[PICKUP_TIME] = pa.string()
+    return pa.schema([(theirs, kinds[ours]) for ours, theirs in profile.columns.sources().items()])
 
 
-def _columns(trips: Trips, profile: CityProfile) -> dict[str, np.ndarray]:
+def _columns(trips: Trips, profile: CityProfile) -> Cells:
     """Our column: float64 of shape (n,), times in s; the weekday by the source's count, where Sunday may be 7."""
     first = int(profile.weekday_of_monday > 0)
     weekday = (trips.weekday() + profile.weekday_of_monday - first) % 7 + first
     values = dict(zip(COORDINATES, np.moveaxis(trips.places, 1, 2).reshape(4, -1), strict=True))
-    values |= {"fare": trips.fare, "passenger_count": trips.passengers, "pickup_time": trips.epoch}
-    values |= {"pickup_hour": trips.hour(), "pickup_weekday": weekday}
+    values |= {FARE: trips.fare, PASSENGER_COUNT: trips.passengers, PICKUP_TIME: trips.epoch}
+    values |= {PICKUP_HOUR: trips.hour(), PICKUP_WEEKDAY: weekday}
     return {name: column.astype(np.float64) for name, column in values.items()}
 
 
-def _spoil(
-    columns: dict[str, np.ndarray], faulty: np.ndarray, profile: CityProfile, random: np.random.Generator
-) -> None:
-    """Puts one of `FAULTS` into each of the rows `faulty`, in place: NaN is an empty cell, infinity no number."""
+def _uniform_columns(names: Collection[str], profile: CityProfile, n: int, random: np.random.Generator) -> Cells:
+    """The columns of the table that `names` lacks, drawn uniformly within their bounds, float64 of shape (n,)."""
+    values: Cells = {}
+    for column in NUMBER_COLUMNS:
+        if column.name not in names:
+            bounds = profile.bounds_of(column) or Bounds(0, 1)
+            if column.dtype is np.float32:
+                values[column.name] = random.uniform(bounds.min, bounds.max, n)
+            else:
+                drawn = random.integers(math.ceil(bounds.min), math.floor(bounds.max), n, endpoint=True)
+                values[column.name] = drawn.astype(np.float64)
+    return values
+
+
+def _spoil(columns: Cells, faulty: npt.NDArray[np.int64], profile: CityProfile, random: np.random.Generator) -> None:
+    """Puts one of `FAULTS` into each of the rows `faulty`, in place: NaN is an empty cell, infinity is not a number."""
     fault, coin = random.integers(len(FAULTS), size=len(faulty)), random.random(len(faulty)) < 0.5
     cell = random.integers(len(COORDINATES), size=len(faulty))
     rows = {name: faulty[fault == i] for i, name in enumerate(FAULTS)}
@@ -180,21 +207,23 @@ def _spoil(
     _move_away(columns, rows["outside_city"], heads["outside_city"], profile)
     wrong, below = rows["fare_out_of_bounds"], min(0.0, profile.fare.min)
     nothing = heads["fare_out_of_bounds"] & (profile.fare.min > 0)
-    columns["fare"][wrong] = np.where(nothing, 0, below - np.abs(columns["fare"][wrong]))
-    columns["fare"][rows["unparseable"]] = np.inf
+    columns[FARE][wrong] = np.where(nothing, 0, below - np.abs(columns[FARE][wrong]))
+    columns[FARE][rows["unparseable"]] = np.inf
     wrong, empty = rows["bad_timestamp"], heads["bad_timestamp"]
-    columns["pickup_time"][wrong] = np.where(empty, np.nan, columns["pickup_time"][wrong] * 1000)  # in ms
-    columns["pickup_hour"][wrong] = np.where(empty, np.nan, 24)
+    columns[PICKUP_TIME][wrong] = np.where(empty, np.nan, columns[PICKUP_TIME][wrong] * 1000)  # in ms
+    columns[PICKUP_HOUR][wrong] = np.where(empty, np.nan, 24)
 
 
-def _move_away(columns: dict[str, np.ndarray], rows: np.ndarray, lost: np.ndarray, profile: CityProfile) -> None:
-    """Moves pickups out of the box: those `lost` to 0, 0 as receivers without a fix do, the others to the north."""
+def _move_away(
+    columns: Cells, rows: npt.NDArray[np.int64], is_lost: npt.NDArray[np.bool_], profile: CityProfile
+) -> None:
+    """Moves pickups out of the box: to 0, 0 if `is_lost`, as receivers without a fix do, else to the north."""
     box, margin = profile.box, 0.01  # degrees: more than float32, which the reader judges in, may lose
     around = box.west - margin < 0 < box.east + margin and box.south - margin < 0 < box.north + margin
-    lost = lost & (not around)
-    north = columns["pickup_latitude"][rows] + (box.north - box.south) + margin
-    columns["pickup_latitude"][rows] = np.where(lost, 0, north)
-    columns["pickup_longitude"][rows] = np.where(lost, 0, columns["pickup_longitude"][rows])
+    is_lost = is_lost & (not around)
+    north = columns[PICKUP_LATITUDE][rows] + (box.north - box.south) + margin
+    columns[PICKUP_LATITUDE][rows] = np.where(is_lost, 0, north)
+    columns[PICKUP_LONGITUDE][rows] = np.where(is_lost, 0, columns[PICKUP_LONGITUDE][rows])
 
 
 def _as_dialect(arrays: list[pa.Array], profile: CityProfile) -> list[pa.Array]:

@@ -1,4 +1,4 @@
-"""Files of trips, their chunks, and a chunk's rows as the source has them; which of them are trips, reader.py says.
+"""Files of trips, their chunks, and the rows of a chunk as the source has them; judging.py finds the trips.
 
 No TensorFlow, TFX or Beam here: `farebox evaluate` and `farebox doctor` read trips too.
 """
@@ -19,24 +19,26 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.columns import PICKUP_TIME
 from farebox.components.trip_example_gen.profile import CityProfile
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 CHUNK_BYTES = 16 << 20
 SAMPLE_BYTES = 1 << 20  # of a CSV file, to estimate its rows
-MAX_RATIO = 64  # of what a sample's text may take in memory, where it is packed
-GZIP = 16  # what zlib adds to the size of the window for gzip's header
+MAX_RATIO = 64  # of a packed sample's text in memory to its bytes
+GZIP = 16  # added to zlib's window size for a gzip header
 BATCH_ROWS = 1 << 17
 MAX_TEXT = 500
 ZONELESS = (None, "UTC", "Z", "+00:00")
 
-# One line of CSV whose quotes are closed. What else has quotes would swallow the lines below it.
+# One line of CSV whose quotes are closed. An open quote would swallow the lines below it.
 _FIELD = r'(?:"(?:[^"]|"")*"|[^",][^,]*|)'
 _CLOSED_QUOTES = rf"\A{_FIELD}(?:,{_FIELD})*\n?\z"
 
@@ -72,11 +74,11 @@ class Rows:
     """
 
     columns: dict[str, pa.Array]
-    numbers: np.ndarray
+    numbers: npt.NDArray[np.int64]
     lines: pa.Array | None = None
     malformed: tuple[tuple[int, str], ...] = ()
 
-    def text(self, positions: np.ndarray) -> list[str]:
+    def text(self, positions: npt.NDArray[np.int64]) -> list[str]:
         """The rows at `positions` as text: the line of a CSV, the used columns of a Parquet row as JSON."""
         if self.lines is not None:
             return [_decode(line) for line in self.lines.take(pa.array(positions)).to_pylist()]
@@ -101,7 +103,7 @@ def find_files(path: str) -> list[str]:
     """The files of trips that `path` (a file, a folder or a glob pattern) stands for, sorted.
 
     Raises:
-        InputError: nothing is there, or nothing that is CSV or Parquet.
+        InputError: there is no file, or none that is CSV or Parquet.
     """
     if os.path.isdir(path):
         return pick_files(glob.glob(os.path.join(glob.escape(path), "*")), path)
@@ -114,7 +116,7 @@ def find_files(path: str) -> list[str]:
 
 
 def pick_files(matches: Iterable[str], where: str) -> list[str]:
-    """Those of `matches` that are CSV or Parquet, sorted; `where` is the place to name when there are none."""
+    """The CSV and Parquet files among `matches`, sorted. Raises InputError, naming `where`, if there are none."""
     files = sorted(match for match in matches if match.lower().endswith(SUFFIXES))
     if not files:
         raise InputError(f"{where}: must be or hold files that end in {', '.join(SUFFIXES)}, found none")
@@ -122,8 +124,10 @@ def pick_files(matches: Iterable[str], where: str) -> list[str]:
 
 
 def estimated_rows(files: Iterable[str]) -> int:
-    """About how many rows local `files` have: Parquet says it, CSV by its size and its first lines; 0 where neither can
-    be read, which ingest will say."""
+    """The approximate number of rows in local `files`: Parquet's own, CSV's by its size and first lines.
+
+    A file that cannot be read counts 0 rows; ingest will refuse it.
+    """
     rows = 0.0
     for path in files:
         with contextlib.suppress(OSError, EOFError, zlib.error, pa.ArrowException):
@@ -133,7 +137,7 @@ def estimated_rows(files: Iterable[str]) -> int:
             with open(path, "rb") as file:
                 head = file.read(SAMPLE_BYTES)
             taken = len(head)
-            if path.lower().endswith(".gz"):  # not GzipFile, which reads ahead, how far depends on Python's version
+            if path.lower().endswith(".gz"):  # not GzipFile: how far it reads ahead depends on Python's version
                 unpacking = zlib.decompressobj(zlib.MAX_WBITS | GZIP)
                 head = unpacking.decompress(head, MAX_RATIO * SAMPLE_BYTES)
                 taken -= len(unpacking.unused_data) + len(unpacking.unconsumed_tail)
@@ -145,10 +149,10 @@ def estimated_rows(files: Iterable[str]) -> int:
 def plan_chunks(
     files: Iterable[str], profile: CityProfile, chunk_bytes: int = CHUNK_BYTES, open_file: OpenFile = open
 ) -> list[Chunk]:
-    """Cuts `files` into chunks, after a look at every header.
+    """Cuts `files` into chunks and checks every header.
 
     Raises:
-        InputError: a file that is empty, lacks a column, or cannot be read as what its name says.
+        InputError: a file is empty, lacks a column, or is not in the format that its name says.
     """
     chunks: list[Chunk] = []
     for path in files:
@@ -233,7 +237,7 @@ def _read_blocks(chunk: Chunk, open_file: OpenFile) -> Iterator[tuple[bytes, int
         raise InputError(f"{chunk.path}: cannot be unpacked: {error}") from error
 
 
-def _split_lines(raw: bytes, first: int) -> tuple[pa.Array, np.ndarray]:
+def _split_lines(raw: bytes, first: int) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     """The lines of `raw` that are not blank, newlines kept, and their numbers counted from `first`."""
     octets = np.frombuffer(raw, np.uint8)
     ends = np.flatnonzero(octets == ord("\n")) + 1
@@ -241,50 +245,56 @@ def _split_lines(raw: bytes, first: int) -> tuple[pa.Array, np.ndarray]:
         ends = np.append(ends, len(raw))
     offsets = np.concatenate([[0], ends]).astype(np.int32)
     lines = pa.Array.from_buffers(pa.binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(raw)])
-    filled = octets[offsets[:-1]] != ord("\n")
+    is_filled = octets[offsets[:-1]] != ord("\n")
     numbers = np.arange(first, first + len(ends))
-    return (lines, numbers) if filled.all() else (lines.filter(pa.array(filled)), numbers[filled])
+    return (lines, numbers) if is_filled.all() else (lines.filter(pa.array(is_filled)), numbers[is_filled])
 
 
 def _parse_block(raw: bytes, first: int, chunk: Chunk, profile: CityProfile) -> Rows:
     """The rows of a block of whole lines.
 
     A line is a row: a quoted field may hold commas and quotes but no line break. So chunks can be cut at any line,
-    and a quote that is never closed costs its own line only.
+    and a quote that is never closed spoils its own line only.
     """
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     lines, numbers = _split_lines(raw, first)
     malformed: list[tuple[int, str]] = []
     if b'"' in raw:
-        closed = pc.match_substring_regex(lines, _CLOSED_QUOTES).to_numpy(zero_copy_only=False)
-        lines, numbers, unclosed = _keep(lines, numbers, closed)
+        is_closed = pc.match_substring_regex(lines, _CLOSED_QUOTES).to_numpy(zero_copy_only=False)
+        lines, numbers, unclosed = _keep(lines, numbers, is_closed)
         malformed += unclosed
     columns, invalid = _parse_lines(lines, chunk, profile)
-    kept = np.ones(len(lines), bool)
-    kept[invalid] = False
-    lines, numbers, miscounted = _keep(lines, numbers, kept)
+    has_all_fields = np.ones(len(lines), bool)
+    has_all_fields[invalid] = False
+    lines, numbers, miscounted = _keep(lines, numbers, has_all_fields)
     malformed += miscounted
     if any(len(column) != len(lines) for column in columns.values()):
         raise InputError(f"{chunk.path}: the block at line {first} must be lines of CSV, got something else")
     return Rows(columns, numbers, lines, tuple(sorted(malformed)))
 
 
-def _keep(lines: pa.Array, numbers: np.ndarray, kept: np.ndarray) -> tuple[pa.Array, np.ndarray, list[tuple[int, str]]]:
-    """Lines and numbers where `kept`, and number and text of the others."""
-    if kept.all():
+def _keep(
+    lines: pa.Array, numbers: npt.NDArray[np.int64], is_kept: npt.NDArray[np.bool_]
+) -> tuple[pa.Array, npt.NDArray[np.int64], list[tuple[int, str]]]:
+    """Lines and numbers if `is_kept`, and number and text of the others."""
+    if is_kept.all():
         return lines, numbers, []
-    lost = [_decode(line) for line in lines.filter(pa.array(~kept)).to_pylist()]
-    return lines.filter(pa.array(kept)), numbers[kept], list(zip(numbers[~kept].tolist(), lost, strict=True))
+    dropped = [_decode(line) for line in lines.filter(pa.array(~is_kept)).to_pylist()]
+    return (
+        lines.filter(pa.array(is_kept)),
+        numbers[is_kept],
+        list(zip(numbers[~is_kept].tolist(), dropped, strict=True)),
+    )
 
 
 def _parse_lines(lines: pa.Array, chunk: Chunk, profile: CityProfile) -> tuple[dict[str, pa.Array], list[int]]:
     """Our columns of `lines`, and the positions of the lines that have a wrong number of fields.
 
-    Numbers are parsed as numbers; if one cell of the block is none, the whole block comes as text.
+    Numbers are parsed as numbers; if a cell of the block is not a number, the whole block comes as text.
     """
     positions = {ours: str(chunk.names.index(theirs)) for ours, theirs in profile.columns.sources().items()}
-    texts = {positions["pickup_time"]} if "pickup_time" in positions and profile.time_format != "epoch" else set()
+    texts = {positions[PICKUP_TIME]} if PICKUP_TIME in positions and profile.time_format != "epoch" else set()
     types = {name: pa.string() if name in texts else pa.float64() for name in positions.values()}
     try:
         table, invalid = _read_csv(lines, len(chunk.names), types)
@@ -294,7 +304,7 @@ def _parse_lines(lines: pa.Array, chunk: Chunk, profile: CityProfile) -> tuple[d
 
 
 def _read_csv(lines: pa.Array, n_fields: int, types: dict[str, pa.DataType]) -> tuple[pa.Table, list[int]]:
-    """The fields named in `types` (by their position), and the positions of the lines that have not `n_fields`."""
+    """The fields named in `types` (by their position), and the positions of the lines that do not have `n_fields`."""
     invalid: list[int] = []
 
     def note(row: pa_csv.InvalidRow) -> str:
@@ -324,13 +334,13 @@ def _open_parquet(path: str, open_file: OpenFile) -> pq.ParquetFile:
 
 
 def _check_types(schema: pa.Schema, profile: CityProfile, path: str) -> None:
-    """Raises InputError for a column that can hold neither what ours holds nor text of it."""
+    """Raises InputError for a column whose type can hold neither our values nor text."""
     for ours, theirs in profile.columns.sources().items():
         kind = schema.field(theirs).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
         text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        if ours == "pickup_time":
+        if ours == PICKUP_TIME:
             moment = pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz in ZONELESS)
             fits, wanted = moment or text or (number and profile.time_format == "epoch"), "a local time"
         else:
@@ -340,7 +350,7 @@ def _check_types(schema: pa.Schema, profile: CityProfile, path: str) -> None:
 
 
 def _plan_parquet(path: str, profile: CityProfile, open_file: OpenFile) -> Iterator[Chunk]:
-    """Row groups, put together until they hold `BATCH_ROWS`."""
+    """Row groups, joined until they hold `BATCH_ROWS`."""
     if "://" not in path and os.path.getsize(path) == 0:
         raise InputError(f"{path}: must be Parquet, got an empty file")
     file = _open_parquet(path, open_file)

@@ -1,7 +1,7 @@
-"""Deliveries of trips: which spans and versions lie in a folder, whether they are complete, and what they hold.
+"""Deliveries of trips: the spans and versions in a folder, whether they are complete, and their content's digest.
 
 Patterns are TFX's: `span-{SPAN}`, `span-{SPAN:4}/v-{VERSION}`, `{YYYY}-{MM}-{DD}`, where a span is a day since 1970. No
-TFX here: a tick that finds nothing new has no time for it.
+TFX here: a tick that finds nothing new should not wait for its import.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ STAMP_DIGITS = 16
 
 @dataclasses.dataclass(frozen=True)
 class Delivery:
-    """A version of a span, in a folder or a file; `sha256` is that of its files' contents, whatever they are called.
+    """A version of a span, in a folder or a file.
 
-    stamp: of the files' names, sizes and times: while it is the same, nobody needs to read them again.
+    sha256: of the files' contents; their names do not matter.
+    stamp: digest of the files' names, sizes and times; while it is the same, the files need not be read again.
     """
 
     span: int
@@ -40,17 +41,17 @@ class Delivery:
 
 
 def size_and_time(path: str) -> tuple[int, int]:
-    """In bytes and ns since 1970; zeros where nobody can tell, as of a link to nowhere, which ingest will refuse."""
+    """Bytes, and ns since 1970; zeros if the file has no status, such as a broken link, which ingest will refuse."""
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 @dataclasses.dataclass(frozen=True)
-class Files:
-    """The file system that spans lie in; without arguments, this machine's. size_and_time: as the function here."""
+class FileSystem:
+    """The file system of the spans, by default this machine's; `size_and_time` as the function of this module."""
 
     glob: Callable[[str], Iterable[str]] = glob.glob
     is_folder: Callable[[str], bool] = os.path.isdir
@@ -58,36 +59,36 @@ class Files:
     size_and_time: Callable[[str], tuple[int, int]] = size_and_time
 
 
-LOCAL_FILES = Files()
+LOCAL_FILES = FileSystem()
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What lies at a path that the pattern fits; `version` is the pattern's, 1 where it has none."""
+class SpanFiles:
+    """The files at a path that matches the pattern; `version` is 1 if the pattern has no version."""
 
     span: int
     version: int
     path: str
     files: tuple[str, ...]
-    complete: bool
+    is_complete: bool
 
     @property
     def stamp(self) -> str:
-        """Changes when a file is written, added or removed; of files of this machine."""
-        seen = [(os.path.basename(file), *size_and_time(file)) for file in self.files]
-        return hashlib.sha256(repr(seen).encode()).hexdigest()[:STAMP_DIGITS]
+        """Digest that changes when a file of this machine is written, added or removed."""
+        status = [(os.path.basename(file), *size_and_time(file)) for file in self.files]
+        return hashlib.sha256(repr(status).encode()).hexdigest()[:STAMP_DIGITS]
 
     def sha256(self) -> str:
-        """Of the files' contents, in no order: a copy under other names is no other delivery."""
+        """Digest of the files' contents in any order: a copy under other names is the same delivery."""
         contents = sorted(_sha256(file) for file in self.files)
         return hashlib.sha256("".join(contents).encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """Spans that TripExampleGen finds by itself, where nothing has gathered them before: the newest `size` of them.
+    """The newest `size` spans of a folder, for a TripExampleGen that finds its spans itself.
 
-    base: the folder of the trips. pattern, marker, quiet_s: as of `find`.
+    base: the folder of the trips. pattern, marker, quiet_s: see `find_spans`.
     """
 
     base: str
@@ -96,25 +97,31 @@ class Window:
     marker: str | None
     quiet_s: float
 
-    def spans(self, first: int | None, last: int | None, now: float, files: Files = LOCAL_FILES) -> list[Found]:
-        """Of the spans up to `last`, or from `first` on, the newest complete version each. Raises InputError."""
-        found = list(find(self.base, self.pattern, self.marker, self.quiet_s, now, files))
-        window = window_of(found, self.size, first, last)
+    def spans(
+        self, first: int | None, last: int | None, now: float, file_system: FileSystem = LOCAL_FILES
+    ) -> list[SpanFiles]:
+        """The newest complete version of each span up to `last`, or from `first` on. Raises InputError if none is."""
+        versions = list(
+            find_spans(
+                self.base, self.pattern, marker=self.marker, quiet_s=self.quiet_s, now=now, file_system=file_system
+            )
+        )
+        window = window_of(versions, self.size, first, last)
         if not window:
-            asked = f", from {first} to {last}" if first is not None or last is not None else ""
+            limits = f", from {first} to {last}" if first is not None or last is not None else ""
             raise InputError(
-                f"{self.base}: must hold a complete span of spans.pattern={self.pattern}{asked}, got "
-                f"{len(found)} spans, {sum(each.complete for each in found)} of them complete"
+                f"{self.base}: must hold a complete span of spans.pattern={self.pattern}{limits}, got "
+                f"{len(versions)} spans, {sum(each.is_complete for each in versions)} of them complete"
             )
         return window
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises ValueError where TFX could not tell a span by it."""
+    """Raises ValueError if TFX could not find spans with it."""
     names = [name for name, _ in TOKEN.findall(pattern)]
     by_number, by_date = names.count("SPAN"), [names.count(name) for name in DATE]
     if re.search(r"[{}*?\[\]]", TOKEN.sub("", pattern)):
-        raise ValueError(f"spans.pattern={pattern} must have no wildcards and no braces but TFX's, such as {{SPAN}}")
+        raise ValueError(f"spans.pattern={pattern} must have no wildcards and only TFX's braces, such as {{SPAN}}")
     if (by_number, by_date) not in ((1, [0, 0, 0]), (0, [1, 1, 1])):
         raise ValueError(f"spans.pattern={pattern} must have either {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, once each")
     if names.count("VERSION") > 1:
@@ -123,29 +130,37 @@ def check_pattern(pattern: str) -> None:
         raise ValueError(f"spans.pattern={pattern} must be relative to the folder of the trips")
 
 
-def find(
-    base: str, pattern: str, marker: str | None, quiet_s: float, now: float, files: Files = LOCAL_FILES
-) -> Iterator[Found]:
-    """What the pattern fits in a folder, complete or not, by span and version.
+def find_spans(
+    base: str, pattern: str, *, marker: str | None, quiet_s: float, now: float, file_system: FileSystem = LOCAL_FILES
+) -> Iterator[SpanFiles]:
+    """The paths in a folder that match the pattern, complete or not, by span and version.
 
-    Complete is what holds a file of the marker's name or, without a marker, was written last quiet_s seconds before
-    `now` (s since 1970).
+    One is complete if it holds a file of the marker's name or, without a marker, was last written at least quiet_s
+    seconds before `now` (s since 1970).
     """
     expression = re.compile(_regular_expression(pattern))
     wildcards = glob.escape(base.rstrip("/")) + "/" + TOKEN.sub("*", pattern)
-    found = []
-    for path in files.glob(wildcards):
+    spans = []
+    for path in file_system.glob(wildcards):
         match = expression.fullmatch(path.removeprefix(base.rstrip("/") + "/").rstrip("/"))
         numbers = _span_and_version(match.groupdict()) if match else None
         if numbers:
-            inside = _inside(path, files)
-            found.append(Found(*numbers, path, inside, _is_complete(path, inside, marker, quiet_s, now, files)))
-    yield from sorted(found, key=lambda each: (each.span, each.version, each.path))
+            files = _files_of(path, file_system)
+            if marker is not None:
+                is_complete = file_system.exists(os.path.join(path, marker))
+            else:
+                is_complete = all(now - file_system.size_and_time(each)[1] / 1e9 >= quiet_s for each in (path, *files))
+            spans.append(SpanFiles(*numbers, path, files, is_complete))
+    yield from sorted(spans, key=lambda each: (each.span, each.version, each.path))
 
 
-def window_of(found: Iterable[Found], size: int, first: int | None = None, last: int | None = None) -> list[Found]:
+def window_of(
+    spans: Iterable[SpanFiles], size: int, first: int | None = None, last: int | None = None
+) -> list[SpanFiles]:
     """The newest complete version of each of the last `size` spans, or of those from `first` to `last`, in order."""
-    newest = {each.span: each for each in found if each.complete and each.files and (last is None or each.span <= last)}
+    newest = {
+        each.span: each for each in spans if each.is_complete and each.files and (last is None or each.span <= last)
+    }
     window: Sequence[int] = sorted(newest)
     if first is not None:
         window = [span for span in window if span >= first]
@@ -155,7 +170,7 @@ def window_of(found: Iterable[Found], size: int, first: int | None = None, last:
 
 
 def name_of_span(pattern: str, span: int) -> str:
-    """As people call it: `12`, or the day where the pattern is dated."""
+    """The span for people: `12`, or the day if the pattern has dates."""
     return str(FIRST_DAY + datetime.timedelta(days=span)) if "{YYYY}" in pattern else str(span)
 
 
@@ -171,7 +186,7 @@ def _regular_expression(pattern: str) -> str:
 
 
 def _span_and_version(numbers: dict[str, str]) -> tuple[int, int] | None:
-    """None where the date is none."""
+    """None if the date does not exist."""
     version = int(numbers.get("VERSION", 1))
     if "SPAN" in numbers:
         return int(numbers["SPAN"]), version
@@ -182,22 +197,15 @@ def _span_and_version(numbers: dict[str, str]) -> tuple[int, int] | None:
     return (day - FIRST_DAY).days, version
 
 
-def _inside(path: str, files: Files) -> tuple[str, ...]:
+def _files_of(path: str, file_system: FileSystem) -> tuple[str, ...]:
     """The files of trips at a path, sorted."""
-    inside = sorted(files.glob(os.path.join(glob.escape(path), "*"))) if files.is_folder(path) else [path]
-    return tuple(file for file in inside if file.lower().endswith(SUFFIXES))
-
-
-def _is_complete(
-    path: str, inside: tuple[str, ...], marker: str | None, quiet_s: float, now: float, files: Files
-) -> bool:
-    if marker is not None:
-        return files.exists(os.path.join(path, marker))
-    return all(now - files.size_and_time(each)[1] / 1e9 >= quiet_s for each in (path, *inside))
+    is_folder = file_system.is_folder(path)
+    files = sorted(file_system.glob(os.path.join(glob.escape(path), "*"))) if is_folder else [path]
+    return tuple(file for file in files if file.lower().endswith(SUFFIXES))
 
 
 def _sha256(file: str) -> str:
-    """Of the content; where it cannot be read, of the reason."""
+    """Digest of the content or, if it cannot be read, of the reason."""
     digest = hashlib.sha256()
     try:
         with open(file, "rb") as content:

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
-from farebox.components.trip_example_gen.spans import Delivery, Found
+from farebox.components.trip_example_gen.spans import Delivery, SpanFiles
 from farebox.pipeline.retraining.journal import Record, SpanVersion
 
 
@@ -71,13 +71,13 @@ def history_of(records: Iterable[Record]) -> History:
     return History(versions, frozenset(refused), first, tried, frozenset(drifted))
 
 
-def plan_of(found: Sequence[Found], history: History, window: int, base: str, upto: int | None = None) -> Plan:
+def plan_of(found: Sequence[SpanFiles], history: History, window: int, base: str, upto: int | None = None) -> Plan:
     """What is new among complete deliveries in the folder `base`, up to a span where one is given.
 
     Equal content is no new version, under whatever name or time; other content is one, in the same folder too. Before
     anything was seen, the newest window is new, and what is older is no one's business.
     """
-    newest_complete = {each.span: each for each in found if each.complete and (upto is None or each.span <= upto)}
+    newest_complete = {each.span: each for each in found if each.is_complete and (upto is None or each.span <= upto)}
     first = history.first
     if first is None and newest_complete:
         first = max(newest_complete) - window + 1
@@ -92,7 +92,7 @@ def plan_of(found: Sequence[Found], history: History, window: int, base: str, up
     return Plan(tuple(new), tuple(late), tuple(too_old))
 
 
-def _new_version(found: Found, known: Sequence[Delivery], base: str) -> Delivery | None:
+def _new_version(found: SpanFiles, known: Sequence[Delivery], base: str) -> Delivery | None:
     """None where the newest version that is known has this content."""
     stamp = found.stamp
     last = known[-1] if known else None

@@ -92,13 +92,13 @@ def test_a_module_that_is_not_there():
         ),
         (
             "farebox.modules.preprocessing",
-            {"farebox.modules.features", "farebox.modules.columns"},
-            "farebox.components",
+            {"farebox.modules.features", "farebox.modules.columns", "farebox.components.trip_example_gen.columns"},
+            "farebox.components.trip_example_gen.profile",
         ),
         ("farebox.modules.training", {"farebox.modules.model"}, "farebox.pipeline"),
         (
             "farebox.components.trip_example_gen.executor",
-            {"farebox.components.trip_example_gen.reader"},
+            {"farebox.components.trip_example_gen.reader", "farebox.components.trip_example_gen.judging"},
             "farebox.components.tflite.interpreter",
         ),
     ],

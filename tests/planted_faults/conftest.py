@@ -117,13 +117,13 @@ def _in_memory(examples: Any, schema: Any, statistics: Any) -> None:
     import tensorflow_data_validation as tfdv
     from tfx.types import artifact_utils
 
-    from farebox.components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS
+    from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
     from farebox.pipeline.graph import QUANTILES
 
     statistics.split_names = examples.split_names
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")
     options = tfdv.StatsOptions(schema=curated, num_quantiles_histogram_buckets=QUANTILES)
-    spec = {name: tf.io.FixedLenFeature([], tf.float32 if name in FLOAT_COLUMNS else tf.int64) for name in CANONICAL}
+    spec = {name: tf.io.FixedLenFeature([], column.dtype) for name, column in EXAMPLE_COLUMNS.items()}
     for split in examples.splits:
         folder = Path(artifact_utils.get_split_uri([examples], split))
         records = list(tf.data.TFRecordDataset(list(map(str, folder.iterdir())), "GZIP").as_numpy_iterator())
@@ -146,7 +146,7 @@ def judge() -> Callable[..., list[dict[str, Any]]]:
         verdict = _artifact(GateVerdict, folder)
         inputs = {key: [artifact] for key, artifact in now.artifacts.items()}
         inputs["baseline_statistics"] = [before.artifacts["statistics"]] if before else []
-        properties = {"settings": json.dumps(settings), "max_rejected": 0.2, "finds_baseline": finds_baseline}
+        properties = {"settings": json.dumps(settings), "finds_baseline": finds_baseline}
         DataGateExecutor().Do(inputs, {"verdict": [verdict]}, properties)
         return json.loads((folder / "verdict.json").read_text())
 

@@ -7,9 +7,10 @@ import datetime
 import numpy as np
 import pytest
 
-from farebox.components.data_gate import checks, distributions
+from farebox.components.data_gate import data_checks, distributions
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.splits import assign_splits
 
 SPANS, LEAST, MOST = 20, 1000, 15_000
 SHARES = {"train": 8, "eval": 1, "test": 1}
@@ -28,7 +29,7 @@ def describe_rows():
     def describe(profile, batch):
         schema = text_format.Parse(schema_text(profile), schema_pb2.Schema())
         options = tfdv.StatsOptions(schema=schema, num_quantiles_histogram_buckets=QUANTILES)
-        split_of, frame = reader.assign_splits(batch, tuple(SHARES.values())), batch.to_pandas()
+        split_of, frame = assign_splits(batch, tuple(SHARES.values())), batch.to_pandas()
         found = {}
         for i, split in enumerate(SHARES):
             statistics = tfdv.generate_statistics_from_dataframe(
@@ -49,8 +50,8 @@ def read_all(path, profile):
 def failed(now, before) -> list[str]:
     """The checks of drift and skew that do not hold with the default thresholds, and by how much."""
     settings = DataGateSettings()
-    verdict = checks.judge_drift(now["train"], before["train"], settings, lambda *_: [])
-    verdict += checks.judge_skew(now, settings, lambda *_: [])
+    verdict = data_checks.judge_drift(now["train"], before["train"], settings, lambda *_: [])
+    verdict += data_checks.judge_skew(now, settings, lambda *_: [])
     assert len(verdict) == 16
     return [f"{check.name}={check.value:.4f} > {check.bound:.4f}" for check in verdict if not check.ok]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-from farebox.components.data_gate import checks
+from farebox.components.data_gate import data_checks
 from farebox.components.data_gate.distributions import Distribution
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Check
@@ -30,9 +30,9 @@ def _anomalies(severity=anomalies_pb2.AnomalyInfo.ERROR, **features: str) -> byt
 
 
 def test_only_errors_count():
-    assert checks.read_errors("train", _anomalies(anomalies_pb2.AnomalyInfo.WARNING, fare="High drift")) == ()
-    assert checks.read_errors("train", _anomalies(fare="Column dropped")) == (
-        checks.Anomaly("train", "fare", "Column dropped", "Column dropped at length"),
+    assert data_checks.read_errors("train", _anomalies(anomalies_pb2.AnomalyInfo.WARNING, fare="High drift")) == ()
+    assert data_checks.read_errors("train", _anomalies(fare="Column dropped")) == (
+        data_checks.Anomaly("train", "fare", "Column dropped", "Column dropped at length"),
     )
 
 
@@ -40,7 +40,7 @@ def test_anomalies_of_the_whole_dataset_and_empty_splits_count():
     found = anomalies_pb2.Anomalies(data_missing=True)
     found.dataset_anomaly_info.severity = anomalies_pb2.AnomalyInfo.ERROR
     found.dataset_anomaly_info.short_description = "Low num examples"
-    assert [str(error) for error in checks.read_errors("eval", found.SerializeToString())] == [
+    assert [str(error) for error in data_checks.read_errors("eval", found.SerializeToString())] == [
         "eval/(dataset): Low num examples: ",
         "eval/(dataset): No examples: the split is empty",
     ]
@@ -48,42 +48,42 @@ def test_anomalies_of_the_whole_dataset_and_empty_splits_count():
 
 def _judge(errors, counts=COUNTS, max_rejected=0.5, **settings) -> list[Check]:
     """The checks of schema and rejected rows."""
-    chosen = DataGateSettings(**settings)
-    rejected = checks.judge_rejected(counts, max_rejected, chosen, lambda reason: [f"a row {reason}"])
-    return [*checks.judge_schema(errors, chosen), *rejected]
+    chosen = DataGateSettings(max_rejected=max_rejected, **settings)
+    rejected = data_checks.judge_rejected(counts, chosen, lambda reason: [f"a row {reason}"])
+    return [*data_checks.judge_schema(errors, chosen), *rejected]
 
 
 def test_clean_data_pass():
     verdict = _judge([], max_rejected=0.05)
     assert verdict == [
-        Check("anomalies", 0, 0, True, "", checks.HINTS["schema"]),
+        Check("anomalies", 0, 0, True, "", data_checks.HINTS["schema"]),
         Check(
             "rejected_share", 0.05, 0.05, True, "10 of 200 rows rejected: outside_city 7, unparseable 3",
-            checks.HINTS["rejected"],
+            data_checks.HINTS["rejected"],
         ),
     ]  # fmt: skip
-    assert checks.refusal(verdict) is None
+    assert data_checks.refusal(verdict) is None
 
 
 def test_too_many_rejected_rows_are_one_line_with_reasons_rows_and_a_hint():
-    assert checks.refusal(_judge([], max_rejected=0.04)) == (
+    assert data_checks.refusal(_judge([], max_rejected=0.04)) == (
         "DataGate: rejected_share=0.05 must be at most 0.04, got 10 of 200 rows rejected: outside_city 7, unparseable 3"
-        ", e.g. a row outside_city. Mend the source or the city file, or allow a larger share with --set "
-        "gates.max_rejected=SHARE"
+        ", e.g. a row outside_city. Mend the source or the city file, or allow a larger share with "
+        "data_gate.max_rejected=SHARE"
     )
 
 
 def test_one_anomaly_is_told_whole():
-    errors = checks.read_errors("eval", _anomalies(fare="Out-of-range values"))
-    assert checks.refusal(_judge([dataclasses.replace(errors[0], rows=("fare=999", "fare=998"))])).startswith(
+    errors = data_checks.read_errors("eval", _anomalies(fare="Out-of-range values"))
+    assert data_checks.refusal(_judge([dataclasses.replace(errors[0], rows=("fare=999", "fare=998"))])).startswith(
         "DataGate: anomalies=1 must be at most 0, got eval/fare: Out-of-range values: Out-of-range values at length"
         ", e.g. fare=999 | fare=998. Mend the source"
     )
 
 
 def test_of_many_anomalies_three_are_told_and_the_rest_counted():
-    errors = checks.read_errors("train", _anomalies(a="A", b="B", c="C", d="D", e="E"))
-    assert checks.refusal(_judge(errors)).startswith(
+    errors = data_checks.read_errors("train", _anomalies(a="A", b="B", c="C", d="D", e="E"))
+    assert data_checks.refusal(_judge(errors)).startswith(
         "DataGate: anomalies=5 must be at most 0, got "
         "train/a: A: A at length; train/b: B: B at length; train/c: C: C at length; and 2 more. "
     )
@@ -91,23 +91,23 @@ def test_of_many_anomalies_three_are_told_and_the_rest_counted():
 
 def test_nothing_read_is_refused():
     nothing = {"read": 0, "examples": 0, "rejected": 0, "by_reason": {}}
-    assert checks.refusal(_judge([], nothing, 0.9)).startswith(
+    assert data_checks.refusal(_judge([], nothing, 0.9)).startswith(
         "DataGate: rejected_share=1 must be at most 0.9, got 0 of 0 rows rejected. "
     )
 
 
 def test_a_warning_refuses_nothing_and_what_is_ignored_is_left_out():
-    errors = checks.read_errors("train", _anomalies(fare="Column dropped"))
+    errors = data_checks.read_errors("train", _anomalies(fare="Column dropped"))
     verdict = _judge(errors, schema="warn", rejected="ignore")
     assert [(check.name, check.ok, check.severity) for check in verdict] == [("anomalies", False, "warn")]
-    assert checks.refusal(verdict) is None
-    assert checks.warnings(verdict)[0].startswith("anomalies=1 must be at most 0, got train/fare: Column dropped")
+    assert data_checks.refusal(verdict) is None
+    assert data_checks.warnings(verdict)[0].startswith("anomalies=1 must be at most 0, got train/fare: Column dropped")
 
 
 def test_too_few_rows_of_all_splits_and_of_one():
     chosen = DataGateSettings(min_rows=100, min_split_rows=10)
-    assert all(check.ok for check in checks.judge_rows({"train": 80, "eval": 10, "test": 10}, chosen))
-    assert checks.refusal(checks.judge_rows({"train": 80, "eval": 0, "test": 19}, chosen)).startswith(
+    assert all(check.ok for check in data_checks.judge_rows({"train": 80, "eval": 10, "test": 10}, chosen))
+    assert data_checks.refusal(data_checks.judge_rows({"train": 80, "eval": 0, "test": 19}, chosen)).startswith(
         "DataGate: rows=99 must be at least 100, got train 80, eval 0, test 19; "
         "split_rows=0 must be at least 10, got split eval. Give more trips"
     )
@@ -126,7 +126,7 @@ def test_drift_says_feature_measure_bound_and_rows():
         asked.append((split, feature, bucket.value))
         return ["weekday=1 fare=7"]
 
-    (check,) = checks.judge_drift(now, before, DataGateSettings(), find)
+    (check,) = data_checks.judge_drift(now, before, DataGateSettings(), find)
     assert (check.name, check.value, check.bound) == (
         "drift.weekday",
         pytest.approx(0.3),
@@ -137,14 +137,14 @@ def test_drift_says_feature_measure_bound_and_rows():
         "L-infinity of train against the last blessed run (threshold 0.15, chance 0.026): "
         "weekday = 1 is 50.0% of train, 20.0% of the last blessed run, e.g. weekday=1 fare=7"
     )
-    assert "if the change is real, run again with --set data_gate.drift=warn" in check.hint
+    assert "if the change is real, run again with data_gate.drift=warn" in check.hint
 
 
 def test_thresholds_by_feature_and_features_left_out():
     now, before = {"a": _shares(d0=0.5, d1=0.5)}, {"a": _shares(d0=0.8, d1=0.2)}
 
     def found(**settings):
-        return [check.ok for check in checks.judge_drift(now, before, DataGateSettings(**settings), lambda *_: [])]
+        return [check.ok for check in data_checks.judge_drift(now, before, DataGateSettings(**settings), lambda *_: [])]
 
     assert found() == [False]
     assert found(thresholds={"a": 0.3}) == found(max_categorical=0.3) == [True]
@@ -153,14 +153,14 @@ def test_thresholds_by_feature_and_features_left_out():
 
 def test_features_of_another_kind_are_told_not_compared():
     now, before = {"a": _shares(d0=1.0)}, {"a": Distribution(10, quantiles=np.arange(101.0))}
-    (check,) = checks.judge_drift(now, before, DataGateSettings(), lambda *_: [])
+    (check,) = data_checks.judge_drift(now, before, DataGateSettings(), lambda *_: [])
     assert (check.ok, check.bound) == (True, None) and "not compared" in check.detail
 
 
 def test_skew_tells_the_split_that_is_farthest_off():
     even, odd, odder = _shares(d0=0.5, d1=0.5), _shares(d0=0.6, d1=0.4), _shares(d0=0.9, d1=0.1)
     by_split = {"train": {"a": even}, "eval": {"a": odder}, "test": {"a": odd}}
-    (check,) = checks.judge_skew(by_split, DataGateSettings(), lambda *_: [])
+    (check,) = data_checks.judge_skew(by_split, DataGateSettings(), lambda *_: [])
     assert check.name == "skew.a" and not check.ok and "of eval against train" in check.detail
 
 
@@ -177,12 +177,12 @@ def test_tfdv_anomalies_are_read():
     hour.int_domain.min, hour.int_domain.max = 0, 23
     bad = trips.assign(pickup_hour=[0, 8, 25] * 9, fare=["a", "b", "c"] * 9).drop(columns="passenger_count")
     found = tfdv.validate_statistics(tfdv.generate_statistics_from_dataframe(bad), schema)
-    errors = checks.read_errors("train", found.SerializeToString())
+    errors = data_checks.read_errors("train", found.SerializeToString())
     assert {error.feature for error in errors} == {"pickup_hour", "fare", "passenger_count"}
     (hour_error,) = (error for error in errors if error.feature == "pickup_hour")
     assert "25" in hour_error.description
     clean = tfdv.validate_statistics(tfdv.generate_statistics_from_dataframe(trips), schema)
-    assert checks.read_errors("train", clean.SerializeToString()) == ()
+    assert data_checks.read_errors("train", clean.SerializeToString()) == ()
 
 
 def test_settings_that_cannot_be_used_are_named():
@@ -190,32 +190,31 @@ def test_settings_that_cannot_be_used_are_named():
         ({"drift": "halt"}, "data_gate.drift=halt must be one of stop, warn, ignore"),
         ({"max_numeric": 3}, "data_gate.max_numeric=3 must be between 0 and 1"),
         ({"max_categorical": float("nan")}, "data_gate.max_categorical=nan must be between 0 and 1"),
-        ({"thresholds": {"fare": -1}}, "data_gate.thresholds.fare=-1 must be between 0 and 1"),
+        ({"thresholds": {"fare": -1}}, "data_gate.thresholds.fare=-1 must be between 0 and 1, or null"),
         ({"min_rows": -1}, "data_gate.min_rows=-1 must be at least 0"),
     ):
         with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
             DataGateSettings(**settings)
 
 
-def _component(max_rejected=0.2, **settings):
+def _component(**settings):
     from tfx import types
     from tfx.types import standard_artifacts
 
     from farebox.components.data_gate.component import DataGate
 
     return DataGate(
-        types.Channel(type=standard_artifacts.ExampleAnomalies),
-        types.Channel(type=standard_artifacts.Examples),
-        types.Channel(type=standard_artifacts.ExampleStatistics),
-        types.Channel(type=standard_artifacts.Schema),
+        anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
+        examples=types.Channel(type=standard_artifacts.Examples),
+        statistics=types.Channel(type=standard_artifacts.ExampleStatistics),
+        schema=types.Channel(type=standard_artifacts.Schema),
         settings=json.dumps(settings),
-        max_rejected=max_rejected,
         code_digest="",
     )
 
 
 def test_the_component_refuses_what_cannot_be_used():
-    with pytest.raises(ValueError, match="^max_rejected=5 must be between 0 and 1, in DataGate$"):
+    with pytest.raises(ValueError, match="^data_gate.max_rejected=5 must be between 0 and 1$"):
         _component(max_rejected=5)
     with pytest.raises(ValueError, match=r"^data_gate\.skew=no must be one of stop, warn, ignore$"):
         _component(skew="no")

@@ -14,7 +14,9 @@ import pytest
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader
-from farebox.components.trip_example_gen.profile import CANONICAL, FLOAT_COLUMNS, Bounds, Box, CityProfile, Columns
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
+from farebox.components.trip_example_gen.splits import assign_splits
 from farebox.pipeline.settings.load import BeamSettings
 
 if TYPE_CHECKING:
@@ -62,18 +64,18 @@ def parse(examples: standard_artifacts.Examples, split: str) -> list[tuple[float
     """The examples of a split, sorted, read as TFX's own components read them."""
     import tensorflow as tf
 
-    spec = {name: tf.io.FixedLenFeature([1], tf.float32 if name in FLOAT_COLUMNS else tf.int64) for name in CANONICAL}
+    spec = {name: tf.io.FixedLenFeature([1], column.dtype) for name, column in EXAMPLE_COLUMNS.items()}
     files = tf.io.gfile.glob(os.path.join(examples.uri, f"Split-{split}", "*"))
     records = list(tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").as_numpy_iterator())
     parsed = tf.io.parse_example(records, spec)
-    return sorted(zip(*(parsed[name].numpy()[:, 0].tolist() for name in CANONICAL), strict=True))
+    return sorted(zip(*(parsed[name].numpy()[:, 0].tolist() for name in EXAMPLE_COLUMNS), strict=True))
 
 
 def expected(path: Path) -> dict[str, list[tuple[float, ...]]]:
     """The same rows by way of the core alone."""
     rows: dict[str, list[tuple[float, ...]]] = {"train": [], "eval": [], "test": []}
     for trips in reader.read_trips(str(path), PROFILE):
-        for split, row in zip(reader.assign_splits(trips.examples, (8, 1, 1)), trips.examples.to_pylist(), strict=True):
+        for split, row in zip(assign_splits(trips.examples, (8, 1, 1)), trips.examples.to_pylist(), strict=True):
             rows[["train", "eval", "test"][split]].append(tuple(row.values()))
     return {split: sorted(values) for split, values in rows.items()}
 
@@ -120,7 +122,7 @@ def test_the_examples_are_those_of_the_stock_component(tmp_path: Path) -> None:
     canonical = tmp_path / "canonical"
     canonical.mkdir()
     text = [",".join(str(value) for value in row.values()) for row in rows]
-    (canonical / "trips.csv").write_text("\n".join([",".join(CANONICAL), *text]) + "\n")
+    (canonical / "trips.csv").write_text("\n".join([",".join(EXAMPLE_COLUMNS), *text]) + "\n")
 
     def examples_of(node: Any, name: str) -> list[dict[str, tuple[str, list[float]]]]:
         execute(node, tmp_path / name)

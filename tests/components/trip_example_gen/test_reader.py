@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader, sources
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.judging import Trips
 from farebox.components.trip_example_gen.profile import (
-    CANONICAL,
     Bounds,
     Box,
     CityProfile,
@@ -30,6 +31,9 @@ from farebox.components.trip_example_gen.profile import (
     profile_from_json,
     profile_to_json,
 )
+from farebox.components.trip_example_gen.splits import assign_splits
+
+NAMES = list(EXAMPLE_COLUMNS)
 
 NYC_SAMPLE = Path(
     os.environ.get("FAREBOX_NYC_SAMPLE", Path(__file__).parents[4] / "shared" / "data" / "nyc" / "taxi-fares.csv")
@@ -55,17 +59,15 @@ def write(folder: Path, *lines: str, name: str = "trips.csv", header: str = HEAD
     return str(path)
 
 
-def read(path: str, profile: CityProfile = NYC, chunk_bytes: int = sources.CHUNK_BYTES) -> reader.Trips:
+def read(path: str, profile: CityProfile = NYC, chunk_bytes: int = sources.CHUNK_BYTES) -> Trips:
     """Everything as one piece, by way of `plan_chunks` and `read_chunk`."""
-    chunks = reader.plan_chunks(reader.find_files(path), profile, chunk_bytes)
+    chunks = sources.plan_chunks(sources.find_files(path), profile, chunk_bytes)
     parts = [trips for chunk in chunks for trips in reader.read_chunk(chunk, profile)]
-    columns = [pa.concat_arrays([part.examples.column(i) for part in parts]) for i in range(len(CANONICAL))]
-    return reader.Trips(
-        pa.RecordBatch.from_arrays(columns, list(CANONICAL)), pa.concat_tables([part.rejected for part in parts])
-    )
+    columns = [pa.concat_arrays([part.examples.column(i) for part in parts]) for i in range(len(NAMES))]
+    return Trips(pa.RecordBatch.from_arrays(columns, NAMES), pa.concat_tables([part.rejected for part in parts]))
 
 
-def rejected(trips: reader.Trips) -> list[tuple[int, str, str]]:
+def rejected(trips: Trips) -> list[tuple[int, str, str]]:
     return [(r["row"], r["reason"], r["column"]) for r in trips.rejected.to_pylist()]
 
 
@@ -79,7 +81,7 @@ def test_a_trip_becomes_an_example(tmp_path: Path) -> None:
     }  # fmt: skip
     assert trips.examples.to_pylist() == [expected]
     assert [str(f.type) for f in trips.examples.schema] == ["float"] * 4 + ["int64"] * 4 + ["float"]
-    assert tuple(trips.examples.schema.names) == CANONICAL
+    assert trips.examples.schema.names == NAMES
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_a_folder_is_its_files_in_order_of_name(tmp_path: Path) -> None:
     write(tmp_path, GOOD, GOOD, name="b.csv")
     write(tmp_path, "x", name="a.CSV")
     write(tmp_path, "not trips", name="notes.txt")
-    chunks = reader.plan_chunks(reader.find_files(str(tmp_path)), NYC, chunk_bytes=20)
+    chunks = sources.plan_chunks(sources.find_files(str(tmp_path)), NYC, chunk_bytes=20)
     assert [(os.path.basename(c.path), c.index, c.row) for c in chunks] == [
         ("a.CSV", 0, 2),
         ("b.csv", 1, 2),
@@ -255,7 +257,7 @@ def test_parquet_row_numbers_go_on_over_row_groups(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(sources, "BATCH_ROWS", 3)
     path = str(tmp_path / "trips.parquet")
     pq.write_table(pa.concat_tables([pa.table(PARQUET)] * 3), path, row_group_size=2)
-    assert len(reader.plan_chunks([path], NYC)) == 3
+    assert len(sources.plan_chunks([path], NYC)) == 3
     trips = read(path)
     assert trips.examples.num_rows == 3
     assert sorted(trips.rejected["row"].to_pylist()) == [2, 3, 4, 6, 7, 8, 10, 11, 12]
@@ -305,9 +307,9 @@ def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path, name: str, cont
 
 def test_places_where_no_trips_are(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
-        reader.find_files(str(tmp_path / "nowhere"))
+        sources.find_files(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="must be or hold files that end in .csv, .csv.gz, .parquet, found none"):
-        reader.find_files(str(tmp_path))
+        sources.find_files(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -329,7 +331,7 @@ def test_parquet_columns_that_can_hold_nothing_of_ours(
     path = str(tmp_path / "trips.parquet")
     pq.write_table(table.set_column(table.schema.get_field_index(column), column, values), path)
     with pytest.raises(InputError, match=message):
-        reader.plan_chunks([path], NYC)
+        sources.plan_chunks([path], NYC)
 
 
 CELL = st.sampled_from(
@@ -368,37 +370,37 @@ def test_every_row_is_an_example_or_rejected_however_the_file_is_cut(
 
 def random_trips(n: int, seed: int) -> pa.RecordBatch:
     rng = np.random.default_rng(seed)
-    floats = {name: pa.array(rng.uniform(-80, 80, n).astype(np.float32)) for name in (*CANONICAL[:4], "fare")}
-    ints = {name: pa.array(rng.integers(0, 7, n)) for name in CANONICAL[4:8]}
-    return pa.RecordBatch.from_arrays([(floats | ints)[name] for name in CANONICAL], list(CANONICAL))
+    floats = {name: pa.array(rng.uniform(-80, 80, n).astype(np.float32)) for name in (*NAMES[:4], "fare")}
+    ints = {name: pa.array(rng.integers(0, 7, n)) for name in NAMES[4:8]}
+    return pa.RecordBatch.from_arrays([(floats | ints)[name] for name in NAMES], NAMES)
 
 
 @given(seed=st.integers(0, 2**32), split_seed=st.integers(0, 2**63), n=st.integers(0, 200))
 def test_a_split_depends_on_the_trip_alone(seed: int, split_seed: int, n: int) -> None:
     trips = random_trips(n, seed)
-    splits = reader.assign_splits(trips, (8, 1, 1), split_seed)
+    splits = assign_splits(trips, (8, 1, 1), split_seed)
     order = np.random.default_rng(seed).permutation(n)
-    shuffled = pa.RecordBatch.from_arrays([c.take(pa.array(order)) for c in trips.columns], list(CANONICAL))
-    np.testing.assert_array_equal(reader.assign_splits(shuffled, (8, 1, 1), split_seed), splits[order])
-    np.testing.assert_array_equal(reader.assign_splits(trips.slice(n // 3), (8, 1, 1), split_seed), splits[n // 3 :])
+    shuffled = pa.RecordBatch.from_arrays([c.take(pa.array(order)) for c in trips.columns], NAMES)
+    np.testing.assert_array_equal(assign_splits(shuffled, (8, 1, 1), split_seed), splits[order])
+    np.testing.assert_array_equal(assign_splits(trips.slice(n // 3), (8, 1, 1), split_seed), splits[n // 3 :])
 
 
 def test_splits_hold_their_shares_and_follow_the_seed() -> None:
     trips = random_trips(100_000, 0)
-    splits = reader.assign_splits(trips, (8, 1, 1))
+    splits = assign_splits(trips, (8, 1, 1))
     # Binomial: 3 standard deviations of 10,000 of 100,000 are 285.
     np.testing.assert_allclose(np.bincount(splits), [80_000, 10_000, 10_000], atol=400)
-    assert (reader.assign_splits(trips, (8, 1, 1), seed=1) != splits).mean() > 0.2
+    assert (assign_splits(trips, (8, 1, 1), seed=1) != splits).mean() > 0.2
 
 
 def test_splits_stay_what_they_are() -> None:
     """A changed hash would move rows from train to test. The numbers: splitmix64 in plain Python integers."""
     values = [-73.99, 40.73, -73.98, 40.75, 2, 20, 4, 1296247379, 12.5]
     columns = [
-        pa.array([value + i for i in range(12)], pa.int64() if name in CANONICAL[4:8] else pa.float32())
-        for name, value in zip(CANONICAL, values, strict=True)
+        pa.array([value + i for i in range(12)], pa.int64() if name in NAMES[4:8] else pa.float32())
+        for name, value in zip(NAMES, values, strict=True)
     ]
-    splits = reader.assign_splits(pa.RecordBatch.from_arrays(columns, list(CANONICAL)), (8, 1, 1))
+    splits = assign_splits(pa.RecordBatch.from_arrays(columns, NAMES), (8, 1, 1))
     assert splits.tolist() == [0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0]
 
 

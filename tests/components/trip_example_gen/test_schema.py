@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from farebox.components.trip_example_gen.profile import CANONICAL, CityProfile, profile_from_json
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
 from farebox.components.trip_example_gen.schema import schema_text
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +35,7 @@ def test_tfx_reads_one_value_of_each_canonical_column() -> None:
 
     schema = text_format.Parse(schema_text(shipped("nyc")), schema_pb2.Schema())
     spec = schema_as_feature_spec(schema).feature_spec
-    assert set(spec) == set(CANONICAL)
+    assert set(spec) == set(EXAMPLE_COLUMNS)
     assert spec["fare"] == tf.io.FixedLenFeature([1], tf.float32)
     assert spec["pickup_hour"] == tf.io.FixedLenFeature([1], tf.int64)
     domains = {feature.name: feature for feature in schema.feature}

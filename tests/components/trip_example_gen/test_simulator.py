@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader, simulator
-from farebox.components.trip_example_gen.profile import CANONICAL, Bounds, Box, CityProfile, Columns, Place
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Place
 from farebox.components.trip_example_gen.simulator import Order, simulate
 
 FARE_AND_PLACES = ("paid", "x0", "y0", "x1", "y1")
@@ -65,7 +66,7 @@ def trips_of(tmp_path: Path):
         parts = list(reader.read_trips(out, profile))
         examples = {
             name: np.concatenate([part.examples.column(i).to_numpy() for part in parts])
-            for i, name in enumerate(CANONICAL)
+            for i, name in enumerate(EXAMPLE_COLUMNS)
         }
         reasons: dict[str, int] = {}
         for part in parts:
@@ -128,7 +129,7 @@ def test_formats_hold_the_same_trips(trips_of, dialect: str) -> None:
     first, *others = (trips_of(DIALECTS[dialect], Order(500, seed=5, dirt=0.1), suffix) for suffix in SUFFIXES)
     for _, examples, reasons in others:
         assert reasons == first[2]
-        for name in CANONICAL:
+        for name in EXAMPLE_COLUMNS:
             np.testing.assert_array_equal(examples[name], first[1][name])
 
 

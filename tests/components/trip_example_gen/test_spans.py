@@ -25,8 +25,8 @@ def deliver(folder: Path, trips: str = "fare\n1\n", marker: str | None = None, a
     return folder
 
 
-def found(base: Path, pattern: str = "span-{SPAN}", marker: str | None = None, quiet_s: float = 60.0):
-    return list(spans.find(str(base), pattern, marker, quiet_s, NOW))
+def find(base: Path, pattern: str = "span-{SPAN}", marker: str | None = None, quiet_s: float = 60.0):
+    return list(spans.find_spans(str(base), pattern, marker=marker, quiet_s=quiet_s, now=NOW))
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def found(base: Path, pattern: str = "span-{SPAN}", marker: str | None = None, q
 def test_spans_and_versions_of_a_pattern(tmp_path, pattern, names, expected):
     for name in names:
         deliver(tmp_path / name)
-    assert [(each.span, each.version) for each in found(tmp_path, pattern)] == expected
+    assert [(each.span, each.version) for each in find(tmp_path, pattern)] == expected
 
 
 @pytest.mark.slow
@@ -59,19 +59,19 @@ def test_they_are_the_spans_and_versions_that_tfx_finds(tmp_path):
     for base, pattern in (("n", "span-{SPAN:3}/v-{VERSION:2}"), ("d", "{YYYY}-{MM}-{DD}")):
         split = example_gen_pb2.Input.Split(name="all", pattern=f"{pattern}/*")
         _, span, version = utils.calculate_splits_fingerprint_span_and_version(str(tmp_path / base), [split])
-        newest = found(tmp_path / base, pattern)[-1]
+        newest = find(tmp_path / base, pattern)[-1]
         assert (newest.span, newest.version) == (span, version or 1)
 
 
 def test_files_may_be_spans(tmp_path):
     (tmp_path / "trips-7.csv").write_text("fare\n")
-    (one,) = found(tmp_path, "trips-{SPAN}.csv", quiet_s=0)
+    (one,) = find(tmp_path, "trips-{SPAN}.csv", quiet_s=0)
     assert (one.span, one.files) == (7, (str(tmp_path / "trips-7.csv"),))
 
 
 def test_the_names_of_the_folder_may_hold_globs(tmp_path):
     deliver(tmp_path / "[a]*" / "span-1")
-    assert len(found(tmp_path / "[a]*")) == 1
+    assert len(find(tmp_path / "[a]*")) == 1
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_the_names_of_the_folder_may_hold_globs(tmp_path):
         ("{SPAN}-{YYYY}-{MM}-{DD}", "either {SPAN} or {YYYY}"),
         ("{SPAN}/{VERSION}/{VERSION}", "{VERSION} at most once"),
         ("span-{SPAN}*", "no wildcards"),
-        ("{NUMBER}", "no braces but TFX's"),
+        ("{NUMBER}", "only TFX's braces"),
         ("../span-{SPAN}", "relative to the folder"),
         ("/span-{SPAN}", "relative to the folder"),
     ],
@@ -108,7 +108,7 @@ ESCAPED = str.maketrans({character: f"\\{character}" for character in "{}*.-"})
 )
 def test_complete_by_a_marker_or_by_a_quiet_time(tmp_path, marker, written, age_s, complete):
     deliver(tmp_path / "span-1", marker=written, age_s=age_s)
-    assert [each.complete for each in found(tmp_path, marker=marker)] == [complete]
+    assert [each.is_complete for each in find(tmp_path, marker=marker)] == [complete]
 
 
 def test_a_file_that_still_arrives_makes_the_span_incomplete(tmp_path):
@@ -116,7 +116,7 @@ def test_a_file_that_still_arrives_makes_the_span_incomplete(tmp_path):
     (folder / "more.csv").write_text("fare\n")
     os.utime(folder / "more.csv", (NOW - 1, NOW - 1))
     os.utime(folder, (NOW - 1000, NOW - 1000))
-    assert [each.complete for each in found(tmp_path)] == [False]
+    assert [each.is_complete for each in find(tmp_path)] == [False]
 
 
 def test_a_delivery_is_its_content(tmp_path):
@@ -125,12 +125,12 @@ def test_a_delivery_is_its_content(tmp_path):
     (other / "trips.csv").rename(other / "renamed.csv")
     (other / "notes.txt").write_text("not trips")
     deliver(tmp_path / "span-3", trips="fare\n2\n")
-    first, second, third = found(tmp_path)
+    first, second, third = find(tmp_path)
     assert first.sha256() == second.sha256() != third.sha256()
     before = first.stamp
     assert before != second.stamp
     os.utime(one / "trips.csv", (NOW, NOW))
-    assert found(tmp_path)[0].stamp != before
+    assert find(tmp_path)[0].stamp != before
 
 
 def test_what_cannot_be_read_is_a_delivery_like_any_other(tmp_path):
@@ -139,8 +139,8 @@ def test_what_cannot_be_read_is_a_delivery_like_any_other(tmp_path):
         (tmp_path / f"span-{span}").mkdir()
         make(tmp_path / f"span-{span}" / "trips.csv")
     deliver(tmp_path / "span-3")
-    seen = found(tmp_path, quiet_s=0)
-    assert [(each.span, each.complete) for each in seen] == [(1, True), (2, True), (3, True)]
+    seen = find(tmp_path, quiet_s=0)
+    assert [(each.span, each.is_complete) for each in seen] == [(1, True), (2, True), (3, True)]
     assert len({each.sha256() for each in seen}) == 3 and all(each.stamp for each in seen)
 
 

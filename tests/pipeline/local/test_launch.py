@@ -117,7 +117,7 @@ def test_the_manifest_holds_what_is_known_before_a_run(tmp_path):
 
 def test_a_nodes_peak_memory_is_its_own():
     """64 MB taken and given back before do not count again, 32 MB more do."""
-    from farebox.pipeline.local.launch import reset_peak, peak_mb
+    from farebox.pipeline.local.launch import peak_mb, reset_peak
 
     before = peak_mb()
     large = bytearray(64 << 20)

@@ -1,31 +1,32 @@
-"""Whether data are fit to train on: what is found becomes a Check per finding. No TFX here."""
+"""Checks of data before training: schema, rejected rows, row counts, drift and skew. No TFX here."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from farebox.components.data_gate.distributions import Bucket, Distance, Distribution, distance
 from farebox.components.data_gate.settings import DataGateSettings
-from farebox.components.errors import Check, Severity
+from farebox.components.errors import Check
 
 SHOWN_ANOMALIES = 3
 LAST, TRAIN = "the last blessed run", "train"
 HINTS = {
     "schema": "mend the source, or allow the values in the city's schema and profile",
-    "drift": "look at the rows; if the change is real, run again with --set data_gate.drift=warn",
-    "skew": "deal the rows anew with --set split.seed=N, or give more trips",
-    "rejected": "mend the source or the city file, or allow a larger share with --set gates.max_rejected=SHARE",
-    "few_rows": "give more trips, or allow fewer with --set data_gate.min_rows=N and data_gate.min_split_rows=N",
+    "drift": "look at the rows; if the change is real, run again with data_gate.drift=warn",
+    "skew": "split the rows anew with split.seed=N, or give more trips",
+    "rejected": "mend the source or the city file, or allow a larger share with data_gate.max_rejected=SHARE",
+    "few_rows": "give more trips, or allow fewer with data_gate.min_rows=N and data_gate.min_split_rows=N",
 }
 
-FindRows = Callable[[str, str, Bucket], Sequence[str]]  # split, feature, bucket: rows to show
+FindRows = Callable[[str, str, Bucket], Sequence[str]]  # split, feature and bucket to rows that show them
+Comparison = tuple[str, Distance | None, float]  # feature, distance (None: not comparable), threshold
 
 
 @dataclasses.dataclass(frozen=True)
 class Anomaly:
-    """One reason why a feature (by its dotted path) of a split breaks the schema; `rows` show it."""
+    """A reason why a feature (its dotted path) of a split breaks the schema, with rows that show it."""
 
     split: str
     feature: str
@@ -41,42 +42,42 @@ def read_errors(split: str, serialized: bytes) -> tuple[Anomaly, ...]:
     """Anomalies of severity ERROR in a serialized tensorflow_metadata `Anomalies`, as ExampleValidator writes it."""
     from tensorflow_metadata.proto.v0 import anomalies_pb2
 
-    found = anomalies_pb2.Anomalies.FromString(serialized)
-    by_feature = dict(sorted(found.anomaly_info.items()))
-    if found.HasField("dataset_anomaly_info"):
-        by_feature["(dataset)"] = found.dataset_anomaly_info
+    anomalies = anomalies_pb2.Anomalies.FromString(serialized)
+    by_feature = dict(sorted(anomalies.anomaly_info.items()))
+    if anomalies.HasField("dataset_anomaly_info"):
+        by_feature["(dataset)"] = anomalies.dataset_anomaly_info
     errors = [
         Anomaly(split, feature, reason.short_description, reason.description)
         for feature, info in by_feature.items()
         if info.severity == anomalies_pb2.AnomalyInfo.ERROR
         for reason in (info.reason or [info])  # without reasons, the info itself has both descriptions
     ]
-    if found.data_missing:
+    if anomalies.data_missing:
         errors.append(Anomaly(split, "(dataset)", "No examples", "the split is empty"))
     return tuple(errors)
 
 
 def judge_schema(errors: Sequence[Anomaly], settings: DataGateSettings) -> list[Check]:
-    """`anomalies`: how many there are, none is allowed."""
+    """`anomalies`: their number, at most 0."""
     return _checks("schema", settings, [Check("anomalies", len(errors), 0, not errors, _summary(errors))])
 
 
 def judge_rejected(
-    counts: Mapping[str, Any], max_rejected: float, settings: DataGateSettings, find: Callable[[str], Sequence[str]]
+    counts: Mapping[str, Any], settings: DataGateSettings, find: Callable[[str], Sequence[str]]
 ) -> list[Check]:
-    """`rejected_share`, a fraction; `counts` is TripExampleGen's counts.json, `find` the rows of a reason.
+    """`rejected_share`, a fraction; 1 if no rows were read.
 
-    Where nothing was read, everything counts as rejected."""
+    counts: TripExampleGen's counts.json. find: gives rows rejected for a reason.
+    """
     share = counts["rejected"] / counts["read"] if counts["read"] else 1.0
-    ok = share <= max_rejected
+    bound = settings.max_rejected
+    ok = share <= bound
     rows = find(_by_reason(counts)[0][0]) if not ok and counts["by_reason"] else ()
-    return _checks(
-        "rejected", settings, [Check("rejected_share", share, max_rejected, ok, _reasons(counts) + _shown(rows))]
-    )
+    return _checks("rejected", settings, [Check("rejected_share", share, bound, ok, _reasons(counts) + _shown(rows))])
 
 
 def judge_rows(n_rows: Mapping[str, int], settings: DataGateSettings) -> list[Check]:
-    """`rows` of all splits and `split_rows` of the smallest one, both at least their bounds; `n_rows` is by split."""
+    """`rows` of all splits and `split_rows` of the smallest split; `n_rows` is by split."""
     total, smallest = sum(n_rows.values()), min(n_rows, key=lambda split: n_rows[split])
     detail = ", ".join(f"{split} {n}" for split, n in n_rows.items())
     least = n_rows[smallest]
@@ -98,8 +99,8 @@ def judge_rows(n_rows: Mapping[str, int], settings: DataGateSettings) -> list[Ch
 
 
 def no_drift_check(why: str, settings: DataGateSettings) -> list[Check]:
-    """`drift`, where there is nothing to compare with; silence would look like a check that holds."""
-    return _checks("drift", settings, [Check("drift", 0, None, True, why)])
+    """`drift` without a baseline; a missing check would look like one that holds."""
+    return _checks("drift", settings, [Check("drift", 0, None, ok=True, detail=why)])
 
 
 def judge_drift(
@@ -108,34 +109,34 @@ def judge_drift(
     settings: DataGateSettings,
     find: FindRows,
 ) -> list[Check]:
-    """`drift.FEATURE`: train against that of the last blessed run."""
+    """`drift.FEATURE`: train against train of the last blessed run."""
     return _checks(
-        "drift", settings, [_compare("drift", TRAIN, LAST, *each, find) for each in _pairs(now, before, settings)]
+        "drift", settings, [_compare("drift", TRAIN, LAST, each, find) for each in _comparisons(now, before, settings)]
     )
 
 
 def judge_skew(
     by_split: Mapping[str, Mapping[str, Distribution]], settings: DataGateSettings, find: FindRows
 ) -> list[Check]:
-    """`skew.FEATURE`: of the other splits against train, the one that is farthest beyond what is allowed."""
+    """`skew.FEATURE`: the other split that is farthest beyond its bound, against train."""
     checks: dict[str, Check] = {}
     for split in (split for split in by_split if split != TRAIN):
-        for each in _pairs(by_split[split], by_split[TRAIN], settings):
-            check = _compare("skew", split, TRAIN, *each, find)
+        for each in _comparisons(by_split[split], by_split[TRAIN], settings):
+            check = _compare("skew", split, TRAIN, each, find)
             if check.name not in checks or _excess(check) > _excess(checks[check.name]):
                 checks[check.name] = check
     return _checks("skew", settings, list(checks.values()))
 
 
 def refusal(checks: Sequence[Check]) -> str | None:
-    """One line naming every check that refuses and what to do about it, or None."""
+    """A line that names every check that refuses and says what to do, or None."""
     failed = [check for check in checks if check.refuses]
     hints = "; ".join(dict.fromkeys(check.hint for check in failed))
     return f"DataGate: {'; '.join(map(_broken, failed))}. {hints[:1].upper()}{hints[1:]}" if failed else None
 
 
 def warnings(checks: Sequence[Check]) -> list[str]:
-    """A line for every check that failed and refuses nothing."""
+    """A line for every check that failed without refusing."""
     return [_broken(check) for check in checks if not check.ok and not check.refuses]
 
 
@@ -145,38 +146,41 @@ def _broken(check: Check) -> str:
 
 
 def _checks(kind: str, settings: DataGateSettings, checks: Iterable[Check]) -> list[Check]:
-    """The checks of a kind with its severity and hint; none where it is ignored."""
+    """The checks of a kind with its severity and hint; none if the kind is ignored."""
     action = settings.action(kind)
     if action == "ignore":
         return []
-    return [dataclasses.replace(check, severity=cast(Severity, action), hint=HINTS[kind]) for check in checks]
+    return [dataclasses.replace(check, severity=action, hint=HINTS[kind]) for check in checks]
 
 
-def _pairs(
+def _comparisons(
     now: Mapping[str, Distribution], before: Mapping[str, Distribution], settings: DataGateSettings
-) -> list[tuple[str, Distance | None, float]]:
-    """Feature, distance and threshold of each feature that both have and that is to be compared."""
-    pairs = []
+) -> list[Comparison]:
+    """Feature, distance and threshold of each compared feature that both have."""
+    comparisons: list[Comparison] = []
     for feature in sorted(now.keys() & before.keys()):
         threshold = settings.threshold(feature, now[feature].is_categorical)
         if threshold is not None:
-            pairs.append((feature, distance(now[feature], before[feature]), threshold))
-    return pairs
+            comparisons.append((feature, distance(now[feature], before[feature]), threshold))
+    return comparisons
 
 
-def _compare(
-    kind: str, split: str, other: str, feature: str, found: Distance | None, threshold: float, find: FindRows
-) -> Check:
-    """The bound is the threshold and what chance explains; a check that fails shows where, and rows."""
+def _compare(kind: str, split: str, reference: str, comparison: Comparison, find: FindRows) -> Check:
+    """The bound is the threshold plus the distance that chance explains; a failed check shows bucket and rows."""
+    feature, distance, threshold = comparison
     name = f"{kind}.{feature}"
-    if found is None:
-        return Check(name, 0, None, True, f"categorical in one of {split} and {other} only, not compared")
-    bound, bucket = threshold + found.chance, found.grown
-    detail = f"{found.measure} of {split} against {other} (threshold {threshold:g}, chance {found.chance:.2g})"
-    if ok := found.value <= bound:
-        return Check(name, found.value, bound, ok, detail)
-    shares = f"{feature} {bucket} is {bucket.now:.1%} of {split}, {bucket.before:.1%} of {other}"
-    return Check(name, found.value, bound, ok, f"{detail}: {shares}{_shown(find(split, feature, bucket))}")
+    if distance is None:
+        detail = f"categorical in one of {split} and {reference} only, not compared"
+        return Check(name, 0, None, ok=True, detail=detail)
+    bound, bucket = threshold + distance.chance, distance.grown
+    detail = (
+        f"{distance.measure} of {split} against {reference} (threshold {threshold:g}, chance {distance.chance:.2g})"
+    )
+    if distance.value <= bound:
+        return Check(name, distance.value, bound, ok=True, detail=detail)
+    shares = f"{feature} {bucket} is {bucket.now:.1%} of {split}, {bucket.before:.1%} of {reference}"
+    detail += f": {shares}{_shown(find(split, feature, bucket))}"
+    return Check(name, distance.value, bound, ok=False, detail=detail)
 
 
 def _excess(check: Check) -> float:

@@ -1,4 +1,4 @@
-"""Real rows to show with a failed check: examples of a split, and rows that TripExampleGen rejected."""
+"""Rows to show with a failed check: examples of a split, and rows that TripExampleGen rejected."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-SHOWN, SCANNED = 3, 200_000  # rows to show, and to look through for them
+SHOWN, SCANNED = 3, 200_000  # rows to show, and at most to scan for them
 MAX_TEXT = 160
 Row = Mapping[str, Sequence[float | str]]
 
 
-def find(folder: str, feature: str, holds: Callable[[Sequence[float | str]], bool]) -> list[str]:
-    """Up to three rows of a split whose values of `feature` (none where it is missing) hold; it is named first."""
-    found = (row for row in itertools.islice(_examples(folder), SCANNED) if holds(row.get(feature, ())))
-    return [describe(row, feature) for row in itertools.islice(found, SHOWN)]
+def find_examples(folder: str, feature: str, fits: Callable[[Sequence[float | str]], bool]) -> list[str]:
+    """Up to three rows of a split whose values of `feature`, an empty sequence if missing, fit; it comes first."""
+    rows = (row for row in itertools.islice(_examples(folder), SCANNED) if fits(row.get(feature, ())))
+    return [describe(row, feature) for row in itertools.islice(rows, SHOWN)]
 
 
 def describe(row: Row, first: str) -> str:
@@ -26,12 +26,12 @@ def describe(row: Row, first: str) -> str:
     return " ".join(f"{name}={','.join(map(_text, row.get(name, ())))}" for name in names)
 
 
-def rejected(folder: str, reason: str) -> list[str]:
-    """Up to three rows rejected for `reason`: `file line 12: text`; none where nothing was kept."""
-    found = (row for row in itertools.islice(_rejected(folder), SCANNED) if row["reason"] == reason)
+def find_rejected(folder: str, reason: str) -> list[str]:
+    """Up to three rows rejected for `reason`: `file row 12: text`."""
+    rows = (row for row in itertools.islice(_rejected(folder), SCANNED) if row["reason"] == reason)
     return [
         f"{os.path.basename(row['file'])} row {row['row']}: {row['text'][:MAX_TEXT]}"
-        for row in itertools.islice(found, SHOWN)
+        for row in itertools.islice(rows, SHOWN)
     ]
 
 

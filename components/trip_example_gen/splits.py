@@ -1,0 +1,33 @@
+"""The split of each example: a hash of its values, so that equal trips share a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+
+
+def assign_splits(examples: pa.RecordBatch, buckets: Sequence[int], seed: int = 0) -> npt.NDArray[np.int64]:
+    """The split of each example, shape (n,), in 0..len(buckets)-1, drawn in proportion to `buckets`.
+
+    It depends on the example's values and the seed only, not on order, file or chunk.
+    """
+    hashes = np.full(examples.num_rows, seed, np.uint64)
+    for name in EXAMPLE_COLUMNS:
+        values = examples.column(examples.schema.get_field_index(name)).to_numpy(zero_copy_only=False)
+        bits = values.view(np.uint32) if values.dtype == np.float32 else values.view(np.uint64)
+        hashes = _splitmix64(hashes ^ bits.astype(np.uint64))
+    edges = np.cumsum(buckets)
+    return np.searchsorted(edges, hashes % np.uint64(edges[-1]), side="right")
+
+
+def _splitmix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Steele, Lea and Flood's mixer (https://prng.di.unimi.it/splitmix64.c), element by element; wraps modulo 2^64."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
