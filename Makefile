@@ -1,5 +1,5 @@
-# Every target but help, clean, image, lane-b and test-system sets up what it needs; a second call finds it ready.
-# A choice of your own: make setup PYTHON=/path/to/python3.10, make run CITY=nyc ARGS="--data FILE".
+# All targets except help, lock, clean, image, lane-b and test-system run setup first; a second call skips it.
+# Options: make setup PYTHON=/path/to/python3.10, make run CITY=nyc ARGS="--data FILE".
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -8,7 +8,7 @@ BIN := .venv/bin
 CITY ?= chicago
 IMAGE ?= farebox
 CHECKS := "ruff check" "ruff format --check" "mypy farebox $(wildcard benchmarks/*.py)"
-# A file's tests stay together: what they share is made once. A process takes up to 2 GB.
+# The tests of one file run in one process, so shared fixtures are made once. A process takes up to 2 GB.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export LANE PYTHON
 
@@ -23,32 +23,32 @@ setup: ## choose the lane, create .venv, install the locked packages and farebox
 run: setup ## train, judge and push a fare model: CITY=chicago ARGS=...
 	@$(BIN)/farebox run --city $(CITY) $(ARGS)
 
-test: setup ## all tests
+test: setup ## run all tests
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-test-fast: setup ## the tests not marked slow
+test-fast: setup ## run the tests not marked slow
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
-test-system: ## PostgreSQL and MariaDB, which some tests start: installed where apt and root are there
+test-system: ## install PostgreSQL and MariaDB, which some tests start; needs apt and root
 	@tools/test_system.sh
 
-lint: setup ## ruff (rules and format) and mypy
+lint: setup ## run ruff (rules and format) and mypy
 	@failed=0; for check in $(CHECKS); do $(BIN)/$$check || failed=1; done; exit $$failed
 
 lock: ## rewrite requirements/*.txt from setup.py: ARGS=--upgrade for newer versions
 	@tools/env.sh lock $(ARGS)
 
-wheel: setup ## dist/farebox-*.whl, for Beam workers elsewhere: docs/engines.md
+wheel: setup ## build dist/farebox-*.whl, for Beam workers elsewhere: docs/engines.md
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
-flink: setup ## Apache Flink and Beam workers on this machine until Ctrl-C: ARGS="--job-port N"
+flink: setup ## run Apache Flink and Beam workers on this machine until Ctrl-C: ARGS="--job-port N"
 	@$(BIN)/python tools/flink.py $(ARGS)
 
-image: ## the image of a clean checkout, tagged by its commit, with Docker: IMAGE=REGISTRY/farebox
+image: ## build the image of a clean checkout with Docker, tagged with its commit: IMAGE=REGISTRY/farebox
 	@git diff --quiet HEAD || { echo "farebox: commit your changes first: the image's tag is the commit" >&2; exit 1; }
 	@docker build --tag $(IMAGE):$$(git rev-parse --short=12 HEAD) $(ARGS) .
 
-lane-b: ## test-fast on lane B; on an older system, as root, inside a Debian 13 root
+lane-b: ## run test-fast on lane B; on an older system, as root, inside a Debian 13 root
 	@tools/lane_b.sh
 
 clean: ## remove .venv, .lanes, .flink and caches; runs/ and models/ stay

@@ -43,7 +43,7 @@ setup(
         "pyyaml",
         "rich",
         "scikit-learn",
-        "typer<0.28",  # from there on each command imports pydantic for its options: 0.2 CPU s
+        "typer<0.28",  # from 0.28 on each command imports pydantic for its options: 0.2 CPU s
         "dill",  # tfx-bsl 1.16 imports it without declaring it
         "setuptools<81",  # TFX and TFDV still import pkg_resources
         "pip",  # TFX builds wheels at run time

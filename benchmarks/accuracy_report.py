@@ -1,4 +1,4 @@
-"""Figures, table and picture of the accuracy benchmark, from what the runs of `accuracy.py` left behind."""
+"""Figures, table and picture of the accuracy benchmark, from the results of `accuracy.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,13 +35,14 @@ WORTH_SEEING = 1.25  # the picture's right end, as a ratio to LightGBM
 MAX_BYTES, MAX_TO_RAW_DNN = 30_000, 0.5
 MAX_TO_LIGHTGBM, MAX_TO_LIGHTGBM_ELSEWHERE = {"chicago": 0.98}, 1.0
 
+FloatArray = npt.NDArray[np.float64]
 Results = list[list[dict[str, Any]]]  # by split and seed, as `accuracy.measure` writes them
-Squared = list[dict[str, np.ndarray]]  # of each split: fares (n_rows,) and models' squared errors (n_seeds, n_rows)
+Squared = list[dict[str, FloatArray]]  # of each split: fares (n_rows,) and models' squared errors (n_seeds, n_rows)
 
 
 @dataclasses.dataclass(frozen=True)
 class Aim:
-    """A figure and the bound that it should not exceed; None where it is not known, or has no bound."""
+    """A figure and the bound that it should not exceed; None for an unknown figure, or no bound."""
 
     name: str
     value: float | None
@@ -70,22 +72,22 @@ def test_errors(summary: Mapping[str, Any]) -> dict[str, float]:
 # The figures: `rmse` is of shape (n_splits, n_seeds)
 
 
-def spread(rmse: np.ndarray) -> float | None:
+def spread(rmse: FloatArray) -> float | None:
     """Standard deviation over seeds (1 delta degree of freedom) within a split, averaged; None for a single seed."""
     return float(rmse.std(axis=1, ddof=1).mean()) if rmse.shape[1] > 1 else None
 
 
-def ratio(rmse: np.ndarray, reference: np.ndarray) -> float:
-    """The ratio of the means over seeds, averaged over splits."""
+def ratio(rmse: FloatArray, reference: FloatArray) -> float:
+    """Ratio of the means over seeds, averaged over splits."""
     return float((rmse.mean(axis=1) / reference.mean(axis=1)).mean())
 
 
 def bootstrap_interval(
-    squared: Sequence[np.ndarray], reference: Sequence[np.ndarray], resamples: int = RESAMPLES, seed: int = 0
+    squared: Sequence[FloatArray], reference: Sequence[FloatArray], resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """The percentile interval of `ratio` over resampled test rows (Efron 1979), the same rows for both models.
+    """Percentile interval of `ratio` over resampled test rows (Efron 1979), the same rows for both models.
 
-    squared, reference: of each split the squared errors, shape (n_seeds, n_rows).
+    squared, reference: the squared errors of each split, shape (n_seeds, n_rows).
     """
     random = np.random.default_rng(seed)
     drawn = np.empty((len(squared), resamples))
@@ -100,15 +102,15 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def by_model(results: Results, errors_of: Callable[[Mapping[str, Any]], Mapping[str, float]]) -> dict[str, np.ndarray]:
-    """RMSE of shape (n_splits, n_seeds), of the models that have one in every run."""
-    found = [[errors_of(one) for one in split] for split in results]
-    known = [name for name in MODELS if all(name in one for split in found for one in split)]
-    return {name: np.array([[one[name] for one in split] for split in found]) for name in known}
+def by_model(results: Results, errors_of: Callable[[Mapping[str, Any]], Mapping[str, float]]) -> dict[str, FloatArray]:
+    """RMSE by model, of shape (n_splits, n_seeds); only models that have one in every run."""
+    errors = [[errors_of(result) for result in split] for split in results]
+    known = [name for name in MODELS if all(name in each for split in errors for each in split)]
+    return {name: np.array([[each[name] for each in split] for split in errors]) for name in known}
 
 
-def table_of(held: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray]) -> dict[str, dict[str, float | None]]:
-    """A row per model, from RMSE on eval and on test; None where a model has no such figure."""
+def table_of(held: Mapping[str, FloatArray], test: Mapping[str, FloatArray]) -> dict[str, dict[str, float | None]]:
+    """A row per model, from RMSE on eval and on test; None if a model has no such figure."""
     return {
         name: {
             "eval_rmse": float(held[name].mean()) if name in held else None,
@@ -121,8 +123,8 @@ def table_of(held: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray]) -> 
     }
 
 
-def intervals_of(squared: Squared, test: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Ratio on test and its interval: the shipped file against two models, and all against LightGBM."""
+def intervals_of(squared: Squared, test: Mapping[str, FloatArray]) -> list[dict[str, Any]]:
+    """Ratios on test with their intervals: the shipped file to two models, and all models to LightGBM."""
     pairs = dict.fromkeys([*COMPARED, *((name, LIGHTGBM) for name in MODELS if name != LIGHTGBM)])
     found = []
     for model, reference in pairs:
@@ -132,8 +134,8 @@ def intervals_of(squared: Squared, test: Mapping[str, np.ndarray]) -> list[dict[
     return found
 
 
-def aims_of(city: str, test: Mapping[str, np.ndarray], n_bytes: int, trainer_cpu_s: float | None) -> list[Aim]:
-    """What the product promises, and whether it holds; Trainer's time has no bound."""
+def aims_of(city: str, test: Mapping[str, FloatArray], n_bytes: int, trainer_cpu_s: float | None) -> list[Aim]:
+    """The figures that the product promises, with their bounds; Trainer's time has no bound."""
     to_booster = MAX_TO_LIGHTGBM.get(city, MAX_TO_LIGHTGBM_ELSEWHERE)
     return [
         Aim("shipped / LightGBM, test", ratio(test[SHIPPED], test[LIGHTGBM]), to_booster),
@@ -144,7 +146,7 @@ def aims_of(city: str, test: Mapping[str, np.ndarray], n_bytes: int, trainer_cpu
     ]
 
 
-# What people see
+# Output
 
 
 def report(out: Path, overrides: Sequence[str], results: Results, squared: Squared) -> None:
@@ -185,8 +187,8 @@ def report(out: Path, overrides: Sequence[str], results: Results, squared: Squar
 
 
 def against_lightgbm(intervals: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Those whose reference is LightGBM, by model."""
-    return {one["model"]: one for one in intervals if one["reference"] == LIGHTGBM}
+    """The intervals whose reference is LightGBM, by model."""
+    return {each["model"]: each for each in intervals if each["reference"] == LIGHTGBM}
 
 
 def plural(n: int, noun: str) -> str:
@@ -195,7 +197,7 @@ def plural(n: int, noun: str) -> str:
 
 
 def run_facts(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What accuracy.json keeps of a run."""
+    """The figures of a run that accuracy.json keeps."""
     summary = result["summary"]
     return {
         **{key: result[key] for key in ("split", "seed", "eval_rmse", "trainer_cpu_s")},
@@ -226,7 +228,7 @@ def rich_table(title: str, table: Mapping[str, Mapping[str, float | None]]) -> T
 
 
 def markdown(title: str, table: Mapping[str, Mapping[str, float | None]], lines: Sequence[str]) -> str:
-    """The same for a document."""
+    """The table and lines in Markdown."""
     rows = [COLUMNS, ("---", *("--:" for _ in COLUMNS[1:])), *(cells_of(name, row) for name, row in table.items())]
     return "\n".join(
         [f"## {title}", "", *(f"| {' | '.join(row)} |" for row in rows), "", *(f"- {x}" for x in lines), ""]
@@ -239,8 +241,8 @@ def describe_interval(one: Mapping[str, Any]) -> str:
     return f"{pair} on test: {one['ratio']:.3f}, {LEVEL * 100:.0f} % interval {one['low']:.3f} to {one['high']:.3f}"
 
 
-def draw(path: Path, title: str, test: Mapping[str, np.ndarray], intervals: Mapping[str, Mapping[str, Any]]) -> None:
-    """A dot per run, the ratio to LightGBM and its interval; a model too far to the right is a number there."""
+def draw(path: Path, title: str, test: Mapping[str, FloatArray], intervals: Mapping[str, Mapping[str, Any]]) -> None:
+    """Draws a dot per run, the ratio to LightGBM and its interval; a model too far to the right is a number there."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -274,5 +276,5 @@ def draw(path: Path, title: str, test: Mapping[str, np.ndarray], intervals: Mapp
 
 
 def label(color: str) -> dict[str, Any]:
-    """How numbers are written in the picture."""
+    """Style of the numbers in the picture."""
     return {"color": color, "fontsize": 13, "va": "center"}

@@ -1,11 +1,11 @@
-"""What each step of the compression costs and gives: whole runs of the pipeline, then every form of their networks.
+"""Cost and benefit of each step of the compression: whole runs of the pipeline, then every form of their networks.
 
     python benchmarks/compression.py --city chicago|nyc|FILE [--data PATH] [--seeds 3] [--out FOLDER] [--set key=value]
 
-A run per training seed, in a process of its own; runs that are finished in --out are not made again. Each form is a
-file from raw columns to the fare: of the DNN without embeddings, of the trained, the reduced and the pruned network in
-float32, of the pruned one in every number format and trained for int8, and the file that the run would ship. RMSE on
-test over the files' own bytes; one row and 1024 rows timed in turns.
+One run per training seed, each a separate process. Finished runs in --out are not repeated. Each form is a
+file from raw columns to the fare: the DNN without embeddings; the trained, the reduced and the pruned network in
+float32; the pruned one in every number format and trained for int8; and the file that the run would ship. RMSE is
+measured on test with the files' own bytes; one row and 1024 rows are timed in turns.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 from whole_runs import SEEDED, Parser, add_run_options, digest_of, one_line_errors, outputs_of, start_one
 
 from farebox.components.errors import InputError
@@ -34,7 +35,7 @@ BATCH, ROUNDS, INVOKES = 1024, 5, 200
 
 
 def main() -> None:
-    """The command. Exit codes are Farebox's: 0 done, 2 bad input, 3 the data were refused."""
+    """Runs the command. Exit codes are Farebox's: 0 done, 2 bad input, 3 the data were refused."""
     with one_line_errors("compression"):
         options = parse()
         if options.one:
@@ -44,11 +45,11 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """The options, checked."""
+    """Reads and checks the options. Raises InputError."""
     parser = Parser(description=(__doc__ or "").splitlines()[0])
     add_run_options(parser, seeds=3)
-    parser.add_argument("--one", nargs=1, type=int, help=argparse.SUPPRESS)  # what a process of its own is started with
-    options = parser.parse_args()
+    parser.add_argument("--one", nargs=1, type=int, help=argparse.SUPPRESS)  # for the child process
+    options: argparse.Namespace = parser.parse_args()
     if options.seeds < 1:
         raise InputError(f"--seeds={options.seeds} must be at least 1")
     options.out = options.out or Path("runs", f"compression-{settings_of(options, 1).city.name}")
@@ -56,7 +57,7 @@ def parse() -> argparse.Namespace:
 
 
 def settings_of(options: argparse.Namespace, seed: int) -> Settings:
-    """The settings of one run."""
+    """Returns the settings of one run."""
     from farebox.pipeline.settings.load import load_settings
 
     seeds = [f"{key}={seed}" for key in SEEDED]
@@ -64,17 +65,17 @@ def settings_of(options: argparse.Namespace, seed: int) -> Settings:
 
 
 def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
-    """One seed's figures by form, made in a process of its own where these settings, trips and code have none yet."""
+    """Figures of one seed by form; a child process measures them if these settings, trips and code have none yet."""
     path, digest = options.out / f"forms-{seed}.json", digest_of(settings_of(options, seed))
     if not path.is_file() or json.loads(path.read_text()).get("digest") != digest:
         start_one(__file__, options, seed)
     print(f"seed {seed} of {options.seeds}: done", file=sys.stderr)
-    found: dict[str, Any] = json.loads(path.read_text())["forms"]
-    return found
+    forms: dict[str, Any] = json.loads(path.read_text())["forms"]
+    return forms
 
 
 def measure(options: argparse.Namespace, seed: int) -> None:
-    """One run of the pipeline, then every form of its networks; writes `forms-SEED.json`."""
+    """Runs the pipeline once, measures every form of its networks, and writes `forms-SEED.json`."""
     from farebox.components.files import write_atomically
     from farebox.pipeline.local import run as runs
     from farebox.pipeline.local.folder import LOG_FILE
@@ -83,18 +84,18 @@ def measure(options: argparse.Namespace, seed: int) -> None:
     settings = settings_of(options, seed)
     digest = digest_of(settings)
     with contextlib.redirect_stdout(sys.stderr):
-        summary = runs.run(settings, quiet=True)
+        summary = runs.run(settings).summary
     with output_to_log(settings.runs_dir / summary.run_id / LOG_FILE):
         nodes, _ = outputs_of(settings, summary.run_id)
-        found = figures(files(nodes, settings), test_rows(nodes))
+        forms = figures(files(nodes, settings), test_rows(nodes))
     if summary.figures.measured:
         model = summary.figures.measured.model
-        found[SHIPPED]["how"] = f"{model.mode} of the {model.network} network"
-    write_atomically(options.out / f"forms-{seed}.json", json.dumps({"digest": digest, "forms": found}, indent=2))
+        forms[SHIPPED]["how"] = f"{model.mode} of the {model.network} network"
+    write_atomically(options.out / f"forms-{seed}.json", json.dumps({"digest": digest, "forms": forms}, indent=2))
 
 
 def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, bytes]:
-    """The bytes of every form."""
+    """Returns the bytes of every form."""
     import tensorflow_transform as tft
     import tf_keras as keras
 
@@ -118,24 +119,24 @@ def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, by
         return Source(network, front, calibration, columns.FARE)
 
     rival = Path(nodes["Trainer"]["model_run"].uri, "no_embedding_dnn.keras")
-    found = {NO_EMBEDDING: source(keras.models.load_model(rival, compile=False)).file("float32")}
+    forms = {NO_EMBEDDING: source(keras.models.load_model(rival, compile=False)).file("float32")}
     for name, node, key in (
         (ORIGINAL, "Trainer", "model"),
         ("reduced", "PcaReducer", "reduced_model"),
         ("pruned", "Pruner", "pruned_model"),
     ):
         network = examples_io.load_network(nodes[node][key])
-        found[name] = source(network).file("float32")
+        forms[name] = source(network).file("float32")
     pruned = source(network)
     for rung in RUNGS:
         aware = rung in ("qat", "pqat")
         trained = quantization_aware(network, train, evaluation, chosen, rung == "pqat") if aware else network
-        found[f"pruned, {rung}"] = (source(trained) if aware else pruned).file(rung)  # type: ignore[arg-type]
-    return {**found, SHIPPED: Path(tflite_path(nodes["Quantizer"]["quantized_model"])).read_bytes()}
+        forms[f"pruned, {rung}"] = (source(trained) if aware else pruned).file(rung)  # type: ignore[arg-type]
+    return {**forms, SHIPPED: Path(tflite_path(nodes["Quantizer"]["quantized_model"])).read_bytes()}
 
 
-def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The raw columns of test, and its fares."""
+def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
+    """Returns the raw columns of test, and its fares."""
     import tensorflow_transform as tft
 
     from farebox.components.networks import examples_io
@@ -153,7 +154,9 @@ def test_rows(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, np.ndar
     )
 
 
-def figures(contents: Mapping[str, bytes], rows: tuple[dict[str, np.ndarray], np.ndarray]) -> dict[str, dict[str, Any]]:
+def figures(
+    contents: Mapping[str, bytes], rows: tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]
+) -> dict[str, dict[str, Any]]:
     """RMSE, MAE, bytes, gzip bytes, and microseconds of one row and of a batch, by form."""
     from farebox.components.networks.errors import RunningError
     from farebox.components.tflite.files import gzip_bytes
@@ -162,26 +165,26 @@ def figures(contents: Mapping[str, bytes], rows: tuple[dict[str, np.ndarray], np
     columns, fares = rows
     one = {name: values[:1] for name, values in columns.items()}
     batch = {name: np.resize(values, (BATCH, 1)) for name, values in columns.items()}
-    found: dict[str, dict[str, Any]] = {}
+    forms: dict[str, dict[str, Any]] = {}
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in contents}
     models = {name: TfliteModel(content) for name, content in contents.items()}
     for name, content in contents.items():
         error = RunningError()
         error.update(models[name].predict(columns), fares)
-        found[name] = {"rmse": error.rmse, "mae": error.mae, "bytes": len(content), "gzip_bytes": gzip_bytes(content)}
+        forms[name] = {"rmse": error.rmse, "mae": error.mae, "bytes": len(content), "gzip_bytes": gzip_bytes(content)}
     for _ in range(ROUNDS):
         for name, model in models.items():
             single, _ = measure_latency_us(model, one, INVOKES, INVOKES // 10)
             many, _ = measure_latency_us(model, batch, INVOKES // 10, 2)
             times[name].append((single, many))
     for name, measured in times.items():
-        found[name]["us_one"], found[name]["us_batch"] = (float(value) for value in np.median(measured, axis=0))
-    return found
+        forms[name]["us_one"], forms[name]["us_batch"] = (float(value) for value in np.median(measured, axis=0))
+    return forms
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A form's means over seeds; spread: standard deviation of the RMSE."""
+    """Means of a form over seeds. spread: standard deviation of the RMSE."""
 
     form: str
     rmse: float
@@ -194,30 +197,30 @@ class Line:
 
 def lines(results: Sequence[Mapping[str, Mapping[str, Any]]]) -> list[Line]:
     """A line per form, in the order of the first result."""
-    found = []
+    per_form = []
     for form in results[0]:
         errors = [result[form]["rmse"] for result in results]
         spread = float(np.std(errors, ddof=1)) if len(errors) > 1 else 0.0
         means = (float(np.mean([result[form][key] for result in results])) for key in MEANS)
-        found.append(Line(form, float(np.mean(errors)), spread, *means))
-    return found
+        per_form.append(Line(form, float(np.mean(errors)), spread, *means))
+    return per_form
 
 
-def table(found: Sequence[Line]) -> str:
-    """The lines in Markdown; ratios are to the original."""
-    (original,) = (line for line in found if line.form == ORIGINAL)
+def table(per_form: Sequence[Line]) -> str:
+    """The lines in Markdown; ratios are to the original network."""
+    (original,) = (line for line in per_form if line.form == ORIGINAL)
     head = "| form | test RMSE | spread | / original | bytes | 1/ | gzip | 1/ | one row, µs | 1024 rows, µs |"
     rows = [
         f"| {line.form} | {line.rmse:.3f} | {line.spread:.3f} | {line.rmse / original.rmse:.4f} | {line.bytes:,.0f} "
         f"| {original.bytes / line.bytes:.1f} | {line.gzip_bytes:,.0f} | {original.gzip_bytes / line.gzip_bytes:.1f} "
         f"| {line.us_one:.1f} | {line.us_batch:.0f} |"
-        for line in found
+        for line in per_form
     ]
     return "\n".join([head, "|---|" + "--:|" * 9, *rows])
 
 
 def report(options: argparse.Namespace, results: Sequence[Mapping[str, Mapping[str, Any]]]) -> None:
-    """Prints the table and keeps it in --out."""
+    """Prints the table and writes it to --out."""
     text = table(lines(results))
     shipped = ", ".join(sorted({result[SHIPPED]["how"] for result in results}))
     text = f"{options.city}, {len(results)} seeds {' '.join(options.overrides)}\n\n{text}\n\nwhat ships: {shipped}\n"

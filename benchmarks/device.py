@@ -1,10 +1,10 @@
-"""One fare, and a batch of them: the file that a run ships beside what else could answer, called from Python in turns.
+"""Time of one fare and of a batch: the shipped file beside other forms of the model, called from Python in turns.
 
     python benchmarks/device.py [--city chicago] [--data PATH] [--out FOLDER] [--json FILE] [--picture FILE]
 
-Peers: the unreduced float32 `.tflite`, a SavedModel of Transform's graph and the network, and LightGBM, which is given
-features that are transformed already. A call is inputs in, fares out; one thread each, medians of rounds. FOLDER has,
-or gets, a run.
+Peers: the unreduced float32 `.tflite`, a SavedModel of Transform's graph and the network, and LightGBM, which gets
+transformed features. A call takes inputs and returns fares; one thread each, medians of rounds. If FOLDER has no run
+yet, the script makes one there.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ Call = Callable[[], Any]
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
     parser.add_argument("--data", help="a CSV or Parquet file, or a folder of them")
-    parser.add_argument("--out", help="a folder with runs/ and models/; left out, a temporary one")
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--picture", type=Path, help="and a picture of them, a PNG")
+    parser.add_argument("--out", help="a folder with runs/ and models/; by default a temporary one")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--picture", type=Path, help="also draw them: a PNG")
     options = parser.parse_args()
     with one_line_errors("device"), tempfile.TemporaryDirectory() as folder:
         results = measure(options, options.out or folder)
@@ -59,7 +59,7 @@ def measure(options: argparse.Namespace, out: str) -> dict[str, dict[str, float]
     from farebox.pipeline.settings.load import load_settings
 
     settings = load_settings(options.city, options.data, out)
-    nodes, _ = outputs_of(settings, run.run(settings, quiet=True).run_id)
+    nodes, _ = outputs_of(settings, run.run(settings).summary.run_id)
     found = {name: {"bytes": float(n_bytes)} for name, n_bytes in sizes(nodes).items()}
     for key, rows in (("us_one", 1), ("us_batch", BATCH)):
         for name, us in timed(calls(settings, nodes, rows), CALLS[rows]).items():
@@ -68,7 +68,7 @@ def measure(options: argparse.Namespace, out: str) -> dict[str, dict[str, float]
 
 
 def sizes(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Bytes on disk of what is one file; 0 of the SavedModel, which is a folder made for this."""
+    """Bytes of each form that is one file; 0 for the SavedModel, a folder that only this script makes."""
     from farebox.components.tflite.files import tflite_path
 
     quantizer, booster = nodes["Quantizer"], Path(nodes["Trainer"]["model_run"].uri, "lightgbm.txt")
@@ -78,7 +78,7 @@ def sizes(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
 
 
 def calls(settings: Settings, nodes: Mapping[str, Mapping[str, Any]], n_rows: int) -> dict[str, Call]:
-    """A call on n_rows real trips by form."""
+    """Returns a call on n_rows real trips by form."""
     import lightgbm
     import tensorflow as tf
     import tensorflow_transform as tft
@@ -104,13 +104,13 @@ def calls(settings: Settings, nodes: Mapping[str, Mapping[str, Any]], n_rows: in
     return {
         SHIPPED: lambda: files[SHIPPED].predict(rows),
         UNREDUCED: lambda: files[UNREDUCED].predict(rows),
-        SAVED_MODEL: lambda: saved(**tensors)["fare"].numpy(),
+        SAVED_MODEL: lambda: np.asarray(saved(**tensors)["fare"]),
         LIGHTGBM: lambda: booster.predict(inputs, num_threads=1),
     }
 
 
 def saved_model(layer: Any, network: Any, tensors: Mapping[str, Any]) -> Any:
-    """The signature of a SavedModel of both, loaded again."""
+    """Saves layer and network as one SavedModel; returns the signature of the loaded model."""
     import tensorflow as tf
 
     module = tf.Module()
@@ -131,9 +131,9 @@ def saved_model(layer: Any, network: Any, tensors: Mapping[str, Any]) -> Any:
 
 
 def timed(forms: Mapping[str, Call], n_calls: int) -> dict[str, float]:
-    """Microseconds a call, by form: the median over rounds, in turns, of each round's median."""
+    """Microseconds per call by form: the median over rounds, in turns, of each round's median."""
     found: dict[str, list[float]] = {name: [] for name in forms}
-    for call in forms.values():
+    for call in forms.values():  # warm-up
         call()
     for _ in range(ROUNDS):
         for name, call in forms.items():
@@ -147,7 +147,7 @@ def timed(forms: Mapping[str, Call], n_calls: int) -> dict[str, float]:
 
 
 def table(results: Mapping[str, Mapping[str, float]]) -> str:
-    """A Markdown line by form; ratios are to the shipped file."""
+    """A Markdown line per form; ratios are to the shipped file."""
     shipped = results[SHIPPED]
     lines = ["| form | bytes | one fare, µs | x shipped | 1024 fares, µs | x shipped |", "|---|--:|--:|--:|--:|--:|"]
     for name, row in results.items():

@@ -1,10 +1,10 @@
-"""Whole runs on ever more simulated trips: each node's CPU seconds and peak memory, a process for each number of rows.
+"""CPU seconds and peak memory of each node in whole runs on more and more simulated trips, a process per run.
 
     python benchmarks/growth.py [--city chicago] [--rows 100000 1000000 10000000] [--summaries FILE ...] [--json FILE]
         [--picture FILE]
 
-Where one machine is enough, CPU grows as rows do, and memory does not. Ten million rows take about an hour of two
-cores. --summaries: of runs that are there already, their runs/CITY/latest/summary.json, instead of new ones.
+On one machine CPU grows with the rows, and memory does not. Ten million rows take about an hour of two
+cores. --summaries reads the runs/CITY/latest/summary.json of earlier runs instead of making new ones.
 """
 
 from __future__ import annotations
@@ -21,20 +21,27 @@ import numpy as np
 from processes import machine, measured, python
 from whole_runs import one_line_errors
 
-NO_GATE = ("gates.max_rmse=1000", "gates.max_ratio_to_yardstick=10")  # it is time and memory that count here
-HOLDERS = ("Trainer", "PcaReducer", "Pruner", "Quantizer")  # of 500,000 rows: beyond, only what they read grows
+NO_GATE = ("gates.max_rmse=1000", "gates.max_ratio_to_yardstick=10")  # only time and memory matter here
+HOLDERS = (
+    "Trainer",
+    "PcaReducer",
+    "Pruner",
+    "Quantizer",
+)  # they hold at most 500,000 rows: beyond that, only what they read grows
 EVERY_ROW, ALL = "nodes of every row", "all"
-LEAST_CPU_S = 1.0  # of the largest run: what takes less is not shown by itself
+LEAST_CPU_S = 1.0  # in the largest run: nodes below are not shown separately
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
-    parser.add_argument("--summaries", type=Path, nargs="+", help="of earlier runs, which are not made again")
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--picture", type=Path, help="and a picture of them, a PNG")
+    parser.add_argument(
+        "--summaries", type=Path, nargs="+", help="summary.json files of earlier runs, used instead of new runs"
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--picture", type=Path, help="also draw them: a PNG")
     options = parser.parse_args()
     with one_line_errors("growth"), tempfile.TemporaryDirectory() as folder:
         paths = options.summaries or [run(options.city, rows, Path(folder)) for rows in sorted(options.rows)]
@@ -62,12 +69,12 @@ def run(city: str, rows: int, folder: Path) -> Path:
 
 
 def nodes_of(summaries: Sequence[dict[str, Any]]) -> list[str]:
-    """Those that take a second of the largest run, in the pipeline's order."""
+    """Nodes that take at least a second in the largest run, in the pipeline's order."""
     return [node for node, cpu_s in summaries[-1]["cpu_s"].items() if cpu_s >= LEAST_CPU_S]
 
 
 def series(summaries: Sequence[dict[str, Any]], key: str) -> dict[str, list[float]]:
-    """cpu_s or peak_mb of each run: by node; of CPU, the sum of the nodes whose work grows with every row; of all."""
+    """cpu_s or peak_mb of each run: by node, of all nodes, and for CPU of the nodes whose work grows with every row."""
     found = {node: [summary[key][node] for summary in summaries] for node in nodes_of(summaries)}
     per_run = [summary[key] for summary in summaries]
     if key == "peak_mb":
@@ -92,13 +99,13 @@ def _table(summaries: Sequence[dict[str, Any]], title: str, key: str, number: st
 
 
 def off_a_line(rows: Sequence[int], values: Sequence[float]) -> float:
-    """The largest distance of a value from the straight line through the first and the last, as a share of it."""
+    """Largest distance of a value from the straight line through the first and the last, as a share of the line."""
     line = np.interp(rows, [rows[0], rows[-1]], [values[0], values[-1]])
     return float(np.max(np.abs(values - line) / line))
 
 
 def draw(summaries: Sequence[dict[str, Any]], path: Path) -> None:
-    """CPU seconds and peak memory over rows, a line per node: what holds a bounded part of the rows is dashed."""
+    """Draws CPU seconds and peak memory over rows, a line per node; dashed if it holds a bounded part of the rows."""
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -1,9 +1,10 @@
-"""TripExampleGen beside TFX's CsvExampleGen and a bare pyarrow read and write of the same rows, a process each.
+"""Cost of TripExampleGen beside TFX's CsvExampleGen and a bare pyarrow read and write of the same rows.
 
     python benchmarks/ingest.py [--rows 1000000] [--repeats 5] [--without-stock] [--json FILE] [--picture FILE]
 
-The rows are the embedded Chicago trips again and again, with seeded jitter, already under our column names: the stock
-component can rename nothing. 'After imports' is what Do took; 'process' is the whole process, imports included.
+Each case is a separate process. The rows are the embedded Chicago trips, repeated, with seeded jitter. They have
+Farebox's column names, since the stock component cannot rename columns. 'After imports' is the time of Do; 'process'
+is the whole process, imports included.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from processes import bars, machine, medians
 
-from farebox.pipeline.settings.load import BeamSettings
+from farebox.pipeline.settings.beam import BeamSettings
 
 if TYPE_CHECKING:
     from farebox.components.trip_example_gen.profile import CityProfile
@@ -42,11 +43,11 @@ def main() -> None:
     """Runs every case, prints the table, writes the JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeats", type=int, default=5, help="medians of so many runs, the cases in turn")
-    parser.add_argument("--without-stock", action="store_true", help="leave CsvExampleGen out, which takes minutes")
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--picture", type=Path, help="and a picture of them, a PNG")
-    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # what a process of its own is started with
+    parser.add_argument("--repeats", type=int, default=5, help="number of runs for the medians; the cases take turns")
+    parser.add_argument("--without-stock", action="store_true", help="skip CsvExampleGen, which takes minutes")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--picture", type=Path, help="also draw them: a PNG")
+    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # for the child process
     options = parser.parse_args()
     if options.case:
         print(json.dumps(run_case(*options.case)))
@@ -91,7 +92,7 @@ def write_rows(folder: Path, n_rows: int, seed: int = 0) -> None:
 
 
 def chicago() -> CityProfile:
-    """The profile of Chicago as the embedded source has it."""
+    """Profile of Chicago with the columns of the embedded source."""
     from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
 
     columns = Columns(
@@ -106,7 +107,7 @@ def chicago() -> CityProfile:
 
 
 def canonical() -> CityProfile:
-    """The profile of the rows that `write_rows` writes."""
+    """Profile of the rows that `write_rows` writes."""
     import dataclasses
 
     from farebox.components.trip_example_gen.profile import Bounds, Box
@@ -116,17 +117,20 @@ def canonical() -> CityProfile:
 
 
 def measure(name: str, folder: Path) -> dict[str, float]:
-    """A process of the case."""
+    """Runs the case in a child process; returns its figures."""
     with tempfile.TemporaryDirectory(dir=folder) as out:
         command = [sys.executable, __file__, "--case", name, str(folder / CASES[name]), out]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def run_case(name: str, source: str, out: str) -> dict[str, float]:
-    """One executor's Do, or pyarrow's read and write, on one folder: processor seconds, elapsed seconds, peak memory of
-    this process, rows written."""
+    """Runs one executor's Do, or pyarrow's read and write, on one folder.
+
+    Returns CPU seconds, elapsed seconds, peak memory of this process, and rows written.
+    """
     work, count = bare_work(source, out) if name.startswith("pyarrow") else node_work(name, source, out)
     imports_s, start = cpu_s(), time.perf_counter()
     work()
@@ -142,7 +146,7 @@ def run_case(name: str, source: str, out: str) -> dict[str, float]:
 
 
 def bare_work(source: str, out: str) -> tuple[Callable[[], object], Callable[[], int]]:
-    """pyarrow's read of the one file in the folder and write of what it read, in the same format; and its rows."""
+    """Returns a pyarrow read and write of the folder's only file, in the same format; and the count of its rows."""
     import pyarrow.csv as pa_csv
     import pyarrow.parquet as pq
 
@@ -154,7 +158,7 @@ def bare_work(source: str, out: str) -> tuple[Callable[[], object], Callable[[],
 
 
 def node_work(name: str, source: str, out: str) -> tuple[Callable[[], object], Callable[[], int]]:
-    """A component's Do, and how many examples it has written."""
+    """Returns a component's Do, and the count of the examples that it writes."""
     if name == STOCK:
         from tfx.components.example_gen.csv_example_gen.component import CsvExampleGen
 
@@ -174,13 +178,13 @@ def node_work(name: str, source: str, out: str) -> tuple[Callable[[], object], C
 
 
 def cpu_s() -> float:
-    """Processor seconds, user and system, of this process and the children that it has waited for."""
+    """CPU seconds, user and system, of this process and the children that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def count_examples(folder: Path) -> int:
-    """Records in all splits under `folder`."""
+    """Number of records in all splits under `folder`."""
     import tensorflow as tf
 
     files = [str(path) for path in folder.glob("Split-*/*")]
@@ -189,7 +193,7 @@ def count_examples(folder: Path) -> int:
 
 
 def print_table(results: dict[str, dict[str, float]], n_rows: int) -> None:
-    """A line per case: how many times the stock component's CPU is the case's, and the case's is pyarrow's."""
+    """Prints a line per case: the stock component's CPU over the case's, and the case's over pyarrow's."""
     stock = results.get(STOCK)
     print(f"{n_rows:,} rows, CPU s    after imports  stock / it  it / pyarrow  process  peak MB   examples")
     for name, row in results.items():

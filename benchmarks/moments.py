@@ -1,9 +1,9 @@
-"""PcaReducer's pass over rows: processor seconds and peak memory against rows, a process for each number of rows.
+"""CPU seconds and peak memory of PcaReducer's pass over rows, a process for each number of rows.
 
     python benchmarks/moments.py [--rows 1000000 10000000] [--features 33] [--json FILE]
 
-The rows are Gaussian, in gzipped TFRecord shards of 500,000 as Transform writes them. 'After imports' is what the pass
-took; the peak is that of the whole process. Memory that grew with rows would show between the lines.
+The rows are Gaussian, in gzipped TFRecord shards of 500,000 as Transform writes them. 'After imports' is the time of
+the pass; the peak is that of the whole process. If memory grew with rows, the lines would differ.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from farebox.pipeline.settings.load import BeamSettings
+from farebox.pipeline.settings.beam import BeamSettings
 
 SHARD_ROWS, WRITE_ROWS = 500_000, 1 << 14
 LABEL, COLUMN, LAYER = "fare", "numeric", "hidden_0"
@@ -29,12 +30,12 @@ BEAM = list(BeamSettings().pipeline_args)
 
 
 def main() -> None:
-    """Writes the rows once, runs the pass over the first so many of their shards, prints the table."""
+    """Writes the rows once, runs the pass over their first shards for each number of rows, prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000], help="multiples of 500,000")
     parser.add_argument("--features", type=int, default=33)
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)  # what a process of its own is started with
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--case", nargs=2, help=argparse.SUPPRESS)  # for the child process
     options = parser.parse_args()
     if options.case:
         print(json.dumps(run_case(Path(options.case[0]), int(options.case[1]))))
@@ -48,17 +49,17 @@ def main() -> None:
             write_shard(folder, shard, options.features)
         results = [measure(folder, rows) for rows in sorted(options.rows)]
     print(f"{'rows':>12}{'CPU s after imports':>22}{'µs a row':>10}{'elapsed s':>11}{'peak MB':>9}{'off by':>10}")
-    for one in results:
+    for row in results:
         print(
-            f"{one['rows']:>12,}{one['pass_cpu_s']:>22.1f}{1e6 * one['pass_cpu_s'] / one['rows']:>10.1f}"
-            f"{one['pass_elapsed_s']:>11.1f}{one['peak_mb']:>9.0f}{one['off_by']:>10.1e}"
+            f"{row['rows']:>12,}{row['pass_cpu_s']:>22.1f}{1e6 * row['pass_cpu_s'] / row['rows']:>10.1f}"
+            f"{row['pass_elapsed_s']:>11.1f}{row['peak_mb']:>9.0f}{row['off_by']:>10.1e}"
         )
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
 def write_network(folder: Path, n_features: int) -> None:
-    """A network of one hidden layer, and the metadata that say how the rows parse."""
+    """Writes a network with one hidden layer, and the metadata with which the rows are parsed."""
     import tensorflow as tf
     import tensorflow_transform as tft
     import tf_keras as keras
@@ -73,14 +74,14 @@ def write_network(folder: Path, n_features: int) -> None:
     metadata_io.write_metadata(metadata, str(folder / tft.TFTransformOutput.TRANSFORMED_METADATA_DIR))
 
 
-def rows_of(shard: int, n_features: int) -> np.ndarray:
-    """The shard's rows (n, n_features), float32: unit variance around 0, 1, 2, ..."""
+def rows_of(shard: int, n_features: int) -> npt.NDArray[np.float32]:
+    """Rows of a shard, float32 of shape (n, n_features): unit variance around 0, 1, 2, ..."""
     random = np.random.default_rng(shard)
     return random.standard_normal((SHARD_ROWS, n_features), np.float32) + np.arange(n_features, dtype=np.float32)
 
 
 def write_shard(folder: Path, shard: int, n_features: int) -> None:
-    """One gzipped TFRecord file; the label is the first feature."""
+    """Writes one gzipped TFRecord file; the label is the first feature."""
     import pyarrow as pa
     import tensorflow as tf
     from tfx_bsl.coders import example_coder
@@ -101,22 +102,24 @@ def write_shard(folder: Path, shard: int, n_features: int) -> None:
 
 
 def measure(folder: Path, rows: int) -> dict[str, float]:
-    """The pass over so many rows, in a process of its own."""
+    """Runs the pass over this many rows in a child process; returns its figures."""
     command = [sys.executable, __file__, "--case", str(folder), str(rows)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return json.loads(done.stdout.splitlines()[-1])
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
 
 
 def run_case(folder: Path, rows: int) -> dict[str, float]:
-    """Processor and elapsed seconds, peak memory, and how far the means are from those that NumPy finds."""
+    """CPU and elapsed seconds, peak memory, and the distance of the means from NumPy's."""
     import apache_beam as beam
 
+    from farebox.components.networks import examples_io
     from farebox.components.pca_reducer import beam_pass
 
     files = sorted(map(str, folder.glob("rows-*.gz")))[: rows // SHARD_ROWS]
     source = beam_pass.Rows(str(folder / "network.keras"), str(folder), LABEL, LAYER, "input", seed=0)
-    n_features = beam_pass.examples_io.network_at(source.network).input_shape[1]
+    n_features = examples_io.network_at(source.network).input_shape[1]
     with tempfile.TemporaryDirectory() as aside:
         before, start = cpu_s(), time.perf_counter()
         pipeline = beam.Pipeline(argv=BEAM)
@@ -134,7 +137,7 @@ def run_case(folder: Path, rows: int) -> dict[str, float]:
 
 
 def cpu_s() -> float:
-    """Processor seconds, user and system, of this process and the children that it has waited for."""
+    """CPU seconds, user and system, of this process and the children that it has waited for."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

@@ -1,4 +1,4 @@
-"""What benchmarks measure of a process, medians of it, and the picture of what they found."""
+"""Measurements of a process, their medians, and a picture of the figures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def measured(command: Sequence[str | Path], log: Path) -> dict[str, float]:
-    """Runs a command to its end: CPU seconds of it and of what it waited for, wall seconds, peak RSS in MB of the
-    largest process among them. Its output goes to `log`. Raises RuntimeError where it fails."""
+    """Runs a command to its end, with its output in `log`.
+
+    Returns CPU seconds of the command and of the children that it waited for, wall seconds, and the peak RSS in MB of
+    the largest of these processes. Raises RuntimeError if the command fails.
+    """
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
     start = time.perf_counter()
@@ -32,12 +35,12 @@ def measured(command: Sequence[str | Path], log: Path) -> dict[str, float]:
 
 
 def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Each figure's median over the runs."""
+    """Median of each figure over the runs."""
     return {name: statistics.median(run[name] for run in runs) for name in runs[0]}
 
 
 def machine() -> dict[str, str | int]:
-    """What the figures depend on: processor, cores, versions."""
+    """Facts on which the figures depend: processor, cores, versions."""
     from importlib.metadata import version
 
     names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
@@ -47,7 +50,7 @@ def machine() -> dict[str, str | int]:
 
 
 def bars(figures: Mapping[str, float], what: str, path: Path) -> None:
-    """A PNG with a bar for each figure, the first on top."""
+    """Draws a PNG with a bar for each figure, the first on top."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -65,7 +68,7 @@ def bars(figures: Mapping[str, float], what: str, path: Path) -> None:
 
 
 def python(*arguments: str | Path) -> list[str | Path]:
-    """A command of this interpreter."""
+    """Returns a command line that starts this interpreter."""
     return [sys.executable, *arguments]
 
 

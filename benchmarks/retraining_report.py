@@ -1,6 +1,6 @@
-"""What simulated days of `farebox retrain` came to: their table, what must hold of them, and a picture.
+"""Report on simulated days of `farebox retrain`: their table, conditions, and a picture.
 
-What must hold is reckoned from what was delivered when, not by the code that decided. Nothing is run here.
+The conditions are computed from the deliveries, not by the code that decided. Nothing is run here.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ MARKS = {"new_data": ("o", "tab:blue"), "drift": ("D", "tab:red"), "after_drift"
 
 @dataclasses.dataclass
 class Day:
-    """What came on a day, and what its ticks recorded.
+    """Deliveries of a day, and the records of its ticks.
 
-    labels: of what is special about the day. begun: what a killed tick had decided. rmse: of the shipped model on the
-    next day's trips; stale: of the one shipped before the drift; direct: of one trained on the window by `farebox run`.
+    labels: name special events. pending: the decision of a killed tick. RMSE on the next day's trips: rmse of the
+    shipped model, stale of the model shipped before the drift, direct of a model that `farebox run` trained on the
+    window.
     """
 
     number: int
@@ -35,18 +36,22 @@ class Day:
     delivered: tuple[SpanVersion, ...]
     records: list[Record]
     rmse: float
-    begun: Record | None = None
+    pending: Record | None = None
     stale: float | None = None
     direct: float | None = None
 
     @property
     def record(self) -> Record:
-        """Of the first tick that lived."""
+        """Record of the first tick that was not killed."""
         return self.records[0]
 
 
 def conditions(days: Sequence[Day], ingests: Mapping[SpanVersion, int], trainings: int) -> list[Condition]:
-    """ingests: executions of ExampleGen by what they wrote; trainings: executions of Trainer; none from the cache."""
+    """Checks all conditions.
+
+    ingests: number of ExampleGen executions per span version. trainings: number of Trainer executions. Neither counts
+    executions from the cache.
+    """
     return [
         ingested_once(days, ingests),
         windows_are_right(days),
@@ -60,7 +65,7 @@ def conditions(days: Sequence[Day], ingests: Mapping[SpanVersion, int], training
 
 @dataclasses.dataclass(frozen=True)
 class Due:
-    """What a day's ticks must find: the newest version of each span so far, the window of them and its holes."""
+    """The spans that a day's ticks must see: the newest version of each span so far, their window and its gaps."""
 
     arrived: tuple[SpanVersion, ...]
     window: tuple[SpanVersion, ...]
@@ -68,7 +73,7 @@ class Due:
 
 
 def due(days: Sequence[Day]) -> Iterator[tuple[Day, Due]]:
-    """By day, from the deliveries alone."""
+    """Yields each day with the spans that are due, computed from the deliveries alone."""
     newest: dict[int, int] = {}
     for day in days:
         newest.update(day.delivered)
@@ -79,7 +84,7 @@ def due(days: Sequence[Day]) -> Iterator[tuple[Day, Due]]:
 
 
 def ingested_once(days: Sequence[Day], ingests: Mapping[SpanVersion, int]) -> Condition:
-    """No span version twice, none left out, none that nobody delivered."""
+    """Every delivered span version is ingested exactly once, and no other."""
     delivered = {each: 1 for day in days for each in day.delivered}
     wrong = sorted(each for each in {*ingests, *delivered} if ingests.get(each, 0) != delivered.get(each, 0))
     found = f"{sum(ingests.values())} executions, {len(delivered)} span versions"
@@ -87,7 +92,7 @@ def ingested_once(days: Sequence[Day], ingests: Mapping[SpanVersion, int]) -> Co
 
 
 def windows_are_right(days: Sequence[Day]) -> Condition:
-    """Of every tick, whether it ran anything or not."""
+    """The window of every tick is right, whether the tick ran the pipeline or not."""
     wrong = [
         day.number
         for day, expected in due(days)
@@ -99,7 +104,7 @@ def windows_are_right(days: Sequence[Day]) -> Condition:
 
 
 def one_retrain_per_cause(days: Sequence[Day], trainings: int) -> Condition:
-    """A day's first tick retrains for the causes that hold, and for no others; its second has nothing to do."""
+    """The first tick of a day retrains exactly for the causes that are due; the second has nothing to do."""
     expected, wrong, retrains = causes_due(days), [], 0
     for day in days:
         first, *again = day.records
@@ -116,7 +121,7 @@ def one_retrain_per_cause(days: Sequence[Day], trainings: int) -> Condition:
 
 
 def causes_due(days: Sequence[Day]) -> dict[int, set[str]]:
-    """By day: but for drift, which is measured."""
+    """Causes that are due, by day; except drift, which is measured."""
     found: dict[int, set[str]] = {}
     tried: tuple[SpanVersion, ...] = ()
     drifted: list[int] = []
@@ -135,7 +140,7 @@ def causes_due(days: Sequence[Day]) -> dict[int, set[str]]:
 
 
 def drift_is_seen(days: Sequence[Day]) -> Condition:
-    """On the day of the drift; never where the shipped model knows no fares from before it, or no others have come."""
+    """Drift is detected on its day, and only while the shipped model knows older fares and newer ones have come."""
     seen = [day.number for day in days if "drift" in day.record.causes]
     since = trained_since(days)
     before = [since[0], *since[:-1]]
@@ -146,7 +151,7 @@ def drift_is_seen(days: Sequence[Day]) -> Condition:
 
 
 def trained_since(days: Sequence[Day]) -> list[int]:
-    """By day: the first span behind the model that its ticks leave shipped."""
+    """First span of the shipped model's window, by day."""
     found: list[int] = []
     for day in days:
         first = day.record.spans.window[0][0]
@@ -155,22 +160,22 @@ def trained_since(days: Sequence[Day]) -> list[int]:
 
 
 def crash_is_finished(days: Sequence[Day]) -> Condition:
-    """The next tick does what the killed one had decided, and records it once."""
-    killed = [day for day in days if day.begun]
-    done = [day for day in killed if day.record.outcome == "pushed" and decided_alike(day.record, day.begun)]
+    """The next tick does what the killed one decided, and records it once."""
+    killed = [day for day in days if day.pending]
+    done = [day for day in killed if day.record.outcome == "pushed" and decided_alike(day.record, day.pending)]
     found = "; ".join(f"day {day.number}, {day.record.seconds:.0f} s" for day in done) or "none"
     return Condition("the next tick finishes a killed one's job", found, bool(killed) and len(done) == len(killed))
 
 
-def decided_alike(record: Record, begun: Record | None) -> bool:
-    """Whether they are of one tick: its time, and what it decided before anything was run."""
-    return begun is not None and all(
-        getattr(record, name) == getattr(begun, name) for name in ("time", "causes", "spans")
+def decided_alike(record: Record, pending: Record | None) -> bool:
+    """Whether both belong to one tick: equal time, causes and spans."""
+    return pending is not None and all(
+        getattr(record, name) == getattr(pending, name) for name in ("time", "causes", "spans")
     )
 
 
 def as_good_as_direct(days: Sequence[Day]) -> Condition:
-    """Wherever a model was trained on a window directly."""
+    """The shipped model is about as good as one trained on the window directly, on every day that has one."""
     ratios = {day.number: day.rmse / day.direct for day in days if day.direct}
     found = ", ".join(f"{ratio:.3f} (day {number})" for number, ratio in ratios.items())
     name = f"after the drift, RMSE at most {MOST_OF_DIRECT:g} x that of a model trained on the window directly"
@@ -178,18 +183,18 @@ def as_good_as_direct(days: Sequence[Day]) -> Condition:
 
 
 def recovered(days: Sequence[Day]) -> Condition:
-    """Once the shipped model's window holds no day from before the drift."""
+    """The shipped model is much better than the stale one, once its window has no day from before the drift."""
     after = [day for day, first in zip(days, trained_since(days), strict=True) if first >= DRIFT_DAY and day.stale]
     name = f"from then on, RMSE at most {MOST_OF_STALE:g} x that of the model from before the drift"
     if not after:
-        return Condition(name, "never", False)
+        return Condition(name, "never", ok=False)
     shipped, stale = (statistics.fmean(getattr(day, error) for day in after) for error in ("rmse", "stale"))
     found = f"{shipped:.3f} against {stale:.3f} USD, means of days {after[0].number} to {after[-1].number}"
     return Condition(name, found, shipped <= MOST_OF_STALE * stale)
 
 
 def said(what: str, wrong: Sequence[object]) -> str:
-    """`, not: 3, 4`; nothing where nothing is wrong."""
+    """Returns `, not: 3, 4`; empty if nothing is wrong."""
     return f", {what}: {', '.join(map(str, wrong))}" if wrong else ""
 
 
@@ -219,7 +224,7 @@ def window_text(record: Record) -> str:
 
 
 def draw(days: Sequence[Day], path: Path) -> None:
-    """RMSE by day of the shipped model and of the one from before the drift; why it was retrained, and what came."""
+    """Draws RMSE by day, of the shipped model and of the one from before the drift, with causes and deliveries."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -2,8 +2,9 @@
 
     python benchmarks/retraining_years.py --data taxi-fares.csv --out FOLDER [--set key=value]...
 
-A model of 2009 to 2011, then a tick a year, which retrains on drift alone. After each, the shipped model and the one of
-2009 to 2011 are asked for the next year's fares. Exit code 1 where the rise is not seen, or retraining does not pay.
+After a model of 2009 to 2011 comes a tick a year, which retrains on drift alone. After each tick, the shipped model and
+the model of 2009 to 2011 predict the next year's fares. The exit code is 1 if the rise is not detected, or retraining
+does not help.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ from pathlib import Path
 from whole_runs import Condition, Parser, insist, one_line_errors
 
 from farebox.components.errors import InputError
-from farebox.pipeline.commands import predict
+from farebox.pipeline.fare_model import evaluate
 from farebox.pipeline.retraining import tick
 from farebox.pipeline.retraining.journal import Record
 from farebox.pipeline.settings.load import Settings, load_settings
 
-CITY, TIME, FIRST, LAST = "nyc", "pickup_datetime", 2011, 2014  # ends of the first window, and of the last
-SEEN = 2013  # the first whole year of the new fares: of 2012's trips 29 % came after the rise
+CITY, TIME, FIRST, LAST = "nyc", "pickup_datetime", 2011, 2014  # last years of the first and of the last window
+SEEN = 2013  # first whole year of the new fares: 29 % of 2012's trips came after the rise
 SPANS = ("spans.pattern=span-{SPAN}", "spans.quiet_s=0", "spans.window=3", "spans.min_new_spans=null")
 
 
 @dataclasses.dataclass(frozen=True)
 class Year:
-    """A tick's year and record; rmse: of the shipped model on the next year's trips, stale: of the first model."""
+    """Year and record of a tick. RMSE on the next year's trips: rmse of the shipped model, stale of the first model."""
 
     year: int
     record: Record
@@ -37,7 +38,7 @@ class Year:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="a file of dated trips, as taxi-fares.csv")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
@@ -46,13 +47,13 @@ def main() -> None:
         options = parser.parse_args()
         check(options.data, options.out)
         years = list(run(options.data, options.out, options.overrides))
-    found = conditions(years)
-    print("\n".join([table(years), "", *(f"- {condition.describe()}" for condition in found)]))
-    insist("retraining_years", found)
+    checked = conditions(years)
+    print("\n".join([table(years), "", *(f"- {condition.describe()}" for condition in checked)]))
+    insist("retraining_years", checked)
 
 
 def check(trips: Path, out: Path) -> None:
-    """Raises InputError."""
+    """Checks the options. Raises InputError."""
     if not trips.is_file():
         raise InputError(f"--data={trips} must be a file")
     if out.exists():
@@ -60,7 +61,7 @@ def check(trips: Path, out: Path) -> None:
 
 
 def conditions(years: Sequence[Year]) -> list[Condition]:
-    """The rise is seen by the end of its first whole year, and from then on the shipped model beats the first one."""
+    """The rise is detected by the end of its first whole year; from then on the shipped model beats the first one."""
     seen = [each.year for each in years if "drift" in each.record.causes]
     after = [each for each in years if seen and each.year >= seen[0]]
     ratios = ", ".join(f"{each.rmse / each.stale:.3f} ({each.year})" for each in after)
@@ -76,7 +77,7 @@ def conditions(years: Sequence[Year]) -> list[Condition]:
 
 
 def run(trips: Path, out: Path, overrides: Sequence[str] = ()) -> Iterator[Year]:
-    """A tick a year."""
+    """Runs a tick a year."""
     cut(trips, out / "years")
     (out / "data").mkdir()
     settings = load_settings(CITY, str(out / "data"), str(out), [*SPANS, *overrides])
@@ -93,7 +94,7 @@ def run(trips: Path, out: Path, overrides: Sequence[str] = ()) -> Iterator[Year]
 
 
 def cut(trips: Path, folder: Path) -> None:
-    """A span per year."""
+    """Writes a span per year."""
     with trips.open(newline="") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
@@ -108,11 +109,11 @@ def cut(trips: Path, folder: Path) -> None:
 
 def error_of(model: Path, settings: Settings, trips: Path) -> float:
     """RMSE of a model on trips."""
-    return float(predict.evaluate(str(model), dataclasses.replace(settings, data=str(trips)))["rmse"])
+    return evaluate(model, dataclasses.replace(settings, data=str(trips))).rmse
 
 
 def table(years: Sequence[Year]) -> str:
-    """In Markdown."""
+    """A line per year, in Markdown."""
     head = "| new span | decision | drift of fare | window | shipped on the next year | model of 2009 to 2011 |"
     lines = []
     for each in years:

@@ -1,10 +1,11 @@
-"""A whole Farebox run beside a stock TFX pipeline of the same stages, and a run again from the cache.
+"""Cost of a whole Farebox run beside a stock TFX pipeline of the same stages, and of a run from the cache.
 
     python benchmarks/run.py [--city chicago] [--data PATH] [--repeats 5] [--json FILE] [--picture FILE]
 
-Each run is a process of its own, the kinds in turn: medians of CPU seconds (children included), wall, peak memory.
-The stock pipeline is `stock_taxi.py`: it gets the same trips, cleaned and renamed beforehand, and makes as many
-training steps as Farebox's shipped network; Farebox's runs also reduce, prune, quantize, and judge the file they ship.
+Each run is a separate process, and the kinds take turns. The figures are medians of CPU seconds (children included),
+wall seconds and peak memory. The stock pipeline is `stock_taxi.py`. It gets the same trips, cleaned and renamed
+beforehand, and as many training steps as Farebox's shipped network. Farebox also reduces, prunes, quantizes, and judges
+the file that it ships.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ OURS, CACHED, STOCK = "farebox run", "farebox run, cached", "stock TFX"
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
     parser.add_argument("--data", help="a CSV or Parquet file, or a folder of them")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--picture", type=Path, help="and a picture of them, a PNG")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--picture", type=Path, help="also draw them: a PNG")
     options = parser.parse_args()
     with one_line_errors("run"), tempfile.TemporaryDirectory() as folder:
         report(options, measure(options, Path(folder)))
@@ -43,7 +44,7 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
     """Medians by kind of run."""
-    # a child's peak counts what its parent holds when it is started: what loads TFX is another child
+    # A child's peak includes the memory of its parent at the start, so another child loads TFX.
     with concurrent.futures.ProcessPoolExecutor(1) as pool:
         order = json.dumps(pool.submit(prepare, options, folder).result())
     ours = python("-I", "-m", "farebox", "run", "--city", options.city, "--out", folder / "farebox")
@@ -60,7 +61,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
 
 
 def prepare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Writes trips/ for the stock pipeline into the folder; returns what that pipeline is to make."""
+    """Writes trips/ for the stock pipeline into the folder; returns that pipeline's order."""
     from farebox.pipeline.settings.load import load_settings
 
     settings = load_settings(options.city, options.data, str(folder))
@@ -68,7 +69,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def write_trips(settings: Settings, folder: Path) -> int:
-    """Writes the accepted trips, under canonical names, as one CSV file; returns how many."""
+    """Writes the accepted trips, under canonical names, as one CSV file; returns their number."""
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
@@ -77,13 +78,13 @@ def write_trips(settings: Settings, folder: Path) -> int:
     folder.mkdir()
     trips = pa.Table.from_batches([piece.examples for piece in read_trips(settings.data, settings.city)])
     with (folder / "trips.csv").open("wb") as file:
-        file.write(",".join(trips.schema.names).encode() + b"\n")  # CsvExampleGen takes pyarrow's quotes for letters
+        file.write(",".join(trips.schema.names).encode() + b"\n")  # CsvExampleGen reads pyarrow's quotes as letters
         pa_csv.write_csv(trips, file, pa_csv.WriteOptions(include_header=False))
-    return trips.num_rows
+    return int(trips.num_rows)
 
 
 def stock_order(settings: Settings, n_trips: int) -> dict[str, Any]:
-    """What the stock pipeline is to make: the same features, and the steps of Farebox's shipped network."""
+    """The stock pipeline's order: the same features, and the steps of Farebox's shipped network."""
     from farebox.pipeline.node_configs import feature_config
 
     training, shares = settings.training, settings.split.shares
@@ -93,7 +94,7 @@ def stock_order(settings: Settings, n_trips: int) -> dict[str, Any]:
 
 
 def report(options: argparse.Namespace, results: dict[str, dict[str, float]]) -> None:
-    """The table, with each kind's CPU as a share of the stock pipeline's; JSON and picture where asked for."""
+    """Prints the table, with each kind's CPU as a share of the stock pipeline's; writes JSON and picture on request."""
     stock = results[STOCK]["cpu_s"]
     print(f"{options.city:<24}{'CPU s':>8}{'of stock':>10}{'wall s':>8}{'peak MB':>9}")
     for name, row in results.items():

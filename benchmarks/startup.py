@@ -1,10 +1,10 @@
-"""What commands cost before they work: processor seconds, elapsed seconds and peak memory, a process each.
+"""Cost of commands before they work: CPU seconds, elapsed seconds and peak memory, a process each.
 
     python benchmarks/startup.py [--out FOLDER] [--repeats 5] [--json FILE] [--picture FILE]
 
-Peers in the same run: `import tensorflow`, without which stock code predicts nothing, and `import tfx.v1`, with which a
-stock pipeline starts. 'imports of a run' is what `farebox run` imports before its first node; 'cached run' is the whole
-command where nothing has changed. FOLDER has, or gets, a Chicago run: about two minutes.
+Peers in the same run: `import tensorflow`, without which stock code cannot predict, and `import tfx.v1`, with which a
+stock pipeline starts. 'imports of a run' covers the imports of `farebox run` before its first node; 'cached run' is the
+whole command if nothing has changed. If FOLDER has no Chicago run yet, the script makes one: about two minutes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TRIP = ("--pickup=-87.63,41.88", "--dropoff=-87.65,41.90", "--hour=9", "--weekda
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A command: Python code, its arguments, the peer that it is held against, and CPU seconds that it may take."""
+    """A command: Python code, its arguments, the peer to compare it with, and the bound of its CPU seconds."""
 
     code: str
     arguments: tuple[str, ...] = ()
@@ -39,11 +39,13 @@ class Case:
 
 
 def main() -> None:
-    """Measures every case, prints the table, writes what is asked for."""
+    """Measures every case, prints the table, writes JSON and picture on request."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, help="a folder with runs/ and models/; left out, a temporary one")
-    parser.add_argument("--repeats", type=int, default=5, help="medians of so many processes, after one that warms up")
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    parser.add_argument("--out", type=Path, help="a folder with runs/ and models/; by default a temporary one")
+    parser.add_argument(
+        "--repeats", type=int, default=5, help="number of processes for the medians, after one warm-up process"
+    )
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--picture", type=Path, help="a PNG of the CPU seconds")
     options = parser.parse_args()
     if options.repeats < 1:
@@ -51,25 +53,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         out = options.out or Path(folder)
         prepare(out)
-        asked = cases(out)
-        results = {name: measure(case, options.repeats) for name, case in asked.items()}
-    print(table(results, asked))
+        commands = cases(out)
+        results = {name: measure(case, options.repeats) for name, case in commands.items()}
+    print(table(results, commands))
     if options.json:
         found = {"machine": machine(), "repeats": options.repeats, "results": results}
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     if options.picture:
-        draw(results, asked, options.picture)
+        draw(results, commands, options.picture)
 
 
 def prepare(out: Path) -> None:
-    """A run of the code as it is, so that the next one finds every node in the cache."""
+    """Runs the current code, so that the next run finds every node in the cache."""
     print(f"running Chicago in {out}", file=sys.stderr)
     with tempfile.NamedTemporaryFile() as log:
         measured(command(farebox("run", "--out", str(out))), Path(log.name))
 
 
 def cases(out: Path) -> dict[str, Case]:
-    """By name; the peers last."""
+    """Cases by name; the peers last."""
     models = str(out / "models" / "chicago")
     return {
         "farebox --help": farebox("--help", bound=0.3),
@@ -84,31 +86,33 @@ def cases(out: Path) -> dict[str, Case]:
 
 
 def farebox(*arguments: str, bound: float | None = None) -> Case:
-    """The command `farebox`."""
+    """A case of the command `farebox`."""
     return Case(FAREBOX, arguments, TENSORFLOW, bound)
 
 
 def command(case: Case) -> list[str | Path]:
-    """What starts it."""
-    return python("-c", case.code, *case.arguments)
+    """The command line of a case."""
+    line: list[str | Path] = python("-c", case.code, *case.arguments)
+    return line
 
 
 def measure(case: Case, repeats: int) -> dict[str, float]:
     """Medians of `repeats` processes, after one that fills the page cache and writes bytecode."""
     with tempfile.NamedTemporaryFile() as log:
-        return medians([measured(command(case), Path(log.name)) for _ in range(repeats + 1)][1:])
+        figures: dict[str, float] = medians([measured(command(case), Path(log.name)) for _ in range(repeats + 1)][1:])
+    return figures
 
 
 def ratio(results: Mapping[str, Mapping[str, float]], name: str, case: Case) -> float | None:
-    """How many times its CPU seconds the peer takes; None for a peer."""
+    """The peer's CPU seconds over the case's; None for a peer."""
     return results[case.peer]["cpu_s"] / results[name]["cpu_s"] if case.peer else None
 
 
-def table(results: Mapping[str, Mapping[str, float]], asked: Mapping[str, Case]) -> str:
+def table(results: Mapping[str, Mapping[str, float]], commands: Mapping[str, Case]) -> str:
     """A Markdown line per case."""
     lines = ["| command | CPU s | bound | elapsed s | peak MB | peer's CPU s / ours |", "|---|---|---|---|---|---|"]
     for name, row in results.items():
-        case, times = asked[name], ratio(results, name, asked[name])
+        case, times = commands[name], ratio(results, name, commands[name])
         bound = "" if case.bound is None else f"{case.bound:g}{'' if row['cpu_s'] <= case.bound else ' (missed)'}"
         against = f"{times:.1f} ({case.peer})" if times else ""
         lines.append(
@@ -117,17 +121,17 @@ def table(results: Mapping[str, Mapping[str, float]], asked: Mapping[str, Case])
     return "\n".join(lines)
 
 
-def draw(results: Mapping[str, Mapping[str, float]], asked: Mapping[str, Case], path: Path) -> None:
-    """A bar per case, peers grey; what each may take is a mark."""
+def draw(results: Mapping[str, Mapping[str, float]], commands: Mapping[str, Case], path: Path) -> None:
+    """Draws a bar per case, peers in grey, bounds as marks."""
     from matplotlib.figure import Figure
 
     names = list(results)[::-1]
     figure = Figure((8, 3.6), layout="constrained")
     axes = figure.add_subplot()
     seconds = [results[name]["cpu_s"] for name in names]
-    bars = axes.barh(names, seconds, color=["tab:blue" if asked[name].peer else "silver" for name in names])
+    bars = axes.barh(names, seconds, color=["tab:blue" if commands[name].peer else "silver" for name in names])
     axes.bar_label(bars, fmt="%.2f", padding=3, fontsize=8)
-    bounds = [(asked[name].bound, place) for place, name in enumerate(names) if asked[name].bound is not None]
+    bounds = [(commands[name].bound, place) for place, name in enumerate(names) if commands[name].bound is not None]
     axes.plot(*zip(*bounds, strict=True), "|", color="crimson", markersize=16, label="bound")
     axes.set(xscale="log", xlabel="CPU seconds of the whole process", title="Start-up")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

@@ -1,7 +1,7 @@
-"""A stock TFX pipeline of Farebox's stages, as TFX's own taxi tutorial builds it: the peer that `run.py` measures.
+"""A stock TFX pipeline with Farebox's stages, as TFX's own taxi tutorial builds it: the peer in `run.py`.
 
-The same features by the same preprocessing_fn, the same network, as many training steps; Keras' `fit`, a SavedModel
-with a serving signature, TFMA over that SavedModel, a Pusher that copies it. It reduces, prunes and quantizes nothing.
+It uses the same preprocessing_fn, network and number of training steps as Farebox, with Keras' `fit`, a SavedModel
+with a serving signature, TFMA on that SavedModel, and a Pusher that copies it. It does not reduce, prune or quantize.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ MAX_RMSE = 10.0
 
 
 def run(trips: Path, out: Path, features: dict[str, Any], steps: int, batch_size: int) -> None:
-    """Runs it to its end. trips: a folder with a CSV file of canonical rows; features: as `preprocessing_fn` has them;
-    steps: of training, each of batch_size rows."""
+    """Runs the pipeline to its end.
+
+    trips: a folder with a CSV file of canonical rows. features: the custom_config of `preprocessing_fn`. steps: of
+    training, with batch_size rows each.
+    """
     from tfx import v1 as tfx
 
     metadata = tfx.orchestration.metadata.sqlite_metadata_connection_config(str(out / "metadata.sqlite"))
@@ -34,7 +37,7 @@ def run(trips: Path, out: Path, features: dict[str, Any], steps: int, batch_size
 
 
 def components(trips: Path, out: Path, features: dict[str, Any], steps: int, batch_size: int) -> list[Any]:
-    """The tutorial's nodes."""
+    """Returns the tutorial's nodes."""
     from tfx import v1 as tfx
 
     split = tfx.proto.SplitConfig.Split
@@ -101,7 +104,7 @@ def eval_config() -> Any:
 
 
 def run_fn(fn_args: Any) -> None:
-    """Trainer's: one network, fitted by Keras from TFXIO, saved with a signature that takes serialized examples."""
+    """Trainer's run_fn: fits one network with Keras from TFXIO, saves it with a signature for serialized examples."""
     import tensorflow as tf
     import tensorflow_transform as tft
     import tf_keras as keras
@@ -140,6 +143,6 @@ if __name__ == "__main__":
     import sys
 
     trips_dir, out_dir, order = sys.argv[1:]
-    asked = json.loads(order)
+    wanted = json.loads(order)
     os.makedirs(out_dir, exist_ok=True)
-    run(Path(trips_dir), Path(out_dir), asked["features"], asked["steps"], asked["batch_size"])
+    run(Path(trips_dir), Path(out_dir), wanted["features"], wanted["steps"], wanted["batch_size"])

@@ -1,9 +1,9 @@
-"""Trainer's input: rows per CPU second of a network's fit from files, against arrays that are there already.
+"""Cost of Trainer's input: rows per CPU second of a network's fit from files, beside a fit from arrays in memory.
 
     python benchmarks/training_input.py [--city chicago] [--rows 15000] [--repeats 5] [--json FILE]
 
-Both fits are the one that Trainer does, of one network; a process of its own each time. The first is preceded by what
-Trainer does before it: TFXIO reads both splits, once for all epochs and networks.
+Both are Trainer's fit of one network; each measurement is a separate process. Before the first fit, TFXIO reads both
+splits as in Trainer, once for all epochs and networks.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def main() -> None:
     parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
     parser.add_argument("--rows", type=int, nargs="+", default=[15_000], help="simulated trips")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the numbers here too")
-    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # what a process of its own is started with
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    parser.add_argument("--case", nargs=3, help=argparse.SUPPRESS)  # for the child process
     options = parser.parse_args()
     if options.case:
         city, trips, out = options.case
@@ -46,31 +46,34 @@ def main() -> None:
 
 
 def measure(city: str, rows: int, repeats: int, folder: Path) -> dict[str, float]:
-    """Medians of CPU seconds: read, fit, and trainer, which is all that Trainer does after reading."""
+    """Medians of CPU seconds: read; fit; and trainer, everything that Trainer does after reading."""
     trips, out, log = folder / f"{rows}.csv", folder / str(rows), folder / "log.txt"
     simulate = ("data", "simulate", "--city", city, "--rows", str(rows), "--out", trips)
     measured(python("-I", "-m", "farebox", *simulate), log)
-    found = []
+    runs = []
     for number in range(1, repeats + 1):
         print(f"{rows:,} rows: fit {number} of {repeats}", file=sys.stderr)
-        measured(python(__file__, "--case", city, trips, out), log)  # the first one transforms, too; others find it
-        found.append(json.loads(log.read_text().splitlines()[-1]))
-    return medians(found)
+        measured(
+            python(__file__, "--case", city, trips, out), log
+        )  # the first run also transforms; the others use its result
+        runs.append(json.loads(log.read_text().splitlines()[-1]))
+    figures: dict[str, float] = medians(runs)
+    return figures
 
 
 def fit_twice(city: str, trips: str, out: str) -> dict[str, float]:
-    """CPU seconds of reading, of one network's fit, and of all of Trainer's fits."""
+    """CPU seconds of reading, of fitting one network, and of all of Trainer's fits."""
     from farebox.pipeline import node_configs
     from farebox.pipeline.local import run
     from farebox.pipeline.local.console import RunConsole
     from farebox.pipeline.local.folder import new_run_id
     from farebox.pipeline.settings import load
 
-    asked = load.load_settings(city, trips, out)
+    settings = load.load_settings(city, trips, out)
     run_id = new_run_id()
-    (asked.runs_dir / run_id).mkdir(parents=True)
+    (settings.runs_dir / run_id).mkdir(parents=True)
     with RunConsole(sys.stderr, quiet=True) as screen:
-        produced = run.run_graph(asked, run_id, screen, {}, last="Transform")
+        produced = run.run_graph(settings, run_id, screen, {}, last="Transform")
 
     from tfx.components.trainer.fn_args_utils import DataAccessor
     from tfx.components.util import tfxio_utils
@@ -87,7 +90,7 @@ def fit_twice(city: str, trips: str, out: str) -> dict[str, float]:
         eval_files=files["eval"],
         data_accessor=DataAccessor(factory, None, None),
     )
-    config = node_configs.fitting_config(asked)
+    config = node_configs.fitting_config(settings)
     seconds: dict[str, float] = {}
     task = timed(seconds, "read", training.read_task, fn_args, config)
     timed(seconds, "fit", training.fit_network, task, training.soft_targets(task, None))
@@ -99,7 +102,7 @@ def fit_twice(city: str, trips: str, out: str) -> dict[str, float]:
 
 
 def timed(seconds: dict[str, float], name: str, call: Any, *arguments: Any) -> Any:
-    """The call's result; its CPU seconds under `name`."""
+    """Returns the call's result; stores its CPU seconds under `name`."""
     started = time.process_time()
     result = call(*arguments)
     seconds[name] = time.process_time() - started

@@ -1,4 +1,4 @@
-"""What benchmarks of whole pipeline runs share: options, errors, conditions, a process per run, what a run left."""
+"""Shared by benchmarks of whole pipeline runs: options, errors, conditions, a process per run, outputs of a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CODE = (
 
 @contextlib.contextmanager
 def one_line_errors(name: str) -> Iterator[None]:
-    """Exit codes are Farebox's: 2 bad input, 3 the data were refused; one line says why."""
+    """Turns errors into one line and Farebox's exit codes: 2 bad input, 3 the data were refused."""
     try:
         yield
     except InputError as error:
@@ -43,7 +43,7 @@ def one_line_errors(name: str) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """What must hold, what was found, and whether it does."""
+    """A condition, the measured figures, and whether it holds."""
 
     name: str
     found: str
@@ -55,7 +55,7 @@ class Condition:
 
 
 def insist(name: str, conditions: Iterable[Condition]) -> None:
-    """Ends the process with 1 where a condition does not hold, and says which and what was found."""
+    """Ends the process with 1 if a condition does not hold; prints the failed ones."""
     failed = [condition for condition in conditions if not condition.ok]
     for condition in failed:
         print(f"{name}: does not hold: {condition.describe()}", file=sys.stderr)
@@ -64,46 +64,51 @@ def insist(name: str, conditions: Iterable[Condition]) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong."""
+    """Raises InputError for bad options, which become one line."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(message)
 
 
 def add_run_options(parser: argparse.ArgumentParser, seeds: int) -> None:
-    """Which city and trips, how many trainings, where to, and any setting."""
+    """Adds the options for city, trips, number of trainings, output folder and settings."""
     parser.add_argument("--city", default="chicago", help="a shipped city (chicago, nyc) or your own city.yaml")
     parser.add_argument("--data", help="a CSV or Parquet file, or a folder of them")
     parser.add_argument("--seeds", type=int, default=seeds)
-    parser.add_argument("--out", type=Path, help="for runs and results; runs/BENCHMARK-CITY without it")
+    parser.add_argument("--out", type=Path, help="folder for runs and results; default runs/BENCHMARK-CITY")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides")
 
 
 def digest_of(settings: Settings) -> str:
-    """SHA-256 of all that a run's figures depend on: settings, trips and schema (by size and time), and code."""
+    """SHA-256 over all that a run's figures depend on: settings, trips and schema (by size and time), and code."""
     from farebox.components.trip_example_gen.sources import find_files
     from farebox.pipeline.provenance import code_digest
 
     files = [*find_files(settings.data), *filter(None, [settings.schema])]
     stamps = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
-    asked = {**dataclasses.asdict(dataclasses.replace(settings, out=".")), "files": stamps, "code": code_digest(*CODE)}
-    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+    content = {
+        **dataclasses.asdict(dataclasses.replace(settings, out=".")),
+        "files": stamps,
+        "code": code_digest(*CODE),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def start_one(script: str, options: argparse.Namespace, *one: int) -> None:
-    """The script with `--one` in a process of its own; ends this one as that one ended, which has said why."""
+    """Runs the script with `--one` in a child process; ends this process with the child's exit code if it fails."""
     command = [sys.executable, script, "--city", options.city, "--out", str(options.out)]
     command += ["--one", *map(str, one)]
     command += ["--data", options.data] if options.data else []
     command += [part for override in options.overrides for part in ("--set", override)]
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    environment = {**os.environ, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, env=environment, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 
 
 def outputs_of(settings: Settings, run_id: str) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """A run's first output artifact by node and name, from MLMD, and which nodes came from the cache."""
+    """First output artifact of a run by node and name, from MLMD, and the nodes that came from the cache."""
     from tfx.orchestration import metadata
 
     from farebox.pipeline.local import launch
@@ -115,7 +120,7 @@ def outputs_of(settings: Settings, run_id: str) -> tuple[dict[str, dict[str, Any
         node_type = handle.store.get_context_type("node").id
         for execution in handle.store.get_executions_by_context(context.id):
             contexts = handle.store.get_contexts_by_execution(execution.id)
-            (node,) = (one.name.rpartition(".")[2] for one in contexts if one.type_id == node_type)
+            (node,) = (each.name.rpartition(".")[2] for each in contexts if each.type_id == node_type)
             outputs, from_cache = launch.outcome(handle, execution.id)
             nodes[node] = {name: artifacts[0] for name, artifacts in outputs.items() if artifacts}
             cached |= {node} if from_cache else set()

@@ -1,4 +1,4 @@
-"""Made once per test session: toy trips, their real transform graph, a network fitted to them; a small `.tflite`."""
+"""Fixtures made once per test session: toy trips, their real transform graph, a network fitted to them, a `.tflite`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first: side by side, what takes minutes must not begin last."""
+    """Puts files with slow tests first: in parallel, a test that takes minutes must not begin last."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 
@@ -47,7 +47,7 @@ BIAS = 2.5
 
 @dataclasses.dataclass(frozen=True)
 class ToyTrips:
-    """raw/ and transformed/ hold Split-{train,eval,test} in `folder`; transform_graph/ what Transform writes there.
+    """Toy trips: raw/, transformed/ (with Split-{train,eval,test}) and transform_graph/ in `folder`.
 
     columns: the raw columns by split, each of shape (n, 1).
     """
@@ -65,7 +65,7 @@ class ToyTrips:
         return _spec(self.columns["train"])
 
     def batches(self, split: str, batch_size: int = 64, kind: str = "transformed") -> Any:
-        """({feature: (n, width)}, fare (n, 1)) of a split, raw or transformed."""
+        """Batches ({feature: (n, width)}, fare (n, 1)) of a split, raw or transformed."""
         from types import SimpleNamespace
 
         from farebox.components.networks import examples_io
@@ -78,7 +78,7 @@ class ToyTrips:
 def _trips(rows: int, seed: int) -> dict[str, np.ndarray]:
     """Trips of about 3 km within the box; fare = 2.5 + 1.5 per km, 4 more from 16 to 19 h, noise of 0.3.
 
-    Most of the 81 pairs of 3x3 cells are too far apart to occur. One passenger always, as where no column says.
+    Most of the 81 pairs of 3x3 cells are too far apart to occur. Always one passenger, as in a source without a column.
     """
     random = np.random.default_rng(seed)
     corner, size = np.array([BOX["west"], BOX["south"]]), np.array([0.43, 0.39])
@@ -125,7 +125,7 @@ def _serialized(row: dict[str, np.ndarray]) -> bytes:
 
 
 def _write_examples(file: Path, columns: dict[str, np.ndarray]) -> None:
-    """A compressed TFRecord of rows, as ExampleGen and Transform write them."""
+    """Writes a compressed TFRecord of rows, as ExampleGen and Transform do."""
     import tensorflow as tf
 
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def _write_examples(file: Path, columns: dict[str, np.ndarray]) -> None:
 
 
 def _write_transformed(folder: Path, data: dict[str, dict[str, np.ndarray]], preprocessing_fn: Callable) -> None:
-    """What ExampleGen and Transform leave of the columns by split: raw/, transform_graph/ and transformed/.
+    """Writes raw/, transform_graph/ and transformed/, as ExampleGen and Transform do; columns by split.
 
     One tft pass over train.
     """
@@ -162,13 +162,13 @@ def _write_transformed(folder: Path, data: dict[str, dict[str, np.ndarray]], pre
 
 @pytest.fixture(scope="session")
 def write_examples() -> Callable:
-    """`_write_examples`."""
+    """Returns `_write_examples`."""
     return _write_examples
 
 
 @pytest.fixture(scope="session")
 def write_transformed() -> Callable:
-    """`_write_transformed`."""
+    """Returns `_write_transformed`."""
     return _write_transformed
 
 
@@ -199,7 +199,7 @@ def full_trips(tmp_path_factory, toy_trips) -> ToyTrips:
 
 
 def _toy(toy: ToyTrips) -> ToyTrips:
-    """The trips with everything in their folder written; the config is as an execution property carries it."""
+    """Writes the folder of the trips; the config is converted as an execution property carries it."""
     from farebox.modules import preprocessing
 
     config = json.loads(json.dumps(toy.custom_config))
@@ -212,7 +212,7 @@ def _toy(toy: ToyTrips) -> ToyTrips:
 
 @pytest.fixture(scope="session")
 def quick_keras() -> None:
-    """AutoGraph leaves tf_keras alone, as from TF 2.17 on by itself: the first fit takes 2 s of CPU, not 28 s."""
+    """Keeps AutoGraph from converting tf_keras, the default since TF 2.17: the first fit takes 2 s of CPU, not 28 s."""
     from tensorflow.python.autograph.core import config
 
     config.CONVERSION_RULES += (config.DoNotConvert("tf_keras"),)
@@ -235,7 +235,7 @@ def make_network(quick_keras) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def toy_network(toy_trips, make_network) -> Any:
-    """`make_network()` after 15 epochs on the toy trips. Shared: a test that changes it breaks the others."""
+    """`make_network()` after 15 epochs on the toy trips. Tests share it and must not change it."""
     from farebox.modules import fitting, training
     from farebox.modules.settings import TrainingSettings
 
@@ -249,7 +249,7 @@ def toy_network(toy_trips, make_network) -> Any:
 def evaluate(toy_trips):
     """(folder, files, max_rmse) -> artifacts of Evaluator on the test split, with the pipeline's own config.
 
-    files: the `.tflite` of `model`, and of `baseline_model` where there is one.
+    files: the `.tflite` of `model`, and of `baseline_model` if there is one.
     """
     from tfx.types import artifact_utils, standard_artifacts
     from tfx.utils import proto_utils
@@ -290,13 +290,19 @@ def evaluate(toy_trips):
 
 
 def _convert(
-    last_step=None, select_tf_ops=False, change: int | None = None, held=False, types=None, optimizations=()
+    last_step=None,
+    *,
+    select_tf_ops=False,
+    change: int | None = None,
+    clips_inputs=False,
+    types=None,
+    optimizations=(),
 ) -> bytes:
-    """fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday, then last_step.
+    """A `.tflite`: fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday.
 
-    change: a moment from which on the fare is 5 higher; the file then asks for pickup_epoch too. held: missing inputs
-    are 0, and all are held within ±100. types: {input: dtype} other than the usual; inputs of other names are asked for
-    and added to the fare.
+    last_step: applied to the fare. change: from this moment on the fare is 5 higher, and the file also asks for
+    pickup_epoch. clips_inputs: missing inputs are 0, and all are clipped to ±100. types: unusual {input: dtype}; an
+    input with a new name is added to the fare.
     """
     import tensorflow as tf
     import tf_keras as keras
@@ -305,7 +311,7 @@ def _convert(
     inputs |= {name: keras.Input((1,), name=name, dtype="int64") for name in INT_INPUTS}
     inputs |= {name: keras.Input((1,), name=name, dtype=dtype) for name, dtype in (types or {}).items()}
     columns = keras.layers.Concatenate()([tf.cast(column, tf.float32) for column in inputs.values()])
-    if held:
+    if clips_inputs:
         columns = tf.where(tf.math.is_nan(columns), tf.zeros_like(columns), columns)
         columns = tf.minimum(tf.maximum(columns, -100.0), 100.0)
     fare = keras.layers.Dense(
@@ -327,13 +333,13 @@ def _convert(
 
 @pytest.fixture(scope="session")
 def convert_tflite() -> Callable[..., bytes]:
-    """`_convert`: a real `.tflite` with the pipeline's raw inputs, of known arithmetic."""
+    """Returns `_convert`: it makes a real `.tflite` with the pipeline's raw inputs and known arithmetic."""
     return _convert
 
 
 @pytest.fixture(scope="session")
 def fare_tflite() -> bytes:
-    """Built-in ops only; see `_convert` for its arithmetic."""
+    """A `.tflite` with built-in ops only; see `_convert` for its arithmetic."""
     return _convert()
 
 
@@ -341,8 +347,8 @@ def fare_tflite() -> bytes:
 def run_pusher(tmp_path):
     """run(content, base, ...) runs Pusher's executor under TFX's own spec and returns the PushedModel.
 
-    blessed: 1 by input, or another number, or None for no such word. judged: the bytes that each blessing names;
-    model_blessing names none where it is not given. settings: PushSettings.
+    blessed: 1 by input, or another number, or None for no value. judged: the bytes that each blessing names; by default
+    model_blessing names none. settings: PushSettings.
     """
     from tfx.proto import pusher_pb2
     from tfx.types import standard_component_specs
@@ -352,7 +358,7 @@ def run_pusher(tmp_path):
 
     spec = standard_component_specs.PusherSpec
 
-    def run(content, base, blessed=(), judged=(), judgement=None, span=None, **settings):
+    def run(content, base, *, blessed=(), judged=(), judgement=None, span=None, **settings):
         folder = tmp_path / f"pusher-{len(list(tmp_path.glob('pusher-*')))}"
         inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
         outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}
@@ -365,9 +371,10 @@ def run_pusher(tmp_path):
             inputs["model"][0].set_int_custom_property("span", span)
         if judgement is not None:
             (folder / "model_blessing" / "judgement.json").write_text(judgement)
-        words = {"model_blessing": 1, "infra_blessing": 1, **dict(blessed)}
-        for key in [key for key, word in words.items() if word is not None]:
-            inputs[key][0].set_int_custom_property("blessed", words[key])
+        blessings = {"model_blessing": 1, "infra_blessing": 1, **dict(blessed)}
+        for key, value in blessings.items():
+            if value is not None:
+                inputs[key][0].set_int_custom_property("blessed", value)
         for key, about in {"infra_blessing": content, **dict(judged)}.items():
             inputs[key][0].set_string_custom_property("sha256", hashlib.sha256(about).hexdigest())
         destination = pusher_pb2.PushDestination()
@@ -386,13 +393,13 @@ def run_pusher(tmp_path):
 
 @pytest.fixture(scope="session")
 def held_tflite() -> bytes:
-    """The same on inputs of real trips, and finite whatever they are: what a device may run."""
-    return _convert(held=True)
+    """`fare_tflite` with clipped inputs: finite for any input, so a device may run it."""
+    return _convert(clips_inputs=True)
 
 
 @pytest.fixture
 def trip_rows() -> dict[str, np.ndarray]:
-    """Three trips and their label; `fare_tflite` makes 15.0, 3.0 and 19.5 of them by hand.
+    """Three trips and their label; by hand, `fare_tflite` predicts 15.0, 3.0 and 19.5.
 
     2.5 + 7 + 1 + 4 + 0.5;  2.5 - 1.5 + 2 + 0 + 0;  2.5 + 7.5 - 0 + 0 + 8 + 1.5 with passenger_count 0.
     """

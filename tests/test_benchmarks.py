@@ -1,4 +1,4 @@
-"""The figures of the benchmarks, by hand and against a plain reckoning; no pipeline runs here."""
+"""Figures of the benchmarks, computed by hand and by a plain implementation; no pipeline runs here."""
 
 from __future__ import annotations
 
@@ -19,23 +19,26 @@ SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
 
 
 @pytest.fixture(scope="module")
-def accuracy():
-    """The script as a module, imported as Python runs it: with its own folder on the path."""
+def load_script():
+    """Imports a script by name as Python runs it: with its own folder on the path."""
     sys.path.insert(0, str(SCRIPT.parent))
-    yield importlib.import_module("accuracy")
+    yield importlib.import_module
     sys.path.remove(str(SCRIPT.parent))
 
 
 @pytest.fixture(scope="module")
-def report(accuracy):
-    """What it says of its runs."""
-    return importlib.import_module("accuracy_report")
+def accuracy(load_script):
+    return load_script("accuracy")
 
 
 @pytest.fixture(scope="module")
-def compression(accuracy):
-    """The other script, which imports the first."""
-    return importlib.import_module("compression")
+def report(load_script):
+    return load_script("accuracy_report")
+
+
+@pytest.fixture(scope="module")
+def compression(load_script):
+    return load_script("compression")
 
 
 def plain_interval(squared, reference, resamples, seed):
@@ -135,7 +138,7 @@ def test_the_picture_shows_dots_near_and_numbers_far(report, by_hand, tmp_path, 
     from matplotlib import pyplot as plt
 
     squared = [{name: np.random.default_rng(0).gamma(1, 4, (2, 30)) for name in report.MODELS}]
-    monkeypatch.setattr(plt, "close", lambda figure: None)
+    monkeypatch.setattr(plt, "close", lambda _: None)
     found = report.against_lightgbm(report.intervals_of(squared, by_hand[1]))
     report.draw(tmp_path / "accuracy.png", "chicago", by_hand[1], found)
     axes = plt.gcf().axes[0]
@@ -210,7 +213,10 @@ def test_a_result_of_other_settings_is_not_taken_for_this_one(accuracy, tmp_path
         (["--first-split", "-1"], "--first-split=-1 must be at least 0"),
         (["--city", "atlantis"], "city=atlantis must be one of chicago, nyc, or a city file (.yaml) that exists"),
         (["--city", "nyc"], "data must be a file or folder of trips: city=nyc has none of its own"),
-        (["--set", "training.seed=3"], "--set training.seed=3: seeds are dealt here: give --seeds, --splits and"),
+        (
+            ["--set", "training.seed=3"],
+            "--set training.seed=3: this script sets the seeds: use --seeds, --splits and --first-split",
+        ),
         (["--set", "model.depth=3"], "model.depth is not a setting"),
     ],
 )
@@ -228,7 +234,9 @@ def test_a_run_that_fails_ends_the_benchmark_as_it_ended(tmp_path):
     """No file of trips: the benchmark looks before it starts a run; a folder of none is found there too."""
     (tmp_path / "trips.csv").write_text("fare\n1\n")
     command = [sys.executable, str(SCRIPT), "--data", str(tmp_path), "--out", str(tmp_path / "out")]
-    ended = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(SCRIPT.parents[1])})
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(SCRIPT.parents[1])}
+    )
     (line,) = ended.stderr.splitlines()
     assert (ended.returncode, ended.stdout) == (2, "")
     assert line.startswith(f"accuracy: {tmp_path}/trips.csv: column ")
@@ -252,15 +260,15 @@ def test_forms_are_means_over_seeds_and_ratios_to_the_original(compression):
 
 
 @pytest.fixture(scope="module")
-def startup(accuracy):
+def startup(load_script):
     """The script that measures processes."""
-    return importlib.import_module("startup")
+    return load_script("startup")
 
 
 @pytest.fixture(scope="module")
-def processes(accuracy):
+def processes(load_script):
     """What the scripts that measure processes share."""
-    return importlib.import_module("processes")
+    return load_script("processes")
 
 
 def test_a_process_is_measured_with_its_children(processes, tmp_path):
@@ -279,11 +287,11 @@ def test_bars_are_a_picture_and_the_machine_is_told(processes, tmp_path):
     assert {"processor", "cores", "python", "tfx"} <= processes.machine().keys()
 
 
-def test_a_whole_run_is_held_against_as_many_steps(accuracy):
+def test_a_whole_run_is_held_against_as_many_steps(load_script):
     """Of 14,495 Chicago trips eight tenths train, with as many pseudo-trips: 91 batches of 256, 40 times."""
     from farebox.pipeline.settings.load import load_settings
 
-    run = importlib.import_module("run")
+    run = load_script("run")
     order = run.stock_order(load_settings("chicago", None), 14_495)
     assert (order["steps"], order["batch_size"]) == (40 * 91, 256)
     assert order["features"]["features"] == "full"
@@ -306,9 +314,9 @@ def test_startup_medians_leave_the_first_process_out(startup, tmp_path):
     assert (tmp_path / "runs").read_text() == "run\n" * 4
 
 
-def test_growth_is_that_of_the_last_step(accuracy, tmp_path):
+def test_growth_is_that_of_the_last_step(load_script, tmp_path):
     """Two runs by hand: Trainer costs 4 times as much of ten times the rows, 1.5 times the memory."""
-    growth = importlib.import_module("growth")
+    growth = load_script("growth")
     runs = [
         {
             "rows": {"read": 10**n},
@@ -330,9 +338,9 @@ def test_growth_is_that_of_the_last_step(accuracy, tmp_path):
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_device_ratios_are_to_the_shipped_file(accuracy):
+def test_device_ratios_are_to_the_shipped_file(load_script):
     """Two forms by hand; and calls are timed in turns, each as often."""
-    device = importlib.import_module("device")
+    device = load_script("device")
     row = {"bytes": 10_000.0, "us_one": 5.0, "us_batch": 400.0}
     found = device.table({device.SHIPPED: row, device.SAVED_MODEL: {"bytes": 0.0, "us_one": 50.0, "us_batch": 600.0}})
     assert found.splitlines()[2:] == [
@@ -345,15 +353,15 @@ def test_device_ratios_are_to_the_shipped_file(accuracy):
 
 
 @pytest.fixture(scope="module")
-def retraining(accuracy):
+def retraining(load_script):
     """The script of thirty days."""
-    return importlib.import_module("retraining")
+    return load_script("retraining")
 
 
 @pytest.fixture(scope="module")
-def days_report(accuracy):
+def days_report(load_script):
     """What it says of its days."""
-    return importlib.import_module("retraining_report")
+    return load_script("retraining_report")
 
 
 CAUSES = {1: ("new_data",), 8: ("new_data",), 10: ("new_data",), 12: ("drift",), 18: ("after_drift",)}
@@ -375,7 +383,7 @@ def twenty_days(days_report):
         )  # fmt: skip
         again = dataclasses.replace(record, time=f"{number}, later", decision="keep", causes=(), outcome="kept")
         day = days_report.Day(number, [], ARRIVED.get(number, ((number, 1),)), [record, again], rmse=4.0)
-        day.begun = dataclasses.replace(record, outcome="kept", seconds=0.0) if number == 8 else None
+        day.pending = dataclasses.replace(record, outcome="kept", seconds=0.0) if number == 8 else None
         day.stale = 10.0 if number >= 11 else None
         day.direct = 4.0 if number in (12, 18) else None
         days.append(day)
@@ -471,10 +479,10 @@ def test_drift_that_is_not_there_or_not_seen_fails(days_report, days):
 
 
 def test_a_killed_ticks_job_that_is_not_finished_fails(days_report, days):
-    days[7].begun = None
+    days[7].pending = None
     assert failing(days_report, days) == ["killed"]
     for other in ({"time": "another"}, {"causes": ("drift",)}):
-        days[7].begun = dataclasses.replace(days[7].record, **other)
+        days[7].pending = dataclasses.replace(days[7].record, **other)
         assert failing(days_report, days) == ["killed"]
 
 
@@ -500,7 +508,7 @@ def test_the_days_are_a_table_and_a_picture(days_report, days, tmp_path, monkeyp
         "| 10 | span 7 again, another | retrain: new_data | 4–10, 7 in version 2 | 0.030 | 4.000 | – | – |"
     )
     assert lines[21] == "| 20 | span 20 missing | keep | 13–19 without 16, 18 | 0.030 | 4.000 | 10.000 | – |"
-    monkeypatch.setattr(plt, "close", lambda figure: None)
+    monkeypatch.setattr(plt, "close", lambda _: None)
     days_report.draw(days, tmp_path / "days.png")
     axes = plt.gcf().axes[0]
     monkeypatch.undo()
@@ -564,8 +572,8 @@ def test_executions_from_the_cache_are_none(retraining, tmp_path):
     assert retraining.executions(settings, "Trainer") == []
 
 
-def test_a_condition_that_does_not_hold_ends_with_1_and_is_said(accuracy, capsys):
-    whole_runs = importlib.import_module("whole_runs")
+def test_a_condition_that_does_not_hold_ends_with_1_and_is_said(load_script, capsys):
+    whole_runs = load_script("whole_runs")
     holds, fails = (whole_runs.Condition(f"condition {ok}", "something", ok) for ok in (True, False))
     whole_runs.insist("days", [holds])
     with pytest.raises(SystemExit) as end:
@@ -583,11 +591,13 @@ def test_a_condition_that_does_not_hold_ends_with_1_and_is_said(accuracy, capsys
         ("retraining_years", ["--data", __file__, "--out", "."], "--out=. must be a new folder"),
     ],
 )
-def test_bad_input_of_the_days_and_years_is_one_line(accuracy, script, arguments, line, tmp_path, monkeypatch, capsys):
+def test_bad_input_of_the_days_and_years_is_one_line(
+    load_script, script, arguments, line, *, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [f"{script}.py", *arguments])
     with pytest.raises(SystemExit) as end:
-        importlib.import_module(script).main()
+        load_script(script).main()
     assert (end.value.code, capsys.readouterr().err) == (2, f"{script}: {line}\n")
 
 
@@ -602,10 +612,10 @@ def test_bad_input_of_the_days_and_years_is_one_line(accuracy, script, arguments
         ({2013: {"rmse": 5.0}}, [True, False]),
     ],
 )
-def test_the_rise_of_2012_must_be_seen_and_followed(accuracy, changes, holds):
+def test_the_rise_of_2012_must_be_seen_and_followed(load_script, changes, holds):
     from farebox.pipeline.retraining.journal import Record, Spans
 
-    script = importlib.import_module("retraining_years")
+    script = load_script("retraining_years")
     years = []
     for year, causes, rmse in ((2011, ("new_data",), 5.0), (2012, (), 5.0), (2013, ("drift",), 4.5), (2014, (), 4.5)):
         change = changes.get(year, {})

@@ -1,4 +1,4 @@
-"""The main job on real trips, from the outside: killed, resumed, repeated, refused, restored. One small network."""
+"""`farebox run` on real trips from the command line: killed, resumed, repeated, refused, restored. A small network."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ FAREBOX = Path(sys.executable).with_name("farebox")
 SMALL = (
     "training.epochs=3", "reducer.fine_tune_epochs=1", "pruner.ramp_epochs=1", "pruner.recover_epochs=1",
     "model.embeddings={pair_cell: 16}",
-    "gates.max_ratio_to_yardstick=1.5",  # after three epochs both networks are far from what they can
+    "gates.max_ratio_to_yardstick=1.5",  # after three epochs both networks are far from their best
 )  # fmt: skip
 BEFORE_TRAINER = ("TripExampleGen", "StatisticsGen", "CuratedSchema", "ExampleValidator", "DataGate", "Transform")
-RESOLVERS = {"LatestStatistics", "LatestBlessed"}  # TFX caches none
+RESOLVERS = {"LatestStatistics", "LatestBlessed"}  # TFX never caches resolvers
 NODES = {
     *BEFORE_TRAINER, *RESOLVERS, "Trainer", "PcaReducer", "Pruner", "Quantizer", "Evaluator", "ModelGate",
     "DeviceValidator", "Pusher", "Reporter",
@@ -53,7 +53,7 @@ RUNNING, COMPLETE, CACHED = 2, 3, 4  # ml_metadata.proto.Execution.State
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """A run that has ended; `cached` are the nodes whose line says so."""
+    """A finished run; `cached` are the nodes whose line says so."""
 
     code: int
     stdout: str
@@ -71,7 +71,7 @@ def command(out: Path, *more: str) -> list[str]:
 
 
 def finish(out: Path, *more: str) -> Ended:
-    result = subprocess.run(command(out, *more), capture_output=True, text=True, timeout=600)
+    result = subprocess.run(command(out, *more), capture_output=True, text=True, timeout=600, check=False)
     summary = json.loads((out / "runs/chicago/latest/summary.json").read_text())
     return Ended(result.returncode, result.stdout, result.stderr, summary)
 
@@ -82,12 +82,12 @@ def states(out: Path) -> dict[str, set[int]]:
         JOIN Association ON Association.execution_id = Execution.id
         JOIN Context ON Context.id = Association.context_id
         JOIN Type ON Type.id = Context.type_id AND Type.name = 'node'"""
-    found: dict[str, set[int]] = {}
+    by_node: dict[str, set[int]] = {}
     connection = sqlite3.connect(f"file:{out}/runs/chicago/metadata.sqlite?mode=ro", uri=True)
     for name, state in connection.execute(query):
-        found.setdefault(name.rpartition(".")[2], set()).add(state)
+        by_node.setdefault(name.rpartition(".")[2], set()).add(state)
     connection.close()
-    return found
+    return by_node
 
 
 def listing(folder: Path) -> dict[str, tuple[int, str]]:
@@ -102,7 +102,7 @@ def out(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def killed(out) -> dict[str, set[int]]:
-    """Node states after a first run was killed while Trainer worked."""
+    """Node states after a first run was killed during Trainer."""
     with subprocess.Popen(command(out), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         for line in process.stdout:
             if "✓ Transform" in line:
@@ -129,13 +129,13 @@ def repeated(out, first) -> Ended:
 
 @pytest.fixture(scope="module")
 def refused(out, repeated) -> tuple[Ended, bool]:
-    """A run with a bound that no model holds, and whether models/ is as it was."""
+    """A run with a bound that no model holds, and whether models/ is unchanged."""
     before = listing(out / "models")
     ended = finish(out, "gates.max_rmse=0.01")
     return ended, before == listing(out / "models")
 
 
-def test_a_run_killed_in_trainer_resumes_and_pushes(out, killed, first):
+def test_a_run_killed_in_trainer_resumes_and_pushes(killed, first):
     assert killed["Trainer"] == {RUNNING} and "PcaReducer" not in killed
     assert (first.code, first.stderr) == (0, "")
     assert set(BEFORE_TRAINER) <= first.cached
@@ -144,7 +144,7 @@ def test_a_run_killed_in_trainer_resumes_and_pushes(out, killed, first):
 
 
 def test_every_node_is_complete(out, first):
-    assert {node for node, found in states(out).items() if COMPLETE in found} == NODES
+    assert {node for node, of_node in states(out).items() if COMPLETE in of_node} == NODES
     assert set(first.summary["cpu_s"]) == set(first.summary["peak_mb"]) == NODES
     assert all(100 < peak < 10_000 for peak in first.summary["peak_mb"].values())
 
@@ -177,7 +177,7 @@ def test_the_log_holds_what_the_executors_measured(out, first):
 
 
 def test_the_model_is_worth_its_bytes(first):
-    """After three epochs: half the error of predicting the mean, below the line on distance, two thirds of the size."""
+    """After three epochs: half the error of the mean, less than the line on distance, two thirds of its size."""
     from farebox.components.tflite.interpreter import TfliteModel
 
     rmse, model = first.summary["rmse"], first.summary["model"]
@@ -189,15 +189,15 @@ def test_the_model_is_worth_its_bytes(first):
 
 
 def test_evaluate_agrees_with_the_run(out, first):
-    """On all rows, the trained ones included, the error is near that on the test split."""
+    """On all rows, including train, the error is near that on the test split."""
     call = [str(FAREBOX), "evaluate", "--model", str(out / "models/chicago"), "--city", "chicago", "--json"]
-    found = json.loads(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
-    assert found["rows"] == {
+    metrics = json.loads(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
+    assert metrics["rows"] == {
         "read": 15002,
         "used": first.summary["rows"]["examples"],
         "rejected": first.summary["rows"]["rejected"],
     }
-    assert found["rmse"] == pytest.approx(first.summary["rmse"]["shipped"], rel=0.15)
+    assert metrics["rmse"] == pytest.approx(first.summary["rmse"]["shipped"], rel=0.15)
 
 
 def test_the_same_run_again_comes_from_the_cache(first, repeated):
@@ -208,8 +208,9 @@ def test_the_same_run_again_comes_from_the_cache(first, repeated):
         assert repeated.summary[key] == first.summary[key]
 
 
-def test_the_same_run_again_imports_no_tensorflow(out, repeated):
-    """Nor what else executors import; the interpreter itself tells, in the log from when that is open."""
+@pytest.mark.usefixtures("repeated")
+def test_the_same_run_again_imports_no_tensorflow(out):
+    """Nor other imports of executors. The interpreter lists imports, in the log once that is open."""
     environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
     subprocess.run(command(out), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
     log = (out / "runs/chicago/latest/log.txt").read_text()
@@ -231,14 +232,15 @@ def test_a_refused_model_changes_nothing(refused):
     assert {"Trainer", "PcaReducer", "Pruner", "Quantizer"} <= ended.cached
 
 
-def test_data_that_drifted_since_the_blessed_run_are_refused_before_transform(out, refused, tmp_path):
-    """Fares times 1.7, in Chicago's own dialect."""
+@pytest.mark.usefixtures("refused")
+def test_data_that_drifted_since_the_blessed_run_are_refused_before_transform(out, tmp_path):
+    """Fares times 1.7, in the format of Chicago's source."""
     source = Path(load_settings("chicago", None).data) / "data.csv"
     trips = pd.read_csv(source)
     trips.assign(fare=(trips["fare"] * 1.7).round(2)).to_csv(tmp_path / "trips.csv", index=False)
     before = listing(out / "models")
     call = [*command(out), "--data", str(tmp_path / "trips.csv")]
-    ended = subprocess.run(call, capture_output=True, text=True, timeout=600)
+    ended = subprocess.run(call, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 3
     assert before == listing(out / "models")
     (line,) = ended.stderr.splitlines()
@@ -248,7 +250,8 @@ def test_data_that_drifted_since_the_blessed_run_are_refused_before_transform(ou
     assert "Transform" not in ended.stdout
 
 
-def test_a_lost_model_is_pushed_again(out, first, refused):
+@pytest.mark.usefixtures("refused")
+def test_a_lost_model_is_pushed_again(out, first):
     models, aside = out / "models", out / "aside"
     models.rename(aside)
     ended = finish(out)

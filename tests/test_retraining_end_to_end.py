@@ -1,4 +1,4 @@
-"""`farebox retrain` from the outside on simulated days: killed, resumed, twice at once, repeated; spans of no use."""
+"""`farebox retrain` from the command line on simulated days: killed, resumed, two at once, repeated; unusable spans."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BEFORE_TRAINER = {"CuratedSchema", "TripExampleGen", "SpanStatistics", "SpanVali
 
 @dataclasses.dataclass(frozen=True)
 class Ended:
-    """A tick that has ended."""
+    """A finished tick."""
 
     code: int
     stdout: str
@@ -46,18 +46,18 @@ class Ended:
 
     @property
     def cached(self) -> set[str]:
-        """Nodes whose line in the whole run, the last one, says so."""
+        """Nodes that came from the cache, by their lines in the last run, which is the whole graph."""
         return set(re.findall(r"✓ (\w+) +cached", self.stdout.rpartition("farebox: chicago, run")[2]))
 
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where trips are delivered and ticks run."""
+    """The folder in which trips are delivered and ticks run."""
 
     folder: Path
 
     def deliver(self, day: int, rise: float | None = 1.0) -> Path:
-        """Trips of a day, complete, in a folder; without a rise of fares, none."""
+        """Delivers the complete trips of a day; with `rise=None` the folder has no trips."""
         date = FIRST + datetime.timedelta(days=day - 1)
         path = self.folder / "data" / str(date)
         path.mkdir(parents=True)
@@ -88,13 +88,13 @@ class Place:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def ingests(self) -> Counter:
-        """How many artifacts of each span there are: executions that come from the cache make none."""
+        """Number of artifacts per span; executions that come from the cache make none."""
         query = """SELECT span.int_value FROM ArtifactProperty span JOIN ArtifactProperty ingest
             ON span.artifact_id = ingest.artifact_id AND span.name = 'span' AND ingest.name = 'ingest'"""
         connection = sqlite3.connect(f"file:{self.folder}/runs/chicago/metadata.sqlite?mode=ro", uri=True)
-        found = Counter(span - (FIRST - datetime.date(1970, 1, 1)).days + 1 for (span,) in connection.execute(query))
+        counts = Counter(span - (FIRST - datetime.date(1970, 1, 1)).days + 1 for (span,) in connection.execute(query))
         connection.close()
-        return found
+        return counts
 
 
 @pytest.fixture(scope="module")
@@ -112,22 +112,22 @@ def first(place) -> Ended:
 
 @pytest.fixture(scope="module")
 def killed(place, first) -> Ended:
-    """A day on which fares double; the tick is killed after Transform, and another one was started meanwhile."""
+    """A day on which fares double: its tick is killed after Transform; returns a tick started before the kill."""
     place.deliver(3, rise=2)
-    other = None
+    second = None
     with subprocess.Popen(place.command(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         for line in process.stdout:
             if "✓ SpanWindow" in line:
-                other = place.tick()
+                second = place.tick()
             if "✓ Transform" in line:
                 os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
-    return other
+    return second
 
 
 @pytest.fixture(scope="module")
 def resumed(place, killed) -> tuple[int, Ended]:
-    """How many records there were before the next tick, and how it ended."""
+    """The number of records before the next tick, and that tick."""
     return len(place.records()), place.tick()
 
 
@@ -157,7 +157,7 @@ def test_the_second_of_two_ticks_at_once_says_so(killed):
 
 
 def test_the_tick_after_a_kill_finishes_the_job(place, resumed):
-    """One record, of the decision that was made; what had finished comes from the cache."""
+    """One record, of the killed tick's decision; finished nodes come from the cache."""
     before, ended = resumed
     assert (before, ended.code) == (1, 0), ended.stderr
     assert ended.cached >= BEFORE_TRAINER and "Trainer" not in ended.cached
@@ -169,15 +169,17 @@ def test_the_tick_after_a_kill_finishes_the_job(place, resumed):
     assert not list((place.folder / "runs/chicago").glob(".retraining.pending*"))
 
 
-def test_the_run_began_with_the_weights_of_the_one_before(place, resumed):
-    found = sorted((place.folder / "runs/chicago/artifacts/Trainer/model_run").glob("*/training.json"))
+@pytest.mark.usefixtures("resumed")
+def test_the_run_began_with_the_weights_of_the_one_before(place):
+    files = sorted((place.folder / "runs/chicago/artifacts/Trainer/model_run").glob("*/training.json"))
     networks = [
-        json.loads(path.read_text())["network"] for path in sorted(found, key=lambda path: int(path.parent.name))
+        json.loads(path.read_text())["network"] for path in sorted(files, key=lambda path: int(path.parent.name))
     ]
     assert [network.get("begun_with", 0) > 0 for network in networks] == [False, True]
 
 
-def test_a_tick_that_finds_nothing_changes_nothing(place, resumed):
+@pytest.mark.usefixtures("resumed")
+def test_a_tick_without_new_spans_changes_nothing(place):
     latest = (place.folder / "models/chicago/LATEST").read_text()
     ended = place.tick()
     assert ended.code == 0 and "keep: the model stays" in ended.stdout
@@ -185,8 +187,9 @@ def test_a_tick_that_finds_nothing_changes_nothing(place, resumed):
     assert (place.folder / "models/chicago/LATEST").read_text() == latest
 
 
-def test_a_span_of_no_use_is_refused_and_said(place, resumed):
-    """Empty, and unreadable; exit code 2, so that somebody looks, and the next tick has nothing to do."""
+@pytest.mark.usefixtures("resumed")
+def test_an_unusable_span_is_refused_and_reported(place):
+    """One is empty, one unreadable: exit code 2, so that somebody looks; the next tick has nothing to do."""
     place.deliver(4, rise=None)
     (place.deliver(5, rise=None) / "trips.csv").symlink_to("nowhere")
     ended = place.tick()

@@ -1,7 +1,7 @@
-"""New York's real trips by years: the rise of September 2012 is flagged as drift, and retraining on it pays.
+"""New York's real trips by years: the rise of September 2012 is detected as drift, and retraining on it helps.
 
-The first whole year of the new fares shows it: of 2012's trips 29 % came after the rise. The sample of real trips is
-no part of the project.
+The first whole year of the new fares shows it: 29 % of 2012's trips came after the rise. The sample of real trips is
+not part of the project.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def years(tmp_path_factory):
-    """By year: a tick after each."""
+    """The tick of each year."""
     sys.path.insert(0, str(BENCHMARKS))
     benchmark = importlib.import_module("retraining_years")
     sys.path.remove(str(BENCHMARKS))

@@ -1,4 +1,4 @@
-"""Set-up, CI script and wheel: what a bare machine lacks is said in one line, and nothing is left out of the wheel."""
+"""Set-up, CI script, locks and image: one line names what a bare machine lacks."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TOOLS = "bash env dirname uname getconf awk sort head cut cat sha256sum flock df rm grep sed"
-# Answers what tools/env.sh asks of a Python; `%s` is a shell line that runs first.
+# A Python that answers the questions of tools/env.sh; `%s` is a shell line that runs first.
 PYTHON = '#!/bin/sh\n%s\ncase "$2" in *platform*) echo 3.10.99 ;; esac\n'
 
 
@@ -36,7 +36,9 @@ def install(machine: Path, name: str, script: str) -> None:
 
 def call(machine: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {"PATH": str(machine / "bin"), "HOME": str(machine), "LANE": "a"} | environment
-    return subprocess.run(["bash", *command], cwd=machine, env=variables, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["bash", *command], cwd=machine, env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def only_line(result: subprocess.CompletedProcess[str]) -> str:
@@ -120,7 +122,7 @@ SKIPPING = "farebox: tests of metadata on a database will skip: "
     ("0", 1, INSTALLING + "\n" + SKIPPING + "apt-get could not install {}, see "),
 ])  # fmt: skip
 def test_the_systems_packages_for_the_tests(machine: Path, user: str, apt: int, line: str) -> None:
-    """Whichever of the two servers is missing; a service's start is refused while root installs."""
+    """Installs the missing one of the two servers; services must not start while root installs."""
     for name in ("mktemp", "chmod", "tr"):
         (machine / "bin" / name).symlink_to(str(shutil.which(name)))
     script = machine / "tools" / "test_system.sh"
@@ -129,20 +131,20 @@ def test_the_systems_packages_for_the_tests(machine: Path, user: str, apt: int, 
     install(machine, "id", f"#!/bin/sh\necho {user}\n")
     install(machine, "apt-get", f'#!/bin/sh\n"{machine}/usr/sbin/policy-rc.d"; echo $? "$@" >>apt; exit {apt}\n')
 
-    def called(missing: str) -> None:
+    def check_call(missing: str) -> None:
         result = call(machine, "tools/test_system.sh", TMPDIR=str(machine))
         assert (result.returncode, result.stderr) == (0, "")
         assert result.stdout.startswith(line.replace("{}", missing))
         assert not (machine / "usr/sbin/policy-rc.d").exists()
 
-    called("postgresql mariadb-server")
+    check_call("postgresql mariadb-server")
     install(machine, "postgres", "#!/bin/sh\n")
     install(machine, "initdb", "#!/bin/sh\n")
-    called("mariadb-server")
-    asked = (machine / "apt").read_text().splitlines() if user == "0" else []
-    assert all(words.startswith("101 ") for words in asked)
+    check_call("mariadb-server")
+    calls = (machine / "apt").read_text().splitlines() if user == "0" else []
+    assert all(words.startswith("101 ") for words in calls)
     if user == "0" and not apt:
-        assert asked[-1] == "101 install -y -qq --no-install-recommends mariadb-server"
+        assert calls[-1] == "101 install -y -qq --no-install-recommends mariadb-server"
     install(machine, "mariadbd", "#!/bin/sh\n")
     install(machine, "mariadb-install-db", "#!/bin/sh\n")
     assert call(machine, "tools/test_system.sh").stdout == ""
@@ -157,7 +159,7 @@ def test_locks_are_hashed_and_name_no_registry(lock: str) -> None:
 
 
 def dockerfile() -> list[str]:
-    """Its instructions, continued lines joined."""
+    """Instructions of the Dockerfile, continued lines joined."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
@@ -174,14 +176,16 @@ def test_the_image_is_a_lanes_runs_as_a_user_and_holds_no_secret() -> None:
 
 
 def test_the_image_is_built_of_what_docker_may_see(tmp_path: Path) -> None:
-    """tools/env.sh finds its lock, setup.py its packages, among just the files that .dockerignore lets in."""
+    """tools/env.sh finds its lock and setup.py its packages among the files that .dockerignore lets in."""
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
     for name in allowed:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         (tmp_path / name).parent.mkdir(exist_ok=True)
         copy(ROOT / name, tmp_path / name)
-    assert subprocess.run(["bash", "tools/env.sh", "lane"], cwd=tmp_path, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(["bash", "tools/env.sh", "lane"], cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    )
     names = subprocess.run(
         [sys.executable, "setup.py", "--name", "--quiet"], cwd=tmp_path, capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""The wheel in an environment of its own, beside a user's own packages named pipeline, components, modules and data."""
+"""The wheel in a fresh environment, beside a user's own packages named pipeline, components, modules and data."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_beside_own_packages_a_whole_run_and_its_children_are_ours(call: Call, p
 
 @pytest.mark.slow
 def test_a_beam_worker_with_the_wheel_finds_what_is_sent_to_it(wheel: Path, tmp_path: Path) -> None:
-    """What Beam pickles names its module only: a worker elsewhere has it from the wheel (beam.extra_package)."""
+    """Beam's pickles contain module names only: a worker elsewhere imports them from the wheel (beam.extra_package)."""
     install = [
         sys.executable,
         "-m",
@@ -130,13 +130,13 @@ def test_a_beam_worker_with_the_wheel_finds_what_is_sent_to_it(wheel: Path, tmp_
     script = (
         "import importlib, sys\n"
         f"for module, name in (word.split(':') for word in {sent}):\n"
-        "    found = importlib.import_module(module)\n"
-        "    getattr(found, name)\n"
-        "    print(found.__file__)\n"
+        "    imported = importlib.import_module(module)\n"
+        "    getattr(imported, name)\n"
+        "    print(imported.__file__)\n"
     )
     worker = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True, text=True, timeout=300,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert worker.returncode == 0, worker.stderr[-2000:]
     files = worker.stdout.split()

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# The environment of this checkout: tools/env.sh setup | lane | lock [uv options] | image FOLDER
-#   setup  chooses a lane, creates .venv, installs the lane's lock and farebox (editable); silent when all is in place
-#   lane   prints the lane and the Python that setup would take
+# Manages the environment of this checkout: tools/env.sh setup | lane | lock [uv options] | image FOLDER
+#   setup  chooses a lane, creates .venv, installs the lane's lock and farebox (editable); silent if nothing is to do
+#   lane   prints the lane and the Python that setup would choose
 #   lock   rewrites requirements/*.txt from setup.py
-#   image  makes FOLDER what the image has: the lane's lock and farebox's wheel, nothing of this checkout itself
+#   image  makes FOLDER the environment of the image: the lane's lock and farebox's wheel, nothing from this checkout
 # LANE=a|b and PYTHON=/path/to/python override the choice.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly NEEDED_GB=6 # 3 GB of packages, as much again for uv's cache
+readonly NEEDED_GB=6 # 3 GB of packages, and as much for uv's cache
 venv=.venv
 readonly STAMP=.venv/farebox.stamp # written last: a .venv without it is an interrupted set-up
-uv=uv/bin/uv # in the environment, outside site-packages: `uv pip sync` removes what the lock does not name
+uv=uv/bin/uv # in the environment, outside site-packages: `uv pip sync` removes packages that the lock does not name
 
 say() { echo "farebox: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -20,7 +20,7 @@ die() { say "$*"; exit 1; }
 
 version_of() { "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null </dev/null || true; }
 
-# Lane B's ml-metadata and TFDV wheels need glibc 2.39; lane A runs on anything older too.
+# Lane B's ml-metadata and TFDV wheels need glibc 2.39; lane A also runs with older versions.
 lanes_here() {
     local glibc
     glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null | awk '{ print $2 }')
@@ -31,7 +31,7 @@ lanes_here() {
 
 versions_of_lane() { if [ "$1" = b ]; then echo 3.13 3.12 3.11; else echo 3.10; fi; }
 
-# Every file that may be Python $1: PYTHON alone if given, else on PATH, in pyenv's versions folder, among uv's own.
+# Prints every file that may be Python $1: only PYTHON if set; otherwise on PATH, in pyenv's versions, among uv's own.
 candidates() {
     if [ -n "${PYTHON:-}" ]; then type -P "$PYTHON" || true; return; fi
     type -aP "python$1" python3 python || true
@@ -39,7 +39,7 @@ candidates() {
     compgen -G "${UV_PYTHON_INSTALL_DIR:-$HOME/.local/share/uv/python}/cpython-$1.*/bin/python" || true
 }
 
-# What Python $1 lacks for an environment; nothing if it is complete.
+# Prints what Python $1 lacks for an environment; nothing if it is complete.
 lacks() {
     local header='import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")'
     if ! "$1" -c 'import ensurepip, venv' &>/dev/null </dev/null; then
@@ -49,7 +49,7 @@ lacks() {
     fi
 }
 
-# Sets lane and python. A pyenv shim stands on PATH for versions that do not run: a candidate counts when it answers.
+# Sets lane and python. PATH may have pyenv shims of versions that do not run: a candidate counts only if it answers.
 choose() {
     local lanes version path missing incomplete="" tried=""
     lanes=$(lanes_here)
@@ -72,9 +72,9 @@ choose() {
         "\`pyenv install $version\` or \`uv python install $version\`"
 }
 
-# --- what else a set-up needs ----------------------------------------------------------------------------------------
+# --- other needs of a set-up ----------------------------------------------------------------------------------------
 
-# pyfarmhash comes as source. Pythons built elsewhere name their own compiler, hence CC and CXX.
+# pyfarmhash comes as source. A Python built elsewhere names that machine's compiler, so CC and CXX override it.
 need_compiler() {
     local compiler
     for compiler in c++ g++ clang++; do
@@ -92,7 +92,7 @@ need_disk() {
     [ "$free_gb" -ge "$NEEDED_GB" ] || die "needs $NEEDED_GB GB of free disk, got $free_gb GB in $PWD"
 }
 
-# uv reads neither pip's settings nor its environment: hand it the index, certificates and patience that pip has.
+# uv reads neither pip's settings nor its environment: pass it pip's index, certificates and timeout.
 uv_like_pip() {
     local index
     index=${PIP_INDEX_URL:-$("$venv/bin/python" -m pip config get global.index-url 2>/dev/null || true)}
@@ -104,7 +104,7 @@ uv_like_pip() {
 
 # --- the environment -------------------------------------------------------------------------------------------------
 
-# What a finished .venv of lane $1 was made from; the folder is part of it because a .venv does not survive a move.
+# Prints what a .venv of lane $1 is made from. The folder is part of it because a .venv cannot be moved.
 fingerprint() {
     echo "$1 $PWD $(cat setup.py requirements/uv.txt "requirements/lane-$1.txt" | sha256sum | cut -c 1-16)"
 }
@@ -116,7 +116,7 @@ is_current() {
     [ "$(cat "$STAMP")" = "$(fingerprint "$lane")" ] && is_of_python "${PYTHON:-.venv/bin/python}"
 }
 
-# Whether .venv runs, and on the same Python as $1.
+# Succeeds if .venv runs on the same Python as $1.
 is_of_python() {
     local version
     version=$(version_of .venv/bin/python)
@@ -139,7 +139,7 @@ install_packages() {
     count=$(grep -c '^[a-z0-9].*==' "$lock")
     say "lane ${lane^^}, Python $(version_of "$python") at $python; installing $count packages (about 3 GB)"
     install_uv
-    # A process that may not write bytecode would compile TensorFlow and all else anew: 10 CPU s.
+    # A process that may not write bytecode would compile TensorFlow and all other packages again: 10 CPU s.
     if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then export UV_COMPILE_BYTECODE=1; fi
     uv_like_pip pip sync --python "$venv/bin/python" --require-hashes "$lock" 2>&1 |
         sed -u '/^ [-+~] /d; /^ Downloaded /d' >&2
@@ -151,7 +151,7 @@ install_farebox() {
 
 setup() {
     exec 9<Makefile
-    flock 9 # of two makes at once, one waits and finds the work done
+    flock 9 # if two makes run at once, the second waits and has nothing to do
     if is_current; then return; fi
     choose
     need_compiler
@@ -166,7 +166,7 @@ setup() {
     say "ready in .venv after $SECONDS s"
 }
 
-# Only what the wheel has may be found there; setuptools would pack what an earlier build has left in build/.
+# build/ is removed first: setuptools would also pack the files that an earlier build left there.
 image() {
     venv=$1
     [ ! -e "$venv" ] || [ -f "$venv/pyvenv.cfg" ] ||

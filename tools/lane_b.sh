@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Runs `make test-fast` on lane B: right here where lane B can run, else (as root) inside a Debian 13 root in
-# .lanes/trixie, on a copy of the working tree. The root keeps its own .venv and package cache between calls.
+# Runs `make test-fast` on lane B: directly if this machine can run lane B, otherwise (as root) inside a Debian 13 root
+# in .lanes/trixie, on a copy of the working tree. The root keeps its own .venv and package cache between calls.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly ROOT=$PWD/.lanes/trixie
-readonly TREE=/farebox # the working tree's copy, as seen inside the root
+readonly TREE=/farebox # path of the working tree's copy inside the root
 readonly PACKAGES=python3,python3-venv,python3-dev,g++,make,git,ca-certificates
 readonly BUNDLE=/etc/ssl/certs/ca-certificates.crt
-# Mounts made in a namespace of their own are gone with the last process in it, however that ends.
+# Mounts in their own namespace disappear with its last process, however that process ends.
 readonly NAMESPACE=(unshare --mount --propagation private)
 
 say() { echo "farebox: $*" >&2; }
@@ -21,7 +21,7 @@ need_debootstrap() {
     apt-get install -y -qq debootstrap debian-archive-keyring >/dev/null
 }
 
-# The Debian mirror this system uses itself; nothing (hence debootstrap's default) where it uses none.
+# Prints this system's own Debian mirror; nothing if it has none (debootstrap then uses its default).
 mirror() { { apt-get indextargets --format '$(REPO_URI)' 2>/dev/null || true; } | grep -E -m 1 '/debian/?$' || true; }
 
 build_root() {
@@ -30,14 +30,14 @@ build_root() {
     say "building a Debian 13 root in .lanes/trixie (a minute or two)"
     rm -rf --one-file-system "$ROOT.part"
     mkdir -p "$ROOT.part"
-    # shellcheck disable=SC2046 # no mirror must be no argument
+    # shellcheck disable=SC2046 # without a mirror there must be no argument
     "${NAMESPACE[@]}" debootstrap --variant=minbase --include="$PACKAGES" trixie "$ROOT.part" $(mirror) \
         >.lanes/debootstrap.log 2>&1 ||
         die "debootstrap failed: $(tail -n 1 .lanes/debootstrap.log) (all of it in .lanes/debootstrap.log)"
     mv "$ROOT.part" "$ROOT"
 }
 
-# Tracked and untracked files that git does not ignore; all else in the copy but its .venv goes.
+# Copies the files that git tracks or does not ignore; removes everything else in the copy except .venv.
 copy_tree() {
     mkdir -p "$ROOT$TREE"
     find "$ROOT$TREE" -mindepth 1 -maxdepth 1 ! -name .venv -exec rm -rf {} +
@@ -46,7 +46,7 @@ copy_tree() {
         tar --create --null --files-from=- | tar --extract --directory="$ROOT$TREE"
 }
 
-# Names, certificates and package index as they are outside.
+# Copies the settings of name resolution, certificates and package index.
 copy_network_settings() {
     local file
     for file in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
@@ -63,7 +63,7 @@ passed_environment() {
 run_inside() {
     local environment
     mapfile -t environment < <(passed_environment)
-    # shellcheck disable=SC2016 # $0 and $@ are the inner shell's
+    # shellcheck disable=SC2016 # $0 and $@ belong to the inner shell
     "${NAMESPACE[@]}" bash -euc '
         mount -t proc proc "$0/proc"
         mount --rbind /sys "$0/sys"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Debian's PostgreSQL and MariaDB, which tests start themselves; none is started here. Silent where both are there.
-# Where they cannot be installed, one line says so, and the tests skip.
+# Installs Debian's PostgreSQL and MariaDB, which tests start themselves; starts neither. Silent if both are installed.
+# If they cannot be installed, one line says so, and the tests skip.
 set -euo pipefail
 
 say() { echo "farebox: $*"; }
@@ -16,7 +16,7 @@ if ! type -P apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
     exit 0
 fi
 
-policy=/usr/sbin/policy-rc.d # by which a package asks whether its service may start
+policy=/usr/sbin/policy-rc.d # packages run it to ask whether their service may start
 if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT
     printf '#!/bin/sh\nexit 101\n' >"$policy"
