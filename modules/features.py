@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
@@ -39,7 +40,7 @@ N_FLAGS = 5
 
 @dataclasses.dataclass(frozen=True)
 class Geography:
-    """What a city's features know of it: the frame of every geo feature, and its tariff's history.
+    """A city's settings for features: the frame of every geo feature, and the history of its tariff.
 
     The box in degrees; airports and landmarks as (longitude, latitude); grid_angle: how far the street grid is turned
     from north, clockwise, in degrees; tariff_changes: when the tariff changed, in seconds since 1970.
@@ -55,22 +56,22 @@ class Geography:
     tariff_changes: tuple[int, ...] = ()
 
     @property
-    def corner(self) -> np.ndarray:
+    def corner(self) -> npt.NDArray[Any]:
         """South-west corner (longitude, latitude), shape (2,), rounded outward to float16."""
         corner = np.array([self.west, self.south], np.float64)
         rounded = corner.astype(np.float16)
         outward = np.where(rounded > corner, np.nextafter(rounded, np.float16(-np.inf)), rounded)
-        return outward.astype(np.float32)
+        return np.asarray(outward, np.float32)
 
     @property
-    def near(self) -> np.ndarray:
+    def near(self) -> npt.NDArray[Any]:
         """The box's south-west end in degrees from the corner, shape (2,)."""
-        return (np.array([self.west, self.south], np.float64) - self.corner).astype(np.float32)
+        return np.asarray(np.array([self.west, self.south], np.float64) - self.corner, np.float32)
 
     @property
-    def far(self) -> np.ndarray:
+    def far(self) -> npt.NDArray[Any]:
         """The box's north-east end in degrees from the corner, shape (2,)."""
-        return (np.array([self.east, self.north], np.float64) - self.corner).astype(np.float32)
+        return np.asarray(np.array([self.east, self.north], np.float64) - self.corner, np.float32)
 
     @property
     def cosine(self) -> float:
@@ -105,8 +106,8 @@ def haversine_of(angles: tf.Tensor) -> tf.Tensor:
     """Great-circle distance in km, shape (n, 1), from the angles of `plane_columns`.
 
     a = sin²(Δφ/2) + cos φ1 cos φ2 sin²(Δλ/2), d = 2R atan2(√a, √(1-a)) (Sinnott 1984, "Virtues of the Haversine");
-    cos φ1 cos φ2 = cos²φm - sin²(Δφ/2) with the middle latitude φm, so that three sines do, that of φm + 90° among
-    them; atan2 because TFLite has no asin. Mean Earth radius 6371.0088 km (IUGG).
+    cos φ1 cos φ2 = cos²φm - sin²(Δφ/2) with the middle latitude φm, so three sines are enough, one of them
+    of φm + 90°; atan2 because TFLite has no asin. Mean Earth radius 6371.0088 km (IUGG).
     """
     east, north, middle = tf.split(tf.sin(angles) ** 2, 3, axis=1)
     a = north + (middle - north) * east
@@ -114,7 +115,7 @@ def haversine_of(angles: tf.Tensor) -> tf.Tensor:
 
 
 def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...]) -> dict[str, tuple[Any, Any]]:
-    """What is linear in the degrees, as matrix (4, width) and shift (width,):
+    """Columns that are linear in the degrees, as matrix (4, width) and shift (width,):
 
     angles: radians: half the longitudes', half the latitudes' difference, the middle latitude and a right angle;
     scaled: the four coordinates in [0, 1] over the box;
@@ -163,7 +164,7 @@ def on_plane(
     matrices = [np.concatenate([columns[name][0] for name in names], axis=1) for names in pieces]
     shift = np.concatenate([columns[name][1] for names in pieces for name in names])
     product = tf.matmul(degrees, np.concatenate(matrices, axis=1).astype(np.float32)) + shift.astype(np.float32)
-    return tf.split(product, [matrix.shape[1] for matrix in matrices], axis=1)
+    return list(tf.split(product, [matrix.shape[1] for matrix in matrices], axis=1))
 
 
 def lengths(vectors: tf.Tensor) -> tf.Tensor:
@@ -175,27 +176,27 @@ def lengths(vectors: tf.Tensor) -> tf.Tensor:
 def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
     """From pickup to dropoff in degrees, as the course measures it, and in km, each of shape (n, 1); km to the places,
     shape (n, 2 n_places), in a list that is empty without places: TFLite's CONCATENATION takes no empty tensor."""
-    found = lengths(pairs)
-    n_places = found.shape[1] - 2
-    degrees, km, *to_places = tf.split(found, [1, 1, *([n_places] if n_places else [])], axis=1)
+    distances = lengths(pairs)
+    n_places = distances.shape[1] - 2
+    degrees, km, *to_places = tf.split(distances, [1, 1, *([n_places] if n_places else [])], axis=1)
     return degrees, km, to_places
 
 
 def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """Direction of travel as (sine, cosine) of the angle from north, shape (n, 2); (0, 0) where there is no movement.
+    """Direction of travel as (sine, cosine) of the angle from north, shape (n, 2); (0, 0) if there is no movement.
 
-    displacement: km east and north, shape (n, 2), and its length, shape (n, 1). Where both ends are one point, kernels
+    displacement: km east and north, shape (n, 2), and its length, shape (n, 1). If both ends are one point, kernels
     that fuse multiply and add leave some millimetres (float32's rounding of 20 km) and others nothing: a floor of 10 m
     keeps that from becoming a direction.
     """
     return displacement / tf.maximum(length, 0.01)
 
 
-def steady(values: tf.Tensor) -> tf.Tensor:
-    """The values in steps of 1/4096.
+def rounded(values: tf.Tensor) -> tf.Tensor:
+    """The values rounded to multiples of 1/4096.
 
-    Vector and scalar kernels of a sine or a logarithm differ in the last bit, and which of them a row meets depends on
-    its place in a batch; training would make a cent of it, another one in every run.
+    Vector and scalar kernels of a sine or a logarithm differ in the last bit, and a row's place in the batch decides
+    which one it gets; training would turn that bit into a cent, a different one in every run.
     """
     return tf.round(values * 4096.0) * (1.0 / 4096.0)
 
@@ -210,7 +211,7 @@ def clock_angles(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
 
 def cycles(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Sines, then cosines, of hour and weekday as positions on their cycles, shape (n, 4): hour 23 lies beside 0."""
-    return steady(tf.sin(clock_angles(inputs)))
+    return rounded(tf.sin(clock_angles(inputs)))
 
 
 def cells(degrees: tf.Tensor, geography: Geography, n_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -223,7 +224,7 @@ def cells_and_zones(position: tf.Tensor, n_cells: int, n_zones: int) -> tf.Tenso
     """Pickup cell, dropoff cell, and pair of zones, float32 of shape (n, 3), in 0..n_cells²-1 (twice) and
     0..n_zones⁴-1; as `cells` counts them.
 
-    position: the four coordinates in [0, 1] over a box, shape (n, 4); what lies outside counts to the outermost cell.
+    position: the four coordinates in [0, 1] over a box, shape (n, 4); places outside count to the outermost cell.
     """
     per_axis = np.repeat(np.array([n_cells, n_zones], np.float32), 4)
     to_ids = np.zeros((8, 3), np.float32)
@@ -245,13 +246,13 @@ def crosses(inputs: Mapping[str, tf.Tensor], geography: Geography, n_buckets: in
 
 
 def hour_of_week(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """0..167 from Monday 0 h, int64 of shape (n, 1); what is no hour or weekday counts to the first or the last."""
+    """0..167 from Monday 0 h, int64 of shape (n, 1); other values count to the first or the last hour."""
     hour = inputs[PICKUP_WEEKDAY] * CYCLE_PERIOD[PICKUP_HOUR] + inputs[PICKUP_HOUR]
     return tf.minimum(tf.maximum(hour, 0), HOURS_OF_WEEK - 1)
 
 
 def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """The numbers of the course and their betters, float32 of shape (n, 16 + 2 * n_airports), unscaled.
+    """The course's numeric features, improved, float32 of shape (n, 16 + 2 * n_airports), unscaled.
 
     Four coordinates in [0, 1] over the box; straight line in degrees (the course's feature); haversine and Manhattan
     km; km east and north; bearing; hour and weekday as cycles; passengers; km from pickup and from dropoff to each
@@ -281,24 +282,24 @@ def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
 def tariff_era(epoch: tf.Tensor, geography: Geography) -> tf.Tensor:
     """For each change of the tariff whether the trip starts after it, 0 or 1, shape (n, n_changes).
 
-    epoch: int64 seconds of the city's local time, shape (n, 1). A device lives in the last era: no extrapolation.
+    epoch: int64 seconds of the city's local time, shape (n, 1). A device is in the last era: no extrapolation.
     """
     changes = tf.constant(geography.tariff_changes, tf.int64)
     return tf.cast(tf.greater_equal(epoch, changes), tf.float32)
 
 
-def _hour_flags() -> np.ndarray:
+def _hour_flags() -> npt.NDArray[Any]:
     """By hour of the week, uint8 of shape (168,), a bit per flag: see `hour_flags`."""
     hour, weekend = np.arange(HOURS_OF_WEEK) % 24, np.arange(HOURS_OF_WEEK) // 24 >= 5
     between = [(hour >= first) & (hour <= last) & ~weekend for first, last in ((7, 9), (16, 19), (9, 18))]
     flags = np.stack([weekend, *between, (hour >= 20) | (hour <= 5)], axis=1)
-    return (flags @ 2 ** np.arange(N_FLAGS)).astype(np.uint8)
+    return np.asarray(flags @ 2 ** np.arange(N_FLAGS), np.uint8)
 
 
 def hour_flags(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
     """Weekend; on weekdays morning rush (7-9 h), evening rush (16-19 h) and working day (9-18 h); night (20-5 h).
 
-    0 or 1, shape (n, 5); an hour counts by its number. A table of bits: five bytes an hour would be 672 bytes more.
+    0 or 1, shape (n, 5); an hour counts by its number. A table of bits: five bytes an hour would take 672 bytes more.
     """
     bits = tf.cast(tf.gather(_hour_flags(), hour_of_week(inputs)), tf.float32)
     return tf.math.floormod(tf.floor(bits * 0.5 ** np.arange(N_FLAGS, dtype=np.float32)), 2.0)
@@ -316,7 +317,7 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
     Four coordinates in [0, 1] over the box; ends and middle in km along the street grid; km east and north; straight
     line in degrees; km to airports and landmarks; haversine km; Manhattan km, blocks across, up and in sum; bearing;
     hour and weekday as cycles; log(1 + km) and the root of the straight line; whether both ends are one point (30 m);
-    passengers; times of day; the tariff's era. In this order operators and tensors are few.
+    passengers; times of day; the tariff's era. This order needs the fewest operators and tensors.
     """
     degrees, places = relative_degrees(inputs, geography), (*geography.airports, *geography.landmarks)
     pieces = (("angles",), ("scaled", "positions"), ("km",), ("moves",), ("pairs",))
@@ -332,7 +333,7 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
             haversine_of(angles),
             taxicab(moves),
             bearing(km, straight_km),
-            steady(waves),
+            rounded(waves),
             tf.sqrt(straight_km),
             tf.cast(straight_km < SAME_POINT_KM, tf.float32),
             *(tf.cast(inputs[name], tf.float32) for name in PLAIN_INPUTS),
@@ -344,20 +345,20 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
 
 
 def raw(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """The source's columns as they come, float32 of shape (n, 7 + n_changes): what the raw-column baseline sees.
+    """The source's columns unchanged, float32 of shape (n, 7 + n_changes): the inputs of the raw-column baseline.
 
-    The moment itself would be 1.4e9: in its place stands the tariff's era.
+    The tariff's era replaces the pickup's epoch, which would be 1.4e9.
     """
     plain = [tf.cast(inputs[name], tf.float32) for name in MODEL_INPUTS]
     era = [tariff_era(inputs[PICKUP_EPOCH], geography)] if geography.tariff_changes else []
     return tf.concat([*plain, *era], axis=1)
 
 
-def inputs_of(raw_columns: np.ndarray, geography: Geography) -> dict[str, np.ndarray]:
-    """Raw columns of shape (n, 1) of which `raw` makes these, shape (n, 7 + n_changes); a moment is its era's first."""
+def inputs_of(raw_columns: npt.NDArray[Any], geography: Geography) -> dict[str, npt.NDArray[Any]]:
+    """Raw columns of shape (n, 1) that `raw` turns into these, shape (n, 7 + n_changes); an epoch is its era's first."""
     n = len(MODEL_INPUTS)
-    found = {name: raw_columns[:, [i]].astype(EXAMPLE_COLUMNS[name].dtype) for i, name in enumerate(MODEL_INPUTS)}
+    inputs = {name: raw_columns[:, [i]].astype(EXAMPLE_COLUMNS[name].dtype) for i, name in enumerate(MODEL_INPUTS)}
     if geography.tariff_changes:
         starts = np.array([0, *geography.tariff_changes], np.int64)
-        found[PICKUP_EPOCH] = starts[raw_columns[:, n:].sum(axis=1, keepdims=True).astype(np.int64)]
-    return found
+        inputs[PICKUP_EPOCH] = starts[raw_columns[:, n:].sum(axis=1, keepdims=True).astype(np.int64)]
+    return inputs

@@ -56,7 +56,7 @@ def warm_start(network: keras.Model, base: keras.Model, mean: float, scale: floa
                 weights = [kernel / scale, (bias - mean) / scale]
             layer.set_weights(weights)
             n_copied += layer.count_params()
-    return n_copied / network.count_params()
+    return float(n_copied / network.count_params())
 
 
 def rmse_of(network: keras.Model, rows: Rows) -> Callable[..., float]:

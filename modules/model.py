@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tf_keras as keras
 
 from farebox.modules import columns
@@ -14,18 +16,18 @@ from farebox.modules.settings import FeatureSet, ModelSettings
 
 HIDDEN = {"raw": (32, 8), "course": (64, 32), "full": (32, 16)}
 COURSE_EMBEDDINGS = {columns.PAIR_CELL: 100}
-ROWS_PER_DIMENSION, MAX_DIMENSIONS = 4.4, 3  # a dimension for each such factor of the rows that a cell has
+ROWS_PER_DIMENSION, MAX_DIMENSIONS = 4.4, 3  # one dimension for each such factor in the mean rows of a cell
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """ModelSettings with nothing left open."""
+    """ModelSettings without None."""
 
     hidden: tuple[int, ...]
     embeddings: dict[str, int]
 
 
-def embeddings_by_data(ids: Mapping[str, np.ndarray], min_rows: int) -> dict[str, int]:
+def embeddings_by_data(ids: Mapping[str, npt.NDArray[Any]], min_rows: int) -> dict[str, int]:
     """Dimensions by cross: the logarithm to base 4.4 of the mean rows of a cell that train has seen, at most 3.
 
     ids: of train, by cross. Cells with fewer than min_rows are not seen. No table for a cross without a dimension:
@@ -41,9 +43,9 @@ def embeddings_by_data(ids: Mapping[str, np.ndarray], min_rows: int) -> dict[str
 
 
 def resolved(settings: ModelSettings, feature_set: FeatureSet, by_data: Mapping[str, int]) -> Architecture:
-    """The settings with what is None taken from the feature set and, in the full one, from the data.
+    """The settings, with None replaced by values of the feature set and, in the full one, of the data.
 
-    by_data: dimensions by cross as the data want them.
+    by_data: dimensions by cross, from `embeddings_by_data`.
     """
     by_set = {"raw": {}, "course": COURSE_EMBEDDINGS, "full": dict(by_data)}
     return Architecture(
@@ -55,8 +57,8 @@ def resolved(settings: ModelSettings, feature_set: FeatureSet, by_data: Mapping[
 def embedded(cross: str, cardinality: int, dimensions: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """An id input of shape (n, 1), int64, and its embedding of shape (n, dimensions).
 
-    The id passes a Flatten first: tfmot quantizes whatever Input touches an annotated layer, and an id must not be.
-    Flatten, not Reshape: its shape is a constant of the file, where Reshape computes it by three operators.
+    The id passes a Flatten first: tfmot quantizes each Input next to an annotated layer, and an id must not be.
+    Flatten, not Reshape: its shape is a constant of the file, while Reshape computes it with three operators.
     """
     ids = keras.Input((1,), dtype="int64", name=cross)
     flat = keras.layers.Flatten(name=f"{cross}_id")(ids)
@@ -64,10 +66,10 @@ def embedded(cross: str, cardinality: int, dimensions: int) -> tuple[keras.Keras
     return ids, keras.layers.Flatten(name=f"{cross}_vector")(table(flat))
 
 
-def centre_embeddings(network: keras.Model, ids: Mapping[str, np.ndarray], min_rows: int) -> None:
-    """Makes the average cell the row of zeros, and that the row of every cell with fewer than min_rows ids, in place.
+def centre_embeddings(network: keras.Model, ids: Mapping[str, npt.NDArray[Any]], min_rows: int) -> None:
+    """Shifts tables, in place, so that the average cell is zeros, as is every cell with fewer than min_rows ids.
 
-    ids: of train, by cross. The mean row moves into the first layer's bias, so that fares in other cells stay.
+    ids: of train, by cross. The mean row moves into the first layer's bias, so that other cells' fares do not change.
     """
     start = network.get_layer("hidden_0").kernel.shape[0] - sum(
         network.get_layer(f"{cross}_embedding").output_dim for cross in ids

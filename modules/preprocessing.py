@@ -11,13 +11,13 @@ import tensorflow_transform as tft
 from farebox.modules import columns, features
 from farebox.modules.settings import CrossSettings
 
-TINY = 1e-30  # keeps the reciprocal finite where the variance is 0
-MIN_BOX = 1e-4  # degrees; a box needs an area even where every trip starts at one point
+TINY = 1e-30  # keeps the reciprocal finite if the variance is 0
+MIN_BOX = 1e-4  # degrees; a box needs an area even if every trip starts at one point
 MAX_DEVIATION = 6.0  # standard deviations; a coordinate error must not move a fare without bound
 
 
 def geography_of(custom_config: Mapping[str, Any]) -> features.Geography:
-    """What is known of the city from a node's `custom_config` (JSON turned its tuples into lists)."""
+    """The city's Geography from a node's `custom_config` (JSON has turned its tuples into lists)."""
     geography = dict(custom_config["geography"])
     for kind in ("airports", "landmarks"):
         geography[kind] = tuple((float(longitude), float(latitude)) for longitude, latitude in geography.get(kind, ()))
@@ -27,7 +27,7 @@ def geography_of(custom_config: Mapping[str, Any]) -> features.Geography:
 def standardize(numeric: tf.Tensor) -> tf.Tensor:
     """Columns less their mean over train, divided by their standard deviation (0 delta degrees of freedom), held within
     ±6; same shape. A column that is constant in train becomes 0: the network's weights on it were never trained, and a
-    device that sends another value must not meet them.
+    device that sends another value must not use them.
 
     Not tft.scale_to_z_score: its Select lets the converter carry a quantized network's int8 back over the subtraction,
     and kilometres saturate there (NYC's int8 RMSE was 12 % worse). A multiplication by a constant stops that.
@@ -54,11 +54,11 @@ def crosses(
     inputs: Mapping[str, tf.Tensor], geography: features.Geography, settings: CrossSettings
 ) -> dict[str, tf.Tensor]:
     """Ids, int64 of shape (n, 1), of the full set: pickup and dropoff cell and pair of zones over the busy box, hour of
-    the week. One analyzer and no second that needs its result: TFT's second phase does not run on Beam 2.74."""
+    the week. No analyzer needs the result of another: TFT's second phase does not run on Beam 2.74."""
     degrees = features.relative_degrees(inputs, geography)
     low, high = busy_box(degrees)
     places = features.cells_and_zones((degrees - low) / (high - low), settings.n_cells, settings.n_zones)
-    ids = [tf.cast(one, tf.int64) for one in tf.split(places, 3, axis=1)]
+    ids = [tf.cast(place, tf.int64) for place in tf.split(places, 3, axis=1)]
     return dict(zip(columns.CROSSES, [*ids, features.hour_of_week(inputs)], strict=True))
 
 

@@ -1,4 +1,4 @@
-"""Extractors of Evaluator: slices that no raw column names. `configure` first says what is known of the city."""
+"""Evaluator's extractors: slices that are not raw columns. Call `configure` with the city's box and airports first."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow_model_analysis as tfma
 
 from farebox.modules import features
@@ -18,9 +19,9 @@ BANDS_KM = (1.0, 2.0, 5.0, 10.0)
 AIRPORT_KM = 3.0
 AREAS = 5  # per axis of the city's box
 NONE = "none"
-ROW_HASH = "row_hash"  # of an extract: what Evaluator's metric deals its rows into groups by
+ROW_HASH = "row_hash"  # key of an extract: Evaluator's metric groups rows by it
 
-# TFX gives custom extractors no configuration, and loads this module anew for them, which keeps what stands here
+# TFX passes custom extractors no configuration, and reloads this module for them, which keeps these values
 _city: dict[str, Any] = globals().get("_city", {"box": [-180.0, 180.0, -90.0, 90.0], "airports": {}})
 
 
@@ -36,37 +37,37 @@ def band_names() -> tuple[str, ...]:
     return (f"under {edges[0]} km", *between, f"over {edges[-1]} km")
 
 
-def kilometres(places: np.ndarray, others: np.ndarray) -> np.ndarray:
+def kilometres(places: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Great-circle distance, shape (n,), between degrees of shape (n, 2), longitude first."""
     # a frame at the origin: distance needs no box
     whole = features.Geography(-180, 180, -90, 90)
     degrees = np.concatenate([places, others], axis=1) - np.tile([whole.west, whole.south], 2)
-    return features.haversine_km(degrees.astype(np.float32), whole).numpy().reshape(-1)
+    return np.asarray(features.haversine_km(degrees.astype(np.float32), whole)).reshape(-1)
 
 
-def ends_of(columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def ends_of(columns: Mapping[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Pickup and dropoff in degrees, each of shape (n, 2), from columns of shape (n, 1)."""
     degrees = np.stack([np.asarray(columns[name], np.float64).reshape(-1) for name in COORDINATES], axis=1)
     return degrees[:, :2], degrees[:, 2:]
 
 
-def distance_bands(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+def distance_bands(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """The band of each trip's great-circle distance, text of shape (n, 1)."""
     return np.array(band_names(), dtype=object)[np.digitize(kilometres(*ends_of(columns)), BANDS_KM)][:, None]
 
 
-def airports(columns: Mapping[str, np.ndarray], places: Mapping[str, Sequence[float]]) -> np.ndarray:
+def airports(columns: Mapping[str, npt.NDArray[Any]], places: Mapping[str, Sequence[float]]) -> npt.NDArray[Any]:
     """The airport within 3 km of either end, or `none`; text of shape (n, 1)."""
     ends = ends_of(columns)
-    found = np.full(len(ends[0]), NONE, dtype=object)
+    nearest = np.full(len(ends[0]), NONE, dtype=object)
     for name, place in places.items():
-        there = np.tile(np.asarray(place, np.float64), (len(found), 1))
+        there = np.tile(np.asarray(place, np.float64), (len(nearest), 1))
         near = np.minimum(*(kilometres(end, there) for end in ends)) <= AIRPORT_KM
-        found[near] = name
-    return found[:, None]
+        nearest[near] = name
+    return nearest[:, None]
 
 
-def pickup_areas(columns: Mapping[str, np.ndarray], box: Sequence[float]) -> np.ndarray:
+def pickup_areas(columns: Mapping[str, npt.NDArray[Any]], box: Sequence[float]) -> npt.NDArray[Any]:
     """The middle of each pickup's cell of a 5 x 5 grid over the box, `longitude,latitude`; text of shape (n, 1)."""
     (west, east, south, north), (pickup, _) = box, ends_of(columns)
     corner, size = np.array([west, south]), np.array([east - west, north - south]) / AREAS
@@ -75,27 +76,27 @@ def pickup_areas(columns: Mapping[str, np.ndarray], box: Sequence[float]) -> np.
     return np.array([f"{longitude:.2f},{latitude:.2f}" for longitude, latitude in middles], dtype=object)[:, None]
 
 
-def row_hashes(columns: Mapping[str, np.ndarray]) -> np.ndarray:
-    """A 64-bit hash of each trip, uint64 of shape (n,): of its own values alone, in whatever order trips are read."""
+def row_hashes(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """A 64-bit hash of each trip, uint64 of shape (n,): of its own values only, whatever the order of trips."""
     import pandas as pd
 
     values = {name: np.asarray(columns[name]).reshape(-1) for name in MODEL_INPUTS}
-    return pd.util.hash_pandas_object(pd.DataFrame(values), index=False).to_numpy()
+    return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(values), index=False))
 
 
-def rows_by_value(column: np.ndarray) -> Iterator[tuple[Any, np.ndarray]]:
-    """Each value of a column of shape (n, 1), as a Python number or text, and the places where it stands."""
+def rows_by_value(column: npt.NDArray[Any]) -> Iterator[tuple[Any, npt.NDArray[Any]]]:
+    """Each value of a column of shape (n, 1), as a Python number or text, and the indices of its rows."""
     values, places, counts = np.unique(column.reshape(-1), return_inverse=True, return_counts=True)
     return zip(values.tolist(), np.split(np.argsort(places, kind="stable"), np.cumsum(counts)[:-1]), strict=True)
 
 
-def _take(values: Any, rows: np.ndarray) -> Any:
+def _take(values: Any, rows: npt.NDArray[Any]) -> Any:
     """The rows of an array, or of each array in a dictionary."""
     return {name: _take(each, rows) for name, each in values.items()} if isinstance(values, Mapping) else values[rows]
 
 
 def _slice(extracts: dict[str, Any], city: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Of a batch of trips, an extract for all of them and one for each slice: labels, predictions and hashes."""
+    """Extracts of a batch of trips, for all of them and for each slice: labels, predictions and hashes."""
     from tensorflow_model_analysis.slicer import slicer_lib
 
     columns = extracts[tfma.constants.FEATURES_KEY]
@@ -105,19 +106,19 @@ def _slice(extracts: dict[str, Any], city: Mapping[str, Any]) -> Iterator[dict[s
         AIRPORT: airports(columns, city["airports"]),
         PICKUP_AREA: pickup_areas(columns, city["box"]),
     }
-    judged = {key: extracts[key] for key in (tfma.constants.LABELS_KEY, tfma.constants.PREDICTIONS_KEY)}
-    judged[ROW_HASH] = row_hashes(columns)
-    slices: list[tuple[tuple[tuple[str, Any], ...], Any]] = [((), judged)]
+    fields = {key: extracts[key] for key in (tfma.constants.LABELS_KEY, tfma.constants.PREDICTIONS_KEY)}
+    fields[ROW_HASH] = row_hashes(columns)
+    slices: list[tuple[tuple[tuple[str, Any], ...], Any]] = [((), fields)]
     for name in SLICED_BY:
-        slices += [(((name, value),), _take(judged, rows)) for value, rows in rows_by_value(columns[name])]
-    for slice_key, found in slices:
-        yield {**found, tfma.constants.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([slice_key])}
+        slices += [(((name, value),), _take(fields, rows)) for value, rows in rows_by_value(columns[name])]
+    for slice_key, extract in slices:
+        yield {**extract, tfma.constants.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([slice_key])}
 
 
 def custom_extractors(eval_shared_model: Any, eval_config: Any, tensor_adapter_config: Any) -> list[Any]:
-    """TFMA's default extractors up to the predictions; then a batch is cut by slices, where TFMA cuts it into rows.
+    """TFMA's default extractors up to the predictions, then one that splits a batch by slice; TFMA splits it into rows.
 
-    Rows by themselves, each six times over, took three quarters of the evaluation of 98,035 of them.
+    Single rows, six times each, took three quarters of the evaluation of 98,035 rows.
     """
     import apache_beam as beam
 

@@ -116,7 +116,7 @@ def pseudo_trips(raw: npt.NDArray[np.float32], n: int, seed: int) -> npt.NDArray
         trips[changed, places] = raw[random.integers(len(raw), size=int(changed.sum())), places]
     swapped = random.random(n) < SWAPPED
     trips[swapped, :4] = trips[swapped][:, [2, 3, 0, 1]]
-    return trips
+    return np.asarray(trips)
 
 
 def transform(raw: npt.NDArray[np.float32], layer: Any, geography: features.Geography, names: Sequence[str]) -> Columns:

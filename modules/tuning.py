@@ -21,15 +21,15 @@ LEARNING_RATE, WEIGHT_DECAY = (3e-3, 3e-2), (1e-3, 1e-1)
 EMBEDDING_SCALES = (1.0, 0.5, 2.0)
 
 
-class GivenFirst(keras_tuner.oracles.RandomSearchOracle):
-    """Random search whose first trial is the settings as given, so that its best is never worse than they are."""
+class SettingsFirst(keras_tuner.oracles.RandomSearchOracle):
+    """Random search whose first trial is the user's settings, so that its best is never worse than they are."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """The defaults, then random values that were not tried yet."""
+        """The settings, then random values that were not tried yet."""
         if self.start_order:
-            return super().populate_space(trial_id)
-        given = {parameter.name: parameter.default for parameter in self.hyperparameters.space}
-        return {"status": TrialStatus.RUNNING, "values": given}
+            return dict(super().populate_space(trial_id))
+        defaults = {parameter.name: parameter.default for parameter in self.hyperparameters.space}
+        return {"status": TrialStatus.RUNNING, "values": defaults}
 
 
 class FareTuner(BaseTuner):
@@ -45,17 +45,17 @@ class FareTuner(BaseTuner):
 
 
 def search_space(task: training.Task, has_teacher: bool) -> keras_tuner.HyperParameters:
-    """What is searched, by the names that --set takes, around the settings given; lists and mappings as JSON text.
+    """Settings to search, by `section.key`, around their present values; lists and mappings as JSON text.
 
-    The first hidden layer is never narrower than given: `reducer.n_components` may count on its width.
+    The first hidden layer never gets narrower: `reducer.n_components` may depend on its width.
     """
-    given, hidden, embeddings = task.training, list(task.model.hidden), task.model.embeddings
+    settings, hidden, embeddings = task.training, list(task.model.hidden), task.model.embeddings
     shapes = hidden, [2 * units for units in hidden], [*hidden[:1], *hidden]
     space = keras_tuner.HyperParameters()
-    space.Float("training.learning_rate", *LEARNING_RATE, sampling="log", default=given.learning_rate)
-    space.Float("training.weight_decay", *WEIGHT_DECAY, sampling="log", default=given.weight_decay)
+    space.Float("training.learning_rate", *LEARNING_RATE, sampling="log", default=settings.learning_rate)
+    space.Float("training.weight_decay", *WEIGHT_DECAY, sampling="log", default=settings.weight_decay)
     if has_teacher:
-        space.Float("training.teacher_weight", 0.0, 1.0, default=given.teacher_weight)
+        space.Float("training.teacher_weight", 0.0, 1.0, default=settings.teacher_weight)
     space.Choice("model.hidden", [json.dumps(shape) for shape in shapes])
     if embeddings:
         scaled = [{cross: max(1, round(scale * n)) for cross, n in embeddings.items()} for scale in EMBEDDING_SCALES]
@@ -68,7 +68,7 @@ def tuner_fn(fn_args: Any) -> TunerFnResult:
     config = fn_args.custom_config
     task = training.read_task(fn_args, config)
     lesson = training.fit_lesson(task, fn_args.transform_graph_path, preprocessing.geography_of(config))
-    oracle = GivenFirst(
+    oracle = SettingsFirst(
         objective=keras_tuner.Objective(OBJECTIVE, "min"),
         max_trials=config["tuner"]["trials"],
         seed=task.training.seed + 1,  # 0 is no seed to keras_tuner: it would draw one

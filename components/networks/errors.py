@@ -33,7 +33,7 @@ class RunningError:
 
     @property
     def rmse(self) -> float:
-        return (self.squared / self.rows) ** 0.5
+        return float((self.squared / self.rows) ** 0.5)
 
     @property
     def mae(self) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 NETWORK_FILE = "network.keras"
 EVAL_BATCH_ROWS = 2048
-MAX_FITTING_ROWS, MAX_EVAL_ROWS = 500_000, 100_000  # of train, and of eval, that a node holds in memory
+MAX_FITTING_ROWS, MAX_EVAL_ROWS = 500_000, 100_000  # rows of train and of eval that a node holds in memory, at most
 
 
 def load_network(model: types.Artifact) -> keras.Model:
@@ -52,12 +53,12 @@ def split_files(examples: types.Artifact, split: str) -> list[str]:
 
 
 def raw_feature_spec(columns: Mapping[str, tf.DType]) -> dict[str, tf.io.FixedLenFeature]:
-    """How TripExampleGen's examples parse: every column present, shape (1,)."""
+    """The parsing spec of TripExampleGen's examples: every column present, shape (1,)."""
     return {name: tf.io.FixedLenFeature((1,), dtype) for name, dtype in columns.items()}
 
 
 def transformed_feature_spec(transform_graph: types.Artifact) -> dict[str, Any]:
-    """How Transform's examples parse."""
+    """The parsing spec of Transform's examples."""
     return feature_spec_at(transform_graph.uri)
 
 
@@ -65,7 +66,7 @@ def feature_spec_at(transform_graph_uri: str) -> dict[str, Any]:
     """The same from the transform graph's folder."""
     import tensorflow_transform as tft
 
-    return tft.TFTransformOutput(transform_graph_uri).transformed_feature_spec()
+    return dict(tft.TFTransformOutput(transform_graph_uri).transformed_feature_spec())
 
 
 def dataset(
@@ -98,8 +99,10 @@ def labelled(
 def fitting_splits(
     input_dict: Mapping[str, list[types.Artifact]], label: str, batch_size: int, seed: int
 ) -> tuple[Rows, Rows]:
-    """Train and eval of a node whose inputs are transformed `examples` and a `transform_graph`; of more rows than
-    MAX_FITTING_ROWS, or MAX_EVAL_ROWS, a sample. batch_size: of train."""
+    """Train and eval of a node whose inputs are transformed `examples` and a `transform_graph`.
+
+    A sample if there are more rows than MAX_FITTING_ROWS or MAX_EVAL_ROWS. batch_size: of train.
+    """
     (examples,), (transform_graph,) = input_dict["examples"], input_dict["transform_graph"]
     spec = transformed_feature_spec(transform_graph)
     train, evaluation = (
@@ -116,14 +119,14 @@ def write_json(artifact: types.Artifact, name: str, content: Any) -> None:
         file.write(json.dumps(content, indent=2))
 
 
-def numpy_batches(batches: Iterable[Batch]) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+def numpy_batches(batches: Iterable[Batch]) -> Iterator[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]]:
     """The same batches as numpy arrays; labels as float64 of shape (n,)."""
     for columns, label in batches:
         yield {name: values.numpy() for name, values in columns.items()}, label.numpy().astype(np.float64).reshape(-1)
 
 
 def network_error(network: keras.Model, batches: Iterable[Batch]) -> RunningError | RunningLogLoss:
-    """The network's error over the batches: RMSE in the label's unit, or log loss where it predicts classes."""
+    """The network's error over the batches: RMSE in the label's unit, or log loss if it predicts classes."""
     error = objective_of(network).running()
     predict = tf.function(lambda columns: network(columns, training=False), autograph=False)
     for columns, label in batches:
@@ -132,9 +135,9 @@ def network_error(network: keras.Model, batches: Iterable[Batch]) -> RunningErro
 
 
 def expected_error(network: keras.Model, source: keras.Model, source_error: float, batches: Iterable[Batch]) -> float:
-    """What a changed copy of `source` is expected to err on rows like these, by how far its predictions depart.
+    """Expected error of a changed copy of `source` on rows like these, from how far its predictions move.
 
-    It hangs on no label: on few rows, the best of several copies beats its source by chance.
+    Uses no labels: on few rows, the best of several copies beats its source by chance.
     """
     objective = objective_of(source)
     departure = objective.running_departure()

@@ -1,4 +1,4 @@
-"""What a network is fine-tuned for and judged by. It follows from its last layer, so that no node has to be told."""
+"""The loss that a network is fine-tuned by and the metric that judges it; both follow from its last layer."""
 
 from __future__ import annotations
 
@@ -31,8 +31,11 @@ class Objective:
         return RunningDivergence() if self.n_classes else RunningError()
 
     def with_departure(self, error: float, departure: float) -> float:
-        """What a network errs whose predictions depart from those of one with this error, by chance as often for the
-        better as for the worse: mean((e + d)^2) is mean(e^2) + mean(d^2), and divergence adds to log loss."""
+        """Expected error of a network whose predictions depart from those of one with this error.
+
+        The departure is taken to be independent of the error: mean((e + d)^2) is mean(e^2) + mean(d^2), and divergence
+        adds to log loss.
+        """
         return error + departure if self.n_classes else math.hypot(error, departure)
 
 
@@ -42,12 +45,12 @@ NUMBERS = Objective("rmse", "mse")
 def objective_of(network: keras.Model) -> Objective:
     """RMSE for a linear last layer; log loss for sigmoid (one unit, class ids 0 and 1) and softmax (class ids).
 
-    Raises ValueError where the network has several outputs.
+    Raises ValueError if the network has several outputs.
     """
     if len(network.outputs) != 1:
         raise ValueError(f"{network.name}: outputs={network.output_names} must be one")
     last = network.output.node.layer
-    last = getattr(last, "layer", last)  # what tfmot has wrapped
+    last = getattr(last, "layer", last)  # tfmot wraps layers
     activation = getattr(getattr(last, "activation", None), "__name__", "")
     if activation == "softmax" or isinstance(last, keras.layers.Softmax):
         return Objective("log_loss", "categorical_crossentropy", int(network.output.shape[-1]))

@@ -107,7 +107,6 @@ def _in_one_graph(step: Step, rows: Rows) -> Step:
     """Indices of all rows, in the order to see them -> the steps over them."""
     n_rows, batch_size = len(rows), rows.batch_size
 
-    @tf.function(autograph=False, input_signature=[_INDICES])
     def run_epoch(order: tf.Tensor) -> None:
         def body(first: tf.Tensor) -> tuple[tf.Tensor]:
             step(order[first : first + batch_size])
@@ -115,7 +114,8 @@ def _in_one_graph(step: Step, rows: Rows) -> Step:
 
         tf.while_loop(lambda first: first < n_rows, body, (tf.constant(0),), parallel_iterations=1)
 
-    return run_epoch
+    graph: Step = tf.function(run_epoch, autograph=False, input_signature=[_INDICES])
+    return graph
 
 
 def _step_by_step(step: Step, rows: Rows, listeners: keras.callbacks.CallbackList) -> Step:

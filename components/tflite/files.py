@@ -1,4 +1,4 @@
-"""What a model's files are called, where they lie, and their size in transit. Light: the command line waits for it."""
+"""Names and paths of a model's files, and their size in transit. Imports nothing heavy: the command line needs it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FARE_FILE = "fare.tflite"  # the name under which a model is pushed
 
 
 def serving_dir(model: Any) -> str:
-    """Where TFX keeps a Model artifact's servable file."""
+    """The folder in which TFX keeps a Model artifact's servable file."""
     return os.path.join(model.uri, "Format-Serving")
 
 

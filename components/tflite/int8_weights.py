@@ -17,7 +17,7 @@ MIN_WEIGHTS = 48  # below, the DEQUANTIZE operator takes more bytes than it save
 def int8_weights(content: bytes) -> bytes:
     """The float32 file with its larger constants as int8, symmetric, one scale each, and a DEQUANTIZE behind them.
 
-    A constant that rows are gathered from is dequantized after the look-up, any other when the file is loaded.
+    A constant whose rows are gathered is dequantized after the look-up; every other one when the file is loaded.
     """
     read = schema()
     model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
@@ -60,7 +60,7 @@ def int8_weights(content: bytes) -> bytes:
 
 
 def _gathered(model: Any, graph: Any) -> set[int]:
-    """Constants that nothing but look-ups read."""
+    """Constants that only look-ups read."""
     gather = schema().BuiltinOperator.GATHER
     tables: set[int] = set()
     read_otherwise: set[int] = set()
@@ -86,7 +86,7 @@ def _dequantize(source: int, target: int, code: int) -> Any:
 
 
 def _dequantized(graph: Any, index: int, code: int, operators: list[Any]) -> int:
-    """A new tensor with the constant's real numbers."""
+    """Adds a tensor with the constant's real numbers, and returns its index."""
     wide = copy.copy(graph.tensors[index])
     wide.type, wide.quantization, wide.buffer = schema().TensorType.FLOAT32, None, 0
     graph.tensors.append(wide)
@@ -95,7 +95,7 @@ def _dequantized(graph: Any, index: int, code: int, operators: list[Any]) -> int
 
 
 def _dequantize_rows(graph: Any, operator: Any, table: int, code: int, operators: list[Any]) -> None:
-    """Lets the look-up give int8 rows, and puts their real numbers where its result was."""
+    """Makes the look-up return int8 rows, and writes their real numbers to its former output."""
     target = int(operator.outputs[0])
     narrow = copy.copy(graph.tensors[target])
     narrow.type, narrow.quantization = schema().TensorType.INT8, graph.tensors[table].quantization

@@ -1,6 +1,6 @@
-"""The one interpreter door: ai-edge-litert where it is installed, else tf.lite.
+"""Runs `.tflite` files: with ai-edge-litert if it is installed, else with tf.lite.
 
-Importing this module, and using it where ai-edge-litert is present, imports no TensorFlow.
+This module does not import TensorFlow if ai-edge-litert is installed.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.errors import InputError
 
-BATCH_ROWS = 4096  # rows per invoke: the interpreter's memory grows with the batch, not with the rows asked for
+BATCH_ROWS = 4096  # rows per invoke: the interpreter's memory grows with the batch, not with the rows to predict
 _PLAIN_DTYPES = (np.float32, np.int32, np.int64)
 _QUANTIZED_DTYPES = (np.int8, np.uint8, np.int16)
 
 
 class EndsError(InputError):
-    """A file whose inputs or output are none that a table of numbers can feed and read."""
+    """A file with inputs or outputs that a table of numbers cannot feed and read."""
 
 
 def _interpreter(content: bytes, num_threads: int, delegates: bool) -> Any:
-    """An interpreter of the file; without delegates XNNPACK stays out and the built-in kernels do the work."""
+    """An interpreter of the file; without delegates the built-in kernels run in place of XNNPACK."""
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError:
@@ -78,35 +79,35 @@ class End:
     def is_quantized(self) -> bool:
         return self.dtype in _QUANTIZED_DTYPES and self.scale > 0
 
-    def stored(self, values: np.ndarray) -> np.ndarray:
-        """Numbers as the file wants them, shape (n, *tail)."""
+    def stored(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Numbers in the file's dtype, shape (n, *tail)."""
         if self.is_quantized:
             limits = np.iinfo(np.dtype(self.dtype).name)
             real = np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf)
             values = np.clip(np.rint(real / self.scale) + self.zero_point, limits.min, limits.max)
         return values.astype(self.dtype).reshape(-1, *self.tail)
 
-    def real(self, values: np.ndarray) -> np.ndarray:
-        """The numbers that the file means, float32."""
+    def real(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The numbers that stored values stand for, float32."""
         if self.is_quantized:
             return ((values.astype(np.float32) - self.zero_point) * self.scale).astype(np.float32)
         return values
 
 
 def _column_name(tensor_name: str) -> str:
-    """The column a tensor asks for: `serving_default_pickup_hour:0` is `pickup_hour`, as TFMA reads it."""
+    """The column of a tensor: `serving_default_pickup_hour:0` is `pickup_hour`, as TFMA reads it."""
     return tensor_name.removeprefix("serving_default_").split(":")[0]
 
 
 class TfliteModel:
     """A `.tflite` from numeric columns to one number, or one vector, per row.
 
-    Columns that the file has as int8, uint8 or int16 are given and returned as the numbers they stand for.
+    Quantized inputs and outputs (int8, uint8, int16) are taken and returned as the numbers they stand for.
 
-    origin: what errors call bytes that were read elsewhere.
+    origin: the name in errors of bytes that were read elsewhere.
 
     Raises:
-        EndsError: inputs that are no numbers, or other than one output of them.
+        EndsError: inputs that are not numbers, or not exactly one output of numbers.
         InputError: absent, empty or corrupt file.
     """
 
@@ -149,16 +150,16 @@ class TfliteModel:
 
     @property
     def inputs(self) -> tuple[End, ...]:
-        """What the file asks for, in the file's order."""
+        """The inputs, in the file's order."""
         return self._inputs
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """The raw columns the file asks for, in the file's order."""
+        """The columns of the inputs, in the file's order."""
         return tuple(each.name for each in self._inputs)
 
     def op_names(self) -> dict[str, int]:
-        """How often each operator occurs in all subgraphs; a custom op goes by its own code, as in `FlexAsin`."""
+        """Counts of each operator in all subgraphs; a custom op has its own code as name, such as `FlexAsin`."""
         model, builtin = schema().Model.GetRootAs(self.content, 0), _builtin_names()
         codes = [_op_name(model.OperatorCodes(i), builtin) for i in range(model.OperatorCodesLength())]
         graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
@@ -175,10 +176,10 @@ class TfliteModel:
         """Whether a plain TFLite runtime has every operator."""
         return not self.custom_op_names
 
-    def predict(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """float32 of shape (n,), or (n, width) where the file gives more than one number a row.
+    def predict(self, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """float32 of shape (n,), or (n, width) if the file returns more than one number a row.
 
-        Columns of shape (n,) or (n, width), as the file has them; those it does not ask for are ignored.
+        Columns of shape (n,) or (n, width), as the file has them; columns that are not inputs are ignored.
 
         Raises:
             InputError: a column is missing, is not numeric or differs in length; the file cannot run here.
@@ -194,37 +195,35 @@ class TfliteModel:
         batches = [self._predict_batch([values[start : start + BATCH_ROWS] for values in feed]) for start in starts]
         return np.concatenate(batches) if batches else np.zeros(0, np.float32)
 
-    def _values(self, wanted: End, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        """One column as the file wants it, shape (n, *tail)."""
-        if wanted.name not in columns:
+    def _values(self, end: End, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """One column in the file's dtype, shape (n, *tail)."""
+        if end.name not in columns:
             raise InputError(
-                f"column {wanted.name} is missing: {self._origin} asks for {', '.join(self.input_names)}, "
+                f"column {end.name} is missing: {self._origin} asks for {', '.join(self.input_names)}, "
                 f"got {', '.join(columns) or 'nothing'}"
             )
-        values = np.asarray(columns[wanted.name])
-        width = math.prod(wanted.tail)
+        values = np.asarray(columns[end.name])
+        width = math.prod(end.tail)
         fits = (values.ndim == 1 and width == 1) or (values.ndim > 1 and math.prod(values.shape[1:]) == width)
         if not fits or values.dtype.kind not in "fiub":
-            shape = "(n,) or (n, 1)" if width == 1 else f"(n, {', '.join(map(str, wanted.tail))})"
-            raise InputError(
-                f"column {wanted.name} must be numbers of shape {shape}, got {values.dtype} {values.shape}"
-            )
-        whole = np.issubdtype(wanted.dtype, np.integer) and not wanted.is_quantized
+            shape = "(n,) or (n, 1)" if width == 1 else f"(n, {', '.join(map(str, end.tail))})"
+            raise InputError(f"column {end.name} must be numbers of shape {shape}, got {values.dtype} {values.shape}")
+        whole = np.issubdtype(end.dtype, np.integer) and not end.is_quantized
         if whole and not np.isfinite(values).all():
-            raise InputError(f"column {wanted.name} must be whole numbers, got NaN or infinity")
-        return wanted.stored(values)
+            raise InputError(f"column {end.name} must be whole numbers, got NaN or infinity")
+        return end.stored(values)
 
-    def _predict_batch(self, feed: list[np.ndarray]) -> np.ndarray:
+    def _predict_batch(self, feed: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         try:
             self._set_inputs(feed)
             self.invoke()
-            given = self._output.real(self._interpreter.get_tensor(self._output.index)).reshape(len(feed[0]), -1)
-            return given[:, 0] if given.shape[1] == 1 else given
+            outputs = self._output.real(self._interpreter.get_tensor(self._output.index)).reshape(len(feed[0]), -1)
+            return outputs[:, 0] if outputs.shape[1] == 1 else outputs
         except (ValueError, RuntimeError) as error:
             reason = f"it needs {', '.join(self.custom_op_names)}" if self.custom_op_names else _first_line(error)
             raise InputError(f"model={self._origin} must run on built-in TFLite ops: {reason}") from error
 
-    def _set_inputs(self, feed: list[np.ndarray]) -> None:
+    def _set_inputs(self, feed: list[npt.NDArray[Any]]) -> None:
         """Copies one array per input, in the file's order, into the interpreter."""
         n_rows = len(feed[0])
         if n_rows != self._batch_rows:  # allocation plans memory and costs far more than a small invoke
@@ -242,7 +241,7 @@ class TfliteModel:
 
 
 def _read(path_or_bytes: str | Path | bytes, origin: Path | str) -> tuple[bytes, str]:
-    """Content, and how error lines call it."""
+    """Content, and its name in errors."""
     if isinstance(path_or_bytes, bytes):
         content = path_or_bytes
     else:
@@ -257,9 +256,9 @@ def _read(path_or_bytes: str | Path | bytes, origin: Path | str) -> tuple[bytes,
 
 
 def _op_name(operator_code: Any, builtin: Mapping[int, str]) -> str:
-    """Codes above 127 stand in `builtin_code` alone, and older files fill only the deprecated field."""
+    """Codes above 127 stand in `builtin_code` only, and older files fill only the deprecated field."""
     if operator_code.CustomCode():
-        return operator_code.CustomCode().decode()
+        return str(operator_code.CustomCode().decode())
     code = max(operator_code.BuiltinCode(), operator_code.DeprecatedBuiltinCode())
     return builtin.get(code, f"UNKNOWN_{code}")
 
@@ -269,9 +268,9 @@ def _first_line(error: Exception) -> str:
 
 
 def measure_latency_us(
-    model: TfliteModel, columns_one_row: Mapping[str, np.ndarray], repeats: int, warmup: int
+    model: TfliteModel, columns_one_row: Mapping[str, npt.NDArray[Any]], repeats: int, warmup: int
 ) -> tuple[float, float]:
-    """(p50, p99) in microseconds of one invoke on one row, inputs already copied: what a device's runtime does."""
+    """(p50, p99) in microseconds of one invoke on one row, inputs already copied, as in a device's runtime."""
     model.predict(columns_one_row)
     for _ in range(warmup):
         model.invoke()

@@ -1,4 +1,4 @@
-"""Two TFLite files in a row as one."""
+"""Joins two TFLite files, the second fed by the first, into one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from farebox.components.tflite.interpreter import schema
 
 
 def join(first: bytes, second: bytes) -> bytes:
-    """One file with the inputs of `first` and the output of `second`; what `first` gives under the name of an input of
-    `second` is that input. Each has one subgraph and one signature.
+    """One file with the inputs of `first` and the output of `second`, whose inputs are outputs of `first` by name.
 
-    Raises ValueError where `second` asks for what `first` does not give.
+    Each has one subgraph and one signature. Raises ValueError if `first` lacks an output that `second` needs.
     """
     head, tail = (_opened(content) for content in (first, second))
     (graph,), (added,) = head.subgraphs, tail.subgraphs
-    given = {each.name: each.tensorIndex for each in head.signatureDefs[0].outputs}
-    wanted = {each.tensorIndex: each.name for each in tail.signatureDefs[0].inputs}
-    if missing := sorted(name.decode() for name in set(wanted.values()) - set(given)):
-        got = sorted(name.decode() for name in given)
+    outputs = {each.name: each.tensorIndex for each in head.signatureDefs[0].outputs}
+    inputs = {each.tensorIndex: each.name for each in tail.signatureDefs[0].inputs}
+    if missing := sorted(name.decode() for name in set(inputs.values()) - set(outputs)):
+        got = sorted(name.decode() for name in outputs)
         raise ValueError(f"second file: inputs={missing} must be outputs of the first, got {got}")
-    place = {-1: -1} | {index: given[name] for index, name in wanted.items()}
+    place = {-1: -1} | {index: outputs[name] for index, name in inputs.items()}
     for index, tensor in enumerate(added.tensors):
         if index not in place:
             place[index] = len(graph.tensors)

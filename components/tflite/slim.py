@@ -1,4 +1,4 @@
-"""A `.tflite` in fewer bytes with the same numbers: no weight is changed, only how the file says it.
+"""Rewrites a `.tflite` in fewer bytes with the same numbers: no weight changes, only how the file stores it.
 
 A FlatBuffer may point to one object from many places: tensors of one type and shape, options, shapes and constants that
 are equal are written once. Names of inner tensors, empty records and the converter's notes are left out, and small
@@ -12,6 +12,7 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.tflite.interpreter import schema
 
@@ -27,7 +28,7 @@ class SharingBuilder(flatbuffers.Builder):
         super().__init__(size)
         self._vectors: dict[tuple[str, bytes], int] = {}
 
-    def CreateNumpyVector(self, x: np.ndarray) -> int:  # noqa: N802
+    def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802
         key = x.dtype.str, x.tobytes()
         if key not in self._vectors:
             if x.dtype == np.uint8:
@@ -45,7 +46,7 @@ class SharingBuilder(flatbuffers.Builder):
 
 
 class Shared:
-    """An object that several others point to: packed when the first of them is."""
+    """An object that several others point to; it is packed once, with the first of them."""
 
     def __init__(self, record: Any) -> None:
         self._record = record
@@ -58,7 +59,7 @@ class Shared:
 
 
 class Sharing:
-    """Equal objects become one."""
+    """Returns the same object for equal records."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Shared] = {}
@@ -83,7 +84,7 @@ def _content(record: Any) -> tuple[Any, ...]:
 
 
 def slim(content: bytes) -> bytes:
-    """The same model, smaller. Raises nothing of its own: what it does not know stays as it is."""
+    """The same model, smaller. Raises nothing of its own: what it does not know stays unchanged."""
     read = schema()
     model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
     _drop_notes(model)
@@ -101,13 +102,15 @@ def slim(content: bytes) -> bytes:
 
 
 def _drop_notes(model: Any) -> None:
-    """The converter's description and metadata go: what they say of versions does not hold for a file that was changed,
-    and some phones would take the permission to compute in float16, which differences of degrees do not survive."""
+    """Drops the converter's description and metadata: their versions do not describe a changed file.
+
+    Some phones would also use their permission to compute in float16, which ruins differences of degrees.
+    """
     model.description, model.metadata = None, None
 
 
 def _name_by_signature(model: Any, graph: Any) -> None:
-    """Inputs and outputs get the names of the signature, inner tensors none."""
+    """Gives inputs and outputs the names of the signature, and inner tensors none."""
     names: dict[int, bytes] = {}
     for signature in model.signatureDefs or []:
         if model.subgraphs[signature.subgraphIndex] is graph:
@@ -120,7 +123,7 @@ def _name_by_signature(model: Any, graph: Any) -> None:
 
 
 def _drop_records(graph: Any) -> None:
-    """Quantization records that say nothing."""
+    """Drops empty quantization records."""
     for tensor in graph.tensors:
         record = tensor.quantization
         if record is not None and not any(_filled(value) for value in vars(record).values()):
@@ -128,12 +131,12 @@ def _drop_records(graph: Any) -> None:
 
 
 def _filled(value: Any) -> bool:
-    """Whether a field of a record says anything."""
+    """Whether a field of a record is set."""
     return len(value) > 0 if isinstance(value, np.ndarray) else bool(value)
 
 
 def _drop_idle_reshapes(model: Any, graph: Any) -> None:
-    """RESHAPE operators to (-1, ...) of what has that shape already."""
+    """Drops RESHAPE operators to (-1, ...) whose input has that shape already."""
     read = schema()
     same: dict[int, int] = {}
     kept = []
@@ -158,7 +161,7 @@ def _drop_idle_reshapes(model: Any, graph: Any) -> None:
 
 
 def _widen_small_constants(model: Any, graph: Any) -> None:
-    """float16 constants whose DEQUANTIZE costs more than they save become the float32 that it would write."""
+    """Stores float16 constants as float32 if their DEQUANTIZE operator takes more bytes than it saves."""
     read = schema()
     kept = []
     for operator in graph.operators:
@@ -176,23 +179,23 @@ def _widen_small_constants(model: Any, graph: Any) -> None:
 
 
 def _code(operator_code: Any) -> int:
-    """Codes above 127 stand in `builtinCode` alone, and older files fill only the deprecated field."""
-    return max(operator_code.builtinCode, operator_code.deprecatedBuiltinCode)
+    """Codes above 127 stand in `builtinCode` only, and older files fill only the deprecated field."""
+    return int(max(operator_code.builtinCode, operator_code.deprecatedBuiltinCode))
 
 
-def _bytes_of(values: Any) -> np.ndarray:
+def _bytes_of(values: Any) -> npt.NDArray[Any]:
     return np.asarray(values, np.uint8).copy()
 
 
 def _drop_unused_tensors(model: Any, graph: Any) -> None:
-    """Tensors that no operator, input, output or signature names; the others are numbered anew."""
+    """Drops tensors that no operator, input or output names, and renumbers the others."""
     used = {int(i) for i in (*graph.inputs, *graph.outputs)}
     for operator in graph.operators:
         used |= {int(i) for ends in _ends(operator).values() for i in ends} - {-1}
     order = {old: new for new, old in enumerate(sorted(used))} | {-1: -1}
     graph.tensors = [graph.tensors[old] for old in sorted(used)]
 
-    def renumbered(indices: Any) -> np.ndarray:
+    def renumbered(indices: Any) -> npt.NDArray[Any]:
         return np.array([order[int(i)] for i in indices], np.int32)
 
     graph.inputs, graph.outputs = renumbered(graph.inputs), renumbered(graph.outputs)
@@ -212,8 +215,10 @@ def _ends(operator: Any) -> dict[str, Any]:
 
 
 def _rank_codes(model: Any) -> None:
-    """Kinds of operators that none is of go, equal ones become one, the most frequent comes first: its number, 0, needs
-    no bytes. Codes below 127 stand in the older field alone, as readers expect of older files."""
+    """Drops unused operator codes, merges equal ones, sorts by use: the most frequent is 0, which needs no bytes.
+
+    Codes below 127 stand in the older field only, as readers expect of older files.
+    """
     keys = [_content(code) for code in model.operatorCodes]
     uses = collections.Counter(keys[operator.opcodeIndex] for graph in model.subgraphs for operator in graph.operators)
     ranked = [key for key, _ in uses.most_common()]
@@ -227,7 +232,7 @@ def _rank_codes(model: Any) -> None:
 
 
 def _share(model: Any) -> None:
-    """One buffer per distinct constant, number 0 for tensors without; one object for equal tensors and options."""
+    """Keeps one buffer per distinct constant, number 0 for tensors without; equal tensors and options become one."""
     share, numbers, buffers = Sharing(), {b"": 0}, [schema().BufferT()]
 
     def number(index: int) -> int:
