@@ -127,19 +127,19 @@ def measure(options: argparse.Namespace, split: int, seed: int) -> None:
     summary_path.unlink(missing_ok=True)
     with contextlib.redirect_stdout(sys.stderr):
         summary = runs.run(settings, quiet=True)
-    with output_to_log(settings.runs_dir / summary["run_id"] / LOG_FILE):
-        nodes, cached = outputs_of(settings, summary["run_id"])
+    with output_to_log(settings.runs_dir / summary.run_id / LOG_FILE):
+        nodes, cached = outputs_of(settings, summary.run_id)
         predicted, fares = predictions(nodes)
         eval_rmse = eval_errors(nodes)
-    check_agreement(test_errors(summary), predicted, fares)
+    check_agreement(test_errors(summary.to_json()), predicted, fares)
     np.savez_compressed(errors_path, fares=fares, **predicted)
     result = {
         "split": split,
         "seed": seed,
         "digest": digest,
         "eval_rmse": eval_rmse,
-        "trainer_cpu_s": None if "Trainer" in cached else summary["cpu_s"]["Trainer"],
-        "summary": summary,
+        "trainer_cpu_s": None if "Trainer" in cached else summary.cpu_s["Trainer"],
+        "summary": summary.to_json(),
     }
     files.write_atomically(summary_path, json.dumps(result, indent=2))  # last: it says that the run is finished
 

@@ -84,10 +84,12 @@ def measure(options: argparse.Namespace, seed: int) -> None:
     digest = digest_of(settings)
     with contextlib.redirect_stdout(sys.stderr):
         summary = runs.run(settings, quiet=True)
-    with output_to_log(settings.runs_dir / summary["run_id"] / LOG_FILE):
-        nodes, _ = outputs_of(settings, summary["run_id"])
+    with output_to_log(settings.runs_dir / summary.run_id / LOG_FILE):
+        nodes, _ = outputs_of(settings, summary.run_id)
         found = figures(files(nodes, settings), test_rows(nodes))
-    found[SHIPPED]["how"] = f"{summary['model']['mode']} of the {summary['model']['network']} network"
+    if summary.figures.measured:
+        model = summary.figures.measured.model
+        found[SHIPPED]["how"] = f"{model.mode} of the {model.network} network"
     write_atomically(options.out / f"forms-{seed}.json", json.dumps({"digest": digest, "forms": found}, indent=2))
 
 

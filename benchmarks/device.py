@@ -59,7 +59,7 @@ def measure(options: argparse.Namespace, out: str) -> dict[str, dict[str, float]
     from farebox.pipeline.settings.load import load_settings
 
     settings = load_settings(options.city, options.data, out)
-    nodes, _ = outputs_of(settings, run.run(settings, quiet=True)["run_id"])
+    nodes, _ = outputs_of(settings, run.run(settings, quiet=True).run_id)
     found = {name: {"bytes": float(n_bytes)} for name, n_bytes in sizes(nodes).items()}
     for key, rows in (("us_one", 1), ("us_batch", BATCH)):
         for name, us in timed(calls(settings, nodes, rows), CALLS[rows]).items():

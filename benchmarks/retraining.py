@@ -95,7 +95,7 @@ def simulate(out: Path, rows: int) -> list[Day]:
     for number in range(1, DAYS + 1):
         labels, delivered = deliver(out, settings.city, number, rows)
         begun = kill_a_tick(settings) if number == CRASH_DAY else None
-        records = [*tick.retrain(settings, quiet=True), *tick.retrain(settings, quiet=True)]
+        records = [result.record for result in (*tick.retrain(settings), *tick.retrain(settings))]
         latest = settings.models_dir / (settings.models_dir / "LATEST").read_text().strip() / "fare.tflite"
         before_drift = latest if number == DRIFT_DAY - 1 else before_drift
         day = Day(number, labels, delivered, records, error_of(latest, out, settings, number), begun)
@@ -178,7 +178,7 @@ def add_direct(out: Path, days: Sequence[Day]) -> None:
             source = out / "data" / f"span-{span}" / f"v-{version}" / "trips.csv"
             shutil.copy(source, folder / "data" / f"{span}.csv")
         settings = load_settings(CITY, str(folder / "data"), str(folder), SMALL)
-        if not (pushed := runs.run(settings, quiet=True)["pushed"]):
+        if not (pushed := runs.run(settings, quiet=True).figures.pushed):
             raise GateError(f"the model trained on day {day.number}'s window directly")
         day.direct = error_of(Path(pushed) / "fare.tflite", out, settings, day.number)
 

@@ -84,7 +84,7 @@ def run(trips: Path, out: Path, overrides: Sequence[str] = ()) -> Iterator[Year]
     for year in range(FIRST, LAST + 1):
         for span in range(year if first else year - settings.spans.window + 1, year + 1):
             (out / "years" / f"span-{span}").rename(out / "data" / f"span-{span}")
-        record = tick.retrain(settings, quiet=True)[-1]
+        record = tick.retrain(settings)[-1].record
         latest = settings.models_dir / (settings.models_dir / "LATEST").read_text().strip() / "fare.tflite"
         first = first or latest
         yield Year(

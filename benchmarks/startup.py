@@ -22,7 +22,7 @@ from processes import machine, measured, medians, python
 FAREBOX = "from farebox.pipeline.cli import main; main()"
 TENSORFLOW, TFX = "import tensorflow", "import tfx.v1"
 IMPORTS_OF_A_RUN = (
-    "from farebox.pipeline.local import run; run.configure_libraries(); "
+    "from farebox.pipeline.local import libraries; libraries.configure_libraries(); "
     "import farebox.pipeline.local.launch, farebox.pipeline.graph"
 )
 TRIP = ("--pickup=-87.63,41.88", "--dropoff=-87.65,41.90", "--hour=9", "--weekday=1")

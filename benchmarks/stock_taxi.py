@@ -119,7 +119,7 @@ def run_fn(fn_args: Any) -> None:
 
     train = batches(fn_args.train_files, None)
     width = train.element_spec[0][columns.NUMERIC].shape[1]
-    network = model.build_network(model.HIDDEN["full"], {}, {}, width)
+    network = model.build_network(model.HIDDEN["full"], {}, {}, width=width)
     network.compile(keras.optimizers.Adam(1e-3), "mse", metrics=[keras.metrics.RootMeanSquaredError()])
     used = train.map(lambda inputs, fares: ({columns.NUMERIC: inputs[columns.NUMERIC]}, fares))
     held = batches(fn_args.eval_files, 1).map(lambda inputs, fares: ({columns.NUMERIC: inputs[columns.NUMERIC]}, fares))

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
         Report,
     )
     from farebox.components.errors import GateError, InputError
+    from farebox.pipeline.cluster.compile import CompiledPipeline, compile  # noqa: A004 - farebox.compile
+    from farebox.pipeline.fare_model import Evaluation, FareModel, evaluate
+    from farebox.pipeline.retraining.tick import TickResult, retrain
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
     "farebox.components.errors": ("GateError", "InputError"),
+    "farebox.pipeline.fare_model": ("Evaluation", "FareModel", "evaluate"),
+    "farebox.pipeline.retraining.tick": ("TickResult", "retrain"),
+    "farebox.pipeline.cluster.compile": ("CompiledPipeline", "compile"),
     "farebox.pipeline.settings.load": ("Settings", "load_settings"),
     # TFX looks up artifact types by these names: Kubeflow allows one dot in them.
     "farebox.components.artifacts": (
@@ -31,7 +37,10 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CompiledPipeline",
+    "Evaluation",
     "EvaluatorBlessing",
+    "FareModel",
     "GateError",
     "GateVerdict",
     "InputError",
@@ -40,7 +49,11 @@ __all__ = [
     "QuantizationTrials",
     "Report",
     "Settings",
+    "TickResult",
+    "compile",
+    "evaluate",
     "load_settings",
+    "retrain",
 ]
 
 

@@ -1,22 +1,22 @@
-"""The training loop: AdamW with warm-up and cosine, Huber loss on standardized fares, averaged weights.
+"""How the fare network is trained: AdamW with warm-up and cosine, Huber loss on standardized fares, averaged weights.
 
 Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization"; Huber 1964, "Robust Estimation of a Location
-Parameter". A loop of our own, an epoch in one graph: Keras' fit spends 26 CPU seconds in AutoGraph before its first
-step, and starting a step from Python takes longer than the arithmetic of a small network.
+Parameter". The loop itself is `components.networks.training_loop`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
-from farebox.modules import rows
+from farebox.components.networks import training_loop
+from farebox.components.networks.errors import rmse
+from farebox.components.networks.rows import Rows
 from farebox.modules.settings import TrainingSettings
-from farebox.modules.warm_start import begin_with
 
 CLIP_NORM = 5.0
 
@@ -40,87 +40,110 @@ def rescale(network: keras.Model, mean: float, scale: float) -> None:
     network.layers[-1].set_weights([kernel * scale, bias * scale + mean])
 
 
-def rmse_of(network: keras.Model, columns: dict[str, np.ndarray], fares: np.ndarray) -> Callable[..., float]:
-    """A function of (mean, scale): RMSE of `mean + scale * output` over rows, with the weights of the moment."""
-    inputs = {name: tf.constant(columns[name]) for name in network.input_names}
+def warm_start(network: keras.Model, base: keras.Model, mean: float, scale: float) -> float:
+    """Copies, in place, the weights of base layers with the same name and shapes; returns the share of weights copied.
+
+    mean, scale: the network's targets are (fare - mean) / scale and `base` predicts fares, so the copy of the last
+    layer is changed to predict such targets.
+    """
+    base_weights = {layer.name: layer.get_weights() for layer in base.layers}
+    last, n_copied = network.layers[-1].name, 0
+    for layer in network.layers:
+        weights = base_weights.get(layer.name, [])
+        if weights and [each.shape for each in weights] == [each.shape for each in layer.get_weights()]:
+            if layer.name == last:
+                kernel, bias = weights
+                weights = [kernel / scale, (bias - mean) / scale]
+            layer.set_weights(weights)
+            n_copied += layer.count_params()
+    return n_copied / network.count_params()
+
+
+def rmse_of(network: keras.Model, rows: Rows) -> Callable[..., float]:
+    """A function of (mean, scale): RMSE of `mean + scale * output` over rows, with the network's present weights."""
+    inputs = {name: tf.constant(rows.columns[name]) for name in network.input_names}
     run = tf.function(lambda: network(inputs, training=False), autograph=False)
 
-    def rmse(mean: float = 0.0, scale: float = 1.0) -> float:
-        predicted = mean + scale * run().numpy().reshape(-1).astype(np.float64)
-        return rows.rmse(predicted, fares)
+    def rmse_in_fares(mean: float = 0.0, scale: float = 1.0) -> float:
+        return rmse(mean + scale * run().numpy().reshape(-1).astype(np.float64), rows.labels)
 
-    return rmse
+    return rmse_in_fares
+
+
+def huber_loss(delta: float) -> training_loop.Loss:
+    """The Huber loss by element, quadratic up to `delta`; half the squared error if it is infinite."""
+
+    def loss(targets: tf.Tensor, predictions: tf.Tensor) -> tf.Tensor:
+        error = tf.abs(predictions - targets)
+        quadratic = tf.minimum(error, delta)
+        return quadratic * (error - 0.5 * quadratic)
+
+    return loss
+
+
+def update_averages(
+    averages: Sequence[tf.Variable], weights: Sequence[tf.Variable], n_steps: tf.Tensor, window: float
+) -> None:
+    """Moves exponential averages, over a window of steps, towards the weights; a plain mean until the window is full.
+
+    n_steps: steps so far, from 1.
+    """
+    done = tf.cast(n_steps, tf.float32)
+    share = tf.maximum(1.0 / window, 1.0 / (done + 1.0))
+    for average, weight in zip(averages, weights, strict=True):
+        average.assign_add(share * (weight - average))
 
 
 def fit(
     network: keras.Model,
-    train: tuple[dict[str, np.ndarray], np.ndarray],
-    evaluation: tuple[dict[str, np.ndarray], np.ndarray],
+    train: Rows,
+    evaluation: Rows,
     settings: TrainingSettings,
+    *,
     huber_delta: float = math.inf,
     base: keras.Model | None = None,
 ) -> dict[str, float]:
     """Fits in place; the averaged weights of the best eval epoch stay. The network's last layer is a linear Dense.
 
-    base: a network that predicts fares, with whose weights to begin where they fit.
-
-    train, evaluation: columns by name of shape (n, width), and targets or fares in the city's currency of shape (n,).
+    train, evaluation: labelled with targets or fares in the city's currency, float64 of shape (n,).
     huber_delta: in standard deviations of the targets; infinite for mean squared error.
-    Returns parameters, epochs, the best epoch (0 for the weights to begin with) and its eval_rmse; with a base,
-    begun_with, the share of weights that fitted.
+    base: a network that predicts fares, whose weights are the initial ones of layers that have the same shapes.
+
+    Returns parameters, epochs, the best epoch (0 for the initial weights) and its eval_rmse; with a base also
+    begun_with, the share of weights copied.
     """
-    n, batch = len(train[1]), settings.batch_size
-    steps_per_epoch = math.ceil(n / batch)
+    steps_per_epoch = math.ceil(len(train) / settings.batch_size)
     epochs = min(settings.epochs, math.ceil(settings.max_steps / steps_per_epoch))
     steps = epochs * steps_per_epoch
-    mean, scale = float(train[1].mean()), float(train[1].std()) or 1.0
-    begun = begin_with(network, base, mean, scale) if base else 0.0
-    inputs = {name: tf.constant(train[0][name]) for name in network.input_names}
-    targets = tf.constant(((train[1] - mean) / scale).astype(np.float32)[:, None])
+    mean, scale = float(train.labels.mean()), float(train.labels.std()) or 1.0
+    share_copied = warm_start(network, base, mean, scale) if base else 0.0
+    targets = ((train.labels - mean) / scale).astype(np.float32)[:, None]
     weights = network.trainable_variables
+    averages = [tf.Variable(weight, trainable=False) for weight in weights]
     optimizer = keras.optimizers.AdamW(
         Schedule(settings.learning_rate, round(settings.warm_up * steps), steps),
         weight_decay=settings.weight_decay,
         global_clipnorm=CLIP_NORM,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias"])
-    optimizer.build(weights)
-    averages = [tf.Variable(weight, trainable=False) for weight in weights]
-    window = max(settings.ema * steps, 1.0)
-
-    def step(chosen: tf.Tensor) -> None:
-        with tf.GradientTape() as tape:
-            predicted = network({name: tf.gather(column, chosen) for name, column in inputs.items()}, training=True)
-            error = tf.abs(predicted - tf.gather(targets, chosen))
-            quadratic = tf.minimum(error, huber_delta)
-            loss = tf.reduce_mean(quadratic * (error - 0.5 * quadratic))
-        gradients = tape.gradient(loss, weights)
-        optimizer.apply_gradients(zip(gradients, weights, strict=True))
-        done = tf.cast(optimizer.iterations, tf.float32)
-        share = tf.maximum(1.0 / window, 1.0 / (done + 1.0))  # a plain mean until the window is full
-        for average, weight in zip(averages, weights, strict=True):
-            average.assign_add(share * (weight - average))
-
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((n,), tf.int64)])
-    def run_epoch(order: tf.Tensor) -> None:
-        def body(first: tf.Tensor) -> tuple[tf.Tensor]:
-            step(order[first : first + batch])
-            return (first + batch,)
-
-        tf.while_loop(lambda first: first < n, body, (tf.constant(0),), parallel_iterations=1)
-
-    error = rmse_of(network, *evaluation)
-    random = np.random.default_rng(settings.seed)
-    best_rmse, best_epoch, best = error(mean, scale) if begun else math.inf, 0, network.get_weights()
-    for epoch in range(1, epochs + 1):
-        run_epoch(tf.constant(random.permutation(n)))
-        current = network.get_weights()
-        network.set_weights([average.numpy() for average in averages])
-        reached = error(mean, scale)
-        if reached < best_rmse:
-            best_rmse, best_epoch, best = reached, epoch, network.get_weights()
-        network.set_weights(current)
-    network.set_weights(best)
+    window, eval_rmse = max(settings.ema * steps, 1.0), rmse_of(network, evaluation)
+    best = training_loop.train(
+        network,
+        Rows(train.columns, targets, settings.batch_size),
+        loss=huber_loss(huber_delta),
+        optimizer=optimizer,
+        epochs=epochs,
+        shuffle=np.random.default_rng(settings.seed),
+        eval_error=lambda: eval_rmse(mean, scale),
+        after_step=lambda: update_averages(averages, weights, optimizer.iterations, window),
+        averages=averages,
+        start_error=eval_rmse(mean, scale) if share_copied else math.inf,
+    )
     rescale(network, mean, scale)
-    figures = {"parameters": network.count_params(), "epochs": epochs, "best_epoch": best_epoch, "eval_rmse": best_rmse}
-    return {**figures, "begun_with": begun} if base else figures
+    figures = {
+        "parameters": network.count_params(),
+        "epochs": epochs,
+        "best_epoch": best.number,
+        "eval_rmse": best.eval_error,
+    }
+    return {**figures, "begun_with": share_copied} if base else figures

@@ -87,6 +87,7 @@ def build_network(
     hidden: Sequence[int],
     embeddings: Mapping[str, int],
     cardinalities: Mapping[str, int],
+    *,
     width: int,
     source: str = columns.NUMERIC,
     name: str = "network",

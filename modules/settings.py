@@ -1,112 +1,111 @@
-"""What a user may set of the features, the network and its training. No TensorFlow here."""
+"""Settings of the features, the network and its training. No TensorFlow here."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
+from farebox.components.errors import (
+    Count,
+    NotNegative,
+    Positive,
+    Share,
+    at_least,
+    between,
+    check_fields,
+    strictly_between,
+)
 from farebox.modules import columns
 
 MAX_BUCKETS = 64  # ids are computed in float32, exact up to 2^24 = 64^4
 
 FeatureSet = Literal["raw", "course", "full"]
+Buckets = Annotated[int, between(1, MAX_BUCKETS)]
 
 
 @dataclasses.dataclass(frozen=True)
 class CrossSettings:
-    """How places become ids.
+    """Ids of places: a place's cell on a grid, and pairs of cells."""
 
-    n_buckets: buckets per axis of the city's box in the course's crosses; cells are n_buckets², pairs n_buckets⁴.
-    In the full set: n_cells per axis for pickup and dropoff cell, n_zones per axis for the pair of zones, over the
-    part of the box that holds 98 % of train's trips; a cell that fewer than min_rows rows of train have shares the row
-    of those never seen, which is that of the average cell.
-    """
-
-    n_buckets: int = 10
-    n_cells: int = 12
-    n_zones: int = 5
-    min_rows: int = 3
+    n_buckets: Buckets = 10
+    """Buckets per axis of the city's box, in the course set's crosses: n_buckets² cells and n_buckets⁴ pairs."""
+    n_cells: Buckets = 12
+    """Cells per axis for pickup and dropoff cell in the full set, over the part of the box with 98 % of train's
+    trips."""
+    n_zones: Buckets = 5
+    """Zones per axis for the pair of zones in the full set, over the same part of the box."""
+    min_rows: Count = 3
+    """Rows of train from which a cell of the full set has an embedding of its own; rarer and unseen cells share that of
+    the average cell."""
 
     def __post_init__(self) -> None:
-        for name in ("n_buckets", "n_cells", "n_zones"):
-            if not 1 <= getattr(self, name) <= MAX_BUCKETS:
-                raise ValueError(f"crosses.{name}={getattr(self, name)} must be between 1 and {MAX_BUCKETS}")
-        if self.min_rows < 1:
-            raise ValueError(f"crosses.min_rows={self.min_rows} must be at least 1")
+        check_fields(self, "crosses")
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    """hidden: units per Dense layer; embeddings: dimensions of each cross that feeds the network.
-
-    None follows the feature set: raw is [32, 8], course [64, 32] with 100 dimensions per pair of cells, full [32, 16]
-    with 1 to 3 dimensions for places and hours, by how many rows of train their cells have, where coordinates are
-    many, and none where they are few centroids.
-    """
+    """Size of the network; null follows the feature set."""
 
     hidden: tuple[int, ...] | None = None
-    embeddings: dict[str, int] | None = None
+    """Units per Dense layer; null for [32, 8] with raw features, [64, 32] with course, [32, 16] with full."""
+    embeddings: dict[str, Count] | None = None
+    """Dimensions of each cross that feeds the network (`pickup_cell`, `dropoff_cell`, `pair_cell`, `hour_of_week`).
+    Null for 100 dimensions per pair of cells with course features; with full ones, 1 to 3 dimensions for places and
+    hours by how many rows of train their cells have if there are many coordinates, none if they are few centroids."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "model")
         known = sorted(columns.CROSSES)
-        for cross, dimensions in (self.embeddings or {}).items():
+        for cross in self.embeddings or {}:
             if cross not in known:
                 raise ValueError(f"model.embeddings: {cross} must be one of {', '.join(known)}")
-            if dimensions < 1:
-                raise ValueError(f"model.embeddings.{cross}={dimensions} must be at least 1")
         if self.hidden is not None and (not self.hidden or min(self.hidden) < 1):
             raise ValueError(f"model.hidden={list(self.hidden)} must name at least one layer of at least 1 unit")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """How the network is fitted; the epoch with the best eval RMSE is kept.
+    """Training of the network; the epoch with the best eval RMSE is kept."""
 
-    epochs: fewer where max_steps of batch_size rows are reached before. learning_rate rises over warm_up (a fraction
-    of all steps), then falls by a cosine. huber_delta: where the loss turns from square to linear, in standard
-    deviations of train's fares. ema: window of the averaged weights, a fraction of all steps. Full features only:
-    teacher_weight, the share of the teacher's out-of-fold prediction in the target, and pseudo_trips, made-up trips
-    per trip of train that the teacher labels. max_rows: of train, and a fifth as many of eval, that are held, a
-    sample where there are more; memory grows with it alone. warm_epochs: at most so many where the network begins with
-    another one's weights.
-    """
-
-    epochs: int = 40
-    warm_epochs: int = 10
-    max_steps: int = 20_000
-    batch_size: int = 256
-    learning_rate: float = 1e-2
-    weight_decay: float = 0.01
-    warm_up: float = 0.05
-    huber_delta: float = 1.6
-    ema: float = 0.04
-    teacher_weight: float = 0.7
-    pseudo_trips: float = 1.0
-    max_rows: int = 500_000
+    epochs: Count = 40
+    """Passes over train; fewer if max_steps is reached before."""
+    warm_epochs: Count = 10
+    """Largest number of epochs if the network starts from the weights of another one."""
+    max_steps: Count = 20_000
+    """Largest number of steps of batch_size rows."""
+    batch_size: Count = 256
+    """Rows per step."""
+    learning_rate: Annotated[float, strictly_between(0, 1)] = 1e-2
+    """Highest learning rate; it rises over warm_up and then falls by a cosine."""
+    weight_decay: NotNegative = 0.01
+    """Weight decay of the optimizer."""
+    warm_up: Share = 0.05
+    """Part of all steps in which the learning rate rises, a fraction."""
+    huber_delta: Positive = 1.6
+    """Error at which the loss turns from square to linear, in standard deviations of train's fares."""
+    ema: Share = 0.04
+    """Window of the averaged weights, a fraction of all steps."""
+    teacher_weight: Share = 0.7
+    """Share of LightGBM's out-of-fold prediction in the target; full features only."""
+    pseudo_trips: NotNegative = 1.0
+    """Invented trips per trip of train, which LightGBM labels; full features only."""
+    max_rows: Count = 500_000
+    """Rows of train in memory, a sample if there are more, and a fifth as many of eval; memory grows with this
+    alone."""
     seed: int = 17
+    """Seed of training; another seed gives another network."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "warm_epochs", "max_steps", "batch_size", "max_rows"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"training.{name}={getattr(self, name)} must be at least 1")
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(f"training.learning_rate={self.learning_rate} must be between 0 and 1")
-        for name in ("warm_up", "ema", "teacher_weight"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"training.{name}={getattr(self, name)} must be between 0 and 1")
-        for name in ("weight_decay", "pseudo_trips"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"training.{name}={getattr(self, name)} must be at least 0")
-        if not self.huber_delta > 0:
-            raise ValueError(f"training.huber_delta={self.huber_delta} must be above 0")
+        check_fields(self, "training")
 
 
 @dataclasses.dataclass(frozen=True)
 class TunerSettings:
-    """trials: networks that Tuner fits before Trainer, the first with the settings as given; 0 for no Tuner."""
+    """Search for better training settings with TFX's Tuner."""
 
-    trials: int = 0
+    trials: Annotated[int, at_least(0)] = 0
+    """Networks that Tuner fits before Trainer: the settings as given, then random ones; the best on eval is trained. 0
+    for no Tuner."""
 
     def __post_init__(self) -> None:
-        if self.trials < 0:
-            raise ValueError(f"tuner.trials={self.trials} must be at least 0")
+        check_fields(self, "tuner")

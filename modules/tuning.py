@@ -37,7 +37,7 @@ class FareTuner(BaseTuner):
 
     def run_trial(self, trial: Trial, task: training.Task, lesson: training.Lesson | None) -> dict[str, float]:
         """The eval RMSE of a trial's values."""
-        values = training.chosen_values(trial.hyperparameters.get_config())
+        values = training.tuned_values(trial.hyperparameters.get_config())
         tried = training.with_values(task, values)
         _, figures = training.fit_network(tried, training.soft_targets(tried, lesson))
         logging.info("Tuner: trial %s, eval RMSE %.4f with %s", trial.trial_id, figures["eval_rmse"], values)

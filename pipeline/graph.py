@@ -6,10 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable
 
-from tensorflow_data_validation import StatsOptions
-from tfx.components.example_validator.component import ExampleValidator
 from tfx.components.pusher.component import Pusher
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.transform.component import Transform
 from tfx.dsl.components.base import executor_spec
@@ -21,7 +18,6 @@ from tfx.types import BaseChannel
 
 from farebox.components.artifacts import EvaluatorBlessing
 from farebox.components.atomic_pusher.executor import AtomicPusherExecutor
-from farebox.components.data_gate.component import DataGate
 from farebox.components.device_validator.component import DeviceValidator
 from farebox.components.evaluator.component import FileEvaluator
 from farebox.components.model_gate.component import ModelGate
@@ -36,12 +32,11 @@ from farebox.pipeline import provenance
 from farebox.pipeline.node_configs import feature_config, fitting_config, slicing_config
 from farebox.pipeline.nodes import (
     ERRORS_MODULE,
-    QUANTILES,
     as_json,
+    data_checks,
     eval_config,
     ingest_code,
     latest_blessed,
-    latest_blessed_statistics,
     latest_network,
     span_nodes,
     trip_example_gen,
@@ -51,33 +46,16 @@ from farebox.pipeline.settings.beam import worker_args
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import Target
 
-BELIEVABLE = 3.0  # times the largest fare that ingest takes for one
-
 
 def create_pipeline(settings: Settings, target: Target) -> Pipeline:
-    """From a city's trips to a pushed `.tflite`, or to a reason why not."""
+    """The graph from a city's trips to a pushed `.tflite`, or to the reason why none is pushed."""
     label = columns.FARE
     examples = trip_example_gen(settings, target.spans)
     schema = CuratedSchema(provenance.schema_source(settings))
-    spans = window_of_spans(settings, target, examples, schema)
+    spans = span_nodes(settings, target, examples.outputs["examples"], schema.outputs["schema"])
     raw_examples = (spans[-1] if spans else examples).outputs["examples"]
-    statistics = StatisticsGen(
-        examples=raw_examples,
-        schema=schema.outputs["schema"],  # says which numbers are categories
-        stats_options=StatsOptions(num_quantiles_histogram_buckets=QUANTILES),
-    )
-    last_statistics = latest_blessed_statistics(statistics.outputs["statistics"], target)
-    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
-    data_gate = DataGate(
-        anomalies=validator.outputs["anomalies"],
-        examples=raw_examples,
-        statistics=statistics.outputs["statistics"],
-        baseline_statistics=last_statistics[0].outputs["statistics"] if last_statistics else None,
-        schema=schema.outputs["schema"],
-        settings=as_json(settings.data_gate_of_a_run),
-        max_rejected=settings.gates.max_rejected,
-        code_digest=code_digest("farebox.components.data_gate.executor"),
-    )
+    data = data_checks(raw_examples, schema.outputs["schema"], settings.data_gate_of_a_run, target)
+    data_gate = data.gate
     transform = with_code_digest(
         Transform(
             examples=raw_examples,
@@ -148,7 +126,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         "farebox.modules.slicing",
     )
     evaluator.exec_properties["slicing"] = json.dumps(slicing_config(settings), sort_keys=True)
-    evaluator.outputs["blessing"].type = EvaluatorBlessing  # the word is ModelGate's: see there
+    evaluator.outputs["blessing"].type = EvaluatorBlessing  # not a ModelBlessing: ModelGate decides
     model_gate = ModelGate(
         model=quantized,
         raw_examples=raw_examples,
@@ -160,7 +138,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         label=label,
         distance=columns.DISTANCE_KM,
         booster_inputs=",".join(columns.BOOSTER_INPUTS),
-        bounds=as_json(settings.gates.of_the_model),
+        bounds=as_json(settings.gates),
         code_digest=code_digest("farebox.components.model_gate.executor"),
     )
     device_validator = DeviceValidator(
@@ -168,8 +146,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         reference_model=quantizer.outputs["reference_model"],
         examples=raw_examples,
         input_names=settings.model_inputs,
-        max_bytes=settings.gates.max_bytes,
-        max_output=BELIEVABLE * settings.city.fare.max,
+        max_output=settings.device.max_output_ratio * settings.city.fare.max,
         edge_rows=columns.EDGE_ROWS,
         settings=as_json(settings.device),
         code_digest=code_digest("farebox.components.device_validator.executor"),
@@ -219,7 +196,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         pushed_model=pusher.outputs["pushed_model"],
     )
     nodes = [
-        examples, schema, *spans, statistics, *last_statistics, validator, data_gate, transform, *tuners, *base,
+        examples, schema, *spans, *data.nodes, transform, *tuners, *base,
         trainer, reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
     ]  # fmt: skip
     add_beam_args(nodes, settings, target.workers)
@@ -234,9 +211,9 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
 
 
 def add_beam_args(nodes: Iterable[BaseNode], settings: Settings, workers: int) -> None:
-    """Gives each Beam node its job's name, by which an engine shows it, and its processes on this machine.
+    """Gives each Beam node the name of its job, which an engine shows, and its number of processes on this machine.
 
-    TripExampleGen stays in one: ten million rows take it little longer than a worker takes to start.
+    TripExampleGen keeps one process: a worker takes about as long to start as ten million rows to ingest.
     """
     for node in nodes:
         if isinstance(node, BaseComponent) and isinstance(node.executor_spec, executor_spec.BeamExecutorSpec):
@@ -246,18 +223,18 @@ def add_beam_args(nodes: Iterable[BaseNode], settings: Settings, workers: int) -
 
 
 def with_code_digest(node: BaseComponent, *modules: str) -> BaseComponent:
-    """The same stock node with the digest of the code of ours that it runs, so that a change there misses the cache."""
+    """The stock node with a digest of our code that it runs, so that TFX's cache misses after a change there."""
     node.exec_properties["code_digest"] = code_digest(*modules)
     return node
 
 
 def digests(nodes: Iterable[BaseComponent]) -> dict[str, str]:
-    """Each node's own `code_digest`, by its id."""
+    """The `code_digest` of each node by its id."""
     return {node.id: node.exec_properties["code_digest"] for node in nodes}
 
 
 def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChannel) -> BaseComponent:
-    """The search for better values of some of Trainer's settings."""
+    """The node that searches better values for some of Trainer's settings."""
     from tfx.components.tuner.component import Tuner  # with keras_tuner, Keras 3
 
     node = Tuner(
@@ -267,16 +244,3 @@ def tuner(settings: Settings, examples: BaseChannel, transform_graph: BaseChanne
         custom_config={**fitting_config(settings), "tuner": dataclasses.asdict(settings.tuner)},
     )
     return with_code_digest(node, "farebox.modules.tuning")
-
-
-def window_of_spans(settings: Settings, target: Target, examples: BaseComponent, schema: BaseNode) -> list[BaseNode]:
-    """The nodes that judge the ingested span and join the window; none where trips are one lot."""
-    if target.spans is None:
-        return []
-    return span_nodes(
-        settings,
-        target.spans,
-        examples.outputs["examples"],
-        schema.outputs["schema"],
-        lambda candidate, node_id: latest_blessed_statistics(candidate, target, node_id),
-    )

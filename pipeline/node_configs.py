@@ -8,7 +8,7 @@ from typing import Any
 
 from farebox.pipeline.settings.load import Settings
 
-MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # as pickup_epoch has it: the city's local time, taken for UTC
+MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # pickup_epoch is the city's local time, read as UTC
 
 
 def feature_config(settings: Settings) -> dict[str, Any]:
@@ -29,13 +29,13 @@ def feature_config(settings: Settings) -> dict[str, Any]:
 
 
 def fitting_config(settings: Settings) -> dict[str, Any]:
-    """What `farebox.modules.training` needs."""
+    """Settings of `farebox.modules.training`: those of the features, the network and its training."""
     fitting = {"model": dataclasses.asdict(settings.model), "training": dataclasses.asdict(settings.training)}
     return feature_config(settings) | fitting
 
 
 def slicing_config(settings: Settings) -> dict[str, Any]:
-    """What `farebox.modules.slicing` needs."""
+    """Settings of `farebox.modules.slicing`: the box and the airports."""
     box, airports = settings.city.box, settings.city.airports
     return {
         "box": [box.west, box.east, box.south, box.north],

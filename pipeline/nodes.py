@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
 from typing import Any
 
 from tensorflow_data_validation import StatsOptions
@@ -21,6 +20,8 @@ from farebox.components.baselines.latest_network import LatestNetworkStrategy
 from farebox.components.baselines.latest_pushed import LatestPushed
 from farebox.components.baselines.latest_statistics import LatestBlessedStatisticsStrategy
 from farebox.components.data_gate.component import DataGate
+from farebox.components.data_gate.settings import DataGateSettings
+from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.span_window.component import SpanWindow
 from farebox.components.span_window.strategy import SpanWindowStrategy
 from farebox.components.trip_example_gen.component import TripExampleGen, ingest_digest
@@ -28,24 +29,26 @@ from farebox.components.trip_example_gen.spans import Window
 from farebox.modules.columns import FARE
 from farebox.modules.slicing import ROW_HASH, SLICED_BY
 from farebox.pipeline.provenance import code_digest
-from farebox.pipeline.settings.load import GateSettings, Settings
+from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import SpanInput, Target
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 ERRORS_MODULE = "farebox.components.evaluator.regression_errors"
-QUANTILES = 100  # of each number's distribution, which DataGate compares
+QUANTILES = 100  # of the distribution of each number, for DataGate
 LAST_OF_A_SPAN = "SpanGate"
 
 
 def trip_example_gen(settings: Settings, spans: SpanInput | None) -> TripExampleGen:
-    """Ingests all trips, or one delivered span of them; or, on orchestrators that are not ours, the newest spans in one
-    go, which no SpanWindow then has to join."""
+    """The node that ingests all trips, or one delivered span.
+
+    On Kubeflow and Vertex AI it ingests the newest spans at once, so that no SpanWindow has to join them.
+    """
     source: dict[str, Any] = {"input_base": settings.data}
-    asked = settings.spans
+    arrival = settings.spans
     if spans:
         source = {"input_base": spans.delivery.path, "delivery": spans.delivery}
-    elif asked.pattern:
-        source["window"] = Window(settings.data, asked.pattern, asked.window, asked.marker, asked.quiet_s)
+    elif arrival.pattern:
+        source["window"] = Window(settings.data, arrival.pattern, arrival.window, arrival.marker, arrival.quiet_s)
     return TripExampleGen(
         **source,
         profile=settings.city,
@@ -56,51 +59,80 @@ def trip_example_gen(settings: Settings, spans: SpanInput | None) -> TripExample
 
 
 def ingest_code() -> str:
-    """The digest of the code that makes examples of trips."""
+    """Digest of the code that turns trips into examples."""
     return code_digest("farebox.components.trip_example_gen.executor")
 
 
-def span_nodes(
-    settings: Settings,
-    spans: SpanInput,
+@dataclasses.dataclass(frozen=True)
+class DataChecks:
+    """The nodes that compute the statistics of examples and judge them; `baseline` is empty on other orchestrators."""
+
+    statistics: StatisticsGen
+    validator: ExampleValidator
+    baseline: tuple[Resolver, ...]
+    gate: DataGate
+
+    @property
+    def nodes(self) -> list[BaseNode]:
+        return [self.statistics, self.validator, *self.baseline, self.gate]
+
+
+def data_checks(
     examples: BaseChannel,
     schema: BaseChannel,
-    latest_statistics: Callable[..., list[Resolver]],
-) -> list[BaseNode]:
-    """Judges the ingested span on its own, so that a bad one spoils no window; the last node joins the window.
-
-    latest_statistics: (candidate, node id) to the node that finds the last blessed run's.
-    """
+    settings: DataGateSettings,
+    target: Target,
+    *,
+    of_a_span: bool = False,
+) -> DataChecks:
+    """StatisticsGen, ExampleValidator, the last blessed run's statistics and DataGate; a span's have their own ids."""
     statistics = StatisticsGen(
-        examples=examples, schema=schema, stats_options=StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
-    ).with_id("SpanStatistics")
-    found = statistics.outputs["statistics"]
-    validator = ExampleValidator(statistics=found, schema=schema).with_id("SpanValidator")
-    baseline = latest_statistics(found, "SpanBaseline")
+        examples=examples,
+        schema=schema,  # it tells which numbers are categories
+        stats_options=StatsOptions(num_quantiles_histogram_buckets=QUANTILES),
+    )
+    if of_a_span:
+        statistics.with_id("SpanStatistics")
+    output = statistics.outputs["statistics"]
+    validator = ExampleValidator(statistics=output, schema=schema)
+    baseline = latest_blessed_statistics(output, target, "SpanBaseline" if of_a_span else "LatestStatistics")
     gate = DataGate(
         anomalies=validator.outputs["anomalies"],
         examples=examples,
-        statistics=found,
+        statistics=output,
         baseline_statistics=baseline[0].outputs["statistics"] if baseline else None,
         schema=schema,
-        settings=as_json(settings.spans.gate_of_a_span(settings.data_gate)),
-        max_rejected=settings.gates.max_rejected,
+        settings=as_json(settings),
         code_digest=code_digest("farebox.components.data_gate.executor"),
-    ).with_id(LAST_OF_A_SPAN)
-    wanted = Resolver(
+    )
+    if of_a_span:
+        validator.with_id("SpanValidator")
+        gate.with_id(LAST_OF_A_SPAN)
+    return DataChecks(statistics, validator, tuple(baseline), gate)
+
+
+def span_nodes(settings: Settings, target: Target, examples: BaseChannel, schema: BaseChannel) -> list[BaseNode]:
+    """The nodes that judge the ingested span by itself and then join the window; none if trips come without spans.
+
+    A bad span spoils no window.
+    """
+    if target.spans is None:
+        return []
+    checks = data_checks(examples, schema, settings.spans.gate_of_a_span(settings.data_gate), target, of_a_span=True)
+    members = Resolver(
         strategy_class=SpanWindowStrategy,
-        config={"spans": [list(each) for each in spans.window], "ingest": digest_of_ingest(settings)},
+        config={"spans": [list(each) for each in target.spans.window], "ingest": digest_of_ingest(settings)},
         spans=Channel(type=Examples),
     ).with_id("WindowSpans")
-    wanted.add_upstream_node(gate)
+    members.add_upstream_node(checks.gate)
     window = SpanWindow(
-        spans=wanted.outputs["spans"], code_digest=code_digest("farebox.components.span_window.executor")
+        spans=members.outputs["spans"], code_digest=code_digest("farebox.components.span_window.executor")
     )
-    return [statistics, validator, *baseline, gate, wanted, window]
+    return [*checks.nodes, members, window]
 
 
 def digest_of_ingest(settings: Settings) -> str:
-    """What examples depend on but for the rows: see `ingest_digest`."""
+    """Digest of all that examples depend on, except the rows: see `ingest_digest`."""
     return ingest_digest(settings.city, settings.split.shares, settings.split.seed, ingest_code())
 
 
@@ -110,11 +142,9 @@ def as_json(section: Any) -> str:
 
 
 def latest_blessed(candidate: BaseChannel, target: Target) -> BaseNode:
-    """The model to compare with: of those that both ModelGate, whose blessings are the only ModelBlessings, and
-    DeviceValidator blessed.
+    """The node that finds the baseline: the latest other model that ModelGate and DeviceValidator both blessed.
 
-    Orchestrators that are not ours know no strategy of ours, and Kubeflow knows no resolver: there it is what was
-    pushed last.
+    Kubeflow knows no resolver, and Vertex AI none of ours: there the baseline is the model that was pushed last.
     """
     if target.metadata is None:
         return LatestPushed(target.models_dir, code_digest("farebox.components.baselines.latest_pushed"))
@@ -130,8 +160,7 @@ def latest_blessed(candidate: BaseChannel, target: Target) -> BaseNode:
 
 
 def latest_network(examples: BaseChannel, target: Target) -> list[Resolver]:
-    """The network of the latest blessed model, but for those of the same examples; no node where the orchestrator
-    knows no strategy of ours."""
+    """The node that finds the network of the latest blessed model of other examples; none on Kubeflow and Vertex AI."""
     if target.metadata is None:
         return []
     node = Resolver(
@@ -148,7 +177,7 @@ def latest_network(examples: BaseChannel, target: Target) -> list[Resolver]:
 def latest_blessed_statistics(
     candidate: BaseChannel, target: Target, node_id: str = "LatestStatistics"
 ) -> list[Resolver]:
-    """The data to compare with, other than the candidate; no node where the orchestrator knows no strategy of ours."""
+    """The node that finds the last blessed run's statistics; none on Kubeflow and Vertex AI."""
     if target.metadata is None:
         return []
     node = Resolver(
@@ -163,15 +192,15 @@ def latest_blessed_statistics(
     return [node.with_id(node_id)]
 
 
-def eval_config(gates: GateSettings) -> tfma.EvalConfig:
-    """Errors over all rows and by slice, of the candidate and of the last blessed model, with confidence intervals.
+def eval_config(gates: ModelBounds) -> tfma.EvalConfig:
+    """TFMA's config: errors of the candidate and of the last blessed model, over all rows and by slice, with intervals.
 
-    Both models are `.tflite`: TFMA mixes no model types. Without a blessed model yet, TFMA drops the baseline.
-    Evaluator blesses what holds `max_rmse`; ModelGate holds the file to the other bounds. Intervals are our metric's:
-    TFMA's jackknife deals rows by lot, anew in every run, and builds a graph of twenty evaluations.
+    Both models are `.tflite`, because TFMA does not mix model types; it drops the baseline if there is none yet.
+    Evaluator checks `max_rmse`, ModelGate the other bounds. Our metric computes the intervals: TFMA's jackknife
+    assigns rows at random, differently in every run, and builds a graph of twenty evaluations.
     """
     max_rmse = tfma.MetricThreshold(value_threshold=tfma.GenericValueThreshold(upper_bound={"value": gates.max_rmse}))
-    # a plain `threshold` would hold every slice to the bound of the whole
+    # a plain `threshold` would apply the bound to every slice
     overall = tfma.PerSliceMetricThreshold(slicing_specs=[tfma.SlicingSpec()], threshold=max_rmse)
     return tfma.EvalConfig(
         model_specs=[

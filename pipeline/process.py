@@ -14,12 +14,15 @@ from farebox.components.errors import GateError, InputError
 DONE, FAILED, BAD_INPUT, REFUSED = 0, 1, 2, 3
 
 
-def code_of(work: Callable[[], object]) -> int:
-    """Does the work; the exit code, and a line on stderr where it is not done. Raises what is a bug."""
+def code_of(work: Callable[[], object], explain: Callable[[str], str] = str) -> int:
+    """Calls `work` and returns the exit code; for bad input and a refusal, prints one line on stderr.
+
+    explain: adds to the line what only the caller knows. Other exceptions are bugs and pass through.
+    """
     try:
         work()
     except InputError as error:
-        print(f"farebox: {error}", file=sys.stderr)
+        print(f"farebox: {explain(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except GateError as error:
         print(f"farebox: refused: {error}", file=sys.stderr)
@@ -29,9 +32,9 @@ def code_of(work: Callable[[], object]) -> int:
 
 @contextlib.contextmanager
 def output_to_log(log: Path) -> Iterator[IO[str]]:
-    """Sends everything that this process and its libraries print to `log`; yields the standard output of before.
+    """Sends everything that this process and its libraries print to `log`; yields the former standard output.
 
-    File descriptors are redirected, not sys.stdout alone: TensorFlow's C++ code writes to them directly.
+    It redirects file descriptors, not sys.stdout alone: TensorFlow's C++ code writes to them directly.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -38,7 +38,7 @@ def lane() -> str:
 
 
 def schema_source(settings: Settings) -> str:
-    """The city's curated schema, or the one that its bounds give, as text. Raises InputError where a file is none."""
+    """The city's curated schema, or one made from its bounds, as text. Raises InputError if the file is no schema."""
     if settings.schema is None:
         return schema_text(settings.city)
     from google.protobuf import text_format
@@ -53,7 +53,7 @@ def schema_source(settings: Settings) -> str:
 
 
 def manifest(settings: Settings, code_sha256: Mapping[str, str], spans: Sequence[int] = ()) -> dict[str, Any]:
-    """City, lane, spans where trips come in spans, and digests (SHA-256) of the schema and of our code by node."""
+    """City, lane, spans (if trips come in spans), and SHA-256 of the schema and of our code by node."""
     return {
         **({"spans": list(spans)} if spans else {}),
         "city": settings.city.name,
@@ -64,13 +64,13 @@ def manifest(settings: Settings, code_sha256: Mapping[str, str], spans: Sequence
 
 
 def code_digest(*modules: str) -> str:
-    """SHA-256 over the sources of the modules, of every module of ours that they import, directly or not, anywhere in
-    their code, and over the versions of the libraries that do the work."""
+    """SHA-256 over the sources of the modules, of all our modules that they import (directly or not, late imports
+    included), and over the versions of the libraries that do the work."""
     return _digest({name: source_file(name) for name in closure(*modules)})
 
 
 def digest_of_all() -> str:
-    """The same over every source of ours."""
+    """SHA-256 over all our sources and the libraries' versions."""
     root = source_file(PACKAGE).parent
     folders = os.walk(root, followlinks=True)  # in a checkout, farebox/pipeline and the others are links
     paths = [Path(folder, name) for folder, _, names in folders for name in names if name.endswith(".py")]
@@ -87,20 +87,20 @@ def _digest(sources: Mapping[str, Path]) -> str:
 
 
 def closure(*modules: str) -> set[str]:
-    """The modules and all of ours that they import."""
-    found: set[str] = set()
+    """The modules and all our modules that they import, directly or not."""
+    reached: set[str] = set()
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             waiting.extend(imported(name))
-    return found
+    return reached
 
 
 @functools.cache
 def source_file(module: str) -> Path:
-    """The source of a module of ours, found without importing it. Raises ModuleNotFoundError."""
+    """The source file of one of our modules, without importing it. Raises ModuleNotFoundError."""
     package, _, rest = module.partition(".")
     root = Path(importlib.util.find_spec(package).submodule_search_locations[0])  # type: ignore[union-attr,index]
     path = root.joinpath(*rest.split(".")) if rest else root
@@ -111,7 +111,7 @@ def source_file(module: str) -> Path:
 
 
 def imported(module: str) -> Iterator[str]:
-    """Modules of ours that a module imports, late imports included; `from a import b` may name a module or a value."""
+    """Our modules that a module imports, late imports included; `from a import b` may name a module or a value."""
     for node in ast.walk(ast.parse(source_file(module).read_bytes())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -123,7 +123,7 @@ def imported(module: str) -> Iterator[str]:
 
 
 def is_module(name: str) -> bool:
-    """Whether a dotted name of ours is a module, not a value in one."""
+    """Whether a dotted name is one of our modules, not a value in one."""
     try:
         return bool(source_file(name))
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""Where a pipeline runs and what it reads there. No TFX here: a run that has nothing to do knows it without."""
+"""The place where a pipeline runs, reads and writes. Imports no TFX, so that a cached run does not need it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from farebox.components.trip_example_gen.spans import Delivery
 
 @dataclasses.dataclass(frozen=True)
 class SpanInput:
-    """What a run of the graph reads: the span that it ingests, and the span versions that it is trained on.
+    """The span that a run ingests, and the (span, version) pairs that it trains on.
 
-    paths: of the window's spans that are still there.
+    paths: the folders of the window's spans that still exist.
     """
 
     delivery: Delivery
@@ -22,12 +22,12 @@ class SpanInput:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where a pipeline runs and what it reads and writes there.
+    """The place where a pipeline runs, reads and writes.
 
-    metadata: MLMD's connection config; None where the orchestrator has its own (Kubeflow, Vertex AI).
-    workers: processes of each Beam node that runs on this machine.
-    spans: where trips arrive in spans, which of them to read.
-    pipeline_name: by which MLMD tells pipelines apart; None is the city's.
+    metadata: MLMD's connection config; None if the orchestrator has its own (Kubeflow, Vertex AI).
+    workers: processes of each Beam node on this machine.
+    spans: the spans to read, if trips arrive in spans.
+    pipeline_name: the name that tells pipelines apart in MLMD; None for the city's.
     """
 
     pipeline_root: str

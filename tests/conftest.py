@@ -226,13 +226,12 @@ def make_network(quick_keras) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def toy_network(toy_trips, make_network) -> Any:
     """`make_network()` after 15 epochs on the toy trips. Shared: a test that changes it breaks the others."""
-    from farebox.modules import fitting, rows
+    from farebox.modules import fitting, training
     from farebox.modules.settings import TrainingSettings
 
     network = make_network()
-    train, held = (rows.read(toy_trips.batches(split), 10_000, 0) for split in ("train", "eval"))
-    settings = TrainingSettings(epochs=15, batch_size=64)
-    fitting.fit(network, (train.columns, train.fares), (held.columns, held.fares), settings)
+    train, evaluation = (training.read_fares(toy_trips.batches(split), 10_000, 0) for split in ("train", "eval"))
+    fitting.fit(network, train, evaluation, TrainingSettings(epochs=15, batch_size=64))
     return network
 
 
@@ -247,8 +246,9 @@ def evaluate(toy_trips):
 
     from farebox.components.artifacts import EvaluatorBlessing
     from farebox.components.evaluator.executor import FileEvaluatorExecutor
+    from farebox.components.model_gate.settings import ModelBounds
     from farebox.pipeline import nodes
-    from farebox.pipeline.settings.load import BeamSettings, GateSettings
+    from farebox.pipeline.settings.beam import BeamSettings
 
     def run(folder: Path, files: dict[str, bytes], max_rmse: float) -> dict:
         examples, evaluation, blessing = (
@@ -263,7 +263,7 @@ def evaluate(toy_trips):
             Path(model.uri, "Format-Serving").mkdir(parents=True)
             Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
             inputs[key] = [model]
-        config = nodes.eval_config(GateSettings(max_rmse=max_rmse))
+        config = nodes.eval_config(ModelBounds(max_rmse=max_rmse))
         context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args))
         properties = {
             "eval_config": proto_utils.proto_to_json(config),

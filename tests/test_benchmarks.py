@@ -209,9 +209,9 @@ def test_a_result_of_other_settings_is_not_taken_for_this_one(accuracy, tmp_path
         (["--splits", "few"], "argument --splits: invalid int value: 'few'"),
         (["--first-split", "-1"], "--first-split=-1 must be at least 0"),
         (["--city", "atlantis"], "city=atlantis must be one of chicago, nyc, or a city file (.yaml) that exists"),
-        (["--city", "nyc"], "city=nyc has no data of its own: give --data FILE or FOLDER"),
+        (["--city", "nyc"], "data must be a file or folder of trips: city=nyc has none of its own"),
         (["--set", "training.seed=3"], "--set training.seed=3: seeds are dealt here: give --seeds, --splits and"),
-        (["--set", "model.depth=3"], "model.depth is no setting"),
+        (["--set", "model.depth=3"], "model.depth is not a setting"),
     ],
 )
 def test_bad_input_is_one_line(accuracy, arguments, line, monkeypatch, capsys):

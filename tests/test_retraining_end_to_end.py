@@ -70,12 +70,17 @@ class Place:
         return path
 
     def command(self) -> list[str]:
-        overrides = [part for setting in SMALL for part in ("--set", setting)]
+        settings = (*SMALL, f"notify.metrics_file={self.metrics_file}")
+        overrides = [part for setting in settings for part in ("--set", setting)]
         places = ("--data", str(self.folder / "data"), "--out", str(self.folder))
         return [str(FAREBOX), "retrain", "--city", "chicago", *places, *overrides]
 
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "farebox.prom"
+
     def tick(self) -> Ended:
-        ended = subprocess.run(self.command(), capture_output=True, text=True, timeout=900)
+        ended = subprocess.run(self.command(), capture_output=True, text=True, timeout=900, check=False)
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def records(self) -> list[dict]:
@@ -138,6 +143,13 @@ def test_days_at_once_are_one_run(place, first):
     summary = json.loads((place.folder / "runs/chicago" / record["run_id"] / "summary.json").read_text())
     assert record["rmse"] == summary["rmse"]["shipped"]
     assert summary["rows"]["read"] == 2 * ROWS
+
+
+def test_the_metrics_file_follows_the_ticks(place, resumed):
+    """Two models were pushed; the killed tick left no record, and the one beside it did nothing."""
+    metrics = place.metrics_file.read_text()
+    assert 'farebox_ticks_total{city="chicago",outcome="pushed"} 2.0' in metrics
+    assert f'farebox_model_rmse{{city="chicago"}} {place.records()[1]["rmse"]}' in metrics
 
 
 def test_the_second_of_two_ticks_at_once_says_so(killed):

@@ -1,17 +1,14 @@
 """Set-up, CI script and wheel: what a bare machine lacks is said in one line, and nothing is left out of the wheel."""
 
-import os
 import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("pipeline", "components", "modules", "data")
 TOOLS = "bash env dirname uname getconf awk sort head cut cat sha256sum flock df rm grep sed"
 # Answers what tools/env.sh asks of a Python; `%s` is a shell line that runs first.
 PYTHON = '#!/bin/sh\n%s\ncase "$2" in *platform*) echo 3.10.99 ;; esac\n'
@@ -191,68 +188,3 @@ def test_the_image_is_built_of_what_docker_may_see(tmp_path: Path) -> None:
     assert names.stdout.split()[-1] == "farebox"
     needed = set(re.findall(r"requirements/[\w.$-]+|tools/env.sh|setup.py", (ROOT / "tools/env.sh").read_text()))
     assert {name.split("/")[0] for name in needed} <= {name.split("/")[0] for name in allowed}
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as `make wheel` does, from a copy: setuptools leaves a build folder beside the sources."""
-    folder = tmp_path_factory.mktemp("wheel")
-    for name in ("farebox", *FOLDERS):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
-    for name in ("setup.py", "pyproject.toml"):
-        shutil.copy(ROOT / name, folder)
-    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", "out", "."]
-    subprocess.run(build, cwd=folder, check=True)
-    (wheel,) = (folder / "out").glob("farebox-*.whl")
-    return wheel
-
-
-def test_wheel_ships_all_sources_cities_and_schemas(wheel: Path) -> None:
-    patterns = (
-        *(f"{name}/**/*.py" for name in FOLDERS),
-        "data/*/city.yaml",
-        "data/*/schema.pbtxt",
-    )
-    sources = {f"farebox/{path.relative_to(ROOT)}" for pattern in patterns for path in ROOT.glob(pattern)}
-    shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert shipped >= {*sources, "farebox/__init__.py", "farebox/py.typed"}
-    assert {name.partition("/")[0] for name in shipped} == {"farebox"}
-
-
-@pytest.mark.slow
-def test_a_beam_worker_with_the_wheel_finds_what_is_sent_to_it(wheel: Path, tmp_path: Path) -> None:
-    """What Beam pickles names its module only: a worker elsewhere has it from the wheel (beam.extra_package)."""
-    install = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--target",
-        str(tmp_path / "site"),
-        str(wheel),
-    ]
-    subprocess.run(install, check=True)
-    sent = (
-        "farebox.components.trip_example_gen.executor:_write_chunk",
-        "farebox.components.pca_reducer.beam_pass:SummaryFn",
-        "farebox.components.evaluator.regression_errors:RegressionErrors",
-        "farebox.modules.preprocessing:preprocessing_fn",
-        "farebox.modules.slicing:_slice",
-    )
-    script = (
-        "import importlib, sys\n"
-        f"for module, name in (word.split(':') for word in {sent}):\n"
-        "    found = importlib.import_module(module)\n"
-        "    getattr(found, name)\n"
-        "    print(found.__file__)\n"
-    )
-    worker = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert worker.returncode == 0, worker.stderr[-2000:]
-    files = worker.stdout.split()
-    assert len(files) == len(sent) and all(file.startswith(str(tmp_path / "site")) for file in files)

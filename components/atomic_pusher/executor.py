@@ -20,8 +20,9 @@ from farebox.components.atomic_pusher.manifest import sha256
 from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.errors import GateError
+from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 
-SERVING_FILE, JUDGEMENT_FILE, REFUSAL_FILE = "tflite", "judgement.json", "refusal.json"
+SERVING_FILE, REFUSAL_FILE = "tflite", "refusal.json"
 BLESSINGS = ("model_blessing", "infra_blessing")
 
 

@@ -1,23 +1,25 @@
-"""What a user may set of Pusher. No TFX here."""
+"""Settings of Pusher. No TFX here."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
+
+from farebox.components.errors import Condition, check_fields
+
+KEEP = Condition("at least 2: the latest version and one to roll back to", lambda value: value >= 2)
 
 
 @dataclasses.dataclass(frozen=True)
 class PushSettings:
-    """keep: versions of a city, the latest and the one before it among them; older ones are removed after a push.
+    """How many versions of a model are kept, and who signs them."""
 
-    signing_key: path of an Ed25519 private key (PEM, without a password) that signs each manifest; None for no
-    signature.
-    """
-
-    keep: int = 10
+    keep: Annotated[int, KEEP] = 10
+    """Versions of a city that are kept, the latest and the one before it among them; a push removes older ones."""
     signing_key: str | None = None
+    """Path of an Ed25519 private key (PEM, without a password) that signs each manifest; null for no signature."""
 
     def __post_init__(self) -> None:
-        if self.keep < 2:
-            raise ValueError(f"push.keep={self.keep} must be at least 2: the latest version and one to roll back to")
+        check_fields(self, "push")
         if self.signing_key == "":
             raise ValueError("push.signing_key='' must be the path of a private key, or null")

@@ -1,4 +1,7 @@
-"""LatestPushed: the baseline where the orchestrator knows no resolver of ours, or none at all (Kubeflow)."""
+"""LatestPushed: the baseline on Kubeflow and Vertex AI, which run no resolver of ours: the version that LATEST names.
+
+It is the last good model too: Pusher pushes only what both gates bless, and a rollback changes LATEST.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from farebox.components.tflite.files import FARE_FILE, serving_dir, tflite_path
 
 
 class LatestPushedSpec(ComponentSpec):
-    """models_dir: where Pusher pushes to."""
+    """models_dir: folder of the versions, Pusher's destination."""
 
     PARAMETERS = {"models_dir": ExecutionParameter(type=str), "code_digest": ExecutionParameter(type=str)}
     INPUTS: dict[str, ChannelParameter] = {}
@@ -26,15 +29,15 @@ class LatestPushedSpec(ComponentSpec):
 
 
 class LatestPushedExecutor(base_executor.BaseExecutor):
-    """Copies what LATEST names; an artifact without files where nothing was pushed yet."""
+    """Copies the file of the version that LATEST names; leaves an artifact without files if nothing was pushed yet."""
 
     def Do(
         self,
-        input_dict: dict[str, list[types.Artifact]],
+        input_dict: dict[str, list[types.Artifact]],  # noqa: ARG002 - TFX's signature
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises InputError where the version is not what its manifest says."""
+        """Raises InputError if the version does not match its manifest."""
         (model,) = output_dict["model"]
         store = store_at(exec_properties["models_dir"])
         name = push.latest_name(store)
@@ -51,7 +54,7 @@ class LatestPushedExecutor(base_executor.BaseExecutor):
 
 
 class LatestPushed(base_component.BaseComponent):
-    """Must not come from the cache: what is the latest changes without it."""
+    """Must not come from the cache: LATEST changes although the inputs stay the same."""
 
     SPEC_CLASS = LatestPushedSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(LatestPushedExecutor)

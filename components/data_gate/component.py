@@ -19,7 +19,6 @@ class DataGateSpec(ComponentSpec):
 
     PARAMETERS = {
         "settings": ExecutionParameter(type=str),
-        "max_rejected": ExecutionParameter(type=float),
         "finds_baseline": ExecutionParameter(type=int),
         "code_digest": ExecutionParameter(type=str),
     }
@@ -39,7 +38,6 @@ class DataGate(base_component.BaseComponent):
     examples: written by TripExampleGen, whose counts.json has the number of rejected rows by reason.
     statistics: of these, with `num_quantiles_histogram_buckets=100` among StatisticsGen's options.
     baseline_statistics: of the last blessed run, if there is one; None on orchestrators that cannot find it.
-    max_rejected: the largest share of rejected rows, a fraction in [0, 1].
     """
 
     SPEC_CLASS = DataGateSpec
@@ -53,14 +51,11 @@ class DataGate(base_component.BaseComponent):
         statistics: types.BaseChannel,
         schema: types.BaseChannel,
         settings: str,
-        max_rejected: float,
         code_digest: str,
         baseline_statistics: types.BaseChannel | None = None,
     ) -> None:
         """Raises ValueError if a setting cannot be used."""
         DataGateSettings(**json.loads(settings))
-        if not 0 <= max_rejected <= 1:
-            raise ValueError(f"max_rejected={max_rejected} must be between 0 and 1, in DataGate")
         super().__init__(
             DataGateSpec(
                 anomalies=anomalies,
@@ -69,7 +64,6 @@ class DataGate(base_component.BaseComponent):
                 schema=schema,
                 baseline_statistics=baseline_statistics,
                 settings=settings,
-                max_rejected=float(max_rejected),
                 finds_baseline=int(baseline_statistics is not None),
                 code_digest=code_digest,
                 verdict=types.Channel(type=GateVerdict),

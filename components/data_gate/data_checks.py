@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from farebox.components.data_gate.distributions import Bucket, Distance, Distribution, distance
 from farebox.components.data_gate.settings import DataGateSettings
-from farebox.components.errors import Check, Severity
+from farebox.components.errors import Check
 
 SHOWN_ANOMALIES = 3
 LAST, TRAIN = "the last blessed run", "train"
@@ -16,7 +16,7 @@ HINTS = {
     "schema": "mend the source, or allow the values in the city's schema and profile",
     "drift": "look at the rows; if the change is real, run again with data_gate.drift=warn",
     "skew": "split the rows anew with split.seed=N, or give more trips",
-    "rejected": "mend the source or the city file, or allow a larger share with gates.max_rejected=SHARE",
+    "rejected": "mend the source or the city file, or allow a larger share with data_gate.max_rejected=SHARE",
     "few_rows": "give more trips, or allow fewer with data_gate.min_rows=N and data_gate.min_split_rows=N",
 }
 
@@ -63,18 +63,17 @@ def judge_schema(errors: Sequence[Anomaly], settings: DataGateSettings) -> list[
 
 
 def judge_rejected(
-    counts: Mapping[str, Any], max_rejected: float, settings: DataGateSettings, find: Callable[[str], Sequence[str]]
+    counts: Mapping[str, Any], settings: DataGateSettings, find: Callable[[str], Sequence[str]]
 ) -> list[Check]:
     """`rejected_share`, a fraction; 1 if no rows were read.
 
     counts: TripExampleGen's counts.json. find: gives rows rejected for a reason.
     """
     share = counts["rejected"] / counts["read"] if counts["read"] else 1.0
-    ok = share <= max_rejected
+    bound = settings.max_rejected
+    ok = share <= bound
     rows = find(_by_reason(counts)[0][0]) if not ok and counts["by_reason"] else ()
-    return _checks(
-        "rejected", settings, [Check("rejected_share", share, max_rejected, ok, _reasons(counts) + _shown(rows))]
-    )
+    return _checks("rejected", settings, [Check("rejected_share", share, bound, ok, _reasons(counts) + _shown(rows))])
 
 
 def judge_rows(n_rows: Mapping[str, int], settings: DataGateSettings) -> list[Check]:
@@ -151,7 +150,7 @@ def _checks(kind: str, settings: DataGateSettings, checks: Iterable[Check]) -> l
     action = settings.action(kind)
     if action == "ignore":
         return []
-    return [dataclasses.replace(check, severity=cast(Severity, action), hint=HINTS[kind]) for check in checks]
+    return [dataclasses.replace(check, severity=action, hint=HINTS[kind]) for check in checks]
 
 
 def _comparisons(

@@ -71,7 +71,7 @@ def judge(inputs: Artifacts, exec_properties: Mapping[str, Any]) -> list[Check]:
 
     return [
         *data_checks.judge_schema(errors(inputs), settings),
-        *data_checks.judge_rejected(counts, exec_properties["max_rejected"], settings, show_rejected),
+        *data_checks.judge_rejected(counts, settings, show_rejected),
         *data_checks.judge_rows({split: int(each.num_examples) for split, each in by_split.items()}, settings),
         *drift(inputs.get("baseline_statistics"), exec_properties["finds_baseline"], distribution, settings, show),
         *data_checks.judge_skew(distribution, settings, show),

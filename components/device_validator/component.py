@@ -19,7 +19,6 @@ class DeviceValidatorSpec(ComponentSpec):
 
     PARAMETERS = {
         "input_names": ExecutionParameter(type=str),
-        "max_bytes": ExecutionParameter(type=int),
         "min_output": ExecutionParameter(type=float),
         "max_output": ExecutionParameter(type=float),
         "edge_rows": ExecutionParameter(type=str),
@@ -40,7 +39,6 @@ class DeviceValidator(base_component.BaseComponent):
     model: holds the file to ship, Format-Serving/tflite.
     examples: raw rows; the eval split's first ones are tried.
     input_names: the raw columns that a device can provide.
-    max_bytes: of the file, uncompressed.
     max_output, min_output: the largest and the least believable output, in the label's unit.
     reference_model: holds the file that outputs, time and memory are compared with; without it nothing is.
     edge_rows: by name, what to change in real rows, beside what is tried of every column: see `Limits`.
@@ -57,7 +55,6 @@ class DeviceValidator(base_component.BaseComponent):
         model: types.BaseChannel,
         examples: types.BaseChannel,
         input_names: Sequence[str],
-        max_bytes: int,
         max_output: float,
         min_output: float = 0.0,
         reference_model: types.BaseChannel | None = None,
@@ -67,7 +64,6 @@ class DeviceValidator(base_component.BaseComponent):
     ) -> None:
         properties = {
             "input_names": json.dumps(list(input_names)),
-            "max_bytes": max_bytes,
             "min_output": float(min_output),
             "max_output": float(max_output),
             "edge_rows": json.dumps(edge_rows or {}),

@@ -16,7 +16,8 @@ ALLOWED = {"f": (np.float32,), "i": (np.int64, np.int32), "u": (np.int64, np.int
 
 def file_checks(model: interpreter.TfliteModel, rows: Columns, limits: Limits) -> list[Check]:
     """Custom operators, bytes, gzip bytes, unknown inputs, and inputs of another type or shape than the rows have."""
-    n_bytes, n_gzip, max_gzip = len(model.content), gzip_bytes(model.content), limits.settings.max_gzip_bytes
+    n_bytes, n_gzip = len(model.content), gzip_bytes(model.content)
+    max_bytes, max_gzip = limits.settings.max_bytes, limits.settings.max_gzip_bytes
     unknown = [name for name in model.input_names if name not in limits.input_names]
     wrong = [text for end in model.inputs if end.name in rows and (text := _wrong(end, rows[end.name]))]
     return [
@@ -25,8 +26,8 @@ def file_checks(model: interpreter.TfliteModel, rows: Columns, limits: Limits) -
             "replace the operators named: a plain LiteRT runtime has built-in ones only",
         ),
         Check(
-            "bytes", n_bytes, limits.max_bytes, n_bytes <= limits.max_bytes, "uncompressed",
-            "shrink the model (reducer, pruner, quantizer), or raise gates.max_bytes",
+            "bytes", n_bytes, max_bytes, n_bytes <= max_bytes, "uncompressed",
+            "shrink the model (reducer, pruner, quantizer), or raise device.max_bytes",
         ),
         Check(
             "gzip_bytes", n_gzip, max_gzip, max_gzip is None or n_gzip <= max_gzip, "in transit",

@@ -1,4 +1,4 @@
-"""FileEvaluator: TFX's Evaluator, which also says which bytes it judged."""
+"""FileEvaluator: TFX's Evaluator, which also records the SHA-256 of the files that it judged."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from farebox.components.evaluator.executor import FileEvaluatorExecutor
 
 
 class FileEvaluator(Evaluator):
-    """As TFX's Evaluator; `judged.json` beside the evaluation has the SHA-256 of each `.tflite` that was read.
+    """TFX's Evaluator; writes the SHA-256 of each `.tflite` that it reads to `judged.json` beside the evaluation.
 
-    exec_properties["slicing"]: what the module of the custom extractors is configured with, as JSON.
+    exec_properties["slicing"]: configuration of the module of the custom extractors, as JSON.
     """
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(FileEvaluatorExecutor)

@@ -27,7 +27,7 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Raises RuntimeError where a file changed while it was judged."""
+        """Raises RuntimeError if a file changed while it was judged."""
         if slicing := exec_properties.get("slicing"):
             importlib.import_module(exec_properties["module_path"]).configure(json.loads(slicing))
         input_dict = without_missing_baseline(input_dict)
@@ -42,7 +42,7 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
 
 
 def without_missing_baseline(input_dict: dict[str, list[types.Artifact]]) -> dict[str, list[types.Artifact]]:
-    """A baseline without a file is none: LatestPushed has nothing else to say where nothing was pushed yet."""
+    """The inputs without a baseline that has no file: LatestPushed leaves such an artifact before the first push."""
     baseline = input_dict.get("baseline_model")
     if baseline and not fileio.exists(tflite_path(baseline[0])):
         return {name: artifacts for name, artifacts in input_dict.items() if name != "baseline_model"}
@@ -50,7 +50,7 @@ def without_missing_baseline(input_dict: dict[str, list[types.Artifact]]) -> dic
 
 
 def digests(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str | None]:
-    """SHA-256 of each model's `.tflite`, None where there is no such model."""
+    """SHA-256 of each model's `.tflite`; None without such a model."""
     return {name: digest(input_dict[key][0]) if input_dict.get(key) else None for name, key in FILES.items()}
 
 

@@ -1,4 +1,4 @@
-"""What Evaluator measured, as plain numbers with their confidence intervals."""
+"""Evaluator's metrics: their names, and their values with confidence intervals. No TensorFlow on import."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
 RMSE, MAE, BIAS, P95, MEAN_LABEL = "rmse", "mae", "bias", "p95_absolute_error", "mean_label"
 COUNT = "example_count"
-JUDGED_FILE = "judged.json"  # beside TFMA's own files: digests of the files that were judged
+JUDGED_FILE = "judged.json"  # beside TFMA's own files: SHA-256 of the judged files
 OVERALL = ()
 GROUPS, CONFIDENCE = 20, 0.95  # of the jackknife
 
@@ -22,83 +23,83 @@ SliceKey = tuple[tuple[str, Any], ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """A figure and its 95 % confidence interval by a jackknife of 20 groups; without one, the figure alone."""
+class Estimate:
+    """A metric and its 95 % confidence interval by a jackknife of 20 groups; without one, lower = upper = value."""
 
     value: float
     lower: float
     upper: float
 
     @staticmethod
-    def of(metric: Mapping[str, Any]) -> Measured:
-        """From TFMA's JSON form of a metric value."""
+    def from_tfma(metric: Mapping[str, Any]) -> Estimate:
+        """Reads TFMA's JSON form of a metric value."""
         bounded = metric.get("boundedValue")
         if bounded is None:
             value = float(metric["doubleValue"])
-            return Measured(value, value, value)
+            return Estimate(value, value, value)
         value, lower, upper = (float(bounded[key]) for key in ("value", "lowerBound", "upperBound"))
         if math.isnan(lower) or math.isnan(upper):
             lower = upper = value
-        return Measured(value, lower, upper)
+        return Estimate(value, lower, upper)
 
-    def widened(self, confidence: float) -> Measured:
-        """With the interval of another confidence."""
-        ratio = students(confidence) / students(CONFIDENCE)
-        return Measured(
+    def widened(self, confidence: float) -> Estimate:
+        """The same value with the interval at another confidence, a fraction."""
+        ratio = t_quantile(confidence) / t_quantile(CONFIDENCE)
+        return Estimate(
             self.value,
             self.value - ratio * (self.value - self.lower),
             self.value + ratio * (self.upper - self.value),
         )
 
 
-def students(confidence: float) -> float:
-    """The quantile of Student's t with a degree of freedom less than there are groups, two-sided."""
+def t_quantile(confidence: float) -> float:
+    """Two-sided quantile of Student's t with GROUPS - 1 degrees of freedom."""
     from scipy.stats import t
 
     return float(t.ppf(0.5 + confidence / 2, GROUPS - 1))
 
 
-def jackknife_error(without: np.ndarray) -> float:
-    """The standard error of a figure, from what it is without each of the groups, shape (GROUPS,).
+def jackknife_error(replicates: npt.NDArray[np.floating[Any]]) -> float:
+    """Standard error of a metric from its values without each of the groups, shape (GROUPS,).
 
-    Efron and Stein 1981, "The Jackknife Estimate of Variance". NaN where one of them is not finite.
+    Efron and Stein 1981, "The Jackknife Estimate of Variance". NaN if a value is not finite.
     """
-    return math.sqrt((GROUPS - 1) * without.var())
+    return math.sqrt((GROUPS - 1) * replicates.var())
 
 
-Figures = dict[str, Measured]
+Metrics = dict[str, Estimate]
 
 
-def by_slice(uri: str, baseline: bool = False) -> dict[SliceKey, Figures]:
-    """{slice: {figure: Measured}} of the candidate, or of the baseline; empty where there is none.
+def by_slice(uri: str, *, is_baseline: bool = False) -> dict[SliceKey, Metrics]:
+    """{slice: {metric: Estimate}} of the candidate, or of the baseline; empty without such a model.
 
-    The slice of all rows is (). A candidate that was judged beside a baseline has `..._diff` figures too: its own less
-    the baseline's, on the same rows.
+    The slice of all rows is (). With a baseline, the candidate also has `..._diff` metrics: its own minus those of the
+    baseline, on the same rows.
     """
     import tensorflow_model_analysis as tfma
 
-    specs = [spec for spec in tfma.load_eval_result(uri).config.model_specs if spec.is_baseline == baseline]
+    specs = [spec for spec in tfma.load_eval_result(uri).config.model_specs if spec.is_baseline == is_baseline]
     if not specs:
         return {}
-    result = tfma.load_eval_result(uri, model_name=specs[0].name)  # TFMA leaves the name empty where there is one model
+    result = tfma.load_eval_result(uri, model_name=specs[0].name)  # TFMA leaves the name of a single model empty
     return {
-        slice_key: {name: Measured.of(value) for name, value in metrics[""][""].items() if is_number(value)}
+        slice_key: {name: Estimate.from_tfma(value) for name, value in metrics[""][""].items() if is_number(value)}
         for slice_key, metrics in result.slicing_metrics
     }
 
 
 def is_number(metric: Mapping[str, Any]) -> bool:
-    """Whether a metric value in TFMA's JSON form is one number."""
+    """Whether a metric value in TFMA's JSON form is a single number."""
     return "doubleValue" in metric or "boundedValue" in metric
 
 
-def judged_files(uri: str) -> dict[str, str | None]:
-    """SHA-256 of the `candidate` and of the `baseline` (None without one), as Evaluator read them."""
+def judged_digests(uri: str) -> dict[str, str | None]:
+    """SHA-256 of the files that Evaluator read as `candidate` and `baseline`; None without a baseline."""
     from tfx.dsl.io import fileio
 
     with fileio.open(os.path.join(uri, JUDGED_FILE), "r") as file:
-        found: dict[str, str | None] = json.loads(file.read())
-    return found
+        digests: dict[str, str | None] = json.loads(file.read())
+    return digests
 
 
 def describe(slice_key: SliceKey) -> str:

@@ -1,4 +1,4 @@
-"""One TFMA metric for all that is asked of a model of numbers: sums by group of rows, and never a row by itself."""
+"""One TFMA metric with all errors of a regression model, from sums by group of rows: it keeps no single row."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.api import types
 from tensorflow_model_analysis.metrics import metric_types
@@ -17,21 +18,27 @@ from farebox.components.evaluator.metrics import BIAS, COUNT, GROUPS, MAE, MEAN_
 
 NAMES = (RMSE, MAE, BIAS, P95, MEAN_LABEL)
 QUANTILE = 0.95
-# absolute errors are counted in buckets whose edges grow by one per cent: a quantile is right to half of that
+# absolute errors are counted in buckets whose edges grow by 1 %: a quantile is right to 0.5 %
 GROWTH, SMALLEST = 1.01, 1e-6
-NOT_FINITE = 1 << 20  # the bucket beyond all others
+NOT_FINITE = 1 << 20  # the last bucket
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass
 class Sums:
-    """Of the rows of each group: their number, the sums of error, |error|, error^2 and label, shape (5, GROUPS); and
-    rows by bucket of |error|, at the key bucket * GROUPS + group."""
+    """Sums over the rows of each group.
 
-    sums: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((5, GROUPS)))
+    sums: number of rows, sums of error, |error|, error^2 and label, shape (5, GROUPS).
+    buckets: number of rows by bucket of |error| and group, at the key bucket * GROUPS + group.
+    """
+
+    sums: Floats = dataclasses.field(default_factory=lambda: np.zeros((5, GROUPS)))
     buckets: Counter[int] = dataclasses.field(default_factory=Counter)
 
-    def add(self, labels: np.ndarray, predictions: np.ndarray, groups: np.ndarray) -> None:
-        """Rows, each shape (n,); a prediction that is not finite makes every sum of its group so."""
+    def add(self, labels: Floats, predictions: Floats, groups: Integers) -> None:
+        """Adds rows, each of shape (n,). A prediction that is not finite makes every sum of its group not finite."""
         error = predictions - labels
         with np.errstate(over="ignore", invalid="ignore"):
             for i, values in enumerate((np.ones(len(error)), error, np.abs(error), error**2, labels)):
@@ -39,14 +46,15 @@ class Sums:
         keys, rows = np.unique(buckets_of(np.abs(error)) * GROUPS + groups, return_counts=True)
         self.buckets.update(dict(zip(keys.tolist(), rows.tolist(), strict=True)))
 
-    def merge(self, other: Sums) -> None:
-        self.sums += other.sums
-        self.buckets.update(other.buckets)
+    def merge(self, sums: Sums) -> None:
+        """Adds the rows of other sums."""
+        self.sums += sums.sums
+        self.buckets.update(sums.buckets)
 
-    def figures(self) -> dict[str, np.ndarray]:
-        """The errors in the label's unit, shape (1 + GROUPS,): of all rows, and without each group; NaN without rows.
+    def metrics(self) -> dict[str, Floats]:
+        """Each metric in the label's unit, shape (1 + GROUPS,): over all rows, then without each group.
 
-        bias: mean of prediction minus label.
+        NaN without rows. bias: mean of prediction minus label.
         """
         parts = np.stack([self.sums.sum(axis=1), *(np.delete(self.sums, i, axis=1).sum(axis=1) for i in range(GROUPS))])
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -54,22 +62,22 @@ class Sums:
         quantiles = self._quantiles(parts[:, 0])
         return {RMSE: np.sqrt(squared), MAE: absolute, BIAS: error, P95: quantiles, MEAN_LABEL: label}
 
-    def _quantiles(self, rows: np.ndarray) -> np.ndarray:
-        """The least |error| that 95 % of `rows` do not exceed, to half a per cent."""
+    def _quantiles(self, rows: Floats) -> Floats:
+        """The least |error| that 95 % of `rows` do not exceed, to 0.5 %; shapes (1 + GROUPS,)."""
         keys, counts = np.array(list(self.buckets), int), np.array(list(self.buckets.values()), float)
         buckets, places = np.unique(keys // GROUPS, return_inverse=True)
         of_group = np.zeros((GROUPS, len(buckets)))
         np.add.at(of_group, (keys % GROUPS, places), counts)
         seen = np.cumsum(np.vstack([np.zeros(len(buckets)), of_group]), axis=1)
-        seen = seen[1:].sum(axis=0) - seen  # of all rows, as group "none" has no row, and without each group
+        seen = seen[1:].sum(axis=0) - seen  # over all rows (row 0 subtracts nothing), then without each group
         enough = seen >= QUANTILE * rows[:, None]
         return np.array(
             [middle_of(buckets[np.argmax(row)]) if n else np.nan for n, row in zip(rows, enough, strict=True)]
         )
 
 
-def buckets_of(absolute: np.ndarray) -> np.ndarray:
-    """0 holds what is below a millionth; what is not finite is beyond all others."""
+def buckets_of(absolute: Floats) -> Integers:
+    """Bucket of each |error|: 0 below a millionth, NOT_FINITE for what is not finite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         place = 1 + np.floor(np.log(absolute / SMALLEST) / np.log(GROWTH))
     return np.where(absolute < SMALLEST, 0, np.where(np.isfinite(absolute), place, NOT_FINITE)).astype(np.int64)
@@ -82,22 +90,22 @@ def middle_of(bucket: int) -> float:
     return 0.0 if bucket == 0 else SMALLEST * GROWTH ** (bucket - 0.5)
 
 
-def jackknifed(figure: np.ndarray) -> types.ValueWithTDistribution:
-    """Of a figure of all rows and without each group, TFMA's form of it with its standard error by the jackknife.
+def jackknifed(metric: Floats) -> types.ValueWithTDistribution:
+    """TFMA's form of a metric with its standard error by the jackknife; metric: as from `Sums.metrics`.
 
-    As TFMA has it; but a row's group is its own, where TFMA draws lots anew in every run.
+    TFMA's own jackknife draws the groups at random in every run; here a row's group depends on the row only.
     """
-    whole, without = float(figure[0]), figure[1:]
-    return types.ValueWithTDistribution(float(without.mean()), jackknife_error(without), GROUPS - 1, whole)
+    value, replicates = float(metric[0]), metric[1:]
+    return types.ValueWithTDistribution(float(replicates.mean()), jackknife_error(replicates), GROUPS - 1, value)
 
 
 class RegressionErrors(metric_types.Metric):
-    """RMSE, MAE, bias and the 95th percentile of |error|, with the label's mean and the number of rows; unweighted, in
-    the label's unit. Where there is a baseline, also what they are less the baseline's on the same rows.
+    """RMSE, MAE, bias and 95th percentile of |error|, mean label and number of rows; unweighted, in the label's unit.
 
-    Each but the number with its standard error by a jackknife. TFMA knows it by the first, which thresholds of its
-    MetricConfig are about. An extract may be of many rows; `hash_key` names its column of integers, shape (n,), of
-    which a row's group is the remainder.
+    With a baseline, also the differences from the baseline on the same rows. All except the number of rows have their
+    standard error by a jackknife. TFMA names the metric after the first, RMSE: thresholds of its MetricConfig apply to
+    RMSE. An extract may hold many rows; `hash_key` names its column of integers, shape (n,): a row's group is the
+    remainder modulo GROUPS.
     """
 
     def __init__(self, hash_key: str, name: str = RMSE, **kwargs: Any) -> None:
@@ -113,36 +121,36 @@ def _computations(
 
 
 class _Rows(metric_types.Preprocessor):
-    """What the combiner needs of an extract: labels, predictions, and the groups of its rows, shape (n,)."""
+    """Yields labels, predictions and groups, shape (n,), of an extract's rows."""
 
     def __init__(self, hash_key: str) -> None:
         super().__init__()
         self.hash_key = hash_key
 
-    def process(self, extracts: Mapping[str, Any]) -> Iterator[tuple[Any, Any, np.ndarray]]:
+    def process(self, extracts: Mapping[str, Any]) -> Iterator[tuple[Any, Any, Integers]]:
         groups = (np.asarray(extracts[self.hash_key]).reshape(-1) % GROUPS).astype(np.int64)
         yield extracts[constants.LABELS_KEY], extracts[constants.PREDICTIONS_KEY], groups
 
 
-def _of(model: str, values: Any) -> np.ndarray:
-    """A model's numbers, shape (n,): by its name where there are several, by its output's where that has one."""
+def _values_of(model: str, values: Any) -> Floats:
+    """A model's numbers, shape (n,), from TFMA's nested mappings of model names and output names."""
     while isinstance(values, Mapping):
         values = values[model] if model in values else next(iter(values.values()))
     return np.asarray(values, np.float64).reshape(-1)
 
 
 class _Combiner(beam.CombineFn):
-    """From rows to the errors by metric key; `baseline` is the model that others are held against, or empty."""
+    """Combines rows to metrics by key; baseline: name of the model to compare with, or empty."""
 
     def __init__(self, models: list[str], baseline: str) -> None:
         self.models, self.baseline = models, baseline
 
     def keys(self) -> Iterator[metric_types.MetricKey]:
-        """Of all figures that there will be."""
+        """The keys of all metrics."""
         for model in self.models:
             yield metric_types.MetricKey(COUNT, model_name=model)
-            for figure in NAMES:
-                key = metric_types.MetricKey(figure, model_name=model)
+            for name in NAMES:
+                key = metric_types.MetricKey(name, model_name=model)
                 yield key
                 if self.baseline and model != self.baseline:
                     yield key.make_diff_key()
@@ -150,10 +158,10 @@ class _Combiner(beam.CombineFn):
     def create_accumulator(self) -> dict[str, Sums]:
         return {model: Sums() for model in self.models}
 
-    def add_input(self, accumulator: dict[str, Sums], element: tuple[Any, Any, np.ndarray]) -> dict[str, Sums]:
+    def add_input(self, accumulator: dict[str, Sums], element: tuple[Any, Any, Integers]) -> dict[str, Sums]:
         labels, predictions, groups = element
         for model, sums in accumulator.items():
-            sums.add(_of(model, labels), _of(model, predictions), groups)
+            sums.add(_values_of(model, labels), _values_of(model, predictions), groups)
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[dict[str, Sums]]) -> dict[str, Sums]:
@@ -164,16 +172,16 @@ class _Combiner(beam.CombineFn):
         return merged
 
     def extract_output(self, accumulator: dict[str, Sums]) -> dict[metric_types.MetricKey, Any]:
-        figures = {model: sums.figures() for model, sums in accumulator.items()}
-        found: dict[metric_types.MetricKey, Any] = {}
+        metrics = {model: sums.metrics() for model, sums in accumulator.items()}
+        values: dict[metric_types.MetricKey, Any] = {}
         for key in self.keys():
             if key.name == COUNT:
-                found[key] = float(accumulator[key.model_name].sums[0].sum())
+                values[key] = float(accumulator[key.model_name].sums[0].sum())
             else:
-                figure = figures[key.model_name][key.name]
-                with np.errstate(invalid="ignore"):  # where a figure is not finite, its error is not a number
-                    found[key] = jackknifed(figure - figures[self.baseline][key.name] if key.is_diff else figure)
-        return found
+                metric = metrics[key.model_name][key.name]
+                with np.errstate(invalid="ignore"):  # the standard error of a metric that is not finite is NaN
+                    values[key] = jackknifed(metric - metrics[self.baseline][key.name] if key.is_diff else metric)
+        return values
 
 
 metric_types.register_metric(RegressionErrors)

@@ -1,4 +1,4 @@
-"""ModelGate: has the last word on accuracy: what Evaluator measured of the file is held against every bound."""
+"""ModelGate: decides on accuracy: checks Evaluator's metrics of the shipped file against every bound."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from farebox.components.model_gate.settings import ModelBounds
 
 
 class ModelGateSpec(ComponentSpec):
-    """label, distance: names among the transformed features, distance in km. booster_inputs: those that LightGBM was
+    """label, distance: transformed features, distance in km. booster_inputs: the transformed features that LightGBM was
     trained on, in its order, separated by commas. bounds: `ModelBounds` as JSON."""
 
     PARAMETERS = {
@@ -38,19 +38,18 @@ class ModelGateSpec(ComponentSpec):
 
 
 class ModelGate(base_component.BaseComponent):
-    """Only judges: it reads test as Evaluator does, fits the two trivial yardsticks on train, and chooses nothing.
+    """Reads test as Evaluator does, fits the two trivial yardsticks on train, and chooses nothing.
 
-    Its blessing holds where Evaluator's holds and the shipped file keeps all bounds: overall, in slices, against the
-    last blessed model, and against the no-embedding DNN. TFX's Pusher and LatestBlessedModelStrategy read it as they do
-    Evaluator's. Raises ValueError where a bound is none.
+    Blesses if Evaluator blesses and the shipped file holds all bounds: overall, in slices, against the last blessed
+    model, and against the no-embedding DNN. TFX's Pusher and LatestBlessedModelStrategy read the blessing as they read
+    Evaluator's. Raises ValueError for a bound that cannot be used.
 
     File structure of the blessing:
-      - {uri}/judgement.json: sha256 of the file, its metrics with intervals and by slice, those of the baseline (null
-        without one), RMSE of each yardstick, ratio to the no-embedding DNN, checks
+      - {uri}/judgement.json: a `Judgement`
       - {uri}/BLESSED or {uri}/NOT_BLESSED: empty
 
     model_run: Trainer's raw_dnn.keras, no_embedding_dnn.keras and lightgbm.txt.
-    model: the file that may ship. raw_examples: what it takes; examples: transformed.
+    model: the file that may ship. raw_examples: its inputs; examples: transformed.
     """
 
     SPEC_CLASS = ModelGateSpec
@@ -58,6 +57,7 @@ class ModelGate(base_component.BaseComponent):
 
     def __init__(
         self,
+        *,
         model: types.BaseChannel,
         raw_examples: types.BaseChannel,
         evaluation: types.BaseChannel,

@@ -1,8 +1,7 @@
-"""ModelGate's work on artifacts: it only judges, on the test split as Evaluator does, and chooses nothing."""
+"""ModelGate's work on artifacts: judges on the test split, as Evaluator does, and chooses nothing."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -10,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
@@ -21,13 +21,13 @@ from tfx.utils import io_utils
 
 from farebox.components.errors import Check
 from farebox.components.evaluator import metrics
-from farebox.components.model_gate import judgement, yardsticks
+from farebox.components.model_gate import judging, yardsticks
+from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement, LastBlessed, SliceErrors
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.networks import examples_io
 from farebox.components.tflite.files import tflite_path
 from farebox.components.tflite.interpreter import TfliteModel
 
-JUDGEMENT_FILE = "judgement.json"
 LIGHTGBM_FILE = "lightgbm.txt"
 MODEL_PROPERTIES = (
     constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
@@ -38,7 +38,7 @@ MODEL_PROPERTIES = (
 
 
 class ModelGateExecutor(base_executor.BaseExecutor):
-    """Judges every yardstick on test, holds the shipped file's errors against the bounds, and blesses or does not."""
+    """Measures the yardsticks on test, checks the shipped file's metrics against the bounds, blesses or refuses."""
 
     def Do(
         self,
@@ -51,59 +51,80 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         (blessing,) = output_dict["blessing"]
         bounds = ModelBounds(**json.loads(exec_properties["bounds"]))
         uri = inputs["evaluation"].uri
-        evidence = judgement.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, baseline=True))
+        evidence = judging.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True))
         errors = errors_on_test(inputs, exec_properties)
         rmse = {name: errors.rmse(name) for name in errors.squared if name != yardsticks.SHIPPED}
-        bounded = judgement.judge(evidence, bounds)
+        bounded = judging.judge(evidence, bounds)
         check_agreement(inputs["model_blessing"], bounded)
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
         checks = [*bounded, ratio]
-        written = judged(evidence, metrics.judged_files(uri), rmse, checks) | {"ratio": ratio.value}
-        written["spans"] = spans_of(inputs["raw_examples"])
-        examples_io.write_json(blessing, JUDGEMENT_FILE, written)
-        bless(blessing, inputs["model_blessing"], all(check.ok for check in checks))
-        blessing.set_string_custom_property("sha256", str(written["sha256"]))
+        judgement = judgement_of(
+            evidence=evidence,
+            digests=metrics.judged_digests(uri),
+            rmse=rmse,
+            checks=checks,
+            ratio=ratio.value,
+            spans=spans_of(inputs["raw_examples"]),
+        )
+        examples_io.write_json(blessing, JUDGEMENT_FILE, judgement.to_json())
+        bless(blessing, inputs["model_blessing"], holds=all(check.ok for check in checks))
+        blessing.set_string_custom_property("sha256", str(judgement.sha256))
         logging.info("ModelGate: yardsticks %s, failed: %s", rmse, [check for check in checks if not check.ok])
 
 
-def judged(
-    evidence: judgement.Evidence,
-    files: Mapping[str, str | None],
-    yardsticks_rmse: Mapping[str, float],
+def judgement_of(
+    *,
+    evidence: judging.Evidence,
+    digests: Mapping[str, str | None],
+    rmse: Mapping[str, float],
     checks: Sequence[Check],
-) -> dict[str, Any]:
-    """The content of judgement.json."""
-    overall = judgement.plain(evidence.candidate[metrics.OVERALL])
-    baseline = evidence.baseline.get(metrics.OVERALL)
-    return {
-        "sha256": files["candidate"],
-        "rows": int(overall["values"].pop(metrics.COUNT)),
-        "metrics": overall["values"],
-        "intervals": overall["intervals"],
-        "baseline": {"sha256": files["baseline"], "metrics": judgement.plain(baseline)["values"]} if baseline else None,
-        "slices": [
-            {"slice": metrics.describe(key), **of_slice(figures)}
-            for key, figures in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
-        ],
-        "yardsticks": dict(yardsticks_rmse),
-        "checks": [dataclasses.asdict(check) for check in checks],
-    }
+    ratio: float,
+    spans: Sequence[int],
+) -> Judgement:
+    """The record of measurements and checks; digests: SHA-256 of candidate and baseline; rmse: of the yardsticks."""
+    overall = evidence.candidate[metrics.OVERALL]
+    last_blessed = evidence.baseline.get(metrics.OVERALL)
+    return Judgement(
+        sha256=digests["candidate"],
+        rows=int(overall[metrics.COUNT].value),
+        metrics={name: value for name, value in values_of(overall).items() if name != metrics.COUNT},
+        intervals={name: (estimate.lower, estimate.upper) for name, estimate in overall.items()},
+        baseline=LastBlessed(digests["baseline"], values_of(last_blessed)) if last_blessed else None,
+        slices=tuple(
+            slice_errors(key, estimates)
+            for key, estimates in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
+        ),
+        yardsticks=dict(rmse),
+        checks=tuple(checks),
+        ratio=ratio,
+        spans=tuple(spans),
+    )
 
 
 def spans_of(examples: types.Artifact) -> list[int]:
-    """The numbers of the spans that were joined, or ingested in one go; none where trips are one lot."""
+    """Numbers of the spans that were joined or ingested together; empty if the trips do not come in spans."""
     return [span for span, _ in json.loads(examples.get_string_custom_property("window") or "[]")]
 
 
-def of_slice(figures: metrics.Figures) -> dict[str, float]:
-    """Rows and errors of a slice, without what compares them."""
-    errors = {name: figures[name].value for name in (metrics.RMSE, metrics.MAE, metrics.BIAS, metrics.P95)}
-    return {"rows": int(figures[metrics.COUNT].value), **errors}
+def values_of(estimates: metrics.Metrics) -> dict[str, float]:
+    """The metrics without their intervals."""
+    return {name: estimate.value for name, estimate in estimates.items()}
+
+
+def slice_errors(key: metrics.SliceKey, estimates: metrics.Metrics) -> SliceErrors:
+    """Number of rows and errors of a slice, without the differences from the baseline."""
+    return SliceErrors(
+        slice=metrics.describe(key),
+        rows=int(estimates[metrics.COUNT].value),
+        rmse=estimates[metrics.RMSE].value,
+        mae=estimates[metrics.MAE].value,
+        bias=estimates[metrics.BIAS].value,
+        p95_absolute_error=estimates[metrics.P95].value,
+    )
 
 
 def errors_on_test(inputs: dict[str, types.Artifact], exec_properties: dict[str, Any]) -> yardsticks.GroupedErrors:
-    """Of the shipped file and of each yardstick: a pass over train, which the trivial ones are fitted to, and one over
-    test."""
+    """Errors of the shipped file and of each yardstick on test; one pass over train fits the trivial yardsticks."""
     label = exec_properties["label"]
     spec = examples_io.transformed_feature_spec(inputs["transform_graph"])
     train = examples_io.dataset(inputs["examples"], "train", spec, label, examples_io.EVAL_BATCH_ROWS)
@@ -114,19 +135,21 @@ def errors_on_test(inputs: dict[str, types.Artifact], exec_properties: dict[str,
         yardsticks.LIGHTGBM: booster_predictor(inputs["model_run"], exec_properties["booster_inputs"].split(",")),
         yardsticks.SHIPPED: lambda columns: columns[yardsticks.SHIPPED],
     }
-    return yardsticks.errors(predictors, judged_rows(inputs, label))
+    return yardsticks.grouped_errors(predictors, judged_rows(inputs, label))
 
 
-def judged_rows(inputs: dict[str, types.Artifact], label: str) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-    """Test's raw rows as the yardsticks take them, with what the shipped file says of each.
+def judged_rows(
+    inputs: dict[str, types.Artifact], label: str
+) -> Iterator[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float64]]]:
+    """Batches of test: transformed columns with the shipped file's predictions, and fares.
 
-    Raises RuntimeError where the file is not the one that Evaluator judged.
+    Raises RuntimeError if the file is not the one that Evaluator judged.
     """
     output = tft.TFTransformOutput(inputs["transform_graph"].uri)
     layer, spec = output.transform_features_layer(), output.raw_feature_spec()
     with tf.io.gfile.GFile(tflite_path(inputs["model"]), "rb") as file:
         content = file.read()
-    if hashlib.sha256(content).hexdigest() != metrics.judged_files(inputs["evaluation"].uri)["candidate"]:
+    if hashlib.sha256(content).hexdigest() != metrics.judged_digests(inputs["evaluation"].uri)["candidate"]:
         raise RuntimeError(f"ModelGate: {inputs['model'].uri} must hold the bytes that Evaluator judged, got others")
     shipped = TfliteModel(content)
     rows = examples_io.dataset(inputs["raw_examples"], "test", spec, label, examples_io.EVAL_BATCH_ROWS)
@@ -144,7 +167,7 @@ def network_predictor(model_run: types.Artifact, name: str) -> yardsticks.Predic
 
 
 def booster_predictor(model_run: types.Artifact, names: list[str]) -> yardsticks.Predictor:
-    """Predictions of LightGBM's text model; `names` of its inputs, in the order in which it was trained on them."""
+    """Predictions of LightGBM's text model; names: its inputs, in the order of training."""
     import lightgbm
 
     with tf.io.gfile.GFile(os.path.join(model_run.uri, LIGHTGBM_FILE)) as file:
@@ -152,25 +175,29 @@ def booster_predictor(model_run: types.Artifact, names: list[str]) -> yardsticks
     return lambda columns: np.asarray(booster.predict(np.concatenate([columns[name] for name in names], axis=1)))
 
 
-def check_agreement(evaluators: types.Artifact, checks: Sequence[Check]) -> None:
-    """Raises RuntimeError where Evaluator, which holds max_rmse too, says otherwise."""
-    accurate = evaluators.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
+def check_agreement(evaluator_blessing: types.Artifact, checks: Sequence[Check]) -> None:
+    """Raises RuntimeError if Evaluator, which checks max_rmse too, disagrees."""
+    accurate = (
+        evaluator_blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
+    )
     (max_rmse,) = (check for check in checks if check.name == "max_rmse")
     if accurate != max_rmse.ok:
         raise RuntimeError(f"ModelGate: Evaluator blessed={accurate} must agree with max_rmse, got {max_rmse}")
 
 
-def bless(blessing: types.Artifact, evaluators: types.Artifact, ok: bool) -> None:
-    """Marks the artifact as tfx.components.evaluator.executor does, if Evaluator's own blessing holds and this gate.
+def bless(blessing: types.Artifact, evaluator_blessing: types.Artifact, *, holds: bool) -> None:
+    """Marks the artifact as tfx.components.evaluator.executor does: blessed if Evaluator blesses and this gate holds.
 
-    Which model was judged is copied as MLMD has it: a number locally, a resource name on Kubeflow.
+    Copies the judged model's properties as MLMD has them: a number locally, a resource name on Kubeflow.
     """
-    judged = evaluators.mlmd_artifact.custom_properties
+    properties = evaluator_blessing.mlmd_artifact.custom_properties
     for key in MODEL_PROPERTIES:
-        if key in judged:
-            blessing.mlmd_artifact.custom_properties[key].CopyFrom(judged[key])
-    accurate = evaluators.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
-    blessed = ok and accurate
+        if key in properties:
+            blessing.mlmd_artifact.custom_properties[key].CopyFrom(properties[key])
+    accurate = (
+        evaluator_blessing.get_int_custom_property(constants.ARTIFACT_PROPERTY_BLESSED_KEY) == constants.BLESSED_VALUE
+    )
+    blessed = holds and accurate
     value, name = (
         (constants.BLESSED_VALUE, constants.BLESSED_FILE_NAME)
         if blessed

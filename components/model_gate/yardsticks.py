@@ -1,34 +1,37 @@
-"""What a model must beat to be worth its bytes, and how it is held against it. No TFX or TensorFlow here."""
+"""The yardsticks that a model is compared with, and the comparison. No TFX or TensorFlow here."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.errors import Check
-from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, Measured, jackknife_error, students
-from farebox.components.model_gate.judgement import Suspicion
+from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, Estimate, jackknife_error, t_quantile
+from farebox.components.model_gate.judging import IntervalTest
 
 PREDICT_MEAN, LINEAR_ON_DISTANCE = "predict_mean", "linear_on_distance"
 RAW_DNN, NO_EMBEDDING_DNN, LIGHTGBM = "raw_dnn", "no_embedding_dnn", "lightgbm"
 SHIPPED, RATIO_CHECK = "shipped", "max_ratio_to_yardstick"
 SMALLEST_RMSE = 1e-9
 
-Columns = Mapping[str, np.ndarray]
-Predictor = Callable[[Columns], np.ndarray]
+Numbers = npt.NDArray[Any]  # float32 or float64
+Columns = Mapping[str, Numbers]
+Predictor = Callable[[Columns], Numbers]
 
 
-def fit_line(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float, float]:
+def fit_line(batches: Iterable[tuple[Numbers, Numbers]]) -> tuple[float, float, float]:
     """Mean of the targets, and slope and intercept of the least-squares line, from sums over (x, y) batches.
 
-    Shapes (n,); one pass, float64. Where x never varies the slope is 0.
+    Shapes (n,); one pass, float64. The slope is 0 if x never varies.
     """
     sums = np.zeros(5)
-    for x, y in batches:
-        x, y = np.asarray(x, np.float64).reshape(-1), np.asarray(y, np.float64).reshape(-1)
+    for columns in batches:
+        x, y = (np.asarray(column, np.float64).reshape(-1) for column in columns)
         sums += [x.size, x.sum(), y.sum(), x @ x, x @ y]
     n, sx, sy, sxx, sxy = sums.tolist()
     spread = sxx - sx * sx / n
@@ -36,8 +39,8 @@ def fit_line(batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[float, f
     return sy / n, slope, (sy - slope * sx) / n
 
 
-def fit_trivial(batches: Iterable[tuple[Columns, np.ndarray]], distance: str) -> dict[str, Predictor]:
-    """The mean of the labels, and the least-squares line on the column `distance`, from one pass."""
+def fit_trivial(batches: Iterable[tuple[Columns, Numbers]], distance: str) -> dict[str, Predictor]:
+    """Predictors of the mean label and of the least-squares line on the column `distance`, from one pass."""
     mean, slope, intercept = fit_line((columns[distance], label) for columns, label in batches)
     return {
         PREDICT_MEAN: lambda columns: np.full(len(columns[distance]), mean),
@@ -47,55 +50,55 @@ def fit_trivial(batches: Iterable[tuple[Columns, np.ndarray]], distance: str) ->
 
 @dataclasses.dataclass
 class GroupedErrors:
-    """Sums of squared errors by predictor, in the label's unit squared, of the rows dealt into 20 groups in turn."""
+    """Sums of squared errors by predictor and group, in the label's unit squared; row i is in group i modulo GROUPS."""
 
-    squared: dict[str, np.ndarray]
+    squared: dict[str, npt.NDArray[np.float64]]
     rows: int = 0
 
     def rmse(self, name: str) -> float:
-        """Over all rows."""
+        """RMSE over all rows."""
         return math.sqrt(self.squared[name].sum() / self.rows)
 
-    def ratio(self, name: str, other: str) -> Measured:
-        """RMSE of one predictor over another's on the same rows, with a 95 % interval.
+    def ratio(self, name: str, yardstick: str) -> Estimate:
+        """RMSE of a predictor over a yardstick's on the same rows, with a 95 % interval by the jackknife over groups.
 
-        By the jackknife over the groups. An `other` without error counts as 1e-9, since JSON has no infinity.
+        A yardstick without error counts as 1e-9, because JSON has no infinity.
         """
-        wanted, beside = self.squared[name], self.squared[other]
-        value = ratio(self.rmse(name), self.rmse(other))
-        without = [
-            ratio(math.sqrt(max(wanted.sum() - one, 0.0)), math.sqrt(max(beside.sum() - another, 0.0)))
-            for one, another in zip(wanted, beside, strict=True)
+        squared, yardstick_squared = self.squared[name], self.squared[yardstick]
+        value = ratio(self.rmse(name), self.rmse(yardstick))
+        replicates = [
+            ratio(math.sqrt(max(squared.sum() - a, 0.0)), math.sqrt(max(yardstick_squared.sum() - b, 0.0)))
+            for a, b in zip(squared, yardstick_squared, strict=True)
         ]
-        half = students(CONFIDENCE) * jackknife_error(np.array(without))
-        return Measured(value, value - half, value + half)
+        half = t_quantile(CONFIDENCE) * jackknife_error(np.array(replicates))
+        return Estimate(value, value - half, value + half)
 
 
-def errors(predictors: Mapping[str, Predictor], batches: Iterable[tuple[Columns, np.ndarray]]) -> GroupedErrors:
+def grouped_errors(predictors: Mapping[str, Predictor], batches: Iterable[tuple[Columns, Numbers]]) -> GroupedErrors:
     """The errors of every predictor, from one pass over the batches."""
-    found = GroupedErrors({name: np.zeros(GROUPS) for name in predictors})
+    grouped = GroupedErrors({name: np.zeros(GROUPS) for name in predictors})
     for columns, label in batches:
-        groups = (found.rows + np.arange(len(label))) % GROUPS
+        groups = (grouped.rows + np.arange(len(label))) % GROUPS
         for name, predict in predictors.items():
             error = np.asarray(predict(columns), np.float64).reshape(-1) - label
-            found.squared[name] += np.bincount(groups, error**2, GROUPS)
-        found.rows += len(label)
-    return found
+            grouped.squared[name] += np.bincount(groups, error**2, GROUPS)
+        grouped.rows += len(label)
+    return grouped
 
 
 def ratio(rmse: float, yardstick: float) -> float:
-    """How many times the yardstick's RMSE; one without error counts as 1e-9, since JSON has no infinity."""
+    """RMSE over the yardstick's; a yardstick without error counts as 1e-9, because JSON has no infinity."""
     return rmse / max(yardstick, SMALLEST_RMSE)
 
 
-def judge(found: GroupedErrors, max_ratio: float | None, confidence: float = CONFIDENCE) -> Check:
-    """The shipped file against the no-embedding DNN: refused where it is surely worse than the bound allows."""
-    beside = found.ratio(SHIPPED, NO_EMBEDDING_DNN)
+def judge(errors: GroupedErrors, max_ratio: float | None, confidence: float = CONFIDENCE) -> Check:
+    """The check of the shipped file against the no-embedding DNN; fails if the whole interval is above the bound."""
+    rmse_ratio = errors.ratio(SHIPPED, NO_EMBEDDING_DNN)
     detail = (
-        f"RMSE of the shipped file, {found.rmse(SHIPPED):.4f}, over the no-embedding DNN's "
-        f"{found.rmse(NO_EMBEDDING_DNN):.4f} on the test split, {beside.lower:.4g} to {beside.upper:.4g}"
+        f"RMSE of the shipped file, {errors.rmse(SHIPPED):.4f}, over the no-embedding DNN's "
+        f"{errors.rmse(NO_EMBEDDING_DNN):.4f} on the test split, {rmse_ratio.lower:.4g} to {rmse_ratio.upper:.4g}"
     )
     if max_ratio is None:
-        return Check(RATIO_CHECK, beside.value, None, True, detail)
+        return Check(RATIO_CHECK, rmse_ratio.value, None, ok=True, detail=detail)
     hint = "a simpler network does as well: try features=full, more epochs, or raise gates.max_ratio_to_yardstick"
-    return Suspicion(beside, max_ratio).check(RATIO_CHECK, confidence, detail, hint)
+    return IntervalTest(rmse_ratio, max_ratio).check(RATIO_CHECK, confidence, detail, hint)

@@ -1,10 +1,18 @@
-"""Errors over batches, summed in float64. No TensorFlow here: `farebox evaluate` sums errors too."""
+"""Errors of predictions, and running sums of them over batches, in float64. No TensorFlow: files are judged without."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 SMALLEST_PROBABILITY = 1e-7  # of a class; the logarithm of 0 would outweigh all other rows
+
+
+def rmse(predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> float:
+    """Root mean squared error, both of shape (n,), in the targets' unit."""
+    return float(np.sqrt(np.mean((predictions - targets) ** 2)))
 
 
 class RunningError:
@@ -13,7 +21,7 @@ class RunningError:
     def __init__(self) -> None:
         self.rows, self.squared, self.absolute, self.largest = 0, 0.0, 0.0, 0.0
 
-    def update(self, predictions: np.ndarray, targets: np.ndarray) -> None:
+    def update(self, predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
         """Adds a batch; both of any shape with n elements."""
         difference = predictions.astype(np.float64).reshape(-1) - targets.reshape(-1)
         if not difference.size:
@@ -33,7 +41,7 @@ class RunningError:
 
     @property
     def error(self) -> float:
-        """What has to be small."""
+        """RMSE."""
         return self.rmse
 
     @property
@@ -42,26 +50,26 @@ class RunningError:
 
 
 class RunningLogLoss:
-    """Mean negative logarithm of the probability given to the true class, in nats, and the share of rows it wins."""
+    """Mean negative logarithm of the true class's probability, in nats, and accuracy: the share of rows it wins."""
 
     def __init__(self) -> None:
         self.rows, self.loss, self.hits, self.largest = 0, 0.0, 0, 0.0
 
-    def update(self, predictions: np.ndarray, targets: np.ndarray) -> None:
+    def update(self, predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
         """Adds a batch: probabilities of shape (n, n_classes), or (n, 1) of class 1; targets are n class ids."""
         ids = targets.reshape(-1).astype(np.int64)
         if not len(ids):
             return
-        given = probabilities(predictions, len(ids))
-        losses = -np.log(given[np.arange(len(ids)), ids])
+        predicted = probabilities(predictions, len(ids))
+        losses = -np.log(predicted[np.arange(len(ids)), ids])
         self.rows += len(ids)
         self.loss += float(losses.sum())
-        self.hits += int((given.argmax(axis=1) == ids).sum())
+        self.hits += int((predicted.argmax(axis=1) == ids).sum())
         self.largest = float(np.maximum(self.largest, losses.max()))
 
     @property
     def error(self) -> float:
-        """What has to be small."""
+        """Log loss."""
         return self.loss / self.rows
 
     @property
@@ -75,21 +83,21 @@ class RunningDivergence:
     def __init__(self) -> None:
         self.rows, self.divergence = 0, 0.0
 
-    def update(self, predictions: np.ndarray, targets: np.ndarray) -> None:
+    def update(self, predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
         """Adds a batch; both are probabilities of shape (n, n_classes), or (n, 1) of class 1."""
-        given, wanted = probabilities(predictions, len(targets)), probabilities(targets, len(targets))
+        predicted, expected = probabilities(predictions, len(targets)), probabilities(targets, len(targets))
         self.rows += len(targets)
-        self.divergence += float((wanted * np.log(wanted / given)).sum())
+        self.divergence += float((expected * np.log(expected / predicted)).sum())
 
     @property
     def error(self) -> float:
-        """What has to be small."""
+        """Divergence."""
         return self.divergence / self.rows
 
 
-def probabilities(predictions: np.ndarray, n_rows: int) -> np.ndarray:
-    """Predictions as (n_rows, n_classes), none of them 0."""
-    given = predictions.astype(np.float64).reshape(n_rows, -1)
-    if given.shape[1] == 1:
-        given = np.concatenate([1 - given, given], axis=1)
-    return np.maximum(given, SMALLEST_PROBABILITY)
+def probabilities(predictions: npt.NDArray[Any], n_rows: int) -> npt.NDArray[Any]:
+    """Predictions as (n_rows, n_classes), each at least SMALLEST_PROBABILITY."""
+    by_class = predictions.astype(np.float64).reshape(n_rows, -1)
+    if by_class.shape[1] == 1:
+        by_class = np.concatenate([1 - by_class, by_class], axis=1)
+    return np.maximum(by_class, SMALLEST_PROBABILITY)

@@ -1,22 +1,27 @@
-"""A split in memory: at most so many rows, a seeded sample where there are more."""
+"""A split in memory: all of its rows, or a seeded sample of at most `max_rows`."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 Batch = tuple[Mapping[str, tf.Tensor], tf.Tensor]
+Columns = dict[str, npt.NDArray[Any]]
+
+_LABELS, _DRAW = "labels of the rows", "draw of the rows"  # beside columns that may have any plain name
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
     """columns: by name, each of shape (n, width); labels of shape (n, ...). Iteration gives batches, in order."""
 
-    columns: dict[str, np.ndarray]
-    labels: np.ndarray
+    columns: Columns
+    labels: npt.NDArray[Any]
     batch_size: int
 
     def __len__(self) -> int:
@@ -30,14 +35,15 @@ class Rows:
 
 
 def in_memory(batches: Iterable[Batch], max_rows: int | None = None, seed: int = 0) -> Rows:
-    """All rows of the batches, or those with the smallest of seeded random numbers (a uniform sample), in their order.
+    """All rows of the batches, or a uniform sample of max_rows, in their order; Rows are returned as they are.
 
-    At most 2 * max_rows rows and a batch are in memory at once. Raises ValueError where there is no row.
+    The sample is the rows with the smallest of seeded random numbers. At most 2 * max_rows rows and a batch are in
+    memory at once. batch_size becomes the size of the largest batch. Raises ValueError if there are no rows.
     """
     if isinstance(batches, Rows):
         return batches
     random = np.random.default_rng(seed)
-    kept: list[dict[str, np.ndarray]] = []
+    kept: list[Columns] = []
     n_kept, batch_size = 0, 0
     for columns, labels in batches:
         batch = {name: np.asarray(values) for name, values in columns.items()}
@@ -47,15 +53,12 @@ def in_memory(batches: Iterable[Batch], max_rows: int | None = None, seed: int =
             kept, n_kept = [_sample(kept, max_rows)], max_rows
     if not n_kept:
         raise ValueError("a split has no rows: nothing can be fitted")
-    found = _sample(kept, max_rows or n_kept)
-    del found[_DRAW]
-    return Rows(found, found.pop(_LABELS), batch_size)
+    sample = _sample(kept, max_rows or n_kept)
+    del sample[_DRAW]
+    return Rows(sample, sample.pop(_LABELS), batch_size)
 
 
-_LABELS, _DRAW = "labels of the rows", "draw of the rows"  # beside columns that may have any plain name
-
-
-def _sample(batches: list[dict[str, np.ndarray]], n: int) -> dict[str, np.ndarray]:
+def _sample(batches: list[Columns], n: int) -> Columns:
     """The n rows with the smallest draws, in their order."""
     joined = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     if len(joined[_DRAW]) <= n:

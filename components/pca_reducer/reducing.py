@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+import numpy as np
 import tf_keras as keras
 
 from farebox.components.errors import InputError
@@ -77,7 +78,13 @@ def reduce_network(
         folded = folding.fold(network, settings.layer, best(k), settings.space)
         start = examples_io.network_error(folded, evaluation).error
         reached = fine_tuning.fine_tune(
-            folded, imitating, evaluation, settings.fine_tune_epochs, settings.learning_rate, start_error=start
+            folded,
+            imitating,
+            evaluation,
+            epochs=settings.fine_tune_epochs,
+            learning_rate=settings.learning_rate,
+            shuffle=np.random.RandomState(settings.seed),
+            start_error=start,
         )
         expected = examples_io.expected_error(folded, network, error, evaluation)
         return Trial(k, reached, folded, start, folded.count_params(), expected)

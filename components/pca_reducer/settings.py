@@ -1,69 +1,72 @@
-"""What a user may set of PcaReducer. No TensorFlow here."""
+"""Settings of PcaReducer. No TensorFlow here."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal
+
+from farebox.components.errors import Condition, Count, NotNegative, Positive, at_least, check_fields
 
 Space = Literal["preactivation", "input"]
 Method = Literal["pca", "svd", "ica", "pls", "lda", "nmf"]
 
 
+def _counts_components(value: Any) -> bool:
+    if isinstance(value, str):
+        return value == "auto"
+    return value >= 1 if isinstance(value, int) else 0 < value < 1
+
+
 @dataclasses.dataclass(frozen=True)
 class ReducerSettings:
-    """How far, and where, the network is narrowed.
+    """Which layer of the network is narrowed, how far and by which method."""
 
-    n_components: a number of components, a fraction of cumulative explained variance in (0, 1), or `auto`: the smallest
-    k whose eval error after fine-tuning, and whose expected one, stay within `budget` (a fraction) of the source's, the
-    source itself where no such k shrinks it. layer: the Dense to reduce.
-    space: what is projected, the pre-activations of that layer or its inputs. method: pca; svd (axes about zero, not
-    about the mean); ica (independent ones within pca's); pls (they follow the label); lda (they part classes: the
-    label's own, or `label_bins` quantile bins of a number); nmf (inputs without negative features, for analysis only).
-    standardize: features are divided by their standard deviation first; whiten: codes by theirs. sample_rows: what ica,
-    pls, lda, nmf and the pictures see of train; all else sees every row.
-    """
-
-    n_components: int | float | str = "auto"
+    n_components: Annotated[
+        int | float | str, Condition("an int >= 1, a fraction between 0 and 1, or auto", _counts_components)
+    ] = "auto"
+    """Components that are kept: a number of them, a fraction of cumulative explained variance, or `auto`, the smallest
+    number whose eval error after fine-tuning, and whose expected error, stay within `budget` of the source's; `auto`
+    keeps the source itself if no such number shrinks it."""
     layer: str = "hidden_0"
+    """Dense layer that is narrowed."""
     space: Space = "preactivation"
+    """Values that are projected: the pre-activations of the layer, or its inputs."""
     method: Method = "pca"
+    """Method: `pca`; `svd` (axes about zero, not about the mean); `ica` (independent axes within pca's); `pls` (axes
+    that follow the label); `lda` (axes that separate classes: the label's own, or `label_bins` quantile bins of a
+    number); `nmf` (inputs without negative features, for analysis only)."""
     standardize: bool = False
+    """Divide features by their standard deviation first."""
     whiten: bool = False
-    label_bins: int = 10
-    sample_rows: int = 20_000
-    budget: float = 0.002
-    fine_tune_epochs: int = 8
-    learning_rate: float = 2e-3
-    batch_size: int = 256
+    """Divide codes by their standard deviation."""
+    label_bins: Annotated[int, at_least(2)] = 10
+    """Quantile bins of a numeric label that `lda` takes as classes."""
+    sample_rows: Annotated[int, at_least(2)] = 20_000
+    """Rows of train that ica, pls, lda, nmf and the pictures use; everything else uses every row."""
+    budget: NotNegative = 0.002
+    """Increase of the error that `auto` accepts, as a fraction of the source's error."""
+    fine_tune_epochs: Count = 8
+    """Epochs of fine-tuning after the projection."""
+    learning_rate: Positive = 2e-3
+    """Learning rate of fine-tuning."""
+    batch_size: Count = 256
+    """Rows per step of fine-tuning."""
     seed: int = 17
+    """Seed of sampling and fine-tuning."""
 
     def __post_init__(self) -> None:
-        n = self.n_components
-        if isinstance(n, bool) or not (
-            n == "auto" or (isinstance(n, int) and n >= 1) or (isinstance(n, float) and 0 < n < 1)
-        ):
-            raise ValueError(f"reducer.n_components={n} must be an int >= 1, a fraction between 0 and 1, or auto")
-        for name, known in (("space", get_args(Space)), ("method", get_args(Method))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"reducer.{name}={getattr(self, name)} must be one of {', '.join(known)}")
-        for name, least in (("fine_tune_epochs", 1), ("batch_size", 1), ("label_bins", 2), ("sample_rows", 2)):
-            if getattr(self, name) < least:
-                raise ValueError(f"reducer.{name}={getattr(self, name)} must be at least {least}")
-        if self.budget < 0:
-            raise ValueError(f"reducer.budget={self.budget} must be at least 0")
-        if self.learning_rate <= 0:
-            raise ValueError(f"reducer.learning_rate={self.learning_rate} must be above 0")
+        check_fields(self, "reducer")
         if self.method == "nmf":
             self._check_nmf()
 
     def _check_nmf(self) -> None:
         if self.space != "input":
             raise ValueError(f"reducer.space={self.space} must be input with method=nmf: pre-activations are negative")
-        for name, reason in (
-            ("standardize", "features must keep their zero"),
-            ("whiten", "it is not folded into the network"),
+        for name, is_set, reason in (
+            ("standardize", self.standardize, "features must keep their zero"),
+            ("whiten", self.whiten, "it is not folded into the network"),
         ):
-            if getattr(self, name):
+            if is_set:
                 raise ValueError(f"reducer.{name}=True must be False with method=nmf: {reason}")
         if self.n_components == "auto":
             raise ValueError(

@@ -42,7 +42,14 @@ def cluster(
 
     keras.utils.set_random_seed(settings.seed)
     wrapped = copy_network(network, wrap)
-    fine_tuning.fine_tune(wrapped, train, evaluation, settings.recover_epochs, settings.learning_rate)
+    fine_tuning.fine_tune(
+        wrapped,
+        train,
+        evaluation,
+        epochs=settings.recover_epochs,
+        learning_rate=settings.learning_rate,
+        shuffle=np.random.RandomState(settings.seed),
+    )
     clustered = copy_network(tfmot.clustering.keras.strip_clustering(wrapped))
     for name, mask in masks.items():
         kernel = matrix(clustered, name)

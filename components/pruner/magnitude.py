@@ -20,8 +20,8 @@ Steps = dict[str, list[dict[str, float]]]  # by layer: {step, target, reached}
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a criterion works on: a network, which stays as it is, train and eval batches, and the sparsity that each
-    layer is to reach."""
+    """What a criterion works on: a network, which stays as it is, train and eval batches, the sparsity that each
+    layer is to reach, and the order of rows."""
 
     network: keras.Model
     train: Iterable[Batch]
@@ -29,6 +29,7 @@ class Task:
     steps_per_epoch: int
     targets: Mapping[str, float]
     settings: PrunerSettings
+    shuffle: np.random.RandomState
 
 
 class StepRecorder(keras.callbacks.Callback):
@@ -71,6 +72,13 @@ def by_magnitude(task: Task) -> tuple[keras.Model, Steps]:
     wrapped, recorder = copy_network(task.network, wrap), StepRecorder(ramps)
     callbacks = (tfmot.sparsity.keras.UpdatePruningStep(), recorder)
     fine_tuning.fine_tune(
-        wrapped, task.train, task.evaluation, settings.ramp_epochs, settings.learning_rate, callbacks, keep_best=False
+        wrapped,
+        task.train,
+        task.evaluation,
+        epochs=settings.ramp_epochs,
+        learning_rate=settings.learning_rate,
+        shuffle=task.shuffle,
+        callbacks=callbacks,
+        keep_best=False,
     )
     return copy_network(tfmot.sparsity.keras.strip_pruning(wrapped)), recorder.steps

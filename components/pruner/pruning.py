@@ -46,12 +46,21 @@ def prune(
     targets = layers.targets_of(network, settings, sparsity)
     for name, target in targets.items():
         check_layer(name, layers.matrix(network, name), target, settings)
-    task = Task(network, train, evaluation, steps_per_epoch, targets, settings)
+    shuffle = np.random.RandomState(settings.seed)
+    task = Task(network, train, evaluation, steps_per_epoch, targets, settings, shuffle)
     sparse, steps = CRITERIA[settings.criterion](task)
     masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}
     assert_reached(masks, targets, settings)
     hold = functools.partial(layers.apply_masks, sparse, masks)
-    fine_tuning.fine_tune(sparse, train, evaluation, settings.recover_epochs, settings.learning_rate, after_step=hold)
+    fine_tuning.fine_tune(
+        sparse,
+        train,
+        evaluation,
+        epochs=settings.recover_epochs,
+        learning_rate=settings.learning_rate,
+        shuffle=shuffle,
+        after_step=hold,
+    )
     if settings.clusters is not None:
         sparse = cluster(sparse, masks, train, evaluation, settings, settings.clusters)
         masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}  # small weights join the cluster at 0

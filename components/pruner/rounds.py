@@ -32,7 +32,14 @@ class Rounds:
         epochs, hold = self.settings.ramp_epochs, functools.partial(apply_masks, self.network, dict(self.masks))
         train, evaluation = self.task.train, self.task.evaluation
         fine_tuning.fine_tune(
-            self.network, train, evaluation, epochs, self.settings.learning_rate, keep_best=False, after_step=hold
+            self.network,
+            train,
+            evaluation,
+            epochs=epochs,
+            learning_rate=self.settings.learning_rate,
+            shuffle=self.task.shuffle,
+            keep_best=False,
+            after_step=hold,
         )
         self.step += epochs * self.task.steps_per_epoch
 

@@ -1,113 +1,108 @@
-"""What a user may set of Pruner. No TensorFlow here."""
+"""Settings of Pruner. No TensorFlow here."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal
+
+from farebox.components.errors import Condition, Count, NotNegative, Positive, at_least, check_fields
 
 Criterion = Literal["magnitude", "saliency", "lottery_ticket"]
 Schedule = Literal["polynomial", "constant"]
 TWO_BY_FOUR = 0.5
 
 
+def _names_sparsity(value: Any) -> bool:
+    return not isinstance(value, str) or value == "auto"
+
+
 @dataclasses.dataclass(frozen=True)
 class PrunerSettings:
-    """What becomes zero, how much of it, and by which steps. Sparsity is a fraction of a layer's kernel or table.
-
-    criterion: `magnitude` (tfmot), `saliency` (LeCun et al. 1989) or `lottery_ticket` (Frankle and Carbin 2019).
-    layers: name patterns of Dense and Embedding layers; None for every Dense but the last.
-    final_sparsity: one for all of them; {name pattern: fraction} instead of `layers`; or `auto`, the first of
-    `candidates` whose eval error, and expected one, are within `budget` (a fraction) of the source's and whose float16
-    weights gzip smaller by `min_gzip_gain` (a fraction) than without pruning, else nothing is pruned.
-    block_size: rows and columns of what is zeroed together; sparsity_2_by_4: two of every four inputs of a unit.
-    schedule, begin_step, end_step, frequency: steps of `magnitude`; by None the ramp ends with ramp_epochs, and its
-    masks change every 100 steps, or 20 times where the ramp is shorter than 2000.
-    rounds: of the other criteria; each leaves the same fraction of what is left.
-    clusters: values that a pruned kernel may have, 0 among them, after a last fine-tuning; None for any.
-    ramp_epochs: in which sparsity rises, those of each round; recover_epochs: after it, the best on eval is kept.
-    """
+    """Weights that become zero, and the steps by which they do. Sparsity is a fraction of a layer's kernel or table."""
 
     criterion: Criterion = "magnitude"
+    """Choice of weights: `magnitude` (tfmot), `saliency` (LeCun et al. 1989) or `lottery_ticket` (Frankle and Carbin
+    2019)."""
     layers: tuple[str, ...] | None = None
-    initial_sparsity: float = 0.0
-    final_sparsity: float | str | dict[str, float] = "auto"
+    """Name patterns of the Dense and Embedding layers to prune; null for every Dense layer except the last."""
+    initial_sparsity: NotNegative = 0.0
+    """Sparsity at the first step of the ramp."""
+    final_sparsity: Annotated[
+        float | str | dict[str, float], Condition("a fraction, a mapping, or auto", _names_sparsity)
+    ] = "auto"
+    """Sparsity at the end: one fraction for all layers; `{name pattern: fraction}`, which replaces `layers`; or `auto`,
+    the first of `candidates` that holds `budget` and `min_gzip_gain`, and no pruning if none does."""
     block_size: tuple[int, int] = (1, 1)
+    """Rows and columns that become zero together."""
     sparsity_2_by_4: bool = False
+    """Prune two of every four inputs of a unit."""
     schedule: Schedule = "polynomial"
-    begin_step: int = 0
+    """Course of the sparsity over the steps of `magnitude`."""
+    begin_step: Annotated[int, at_least(0)] = 0
+    """First step of the ramp of `magnitude`."""
     end_step: int | None = None
-    frequency: int | None = None
-    rounds: int = 3
-    clusters: int | None = None
+    """Last step of the ramp of `magnitude`; null for the end of ramp_epochs."""
+    frequency: Count | None = None
+    """Steps between two masks of `magnitude`; null for 100, or for 20 masks if the ramp is shorter than 2000 steps."""
+    rounds: Count = 3
+    """Rounds of the criteria other than `magnitude`; each keeps the same fraction of the remaining weights."""
+    clusters: Annotated[int, at_least(3)] | None = None  # tfmot refuses two
+    """Distinct values in a pruned kernel, 0 among them, after a last fine-tuning; null for any number."""
     candidates: tuple[float, ...] = (0.75, 0.5, 0.25)
-    budget: float = 0.002
-    min_gzip_gain: float = 0.05
-    ramp_epochs: int = 4
-    recover_epochs: int = 6
-    learning_rate: float = 2e-3
-    batch_size: int = 256
+    """Sparsities that `auto` tries, in this order."""
+    budget: NotNegative = 0.002
+    """Increase of the eval error, and of the expected error, that `auto` accepts, as a fraction of the source's."""
+    min_gzip_gain: Annotated[float, Condition("at least 0 and below 1", lambda value: 0 <= value < 1)] = 0.05
+    """Part by which the float16 weights must gzip smaller than without pruning, for `auto` to prune, a fraction."""
+    ramp_epochs: Count = 4
+    """Epochs in which sparsity rises, in each round."""
+    recover_epochs: Count = 6
+    """Epochs of training after the ramp; the best one on eval is kept."""
+    learning_rate: Positive = 2e-3
+    """Learning rate of the ramp and of the epochs after it."""
+    batch_size: Count = 256
+    """Rows per step."""
     seed: int = 17
+    """Seed of the order of rows."""
 
     def __post_init__(self) -> None:
-        self._check_choices()
+        check_fields(self, "pruner")
+        if isinstance(self.final_sparsity, dict) and self.layers is not None:
+            raise ValueError(f"pruner.layers={list(self.layers)} must be null if final_sparsity names layers")
         self._check_sparsities()
-        self._check_shapes()
+        self._check_blocks()
         self._check_steps()
-        if not self.budget >= 0:
-            raise ValueError(f"pruner.budget={self.budget} must be at least 0")
-        if not 0 <= self.min_gzip_gain < 1:
-            raise ValueError(f"pruner.min_gzip_gain={self.min_gzip_gain} must be at least 0 and below 1")
 
     @property
     def sparsities(self) -> list[float]:
-        """Every final sparsity that may be asked for."""
+        """Every final sparsity that can be reached."""
         if isinstance(self.final_sparsity, str):
             return [TWO_BY_FOUR] if self.sparsity_2_by_4 else list(self.candidates)
         return list(self.final_sparsity.values()) if isinstance(self.final_sparsity, dict) else [self.final_sparsity]
 
-    def _check_choices(self) -> None:
-        for name, known in (("criterion", get_args(Criterion)), ("schedule", get_args(Schedule))):
-            if getattr(self, name) not in known:
-                raise ValueError(f"pruner.{name}={getattr(self, name)} must be one of {', '.join(known)}")
-        if isinstance(self.final_sparsity, str) and self.final_sparsity != "auto":
-            raise ValueError(f"pruner.final_sparsity={self.final_sparsity} must be a fraction, a mapping, or auto")
-        if isinstance(self.final_sparsity, dict) and self.layers is not None:
-            raise ValueError(f"pruner.layers={list(self.layers)} must be null where final_sparsity names layers")
-
     def _check_sparsities(self) -> None:
-        name = "candidates" if self.final_sparsity == "auto" else "final_sparsity"
+        is_auto = self.final_sparsity == "auto"
+        name, value = ("candidates", self.candidates) if is_auto else ("final_sparsity", self.final_sparsity)
         if not self.sparsities:
-            raise ValueError(f"pruner.{name}={getattr(self, name)} must name at least one sparsity")
+            raise ValueError(f"pruner.{name}={value} must name at least one sparsity")
         for sparsity in self.sparsities:
-            if not 0 <= self.initial_sparsity <= sparsity < 1:
+            if not self.initial_sparsity <= sparsity < 1:
                 raise ValueError(
                     f"pruner.{name}={sparsity} must be below 1 and not below "
                     f"initial_sparsity={self.initial_sparsity}, which must be at least 0"
                 )
             if self.sparsity_2_by_4 and sparsity != TWO_BY_FOUR:
-                raise ValueError(f"pruner.{name}={sparsity} must be {TWO_BY_FOUR} where sparsity_2_by_4 is set")
+                raise ValueError(f"pruner.{name}={sparsity} must be {TWO_BY_FOUR} if sparsity_2_by_4 is set")
 
-    def _check_shapes(self) -> None:
+    def _check_blocks(self) -> None:
         if len(self.block_size) != 2 or min(self.block_size) < 1:
             raise ValueError(f"pruner.block_size={list(self.block_size)} must be two numbers of at least 1")
-        if self.sparsity_2_by_4 and tuple(self.block_size) != (1, 1):
-            raise ValueError(f"pruner.block_size={list(self.block_size)} must be [1, 1] where sparsity_2_by_4 is set")
-        if self.clusters is not None and self.clusters < 3:  # tfmot refuses two
-            raise ValueError(f"pruner.clusters={self.clusters} must be at least 3, or null")
+        if self.sparsity_2_by_4 and self.block_size != (1, 1):
+            raise ValueError(f"pruner.block_size={list(self.block_size)} must be [1, 1] if sparsity_2_by_4 is set")
 
     def _check_steps(self) -> None:
-        if self.ramp_epochs < 1 or self.recover_epochs < 1:
-            raise ValueError(
-                f"pruner.ramp_epochs={self.ramp_epochs} and recover_epochs={self.recover_epochs} must be at least 1"
-            )
-        if self.rounds < 1:
-            raise ValueError(f"pruner.rounds={self.rounds} must be at least 1")
-        if self.begin_step < 0:
-            raise ValueError(f"pruner.begin_step={self.begin_step} must be at least 0")
         if self.end_step is not None and self.end_step <= self.begin_step:
             raise ValueError(f"pruner.end_step={self.end_step} must be above begin_step={self.begin_step}")
-        if self.frequency is not None and self.frequency < 1:
-            raise ValueError(f"pruner.frequency={self.frequency} must be at least 1")
         if self.criterion != "magnitude" or self.sparsity_2_by_4:
             self._check_no_ramp()
 
@@ -116,6 +111,4 @@ class PrunerSettings:
         for name in ("schedule", "begin_step", "end_step", "frequency"):
             default = getattr(type(self), name)
             if getattr(self, name) != default:
-                raise ValueError(
-                    f"pruner.{name}={getattr(self, name)} must be left out where {reason}: no ramp by steps"
-                )
+                raise ValueError(f"pruner.{name}={getattr(self, name)} must be left out if {reason}: no ramp by steps")

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -90,7 +91,12 @@ def quantization_aware(
         aware = apply(annotated, scheme) if scheme else apply(annotated)
     calibrate(aware, network, train)
     fine_tuning.fine_tune(
-        aware, fine_tuning.imitating(train, network), evaluation, settings.epochs, settings.learning_rate
+        aware,
+        fine_tuning.imitating(train, network),
+        evaluation,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        shuffle=np.random.RandomState(settings.seed),
     )
     return aware
 

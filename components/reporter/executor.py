@@ -1,10 +1,11 @@
-"""Reporter's work on artifacts: one table of figures from what every node left behind."""
+"""Reporter's work on artifacts: gathers the figures of a run from the artifacts of every node."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,28 @@ from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
+from farebox.components.atomic_pusher.executor import REFUSAL_FILE
+from farebox.components.errors import Check
+from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement
+from farebox.components.model_gate.yardsticks import LINEAR_ON_DISTANCE, PREDICT_MEAN, RAW_DNN
 from farebox.components.networks import examples_io
 from farebox.components.quantizer.settings import REDUCED
+from farebox.components.reporter.figures import (
+    FIGURES_FILE,
+    Figures,
+    FileSize,
+    Latency,
+    ModelFigures,
+    Rows,
+    ShippedModel,
+    StageRmse,
+)
 from farebox.components.tflite import interpreter
 from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
 
 
 class ReporterExecutor(base_executor.BaseExecutor):
-    """Every node's artifacts in, figures.json out."""
+    """Reads the artifacts of every other node and writes figures.json."""
 
     def Do(
         self,
@@ -31,49 +46,63 @@ class ReporterExecutor(base_executor.BaseExecutor):
         """See `ReporterSpec`."""
         inputs = {name: artifacts[0] for name, artifacts in input_dict.items()}
         (report,) = output_dict["report"]
-        judged = read_json(inputs["gate_blessing"], "judgement.json")
-        yardsticks = judged["yardsticks"]
-        device = read_json(inputs["infra_blessing"], "device.json")
-        pushed = inputs["pushed_model"]
-        figures = {
-            "rows": {
-                key: read_json(inputs["raw_examples"], "counts.json")[key] for key in ("read", "examples", "rejected")
-            },
-            "yardsticks": yardsticks,
-            "rmse": {
-                "predict_mean": yardsticks["predict_mean"],
-                "linear_on_distance": yardsticks["linear_on_distance"],
-                "baseline": yardsticks["raw_dnn"],
-                **network_errors(inputs, exec_properties["label"]),
-                "shipped": judged["metrics"]["rmse"],
-            },
-            "mae": judged["metrics"]["mae"],
-            "bias": judged["metrics"]["bias"],
-            "p95_absolute_error": judged["metrics"]["p95_absolute_error"],
-            "intervals": judged["intervals"],
-            "baseline": judged["baseline"],
-            "slices": judged["slices"],
-            "tuned": read_json(inputs["model_run"], "training.json")["tuned"],
-            "model": {"path": shipped_path(inputs), **model_facts(inputs), **file_facts(inputs["quantized_model"])},
-            "unreduced": {key: file_facts(inputs["reference_model"])[key] for key in ("bytes", "gzip_bytes")},
-            "latency_us": device["measurements"].get("latency_us"),
-            "gates": [
-                *read_json(inputs["verdict"], "verdict.json"),
-                *judged["checks"],
-                *device["checks"],
-                *refusal(pushed),
-            ],
-            "blessed": bool(inputs["gate_blessing"].get_int_custom_property("blessed")) and device["blessed"],
-            "pushed": pushed.get_string_custom_property("pushed_destination") or None,
-        }
-        examples_io.write_json(report, "figures.json", figures)
-        logging.info("Reporter: %s", figures["rmse"])
+        figures = figures_of(inputs, exec_properties["label"])
+        examples_io.write_json(report, FIGURES_FILE, figures.to_json())
+        logging.info("Reporter: %s", figures.measured and figures.measured.rmse)
 
 
-def refusal(pushed: types.Artifact) -> list[Any]:
-    """Pusher's own checks, where they refused: it leaves none where it pushed, or another gate refused."""
-    refused = tf.io.gfile.exists(os.path.join(pushed.uri, "refusal.json"))
-    return read_json(pushed, "refusal.json") if refused else []
+def figures_of(inputs: dict[str, types.Artifact], label: str) -> Figures:
+    """The figures from the artifacts of `ReporterSpec.INPUTS`; `label` is a transformed feature."""
+    judgement = Judgement.from_json(read_json(inputs["gate_blessing"], JUDGEMENT_FILE))
+    device = read_json(inputs["infra_blessing"], "device.json")
+    pushed = inputs["pushed_model"]
+    data_checks, device_checks = checks_of(read_json(inputs["verdict"], "verdict.json")), checks_of(device["checks"])
+    return Figures(
+        measured=measured(inputs, label, judgement, device["measurements"].get("latency_us")),
+        gates=(*data_checks, *judgement.checks, *device_checks, *refusal(pushed)),
+        blessed=bool(inputs["gate_blessing"].get_int_custom_property("blessed")) and device["blessed"],
+        pushed=pushed.get_string_custom_property("pushed_destination") or None,
+    )
+
+
+def measured(
+    inputs: dict[str, types.Artifact], label: str, judgement: Judgement, latency_us: Mapping[str, float] | None
+) -> ModelFigures:
+    """What was measured of the data and of the model; latency_us: DeviceValidator's."""
+    counts = read_json(inputs["raw_examples"], "counts.json")
+    yardsticks, metrics = judgement.yardsticks, judgement.metrics
+    return ModelFigures(
+        rows=Rows(counts["read"], counts["examples"], counts["rejected"]),
+        yardsticks=yardsticks,
+        rmse=StageRmse(
+            predict_mean=yardsticks[PREDICT_MEAN],
+            linear_on_distance=yardsticks[LINEAR_ON_DISTANCE],
+            raw_dnn=yardsticks[RAW_DNN],
+            **network_errors(inputs, label),
+            shipped=metrics["rmse"],
+        ),
+        mae=metrics["mae"],
+        bias=metrics["bias"],
+        p95_absolute_error=metrics["p95_absolute_error"],
+        intervals=judgement.intervals,
+        baseline=judgement.baseline,
+        slices=judgement.slices,
+        tuned=read_json(inputs["model_run"], "training.json")["tuned"],
+        model=shipped_model(inputs),
+        unreduced=size_of(read_tflite(inputs["reference_model"])),
+        latency_us=Latency(**latency_us) if latency_us else None,
+    )
+
+
+def checks_of(content: Iterable[Mapping[str, Any]]) -> list[Check]:
+    """Checks from their JSON form."""
+    return [Check(**check) for check in content]
+
+
+def refusal(pushed: types.Artifact) -> list[Check]:
+    """Pusher's own checks if Pusher itself refused; empty if it pushed, or if an earlier gate refused."""
+    path = os.path.join(pushed.uri, REFUSAL_FILE)
+    return checks_of(read_json(pushed, REFUSAL_FILE)) if tf.io.gfile.exists(path) else []
 
 
 def read_json(artifact: types.Artifact, name: str) -> Any:
@@ -94,32 +123,40 @@ def network_errors(inputs: dict[str, types.Artifact], label: str) -> dict[str, f
 
 
 def shipped_path(inputs: dict[str, types.Artifact]) -> str:
-    """Where the pushed file lies; the judged one where nothing was pushed. Their bytes are the same."""
+    """Path of the pushed file, or of the judged file if nothing was pushed; both have the same bytes."""
     pushed = inputs["pushed_model"].get_string_custom_property("pushed_destination")
     return os.path.join(pushed, FARE_FILE) if pushed else tflite_path(inputs["quantized_model"])
 
 
-def model_facts(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
-    """How the shipped network came to be; k is None where the reduced one was not worth it."""
+def shipped_model(inputs: dict[str, types.Artifact]) -> ShippedModel:
+    """The shipped file and its network; k is None if Quantizer chose the unreduced network."""
     choice = read_json(inputs["trials"], "choice.json")
     is_reduced = choice["network"] == REDUCED
     network = examples_io.load_network(inputs["pruned_model" if is_reduced else "model"])
-    weights = network.get_weights()
-    return {
-        "parameters": network.count_params(),
-        "sparsity": sum(int(np.sum(weight == 0.0)) for weight in weights) / network.count_params(),
-        "k": read_json(inputs["projection"], "projection.json")["k"] if is_reduced else None,
-        **{key: choice[key] for key in ("mode", "network", "steps")},
-    }
+    content = read_tflite(inputs["quantized_model"])
+    size = size_of(content)
+    return ShippedModel(
+        path=shipped_path(inputs),
+        parameters=network.count_params(),
+        sparsity=sum(int(np.sum(weight == 0.0)) for weight in network.get_weights()) / network.count_params(),
+        k=read_json(inputs["projection"], "projection.json")["k"] if is_reduced else None,
+        mode=choice["mode"],
+        network=choice["network"],
+        steps=tuple(choice["steps"]),
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=size.bytes,
+        gzip_bytes=size.gzip_bytes,
+        ops=interpreter.TfliteModel(content).op_names(),
+    )
 
 
-def file_facts(model: types.Artifact) -> dict[str, Any]:
-    """Digest, sizes and ops of a Model artifact's `.tflite`."""
+def read_tflite(model: types.Artifact) -> bytes:
+    """The `.tflite` of a Model artifact."""
     with tf.io.gfile.GFile(tflite_path(model), "rb") as file:
-        content = file.read()
-    return {
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "gzip_bytes": gzip_bytes(content),
-        "ops": interpreter.TfliteModel(content).op_names(),
-    }
+        content: bytes = file.read()
+    return content
+
+
+def size_of(content: bytes) -> FileSize:
+    """Size of a file's content."""
+    return FileSize(len(content), gzip_bytes(content))

@@ -88,31 +88,37 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class CityProfile:
-    """A city and the dialect of its source.
-
-    source: the city's own trips, used if no others are given: `package:NAME/FOLDER` in an installed package, or a path.
-    time_format: `epoch` (seconds) or a strptime format; times are taken as the city's local time.
-    weekday_of_monday: the number that the source's weekday column gives a Monday.
-    passengers_default: the passenger count if the source has no such column or no value.
-    airports, landmarks: places from which distances matter; airports may have a tariff of their own.
-    grid_angle: degrees by which the street grid is turned from north, clockwise.
-    tariff_changes: the days, in order, on which the tariff rose; the model then asks for the moment of a pickup.
-    """
+    """A city and the format of its source."""
 
     name: str
+    """Name of the city: letters, digits, `-` and `_`."""
     columns: Columns
+    """Name of each of our columns in the source: either `pickup_time`, or both `pickup_hour` and `pickup_weekday`."""
     box: Box
+    """Bounds of the city in degrees (WGS84); trips that start or end outside are rejected."""
     fare: Bounds
+    """Plausible fares, in the city's currency; other trips are rejected."""
     source: str | None = None
+    """The city's own trips, used if no others are given: `package:NAME/FOLDER` in an installed package, or a path."""
     time_format: str = "epoch"
+    """Format of `pickup_time`: `epoch` (seconds) or a strptime format; times are taken as the city's local time."""
     weekday_of_monday: int = 0
+    """Number of a Monday in the source's weekday column."""
     passengers: Bounds = Bounds(1, 6)
+    """Plausible numbers of passengers; other trips are rejected."""
     passengers_default: int = 1
+    """Number of passengers if the source has no such column or no value."""
     airports: dict[str, Place] = dataclasses.field(default_factory=dict)
+    """Airports, in degrees (WGS84), such as `{ohare: {longitude: -87.9, latitude: 42.0}}`: distances to them are
+    features, and they may have a tariff of their own."""
     landmarks: dict[str, Place] = dataclasses.field(default_factory=dict)
+    """Landmarks, like airports: distances to them are features."""
     grid_angle: float = 0.0
+    """Degrees by which the street grid is turned from north, clockwise."""
     tariff_changes: tuple[datetime.date, ...] = ()
+    """Days, in order, on which the tariff rose; the model then takes the time of a pickup as input."""
     currency: str = "USD"
+    """Currency of the fares."""
 
     def __post_init__(self) -> None:
         if list(self.tariff_changes) != sorted(set(self.tariff_changes)):

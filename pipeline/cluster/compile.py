@@ -1,9 +1,12 @@
-"""`farebox compile`: the same pipeline as a spec, with what TFX leaves out: resources, defaults, what is not cached."""
+"""The pipeline as a spec for Kubeflow or Vertex AI, with resources, defaults of parameters and uncached nodes.
+
+TFX's own compiler leaves those out.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -14,34 +17,76 @@ import yaml
 
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
-from farebox.pipeline.cluster.parameters import declared
-from farebox.pipeline.local.libraries import configure_libraries
-from farebox.pipeline.process import output_to_log
+from farebox.pipeline.cluster.parameters import declared_parameters
+from farebox.pipeline.cluster.service import ClusterRunner
 from farebox.pipeline.provenance import checkout
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import Target
 
 Job = dict[str, Any]
 
-NEVER_CACHED = ("LatestPushed", "Pusher")  # what they find and leave lies outside of their artifacts
+NEVER_CACHED = ("LatestPushed", "Pusher")  # they read and write places outside of their artifacts
 INGEST = "TripExampleGen"
 ROOT_SCHEME = "gs://"
 CONTAINER_COMMAND = ("python", "-I", "-m", "farebox.pipeline.cluster.container")
 TAG = re.compile(r":[^:/]+$|@sha256:")
 
 
-def compile_spec(settings: Settings, runner: str, out: str) -> Job:
-    """Writes the spec to `out`, a PipelineJob as JSON or, where it ends with .yaml, the bare pipelineSpec.
+@dataclasses.dataclass(frozen=True)
+class CompiledPipeline:
+    """A pipeline for Kubeflow or Vertex AI.
 
-    Raises InputError where the containers would not find what the settings name, or the file cannot be written.
+    job: a PipelineJob as JSON. path: the file that holds it; None if it was not written.
     """
-    root, image = root_of(settings), image_of(settings.cluster.image)
-    check_data(settings)
-    with output_to_log(Path(os.devnull)):  # what libraries say when they are imported
-        configure_libraries()
-        job = finished(compile_job(settings, root, image), settings, runner)
-    write(job, out)
-    return job
+
+    runner: ClusterRunner
+    job: Job
+    path: Path | None = None
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The PipelineSpec inside the job."""
+        return dict(self.job["pipelineSpec"])
+
+    @property
+    def name(self) -> str:
+        return str(self.spec["pipelineInfo"]["name"])
+
+    @property
+    def images(self) -> list[str]:
+        """The image of each node's container."""
+        executors = self.spec["deploymentSpec"]["executors"].values()
+        return [executor["container"]["image"] for executor in executors]
+
+    @property
+    def root(self) -> str:
+        """The address that artifacts and models go to."""
+        return str(self.spec["defaultPipelineRoot"])
+
+    @property
+    def parameters(self) -> dict[str, Mapping[str, Any]]:
+        """Declarations of the runtime parameters, with `defaultValue` and `description`, by name."""
+        return dict(self.spec["root"].get("inputDefinitions", {}).get("parameters", {}))
+
+
+def compile(  # noqa: A001 - its public name is farebox.compile
+    settings: Settings, *, runner: ClusterRunner = "kubeflow", path: str | Path | None = None
+) -> CompiledPipeline:
+    """Compiles the pipeline of these settings for a cluster; it needs no credentials and no network.
+
+    path: a file to write: a PipelineJob as JSON or, if the name ends with .yaml, the bare PipelineSpec.
+    It prints nothing and changes nothing of the process; importing TFX takes about 12 s.
+    Raises:
+        InputError: containers could not use what the settings name, or the file cannot be written.
+    """
+    if runner not in ("kubeflow", "vertex"):
+        raise InputError(f"runner={runner} must be kubeflow or vertex")
+    root, image = checked_root(settings), tagged_image(settings.cluster.image)
+    check_inputs(settings)
+    job = complete_job(compile_job(settings, root, image), settings, runner)
+    if path is not None:
+        write_job(job, path)
+    return CompiledPipeline(runner, job, None if path is None else Path(path))
 
 
 def compile_job(settings: Settings, root: str, image: str) -> Job:
@@ -59,7 +104,7 @@ def compile_job(settings: Settings, root: str, image: str) -> Job:
     workers = settings.beam.local_workers(0)  # the number of rows is not known yet
     pipeline = create_pipeline(settings, Target(root, f"{root}/models/{city}", workers=workers, pipeline_name=name))
     for node in pipeline.components:
-        for key, parameter in declared(settings).items():
+        for key, parameter in declared_parameters(settings).items():
             if node.id in parameter.nodes:
                 default = parameter.default(settings)
                 node.exec_properties[key] = RuntimeParameter(key, type(default), default, parameter.description)
@@ -70,10 +115,10 @@ def compile_job(settings: Settings, root: str, image: str) -> Job:
     return job
 
 
-def finished(job: Job, settings: Settings, runner: str) -> Job:
-    """The job with resources and parameters' defaults, and without what the orchestrator cannot run or must not cache.
+def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
+    """Adds resources and defaults of parameters to the job; removes cache options and hooks that must not be there.
 
-    Kubeflow runs no hook before the cache, so files that have changed would not be seen by it.
+    Kubeflow runs no hook before the cache, so its cache would miss that files have changed.
     """
     spec = job["pipelineSpec"]
     spec["defaultPipelineRoot"] = job["runtimeConfig"]["gcsOutputDirectory"]
@@ -84,10 +129,10 @@ def finished(job: Job, settings: Settings, runner: str) -> Job:
     if INGEST in uncached:
         executors[f"{INGEST}_executor"]["container"].pop("lifecycle")
     for label, executor in executors.items():
-        executor["container"]["resources"] = resources(settings, label.removesuffix("_executor"))
+        executor["container"]["resources"] = resource_spec(settings, label.removesuffix("_executor"))
     check_nodes(settings, spec)
     for name, entry in spec["root"].get("inputDefinitions", {}).get("parameters", {}).items():
-        parameter = declared(settings)[name]
+        parameter = declared_parameters(settings)[name]
         entry |= {
             "defaultValue": parameter.default(settings),
             "isOptional": True,
@@ -96,93 +141,83 @@ def finished(job: Job, settings: Settings, runner: str) -> Job:
     return job
 
 
-def described(job: Job, runner: str, out: str) -> list[str]:
-    """What was written, for people."""
-    spec = job["pipelineSpec"]
-    containers = [executor["container"] for executor in spec["deploymentSpec"]["executors"].values()]
-    lines = [
-        f"{out}: {spec['pipelineInfo']['name']} for {runner}, {len(containers)} nodes, image {containers[0]['image']}",
-        f"  artifacts and models in {spec['defaultPipelineRoot']}",
-    ]
-    for name, entry in spec["root"].get("inputDefinitions", {}).get("parameters", {}).items():
-        lines.append(f"  --parameter {name}={entry['defaultValue']}  {entry['description']}")
-    return lines
-
-
-def resources(settings: Settings, node: str) -> dict[str, Any]:
-    """A ResourceSpec as JSON: CPUs, and memory in GB."""
-    asked = settings.cluster.resources(node)
-    limits: dict[str, Any] = {"cpuLimit": asked.cpu, "memoryLimit": asked.memory_gb}
-    if asked.accelerator:
-        limits["accelerator"] = {"type": asked.accelerator, "count": str(asked.accelerators)}
+def resource_spec(settings: Settings, node: str) -> dict[str, Any]:
+    """A node's ResourceSpec as JSON: CPUs, memory in GB, accelerators."""
+    resources = settings.cluster.resources(node)
+    limits: dict[str, Any] = {"cpuLimit": resources.cpu, "memoryLimit": resources.memory_gb}
+    if resources.accelerator:
+        limits["accelerator"] = {"type": resources.accelerator, "count": str(resources.accelerators)}
     return limits
 
 
 def check_nodes(settings: Settings, spec: Mapping[str, Any]) -> None:
-    """Raises InputError where resources are set of a node that is not there."""
-    known = sorted(spec["root"]["dag"]["tasks"])
+    """Raises InputError if resources are set for a node that the pipeline does not have."""
+    nodes = sorted(spec["root"]["dag"]["tasks"])
     for name in settings.cluster.nodes:
-        if name not in known:
-            raise InputError(f"cluster.nodes: {name} must be one of {', '.join(known)}")
+        if name not in nodes:
+            raise InputError(f"cluster.nodes: {name} must be one of {', '.join(nodes)}")
 
 
-def root_of(settings: Settings) -> str:
-    """Without a slash at its end. Raises InputError where containers on a cluster could not write there."""
+def checked_root(settings: Settings) -> str:
+    """`cluster.root` without a slash at its end. Raises InputError if containers on a cluster could not write there."""
     root = settings.cluster.root
     if root is None:
         raise InputError(
-            "--root (cluster.root) must be given, such as gs://BUCKET/farebox: where artifacts and models go"
+            "cluster.root must be given, such as gs://BUCKET/farebox: artifacts and models are written there"
         )
     if not re.fullmatch(rf"{ROOT_SCHEME}[a-z0-9][\w.-]*(/[^/]+)*/?", root):
-        raise InputError(f"--root={root} must be a bucket or a folder in one, such as gs://BUCKET/farebox")
+        raise InputError(f"cluster.root={root} must be a bucket or a folder in one, such as gs://BUCKET/farebox")
     return root.rstrip("/")
 
 
-def check_data(settings: Settings) -> None:
-    """Raises InputError where the trips lie on this machine."""
+def check_inputs(settings: Settings) -> None:
+    """Raises InputError if the trips or the signing key are on this machine only."""
     if not settings.data.startswith(ROOT_SCHEME):
-        raise InputError(f"--data={settings.data} must be in a bucket, gs://...: containers do not see this machine")
+        raise InputError(f"data={settings.data} must be in a bucket, gs://...: containers do not see this machine")
     if settings.push.signing_key is not None:
         raise InputError(
-            f"push.signing_key={settings.push.signing_key} must not be set: there is no such file in the image, and "
-            "no secret belongs into it"
+            f"push.signing_key={settings.push.signing_key} must not be set: the image does not have this file and "
+            "must hold no secret"
         )
 
 
-def image_of(image: str | None) -> str:
-    """The image with its tag: the commit, so that other code never meets the cache of this one. Raises InputError."""
+def tagged_image(image: str | None) -> str:
+    """The image; without a tag it gets the commit, so that a cache keyed by it never serves other code.
+
+    Raises InputError if there is no image, or no tag and no commit to use.
+    """
     if not image:
-        raise InputError("--image (cluster.image) must be given, such as REGISTRY/farebox: what `make image` built")
+        raise InputError("cluster.image must be given, such as REGISTRY/farebox: the image that holds this project")
     return image if TAG.search(image) else f"{image}:{commit(checkout())}"
 
 
-def commit(checkout: Path) -> str:
-    """Of the checkout that this code runs from, 12 digits. Raises InputError where there is none, or changes since."""
-    if not (checkout / ".git").exists():
+def commit(folder: Path) -> str:
+    """The commit of the checkout in `folder`, 12 digits. Raises InputError if there is none, or files have changed."""
+    if not (folder / ".git").exists():
         raise InputError(
-            "--image must have a tag, NAME:TAG: this installation is no checkout, whose commit it would be"
+            f"cluster.image must have a tag, NAME:TAG: {folder} is not a git checkout, so there is no commit to use"
         )
-    if _git(checkout, "status", "--porcelain", "--untracked-files=no"):
-        raise InputError(f"--image must have a tag, NAME:TAG, or the changes in {checkout} must be committed")
-    return _git(checkout, "rev-parse", "--short=12", "HEAD")
+    if _git(folder, "status", "--porcelain", "--untracked-files=no"):
+        raise InputError(f"cluster.image must have a tag, NAME:TAG, or the changes in {folder} must be committed")
+    return _git(folder, "rev-parse", "--short=12", "HEAD")
 
 
-def _git(checkout: Path, *arguments: str) -> str:
+def _git(folder: Path, *arguments: str) -> str:
     try:
         return subprocess.run(
-            ["git", "-C", str(checkout), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError) as error:
-        raise InputError(f"--image must have a tag, NAME:TAG: git cannot tell the commit of {checkout}") from error
+        raise InputError(f"cluster.image must have a tag, NAME:TAG: git cannot tell the commit of {folder}") from error
 
 
-def write(job: Job, out: str) -> None:
-    """Raises InputError where the file cannot be written."""
-    is_yaml = out.endswith((".yaml", ".yml"))
+def write_job(job: Job, file: str | Path) -> None:
+    """Writes the job as JSON or, if the name ends with .yaml, the bare PipelineSpec. Raises InputError."""
+    path = Path(file)
+    is_yaml = path.suffix in (".yaml", ".yml")
     text = yaml.safe_dump(job["pipelineSpec"]) if is_yaml else json.dumps(job, indent=1, sort_keys=True) + "\n"
-    path = Path(out)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     except OSError as error:
-        raise InputError(f"--out={out} cannot be written: {error.strerror}") from error
+        raise InputError(f"path={file} cannot be written: {error.strerror}") from error

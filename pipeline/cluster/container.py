@@ -1,8 +1,8 @@
-"""What a container of a compiled pipeline runs: TFX's own entry point, with parameters put in place before it.
+"""The command of a compiled pipeline's containers: inserts runtime parameters, then calls TFX's own entry point.
 
     python -I -m farebox.pipeline.cluster.container --executor_class_path CLASS --json_serialized_invocation_args ...
 
-Exit codes: 2 where trips or parameters cannot be used, 3 where a gate refused; each with one line on stderr.
+Exit codes: 2 if trips or parameters cannot be used, 3 if a gate refused; each with one line on stderr.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import json
 import sys
 
 from farebox.pipeline import process
-from farebox.pipeline.cluster.parameters import put_in_place
+from farebox.pipeline.cluster.parameters import insert_parameters
 from farebox.pipeline.local import lean_imports, libraries
 
 INVOCATION = "--json_serialized_invocation_args"
 
 
 def execute(arguments: list[str]) -> None:
-    """Executes one node. Raises what its executor raises, and InputError for a parameter that cannot be used."""
+    """Executes one node. Raises its executor's errors, and InputError for a parameter that cannot be used."""
     position = arguments.index(INVOCATION) + 1
-    arguments[position] = with_parameters_in_place(arguments[position])
+    arguments[position] = with_parameters(arguments[position])
     libraries.configure_libraries()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
 
@@ -30,12 +30,12 @@ def execute(arguments: list[str]) -> None:
     entry_point.main(entry_point._parse_flags(arguments))
 
 
-def with_parameters_in_place(invocation: str) -> str:
-    """An ExecutorInput as JSON, whose parameter values are what the node's code expects."""
+def with_parameters(invocation: str) -> str:
+    """The ExecutorInput, as JSON, with the properties that the node's code expects."""
     content = json.loads(invocation)
     inputs = content.get("inputs", {})
     if "parameterValues" in inputs:
-        inputs["parameterValues"] = put_in_place(inputs["parameterValues"])
+        inputs["parameterValues"] = insert_parameters(inputs["parameterValues"])
     return json.dumps(content)
 
 

@@ -1,7 +1,7 @@
-"""A compiled spec executed node by node as Kubeflow's launcher does: placeholders, executor input, output metadata.
+"""Executes a compiled spec node by node as Kubeflow's launcher does: placeholders, executor input, output metadata.
 
-What the launcher does stands in Kubeflow Pipelines' backend/src/v2, driver/ and component/launcher_v2.go; the hook
-before the cache is Vertex AI's. No TFX here: it is the container's command that needs it.
+README.md in this folder says what it was written from and when to delete it. This module imports no TFX: only the
+container's command needs it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 class NodeError(Exception):
-    """A container's command ended with `code`; the message is for people."""
+    """A container's command ended with exit code `code`; the message is one line for people."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -32,8 +32,8 @@ class NodeError(Exception):
 
 
 @dataclass(frozen=True)
-class Output:
-    """An artifact that a node left, with the two questions to it that TFX's artifacts answer, too."""
+class OutputArtifact:
+    """An artifact that a node wrote, with the two methods of TFX's artifacts that `key_figures` calls."""
 
     uri: str
     metadata: Mapping[str, Any]
@@ -47,9 +47,10 @@ class Output:
 
 @dataclass
 class Launcher:
-    """spec: a PipelineSpec as JSON. root: a folder for artifacts. bin: of the environment, in place of the image's.
+    """spec: a PipelineSpec as JSON. root: a folder for artifacts. bin: the environment's folder of programs; it
+    replaces the image's.
 
-    parameters: values by name. artifacts: those of the tasks that have ended, as RuntimeArtifacts, by task and key.
+    parameters: values by name. artifacts: RuntimeArtifacts of the finished tasks, by task and key.
     """
 
     spec: Mapping[str, Any]
@@ -60,13 +61,13 @@ class Launcher:
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def tasks(self) -> graphlib.TopologicalSorter[str]:
-        """Their names, each after those that it depends on."""
+        """Names of the tasks, each after those that it depends on."""
         tasks = self.spec["root"]["dag"]["tasks"]
-        before = {name: {*task.get("dependentTasks", ()), *_producers(task)} for name, task in tasks.items()}
-        return graphlib.TopologicalSorter(before)
+        dependencies = {name: {*task.get("dependentTasks", ()), *_producers(task)} for name, task in tasks.items()}
+        return graphlib.TopologicalSorter(dependencies)
 
-    def launch(self, task: str, log: Path) -> dict[str, Output]:
-        """Executes one task and reads back what it says of its outputs. Raises NodeError, InputError."""
+    def launch(self, task: str, log: Path) -> dict[str, OutputArtifact]:
+        """Executes one task and reads the output metadata that it wrote. Raises NodeError, InputError."""
         container = self._container(task)
         invocation = self.executor_input(task)
         output_file = Path(invocation["outputs"]["outputFile"])
@@ -76,24 +77,24 @@ class Launcher:
             self._execute(task, resolved(command, invocation), log)
         if not output_file.is_file():
             raise NodeError(f"{task} wrote no {output_file}: see {log}", 1)
-        said = json.loads(output_file.read_text()).get("artifacts", {})
-        produced = {key: found["artifacts"][0] for key, found in invocation["outputs"]["artifacts"].items()}
+        written = json.loads(output_file.read_text()).get("artifacts", {})
+        produced = {key: entry["artifacts"][0] for key, entry in invocation["outputs"]["artifacts"].items()}
         self.artifacts[task] = {
-            key: recorded(key, merged(artifact, said.get(key)), next(self.ids)) for key, artifact in produced.items()
+            key: recorded(key, merged(artifact, written.get(key)), next(self.ids)) for key, artifact in produced.items()
         }
-        return {key: Output(each["uri"], each["metadata"]) for key, each in self.artifacts[task].items()}
+        return {key: OutputArtifact(each["uri"], each["metadata"]) for key, each in self.artifacts[task].items()}
 
     def executor_input(self, task: str) -> dict[str, Any]:
-        """An ExecutorInput as JSON."""
+        """The task's ExecutorInput as JSON."""
         definition = self.spec["root"]["dag"]["tasks"][task]
         inputs = definition.get("inputs", {})
         folder = self.root / task
         return {
             "inputs": {
-                "parameterValues": {key: self._value(given) for key, given in inputs.get("parameters", {}).items()},
+                "parameterValues": {key: self._value(source) for key, source in inputs.get("parameters", {}).items()},
                 "artifacts": {
-                    key: {"artifacts": [self._upstream(given["taskOutputArtifact"])]}
-                    for key, given in inputs.get("artifacts", {}).items()
+                    key: {"artifacts": [self._upstream(source["taskOutputArtifact"])]}
+                    for key, source in inputs.get("artifacts", {}).items()
                 },
             },
             "outputs": {
@@ -105,16 +106,19 @@ class Launcher:
             },
         }
 
-    def _value(self, given: Mapping[str, Any]) -> Any:
-        if "componentInputParameter" in given:
-            return self.parameters[given["componentInputParameter"]]
-        return given["runtimeValue"]["constant"]
+    def _value(self, source: Mapping[str, Any]) -> Any:
+        if "componentInputParameter" in source:
+            return self.parameters[source["componentInputParameter"]]
+        return source["runtimeValue"]["constant"]
 
     def _upstream(self, reference: Mapping[str, str]) -> dict[str, Any]:
         return self.artifacts[reference["producerTask"]][reference["outputArtifactKey"]]
 
     def _component(self, task: str) -> Mapping[str, Any]:
-        return self.spec["components"][self.spec["root"]["dag"]["tasks"][task]["componentRef"]["name"]]
+        component: Mapping[str, Any] = self.spec["components"][
+            self.spec["root"]["dag"]["tasks"][task]["componentRef"]["name"]
+        ]
+        return component
 
     def _container(self, task: str) -> Mapping[str, Any]:
         executor = self.spec["deploymentSpec"]["executors"][self._component(task)["executorLabel"]]
@@ -122,17 +126,18 @@ class Launcher:
             raise InputError(
                 f"task {task} must have a container, got {', '.join(executor)}: Kubeflow runs nothing else"
             )
-        return executor["container"]
+        container: Mapping[str, Any] = executor["container"]
+        return container
 
     def _execute(self, task: str, command: Sequence[str], log: Path) -> None:
-        empty = self.root / "empty"  # the folder that the command begins in: nothing is found by accident
+        empty = self.root / "empty"  # the command's working folder: it can read nothing by accident
         empty.mkdir(exist_ok=True)
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
         environment = {**kept, "PATH": f"{self.bin}:{SYSTEM_PATH}", "PYTHONUNBUFFERED": "1"}  # as in the Dockerfile
         with open(log, "ab") as stream:
             ended = subprocess.run(
                 [str(self.bin / command[0]) if (self.bin / command[0]).exists() else command[0], *command[1:]],
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=empty, env=environment,
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=empty, env=environment, check=False,
             )  # fmt: skip
         if ended.returncode:
             raise NodeError(
@@ -147,7 +152,7 @@ def resolved(command: Mapping[str, Any], invocation: Mapping[str, Any]) -> list[
 
 
 def provisioned(key: str, folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A RuntimeArtifact that a task is to write."""
+    """A RuntimeArtifact that a task will write."""
     return {
         "name": key,
         "uri": str(folder / key),
@@ -156,25 +161,25 @@ def provisioned(key: str, folder: Path, entry: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def merged(artifact: dict[str, Any], said: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The artifact with what its task said of it in the output file."""
-    found = said["artifacts"][0] if said and said.get("artifacts") else {}
-    metadata = {**artifact["metadata"], **found.get("metadata", {})}
-    return {**artifact, "uri": found.get("uri") or artifact["uri"], "metadata": metadata}
+def merged(artifact: dict[str, Any], written: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The artifact, updated with the task's output metadata."""
+    update = written["artifacts"][0] if written and written.get("artifacts") else {}
+    metadata = {**artifact["metadata"], **update.get("metadata", {})}
+    return {**artifact, "uri": update.get("uri") or artifact["uri"], "metadata": metadata}
 
 
 def recorded(key: str, artifact: dict[str, Any], number: int) -> dict[str, Any]:
-    """The artifact as it comes back from the cluster's MLMD: its id for a name, and two properties more."""
-    kept = {"display_name": key, "store_session_info": "{}"}
-    return {**artifact, "name": str(number), "metadata": kept | artifact["metadata"]}
+    """The artifact as the cluster's MLMD returns it: with its id as name, and two more properties."""
+    added = {"display_name": key, "store_session_info": "{}"}
+    return {**artifact, "name": str(number), "metadata": added | artifact["metadata"]}
 
 
 def last_line(log: Path) -> str:
-    """What was said last."""
+    """The last line of a log."""
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else "nothing was said"
+    return lines[-1].strip() if lines else "it printed nothing"
 
 
 def _producers(task: Mapping[str, Any]) -> Iterator[str]:
-    for given in task.get("inputs", {}).get("artifacts", {}).values():
-        yield given["taskOutputArtifact"]["producerTask"]
+    for source in task.get("inputs", {}).get("artifacts", {}).values():
+        yield source["taskOutputArtifact"]["producerTask"]

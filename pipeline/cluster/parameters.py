@@ -1,7 +1,7 @@
-"""The runtime parameters of a compiled pipeline: what an operator may change per run, without compiling anew.
+"""The runtime parameters of a compiled pipeline: values that an operator may change per run without compiling again.
 
-TFX knows parameters that are properties of a node. Ours are values inside a property that is JSON: the spec declares
-them as properties of their own, and the container puts them where they belong before the node's code sees them.
+TFX supports parameters that are properties of a node. Ours are values inside a property that is JSON: the spec declares
+them as properties of their own, and the container inserts them into that JSON before the node's code sees it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.modules.settings import TrainingSettings
 from farebox.pipeline.settings.load import Settings
 
-NEWEST = -1  # as a span: the one that lies there when the run begins
+NEWEST = -1  # as a span: the newest one when the run begins
 
 
 @dataclasses.dataclass(frozen=True)
-class Parameter:
-    """nodes: that it is declared for. into: the node's JSON property, and the keys in it, that it replaces; None where
-    the node reads it as it is. check: raises ValueError where that property then cannot be used."""
+class RuntimeParameterRule:
+    """nodes: those that it is declared for. into: the node's JSON property and the keys of the value that it replaces;
+    None if the node reads it as it is. check: raises ValueError if that property then cannot be used."""
 
     nodes: tuple[str, ...]
     default: Callable[[Settings], int | float | str]
@@ -32,14 +32,14 @@ class Parameter:
 
 
 PARAMETERS = {
-    "epochs": Parameter(
+    "epochs": RuntimeParameterRule(
         ("Tuner", "Trainer"),
         lambda settings: settings.training.epochs,
-        "Of training.",
+        "Epochs of training.",
         ("custom_config", "training", "epochs"),
         lambda config: TrainingSettings(**config["training"]),
     ),
-    "max_rmse_increase": Parameter(
+    "max_rmse_increase": RuntimeParameterRule(
         ("Quantizer",),
         lambda settings: str(settings.quantizer.max_rmse_increase),
         "Quantizer's budget on eval: a percentage, or a number in the fare's currency.",
@@ -48,27 +48,31 @@ PARAMETERS = {
     ),
 }
 SPANS = {
-    "first_span": Parameter(("TripExampleGen",), lambda _: NEWEST, "Of the window; -1: spans.window before the last."),
-    "last_span": Parameter(("TripExampleGen",), lambda _: NEWEST, "Of the window; -1: the newest."),
+    "first_span": RuntimeParameterRule(
+        ("TripExampleGen",), lambda _: NEWEST, "First span of the window; -1: spans.window before the last."
+    ),
+    "last_span": RuntimeParameterRule(
+        ("TripExampleGen",), lambda _: NEWEST, "Last span of the window; -1: the newest."
+    ),
 }
 
 
-def declared(settings: Settings) -> dict[str, Parameter]:
-    """Those of a pipeline with these settings, by name."""
+def declared_parameters(settings: Settings) -> dict[str, RuntimeParameterRule]:
+    """The parameters of a pipeline with these settings, by name."""
     return PARAMETERS | (SPANS if settings.spans.pattern else {})
 
 
-def put_in_place(values: dict[str, Any]) -> dict[str, Any]:
-    """A node's properties as its code expects them, from those with parameters beside them.
+def insert_parameters(values: dict[str, Any]) -> dict[str, Any]:
+    """A node's properties as its code expects them: parameters beside them go into their JSON.
 
-    Raises InputError where a parameter's value cannot be used.
+    Raises InputError if a parameter's value cannot be used.
     """
-    placed = dict(values)
+    properties = dict(values)
     for name, parameter in PARAMETERS.items():
-        if name not in placed or parameter.into is None or parameter.into[0] not in placed:
+        if name not in properties or parameter.into is None or parameter.into[0] not in properties:
             continue
-        value = placed.pop(name)
-        (json_property, *path), content = parameter.into, json.loads(placed[parameter.into[0]])
+        value = properties.pop(name)
+        (json_property, *path), content = parameter.into, json.loads(properties[parameter.into[0]])
         *parents, last = path
         section = content
         for key in parents:
@@ -79,5 +83,5 @@ def put_in_place(values: dict[str, Any]) -> dict[str, Any]:
                 parameter.check(content)
         except ValueError as error:
             raise InputError(f"parameter {name}={value}: {error}") from error
-        placed[json_property] = json.dumps(content, sort_keys=True)
-    return placed
+        properties[json_property] = json.dumps(content, sort_keys=True)
+    return properties

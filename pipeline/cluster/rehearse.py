@@ -1,4 +1,4 @@
-"""`farebox rehearse`: what an image and a cluster would do with a spec, here, without either."""
+"""Runs a spec's containers on this machine, without an image or a cluster."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import Any
 
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
+from farebox.components.reporter.figures import FIGURES_FILE, Figures
 from farebox.pipeline.cluster import spec as specs
-from farebox.pipeline.cluster.launcher import Launcher, NodeError, Output, last_line
+from farebox.pipeline.cluster.launcher import Launcher, NodeError, OutputArtifact, last_line
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.folder import SUMMARY_FILE, new_run_id
 from farebox.pipeline.local.node_figures import key_figures
@@ -28,11 +29,11 @@ LAST, REPORT = "Reporter", "report"
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
-    """spec: the compiled file. places: `gs://BUCKET/FOLDER=PATH`, where on this machine an address is taken to be.
+class RehearsalRequest:
+    """spec: the compiled file. places: `gs://BUCKET/FOLDER=PATH`, the path on this machine that replaces an address.
 
-    out: for the environment, logs and artifacts. python: of an environment that is there; without it, one is made as
-    the image is, from the lane's lock and the wheel.
+    out: a folder for the environment and logs. python: of an existing environment; None makes one as the image is made,
+    from the lane's lock and the wheel.
     """
 
     spec: str
@@ -42,114 +43,134 @@ class Request:
     python: str | None = None
 
 
-def rehearse(request: Request, quiet: bool = False) -> dict[str, Any]:
-    """Executes every node's container command; the summary of the run, which is also in OUT/RUN/summary.json.
+@dataclasses.dataclass(frozen=True)
+class RehearsalSummary:
+    """What a rehearsal measured; pipeline: its name in the spec."""
 
-    Raises InputError for what cannot be rehearsed, NodeError where a command failed.
+    pipeline: str
+    run_id: str
+    figures: Figures
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of summary.json: the figures stand among the other keys."""
+        return {"pipeline": self.pipeline, "run_id": self.run_id, **self.figures.to_json()}
+
+
+def rehearse(request: RehearsalRequest, *, quiet: bool = False) -> RehearsalSummary:
+    """Executes every node's container command. Returns the run's summary, which is also in OUT/RUN/summary.json.
+
+    Raises InputError if the spec cannot be rehearsed, NodeError if a command failed.
     """
     spec = specs.load(request.spec)
-    parameters = specs.parameters(spec, request.parameters)
+    parameters = specs.parameter_values(spec, request.parameters)
     if spec.root is None:
-        raise InputError(f"spec={request.spec} must say where its artifacts go: it has no pipeline root")
-    places = [place_of(text) for text in request.places]
-    pipeline, root = placed(spec.pipeline, places), Path(placed({"root": spec.root}, places)["root"])
+        raise InputError(f"spec={request.spec} must have a pipeline root: the address that artifacts go to")
+    places = [parse_place(text) for text in request.places]
+    pipeline, root = (
+        with_local_paths(spec.pipeline, places),
+        Path(with_local_paths({"root": spec.root}, places)["root"]),
+    )
     out = Path(request.out).resolve()
     run_id = new_run_id()
-    logs = make(out / run_id)
+    logs = created_folder(out / run_id)
     screen = RunConsole(sys.stdout, quiet)
     screen.say(f"farebox: rehearsal of {request.spec}, {spec.name}; logs in {logs}")
     with screen:
-        python = ready(request.python) if request.python else environment(out, logs, screen)
-        launcher = Launcher(pipeline, make(root / spec.name / run_id), python.parent, parameters)
+        python = checked_python(request.python) if request.python else make_environment(out, logs, screen)
+        launcher = Launcher(pipeline, created_folder(root / spec.name / run_id), python.parent, parameters)
         report = launch_all(launcher, logs, screen)
-    summary = {"pipeline": spec.name, "run_id": run_id, **figures_of(report)}
-    write_atomically(logs / SUMMARY_FILE, json.dumps(summary, indent=2))
+    summary = RehearsalSummary(spec.name, run_id, figures_of(report))
+    write_atomically(logs / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
     return summary
 
 
-def launch_all(launcher: Launcher, logs: Path, screen: RunConsole) -> Mapping[str, Output]:
-    """Every node once those before it have ended, as many at once as there are cores; the last one's outputs."""
-    tasks, running = launcher.tasks(), dict[futures.Future[tuple[float, dict[str, Output]]], str]()
+def launch_all(launcher: Launcher, logs: Path, screen: RunConsole) -> Mapping[str, OutputArtifact]:
+    """Executes every node after those that it depends on, one per core. Returns the outputs of the last node."""
+    tasks, running = launcher.tasks(), dict[futures.Future[tuple[float, dict[str, OutputArtifact]]], str]()
     tasks.prepare()
-    outputs: Mapping[str, Output] = {}
+    outputs: Mapping[str, OutputArtifact] = {}
     with futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         while tasks.is_active():
-            running |= {pool.submit(timed, launcher, name, logs / f"{name}.txt"): name for name in tasks.get_ready()}
+            running |= {
+                pool.submit(timed_launch, launcher, name, logs / f"{name}.txt"): name for name in tasks.get_ready()
+            }
             screen.working(", ".join(running.values()))
             ended, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
             for each in ended:
-                name, (seconds, found) = running.pop(each), each.result()
-                screen.node(name, False, seconds, key_figures(name, {key: [output] for key, output in found.items()}))
+                name, (seconds, node_outputs) = running.pop(each), each.result()
+                figures = key_figures(name, {key: [output] for key, output in node_outputs.items()})
+                screen.node(name, False, seconds, figures)  # noqa: FBT003 - not cached
                 tasks.done(name)
-                outputs = found if name == LAST else outputs
+                outputs = node_outputs if name == LAST else outputs
     return outputs
 
 
-def timed(launcher: Launcher, name: str, log: Path) -> tuple[float, dict[str, Output]]:
-    """Launches a node: its seconds and outputs."""
+def timed_launch(launcher: Launcher, name: str, log: Path) -> tuple[float, dict[str, OutputArtifact]]:
+    """Launches a node. Returns its duration in s and its outputs."""
     started = time.monotonic()
-    found = launcher.launch(name, log)
-    return time.monotonic() - started, found
+    outputs = launcher.launch(name, log)
+    return time.monotonic() - started, outputs
 
 
-def figures_of(outputs: Mapping[str, Output]) -> dict[str, Any]:
-    """Reporter's. Raises InputError where the pipeline has none."""
+def figures_of(outputs: Mapping[str, OutputArtifact]) -> Figures:
+    """The figures that Reporter wrote. Raises InputError if the pipeline has no Reporter."""
     if REPORT not in outputs:
         raise InputError(f"spec: its pipeline must have the node {LAST}, which sums it up")
-    return json.loads((Path(outputs[REPORT].uri) / "figures.json").read_text())
+    return Figures.from_json(json.loads((Path(outputs[REPORT].uri) / FIGURES_FILE).read_text()))
 
 
-def place_of(text: str) -> tuple[str, str]:
+def parse_place(text: str) -> tuple[str, str]:
     """(address, absolute path) from `gs://BUCKET/FOLDER=PATH`. Raises InputError."""
     address, separator, path = text.partition("=")
-    found = str(Path(path).resolve())
-    if not separator or not path or not BUCKET.fullmatch(address) or '"' in found or "\\" in found:
-        raise InputError(f"--at {text} must read gs://BUCKET/FOLDER=PATH")
-    return address.rstrip("/"), found
+    local = str(Path(path).resolve())
+    if not separator or not path or not BUCKET.fullmatch(address) or '"' in local or "\\" in local:
+        raise InputError(f"place {text} must read gs://BUCKET/FOLDER=PATH")
+    return address.rstrip("/"), local
 
 
-def placed(content: Mapping[str, Any], places: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The content with paths of this machine for addresses, the longest address first. Raises InputError where one is
-    left."""
+def with_local_paths(content: Mapping[str, Any], places: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The content with addresses replaced by paths of this machine, the longest address first. Raises InputError if an
+    address is left."""
     text = json.dumps(content)
     for address, path in sorted(places, key=lambda place: -len(place[0])):
         text = re.sub(rf'{re.escape(address)}(?=["\\/])', path.replace("\\", r"\\"), text)
     if left := re.search(r'gs://[^"\\\s]+', text):
-        raise InputError(f"{left[0]} must have a place on this machine: --at {left[0]}=PATH")
-    return json.loads(text)
+        raise InputError(f"place {left[0]}=PATH must be given: the path on this machine that replaces the address")
+    content_here: dict[str, Any] = json.loads(text)
+    return content_here
 
 
-def environment(out: Path, logs: Path, screen: RunConsole) -> Path:
-    """The Python of a fresh environment in OUT/venv. Raises InputError where this is no checkout, or it fails."""
+def make_environment(out: Path, logs: Path, screen: RunConsole) -> Path:
+    """The Python of a new environment in OUT/venv. Raises InputError outside of a checkout, NodeError if it fails."""
     script = checkout() / "tools" / "env.sh"
     if not script.is_file():
-        raise InputError(f"--python must be given: {checkout()} is not a checkout with a lock to install")
+        raise InputError(f"python must be given: {checkout()} is not a checkout with a lock to install")
     screen.working("the image's environment: lock and wheel")
     started = time.monotonic()
     log = logs / "environment.txt"
     with open(log, "wb") as stream:
         ended = subprocess.run(
             [script, "image", out / "venv"], stdout=stream, stderr=stream, cwd=checkout(),
-            env={**os.environ, "LANE": lane().lower()},
+            env={**os.environ, "LANE": lane().lower()}, check=False,
         )  # fmt: skip
     if ended.returncode:
         raise NodeError(f"the environment could not be made: {last_line(log)} (all of it in {log})", 1)
-    screen.node("environment", False, time.monotonic() - started, str(out / "venv"))
+    screen.node("environment", False, time.monotonic() - started, str(out / "venv"))  # noqa: FBT003 - not cached
     return out / "venv" / "bin" / "python"
 
 
-def ready(python: str) -> Path:
-    """Raises InputError where nothing runs there."""
+def checked_python(python: str) -> Path:
+    """The path of a Python that runs. Raises InputError."""
     path = Path(python).absolute()  # not resolved: a virtual environment's Python is a link
     try:
         subprocess.run([path, "-c", ""], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise InputError(f"--python={python} must be a Python that runs") from error
+        raise InputError(f"python={python} must be a Python that runs") from error
     return path
 
 
-def make(folder: Path) -> Path:
-    """Raises InputError where it cannot be made."""
+def created_folder(folder: Path) -> Path:
+    """Creates the folder and its parents. Raises InputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What Kubeflow Pipelines and Vertex AI have in common, as plain values: a run, its nodes, a schedule, a target."""
+"""The interface that Kubeflow Pipelines and Vertex AI share, as plain values: runs, nodes, schedules, targets."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from farebox.pipeline.cluster.spec import Parameters, Spec
+from farebox.pipeline.cluster.spec import ParameterValues, Spec
 
-Runner = Literal["kubeflow", "vertex"]
+ClusterRunner = Literal["kubeflow", "vertex"]
 Say = Callable[[str], None]
-ENDED = ("succeeded", "failed", "cancelled", "skipped")
+END_STATES = ("succeeded", "failed", "cancelled", "skipped")
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where to: `host` of Kubeflow, or `project` and `region` of Vertex AI. No credentials: those come from the
-    environment's standard places.
+class ClusterTarget:
+    """The service to use: `host` of Kubeflow, or `project` and `region` of Vertex AI. It holds no credentials: those
+    come from the environment's standard places.
 
-    namespace: of a Kubeflow with users. experiment: to group runs under. endpoint: in place of Vertex's own address.
-    service_account: that runs run as. network: that Vertex's runs are peered with.
-    request_timeout, patience: of one request, and of a request with all its repetitions, s.
+    namespace: one in a Kubeflow with users. experiment: groups runs. endpoint: replaces Vertex's own address.
+    service_account: the account that runs use. network: the one that Vertex's runs are peered with.
+    request_timeout, patience: for one request, and for a request with all its repetitions, s.
     """
 
-    runner: Runner
+    runner: ClusterRunner
     host: str | None = None
     namespace: str | None = None
     experiment: str = "farebox"
@@ -57,17 +57,17 @@ class Run:
     error: str = ""
 
     @property
-    def ended(self) -> bool:
-        return self.state in ENDED
+    def has_ended(self) -> bool:
+        return self.state in END_STATES
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be run under a name. `digest` is that of spec, parameters and key; it stays in the service."""
+class Submission:
+    """A spec to run under a name. `digest` is that of spec, parameters and key; the service stores it."""
 
     name: str
     spec: Spec
-    parameters: Parameters
+    parameters: ParameterValues
     digest: str
 
     @property
@@ -78,7 +78,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Schedule:
-    """cron: five fields, as they were sent. digest: of what it runs. next_run: ISO 8601 UTC, where it is known."""
+    """cron: five fields, as they were sent. digest: that of the submission. next_run: ISO 8601 UTC, if it is known."""
 
     id: str
     name: str
@@ -95,31 +95,31 @@ class Schedule:
 
 
 class Service(Protocol):
-    """One request a method, none of them repeated here: `farebox.pipeline.cluster.attempts` does that.
+    """A service; each method sends one request, and `farebox.pipeline.cluster.attempts` repeats it.
 
-    unique_names: whether it refuses a second run of a name itself.
+    has_unique_names: the service itself refuses a second run of a name.
     """
 
-    unique_names: bool
+    has_unique_names: bool
 
     def find(self, name: str) -> Sequence[Run]:
-        """Runs of that name, the eldest first."""
+        """Runs of that name, the oldest first."""
 
-    def start(self, order: Order) -> Run: ...
+    def start(self, submission: Submission) -> Run: ...
 
     def run(self, run_id: str) -> Run: ...
 
     def stop(self, run_id: str) -> None: ...
 
     def find_schedules(self, name: str | None) -> Sequence[Schedule]:
-        """Schedules of that name, or all of them, the eldest first."""
+        """Schedules of that name, or all of them, the oldest first."""
 
-    def start_schedule(self, order: Order, cron: str, timezone: str) -> Schedule: ...
+    def start_schedule(self, submission: Submission, cron: str, timezone: str) -> Schedule: ...
 
     def stop_schedule(self, schedule_id: str) -> None: ...
 
 
-def plain(state: object) -> str:
+def plain_state(state: object) -> str:
     """One spelling for the states of both services: PIPELINE_STATE_CANCELLED and CANCELED are `cancelled`."""
     text = str(getattr(state, "name", state) or "pending").lower().removeprefix("pipeline_state_")
     return {"canceled": "cancelled", "canceling": "cancelling", "runtime_state_unspecified": "pending"}.get(text, text)

@@ -1,4 +1,4 @@
-"""A compiled spec as a file: what is in it, its runtime parameters, and the digest by which a submission is known."""
+"""Reads a compiled spec from its file: contents, runtime parameters, and the digest that identifies a submission."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import yaml
 
 from farebox.components.errors import InputError
 
-Parameters = dict[str, Any]
+ParameterValues = dict[str, Any]
 
 # PipelineSpec 2.0 names types one way, 2.1 another (ComponentInputsSpec.ParameterSpec in pipeline_spec.proto).
 TYPES: dict[str, type] = {
@@ -46,15 +46,16 @@ class Spec:
 
     @property
     def pipeline(self) -> Mapping[str, Any]:
-        return self.job["pipelineSpec"]
+        pipeline: Mapping[str, Any] = self.job["pipelineSpec"]
+        return pipeline
 
     @property
     def name(self) -> str:
-        return self.pipeline["pipelineInfo"]["name"]
+        return str(self.pipeline["pipelineInfo"]["name"])
 
     @property
     def schema_version(self) -> str:
-        return self.pipeline.get("schemaVersion", "")
+        return str(self.pipeline.get("schemaVersion", ""))
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -62,12 +63,12 @@ class Spec:
 
     @property
     def root(self) -> str | None:
-        """Where a run's artifacts go."""
+        """The address that a run's artifacts go to."""
         return self.job.get("runtimeConfig", {}).get("gcsOutputDirectory") or self.pipeline.get("defaultPipelineRoot")
 
     @property
     def commit(self) -> str | None:
-        """The tag of its image, which is the commit that was compiled; none where images differ or have no tag."""
+        """The tag of its image, which is the commit that was compiled; None if images differ or have no tag."""
         executors = self.pipeline.get("deploymentSpec", {}).get("executors", {}).values()
         images = {executor["container"]["image"] for executor in executors if "container" in executor}
         tags = {image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in images}
@@ -82,8 +83,8 @@ class Spec:
         return dict(self.pipeline["root"].get("inputDefinitions", {}).get("parameters", {}))
 
     @property
-    def defaults(self) -> Parameters:
-        """Values that the file itself gives, those of its runtimeConfig before those of its declarations."""
+    def defaults(self) -> ParameterValues:
+        """Values in the file; runtimeConfig overrides the declarations."""
         config = self.job.get("runtimeConfig", {})
         declared = {name: entry["defaultValue"] for name, entry in self.declared.items() if "defaultValue" in entry}
         wrapped = {name: _unwrapped(value) for name, value in config.get("parameters", {}).items()}
@@ -97,7 +98,7 @@ def _unwrapped(value: Mapping[str, Any]) -> Any:
 
 
 def load(file: str) -> Spec:
-    """Reads a PipelineJob or a bare PipelineSpec, JSON or YAML. Raises InputError where it is neither."""
+    """Reads a PipelineJob or a bare PipelineSpec, JSON or YAML. Raises InputError if it is neither."""
     try:
         content = yaml.load(Path(file).read_text(encoding="utf-8"), yaml.CSafeLoader)
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -109,36 +110,35 @@ def load(file: str) -> Spec:
     job = content if "pipelineSpec" in content else {"pipelineSpec": content}
     spec = Spec(file, job)
     try:
-        spec.name, spec.nodes  # noqa: B018 - both must be there
+        spec.name, spec.nodes  # noqa: B018 - both must exist
     except (KeyError, TypeError) as error:
-        raise InputError(f"spec={file} must be a pipeline that `farebox compile` wrote; it lacks {error}") from error
+        raise InputError(f"spec={file} must be a compiled pipeline; it lacks {error}") from error
     return spec
 
 
-def parameters(spec: Spec, assignments: Sequence[str]) -> Parameters:
-    """The spec's own values, and over them `KEY=VALUE`. Raises InputError: unknown name, wrong type, or no value."""
-    given = dict(_assignment(spec, assignment) for assignment in assignments)
-    values = {**spec.defaults, **given}
+def parameter_values(spec: Spec, assignments: Sequence[str]) -> ParameterValues:
+    """The spec's own values, overridden by `KEY=VALUE`. Raises InputError: unknown name, wrong type, or no value."""
+    values = {**spec.defaults, **dict(_assignment(spec, assignment) for assignment in assignments)}
     optional = {name for name, entry in spec.declared.items() if entry.get("isOptional")}
     missing = sorted(set(spec.declared) - set(values) - optional)
     if missing:
-        raise InputError(f"--parameter {missing[0]}=VALUE must be given: {spec.file} has no default for it")
+        raise InputError(f"parameter {missing[0]}=VALUE must be given: {spec.file} has no default for it")
     return values
 
 
 def _assignment(spec: Spec, assignment: str) -> tuple[str, Any]:
     name, separator, text = assignment.partition("=")
     if not separator or not name:
-        raise InputError(f"--parameter {assignment} must read KEY=VALUE")
+        raise InputError(f"parameter {assignment} must read KEY=VALUE")
     if name not in spec.declared:
-        known = ", ".join(sorted(spec.declared)) or "none"
-        raise InputError(f"--parameter {name}: {spec.file} has no such runtime parameter; it has: {known}")
+        names = ", ".join(sorted(spec.declared)) or "none"
+        raise InputError(f"parameter {name}: {spec.file} has no such runtime parameter; it has: {names}")
     entry = spec.declared[name]
     return name, _typed(name, text, TYPES[entry.get("parameterType") or entry.get("type") or "STRING"])
 
 
 def _typed(name: str, text: str, kind: type) -> Any:
-    """`text` as str, or as the JSON of another type; an integer is a number, too, but true is no integer."""
+    """`text` as str, or parsed as JSON of another type. An integer is also a number; true is not an integer."""
     if kind is str:
         return text
     try:
@@ -148,20 +148,20 @@ def _typed(name: str, text: str, kind: type) -> Any:
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-        raise InputError(f"--parameter {name}={text} must be {NOUNS[kind]}")
+        raise InputError(f"parameter {name}={text} must be {NOUNS[kind]}")
     return value
 
 
 def digest(content: Any) -> str:
-    """SHA-256 of its JSON with sorted keys, so that the order of keys in a file does not count."""
+    """SHA-256 of the JSON with sorted keys, so that the order of keys in a file does not count."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def submission_digest(spec: Spec, values: Parameters, key: str | None) -> str:
-    """What makes two submissions the same: pipeline, place of its artifacts, parameters, and a key of the caller's."""
+def submission_digest(spec: Spec, values: ParameterValues, key: str | None) -> str:
+    """Equal for equal submissions: pipeline, address of the artifacts, parameters, and the caller's key."""
     return digest([spec.pipeline, spec.root, values, key])[:40]  # a label's value has room for 63
 
 
 def label(text: str) -> str:
-    """As Google Cloud wants a label's value: at most 63 of a-z, 0-9, - and _."""
+    """The text as a label of Google Cloud: at most 63 of a-z, 0-9, - and _."""
     return re.sub(r"[^a-z0-9_-]+", "-", text.lower())[:63]

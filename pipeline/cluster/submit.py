@@ -1,7 +1,8 @@
-"""`farebox submit`: one run per submission, whatever the network does, and its nodes' states as they change."""
+"""Submits a spec once, whatever the network does, and reports its nodes' states as they change."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import time
@@ -12,20 +13,20 @@ from typing import Any
 from farebox.components.errors import InputError
 from farebox.pipeline.cluster import spec as specs
 from farebox.pipeline.cluster.attempts import Caller, Ensured
-from farebox.pipeline.cluster.service import Order, Run, Say, Service, Target
+from farebox.pipeline.cluster.service import ClusterTarget, Run, Say, Service, Submission
 
 MAX_AGAIN = 1000
 
 
 @dataclass(frozen=True)
-class Request:
-    """spec: a compiled file; with `attach`, the id of a run to watch, none is needed.
+class SubmitRequest:
+    """spec: a compiled file; it is not needed with `attach`, the id of a run to watch.
 
-    key: makes a submission of the same spec and parameters another one (a day, say). again: a new run in any case.
-    wait: watch it to its end, asking every `poll` s.
+    key: distinguishes submissions of the same spec and parameters (a day, say). again: submits a new run in any case.
+    wait: watches the run to its end, with a request every `poll` s.
     """
 
-    target: Target
+    target: ClusterTarget
     spec: str | None = None
     parameters: Sequence[str] = ()
     key: str | None = None
@@ -35,130 +36,118 @@ class Request:
     poll: float = 10.0
 
 
-def connect(target: Target, say: Say) -> tuple[Service, Caller]:
-    """The service of a target, asked with its own patience. Raises InputError."""
+def connect(target: ClusterTarget, say: Say) -> tuple[Service, Caller]:
+    """The target's service, and the caller that repeats its requests. Raises InputError."""
     from farebox.pipeline.cluster.kubeflow import Kubeflow
     from farebox.pipeline.cluster.vertex import Vertex
 
-    for library in ("urllib3", "google"):  # of attempts that fail, our own lines tell
+    for library in ("urllib3", "google"):  # our own lines report failing attempts
         logging.getLogger(library).setLevel(logging.ERROR)
     service = Kubeflow(target, say) if target.runner == "kubeflow" else Vertex(target, say)
     return service, service.caller
 
 
-def submit(request: Request, say: Say) -> dict[str, Any]:
-    """Sends, or finds, or with `attach` just finds a run, and watches it; {run, name, state, url, submitted, nodes}.
+def submit(request: SubmitRequest, say: Say, say_unwatched: Say) -> dict[str, Any]:
+    """Submits a run, or finds an equal one or the one to attach to, and watches it.
 
-    Raises InputError. KeyboardInterrupt ends the watching, not the run, and a line says how to watch it again.
+    say_unwatched: called with the run's id if watching ends before the run does.
+    Returns {run, name, state, error, url, submitted, nodes}. Raises InputError. KeyboardInterrupt ends the watching,
+    not the run.
     """
-    order = _order(request)  # the file's faults before any request
+    submission = _submission(request)  # errors of the file come before any request
     service, caller = connect(request.target, say)
-    if order is None:
-        sent = Ensured(caller.patiently(service.run, request.attach), True, 0)
+    if submission is None:
+        sent = Ensured(caller.patiently(service.run, request.attach), is_found=True, n_sent=0)
     else:
+        sent = _send(submission, request, service, caller)
+    run = keep_oldest(sent.item, service, caller) if sent.n_sent else sent.item
+    say(_describe(run, sent.is_found, request))
+    if request.wait and not run.has_ended:
         try:
-            sent = _sent(order, request.again, service, caller)
-        except KeyboardInterrupt:
-            say(f"interrupted, perhaps sent: the same command looks for {order.name} before it sends it again")
-            raise
-    run = settled(sent.item, service, caller, say) if sent.sent else sent.item
-    _tell(run, sent.existed, request, say)
-    if request.wait and not run.ended:
-        try:
-            late = sent.sent > 1  # a request whose answer was lost may still arrive
-            run = watch(run, service, caller, request.poll, say, late)
+            is_late = sent.n_sent > 1  # a request whose answer was lost may still arrive
+            run = watch(run, service, caller, poll=request.poll, is_late=is_late)
         except (KeyboardInterrupt, InputError):
-            say(f"no longer watched, and goes on: {how_to_attach(run.id, request.target)}")
+            say_unwatched(run.id)
             raise
-    nodes = {node.name: node.state for node in run.nodes}
     return {
         "run": run.id,
         "name": run.name,
         "state": run.state,
-        "error": blame(run),
+        "error": failure_of(run),
         "url": run.url,
-        "submitted": not sent.existed,
-        "nodes": nodes,
+        "submitted": not sent.is_found,
+        "nodes": {node.name: node.state for node in run.nodes},
     }
 
 
-def _order(request: Request) -> Order | None:
-    """Nothing to run where a run is to be watched."""
+def _submission(request: SubmitRequest) -> Submission | None:
+    """None if there is a run to attach to."""
     if request.attach:
         if request.spec:
-            raise InputError(f"--attach {request.attach} watches a run and sends nothing: leave {request.spec} out")
+            raise InputError(f"attach={request.attach} watches a run and submits nothing: leave {request.spec} out")
         return None
     if not request.spec:
-        raise InputError("SPEC must be given, a file that `farebox compile` wrote, or --attach RUN")
+        raise InputError("spec must be given, a compiled pipeline's file, unless there is a run to attach to")
     spec = specs.load(request.spec)
-    values = specs.parameters(spec, request.parameters)
+    values = specs.parameter_values(spec, request.parameters)
     digest = specs.submission_digest(spec, values, request.key)
     commit = f"-{specs.label(spec.commit)[:12]}" if spec.commit else ""
     name = re.sub(r"[^a-z0-9-]+", "-", f"{spec.name}{commit}-{digest[:12]}".lower())
-    return Order(name, spec, values, digest)
+    return Submission(name, spec, values, digest)
 
 
-def _sent(order: Order, again: bool, service: Service, caller: Caller) -> Ensured[Run]:
-    """The order's run. `again` takes the first name with a number behind it that is free."""
-    name = order.name
-    for number in range(2, MAX_AGAIN) if again else ():
-        if not caller.patiently(service.find, name):
-            break
-        name = f"{order.name}-{number}"
-    named = Order(name, order.spec, order.parameters, order.digest)
-    return caller.ensure(lambda: service.find(name), lambda: service.start(named))
+def _send(submission: Submission, request: SubmitRequest, service: Service, caller: Caller) -> Ensured[Run]:
+    """The submission's run. `again` takes the first free name with a number appended."""
+    try:
+        name = submission.name
+        for number in range(2, MAX_AGAIN) if request.again else ():
+            if not caller.patiently(service.find, name):
+                break
+            name = f"{submission.name}-{number}"
+        named = dataclasses.replace(submission, name=name)
+        return caller.ensure(lambda: service.find(name), lambda: service.start(named))
+    except KeyboardInterrupt:
+        caller.say(f"interrupted; {submission.name} may have been submitted: submit it again, which looks for it first")
+        raise
 
 
-def settled(run: Run, service: Service, caller: Caller, say: Say) -> Run:
-    """The eldest run of the name. Kubeflow lets two submitters at once make two; each then stops the younger ones."""
-    if service.unique_names:
+def keep_oldest(run: Run, service: Service, caller: Caller) -> Run:
+    """The oldest run of the name. Kubeflow lets two submitters at once start two; each then stops the younger ones."""
+    if service.has_unique_names:
         return run
-    eldest, *younger = caller.patiently(service.find, run.name) or [run]
+    oldest, *younger = caller.patiently(service.find, run.name) or [run]
     for extra in younger:
-        if not extra.ended:
+        if not extra.has_ended:
             caller.patiently(service.stop, extra.id)
-            say(f"{extra.id} was a second run of {run.name} and is stopped; {eldest.id} goes on")
-    return eldest
+            caller.say(f"{extra.id} was a second run of {run.name} and is stopped; {oldest.id} goes on")
+    return oldest
 
 
-def watch(run: Run, service: Service, caller: Caller, poll: float, say: Say, late: bool = False) -> Run:
-    """The run at its end; each change of a node's state is a line. late: look for a second one each time."""
-    seen: dict[str, str] = {}
+def watch(run: Run, service: Service, caller: Caller, *, poll: float, is_late: bool = False) -> Run:
+    """The run at its end; each change of a node's state is a line. is_late: looks for a second run each time."""
+    states: dict[str, str] = {}
     while True:
-        run_id = (settled(run, service, caller, say) if late else run).id
+        run_id = (keep_oldest(run, service, caller) if is_late else run).id
         run = caller.patiently(service.run, run_id)
         for node in run.nodes:
-            if seen.get(node.name) != node.state:
-                seen[node.name] = node.state
-                say(
-                    f"{time.strftime('%H:%M:%S')}  {node.name:<20} {node.state}{': ' if node.error else ''}{node.error}"
-                )
-        if run.ended:
+            if states.get(node.name) != node.state:
+                states[node.name] = node.state
+                error = f": {node.error}" if node.error else ""
+                caller.say(f"{time.strftime('%H:%M:%S')}  {node.name:<20} {node.state}{error}")
+        if run.has_ended:
             return run
         time.sleep(poll)
 
 
-def blame(run: Run) -> str | None:
-    """Why a run failed: its nodes that failed with what they said, or the service's own words."""
+def failure_of(run: Run) -> str | None:
+    """Why a run failed: its failed nodes with their messages, or the service's message."""
     failed = [f"{node.name}: {node.error or 'see its log'}" for node in run.nodes if node.state == "failed"]
     return "; ".join(failed) or run.error or None
 
 
-def how_to_attach(run_id: str, target: Target) -> str:
-    """The command that watches a run of this target."""
-    if target.runner == "kubeflow":
-        place = f"--host {target.host}" + (f" --namespace {target.namespace}" if target.namespace else "")
-    else:
-        place = f"--project {target.project} --region {target.region}"
-        place += f" --endpoint {target.endpoint}" if target.endpoint else ""
-    return f"farebox submit --attach {run_id} --runner {target.runner} {place}"
-
-
-def _tell(run: Run, existed: bool, request: Request, say: Say) -> None:
+def _describe(run: Run, is_found: bool, request: SubmitRequest) -> str:
     if request.attach:
-        say(f"{run.name} ({run.id}): {run.state}; {run.url}")
-    elif existed:
-        ended = f"ended already: {run.state}; --again runs it anew" if run.ended else f"is there already: {run.state}"
-        say(f"{run.name} ({run.id}) {ended}; {run.url}")
-    else:
-        say(f"{run.name} ({run.id}) is submitted; {run.url}")
+        return f"{run.name} ({run.id}): {run.state}; {run.url}"
+    if is_found:
+        return f"{run.name} ({run.id}) {'has ended' if run.has_ended else 'exists'} already: {run.state}; {run.url}"
+    return f"{run.name} ({run.id}) is submitted; {run.url}"

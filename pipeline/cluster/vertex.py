@@ -1,4 +1,4 @@
-"""Vertex AI Pipelines through google-cloud-aiplatform: pipeline jobs and schedules over REST."""
+"""Vertex AI Pipelines through google-cloud-aiplatform: pipeline jobs and schedules over REST, API v1."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from urllib.parse import urlsplit
 
 from farebox.components.errors import InputError
 from farebox.pipeline.cluster.attempts import NOT_FOUND, UNTRUSTED, Caller, quiet, status_of
-from farebox.pipeline.cluster.service import Node, Order, Run, Say, Schedule, Target, plain
-from farebox.pipeline.cluster.spec import Parameters, Spec, label
+from farebox.pipeline.cluster.service import ClusterTarget, Node, Run, Say, Schedule, Submission, plain_state
+from farebox.pipeline.cluster.spec import ParameterValues, Spec, label
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 CONSOLE = "https://console.cloud.google.com/vertex-ai/locations"
 LOGIN = "log in (gcloud auth application-default login) or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
 HINTS = {
     401: LOGIN,
-    403: "the account needs roles/aiplatform.user, and roles/iam.serviceAccountUser on the --service-account",
-    404: "check --project and --region, and whether the Vertex AI API is enabled",
+    403: "the account needs roles/aiplatform.user, and roles/iam.serviceAccountUser on the service account",
+    404: "check project and region, and whether the Vertex AI API is enabled",
     429: "wait, or ask for more quota",
-    UNTRUSTED: "name a file of the authorities to trust in REQUESTS_CA_BUNDLE",
-    500: "see https://status.cloud.google.com; the same command looks for the run before it sends it again",
-    0: "check --region and the way to it; the same command looks for the run before it sends it again",
+    UNTRUSTED: "set REQUESTS_CA_BUNDLE to a file of the authorities to trust",
+    500: "see https://status.cloud.google.com; submit again, which looks for the run first",
+    0: "check the region and the network; submit again, which looks for the run first",
 }
 SUBMISSION = "farebox_submission"
 
 
 class Vertex:
-    """`Service` of one project and region. A run's name is its id, so that the service itself refuses a second one."""
+    """`Service` of one project and region. A run's name is its id, so the service itself refuses a second one."""
 
-    unique_names = True
+    has_unique_names = True
 
-    def __init__(self, target: Target, say: Say) -> None:
+    def __init__(self, target: ClusterTarget, say: Say) -> None:
         self.target = target
         self.endpoint = _endpoint(target)
-        place = f"project={target.project} region={target.region} at {self.endpoint}"
+        place = f"Vertex AI project={target.project} region={target.region} at {self.endpoint}"
         self.caller = Caller(place, HINTS, target.patience, say)
         self.parent = f"projects/{target.project}/locations/{target.region}"
         self.jobs, self.schedules = self.caller.patiently(self._clients)
@@ -55,8 +55,8 @@ class Vertex:
         return api.PipelineServiceClient(**options), api.ScheduleServiceClient(**options)
 
     @property
-    def _once(self) -> dict[str, Any]:
-        """One request, none of the library's own repetitions."""
+    def _single_request(self) -> dict[str, Any]:
+        """Options that switch off the library's own repetitions."""
         return {"retry": None, "timeout": self.target.request_timeout}
 
     def find(self, name: str) -> list[Run]:
@@ -67,52 +67,52 @@ class Vertex:
                 return []
             raise
 
-    def start(self, order: Order) -> Run:
-        request = {"parent": self.parent, "pipeline_job": self._job(order), "pipeline_job_id": order.name}
-        return self._as_run(self.jobs.create_pipeline_job(request, **self._once))
+    def start(self, submission: Submission) -> Run:
+        request = {"parent": self.parent, "pipeline_job": self._job(submission), "pipeline_job_id": submission.name}
+        return self._as_run(self.jobs.create_pipeline_job(request, **self._single_request))
 
     def run(self, run_id: str) -> Run:
-        """By its id, or its full name: projects/.../pipelineJobs/ID."""
+        """The run with this id or full name, projects/.../pipelineJobs/ID."""
         name = f"{self.parent}/pipelineJobs/{run_id.rpartition('/')[2]}"
-        return self._as_run(self.jobs.get_pipeline_job({"name": name}, **self._once))
+        return self._as_run(self.jobs.get_pipeline_job({"name": name}, **self._single_request))
 
     def stop(self, run_id: str) -> None:
-        self.jobs.cancel_pipeline_job({"name": f"{self.parent}/pipelineJobs/{run_id}"}, **self._once)
+        self.jobs.cancel_pipeline_job({"name": f"{self.parent}/pipelineJobs/{run_id}"}, **self._single_request)
 
     def find_schedules(self, name: str | None) -> list[Schedule]:
-        """The filter's language has wildcards: what it finds is compared once more."""
+        """The filter's language has wildcards, so the names of its results are compared again."""
         request = {"parent": self.parent, "filter": "" if name is None else f'display_name="{name}"'}
-        rows = self.schedules.list_schedules(request, **self._once)
-        ours = [row for row in rows if name is None or row.display_name == name]
-        return [self._as_schedule(row) for row in sorted(ours, key=lambda row: (row.create_time, row.name))]
+        rows = self.schedules.list_schedules(request, **self._single_request)
+        matches = [row for row in rows if name is None or row.display_name == name]
+        return [self._as_schedule(row) for row in sorted(matches, key=lambda row: (row.create_time, row.name))]
 
-    def start_schedule(self, order: Order, cron: str, timezone: str) -> Schedule:
+    def start_schedule(self, submission: Submission, cron: str, timezone: str) -> Schedule:
         from google.cloud import aiplatform_v1 as api
 
         schedule = api.Schedule(
-            display_name=order.name,
+            display_name=submission.name,
             cron=f"TZ={timezone} {cron}",
             max_concurrent_run_count=1,
             allow_queueing=False,
-            create_pipeline_job_request={"parent": self.parent, "pipeline_job": self._job(order)},
+            create_pipeline_job_request={"parent": self.parent, "pipeline_job": self._job(submission)},
         )
         return self._as_schedule(
-            self.schedules.create_schedule({"parent": self.parent, "schedule": schedule}, **self._once)
+            self.schedules.create_schedule({"parent": self.parent, "schedule": schedule}, **self._single_request)
         )
 
     def stop_schedule(self, schedule_id: str) -> None:
         name = f"{self.parent}/schedules/{schedule_id}"
-        self.schedules.delete_schedule({"name": name}, **self._once).result(timeout=self.target.patience)
+        self.schedules.delete_schedule({"name": name}, **self._single_request).result(timeout=self.target.patience)
 
-    def _job(self, order: Order) -> Any:
+    def _job(self, submission: Submission) -> Any:
         from google.cloud import aiplatform_v1 as api
 
         target = {"serviceAccount": self.target.service_account, "network": self.target.network}
         job = {
-            "displayName": order.name,
-            "labels": labels(order),
-            "pipelineSpec": order.spec.pipeline,
-            "runtimeConfig": runtime_config(order.spec, order.parameters),
+            "displayName": submission.name,
+            "labels": labels(submission),
+            "pipelineSpec": submission.spec.pipeline,
+            "runtimeConfig": runtime_config(submission.spec, submission.parameters),
             **{key: value for key, value in target.items() if value},
         }
         return api.PipelineJob.from_json(json.dumps(job))
@@ -125,7 +125,7 @@ class Vertex:
         return Run(
             id=run_id,
             name=run_id,
-            state=plain(job.state),
+            state=plain_state(job.state),
             url=f"{CONSOLE}/{self.target.region}/pipelines/runs/{run_id}?project={self.target.project}",
             nodes=tuple(_node(task) for task in tasks if task.task_name in nodes),
             error=_line(job.error.message),
@@ -139,7 +139,7 @@ class Vertex:
             id=schedule_id,
             name=row.display_name,
             cron=row.cron[zone.end() :] if zone else row.cron,
-            state=plain(row.state),
+            state=plain_state(row.state),
             url=f"{CONSOLE}/{self.target.region}/schedules/{schedule_id}?project={self.target.project}",
             timezone=zone[1] if zone else "UTC",
             digest=dict(row.create_pipeline_job_request.pipeline_job.labels).get(SUBMISSION, ""),
@@ -148,22 +148,22 @@ class Vertex:
 
 
 def _node(task: Any) -> Node:
-    return Node(task.task_name, plain(task.state), _line(task.error.message))
+    return Node(task.task_name, plain_state(task.state), _line(task.error.message))
 
 
 def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def labels(order: Order) -> dict[str, str]:
-    """Those of the spec, its commit, and the submission that a schedule is recognized by."""
-    own = {"commit": order.spec.commit or "", SUBMISSION: order.digest}
-    given = {**own, **order.spec.job.get("labels", {}), SUBMISSION: order.digest}
-    return {label(name): label(value) for name, value in given.items() if value}
+def labels(submission: Submission) -> dict[str, str]:
+    """Labels of the spec, its commit, and the submission's digest, by which a schedule is recognized."""
+    commit = {"commit": submission.spec.commit or ""}
+    texts = {**commit, **submission.spec.job.get("labels", {}), SUBMISSION: submission.digest}
+    return {label(name): label(value) for name, value in texts.items() if value}
 
 
-def runtime_config(spec: Spec, parameters: Parameters) -> Mapping[str, Any]:
-    """Values in `parameterValues`, but in 2.0's `parameters`, where each carries its type, for a spec of 2.0."""
+def runtime_config(spec: Spec, parameters: ParameterValues) -> Mapping[str, Any]:
+    """The values in `parameterValues`; for a spec of 2.0 in `parameters`, each with its type."""
     place = {"gcsOutputDirectory": spec.root} if spec.root else {}
     if spec.schema_version > "2.0.0":
         return {**place, "parameterValues": parameters}
@@ -171,17 +171,17 @@ def runtime_config(spec: Spec, parameters: Parameters) -> Mapping[str, Any]:
     return {**place, "parameters": {name: {kinds[type(value)]: value} for name, value in parameters.items()}}
 
 
-def _endpoint(target: Target) -> str:
-    """Vertex's address of the region, or the one given. Raises InputError where credentials would travel in clear."""
+def _endpoint(target: ClusterTarget) -> str:
+    """The target's endpoint, or Vertex's address of the region. Raises InputError if it is not https."""
     for name in ("project", "region"):
         if not getattr(target, name):
-            raise InputError(f"--{name} must be given for --runner vertex")
+            raise InputError(f"{name} must be given for runner=vertex")
         if not re.fullmatch(r"[a-z][a-z0-9-]*(:[a-z0-9-]+)?|[0-9]+", getattr(target, name)):
-            raise InputError(f"--{name}={getattr(target, name)} must be a name as Google Cloud gives it, in lower case")
+            raise InputError(f"{name}={getattr(target, name)} must be a name as Google Cloud gives it, in lower case")
     if not target.endpoint:
         return f"https://{target.region}-aiplatform.googleapis.com"
     address = target.endpoint if "://" in target.endpoint else f"https://{target.endpoint}"
     parts = urlsplit(address)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise InputError(f"--endpoint={target.endpoint} must be https: credentials go there")
+        raise InputError(f"endpoint={target.endpoint} must be https: credentials go there")
     return address.rstrip("/")

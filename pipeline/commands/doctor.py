@@ -1,10 +1,11 @@
-"""Whether this machine can do the job: what was found, and whether it serves."""
+"""`farebox doctor`: what this machine has and what it lacks."""
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -12,6 +13,8 @@ import sys
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.sources import find_files, resolve_source
+from farebox.pipeline import process
+from farebox.pipeline.commands.options import AsJson
 from farebox.pipeline.provenance import LIBRARIES, lane
 
 OPENMP = "libgomp.so.1"
@@ -20,15 +23,27 @@ MIN_FREE_BYTES = 2 << 30
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """A part of the machine that a run needs."""
 
     name: str
     ok: bool
-    found: str
+    value: str
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Says what this machine has and what it lacks."""
+    findings = examine()
+    if as_json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            print(f"{'ok  ' if finding.ok else 'MISS'} {finding.name:<20} {finding.value}")
+    if not all(finding.ok for finding in findings):
+        sys.exit(process.BAD_INPUT)
 
 
 def examine() -> list[Finding]:
-    """Looks at everything that a run needs; imports neither TFX nor TensorFlow."""
+    """Looks at everything that a run needs. Imports neither TFX nor TensorFlow."""
     return [
         python(),
         glibc(),
@@ -40,7 +55,7 @@ def examine() -> list[Finding]:
 
 
 def python() -> Finding:
-    """Python's version decides the lane."""
+    """The version of Python, which decides the lane."""
     ok = (3, 10) <= sys.version_info < (3, 14)
     return Finding(
         "Python",
@@ -50,7 +65,7 @@ def python() -> Finding:
 
 
 def glibc() -> Finding:
-    """Lane B's wheels need a recent one."""
+    """The C library; lane B's wheels need a recent one."""
     _, version = platform.libc_ver()
     numbers = tuple(int(part) for part in version.split(".")[:2]) if version else ()
     needed = (2, 39) if lane() == "B" else (2, 17)
@@ -60,18 +75,18 @@ def glibc() -> Finding:
 def library(name: str) -> Finding:
     """An installed distribution."""
     try:
-        return Finding(name, True, importlib.metadata.version(name))
+        return Finding(name, ok=True, value=importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, False, "not installed: make setup")
+        return Finding(name, ok=False, value="not installed: make setup")
 
 
 def openmp() -> Finding:
-    """LightGBM's threads; its wheel brings no runtime of its own."""
+    """The OpenMP runtime, which LightGBM's wheel does not bring."""
     try:
         ctypes.CDLL(OPENMP)
     except OSError:
-        return Finding("OpenMP", False, f"no {OPENMP} (Debian: libgomp1, Fedora: libgomp)")
-    return Finding("OpenMP", True, OPENMP)
+        return Finding("OpenMP", ok=False, value=f"no {OPENMP} (Debian: libgomp1, Fedora: libgomp)")
+    return Finding("OpenMP", ok=True, value=OPENMP)
 
 
 def disk() -> Finding:
@@ -87,5 +102,5 @@ def trips() -> Finding:
     try:
         files = find_files(resolve_source(read_yaml(city_file("chicago"))["city"]["source"]))
     except InputError as error:
-        return Finding("embedded trips", False, str(error))
-    return Finding("embedded trips", True, files[0])
+        return Finding("embedded trips", ok=False, value=str(error))
+    return Finding("embedded trips", ok=True, value=files[0])

@@ -1,20 +1,81 @@
-"""Pushed models as `farebox models` and `farebox rollback` show them. No TFX, no TensorFlow."""
+"""`farebox models`, `farebox rollback` and `farebox verify`: the pushed versions. No TFX, no TensorFlow."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from farebox.components.atomic_pusher import versions
 from farebox.components.atomic_pusher.versions import Version
+from farebox.pipeline import process
+from farebox.pipeline.commands.options import AsJson
 from farebox.pipeline.commands.tables import aligned
 
 HEADER = ("city", "version", "created", "", "bytes")
 
+Out = Annotated[str, typer.Option(help="The folder that keeps models/.")]
 
-def found(out: str, city: str | None) -> list[Version]:
-    """Versions in `out`/models by city, newest first. Raises InputError where there is no such city."""
-    return [version for base in versions.cities(Path(out) / "models", city) for version in versions.versions_of(base)]
+
+def models(
+    city: Annotated[str | None, typer.Option(metavar="NAME", help="One city; all of them without it.")] = None,
+    out: Out = ".",
+    as_json: AsJson = False,
+) -> None:
+    """Lists the pushed versions of each city's model.
+
+    Each line has the day, the size, the metrics, and whether the files are intact.
+    """
+    listed = [
+        version
+        for base in versions.cities(Path(out) / "models", city)
+        for version in versions.versions_of(base)  # newest first
+    ]
+    print(json.dumps([dataclasses.asdict(version) for version in listed], indent=2) if as_json else table(listed))
+
+
+def rollback(
+    city: Annotated[str, typer.Option(metavar="NAME", help="The city of the model.")],
+    version: Annotated[
+        str | None, typer.Argument(help="Its name or the beginning; without it, the one that was latest before.")
+    ] = None,
+    out: Out = ".",
+) -> None:
+    """Points LATEST to an earlier version.
+
+    No run pushes the versions after it again.
+    """
+    (base,) = versions.cities(Path(out) / "models", city)
+    before, now = versions.rollback(base, version)
+    if before == now:
+        print(f"{base}: LATEST names {now}, as before")
+        return
+    barred = [each.version for each in versions.versions_of(base) if each.rolled_back]
+    note = f"; no run pushes {', '.join(barred)} again until `farebox rollback` names it" if barred else ""
+    print(f"{base}: LATEST names {now}, before {before}{note}")
+
+
+def verify(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A version's folder, or models/CITY for all of them.")],
+    key: Annotated[
+        str | None, typer.Option(metavar="PUBLIC.pem", help="An Ed25519 key whose owner must have signed them.")
+    ] = None,
+) -> None:
+    """Checks pushed files against their manifests and signatures.
+
+    Prints a line for each fault, and ends with exit code 2 if there is one.
+    """
+    count, faults = versions.verify(Path(folder), key)
+    for fault in faults:
+        print(f"farebox: {fault}", file=sys.stderr)
+    if faults:
+        sys.exit(process.BAD_INPUT)
+    print(f"{count} version{'s' if count > 1 else ''} intact{' and signed' if key else ''}")
 
 
 def table(listed: Sequence[Version]) -> str:
@@ -30,17 +91,6 @@ def table(listed: Sequence[Version]) -> str:
         state = version.faults[0] if version.faults else "intact, signed" if version.signed else "intact"
         rows.append((version.city, version.version, version.created[:19], mark, f"{version.bytes:,}", *numbers, state))
     return aligned(rows)
-
-
-def rollback(out: str, city: str, version: str | None) -> str:
-    """Points LATEST back and says what that does. Raises InputError where it cannot be done."""
-    (base,) = versions.cities(Path(out) / "models", city)
-    before, now = versions.rollback(base, version)
-    if before == now:
-        return f"{base}: LATEST names {now}, as before"
-    barred = [each.version for each in versions.versions_of(base) if each.rolled_back]
-    note = f"; no run pushes {', '.join(barred)} again until `farebox rollback` names it" if barred else ""
-    return f"{base}: LATEST names {now}, before {before}{note}"
 
 
 def _number(value: object) -> str:

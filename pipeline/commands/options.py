@@ -1,13 +1,34 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how their values are read."""
 
 from __future__ import annotations
 
+import datetime
 from typing import Annotated
 
 import typer
+
+from farebox.components.errors import InputError
 
 City = Annotated[str, typer.Option(help="A shipped city (chicago, nyc) or your own city.yaml.")]
 Data = Annotated[str | None, typer.Option(help="A CSV or Parquet file, or a folder of them.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. gates.max_rmse=4.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
+
+
+def day_of(text: str) -> datetime.date:
+    """The day of `YYYY-MM-DD`. Raises InputError."""
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError as error:
+        raise InputError(f"--date={text} must be a day, YYYY-MM-DD") from error
+
+
+def place_of(name: str, text: str) -> tuple[float, float]:
+    """(longitude, latitude) of `LON,LAT`. Raises InputError."""
+    try:
+        longitude, latitude = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--{name}={text} must read LON,LAT in degrees, such as -87.63,41.88") from error
+    return longitude, latitude

@@ -1,75 +1,57 @@
-"""A `.tflite` outside the pipeline: one fare, or its error over a file of raw trips. No TensorFlow."""
+"""`farebox predict` and `farebox evaluate`: a .tflite outside the pipeline. No TensorFlow."""
 
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Annotated
 
-import numpy as np
+import typer
 
-from farebox.components.atomic_pusher.versions import read_model
-from farebox.components.errors import InputError
-from farebox.components.networks.errors import RunningError
-from farebox.components.tflite.interpreter import TfliteModel
-from farebox.modules import columns
+from farebox.pipeline.commands.options import AsJson, City, Data, Overrides, day_of, place_of
 
-if TYPE_CHECKING:
-    from farebox.pipeline.settings.load import Settings
+Model = Annotated[str, typer.Option(help="A .tflite file, a version's folder, or models/CITY for its latest.")]
 
 
 def predict(
-    model: str,
-    pickup: tuple[float, float],
-    dropoff: tuple[float, float],
-    hour: int,
-    weekday: int,
-    passengers: int,
-    day: datetime.date,
-    public_key: str | None = None,
-) -> float:
-    """The fare of one trip; places as (longitude, latitude) in degrees, hour 0-23, weekday 0-6 from Monday.
+    *,
+    model: Model,
+    pickup: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],
+    dropoff: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],
+    hour: Annotated[int, typer.Option(help="0-23, local time.")],
+    weekday: Annotated[int, typer.Option(help="0-6, Monday is 0.")],
+    passengers: Annotated[int, typer.Option(help="1-99.")] = 1,
+    date: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="The day, for a city whose tariff has changed; today without it."),
+    ] = None,
+    require_signature: Annotated[
+        str | None, typer.Option(metavar="PUBLIC.pem", help="An Ed25519 key whose owner must have signed the model.")
+    ] = None,
+) -> None:
+    """Predicts the fare of one trip, as a device computes it."""
+    from farebox.modules import columns
+    from farebox.pipeline.fare_model import FareModel
 
-    day: tells the tariff where the city's has changed; a model that knows of no change does not ask for it.
-    public_key: a PEM file; then the model must be signed by its owner.
-    """
-    for name, value, low, high in (
-        ("hour", hour, 0, 23),
-        ("weekday", weekday, 0, 6),
-        ("passengers", passengers, 1, 99),
-        *((f"{end} longitude", place[0], -180, 180) for end, place in (("pickup", pickup), ("dropoff", dropoff))),
-        *((f"{end} latitude", place[1], -90, 90) for end, place in (("pickup", pickup), ("dropoff", dropoff))),
-    ):
-        if not low <= value <= high:
-            raise InputError(f"{name}={value} must be between {low} and {high}")
-    moment = datetime.datetime.combine(day, datetime.time(hour), datetime.timezone.utc)  # local time, as in training
-    values = {
-        **columns.DEFAULTS,
-        **dict(zip(columns.COORDINATES, (*pickup, *dropoff), strict=True)),
-        columns.PASSENGER_COUNT: passengers,
-        columns.PICKUP_HOUR: hour,
-        columns.PICKUP_WEEKDAY: weekday,
-        columns.PICKUP_EPOCH: int(moment.timestamp()),
-    }
-    row = {name: np.array([value]) for name, value in values.items()}
-    file, content = read_model(model, public_key)
-    return float(TfliteModel(content, origin=file).predict(row)[0])
+    start, end = place_of("pickup", pickup), place_of("dropoff", dropoff)
+    midnight = datetime.datetime.combine(
+        day_of(date) if date else datetime.date.today(), datetime.time(), datetime.timezone.utc
+    )
+    values = (*start, *end, passengers, hour, weekday, int(midnight.timestamp()) + 3600 * hour)
+    trip = dict(zip(columns.DATED_INPUTS, values, strict=True))
+    print(f"{FareModel.load(model, public_key=require_signature).predict(trip):.2f}")
 
 
-def evaluate(model: str, settings: Settings) -> dict[str, Any]:
-    """RMSE and MAE of the file over every trip of the settings' data, in the city's currency, and how many rows."""
-    from farebox.components.trip_example_gen.reader import read_trips
+def evaluate(model: Model, city: City, data: Data = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Measures the error of a .tflite file on raw trips: RMSE, MAE, rows used and rejected."""
+    from farebox.pipeline.fare_model import evaluate
+    from farebox.pipeline.settings.load import load_settings
 
-    file, content = read_model(model)
-    interpreter = TfliteModel(content, origin=file)
-    error, rejected = RunningError(), 0
-    for trips in read_trips(settings.data, settings.city):
-        batch = {name: trips.examples.column(name).to_numpy() for name in trips.examples.schema.names}
-        error.update(interpreter.predict(batch), batch[columns.FARE])
-        rejected += trips.rejected.num_rows
-    return {
-        "model": str(file),
-        "city": settings.city.name,
-        "rmse": error.rmse,
-        "mae": error.mae,
-        "rows": {"read": error.rows + rejected, "used": error.rows, "rejected": rejected},
-    }
+    errors = evaluate(model, load_settings(city, data, overrides=overrides or ()))
+    if not as_json:
+        counts = f"{errors.rows_used:,} trips; {errors.rows_rejected:,} rejected"
+        print(f"RMSE {errors.rmse:.4f}, MAE {errors.mae:.4f} over {counts}")
+        return
+    rows = {"read": errors.rows_read, "used": errors.rows_used, "rejected": errors.rows_rejected}
+    figures = {"model": errors.model, "city": errors.city, "rmse": errors.rmse, "mae": errors.mae, "rows": rows}
+    print(json.dumps(figures, indent=2))

@@ -1,77 +1,106 @@
-"""`farebox retrain` between command line and tick: what it takes, prints and ends with."""
+"""`farebox retrain`: the tick's console, log files, lines and exit code."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
+import sys
 from collections.abc import Iterable
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.spans import FIRST_DAY, name_of_span
+from farebox.pipeline.commands.screen import logged
+from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.process import BAD_INPUT, DONE, REFUSED
-from farebox.pipeline.retraining import tick
+from farebox.pipeline.retraining import ingesting, tick
 from farebox.pipeline.retraining.journal import Record
+from farebox.pipeline.retraining.steps import Steps, run_graph
+from farebox.pipeline.retraining.tick import TickResult
 from farebox.pipeline.settings.load import Settings
 
 BUSY = "another tick of {city} is at work"
 
 
 def retrain(settings: Settings, first: str | None, last: str | None, as_json: bool) -> int:
-    """One tick, or one per span from `first` to `last`: prints what was recorded, as JSON a line each; the exit code.
+    """Does one tick, or one per span from `first` to `last`, prints their records and returns the exit code.
 
-    Raises InputError where the options or the data cannot be used.
+    as_json: prints a line of JSON per record, and nothing else.
+
+    Raises InputError if the options or the data cannot be used.
     """
     code = DONE
-    for records in _ticks(settings, first, last, quiet=as_json):
-        if not records and not as_json:
+    for results in _ticks(settings, first, last, console_steps(quiet=as_json)):
+        if not results and not as_json:
             print(f"farebox: {BUSY.format(city=settings.city.name)}")
-        for record in records:
-            print(json.dumps(dataclasses.asdict(record)) if as_json else "\n".join(lines(record, settings)))
-            code = max(code, exit_code(record))
+        for result in results:
+            _print(result, settings, as_json)
+            code = max(code, exit_code(result.record))
     return code
 
 
-def _ticks(settings: Settings, first: str | None, last: str | None, quiet: bool) -> Iterable[list[Record]]:
+def _ticks(settings: Settings, first: str | None, last: str | None, steps: Steps) -> Iterable[list[TickResult]]:
     if first is None and last is None:
-        return [tick.retrain(settings, quiet)]
+        return [tick.retrain(settings, steps=steps)]
     if first is None or last is None:
         raise InputError(f"--from={first} --to={last} must be given together")
-    return tick.backfill(settings, span_number(first, settings), span_number(last, settings), quiet)
+    return tick.backfill(settings, span_number(first, settings), span_number(last, settings), steps=steps)
+
+
+def console_steps(quiet: bool) -> Steps:
+    """Steps that show progress on the standard output, keep what libraries print in log files, and warn on stderr."""
+    output = logged(quiet=quiet)
+    return Steps(
+        ingest=functools.partial(ingesting.ingest, output=output),
+        find_ingested=functools.partial(ingesting.find_ingested, output=output),
+        run=functools.partial(run_graph, output=output),
+        warn=lambda line: print(f"farebox: warning: {line}", file=sys.stderr),
+    )
+
+
+def _print(result: TickResult, settings: Settings, as_json: bool) -> None:
+    record = result.record
+    screen = RunConsole(sys.stdout, quiet=as_json)
+    if result.checks:
+        screen.gates(result.checks)
+    if record.outcome == "refused" and result.run is None:
+        print(f"farebox: refused: {record.reasons[-1]}", file=sys.stderr)
+    if result.run:
+        summary = result.run.summary
+        screen.summary(summary.figures, summary.city, summary.currency)
+    print(json.dumps(dataclasses.asdict(record)) if as_json else "\n".join(lines(record, settings)))
 
 
 def span_number(text: str, settings: Settings) -> int:
-    """The span of a number, or of a day where the pattern is dated. Raises InputError."""
+    """The number of a span, given as a number or, if the pattern is dated, as a day. Raises InputError."""
     try:
         if "{YYYY}" in str(settings.spans.pattern):
             return (datetime.date.fromisoformat(text) - FIRST_DAY).days
         return int(text)
     except ValueError as error:
-        raise InputError(
-            f"span={text} must be a number, or a day as YYYY-MM-DD where spans.pattern is dated"
-        ) from error
+        raise InputError(f"span={text} must be a number, or a day as YYYY-MM-DD if spans.pattern is dated") from error
 
 
 def exit_code(record: Record) -> int:
-    """3 where a gate refused the model; 2 where all that was new is of no use, so that somebody looks; else 0."""
+    """3 if a gate refused the model; 2 if no new span can be used, so that somebody looks; else 0."""
     if record.outcome == "refused":
         return REFUSED
-    is_useless = bool(record.spans.new) and set(record.spans.new) <= set(record.spans.refused)
-    return BAD_INPUT if is_useless and record.outcome == "kept" else DONE
+    has_only_useless_spans = bool(record.spans.new) and set(record.spans.new) <= set(record.spans.refused)
+    return BAD_INPUT if has_only_useless_spans and record.outcome == "kept" else DONE
 
 
 def lines(record: Record, settings: Settings) -> list[str]:
-    """What a tick has to say for itself."""
+    """A record as people read it: decision and outcome, spans, reasons."""
 
-    def named(spans: Iterable[tuple[int, int]]) -> str:
-        names = (name_of_span(str(settings.spans.pattern), span) for span, _ in spans)
-        return ", ".join(names) or "none"
+    def names(spans: Iterable[tuple[int, int]]) -> str:
+        return ", ".join(name_of_span(str(settings.spans.pattern), span) for span, _ in spans) or "none"
 
     window = record.spans.window
     causes = f" ({', '.join(record.causes)})" if record.causes else ""
-    ended = {"pushed": f"pushed {record.version}", "kept": "the model stays"}.get(record.outcome, record.outcome)
+    outcome = {"pushed": f"pushed {record.version}", "kept": "the model stays"}.get(record.outcome, record.outcome)
     return [
-        f"farebox: {record.city}: {record.decision}{causes}: {ended}",
-        f"  new spans {named(record.spans.new)}; window {named(window[:1])} to {named(window[-1:])}",
+        f"farebox: {record.city}: {record.decision}{causes}: {outcome}",
+        f"  new spans {names(record.spans.new)}; window {names(window[:1])} to {names(window[-1:])}",
         *(f"  {reason}" for reason in record.reasons),
     ]

@@ -20,7 +20,7 @@ from farebox.pipeline.commands.submit import (
     Region,
     RunnerName,
     ServiceAccount,
-    chosen,
+    checked_runner,
 )
 
 
@@ -91,12 +91,12 @@ def schedule(
 
     given = options_given(context)
     if "--runner" in given:
-        from farebox.pipeline.cluster.service import Target
+        from farebox.pipeline.cluster.service import ClusterTarget
         from farebox.pipeline.commands import remote_schedule
 
-        orders.check_options(chosen(runner), given)
-        target = Target(
-            runner=chosen(runner),
+        orders.check_options(checked_runner(runner), given)
+        target = ClusterTarget(
+            runner=checked_runner(runner),
             host=host,
             namespace=namespace,
             experiment=experiment,
@@ -107,10 +107,11 @@ def schedule(
             network=network,
             patience=patience,
         )
-        request = remote_schedule.Request(
-            cron or "", spec, parameters or (), timezone, name, replace, listing, delete, as_json
-        )
-        return remote_schedule.run(target, request)
+        options = remote_schedule.RemoteScheduleOptions(
+            cron=cron or "", spec=spec, parameters=parameters or (), timezone=timezone, name=name, replace=replace,
+            listing=listing, delete=delete, as_json=as_json,
+        )  # fmt: skip
+        return remote_schedule.manage_schedules(target, options)
     orders.check_options(emit.value if emit else "foreground", given)
     order = orders.Order(city, data, out, tuple(overrides or ()), cron or "", timezone, misfire)
     if emit is None:

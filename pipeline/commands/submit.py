@@ -1,33 +1,44 @@
-"""`farebox submit` as a command: parse, one call, exit code. Light to import; the work is in `submission`."""
+"""`farebox submit`: parse, one call, exit code. Light to import; the work is in `pipeline.cluster.submit`."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-Runner = Literal["kubeflow", "vertex"]
+from farebox.components.errors import InputError
+from farebox.pipeline.commands.hints import flags_in_errors
+
+if TYPE_CHECKING:
+    from farebox.pipeline.cluster.service import ClusterRunner, ClusterTarget
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+TARGET_FLAGS = {
+    **{key: f"--{key}" for key in ("runner", "host", "namespace", "project", "region", "endpoint")},
+    "parameter": "--parameter",
+}
+SUBMIT_FLAGS = {**TARGET_FLAGS, "spec": "SPEC", "attach": "--attach"}
 
-RunnerName = Annotated[str, typer.Option("--runner", metavar="kubeflow|vertex", help="What runs it.")]
+RunnerName = Annotated[str, typer.Option("--runner", metavar="kubeflow|vertex", help="The service that runs it.")]
 Host = Annotated[
     str | None,
-    typer.Option(metavar="URL", envvar="KF_PIPELINES_ENDPOINT", help="Of Kubeflow Pipelines, as its UI is reached."),
+    typer.Option(
+        metavar="URL", envvar="KF_PIPELINES_ENDPOINT", help="Address of Kubeflow Pipelines, the one its web page has."
+    ),
 ]
-Namespace = Annotated[str | None, typer.Option(help="Yours, in a Kubeflow with users.")]
-Project = Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="Of Vertex AI.")]
-Region = Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_REGION", help="Of Vertex AI, such as us-central1.")]
+Namespace = Annotated[str | None, typer.Option(help="Your namespace, if Kubeflow has users.")]
+Project = Annotated[str | None, typer.Option(envvar="GOOGLE_CLOUD_PROJECT", help="Vertex AI's project.")]
+Region = Annotated[
+    str | None, typer.Option(envvar="GOOGLE_CLOUD_REGION", help="Vertex AI's region, such as us-central1.")
+]
 Endpoint = Annotated[
-    str | None, typer.Option(metavar="URL", help="In place of REGION-aiplatform.googleapis.com (private connections).")
+    str | None, typer.Option(metavar="URL", help="Replaces REGION-aiplatform.googleapis.com (private connections).")
 ]
-
-
 Experiment = Annotated[str, typer.Option(help="Kubeflow's group of runs.")]
-ServiceAccount = Annotated[str | None, typer.Option(help="That the run runs as.")]
-Network = Annotated[str | None, typer.Option(help="That Vertex's run is peered with, its full name.")]
+ServiceAccount = Annotated[str | None, typer.Option(help="The account that the run uses.")]
+Network = Annotated[str | None, typer.Option(help="Full name of the network that Vertex AI's run is peered with.")]
 Assignments = Annotated[
     list[str] | None, typer.Option("--parameter", metavar="KEY=VALUE", help="A runtime parameter of the spec.")
 ]
@@ -35,6 +46,7 @@ Patience = Annotated[float, typer.Option(metavar="SECONDS", help="How long a fai
 
 
 def submit(
+    *,
     spec: Annotated[str | None, typer.Argument(metavar="SPEC", help="A file that `farebox compile` wrote.")] = None,
     runner: RunnerName = "kubeflow",
     host: Host = None,
@@ -42,8 +54,10 @@ def submit(
     project: Project = None,
     region: Region = None,
     parameters: Assignments = None,
-    key: Annotated[str | None, typer.Option(help="Makes an equal submission another one, e.g. the day.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Run it anew even if it is there already.")] = False,
+    key: Annotated[
+        str | None, typer.Option(help="Distinguishes submissions that are otherwise equal, e.g. the day.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Submit a new run even if an equal one exists.")] = False,
     attach: Annotated[str | None, typer.Option(metavar="RUN", help="Watch this run; submit nothing.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show nodes' states until the run's end.")] = True,
     experiment: Experiment = "farebox",
@@ -51,15 +65,17 @@ def submit(
     network: Network = None,
     endpoint: Endpoint = None,
     patience: Patience = 120,
-    poll: Annotated[float, typer.Option(metavar="SECONDS", help="Between two looks at a run.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON; all else to stderr.")] = False,
+    poll: Annotated[float, typer.Option(metavar="SECONDS", help="Pause between two looks at a run.")] = 10,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as JSON; everything else goes to stderr.")
+    ] = False,
 ) -> None:
     """A compiled pipeline to Kubeflow or Vertex AI, once; credentials from the environment's standard places."""
     from farebox.pipeline.cluster import submit as submission
-    from farebox.pipeline.cluster.service import Target
+    from farebox.pipeline.cluster.service import ClusterTarget
 
-    target = Target(
-        runner=chosen(runner),
+    target = ClusterTarget(
+        runner=checked_runner(runner),
         host=host,
         namespace=namespace,
         experiment=experiment,
@@ -70,24 +86,49 @@ def submit(
         network=network,
         patience=patience,
     )
-    request = submission.Request(target, spec, parameters or (), key, again, attach, wait, poll)
+    request = submission.SubmitRequest(
+        target=target, spec=spec, parameters=parameters or (), key=key, again=again, attach=attach, wait=wait, poll=poll
+    )
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr if as_json else None, flush=True)
+
+    def say_unwatched(run: str) -> None:
+        say(f"{run} is no longer watched, and goes on: {attach_command(run, target)}")
+
     try:
-        found = submission.submit(request, lambda line: print(line, file=sys.stderr if as_json else None, flush=True))
+        with flags_in_errors(SUBMIT_FLAGS):
+            result = submission.submit(request, say, say_unwatched)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    if attach is None and not result["submitted"]:
+        say(f"{result['name']} was submitted before; --again submits a new run")
     if as_json:
-        print(json.dumps(found, indent=2))
-    if found["state"] in ("failed", "cancelled"):
-        print(f"farebox: {found['run']} {found['state']}; {found['error'] or found['url']}", file=sys.stderr)
-        sys.exit(EXIT_FAILED)
+        print(json.dumps(result, indent=2))
+    exit_as_ended(result)
     if not as_json and wait:
-        print(f"{found['run']} {found['state']}")
+        print(f"{result['run']} {result['state']}")
 
 
-def chosen(runner: str) -> Runner:
-    """One of the two, or InputError."""
-    from farebox.components.errors import InputError
+def exit_as_ended(result: dict[str, Any]) -> None:
+    """Ends the command with a line and exit code 1 if the run failed or was cancelled."""
+    if result["state"] in ("failed", "cancelled"):
+        print(f"farebox: {result['run']} {result['state']}; {result['error'] or result['url']}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
 
+
+def attach_command(run: str, target: ClusterTarget) -> str:
+    """The command that watches a run of this target."""
+    if target.runner == "kubeflow":
+        place = f"--host {target.host}" + (f" --namespace {target.namespace}" if target.namespace else "")
+    else:
+        place = f"--project {target.project} --region {target.region}"
+        place += f" --endpoint {target.endpoint}" if target.endpoint else ""
+    return f"farebox submit --attach {run} --runner {target.runner} {place}"
+
+
+def checked_runner(runner: str) -> ClusterRunner:
+    """The value of --runner. Raises InputError."""
     if runner not in ("kubeflow", "vertex"):
         raise InputError(f"--runner={runner} must be kubeflow or vertex")
-    return cast(Runner, runner)
+    return cast("ClusterRunner", runner)

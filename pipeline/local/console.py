@@ -1,16 +1,23 @@
-"""What people see of a run: a live line per node, and the table at its end."""
+"""The screen of a run: a live line per node, and tables at its end."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import IO, Any
+import contextlib
+import dataclasses
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
+from farebox.components.errors import Check
 from farebox.components.model_gate.yardsticks import ratio
+from farebox.components.reporter.figures import Figures, ModelFigures
 
 STAGES = {
     "predict_mean": "predict the mean",
@@ -26,7 +33,7 @@ STAGES = {
 
 
 class RunConsole:
-    """Prints to a stream; with `quiet`, nothing."""
+    """Prints to a stream; nothing if `quiet`."""
 
     def __init__(self, stream: IO[str], quiet: bool = False) -> None:
         self.console = Console(file=stream, quiet=quiet, highlight=False, soft_wrap=True)
@@ -39,113 +46,130 @@ class RunConsole:
         self.done()
 
     def say(self, text: str) -> None:
-        """One plain line."""
+        """Prints one plain line."""
         self.console.print(text, markup=False)
 
     def working(self, text: str) -> None:
-        """A spinner with a text, on a terminal; nothing elsewhere."""
+        """Shows a spinner with a text on a terminal; nothing elsewhere."""
         self.done()
         self.spinner = Live(
             Spinner("dots", text),
             console=self.console,
             transient=True,
-            redirect_stdout=False,  # else rich would fetch the libraries' logs back from the log file to the screen
+            redirect_stdout=False,  # rich would bring the libraries' logs back from the file to the screen
             redirect_stderr=False,
         )
         self.spinner.start()
 
     def done(self) -> None:
-        """Ends the spinner."""
+        """Removes the spinner."""
         if self.spinner:
             self.spinner.stop()
             self.spinner = None
 
-    def node(self, name: str, cached: bool, seconds: float, figures: str) -> None:
-        """The line of a finished node."""
+    def node(self, name: str, is_cached: bool, seconds: float, figures: str) -> None:
+        """Prints the line of a finished node."""
         self.done()
-        spent = "cached" if cached else f"{seconds:.1f} s"
+        spent = "cached" if is_cached else f"{seconds:.1f} s"
         self.console.print(f"  [green]✓[/] {name:<17}[dim]{spent:>8}[/]  ", end="")
         self.console.print(figures, markup=False)
 
-    def summary(self, summary: dict[str, Any]) -> None:
-        """The table of a finished run, and where the model went or what refused it."""
-        self.console.print(rmse_table(summary))
-        model, unreduced = summary["model"], summary["unreduced"]
-        share = model["bytes"] / unreduced["bytes"]
-        self.say(
-            f"{model['bytes']:,} B ({model['gzip_bytes']:,} B gzip), {share:.0%} of the unreduced "
-            f"{unreduced['bytes']:,} B; {sum(model['ops'].values())} ops; "
-            f"{' + '.join((model['mode'], *model['steps']))} of the {model['network']} network"
-            + (f", k={model['k']}" if model["k"] else "")
-            + f", {model['sparsity']:.1%} zeros"
-        )
-        if summary["latency_us"]:
-            self.say("one fare takes p50 {p50:.1f} µs, p99 {p99:.1f} µs".format(**summary["latency_us"]))
-        self.ended(summary)
+    def summary(self, figures: Figures, city: str, currency: str) -> None:
+        """Prints a finished run: RMSE by model, the shipped file, and the gates that refused it or where it went."""
+        if figures.measured:
+            self.console.print(rmse_table(figures.measured, city, currency))
+            self.say(describe_model(figures.measured))
+            if latency := figures.measured.latency_us:
+                self.say(f"one fare takes p50 {latency.p50:.1f} µs, p99 {latency.p99:.1f} µs")
+        self.outcome(figures)
 
-    def outcome(self, summary: dict[str, Any]) -> None:
-        """The shipped file's error in a line instead of the table, and the same end."""
-        self.say(f"RMSE {summary['rmse']['shipped']:.3f} on the test split, {summary['model']['bytes']:,} B")
-        self.ended(summary)
+    def short_summary(self, figures: Figures) -> None:
+        """Prints RMSE and size of the shipped file in one line, and the gates that refused it or where it went."""
+        if figures.measured:
+            rmse, size = figures.measured.rmse.shipped, figures.measured.model.bytes
+            self.say(f"RMSE {rmse:.3f} on the test split, {size:,} B")
+        self.outcome(figures)
 
-    def ended(self, summary: dict[str, Any]) -> None:
-        """Where the model went, or what refused it."""
-        if all(gate["ok"] for gate in summary["gates"]):
-            self.say(f"pushed to {summary['pushed']}" if summary["pushed"] else "nothing was pushed")
+    def outcome(self, figures: Figures) -> None:
+        """Prints where the model was pushed to; the gates if one failed."""
+        if all(check.ok for check in figures.gates):
+            self.say(f"pushed to {figures.pushed}" if figures.pushed else "nothing was pushed")
         else:
-            self.gates(summary["gates"], summary["pushed"])
+            self.gates(figures.gates, figures.pushed)
 
-    def gates(self, gates: Sequence[Mapping[str, Any]], pushed: str | None = None) -> None:
-        """The table of all gates, what each that failed found, and what to do about it."""
+    def gates(self, gates: Sequence[Check], pushed: str | None = None) -> None:
+        """Prints the table of all gates, and for each failed one what it measured and what to do."""
         self.console.print(gate_table(gates))
-        for gate in gates:
-            if not gate["ok"]:
-                what = "warned" if gate["severity"] == "warn" else "refused"
-                self.say(f"{what} by {describe_gate(gate)}")
-                if gate["hint"]:
-                    self.say(f"  what to do: {gate['hint']}")
+        for check in gates:
+            if not check.ok:
+                what = "warned" if check.severity == "warn" else "refused"
+                self.say(f"{what} by {describe_gate(check)}")
+                if check.hint:
+                    self.say(f"  what to do: {check.hint}")
         self.say(f"pushed to {pushed}" if pushed else "nothing was pushed")
 
 
-def describe_gate(gate: Mapping[str, Any]) -> str:
+# Opens the log file and yields the screen that shows the progress of a run.
+Output = Callable[[Path], AbstractContextManager[RunConsole]]
+
+
+@contextlib.contextmanager
+def no_output(_log: Path) -> Iterator[RunConsole]:
+    """A screen that shows nothing. What libraries print and log goes where the caller's own output goes."""
+    yield RunConsole(io.StringIO(), quiet=True)
+
+
+def describe_model(figures: ModelFigures) -> str:
+    """Size, operators, form and sparsity of the shipped file in one line."""
+    model, unreduced = figures.model, figures.unreduced
+    return (
+        f"{model.bytes:,} B ({model.gzip_bytes:,} B gzip), {model.bytes / unreduced.bytes:.0%} of the unreduced "
+        f"{unreduced.bytes:,} B; {sum(model.ops.values())} ops; "
+        f"{' + '.join((model.mode, *model.steps))} of the {model.network} network"
+        + (f", k={model.k}" if model.k else "")
+        + f", {model.sparsity:.1%} zeros"
+    )
+
+
+def describe_gate(check: Check) -> str:
     """A failed gate as `name: value, bound (detail)`."""
-    detail = f" ({gate['detail']})" if gate["detail"] else ""
-    bound = "" if gate["bound"] is None else f", bound {gate['bound']:.6g}"
-    return f"{gate['name']}: {gate['value']:.6g}{bound}{detail}"
+    detail = f" ({check.detail})" if check.detail else ""
+    bound = "" if check.bound is None else f", bound {check.bound:.6g}"
+    return f"{check.name}: {check.value:.6g}{bound}{detail}"
 
 
-def verdict_of(gate: Mapping[str, Any]) -> str:
-    """What a gate says; a figure beyond its bound by no more than noise may be is no refusal."""
-    if not gate["ok"]:
-        return "warns" if gate["severity"] == "warn" else "refuses"
-    value, bound = gate["value"], gate["bound"]
-    is_beyond = bound is not None and (value < bound if gate["at_least"] else value > bound)
+def verdict_of(check: Check) -> str:
+    """Verdict of a gate in one or two words; `within noise` if the value is beyond a bound that still holds."""
+    if not check.ok:
+        return "warns" if check.severity == "warn" else "refuses"
+    value, bound = check.value, check.bound
+    is_beyond = bound is not None and (value < bound if check.at_least else value > bound)
     return "within noise" if is_beyond else "holds"
 
 
-def gate_table(gates: Sequence[Mapping[str, Any]]) -> Table:
-    """Every gate: name, measured, bound, verdict."""
+def gate_table(gates: Sequence[Check]) -> Table:
+    """Every gate: name, measured value, bound, verdict."""
     table = Table(title="gates", title_justify="left")
     table.add_column("gate", no_wrap=True)
     for heading in ("measured", "bound"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for gate in gates:
-        bound = "–" if gate["bound"] is None else f"{gate['bound']:.6g}"
-        verdict = verdict_of(gate)
-        table.add_row(gate["name"], f"{gate['value']:.6g}", bound, verdict, style=None if gate["ok"] else "bold")
+    for check in gates:
+        bound = "–" if check.bound is None else f"{check.bound:.6g}"
+        style = None if check.ok else "bold"
+        table.add_row(check.name, f"{check.value:.6g}", bound, verdict_of(check), style=style)
     return table
 
 
-def rmse_table(summary: dict[str, Any]) -> Table:
+def rmse_table(figures: ModelFigures, city: str, currency: str) -> Table:
     """RMSE on the test split: the yardsticks, then the network by stage."""
-    table = Table(title=f"{summary['city']}: RMSE on the test split, {summary['currency']}", title_justify="left")
+    table = Table(title=f"{city}: RMSE on the test split, {currency}", title_justify="left")
     table.add_column("model")
     table.add_column("RMSE", justify="right")
     table.add_column("against linear", justify="right")
-    found = {**summary["yardsticks"], **summary["rmse"]}
+    errors = {**figures.yardsticks, **dataclasses.asdict(figures.rmse)}
     for stage, label in STAGES.items():
-        rmse = found[stage]
+        rmse = errors[stage]
         style = "bold" if stage == "shipped" else None
-        table.add_row(label, f"{rmse:.3f}", f"{ratio(rmse, found['linear_on_distance']):.2f} x", style=style)
+        table.add_row(label, f"{rmse:.3f}", f"{ratio(rmse, figures.rmse.linear_on_distance):.2f} x", style=style)
     return table

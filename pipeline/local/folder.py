@@ -16,7 +16,7 @@ SUMMARY_FILE, LOG_FILE, LATEST = "summary.json", "log.txt", "latest"
 
 @contextlib.contextmanager
 def exclusive(runs_dir: Path) -> Iterator[None]:
-    """Holds the city's lock. Raises InputError where another run holds it, or the folder cannot be written."""
+    """Holds the city's lock. Raises InputError if another run holds it, or the folder cannot be written."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(runs_dir / ".lock", wait=False))
@@ -26,12 +26,12 @@ def exclusive(runs_dir: Path) -> Iterator[None]:
 
 
 def new_run_id() -> str:
-    """The moment, to the millisecond."""
+    """An id made of the moment, to the millisecond."""
     return datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 def make_folder(folder: Path) -> None:
-    """Raises InputError where the folder cannot be written."""
+    """Makes a folder with a log file. Raises InputError if it cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / LOG_FILE).touch()
@@ -40,7 +40,7 @@ def make_folder(folder: Path) -> None:
 
 
 def point_latest(runs_dir: Path, run_id: str) -> None:
-    """Swaps the link `latest` to this run."""
+    """Points the link `latest` to this run."""
     aside = runs_dir / f".{LATEST}.{os.getpid()}"
     aside.unlink(missing_ok=True)
     aside.symlink_to(run_id)

@@ -1,6 +1,6 @@
-"""Runs the pipeline on this machine: TFX's launcher node by node, so that each can be shown as it ends.
+"""Runs the pipeline on this machine, node by node, with TFX's own launcher. See README.md in this folder.
 
-What executors import waits for the first node that does not come from the cache.
+Executors and their imports are loaded at the first node that does not come from the cache.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OnEnd = Callable[[str, dict[str, list[Any]], bool, "Cost"], None]
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Of a node: CPU seconds, user and system, children that have ended included; peak RSS of this process in MB."""
+    """Cost of a node: CPU seconds (user and system, ended children included) and this process's peak RSS in MB."""
 
     cpu_s: float
     peak_mb: float
@@ -44,18 +44,19 @@ class Cost:
 def run(
     settings: Settings,
     run_id: str,
+    *,
     on_start: OnStart,
     on_end: OnEnd,
     prepare: Callable[[], None],
     last: str | None = None,
     spans: SpanInput | None = None,
 ) -> None:
-    """Runs every node up to `last`, or takes it from the cache; exceptions of its executor come through as they are.
+    """Runs every node up to `last`, or takes it from the cache. Exceptions of executors pass through.
 
-    on_start(node, number, of): before a node. on_end(node, output artifacts, cached, cost): after it.
-    prepare: once, before anything is compiled or executed; `cost` is counted from then on.
+    on_start(node, number, count): called before a node. on_end(node, output artifacts, is_cached, cost): after it.
+    prepare: called once, before anything is compiled or executed; costs are counted from then on.
     """
-    local_files.prefer()
+    local_files.register()
     connection = database.connection_config(settings)
     place = database.place_of(settings, connection)
     target = Target(
@@ -87,7 +88,7 @@ def run(
     database.register_types(settings, connection, pipeline)
     produced: dict[str, list[Any]] = {}
     operators = {
-        kind: when_needed(operator, prepare_once) for kind, operator in launcher.DEFAULT_EXECUTOR_OPERATORS.items()
+        kind: deferred(operator, prepare_once) for kind, operator in launcher.DEFAULT_EXECUTOR_OPERATORS.items()
     }
     for number, node in enumerate(pipeline.nodes, start=1):
         name = node.pipeline_node.node_info.id
@@ -114,46 +115,48 @@ def run(
 
 
 class Meter:
-    """Counts what is spent from its last start on."""
+    """Measures the cost since its last start."""
 
     def __init__(self) -> None:
         self.start()
 
     def start(self) -> None:
-        """From now on."""
+        """Starts anew."""
         self.cpu_s = cpu_seconds()
-        forget_peak()
+        reset_peak()
 
     def cost(self) -> Cost:
-        """Up to now."""
+        """The cost up to now."""
         return Cost(cpu_seconds() - self.cpu_s, peak_mb())
 
 
-def when_needed(operator: type[BaseExecutorOperator], prepare: Callable[[], None]) -> type[BaseExecutorOperator]:
-    """TFX's way to run an executor, but made, which imports that executor, once the driver has found that it runs."""
+def deferred(operator: type[BaseExecutorOperator], prepare: Callable[[], None]) -> type[BaseExecutorOperator]:
+    """TFX's executor operator, built only if its executor runs: building it imports the executor."""
 
-    class Waiting(operator):  # type: ignore[misc, valid-type]
+    class DeferredOperator(operator):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             BaseExecutorOperator.__init__(self, *args, **kwargs)
-            self.given = args, kwargs
+            self.arguments = args, kwargs
 
         def run_executor(self, *args: Any, **kwargs: Any) -> Any:
             prepare()
-            given, named = self.given
-            made = operator(*given, **named).with_execution_watcher(self._execution_watcher_address)
-            return made.run_executor(*args, **kwargs)
+            positional, named = self.arguments
+            built = operator(*positional, **named).with_execution_watcher(self._execution_watcher_address)
+            return built.run_executor(*args, **kwargs)
 
-    return Waiting
+    return DeferredOperator
 
 
 def files_of(settings: Settings, spans: SpanInput | None) -> list[str]:
-    """The files of trips that a run reads, those of its window's spans included."""
+    """The files of trips that a run reads, including those of its window's spans."""
     return [file for path in (spans.paths if spans else (settings.data,)) for file in find_files(path)]
 
 
 def prepare_push(node: Any, model: Path, settings: Settings) -> None:
-    """From the cache Pusher would not bring back a model that is lost, or followed by another; and a push that will be
-    refused must have another cache key, or its refusal would be found once the model is offered again."""
+    """Switches Pusher's cache off if the model is not the latest pushed; gives a refused push its own cache key.
+
+    A cached Pusher would not restore a lost or replaced model. A cached refusal would outlive its cause.
+    """
     offered = is_offered(model, settings.models_dir, settings.push.signing_key)
     node.execution_options.caching_options.enable_cache = offered
     rolled_back = is_rolled_back(model, settings.models_dir)
@@ -161,19 +164,19 @@ def prepare_push(node: Any, model: Path, settings: Settings) -> None:
 
 
 def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, list[Any]], bool]:
-    """An execution's output artifacts, and whether they came from the cache."""
+    """The output artifacts of an execution, and whether they came from the cache."""
     (execution,) = handle.store.get_executions_by_id([execution_id])
     return execution_lib.get_output_artifacts(handle, execution_id), execution.last_known_state == Execution.CACHED
 
 
-def forget_peak() -> None:
-    """The peak RSS of this process starts anew, where the system can do that (Linux: proc(5), clear_refs)."""
+def reset_peak() -> None:
+    """Resets the peak RSS of this process, if the system can do that (Linux: proc(5), clear_refs)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_mb() -> float:
-    """Peak RSS of this process in MB, since `forget_peak` where the system can tell."""
+    """Peak RSS of this process in MB, since `reset_peak` if the system can tell."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
@@ -181,6 +184,6 @@ def peak_mb() -> float:
 
 
 def cpu_seconds() -> float:
-    """User and system time of this process and of its children that have ended."""
+    """User and system time of this process and of its ended children."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)

@@ -1,7 +1,7 @@
-"""What TFX and its libraries import at once and a local run seldom uses: found when imported, run when first used.
+"""Defers modules that TFX imports and a local run seldom uses, until their first use. See README.md in this folder.
 
-Each module is the real one, run by its own loader: at the first look for a name that it lacks (PEP 562), or before a
-submodule of it is imported. importlib's LazyLoader would run it when it is imported for the second time.
+Each module is the real one. Its own loader runs it when a name that it lacks is first looked up (PEP 562), or before a
+submodule of it is imported. importlib's LazyLoader would run it at its second import.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from types import ModuleType
 from typing import Any
 
 NONE, ALL = "", ".+"
-# What waits, and which submodules (a regular expression) do without what its `__init__` does.
+# Deferred modules, each with those of its submodules (a regular expression) that do not need its `__init__`.
 WAITING = {
-    # Where each node comes from the cache, nobody computes: of these, TFX's own modules need messages and names.
+    # A fully cached run computes nothing; TFX then needs only protos and constants from these.
     "tensorflow": r"tools(\.docs(\.doc_controls)?)?|core(\.example(\.\w+_pb2)?)?",
     "tensorflow_data_validation": r"anomalies(\.proto(\.\w+)?)?",
     "tensorflow_model_analysis": r"sdk|constants|version|proto(\.\w+)?|view(\..+)?",
-    # TFDV's and TFMA's pictures, not IPython's terminal.
+    # TFDV and TFMA need its pictures, not its terminal.
     "IPython": r"display|core(\.(display(_functions)?|error))?|(lib|testing|utils)(\.\w+)?",
     "tensorflow_model_analysis.view": "view_types|util",
-    # TFMA's ROUGE: not scikit-learn and SciPy.
+    # TFMA's ROUGE metric imports scikit-learn and SciPy.
     "nltk": r"stem(\.porter|\.api)?|redos|termsec",
     "nltk.stem": r"porter|api",
     "rouge_score.rouge_scorer": NONE,
-    # InfraValidator, which the graph has not: kubernetes.
+    # InfraValidator imports kubernetes; our graph has no such node.
     "tfx.components.infra_validator.model_server_runners.kubernetes_runner": NONE,
-    # Beam's and TensorFlow's doors to Google's services.
+    # Google's services for Beam and TensorFlow.
     "google.cloud.bigquery": NONE,
     "google.cloud.bigquery_storage_v1": NONE,
     "google.cloud.pubsub": NONE,
     "googleapiclient.discovery": NONE,
-    # Keras 3: tfmot looks for keras.engine, which Keras 3 has not, and goes on without.
+    # Keras 3: tfmot looks for keras.engine, does not find it there, and goes on.
     "keras": "engine",
     # TFMA's confidence intervals.
     "scipy.stats": NONE,
 }
-BEFORE: dict[str, str] = {}  # what must be run before a module is
-# Stock components that the graph has not: keras_tuner (Keras 3).
+BEFORE: dict[str, str] = {}  # the module that must run before another
+# Stock components outside our graph import keras_tuner (Keras 3).
 if sys.version_info < (3, 11):  # lane A
     WAITING["tfx.components"] = ALL
-else:  # TFX 1.21 gives TFMA names, and a module, that it lacks on lane B; and it passes over components half imported
+else:  # TFX 1.21 adds names and a module to TFMA on lane B, and skips components that are half imported
     WAITING["tfx.components"] = r"example_gen(\..+)?|evaluator(\.constants)?"
     BEFORE["tensorflow_model_analysis"] = "tfx.components"
 
 
 def defer() -> None:
-    """Makes the modules above wait for their first use; those imported before stay as they are."""
+    """Defers the modules above; those that are imported already stay as they are."""
     if not any(isinstance(finder, DeferringFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, DeferringFinder())
 
@@ -62,7 +62,7 @@ class DeferringFinder(MetaPathFinder):
     """Finds the modules above where Python does."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """None where it is the other finders' business. Runs a package that a submodule cannot do without."""
+        """Returns None for modules of other finders. Runs a deferred package that the submodule needs."""
         packages = list(waiting_packages(name))
         for loader in packages:
             loader.run()
@@ -75,7 +75,7 @@ class DeferringFinder(MetaPathFinder):
 
 
 class DeferredLoader(Loader):
-    """Leaves a module empty but for a `__getattr__` that runs it."""
+    """Leaves a module empty, except for a `__getattr__` that runs it."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
@@ -83,26 +83,27 @@ class DeferredLoader(Loader):
         self.state = "waiting"
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """As the module's own loader does."""
-        return self.loader.create_module(spec)
+        """Delegates to the module's own loader."""
+        module: ModuleType | None = self.loader.create_module(spec)
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Only what makes it wait."""
+        """Installs the `__getattr__` and runs nothing."""
         module.__loader__ = module.__spec__.loader = self.loader  # type: ignore[union-attr]
         self.module = module
         module.__getattr__ = self.look_up  # type: ignore[method-assign]
 
     def look_up(self, name: str) -> Any:
-        """What the module has under that name once it has been run; of a package perhaps a submodule, without."""
+        """Returns the attribute after the module has run, or a submodule that does not need it to run."""
         full_name = f"{self.module.__name__}.{name}"
-        may_be_alone = stands_alone(self.module.__name__, full_name) and not name.startswith("__")
-        if may_be_alone and importlib.util.find_spec(full_name):
+        may_stand_alone = stands_alone(self.module.__name__, full_name) and not name.startswith("__")
+        if may_stand_alone and importlib.util.find_spec(full_name):
             return importlib.import_module(full_name)
         self.run()
         return getattr(self.module, name)
 
     def run(self) -> None:
-        """Runs the module once; other threads wait. Raises AttributeError where this thread is about it already."""
+        """Runs the module once; other threads wait. Raises AttributeError if this thread is running it already."""
         with self.lock:
             if self.state == "running":
                 raise AttributeError(f"{self.module.__name__} is only partly initialized")
@@ -121,41 +122,41 @@ class DeferredLoader(Loader):
 
 
 class PresentLoader(Loader):
-    """Leaves a module as it is, its specification too, which an import takes for its own."""
+    """Returns a module that is loaded already, with its own specification."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module, self.spec = module, module.__spec__
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module."""
+    def create_module(self, _spec: ModuleSpec) -> ModuleType:
+        """Returns the module."""
         return self.module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Gives it its specification back."""
+        """Restores the module's specification."""
         module.__spec__ = self.spec
 
 
 def present(module: ModuleType) -> ModuleSpec:
-    """The specification by which an import finds the module that is there."""
+    """A specification by which an import finds the loaded module."""
     module.__spec__ = ModuleSpec(module.__name__, PresentLoader(module))
     return module.__spec__
 
 
 def run_waiting(module: ModuleType) -> None:
-    """Runs a module that waits; nothing where it was run, or is about to be."""
+    """Runs a deferred module; does nothing if it has run or is running."""
     loader = loader_of(module)
     if loader and loader.state == "waiting":
         loader.run()
 
 
 def loader_of(module: ModuleType) -> DeferredLoader | None:
-    """Of a module that has not been run to its end yet; None for any other."""
+    """The loader of a module that is deferred or running; None for any other module."""
     loader = getattr(vars(module).get("__getattr__"), "__self__", None)
     return loader if isinstance(loader, DeferredLoader) else None
 
 
 def waiting_packages(name: str) -> Iterator[DeferredLoader]:
-    """Loaders of the packages around a module that wait and that it cannot do without."""
+    """Loaders of the deferred packages around a module that it needs."""
     parts = name.split(".")
     for package in (".".join(parts[:count]) for count in range(1, len(parts))):
         if package in WAITING and not stands_alone(package, name):
@@ -165,5 +166,5 @@ def waiting_packages(name: str) -> Iterator[DeferredLoader]:
 
 
 def stands_alone(package: str, name: str) -> bool:
-    """Whether a submodule of a package does without what its `__init__` does."""
+    """Whether a submodule of a package works without the package's `__init__`."""
     return re.fullmatch(WAITING[package], name[len(package) + 1 :]) is not None

@@ -11,18 +11,20 @@ from farebox.pipeline.local import lean_imports
 
 
 def configure_libraries() -> None:
-    """What TensorFlow, TFX and absl log, the environment they read when they are imported, and what of them waits."""
+    """Sets what TensorFlow, TFX and absl log, the environment that they read, and which of their modules wait."""
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    python_logging.captureWarnings(True)
+    python_logging.captureWarnings(capture=True)
     lean_imports.defer()
     logging.set_verbosity(logging.INFO)  # the executors' lines with numbers are of this level
 
 
 def fix_batches() -> None:
-    """Batches of the same rows at every pace of the machine: Beam's own adapt to it, and then the last bit of a mean
-    differs, and so does the network. Imports tfx_bsl; for pipelines that are built in this process from now on."""
+    """Gives pipelines that this process builds from now on batches of the same rows on every machine. Imports tfx_bsl.
+
+    Beam's own batches adapt to the machine's pace: the last bit of a mean differs, and with it the network.
+    """
     from absl import flags
     from tfx_bsl.coders import batch_util  # noqa: F401 - defines the flag
 
-    flags.FLAGS.set_default("tfxio_use_byte_size_batching", True)
+    flags.FLAGS.set_default(name="tfxio_use_byte_size_batching", value=True)

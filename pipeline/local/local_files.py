@@ -1,4 +1,4 @@
-"""TFX's file operations on plain paths, done by Python itself: by TFX's default they would import TensorFlow."""
+"""TFX's file operations on plain paths, done by Python; TFX's default imports TensorFlow for them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from tfx.dsl.io import filesystem_registry
 from tfx.dsl.io.plugins.local import LocalFilesystem
 
-FIRST = -1  # before TensorFlow's, whose priority is 10
+FIRST = -1  # TensorFlow's priority is 10
 
 
 class FileStatistics(NamedTuple):
-    """What TensorFlow calls them, which TFX's fingerprints of data expect."""
+    """The names that TensorFlow gives to a file's statistics; TFX's fingerprints of data read them."""
 
     length: int
     mtime_nsec: int
@@ -20,14 +20,14 @@ class FileStatistics(NamedTuple):
 
 
 class LocalFiles(LocalFilesystem):
-    """TFX's own, but for `stat`."""
+    """TFX's own local file system, with a `stat` that its fingerprints can read."""
 
     @staticmethod
     def stat(path: Any) -> FileStatistics:
-        found = LocalFilesystem.stat(path)
-        return FileStatistics(found.st_size, found.st_mtime_ns, stat.S_ISDIR(found.st_mode))
+        status = LocalFilesystem.stat(path)
+        return FileStatistics(status.st_size, status.st_mtime_ns, stat.S_ISDIR(status.st_mode))
 
 
-def prefer() -> None:
-    """From now on in this process; paths with a scheme stay TensorFlow's."""
+def register() -> None:
+    """Makes TFX use it in this process for plain paths; paths with a scheme stay TensorFlow's."""
     filesystem_registry.DEFAULT_FILESYSTEM_REGISTRY.register(LocalFiles, FIRST)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement
 from farebox.components.model_gate.yardsticks import LIGHTGBM, ratio
 
 Artifacts = Mapping[str, Any]
@@ -86,9 +87,9 @@ def _blessing(outputs: Artifacts) -> str:
 
 
 def _yardsticks(outputs: Artifacts) -> str:
-    judged = _read(outputs["blessing"], "judgement.json")
-    to_booster = ratio(judged["metrics"]["rmse"], judged["yardsticks"][LIGHTGBM])
-    return f"{judged['ratio']:.2f} x the no-embedding DNN, {to_booster:.2f} x LightGBM; {_blessing(outputs)}"
+    judgement = Judgement.from_json(_read(outputs["blessing"], JUDGEMENT_FILE))
+    to_booster = ratio(judgement.metrics["rmse"], judgement.yardsticks[LIGHTGBM])
+    return f"{judgement.ratio:.2f} x the no-embedding DNN, {to_booster:.2f} x LightGBM; {_blessing(outputs)}"
 
 
 def _device(outputs: Artifacts) -> str:

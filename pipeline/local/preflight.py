@@ -8,11 +8,11 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.reader import read_trips
 from farebox.pipeline.settings.load import Settings
 
-JOB_SERVER_S = 5.0  # within which a job server accepts a connection
+JOB_SERVER_S = 5.0  # time that a job server has to accept a connection
 
 
 def check_signing_key(settings: Settings) -> None:
-    """The key is used at the very end of a run. Raises InputError where it cannot be."""
+    """Raises InputError if the key that signs at the very end of a run cannot be used."""
     if settings.push.signing_key is not None:
         from farebox.components.atomic_pusher import signature
 
@@ -20,9 +20,9 @@ def check_signing_key(settings: Settings) -> None:
 
 
 def check_engine(settings: Settings) -> None:
-    """Beam would wait five minutes for a job server, and Dataflow's workers would fail one by one.
+    """Raises InputError if a job server does not answer, or Dataflow's workers cannot reach the artifacts.
 
-    Raises InputError where the one does not answer, or the others cannot reach the artifacts.
+    Beam would wait five minutes for the server, and Dataflow's workers would fail one by one.
     """
     if settings.beam.runner == "dataflow":
         raise InputError(
@@ -35,11 +35,10 @@ def check_engine(settings: Settings) -> None:
             socket.create_connection((host, int(port)), JOB_SERVER_S).close()
         except OSError as error:
             raise InputError(
-                f"beam.job_endpoint={address} must be a Beam job server that runs, got {error.strerror or error}: "
-                "`make flink` starts one on this machine"
+                f"beam.job_endpoint={address} must be a Beam job server that runs, got {error.strerror or error}"
             ) from error
 
 
 def check_first_trip(settings: Settings) -> None:
-    """Importing TFX takes 8 s: bad data should not have to wait for it. Raises InputError where no row is a trip."""
+    """Raises InputError if no row is a trip, before the 8 s that importing TFX takes."""
     any(trips.examples.num_rows for trips in read_trips(settings.data, settings.city))

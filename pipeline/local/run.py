@@ -1,23 +1,24 @@
-"""A run of the pipeline from the outside: its folder, lock, log, summary, and what it ends as."""
+"""A run of the pipeline from the outside: its folder, lock, log, summary and result."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
 import json
-import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farebox.components.errors import GateError, InputError
+from farebox.components.errors import Check, GateError, InputError
 from farebox.components.files import write_atomically
-from farebox.pipeline.local.console import RunConsole
+from farebox.components.reporter.figures import FIGURES_FILE, Figures
+from farebox.pipeline.fare_model import FareModel
+from farebox.pipeline.local.console import Output, RunConsole, no_output
 from farebox.pipeline.local.folder import LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
-from farebox.pipeline.local.libraries import configure_libraries, fix_batches
+from farebox.pipeline.local.libraries import fix_batches
 from farebox.pipeline.local.preflight import check_engine, check_first_trip, check_signing_key
 from farebox.pipeline.metadata import connection
-from farebox.pipeline.process import output_to_log
 from farebox.pipeline.provenance import lane
 from farebox.pipeline.settings.load import Settings
 
@@ -25,67 +26,127 @@ if TYPE_CHECKING:
     from farebox.pipeline.local.launch import Cost
     from farebox.pipeline.target import SpanInput
 
-UNKNOWN = (  # figures of a summary where a gate stopped the run before there was a model
-    "rows", "yardsticks", "rmse", "mae", "bias", "p95_absolute_error", "intervals", "baseline", "slices", "tuned",
-    "model", "unreduced", "latency_us",
-)  # fmt: skip
+
+@dataclasses.dataclass(frozen=True)
+class RunSummary:
+    """The content of summary.json. cpu_s, peak_mb: CPU seconds and peak memory (MB) by node. lane: of the libraries."""
+
+    city: str
+    run_id: str
+    currency: str
+    figures: Figures
+    cpu_s: Mapping[str, float]
+    peak_mb: Mapping[str, float]
+    lane: str
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RunSummary:
+        """Reads summary.json."""
+        others = {field.name: content[field.name] for field in dataclasses.fields(cls) if field.name != "figures"}
+        return cls(**others, figures=Figures.from_json(content))
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of summary.json: the figures stand among the other keys."""
+        return {
+            "city": self.city,
+            "run_id": self.run_id,
+            "currency": self.currency,
+            **self.figures.to_json(),
+            "cpu_s": dict(self.cpu_s),
+            "peak_mb": dict(self.peak_mb),
+            "lane": self.lane,
+        }
 
 
-def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
-    """Runs the pipeline of a city and returns its summary, which is also in runs/<city>/latest/summary.json.
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run that came to its end; `summary` holds everything that was measured, the properties what is asked first."""
+
+    summary: RunSummary
+
+    @property
+    def pushed(self) -> Path | None:
+        """The folder of the pushed version; None if a gate refused the model."""
+        return Path(self.summary.figures.pushed) if self.summary.figures.pushed else None
+
+    @property
+    def rmse(self) -> float | None:
+        """RMSE of the shipped file on the test split, in the city's currency; None if the data were refused."""
+        return self.summary.figures.measured.rmse.shipped if self.summary.figures.measured else None
+
+    @property
+    def gates(self) -> tuple[Check, ...]:
+        """Every gate: value, bound, and whether it holds."""
+        return self.summary.figures.gates
+
+    @property
+    def model(self) -> FareModel | None:
+        """The pushed model, ready to predict; None if nothing was pushed."""
+        return FareModel.load(self.pushed) if self.pushed else None
+
+
+def run(settings: Settings, *, out: str | Path | None = None, output: Output = no_output) -> Run:
+    """Runs the pipeline of a city: trains, judges and, if every gate holds, pushes its model.
+
+    >>> result = run(load_settings("chicago"), out="work")
+    >>> result.pushed.name in os.listdir("work/models/chicago")
+    True
+
+    out: the folder that keeps runs/ and models/, in place of `settings.out`. The summary is also in
+    OUT/runs/CITY/latest/summary.json. output: opens the log and the screen; a library call prints nothing.
 
     Raises:
-        InputError: the data, or the folder to write in, cannot be used, or another run of this city is going on.
-        GateError: the data were refused; then there is no model to sum up.
+        InputError: the trips, the settings or the folder cannot be used, or another run of this city is going on.
+        GateError: DataGate refused the trips, so that there is no model.
     """
+    if out is not None:
+        settings = dataclasses.replace(settings, out=str(out))
     if settings.spans.pattern:
-        raise InputError(f"spans.pattern={settings.spans.pattern}: `farebox retrain` gathers trips that come in spans")
+        raise InputError(
+            f"spans.pattern={settings.spans.pattern} must be null for a run of all trips: retrain takes spans"
+        )
     check_signing_key(settings)
     check_engine(settings)
     check_first_trip(settings)
     connection.check(settings)
-    return run_once(settings, new_run_id(), quiet)
+    return run_once(settings, new_run_id(), output=output)
 
 
-def run_once(settings: Settings, run_id: str, quiet: bool, spans: SpanInput | None = None) -> dict[str, Any]:
-    """`run` with a run id that is given, and where trips come in spans, with those to read; after the first checks."""
+def run_once(settings: Settings, run_id: str, *, spans: SpanInput | None = None, output: Output = no_output) -> Run:
+    """`run` after its checks, with a run id, and with the spans to read if trips come in spans."""
     folder = settings.runs_dir / run_id
     with exclusive(settings.runs_dir):
         folder.mkdir(exist_ok=True)
-        with output_to_log(folder / LOG_FILE) as stream:
-            screen = RunConsole(stream, quiet)
+        with output(folder / LOG_FILE) as screen:
             screen.say(f"farebox: {settings.city.name}, run {run_id}; log in {folder / LOG_FILE}")
-            with screen:
-                figures, costs, refusal = run_nodes(settings, run_id, screen, spans)
-        summary = {
-            "city": settings.city.name,
-            "run_id": run_id,
-            "currency": settings.city.currency,
-            **figures,
-            "cpu_s": {node: round(cost.cpu_s, 3) for node, cost in costs.items()},
-            "peak_mb": {node: round(cost.peak_mb, 1) for node, cost in costs.items()},
-            "lane": lane(),
-        }
-        write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2))
+            figures, costs, refusal = run_nodes(settings, run_id, screen, spans)
+        summary = RunSummary(
+            city=settings.city.name,
+            run_id=run_id,
+            currency=settings.city.currency,
+            figures=figures,
+            cpu_s={node: round(cost.cpu_s, 3) for node, cost in costs.items()},
+            peak_mb={node: round(cost.peak_mb, 1) for node, cost in costs.items()},
+            lane=lane(),
+        )
+        write_atomically(folder / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
         point_latest(settings.runs_dir, run_id)
     if refusal:
-        if summary["gates"]:
-            RunConsole(sys.stdout, quiet).gates(summary["gates"])
         raise refusal
-    RunConsole(sys.stdout, quiet).summary(summary)
-    return summary
+    return Run(summary)
 
 
 def run_nodes(
     settings: Settings, run_id: str, screen: RunConsole, spans: SpanInput | None = None
-) -> tuple[dict[str, Any], dict[str, Cost], GateError | None]:
-    """Runs the graph: the report's figures, what each node cost, and the refusal where a gate stopped the run."""
+) -> tuple[Figures, dict[str, Cost], GateError | None]:
+    """Runs the graph. Returns its figures, the cost by node, and the refusal if a gate stopped the run."""
     costs: dict[str, Cost] = {}
     try:
         produced = run_graph(settings, run_id, screen, costs, spans=spans)
     except GateError as error:
-        return refused_figures(error), costs, error
-    return json.loads((Path(produced["report"][0].uri) / "figures.json").read_text()), costs, None
+        return Figures.of_refusal(error.checks), costs, error
+    content = json.loads((Path(produced["report"][0].uri) / FIGURES_FILE).read_text())
+    return Figures.from_json(content), costs, None
 
 
 def run_graph(
@@ -93,42 +154,36 @@ def run_graph(
     run_id: str,
     screen: RunConsole,
     costs: dict[str, Cost],
+    *,
     last: str | None = None,
     spans: SpanInput | None = None,
 ) -> dict[str, list[Any]]:
-    """Output artifacts by key, of the graph or of its nodes up to `last`; `costs` takes what each node cost."""
+    """Runs the graph, or its nodes up to `last`. Returns artifacts by key; writes the cost of each node to `costs`."""
     screen.working("importing TFX")
-    configure_libraries()
     from farebox.pipeline.local import launch
     from farebox.pipeline.local.node_figures import key_figures
 
     produced: dict[str, list[Any]] = {}
-    doing, started = "compiling the graph", time.monotonic()
+    step, started = "compiling the graph", time.monotonic()
 
     def prepare() -> None:
         nonlocal started
         screen.working("importing TensorFlow")
         importlib.import_module("farebox.pipeline.graph")  # with all that executors import
         fix_batches()
-        screen.working(doing)
+        screen.working(step)
         started = time.monotonic()
 
-    def on_start(node: str, number: int, of: int) -> None:
-        nonlocal doing, started
-        doing, started = f"{node} ({number} of {of})", time.monotonic()
-        screen.working(doing)
+    def on_start(node: str, number: int, count: int) -> None:
+        nonlocal step, started
+        step, started = f"{node} ({number} of {count})", time.monotonic()
+        screen.working(step)
 
-    def on_end(node: str, outputs: dict[str, list[Any]], cached: bool, cost: Cost) -> None:
+    def on_end(node: str, outputs: dict[str, list[Any]], is_cached: bool, cost: Cost) -> None:
         costs[node] = cost
         produced.update(outputs)
-        screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
+        screen.node(node, is_cached, time.monotonic() - started, key_figures(node, outputs))
 
     with connection.losses(settings):
-        launch.run(settings, run_id, on_start, on_end, prepare, last, spans)
+        launch.run(settings, run_id, on_start=on_start, on_end=on_end, prepare=prepare, last=last, spans=spans)
     return produced
-
-
-def refused_figures(error: GateError) -> dict[str, Any]:
-    """What a summary says where a gate stopped the run before there was a model."""
-    unknown = dict.fromkeys(UNKNOWN)
-    return {**unknown, "gates": [dataclasses.asdict(check) for check in error.checks], "blessed": False, "pushed": None}

@@ -1,6 +1,6 @@
-"""The compiled graph of a run, kept in runs/<city> for the next run of the same order.
+"""The compiled graph of a run, kept in runs/<city> for the next run with the same inputs.
 
-To compile a graph takes all that its executors import; to find each of its nodes in the cache takes none of it.
+Compiling a graph imports all that its executors import; finding each node in the cache imports none of it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from farebox.pipeline.provenance import digest_of_all, lane
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import Target
 
-FILES = "graph-*.pb"  # of the last order: digest of the order in the name, of the content before the content
+FILES = "graph-*.pb"  # the name holds a digest of the inputs, the first bytes a digest of the rest
 DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def compiled(settings: Settings, target: Target, compile_graph: Callable[[], Pipeline]) -> Pipeline:
-    """The graph of this order, from its file, or else compiled and kept. Raises InputError where the schema is none."""
+    """The graph from its file, or else compiled and stored. Raises InputError if the schema cannot be parsed."""
     path = settings.runs_dir / FILES.replace("*", digest_of(settings, target))
     try:
         content = path.read_bytes()
@@ -42,8 +42,11 @@ def compiled(settings: Settings, target: Target, compile_graph: Callable[[], Pip
 
 
 def digest_of(settings: Settings, target: Target) -> str:
-    """Of all that a compiled graph depends on: settings, where the trips are, schema, target, our code, libraries."""
-    trips = os.path.abspath(settings.data), os.path.isdir(settings.data)  # a path is another one from another folder
+    """Digest of all that a compiled graph depends on: settings, place of the trips, schema, target, code, libraries."""
+    trips = (
+        os.path.abspath(settings.data),
+        os.path.isdir(settings.data),
+    )  # the same relative path differs from folder to folder
     inputs = (settings, trips, provenance.schema_source(settings), target)
     order = (*inputs, digest_of_all(), lane(), platform.python_version())
     return hashlib.sha256(repr(order).encode()).hexdigest()[:16]

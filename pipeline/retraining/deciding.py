@@ -12,7 +12,7 @@ from farebox.components.atomic_pusher.versions import versions_of
 from farebox.components.errors import Check
 from farebox.components.trip_example_gen.clock import DAY_S
 from farebox.components.trip_example_gen.spans import Delivery, name_of_span
-from farebox.pipeline.retraining.ingesting import Judged
+from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Content, Journal, Record, Spans, SpanVersion
 from farebox.pipeline.retraining.planning import History, Plan, content_key, key, missing_in, window_of
 from farebox.pipeline.retraining.policy import Situation, decide
@@ -20,14 +20,13 @@ from farebox.pipeline.settings.load import Settings
 
 
 @dataclasses.dataclass(frozen=True)
-class Tick:
-    """What a tick works with. now: the moment that it records and that ages count from. upto: no span beyond it."""
+class TickContext:
+    """What a tick works with. now: the time that it records and that ages count from. upto: newer spans are ignored."""
 
     settings: Settings
     journal: Journal
     run_id: str
     now: datetime.datetime
-    quiet: bool
     upto: int | None = None
 
     def name(self, span: int) -> str:
@@ -35,7 +34,7 @@ class Tick:
         return name_of_span(str(self.settings.spans.pattern), span)
 
 
-def to_judge(plan: Plan, history: History, window: int) -> list[Delivery]:
+def spans_to_judge(plan: Plan, history: History, window: int) -> list[Delivery]:
     """The new ones that a window may hold; without new ones the newest, for its drift, where no run has seen it."""
     new = [each for each in plan.new if each not in plan.too_old]
     known = history.usable
@@ -45,25 +44,25 @@ def to_judge(plan: Plan, history: History, window: int) -> list[Delivery]:
     return [] if key(newest) in history.tried else [newest]
 
 
-def conclude(tick: Tick, plan: Plan, history: History, judged: Sequence[Judged]) -> Record:
+def conclude(context: TickContext, plan: Plan, history: History, judged: Sequence[JudgedSpan]) -> Record:
     """The decision, as it is recorded where nothing is run."""
-    size = tick.settings.spans.window
+    size = context.settings.spans.window
     refused = {key(each.delivery): each for each in judged if each.refusal is not None}
     usable = [each for each in (*history.usable, *map(key, plan.new)) if each not in refused]
     window = window_of(usable, size)
     drift = drift_of_the_newest(judged, window)
     situation = Situation(
-        window, history.tried, newer_than(history.tried, usable), age_days(tick), drift, history.drifted
+        window, history.tried, newer_than(history.tried, usable), age_days(context), drift, history.drifted
     )
-    causes, reasons = decide(situation, tick.settings.spans, tick.name)
+    causes, reasons = decide(situation, context.settings.spans, context.name)
     seen = {*history.versions, *(each.span for each in plan.new)}
     first = min((each.span for each in plan.new), default=None) if history.first is None else history.first
     return Record(
-        time=tick.now.isoformat(),
-        city=tick.settings.city.name,
+        time=context.now.isoformat(),
+        city=context.settings.city.name,
         decision="retrain" if causes else "keep",
         causes=tuple(causes),
-        reasons=(*reasons, *left_out(tick, plan, refused.values())),
+        reasons=(*reasons, *left_out(context, plan, refused.values())),
         spans=Spans(
             new=tuple(map(key, plan.new)),
             window=window,
@@ -76,11 +75,11 @@ def conclude(tick: Tick, plan: Plan, history: History, judged: Sequence[Judged])
     )
 
 
-def left_out(tick: Tick, plan: Plan, refused: Iterable[Judged]) -> list[str]:
+def left_out(context: TickContext, plan: Plan, refused: Iterable[JudgedSpan]) -> list[str]:
     """A sentence per span that is not trained on."""
-    useless = [f"span {tick.name(each.delivery.span)} refused: {each.refusal}" for each in refused]
+    useless = [f"span {context.name(each.delivery.span)} refused: {each.refusal}" for each in refused]
     return useless + [
-        f"span {tick.name(each.span)} is older than the window: recorded, not trained on" for each in plan.too_old
+        f"span {context.name(each.span)} is older than the window: recorded, not trained on" for each in plan.too_old
     ]
 
 
@@ -90,18 +89,18 @@ def newer_than(tried: Sequence[SpanVersion], usable: Iterable[SpanVersion]) -> t
     return tuple(sorted(dict(sorted(each for each in usable if each[0] > last)).items()))
 
 
-def drift_of_the_newest(judged: Sequence[Judged], window: Sequence[SpanVersion]) -> tuple[Check, ...] | None:
+def drift_of_the_newest(judged: Sequence[JudgedSpan], window: Sequence[SpanVersion]) -> tuple[Check, ...] | None:
     """None where the newest span of the window was not compared with anything now."""
     found = {key(each.delivery): each.drift for each in judged}
     return (found.get(window[-1]) or None) if window else None
 
 
-def age_days(tick: Tick) -> float | None:
+def age_days(context: TickContext) -> float | None:
     """Since a tick pushed the latest model, or since it was made where no tick has; None where there is none."""
-    base = tick.settings.models_dir
+    base = context.settings.models_dir
     latest = latest_name(LocalStore(base)) if base.is_dir() else None
     if latest is None:
         return None
-    times = [record.time for record in tick.journal.records() if record.version == latest]
+    times = [record.time for record in context.journal.records() if record.version == latest]
     created = times[-1] if times else next(each.created for each in versions_of(base) if each.version == latest)
-    return (tick.now - datetime.datetime.fromisoformat(created)).total_seconds() / DAY_S
+    return (context.now - datetime.datetime.fromisoformat(created)).total_seconds() / DAY_S

@@ -1,4 +1,4 @@
-"""The records of a city's ticks as metrics in Prometheus' text format."""
+"""Metrics of a city's ticks in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -24,15 +24,17 @@ Record = Mapping[str, Any]
 
 
 class Ticks(Collector):
-    """Metrics of records in order of time, the newest last."""
+    """Metrics of the last tick, and of the journal's records, oldest first.
 
-    def __init__(self, records: Sequence[Record]) -> None:
-        self.records = records
+    The last tick is in the journal, unless bad input or a crash ended it before it had a record.
+    """
+
+    def __init__(self, last: Record, recorded: Sequence[Record]) -> None:
+        self.last, self.recorded = last, recorded
 
     def collect(self) -> Iterator[Metric]:
-        """What the newest record says, and the newest that says it."""
-        last = self.records[-1]
-        city = str(last.get("city"))
+        """Each metric from the newest record that has a value for it."""
+        last, city = self.last, str(self.last.get("city"))
         succeeded = self._newest(lambda record: record.get("outcome") in SUCCESSES)
         pushed = self._newest(lambda record: record.get("outcome") == "pushed")
         yield from _gauge("last_tick_timestamp_seconds", "Time of the last tick.", city, timestamp(last))
@@ -40,26 +42,29 @@ class Ticks(Collector):
             "last_success_timestamp_seconds",
             "Time of the last tick that pushed or kept.",
             city,
-            _when(succeeded),
+            _time_of(succeeded),
         )
         yield from _gauge("tick_duration_seconds", "How long the last tick took.", city, last.get("seconds"))
-        yield from _gauge("model_pushed_timestamp_seconds", "Time of the tick that pushed last.", city, _when(pushed))
+        yield from _gauge(
+            "model_pushed_timestamp_seconds", "Time of the tick that pushed last.", city, _time_of(pushed)
+        )
         yield from _gauge(
             "model_rmse", "On the test split, of the model pushed last.", city, (pushed or {}).get("rmse")
         )
         for name, help_text in SPANS.items():
             yield from _gauge(f"spans_{name}", help_text, city, len((last.get("spans") or {}).get(name) or ()))
         yield self._ticks(city)
-        if self._drift(city).samples:
-            yield self._drift(city)
+        drift = self._drift(city)
+        if drift.samples:
+            yield drift
 
-    def _newest(self, wanted: Callable[[Record], bool]) -> Record | None:
-        return next((record for record in reversed(self.records) if wanted(record)), None)
+    def _newest(self, matches: Callable[[Record], bool]) -> Record | None:
+        return next((record for record in reversed(self.recorded) if matches(record)), None)
 
     def _ticks(self, city: str) -> Metric:
-        counts = collections.Counter(record.get("outcome") for record in self.records)
+        counts = collections.Counter(record.get("outcome") for record in self.recorded)
         metric = CounterMetricFamily("farebox_ticks", "Ticks since the first record.", labels=["city", "outcome"])
-        for outcome in OUTCOMES:  # those at zero, too: a rate needs a start
+        for outcome in OUTCOMES:  # also those at zero: a rate needs a start
             metric.add_metric([city, outcome], counts[outcome])
         return metric
 
@@ -73,15 +78,15 @@ class Ticks(Collector):
         return metric
 
 
-def write_metrics(path: str, records: Sequence[Record]) -> None:
-    """Replaces the file at once: a reader never sees half of it. Raises OSError."""
+def write_metrics(path: str, last: Record, recorded: Sequence[Record]) -> None:
+    """Replaces the file at once, so that no reader sees half of it. Raises OSError."""
     registry = CollectorRegistry()
-    registry.register(Ticks(records))
+    registry.register(Ticks(last, recorded))
     write_to_textfile(path, registry)
 
 
 def _gauge(name: str, help_text: str, city: str, value: float | None) -> Iterator[Metric]:
-    """One sample, or no metric where there is no value."""
+    """A metric with one sample, or none if there is no value."""
     if value is not None:
         metric = GaugeMetricFamily(f"farebox_{name}", help_text, labels=["city"])
         metric.add_metric([city], value)
@@ -89,10 +94,10 @@ def _gauge(name: str, help_text: str, city: str, value: float | None) -> Iterato
 
 
 def timestamp(record: Record) -> float:
-    """Seconds since 1970, of a record's time (ISO 8601, UTC). Raises ValueError, TypeError or KeyError."""
+    """A record's time (ISO 8601, UTC) in seconds since 1970. Raises ValueError, TypeError or KeyError."""
     moment = datetime.datetime.fromisoformat(str(record["time"]).replace("Z", "+00:00"))  # Python 3.10 reads no Z
     return moment.replace(tzinfo=moment.tzinfo or datetime.timezone.utc).timestamp()
 
 
-def _when(record: Record | None) -> float | None:
+def _time_of(record: Record | None) -> float | None:
     return None if record is None else timestamp(record)

@@ -1,4 +1,4 @@
-"""What the world hears of a tick: its record, POSTed to a webhook, and a file of metrics. Neither can fail a tick."""
+"""Tells others how a tick ended: POSTs its record to a webhook and writes a metrics file."""
 
 from __future__ import annotations
 
@@ -7,39 +7,38 @@ import hmac
 import http.client
 import json
 import os
-import sys
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from farebox.pipeline.retraining import metrics_file
+from farebox.pipeline.retraining.journal import JOURNAL_FILE
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.settings.notify import HTTP_RULE, is_http
 
-RECORDS_FILE = "retraining.jsonl"
-TIMEOUT_S = 10.0  # of each attempt, for the connection and for the answer
-WAITS_S = (1.0, 2.0, 4.0)  # before the second attempt, the third and the fourth
+TIMEOUT_S = 10.0  # for the connection and for the answer of each attempt
+WAITS_S = (1.0, 2.0, 4.0)  # before the second, third and fourth attempt
 SIGNATURE = "X-Farebox-Signature"
 
 
 class UndeliveredError(Exception):
-    """A record that a webhook did not take; names the host, never the address, which may hold a secret."""
+    """A webhook did not take a record. The text names the host, never the address, which may hold a secret."""
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A POST that is sent elsewhere would arrive as a GET: a redirect is an answer like any other."""
+    """Follows no redirect: a POST that is redirected would arrive as a GET."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
-def after_tick(settings: Settings, record: Mapping[str, Any]) -> None:
-    """Tells the webhook and rewrites the metrics; what goes wrong is a line on stderr.
+def after_tick(settings: Settings, record: Mapping[str, Any], warn: Callable[[str], None]) -> None:
+    """Posts a tick's record to the webhook and rewrites the metrics file; `warn` takes a line if that fails.
 
-    record: the tick's, as in retraining.jsonl, whether it stands there already or not.
+    record: as in retraining.jsonl. A tick that could not start has a record, too, which is not in that file.
     """
     notify = settings.notify
     if record.get("outcome") in notify.outcomes:
@@ -47,20 +46,23 @@ def after_tick(settings: Settings, record: Mapping[str, Any]) -> None:
             if (url := _variable(notify.webhook_env) or notify.webhook) is not None:
                 post(url, record, _variable(notify.signing_key_env), WAITS_S)
         except UndeliveredError as error:
-            _warn(str(error))
+            warn(str(error))
     if notify.metrics_file is not None:
         try:
-            metrics_file.write_metrics(notify.metrics_file, read_records(settings, record))
+            metrics_file.write_metrics(notify.metrics_file, record, read_records(settings))
         except OSError as error:
-            _warn(f"notify.metrics_file={notify.metrics_file} cannot be written: {error.strerror or error}")
+            warn(f"notify.metrics_file={notify.metrics_file} cannot be written: {error.strerror or error}")
+        except (TypeError, ValueError):
+            journal = settings.runs_dir / JOURNAL_FILE
+            warn(f"notify.metrics_file={notify.metrics_file} cannot be written: {journal} has a wrong value")
 
 
 def post(url: str, record: Mapping[str, Any], key: str | None = None, waits: Sequence[float] = ()) -> None:
     """POSTs a record as JSON. Raises UndeliveredError.
 
-    waits: seconds before each further attempt, made after 429, 5xx and connections that fail.
-    key: its HMAC-SHA256 over the body goes along as `X-Farebox-Signature: sha256=HEX`. A record may arrive twice
-    where an answer was lost: `city` and `time` tell.
+    waits: seconds before each further attempt, which follows 429, 5xx and a connection that fails.
+    key: signs the body; the header `X-Farebox-Signature: sha256=HEX` carries the HMAC-SHA256. If an answer is lost, the
+    record arrives twice, with the same `city` and `time`.
     """
     if not is_http(url):
         raise UndeliveredError(f"notify: the webhook {HTTP_RULE}")
@@ -70,16 +72,16 @@ def post(url: str, record: Mapping[str, Any], key: str | None = None, waits: Seq
     if key is not None:
         headers[SIGNATURE] = "sha256=" + hmac.new(key.encode(), body, hashlib.sha256).hexdigest()
     for wait in (*waits, None):
-        fault, again = _attempt(urllib.request.Request(url, body, headers))
+        fault, may_help = _attempt(urllib.request.Request(url, body, headers))
         if not fault:
             return
-        if not again or wait is None:
+        if not may_help or wait is None:
             raise UndeliveredError(f"notify: the webhook at {host} did not take the record: {fault}")
         time.sleep(wait)
 
 
 def _attempt(request: urllib.request.Request) -> tuple[str, bool]:
-    """What went wrong, if anything, and whether another attempt may help."""
+    """The fault, empty if there is none, and whether another attempt may help."""
     try:
         with urllib.request.build_opener(NoRedirect).open(request, timeout=TIMEOUT_S):
             return "", False
@@ -95,14 +97,11 @@ def _attempt(request: urllib.request.Request) -> tuple[str, bool]:
         return type(error).__name__, True
 
 
-def read_records(settings: Settings, newest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """All ticks of a city, `newest` last, whether it is in the file yet or not; lines torn by a kill are left out."""
-    path = settings.runs_dir / RECORDS_FILE
+def read_records(settings: Settings) -> list[dict[str, Any]]:
+    """The journal of a city, oldest record first, without lines that are no record, such as one torn by a kill."""
+    path = settings.runs_dir / JOURNAL_FILE
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    found = [record for record in map(_record, lines) if record is not None]
-    if not found or found[-1]["time"] != newest.get("time"):
-        found.append(dict(newest))
-    return found
+    return [record for record in map(_record, lines) if record is not None]
 
 
 def _record(line: str) -> dict[str, Any] | None:
@@ -111,17 +110,13 @@ def _record(line: str) -> dict[str, Any] | None:
         metrics_file.timestamp(record)
     except (ValueError, TypeError, KeyError):
         return None
-    return record
+    return dict(record)
 
 
 def _variable(name: str | None) -> str | None:
-    """An environment variable's value. Raises UndeliveredError where it is named and not set."""
+    """The value of an environment variable, None without a name. Raises UndeliveredError if it is not set."""
     if name is None:
         return None
     if not os.environ.get(name):
         raise UndeliveredError(f"notify: the environment variable {name} must be set, got none")
     return os.environ[name]
-
-
-def _warn(text: str) -> None:
-    print(f"farebox: warning: {text}", file=sys.stderr)

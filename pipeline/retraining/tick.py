@@ -1,161 +1,220 @@
-"""One tick: find, ingest, decide, run, write down. Done again, it does nothing; killed, the next one finishes it."""
+"""One tick: find new spans, ingest, decide, run, record. Repeated, it changes nothing; killed, the next one ends it."""
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from farebox.components.errors import GateError, InputError
+from farebox.components.errors import Check, GateError, InputError
 from farebox.components.trip_example_gen.spans import Delivery, SpanFiles, find_spans
-from farebox.pipeline.local import preflight, run
+from farebox.pipeline.local import preflight
 from farebox.pipeline.local.folder import new_run_id
+from farebox.pipeline.local.run import Run
 from farebox.pipeline.metadata import connection
-from farebox.pipeline.retraining.deciding import Tick, conclude, to_judge
-from farebox.pipeline.retraining.ingesting import Judged, ingest, ingested
-from farebox.pipeline.retraining.journal import Journal, Record, SpanVersion
+from farebox.pipeline.retraining.deciding import TickContext, conclude, spans_to_judge
+from farebox.pipeline.retraining.ingesting import JudgedSpan
+from farebox.pipeline.retraining.journal import Journal, Outcome, Record, SpanVersion
 from farebox.pipeline.retraining.planning import History, history_of, key, plan_of
+from farebox.pipeline.retraining.steps import DEFAULT_STEPS, Steps
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import SpanInput
 
 
+@dataclasses.dataclass(frozen=True)
+class TickResult:
+    """What a tick recorded: decision, causes, outcome, version, rmse, seconds.
+
+    run: the run of the whole graph; None if nothing was run, or the data were refused. checks: what DataGate measured
+    of refused data.
+    """
+
+    record: Record
+    run: Run | None = None
+    checks: tuple[Check, ...] = ()
+
+
 def retrain(
-    settings: Settings, quiet: bool = False, upto: int | None = None, now: datetime.datetime | None = None
-) -> list[Record]:
-    """One tick; what it recorded: the job of a tick that died, if one did, and its own. Nothing where another tick of
-    this city is at work.
+    settings: Settings, *, upto: int | None = None, now: datetime.datetime | None = None, steps: Steps = DEFAULT_STEPS
+) -> list[TickResult]:
+    """Does one tick and returns its result, after that of a tick that died, if there is one to finish.
 
-    Raises InputError where settings or folders cannot be used. A span that cannot be used is in the record.
+    The list is empty if another tick of this city is running. A refusal by a gate is an outcome, and so is a span that
+    cannot be used: the record has them. upto: ignores newer spans. now: the time to record and to count ages from.
+
+    Raises InputError if the settings or folders cannot be used. A run that fails is recorded as failed and raises.
     """
-    check(settings)
-    journal = Journal(settings.runs_dir)
     moment = now or datetime.datetime.now(datetime.timezone.utc)
-    with journal.exclusive() as alone:
-        return list(_work(Tick(settings, journal, new_run_id(), moment, quiet, upto))) if alone else []
+    tick = _Tick(TickContext(settings, Journal(settings.runs_dir), new_run_id(), moment, upto), steps)
+    tick.run()
+    return tick.results
 
 
-def backfill(settings: Settings, first: int, last: int, quiet: bool = False) -> Iterator[list[Record]]:
-    """A tick per span that lies there, in order, each as if nothing had come after it.
+def backfill(settings: Settings, first: int, last: int, *, steps: Steps = DEFAULT_STEPS) -> Iterator[list[TickResult]]:
+    """Does a tick for each span from `first` to `last`, in order, each as if there were no newer span.
 
-    Raises InputError where the pushed model knows newer spans: no older model goes over it.
+    Raises InputError if the last run knew newer spans: an older model must not replace its model.
     """
-    check(settings)
+    check_settings(settings)
     history = history_of(Journal(settings.runs_dir).records())
     trained = max((span for span, _ in history.tried), default=None)
     if trained is not None and first <= trained:
-        raise InputError(f"--from={first} must be above {trained}, the newest span of the last run's window")
-    for span in sorted({each.span for each in lying(settings) if each.is_complete and first <= each.span <= last}):
-        yield retrain(settings, quiet, upto=span)
+        raise InputError(f"from={first} must be above {trained}, the newest span of the last run's window")
+    for span in sorted(
+        {each.span for each in spans_in_folder(settings) if each.is_complete and first <= each.span <= last}
+    ):
+        yield retrain(settings, upto=span, steps=steps)
 
 
-def check(settings: Settings) -> None:
-    """Raises InputError where no tick can work with the settings."""
+def check_settings(settings: Settings) -> None:
+    """Raises InputError if no tick can work with the settings."""
     if settings.spans.pattern is None:
-        raise InputError("spans.pattern must be set, such as --set spans.pattern=span-{SPAN}, got none")
+        raise InputError("spans.pattern must be set, such as span-{SPAN}, got none")
     if not os.path.isdir(settings.data):
-        raise InputError(f"--data={settings.data} must be a folder of spans")
+        raise InputError(f"data={settings.data} must be a folder of spans")
     preflight.check_signing_key(settings)
     preflight.check_engine(settings)
     connection.check(settings)
 
 
-def lying(settings: Settings) -> list[SpanFiles]:
-    """What lies in the folder of the trips."""
-    asked = settings.spans
+def spans_in_folder(settings: Settings) -> list[SpanFiles]:
+    """Every version of a span in the folder of the trips, complete or not."""
+    spans = settings.spans
     return list(
-        find_spans(settings.data, str(asked.pattern), marker=asked.marker, quiet_s=asked.quiet_s, now=time.time())
+        find_spans(settings.data, str(spans.pattern), marker=spans.marker, quiet_s=spans.quiet_s, now=time.time())
     )
 
 
-def _work(tick: Tick) -> Iterator[Record]:
-    pending = tick.journal.pending()
-    resumed = _resume(tick, pending) if pending else None
-    if resumed:
-        yield resumed
-        tick = dataclasses.replace(tick, run_id=new_run_id())
-    started, size = time.monotonic(), tick.settings.spans.window
-    records = tick.journal.records()
-    history = history_of(records)
-    plan = plan_of(lying(tick.settings), history, size, tick.settings.data, tick.upto)
-    failed = bool(records) and records[-1].outcome == "failed"
-    record = conclude(tick, plan, history, [])
-    if not plan.new and not failed and record.decision == "keep":
-        if not resumed:
-            yield _finish(tick, record, started)
-        return
-    judged = ingest(tick.settings, tick.run_id, to_judge(plan, history, size), tick.quiet)
-    record = conclude(tick, plan, history, judged)
-    deliveries = history.usable | {key(each): each for each in plan.new}
-    if record.decision == "retrain" and (again := _without_examples(tick, record, deliveries)):
-        record = conclude(tick, plan, history, [*judged, *again])
-    if record.decision == "keep":
-        yield _finish(tick, record, started)
-        return
-    tick.journal.begin(record)
-    yield _run(tick, record, deliveries, started)
+class _Tick:
+    """A tick at work, and its results so far."""
+
+    def __init__(self, context: TickContext, steps: Steps) -> None:
+        self.context, self.steps = context, steps
+        self.settings, self.journal = context.settings, context.journal
+        self.results: list[TickResult] = []
+        self.started = time.monotonic()
+
+    def run(self) -> None:
+        """Does the work unless another tick holds the lock, and notifies of an error that has no record."""
+        try:
+            check_settings(self.settings)
+            with self.journal.exclusive() as is_free:
+                if is_free:
+                    self._work()
+        except Exception as error:
+            if not self.results or self.results[-1].record.outcome != "failed":
+                self._notify(self._unrecorded(error))
+            raise
+
+    def _work(self) -> None:
+        if (pending := self.journal.pending()) and self._resume(pending):
+            self.context = dataclasses.replace(self.context, run_id=new_run_id())
+        self.started = time.monotonic()
+        window_size = self.settings.spans.window
+        records = self.journal.records()
+        history = history_of(records)
+        plan = plan_of(spans_in_folder(self.settings), history, window_size, self.settings.data, self.context.upto)
+        has_failed = bool(records) and records[-1].outcome == "failed"
+        record = conclude(self.context, plan, history, [])
+        if not plan.new and not has_failed and record.decision == "keep":
+            if not self.results:
+                self._finish(record)
+            return
+        judged = self.steps.ingest(self.settings, self.context.run_id, spans_to_judge(plan, history, window_size))
+        record = conclude(self.context, plan, history, judged)
+        deliveries = history.usable | {key(each): each for each in plan.new}
+        if record.decision == "retrain" and (again := self._ingest_missing(record, deliveries)):
+            record = conclude(self.context, plan, history, [*judged, *again])
+        if record.decision == "keep":
+            self._finish(record)
+            return
+        self.journal.begin(record)
+        self._run(record, deliveries)
+
+    def _resume(self, pending: Record) -> bool:
+        """Runs what a tick that died had decided; returns whether it did.
+
+        Deciding again would compare the tick's data with the model that it may have pushed. A decision whose window has
+        a span that cannot be used any more is dropped.
+        """
+        history: History = history_of([*self.journal.records(), pending])
+        if any(judged.refusal is not None for judged in self._ingest_missing(pending, history.usable)):
+            self.journal.forget()
+            return False
+        self._run(pending, history.usable)
+        return True
+
+    def _ingest_missing(self, record: Record, deliveries: dict[SpanVersion, Delivery]) -> list[JudgedSpan]:
+        """Ingests the spans of the window without examples: the code or the city file has changed."""
+        ingested = self.steps.find_ingested(self.settings, self.context.run_id)
+        missing = [deliveries[each] for each in record.spans.window if each not in ingested]
+        return self.steps.ingest(self.settings, self.context.run_id, missing)
+
+    def _run(self, record: Record, deliveries: dict[SpanVersion, Delivery]) -> None:
+        """Runs the whole graph on the record's window, and records how it ended."""
+        record = dataclasses.replace(record, run_id=self.context.run_id)
+        spans = self._input_of(record, deliveries)
+        try:
+            run = self.steps.run(self.settings, self.context.run_id, spans)
+        except InputError:
+            raise
+        except GateError as error:
+            self._finish(_ended(record, "refused", str(error)), checks=error.checks)
+            return
+        except Exception as error:
+            self._finish(_ended(record, "failed", _reason(error)))
+            raise
+        record = dataclasses.replace(record, rmse=run.rmse)
+        if run.pushed:
+            self._finish(dataclasses.replace(record, outcome="pushed", version=run.pushed.name), run)
+            return
+        refusals = [check.name for check in run.gates if check.refuses]
+        self._finish(_ended(record, "refused", f"refused by {', '.join(refusals)}"), run)
+
+    def _input_of(self, record: Record, deliveries: dict[SpanVersion, Delivery]) -> SpanInput:
+        """The window for the graph, which ingests, from the cache, the newest span that is still in the folder."""
+        data = Path(self.settings.data)
+        paths = [(each, data / each.path) for each in (deliveries[span] for span in record.spans.window)]
+        present = [dataclasses.replace(each, path=str(path)) for each, path in paths if path.exists()]
+        if not present:
+            raise InputError(f"data={data} must hold a span of the window, got none of {record.spans.window}")
+        return SpanInput(present[-1], record.spans.window, tuple(each.path for each in present))
+
+    def _finish(self, record: Record, run: Run | None = None, *, checks: tuple[Check, ...] = ()) -> None:
+        """Writes the record to the journal, then notifies."""
+        record = dataclasses.replace(record, seconds=self._seconds())
+        self.journal.finish(record)
+        self.results.append(TickResult(record, run, checks))
+        self._notify(record)
+
+    def _unrecorded(self, error: Exception) -> Record:
+        """A record for notifications only: the next tick must find the journal as it was."""
+        time_, city = self.context.now.isoformat(), self.settings.city.name
+        record = Record(time_, city, "keep", reasons=(_reason(error),), outcome="failed")
+        return dataclasses.replace(record, seconds=self._seconds())
+
+    def _notify(self, record: Record) -> None:
+        """Posts the record and writes the metrics; whatever goes wrong is a warning."""
+        notify = self.settings.notify
+        if not (notify.webhook or notify.webhook_env or notify.metrics_file):
+            return
+        from farebox.pipeline.retraining.notify import after_tick  # here: costs of its libraries
+
+        try:
+            after_tick(self.settings, dataclasses.asdict(record), self.steps.warn)
+        except Exception as error:  # a notification must not change how a tick ends
+            self.steps.warn(f"notify: {type(error).__name__}")  # without its text, which may hold a secret
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.started, 3)
 
 
-def _resume(tick: Tick, pending: Record) -> Record | None:
-    """Does what a tick that died had decided: to a model that it may have pushed, its own data would be no drift.
-
-    None where a span of its window is of no use any more.
-    """
-    started = time.monotonic()
-    history: History = history_of([*tick.journal.records(), pending])
-    if any(judged.refusal is not None for judged in _without_examples(tick, pending, history.usable)):
-        tick.journal.forget()
-        return None
-    return _run(tick, pending, history.usable, started)
-
-
-def _without_examples(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery]) -> list[Judged]:
-    """Spans of the window whose examples are not there are ingested anew: the code or the city file has changed."""
-    there = ingested(tick.settings, tick.run_id)
-    absent = [deliveries[each] for each in record.spans.window if each not in there]
-    return ingest(tick.settings, tick.run_id, absent, tick.quiet)
-
-
-def _run(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery], started: float) -> Record:
-    """The whole graph on the record's window. Raises what is no gate's refusal; a failure is recorded, too."""
-    record = dataclasses.replace(record, run_id=tick.run_id)
-    try:
-        summary = _summary(tick, record, deliveries)
-    except InputError:
-        raise
-    except GateError as error:
-        print(f"farebox: refused: {error}", file=sys.stderr)
-        return _finish(tick, _ended(record, "refused", str(error)), started)
-    except Exception as error:
-        _finish(tick, _ended(record, "failed", f"{type(error).__name__}: {error}"), started)
-        raise
-    record = dataclasses.replace(record, rmse=summary["rmse"]["shipped"])
-    if pushed := summary["pushed"]:
-        return _finish(tick, dataclasses.replace(record, outcome="pushed", version=Path(pushed).name), started)
-    refusals = [gate["name"] for gate in summary["gates"] if not gate["ok"] and gate["severity"] == "stop"]
-    return _finish(tick, _ended(record, "refused", f"refused by {', '.join(refusals)}"), started)
-
-
-def _summary(tick: Tick, record: Record, deliveries: dict[SpanVersion, Delivery]) -> dict[str, Any]:
-    """Of a run of the whole graph; the span that it ingests, from the cache, is the newest that is still there."""
-    data = Path(tick.settings.data)
-    window = [deliveries[each] for each in record.spans.window]
-    there = [dataclasses.replace(each, path=str(data / each.path)) for each in window if (data / each.path).exists()]
-    if not there:
-        raise InputError(f"--data={data} must hold a span of the window, got none of {record.spans.window}")
-    spans = SpanInput(there[-1], record.spans.window, tuple(each.path for each in there))
-    return run.run_once(tick.settings, tick.run_id, tick.quiet, spans)
-
-
-def _ended(record: Record, outcome: Any, reason: str) -> Record:
+def _ended(record: Record, outcome: Outcome, reason: str) -> Record:
     return dataclasses.replace(record, outcome=outcome, reasons=(*record.reasons, reason))
 
 
-def _finish(tick: Tick, record: Record, started: float) -> Record:
-    finished = dataclasses.replace(record, seconds=round(time.monotonic() - started, 3))
-    tick.journal.finish(finished)
-    return finished
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"

@@ -1,47 +1,48 @@
-"""What a user may set of the cluster that a compiled pipeline runs on."""
+"""Settings of the cluster that a compiled pipeline runs on."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+
+from farebox.components.errors import Count, Positive, check_fields
 
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one node may take: CPUs, memory in GB (10^9 bytes), and accelerators as the cluster names them,
-    `nvidia.com/gpu` on Kubeflow, `NVIDIA_TESLA_T4` and the like on Vertex AI. None: as every other node."""
+    """Resources of one node; null for those of every other node."""
 
-    cpu: float | None = None
-    memory_gb: float | None = None
+    cpu: Positive | None = None
+    """CPUs of the node."""
+    memory_gb: Positive | None = None
+    """Memory of the node, in GB (10^9 bytes)."""
     accelerator: str | None = None
-    accelerators: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("cpu", "memory_gb"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise ValueError(f"cluster: {name}={value} must be above 0")
-        if self.accelerators < 1:
-            raise ValueError(f"cluster: accelerators={self.accelerators} must be at least 1")
+    """Accelerator as the cluster names it: `nvidia.com/gpu` on Kubeflow, `NVIDIA_TESLA_T4` and the like on Vertex
+    AI."""
+    accelerators: Count = 1
+    """Number of accelerators, if one is named."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ClusterSettings:
-    """root: the bucket, or a folder in it, for artifacts and models. image: without a tag, which is then the commit.
-
-    cpu, memory_gb: of every node; `nodes` says otherwise by the node's name.
-    """
+    """Storage, image and resources of a compiled pipeline."""
 
     root: str | None = None
+    """Bucket, or a folder in it, for artifacts and models."""
     image: str | None = None
-    cpu: float = 2.0
-    memory_gb: float = 8.0
+    """Container image; without a tag, the commit is its tag."""
+    cpu: Positive = 2.0
+    """CPUs of every node."""
+    memory_gb: Positive = 8.0
+    """Memory of every node, in GB (10^9 bytes)."""
     nodes: dict[str, Resources] = dataclasses.field(default_factory=dict)
+    """Resources of single nodes by name, such as `{Trainer: {cpu: 4}}`."""
 
     def __post_init__(self) -> None:
-        Resources(self.cpu, self.memory_gb)
+        check_fields(self, "cluster")
+        for node, resources in self.nodes.items():
+            check_fields(resources, f"cluster.nodes.{node}")
 
     def resources(self, node: str) -> Resources:
-        """Of one node."""
+        """Returns the resources of one node."""
         own = self.nodes.get(node, Resources())
         return dataclasses.replace(own, cpu=own.cpu or self.cpu, memory_gb=own.memory_gb or self.memory_gb)

@@ -1,7 +1,8 @@
-"""The one reader of YAML and of --set: a complete, typed, frozen `Settings`, or a one-line SettingsError."""
+"""The only reader of city files and overrides: a complete, typed, frozen `Settings`, or a one-line SettingsError."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ import yaml
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.device_validator.settings import DeviceSettings
-from farebox.components.errors import InputError
+from farebox.components.errors import Count, InputError, at_least, check_fields
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.pca_reducer.settings import ReducerSettings
 from farebox.components.pruner.settings import PrunerSettings
@@ -34,7 +35,7 @@ CITIES, CITY_FILE = Path(__file__).parents[2] / "data", "city.yaml"
 
 
 class SettingsError(InputError):
-    """A city file or a --set that cannot be used; names file, section and key, and no password."""
+    """A city file or an override that cannot be used; names file, section and key, and hides passwords."""
 
     def __init__(self, message: str) -> None:
         super().__init__(hide_password(message))
@@ -42,62 +43,42 @@ class SettingsError(InputError):
 
 @dataclasses.dataclass(frozen=True)
 class SplitSettings:
-    """Shares of the rows by hash: train fits, eval chooses, test judges. Another seed deals the rows anew."""
+    """Parts of the rows, by hash of the row: train to fit, eval to choose, test to judge."""
 
-    train: int = 8
-    eval: int = 1
-    test: int = 1
-    seed: int = 0
+    train: Count = 8
+    """Part of train, relative to the sum of the three."""
+    eval: Count = 1
+    """Part of eval."""
+    test: Count = 1
+    """Part of test."""
+    seed: Annotated[int, at_least(0)] = 0
+    """Seed of the hash; another seed splits the rows differently."""
 
     @property
     def shares(self) -> tuple[int, int, int]:
+        """The parts of train, eval and test."""
         return self.train, self.eval, self.test
 
     def __post_init__(self) -> None:
-        for name in ("train", "eval", "test"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"split.{name}={getattr(self, name)} must be at least 1")
-        if self.seed < 0:
-            raise ValueError(f"split.seed={self.seed} must be at least 0")
-
-
-@dataclasses.dataclass(frozen=True)
-class GateSettings(ModelBounds):
-    """What must hold before a push: the bounds on accuracy, and
-
-    max_bytes: of the shipped file. max_rejected: the share of source rows that are no trips.
-    """
-
-    max_bytes: int = 200_000
-    max_rejected: float = 0.2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.max_bytes < 1:
-            raise ValueError(f"gates.max_bytes={self.max_bytes} must be at least 1")
-        if not 0 <= self.max_rejected <= 1:
-            raise ValueError(f"gates.max_rejected={self.max_rejected} must be between 0 and 1")
-
-    @property
-    def of_the_model(self) -> ModelBounds:
-        """Those that ModelGate holds."""
-        return ModelBounds(**{field.name: getattr(self, field.name) for field in dataclasses.fields(ModelBounds)})
+        check_fields(self, "split")
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config=pydantic.ConfigDict(extra="forbid"))  # pydantic hands it down
 class Settings:
-    """Everything a run depends on. `data` is where the trips are, `out` where `runs/` and `models/` are kept.
-
-    schema: a curated schema file, relative to the city file; without one it is written from the city's bounds.
-    features: `raw` is the course's baseline, `course` its engineered model, `full` the most accurate.
-    """
+    """Everything that a run depends on; a section for each component."""
 
     city: CityProfile
     data: str
+    """File or folder of the trips."""
     schema: str | None = None
+    """Curated TFDV schema, relative to the city file; null for one that follows from the city's bounds."""
     out: str = "."
+    """Folder of `runs/` and `models/`."""
     split: SplitSettings = SplitSettings()
     features: FeatureSet = "full"
+    """Set of features: `raw`, the course's baseline on the source's columns, for comparison only (it returns NaN for
+    missing inputs, so DeviceValidator refuses it); `course`, the course's engineered model with a 100-dimensional
+    embedding of pairs of cells; `full`, the most accurate."""
     crosses: CrossSettings = CrossSettings()
     model: ModelSettings = ModelSettings()
     training: TrainingSettings = TrainingSettings()
@@ -106,7 +87,7 @@ class Settings:
     pruner: PrunerSettings = PrunerSettings()
     quantizer: QuantizerSettings = QuantizerSettings()
     data_gate: DataGateSettings = DataGateSettings()
-    gates: GateSettings = GateSettings()
+    gates: ModelBounds = ModelBounds()
     push: PushSettings = PushSettings()
     device: DeviceSettings = DeviceSettings()
     beam: BeamSettings = BeamSettings()
@@ -124,31 +105,33 @@ class Settings:
 
     @property
     def has_era(self) -> bool:
-        """Whether the tariff's era is a feature: only the full set has it, and only where trips are dated."""
+        """Whether the tariff's era is a feature: in the full set, if the tariff changed and trips have a date."""
         city = self.city
         return self.features == "full" and bool(city.tariff_changes and city.columns.pickup_time)
 
     @property
     def model_inputs(self) -> tuple[str, ...]:
-        """The raw columns that the model asks for."""
+        """The raw columns that the model takes."""
         return columns.DATED_INPUTS if self.has_era else columns.MODEL_INPUTS
 
     @property
     def data_gate_of_a_run(self) -> DataGateSettings:
-        """Of one lot of trips, or of a window of spans."""
+        """DataGate's settings for one lot of trips, or for a window of spans."""
         return self.spans.gate_of_the_window(self.data_gate) if self.spans.pattern else self.data_gate
 
     @property
     def runs_dir(self) -> Path:
+        """The folder of the city's runs."""
         return Path(self.out) / "runs" / self.city.name
 
     @property
     def models_dir(self) -> Path:
+        """The folder of the city's pushed models."""
         return Path(self.out) / "models" / self.city.name
 
 
 def city_file(city: str) -> Path:
-    """The YAML file of a shipped city's name or of a path. Raises SettingsError where there is none."""
+    """Returns the YAML file of a shipped city's name or of a path. Raises SettingsError if there is none."""
     shipped = CITIES / city / CITY_FILE
     if re.fullmatch(r"[a-z0-9_-]+", city) and shipped.is_file():
         return shipped
@@ -160,69 +143,89 @@ def city_file(city: str) -> Path:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises SettingsError naming the file, and the line where the syntax breaks."""
+    """Returns the mapping in a YAML file. Raises SettingsError naming the file, and the line of a syntax error."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise SettingsError(f"{path}: line {line}: {error.problem}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a day such as 2016-13-01
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or a day such as 2016-13-01
         raise SettingsError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: must hold sections such as `city:`, got {type(content).__name__}")
     return content
 
 
-def override(content: dict[str, Any], assignment: str) -> None:
-    """Applies `section.key=value`, the value read as YAML, in place. Raises SettingsError where it is none."""
+def parse(assignment: str) -> tuple[str, Any]:
+    """Returns the key and the value, read as YAML, of `section.key=value`. Raises SettingsError."""
     key, separator, value = assignment.partition("=")
-    *parents, last = key.strip().split(".")
-    if not separator or not last or not all(parents):
-        raise SettingsError(f"--set {assignment} must read section.key=value")
+    if not separator:
+        raise SettingsError(f"override {assignment} must read section.key=value")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except (ValueError, yaml.YAMLError) as error:
+        raise SettingsError(f"override {assignment}: the value must be YAML, {' '.join(str(error).split())}") from error
+
+
+def override(content: dict[str, Any], key: str, value: Any) -> None:
+    """Sets `section.key` in nested mappings, in place. Raises SettingsError if there is no such section."""
+    *parents, last = key.split(".")
+    if not last or not all(parents):
+        raise SettingsError(f"override {key}={value} must read section.key=value")
     section = content
     for parent in parents:
         section = section.setdefault(parent, {})
         if not isinstance(section, dict):
-            raise SettingsError(f"--set {assignment}: {parent} is a value, not a section")
-    try:
-        section[last] = yaml.safe_load(value)
-    except (ValueError, yaml.YAMLError) as error:
-        raise SettingsError(f"--set {assignment}: the value must be YAML, {' '.join(str(error).split())}") from error
+            raise SettingsError(f"override {key}={value}: {parent} is a value, not a section")
+    section[last] = copy.deepcopy(value)
 
 
 def build(content: Mapping[str, Any], where: str) -> Settings:
-    """Settings from nested mappings: unknown keys, missing keys and wrong types are errors that name `where`."""
+    """Returns settings from nested mappings. Raises SettingsError naming `where` for unknown and missing keys and wrong
+    values."""
     try:
         return pydantic.TypeAdapter(Settings).validate_python(content)
     except pydantic.ValidationError as error:
-        raise SettingsError("; ".join(f"{where}: {_explain(found)}" for found in error.errors()[:3])) from error
+        raise SettingsError("; ".join(f"{where}: {_explain(fault)}" for fault in error.errors()[:3])) from error
 
 
-def _explain(found: Any) -> str:
-    """One of pydantic's findings as `section.key=value must ...`."""
-    key = ".".join(str(part) for part in found["loc"])
-    match found["type"]:
+def _explain(fault: Any) -> str:
+    """One of pydantic's errors as `section.key=value must ...`."""
+    key = ".".join(str(part) for part in fault["loc"])
+    match fault["type"]:
         case "unexpected_keyword_argument":
-            return f"{key} is no setting"
+            return f"{key} is not a setting"
         case "missing" | "missing_argument":
             return f"{key} must be given"
         case "value_error":
-            return str(found["ctx"]["error"])
+            return str(fault["ctx"]["error"])
         case _:
-            return f"{key}={found['input']}: {found['msg'][0].lower()}{found['msg'][1:]}"
+            return f"{key}={fault['input']}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
-def load_settings(city: str, data: str | None, out: str = ".", overrides: Sequence[str] = ()) -> Settings:
-    """Settings of a city's name or file. Raises SettingsError, or InputError where the data do not exist."""
+def load_settings(
+    city: str, data: str | None = None, out: str = ".", overrides: Sequence[str] | Mapping[str, Any] = ()
+) -> Settings:
+    """Returns the settings of a city.
+
+        settings = load_settings("chicago", out="/tmp/fares", overrides={"gates.max_rmse": 4, "training.seed": 1})
+
+    city: a shipped city's name, or the path of a city file.
+    data: a file or folder of trips; without it, the city's own source.
+    out: the folder of `runs/` and `models/`.
+    overrides: values that replace those of the city file, by key; or texts such as "gates.max_rmse=4", value as YAML.
+
+    Raises SettingsError, an InputError, that names file, section and key; and InputError if the data do not exist.
+    """
     from farebox.components.trip_example_gen.sources import resolve_source
 
     path = city_file(city)
     content = read_yaml(path)
-    for assignment in overrides:
-        override(content, assignment)
+    for key, value in overrides.items() if isinstance(overrides, Mapping) else map(parse, overrides):
+        override(content, key, value)
     source = data or (content.get("city") or {}).get("source")
     if not source:
-        raise SettingsError(f"city={city} has no data of its own: give --data FILE or FOLDER")
+        raise SettingsError(f"data must be a file or folder of trips: city={city} has none of its own")
     settings = build({**content, "data": str(source), "out": out}, str(path))
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", settings.city.name):
         raise SettingsError(f"{path}: city.name={settings.city.name} must be letters, digits, - and _")

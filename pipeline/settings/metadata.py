@@ -1,4 +1,4 @@
-"""Which database keeps what MLMD (ML Metadata) records of runs: a URL, in which a password has no place."""
+"""Settings of the database of MLMD (ML Metadata), which records runs: a URL without a password."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 import urllib.parse
 from pathlib import Path
 from typing import Any, Literal
+
+from farebox.components.errors import check_fields
 
 Kind = Literal["mysql", "postgresql"]
 
@@ -18,7 +20,7 @@ FORMS = "sqlite, sqlite:///FILE, mysql://USER@HOST:PORT/DATABASE or postgresql:/
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """A database on a server. ssl: encrypted, though MLMD cannot tell whether it is the right server (MySQL only)."""
+    """A database on a server. ssl: encrypt the connection (MySQL only); MLMD cannot verify the server's identity."""
 
     kind: Kind
     host: str
@@ -34,46 +36,48 @@ class Server:
 
     @property
     def password_variable(self) -> str:
-        """The environment variable that MLMD's client library reads by itself: no config ever holds the password."""
+        """The environment variable that MLMD's client library reads, so that no configuration holds the password."""
         return PASSWORD_VARIABLES[self.kind]
 
 
 @dataclasses.dataclass(frozen=True)
 class MetadataSettings:
-    """url: `sqlite` is runs/<city>/metadata.sqlite; or another sqlite file (sqlite:///relative, sqlite:////absolute),
-    or a database on a MySQL, MariaDB or PostgreSQL server, whose password is in MYSQL_PWD or PGPASSWORD.
-    """
+    """Database that records runs. `metadata: URL` is short for `metadata: {url: URL}`."""
 
     url: str = IN_RUNS
+    """`sqlite` for runs/<city>/metadata.sqlite; another sqlite file (sqlite:///relative, sqlite:////absolute); or a
+    database on a MySQL, MariaDB or PostgreSQL server (mysql://USER@HOST/DATABASE, postgresql://USER@HOST/DATABASE),
+    whose password is in MYSQL_PWD or PGPASSWORD."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "metadata")
         if self.file is None and self.url != IN_RUNS:
             _server(self.url)
 
     @property
     def file(self) -> Path | None:
-        """The sqlite file; None where it is the one in runs/, or on a server."""
-        found = re.fullmatch("sqlite:///(.+)", self.url)
-        return Path(found[1]) if found else None
+        """The sqlite file; None for the default file in runs/ and for a server."""
+        match = re.fullmatch("sqlite:///(.+)", self.url)
+        return Path(match[1]) if match else None
 
     @property
     def server(self) -> Server | None:
-        """None where it is a file."""
+        """The server; None for a file."""
         return None if self.url.startswith("sqlite") else _server(self.url)
 
 
-def from_url(given: Any) -> Any:
-    """`metadata: URL` is short for `metadata: {url: URL}`."""
-    return MetadataSettings(given) if isinstance(given, str) else given
+def from_url(value: Any) -> Any:
+    """Returns the settings of a URL, and any other value as it is: `metadata: URL` is short for `{url: URL}`."""
+    return MetadataSettings(value) if isinstance(value, str) else value
 
 
 def hide_password(text: str) -> str:
-    """Whatever stands between a URL's user and its host; a port, which stands at the end, is no password."""
+    """Returns the text with *** instead of the password of every URL in it; a port at the end is not a password."""
     return re.sub(r"(://[^/@:\s]*):(?!\d+(?:[/\s]|$))[^@]*@(?:\S*@)?", r"\1:***@", text)
 
 
 def _server(url: str) -> Server:
-    """Raises ValueError where it is none, or holds a password."""
+    """The server of a URL. Raises ValueError for a URL of another form or with a password."""
     shown = re.sub(r"(://[^/@:]*):.*@", r"\1:***@", url)
     parts = urllib.parse.urlsplit(url)
     if shown != url or parts.password is not None:
@@ -84,8 +88,8 @@ def _server(url: str) -> Server:
     except ValueError:
         port = 0
     database = parts.path.removeprefix("/")
-    whole = parts.scheme in PORTS and parts.hostname and parts.username and database and "/" not in database
-    if not whole or not port or parts.fragment:
+    is_complete = parts.scheme in PORTS and parts.hostname and parts.username and database and "/" not in database
+    if not is_complete or not port or parts.fragment:
         raise ValueError(f"metadata={shown} must be {FORMS}")
     if parts.query not in ("", "ssl=true"):
         raise ValueError(f"metadata={shown}: ?{parts.query} must be ?ssl=true or nothing")

@@ -1,69 +1,63 @@
-"""What a user may set of spans and of the policy by which they retrain. No TensorFlow here."""
+"""Settings of spans and of the policy for retraining. No TensorFlow here."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+from typing import Annotated
 
 from farebox.components.data_gate.settings import DataGateSettings
+from farebox.components.errors import Condition, Count, NotNegative, Positive, Share, check_fields
 from farebox.components.trip_example_gen.spans import check_pattern
 
 
 @dataclasses.dataclass(frozen=True)
 class SpanSettings:
-    """How trips arrive, and when they retrain.
-
-    pattern: `span-{SPAN}`, `span-{SPAN}/v-{VERSION}`, `{YYYY}-{MM}-{DD}`: where a span lies in the folder of the trips;
-    None where trips are one lot. window: a model is trained on so many spans up to the newest.
-    marker: a file in a span's folder that says it is complete; without one, it is after quiet_s without a change.
-    min_rows: of a span, or it is refused.
-    min_new_spans, drift, max_age_days: the causes to retrain: so many spans that no run has seen, the newest span's
-    distance from the last blessed run's data (and later a window that has outlasted that drift), the age of the model
-    where anything is new; None or false for no cause.
-    max_numeric, max_categorical: distances as DataGate's, but lower, since here they cost a run and stop nothing;
-    `data_gate.thresholds` go before them. ignore_drift: features that differ from span to span by nature. max_drift: a
-    distance beyond which a span is taken for broken, and refused.
-    warm_start: Trainer begins with the last blessed network's weights.
-    """
+    """Arrival of trips in spans, and the causes to retrain."""
 
     pattern: str | None = None
-    window: int = 7
+    """Path of a span inside the folder of trips: `span-{SPAN}`, `span-{SPAN}/v-{VERSION}` or `{YYYY}-{MM}-{DD}`; null
+    if all trips are one lot."""
+    window: Count = 7
+    """Spans that a model is trained on, up to the newest."""
     marker: str | None = None
-    quiet_s: float = 60.0
-    min_rows: int = 100
-    min_new_spans: int | None = 1
+    """File in a span's folder that says that the span is complete, such as `_SUCCESS`; null to wait for quiet_s."""
+    quiet_s: NotNegative = 60.0
+    """Seconds without a change after which a span without a marker is complete."""
+    min_rows: Count = 100
+    """Fewest rows of a span; a smaller span is refused."""
+    min_new_spans: Count | None = 1
+    """Cause to retrain: this number of spans that no run has used; null for no such cause."""
     drift: bool = True
-    max_age_days: float | None = None
-    max_numeric: float = 0.01
-    max_categorical: float = 0.05
+    """Cause to retrain: the newest span differs from the data of the last blessed run, or later, the window no longer
+    holds data from before such a span."""
+    max_age_days: Positive | None = None
+    """Cause to retrain: the model is older than this number of days and there are new data; null for no such cause."""
+    max_numeric: Share = 0.01
+    """Distance of a numeric feature that is drift, as `data_gate.max_numeric` but lower: it costs a run and stops
+    nothing. `data_gate.thresholds` take precedence."""
+    max_categorical: Share = 0.05
+    """Distance of a categorical feature that is drift, as `data_gate.max_categorical` but lower. `data_gate.thresholds`
+    take precedence."""
     ignore_drift: tuple[str, ...] = ("pickup_epoch", "pickup_weekday", "pickup_hour")
-    max_drift: float = 0.5
+    """Features that differ from span to span by nature, and are not compared."""
+    max_drift: Annotated[float, Condition("above 0 and at most 1", lambda value: 0 < value <= 1)] = 0.5
+    """Distance above which a span counts as broken and is refused."""
     warm_start: bool = False
+    """Start Trainer from the weights of the last blessed network, for at most `training.warm_epochs`."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "spans")
         if self.pattern is not None:
             check_pattern(self.pattern)
-        if self.window < 1:
-            raise ValueError(f"spans.window={self.window} must be at least 1")
         if self.marker is not None and (not self.marker or "/" in self.marker):
             raise ValueError(f"spans.marker={self.marker} must be a file's name, such as _SUCCESS")
-        if self.min_rows < 1:
-            raise ValueError(f"spans.min_rows={self.min_rows} must be at least 1")
-        if not (math.isfinite(self.quiet_s) and self.quiet_s >= 0):
-            raise ValueError(f"spans.quiet_s={self.quiet_s} must be at least 0")
-        if self.min_new_spans is not None and self.min_new_spans < 1:
-            raise ValueError(f"spans.min_new_spans={self.min_new_spans} must be at least 1, or null for no such cause")
-        if self.max_age_days is not None and not self.max_age_days > 0:
-            raise ValueError(f"spans.max_age_days={self.max_age_days} must be above 0, or null for no such cause")
-        for name in ("max_numeric", "max_categorical"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"spans.{name}={getattr(self, name)} must be between 0 and 1")
-        if not 0 < self.max_drift <= 1:
-            raise ValueError(f"spans.max_drift={self.max_drift} must be above 0 and at most 1")
 
     def gate_of_a_span(self, settings: DataGateSettings) -> DataGateSettings:
-        """DataGate's settings for one span: drift is a cause to retrain, not to stop; what few rows may do by chance,
-        the window's gate judges."""
+        """Returns DataGate's settings for one span.
+
+        Drift is a cause to retrain, not to stop. Skew is left to the window's gate: in the few rows of a span it may be
+        chance.
+        """
         return dataclasses.replace(
             settings,
             drift="warn",
@@ -76,7 +70,7 @@ class SpanSettings:
         )
 
     def gate_of_the_window(self, settings: DataGateSettings) -> DataGateSettings:
-        """DataGate's settings for the window: a drift that led to this run must not stop it."""
+        """Returns DataGate's settings for the window: the drift that led to this run must not stop it."""
         action = "warn" if settings.drift == "stop" else settings.drift
         return dataclasses.replace(settings, drift=action, ignore_features=self._ignored(settings))
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
+
+from farebox.components.errors import Check
+from farebox.components.reporter.figures import Figures, StageRmse
 
 YARDSTICKS = {
     "predict_mean": 9.5,
@@ -17,11 +21,14 @@ YARDSTICKS = {
 TUNED = {"training.learning_rate": 0.004, "model.hidden": [64, 32]}
 ERRORS = {"rmse": 2.5, "mae": 1.5, "bias": -0.125, "p95_absolute_error": 5.0}
 SLICES = [{"slice": "pickup_hour=8", "rows": 20, **ERRORS}]
-RATIO_CHECK = {"name": "max_ratio_to_yardstick", "value": 1.5, "bound": 2.0, "ok": True, "detail": ""}
+RATIO_CHECK = {
+    "name": "max_ratio_to_yardstick", "value": 1.5, "bound": 2.0, "ok": True, "detail": "", "hint": "",
+    "severity": "stop", "at_least": False,
+}  # fmt: skip
 
 JUDGEMENT = {
-    "metrics": ERRORS, "intervals": {"rmse": [2.25, 2.75]}, "baseline": None, "slices": SLICES,
-    "yardsticks": YARDSTICKS, "checks": [RATIO_CHECK],
+    "sha256": "abc", "rows": 20, "metrics": ERRORS, "intervals": {"rmse": [2.25, 2.75]}, "baseline": None,
+    "slices": SLICES, "yardsticks": YARDSTICKS, "checks": [RATIO_CHECK], "ratio": 1.5, "spans": [],
 }  # fmt: skip
 
 
@@ -111,8 +118,48 @@ def test_a_refusal_of_pusher_is_among_the_gates(tmp_path):
 
     from farebox.components.reporter.executor import refusal
 
-    check = {"name": "rolled_back", "value": 1.0, "bound": 0.0, "ok": False, "detail": "version x was rolled back"}
+    check = Check("rolled_back", 1.0, 0.0, False, "version x was rolled back")
     pushed = SimpleNamespace(uri=str(tmp_path))
     assert refusal(pushed) == []
-    (tmp_path / "refusal.json").write_text(json.dumps([check]))
+    (tmp_path / "refusal.json").write_text(json.dumps([dataclasses.asdict(check)]))
     assert refusal(pushed) == [check]
+
+
+FIGURES = {
+    "rows": {"read": 22, "examples": 20, "rejected": 2},
+    "yardsticks": YARDSTICKS,
+    "rmse": {
+        "predict_mean": 9.5, "linear_on_distance": 4.0, "baseline": 9.25, "engineered": 3.75, "reduced": 3.5,
+        "pruned": 3.0, "shipped": 2.5,
+    },
+    "mae": 1.5, "bias": -0.125, "p95_absolute_error": 5.0, "intervals": {"rmse": [2.25, 2.75]},
+    "baseline": {"sha256": "def", "metrics": ERRORS}, "slices": SLICES, "tuned": TUNED,
+    "model": {
+        "path": "models/x/fare.tflite", "parameters": 9, "sparsity": 0.25, "k": 4, "mode": "int8", "network": "reduced",
+        "steps": ["look-ups"], "sha256": "abc", "bytes": 100, "gzip_bytes": 60, "ops": {"ADD": 3},
+    },
+    "unreduced": {"bytes": 200, "gzip_bytes": 90}, "latency_us": {"p50": 5.0, "p99": 9.0},
+    "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [{}, {"baseline": None, "tuned": None, "latency_us": None, "pushed": None}])
+def test_figures_keep_their_json_keys_and_order(changes):
+    content = FIGURES | changes
+    assert json.dumps(Figures.from_json(content | {"lane": "CURRENT"}).to_json()) == json.dumps(content)
+
+
+def test_the_raw_dnn_and_the_last_blessed_model_have_names_of_their_own():
+    """Both are `baseline` in figures.json, one of them inside `rmse`."""
+    measured = Figures.from_json(FIGURES).measured
+    assert measured.rmse == StageRmse(9.5, 4.0, 9.25, 3.75, 3.5, 3.0, 2.5) and measured.rmse.raw_dnn == 9.25
+    assert measured.baseline.sha256 == "def"
+
+
+def test_a_run_that_a_gate_stopped_has_the_same_keys_and_no_measurements():
+    check = Check("anomalies", 2, 0, False, "")
+    figures = Figures.of_refusal([check])
+    content = figures.to_json()
+    known = {key: value for key, value in content.items() if value is not None}
+    assert known == {"gates": [dataclasses.asdict(check)], "blessed": False}
+    assert list(content) == list(FIGURES) and Figures.from_json(content) == figures

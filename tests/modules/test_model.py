@@ -25,7 +25,7 @@ def test_ids_pass_a_flatten_on_their_way_to_an_embedding():
 
 def test_the_raw_network_is_the_courses_baseline():
     hidden = model.resolved(NOTHING_SET, "raw", {columns.PAIR_CELL: 2}).hidden
-    network = model.build_network(hidden, {}, {}, 7, columns.RAW)
+    network = model.build_network(hidden, {}, {}, width=7, source=columns.RAW)
     assert network.input_names == [columns.RAW]
     assert [layer.units for layer in network.layers[1:]] == [32, 8, 1]
     assert [layer.activation.__name__ for layer in network.layers[1:]] == ["relu", "relu", "linear"]

@@ -1,4 +1,4 @@
-"""Settings of features, network and training: what is refused, and in which words."""
+"""Settings of features, network and training: each refused value by its message."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ from farebox.modules.settings import CrossSettings, ModelSettings, TrainingSetti
         (lambda: CrossSettings(min_rows=0), "crosses.min_rows=0 must be at least 1"),
         (lambda: TrainingSettings(max_steps=0), "training.max_steps=0 must be at least 1"),
         (lambda: TrainingSettings(ema=1.5), "training.ema=1.5 must be between 0 and 1"),
-        (lambda: TrainingSettings(pseudo_trips=-1), "training.pseudo_trips=-1 must be at least 0"),
-        (lambda: TrainingSettings(weight_decay=float("nan")), "training.weight_decay=nan must be at least 0"),
-        (lambda: TrainingSettings(huber_delta=0), "training.huber_delta=0 must be above 0"),
+        (lambda: TrainingSettings(pseudo_trips=-1), "training.pseudo_trips=-1 must be at least 0 and finite"),
+        (
+            lambda: TrainingSettings(weight_decay=float("nan")),
+            "training.weight_decay=nan must be at least 0 and finite",
+        ),
+        (lambda: TrainingSettings(huber_delta=0), "training.huber_delta=0 must be above 0 and finite"),
         (lambda: TrainingSettings(batch_size=-1), "training.batch_size=-1 must be at least 1"),
-        (lambda: TrainingSettings(learning_rate=1.0), "training.learning_rate=1.0 must be between 0 and 1"),
+        (lambda: TrainingSettings(learning_rate=1.0), "training.learning_rate=1.0 must be above 0 and below 1"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_bound(make, text):

@@ -1,4 +1,4 @@
-"""Trainer's run_fn on the toy trips: what it writes, that it repeats itself, and what pseudo-trips are made of."""
+"""Trainer's run_fn on the toy trips: its files, that it repeats itself, and its pseudo-trips."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from farebox.components.networks.rows import Rows
 from farebox.modules import columns, preprocessing, training
 from farebox.modules.settings import ModelSettings, TrainingSettings
 
@@ -53,22 +54,22 @@ def full(full_trips, tmp_path_factory) -> tuple[Path, dict]:
     return folder, _run(full_trips, folder)
 
 
-def test_eval_is_held_to_a_fifth_of_the_rows_of_train(toy_trips, tmp_path, monkeypatch):
-    """Of 640 rows of train 200, of 320 of eval 40; but at least one."""
-    held = []
+def test_eval_has_at_most_a_fifth_of_the_rows_of_train(toy_trips, tmp_path, monkeypatch):
+    """At max_rows 200, 200 of train's 640 rows and 40 of eval's 320; at least one."""
+    n_rows = []
 
-    class SeenError(Exception):
+    class StopError(Exception):
         pass
 
-    def seen(task):
-        held.append((len(task.train), len(task.evaluation)))
-        raise SeenError
+    def record(task):
+        n_rows.append((len(task.train), len(task.evaluation)))
+        raise StopError
 
-    monkeypatch.setattr(training, "fit_yardsticks", seen)
+    monkeypatch.setattr(training, "fit_yardsticks", record)
     for max_rows in (200, 3):
-        with pytest.raises(SeenError):
+        with pytest.raises(StopError):
             _run(toy_trips, tmp_path, settings=dataclasses.replace(SETTINGS, max_rows=max_rows))
-    assert held == [(200, 40), (3, 1)]
+    assert n_rows == [(200, 40), (3, 1)]
 
 
 def test_everything_a_run_needs_is_written(full):
@@ -82,8 +83,8 @@ def test_everything_a_run_needs_is_written(full):
     assert figures["network"]["eval_rmse"] == figures["tried"][figures["chosen"]]
 
 
-def test_the_network_learns_the_tariffs_era(full, full_trips):
-    """5 a trip after the change, 2.5 of standard deviation: who does not see it errs by that."""
+def test_the_network_learns_the_era_of_the_tariff(full, full_trips):
+    """A trip costs 5 more after the change: a model that ignores it has an RMSE of 2.5, its standard deviation."""
     import tf_keras as keras
 
     from farebox.components.networks import examples_io
@@ -98,14 +99,14 @@ def test_the_same_seed_gives_the_same_figures(full, full_trips, tmp_path):
         assert again[name] == pytest.approx(figures, abs=1e-6), name
 
 
-def test_the_course_set_is_the_courses_network_without_a_teacher(toy_trips, tmp_path):
+def test_the_course_features_give_the_course_network_without_a_teacher(toy_trips, tmp_path):
     """18 numbers and 100 dimensions of 81 pairs into [64, 32]."""
     figures = _run(toy_trips, tmp_path, settings=dataclasses.replace(SETTINGS, epochs=2))
     parameters = 81 * 100 + (118 * 64 + 64) + (64 * 32 + 32) + 33
     assert (figures["network"]["parameters"], figures["teacher"]) == (parameters, {})
 
 
-def test_the_raw_set_is_the_raw_column_network(toy_trips, tmp_path):
+def test_the_raw_features_give_the_raw_column_network(toy_trips, tmp_path):
     import tf_keras as keras
 
     figures = _run(toy_trips, tmp_path, settings=dataclasses.replace(SETTINGS, epochs=2), features="raw")
@@ -119,42 +120,40 @@ def test_a_rival_must_be_clearly_better_on_eval(rival, chosen):
     assert training.best_on_eval(candidates) == (chosen, {"network": 3.0, "rival": rival})
 
 
-RAW = np.arange(8 * 200, dtype=np.float32).reshape(200, 8)  # every number names its row and column
+RAW = np.arange(8 * 200, dtype=np.float32).reshape(200, 8)  # the number is 8 * row + column
 
 
-def test_pseudo_trips_are_made_of_real_parts():
-    made = training.pseudo_trips(RAW, 2000, seed=1)
-    assert made.shape == (2000, 8)
-    back = made[:, 0] % 8 == 2
-    made[back, :4] = made[back][:, [2, 3, 0, 1]]
-    np.testing.assert_array_equal(made % 8, np.tile(np.arange(8), (2000, 1)))
-    row = made // 8
+def test_pseudo_trips_consist_of_parts_of_real_trips():
+    trips = training.pseudo_trips(RAW, 2000, seed=1)
+    assert trips.shape == (2000, 8)
+    swapped = trips[:, 0] % 8 == 2
+    trips[swapped, :4] = trips[swapped][:, [2, 3, 0, 1]]
+    np.testing.assert_array_equal(trips % 8, np.tile(np.arange(8), (2000, 1)))
+    row = trips // 8
     for together in ([0, 1, 4, 7], [2, 3], [5, 6]):
         assert (row[:, together] == row[:, together[:1]]).all()
     assert np.mean(row[:, 2] != row[:, 0]) == pytest.approx(0.3, abs=0.04)
     assert np.mean(row[:, 5] != row[:, 0]) == pytest.approx(0.5, abs=0.04)
-    assert np.mean(back) == pytest.approx(0.15, abs=0.03)
+    assert np.mean(swapped) == pytest.approx(0.15, abs=0.03)
 
 
-def test_pseudo_trips_pass_transforms_own_graph(full_trips):
-    """Real trips through it are what Transform wrote."""
+def test_pseudo_trips_are_transformed_by_transforms_graph(full_trips):
+    """Real trips give the features that Transform wrote."""
     import tensorflow_transform as tft
 
     layer = tft.TFTransformOutput(full_trips.transform_graph).transform_features_layer()
     geography = preprocessing.geography_of(full_trips.custom_config)
     written = next(iter(full_trips.batches("train", 640)))[0]
     raw = written[columns.RAW].numpy()
-    made = training.transformed(raw, layer, geography, [columns.NUMERIC, *columns.CROSSES])
-    for name, values in made.items():
+    transformed = training.transform(raw, layer, geography, [columns.NUMERIC, *columns.CROSSES])
+    for name, values in transformed.items():
         np.testing.assert_allclose(values, written[name], atol=1e-5)
 
 
-def test_few_places_are_told_from_many(full_trips):
-    from farebox.modules.rows import Rows
-
+def test_a_tenth_of_distinct_pickups_are_many_places():
     def rows(distinct: int) -> Rows:
         raw = np.repeat(np.arange(distinct), 100 // distinct)[:, None] * np.ones((1, 7))
-        return Rows({columns.RAW: raw}, np.zeros(len(raw)))
+        return Rows({columns.RAW: raw}, np.zeros(len(raw)), len(raw))
 
     assert not training.has_many_places(rows(5))
     assert training.has_many_places(rows(20))

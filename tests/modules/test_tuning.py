@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from farebox.components.networks.rows import Rows
 from farebox.modules import columns, training
 from farebox.modules.settings import ModelSettings, TrainingSettings, TunerSettings
 
@@ -170,11 +171,11 @@ def test_a_trial_that_fails_ends_the_search(toy_trips, tmp_path, monkeypatch):
 
 
 def test_a_teachers_weight_needs_no_second_lesson():
-    fares, predicted = np.array([10.0, 20.0]), np.array([14.0, 16.0])
+    train, predicted = Rows({"x": np.zeros((2, 1))}, np.array([10.0, 20.0]), 2), np.array([14.0, 16.0])
     taught = training.Lesson({"x": np.zeros((3, 1))}, predicted, np.array([7.0]))
     for weight, targets in ((0.0, [10, 20, 7]), (0.25, [11, 19, 7]), (1.0, [14, 16, 7])):
-        task = SimpleNamespace(train=SimpleNamespace(fares=fares), training=TrainingSettings(teacher_weight=weight))
-        np.testing.assert_allclose(training.soft_targets(task, taught)[1], targets)
+        task = SimpleNamespace(train=train, training=TrainingSettings(teacher_weight=weight))
+        np.testing.assert_allclose(training.soft_targets(task, taught).labels, targets)
 
 
 def test_fewer_trials_than_none_are_refused():

@@ -146,7 +146,7 @@ def judge() -> Callable[..., list[dict[str, Any]]]:
         verdict = _artifact(GateVerdict, folder)
         inputs = {key: [artifact] for key, artifact in now.artifacts.items()}
         inputs["baseline_statistics"] = [before.artifacts["statistics"]] if before else []
-        properties = {"settings": json.dumps(settings), "max_rejected": 0.2, "finds_baseline": finds_baseline}
+        properties = {"settings": json.dumps(settings), "finds_baseline": finds_baseline}
         DataGateExecutor().Do(inputs, {"verdict": [verdict]}, properties)
         return json.loads((folder / "verdict.json").read_text())
 

@@ -212,15 +212,15 @@ def rows() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def judge(tmp_path, held_tflite, rows) -> Callable[..., Report]:
-    """(file, changed limits) -> DeviceValidator's report, with the sound file as reference."""
+    """(file, changed settings) -> DeviceValidator's report, with the sound file as reference."""
 
     def validate(content: bytes, **changes: Any) -> Report:
         paths = [tmp_path / "model.tflite", tmp_path / "reference.tflite"]
         for path, written in zip(paths, (content, held_tflite), strict=True):
             Path(path).write_bytes(written)
-        settings = DeviceSettings(max_gzip_bytes=changes.pop("max_gzip_bytes", MAX_GZIP))
-        limits = {"max_bytes": MAX_BYTES, "max_output": MAX_FARE, "min_output": -200.0, **changes}
-        return checks.validate_apart(Request(*paths, rows, Limits(INPUTS, settings=settings, **limits)), tmp_path)
+        settings = DeviceSettings(**{"max_bytes": MAX_BYTES, "max_gzip_bytes": MAX_GZIP, **changes})
+        limits = Limits(INPUTS, max_output=MAX_FARE, min_output=-200.0, settings=settings)
+        return checks.validate_apart(Request(*paths, rows, limits), tmp_path)
 
     return validate
 

@@ -1,6 +1,6 @@
-"""Models with a fault planted in them, each refused by the bound that is there for it, in words that name it.
+"""Models with one planted fault each: the check that refuses it, and its words.
 
-The sound model is the law that the toy trips follow, as a `.tflite`: its error is the trips' own noise of 0.3.
+The sound model is the law of the toy trips as a `.tflite`: its error is the trips' noise of 0.3.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from farebox.components.evaluator import metrics
-from farebox.components.model_gate.judgement import Evidence, judge
+from farebox.components.model_gate.judging import Evidence, judge
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def law(raw: dict[str, Any]) -> Any:
 
 
 def on_weekday(change: Callable[[Any], Any], weekday: int = 3) -> Callable[[Any, Any], Any]:
-    """A change of the fares of one weekday only."""
+    """Changes the fares of one weekday only."""
     import tensorflow as tf
 
     return lambda fare, raw: tf.where(raw["pickup_weekday"] == weekday, change(fare), fare)
@@ -40,7 +40,7 @@ def on_weekday(change: Callable[[Any], Any], weekday: int = 3) -> Callable[[Any,
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """change: of (fare, raw columns) to what the faulty file says; check: that refuses; words: of its detail."""
+    """change: (fare, raw columns) -> fare of the faulty file; check: the one that refuses; words: of its detail."""
 
     change: Callable[[Any, Any], Any]
     check: str
@@ -54,38 +54,41 @@ def _log_of(fare: Any) -> Any:
     return tf.math.log(fare - 1000.0)
 
 
-def _swapped(fare: Any, raw: Any) -> Any:
-    """Longitudes where latitudes should be, of one end."""
+def _swapped(_fare: Any, raw: Any) -> Any:
+    """The law with longitude and latitude of the pickup exchanged."""
     return law(raw | {"pickup_longitude": raw["pickup_latitude"], "pickup_latitude": raw["pickup_longitude"]})
 
 
 FAULTS = {
-    "bias of five per cent": Fault(lambda fare, raw: 1.05 * fare, "max_bias", "mean error over mean fare, 0.0"),
-    "everybody pays the mean": Fault(lambda fare, raw: 0.0 * fare + 6.0, "max_rmse", "on all test trips, "),
-    "fares in cents": Fault(lambda fare, raw: 100.0 * fare, "max_rmse", "on all test trips, "),
+    "bias of five per cent": Fault(lambda fare, _: 1.05 * fare, "max_bias", "mean error over mean fare, 0.0"),
+    "everybody pays the mean": Fault(lambda fare, _: 0.0 * fare + 6.0, "max_rmse", "on all test trips, "),
+    "fares in cents": Fault(lambda fare, _: 100.0 * fare, "max_rmse", "on all test trips, "),
     "swapped columns": Fault(_swapped, "max_mae", "on all test trips, "),
     "one weekday a third too dear": Fault(
         on_weekday(lambda fare: 1.33 * fare), "slices.max_bias", "pickup_weekday=3 has"
     ),
     "one weekday free": Fault(on_weekday(lambda fare: 0.0 * fare), "slices.max_bias", "pickup_weekday=3 has"),
     "no rush hour known": Fault(
-        lambda fare, raw: law(raw | {"pickup_hour": 0 * raw["pickup_hour"]}), "max_p95", "on all test trips, "
+        lambda _, raw: law(raw | {"pickup_hour": 0 * raw["pickup_hour"]}), "max_p95", "on all test trips, "
     ),
     "NaN on one weekday": Fault(on_weekday(_log_of), "max_rmse", "nan"),
     "worse than the last one": Fault(
-        lambda fare, raw: fare + 0.4 * law_sign(raw), "max_rmse_increase", "RMSE over the last blessed model's 0.", True
+        lambda fare, raw: fare + 0.4 * law_sign(raw),
+        "max_rmse_increase",
+        "RMSE over the last blessed model's 0.",
+        has_baseline=True,
     ),
     "worse than the last one on one weekday": Fault(
-        lambda fare, raw: on_weekday(lambda same: same + 1.5 * law_sign(raw))(fare, raw),
+        lambda fare, raw: on_weekday(lambda fares: fares + 1.5 * law_sign(raw))(fare, raw),
         "slices.max_rmse_increase",
         "pickup_weekday=3 has",
-        True,
+        has_baseline=True,
     ),
 }
 
 
 def law_sign(raw: Any) -> Any:
-    """1 or -1, as good as at random, so that no mean moves."""
+    """1 or -1, practically at random, so that the mean stays."""
     import tensorflow as tf
 
     return tf.sign(tf.sin(10_000.0 * raw["pickup_longitude"]))
@@ -93,7 +96,7 @@ def law_sign(raw: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def file_of(toy_trips) -> Callable[..., bytes]:
-    """A `.tflite` that says `change(law, raw)`."""
+    """change -> a `.tflite` that returns `change(law(raw), raw)`."""
     import tensorflow as tf
 
     from farebox.components.quantizer.conversion import Exported
@@ -101,8 +104,10 @@ def file_of(toy_trips) -> Callable[..., bytes]:
     names = [name for name in toy_trips.columns["test"] if name != "fare"]
     signature = {name: tf.TensorSpec((None, 1), toy_trips.raw_spec[name].dtype, name) for name in names}
 
-    def convert(change=lambda fare, raw: fare) -> bytes:
-        exported = Exported(lambda raw: {"fare": change(law(raw), raw)}, signature, None)  # its folder goes with it
+    def convert(change=lambda fare, _: fare) -> bytes:
+        exported = Exported(
+            lambda raw: {"fare": change(law(raw), raw)}, signature, None
+        )  # deletes its folder when collected
         return exported.converter().convert()
 
     return convert
@@ -110,25 +115,25 @@ def file_of(toy_trips) -> Callable[..., bytes]:
 
 @pytest.fixture(scope="module")
 def judged(evaluate, tmp_path_factory):
-    """(files) -> the checks on them, by name; Evaluator and the bounds are the pipeline's own."""
+    """files -> the checks by name, from the pipeline's own Evaluator and the bounds above."""
 
     def run(files: dict[str, bytes]) -> dict:
         uri = evaluate(tmp_path_factory.mktemp("judged"), files, max_rmse=BOUNDS.max_rmse)["evaluation"].uri
-        evidence = Evidence(metrics.by_slice(uri), metrics.by_slice(uri, baseline=True))
+        evidence = Evidence(metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True))
         return {check.name: check for check in judge(evidence, BOUNDS)}
 
     return run
 
 
-def test_the_sound_model_is_refused_by_nothing(judged, file_of):
-    """Beside a last blessed model that is as good."""
-    found = judged({"model": file_of(), "baseline_model": file_of(lambda fare, raw: fare + 0.01 * law_sign(raw))})
-    assert [check.name for check in found.values() if not check.ok] == []
-    assert found["max_rmse"].value == pytest.approx(0.3, abs=0.05)
+def test_the_sound_model_passes_every_check(judged, file_of):
+    """Its baseline is as good."""
+    checks = judged({"model": file_of(), "baseline_model": file_of(lambda fare, raw: fare + 0.01 * law_sign(raw))})
+    assert [check.name for check in checks.values() if not check.ok] == []
+    assert checks["max_rmse"].value == pytest.approx(0.3, abs=0.05)
 
 
-def test_judged_again_a_file_gets_the_same_intervals(evaluate, file_of, tmp_path):
-    """To the last digit: a row's group in the jackknife is drawn from the row, so a verdict can be repeated."""
+def test_a_second_evaluation_gives_the_same_intervals(evaluate, file_of, tmp_path):
+    """To the last digit: a row's jackknife group depends on the row only, so a verdict can be repeated."""
     files = {"model": file_of(), "baseline_model": file_of(lambda fare, raw: fare + 0.01 * law_sign(raw))}
     first, again = (metrics.by_slice(evaluate(tmp_path / n, files, max_rmse=1.0)["evaluation"].uri) for n in "ab")
     overall = first[metrics.OVERALL]

@@ -48,8 +48,8 @@ def test_anomalies_of_the_whole_dataset_and_empty_splits_count():
 
 def _judge(errors, counts=COUNTS, max_rejected=0.5, **settings) -> list[Check]:
     """The checks of schema and rejected rows."""
-    chosen = DataGateSettings(**settings)
-    rejected = data_checks.judge_rejected(counts, max_rejected, chosen, lambda reason: [f"a row {reason}"])
+    chosen = DataGateSettings(max_rejected=max_rejected, **settings)
+    rejected = data_checks.judge_rejected(counts, chosen, lambda reason: [f"a row {reason}"])
     return [*data_checks.judge_schema(errors, chosen), *rejected]
 
 
@@ -69,7 +69,7 @@ def test_too_many_rejected_rows_are_one_line_with_reasons_rows_and_a_hint():
     assert data_checks.refusal(_judge([], max_rejected=0.04)) == (
         "DataGate: rejected_share=0.05 must be at most 0.04, got 10 of 200 rows rejected: outside_city 7, unparseable 3"
         ", e.g. a row outside_city. Mend the source or the city file, or allow a larger share with "
-        "gates.max_rejected=SHARE"
+        "data_gate.max_rejected=SHARE"
     )
 
 
@@ -190,14 +190,14 @@ def test_invalid_settings_are_named():
         ({"drift": "halt"}, "data_gate.drift=halt must be one of stop, warn, ignore"),
         ({"max_numeric": 3}, "data_gate.max_numeric=3 must be between 0 and 1"),
         ({"max_categorical": float("nan")}, "data_gate.max_categorical=nan must be between 0 and 1"),
-        ({"thresholds": {"fare": -1}}, "data_gate.thresholds.fare=-1 must be between 0 and 1"),
+        ({"thresholds": {"fare": -1}}, "data_gate.thresholds.fare=-1 must be between 0 and 1, or null"),
         ({"min_rows": -1}, "data_gate.min_rows=-1 must be at least 0"),
     ):
         with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
             DataGateSettings(**settings)
 
 
-def _component(max_rejected=0.2, **settings):
+def _component(**settings):
     from tfx import types
     from tfx.types import standard_artifacts
 
@@ -209,13 +209,12 @@ def _component(max_rejected=0.2, **settings):
         statistics=types.Channel(type=standard_artifacts.ExampleStatistics),
         schema=types.Channel(type=standard_artifacts.Schema),
         settings=json.dumps(settings),
-        max_rejected=max_rejected,
         code_digest="",
     )
 
 
 def test_the_component_refuses_invalid_settings():
-    with pytest.raises(ValueError, match="^max_rejected=5 must be between 0 and 1, in DataGate$"):
+    with pytest.raises(ValueError, match="^data_gate.max_rejected=5 must be between 0 and 1$"):
         _component(max_rejected=5)
     with pytest.raises(ValueError, match=r"^data_gate\.skew=no must be one of stop, warn, ignore$"):
         _component(skew="no")

@@ -5,6 +5,7 @@ Files that it must refuse are in tests/planted_faults/test_device_faults.py.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -27,7 +28,7 @@ INPUTS = (
     "pickup_hour",
     "pickup_weekday",
 )
-LIMITS = Limits(INPUTS, max_bytes=10_000, max_output=1000.0, min_output=-1000.0)
+LIMITS = Limits(INPUTS, max_output=1000.0, min_output=-1000.0, settings=DeviceSettings(max_bytes=10_000))
 ALONE = (
     "not_finite", "smallest_output", "largest_output", "repeat_gap", "batch_gap",
     "edge_not_finite", "edge_smallest_output", "edge_largest_output", "edge_repeat_gap", "edge_batch_gap",
@@ -96,9 +97,9 @@ print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
 @pytest.mark.parametrize(
     ("limits", "name", "value", "bound"),
     [
-        (Limits(INPUTS, 100, 1000.0, -1000.0), "bytes", None, 100),
-        (Limits(INPUTS[1:], 10_000, 1000.0, -1000.0), "unknown_inputs", 1, 0),
-        (Limits(INPUTS, 10_000, 1000.0, 3.5), "smallest_output", 3.0, 3.5),
+        (dataclasses.replace(LIMITS, settings=DeviceSettings(max_bytes=100)), "bytes", None, 100),
+        (Limits(INPUTS[1:], 1000.0, -1000.0), "unknown_inputs", 1, 0),
+        (Limits(INPUTS, 1000.0, 3.5), "smallest_output", 3.0, 3.5),
     ],
 )
 def test_each_limit_refuses_by_its_bound(request_of, held_tflite, limits, name, value, bound):
@@ -221,9 +222,9 @@ def test_settings_that_mean_nothing_are_refused(setting, value, text):
 @pytest.mark.parametrize(
     ("properties", "text"),
     [
-        ({"max_output": 0.0}, "max_bytes=10000 must be positive, and max_output=0.0 positive"),
-        ({"max_bytes": 0}, "max_bytes=0 must be positive"),
-        ({"min_output": 600.0}, "max_output=500.0 positive and above min_output=600.0"),
+        ({"max_output": 0.0}, "max_output=0.0 must be positive and above min_output=0.0, in DeviceValidator"),
+        ({"settings": '{"max_bytes": 0}'}, "device.max_bytes=0 must be at least 1"),
+        ({"min_output": 600.0}, "max_output=500.0 must be positive and above min_output=600.0"),
         ({"edge_rows": {"odd": {"x": "z"}}}, "edge_rows.odd.x=z must be a number, nan, inf, -inf or one of the inputs"),
         ({"settings": '{"max_p99_ratio": 0}'}, "device.max_p99_ratio=0 must be above 0"),
     ],
@@ -237,7 +238,6 @@ def test_the_node_refuses_contradictions_when_it_is_defined(properties, text):
         "model": Channel(type=standard_artifacts.Model),
         "examples": Channel(type=standard_artifacts.Examples),
         "input_names": ["x", "y"],
-        "max_bytes": 10_000,
         "max_output": 500.0,
     }
     with pytest.raises(ValueError, match=text):
@@ -264,8 +264,9 @@ def _run_validator(folder, model: bytes, rows: dict[str, np.ndarray]):
         for i in range(len(rows["fare"])):
             writer.write(_example({name: column[i] for name, column in rows.items()}))
     exec_properties = {
-        "input_names": json.dumps(INPUTS), "max_bytes": 10_000, "min_output": -1e3, "max_output": 1e3,
-        "edge_rows": json.dumps({"nobody": {"passenger_count": 0}}), "settings": "{}", "code_digest": "",
+        "input_names": json.dumps(INPUTS), "min_output": -1e3, "max_output": 1e3,
+        "edge_rows": json.dumps({"nobody": {"passenger_count": 0}}), "settings": '{"max_bytes": 10000}',
+        "code_digest": "",
     }  # fmt: skip
     assert set(exec_properties) == set(DeviceValidatorSpec.PARAMETERS)
     DeviceValidatorExecutor().Do(inputs, outputs, exec_properties)

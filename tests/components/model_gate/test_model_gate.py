@@ -1,4 +1,4 @@
-"""ModelGate on toy trips: real networks, a real LightGBM, TFX's own Evaluator before it and readers after it."""
+"""ModelGate on toy trips: real networks and LightGBM, between TFX's own Evaluator and TFX's readers of the blessing."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NAMES = ["predict_mean", "linear_on_distance", "raw_dnn", "no_embedding_dnn", "l
 
 @pytest.fixture(scope="module")
 def columns(toy_trips):
-    """The transformed columns of train and test, the label's among them as float64 of shape (n,)."""
+    """The transformed columns of train and test, with the label as float64 of shape (n,)."""
     ((train, train_fare),) = toy_trips.batches("train", 1000).as_numpy_iterator()
     ((test, test_fare),) = toy_trips.batches("test", 1000).as_numpy_iterator()
     fares = {"train": train_fare, "test": test_fare}
     return {
-        split: found | {"fare": fares[split].astype(np.float64).reshape(-1)}
-        for split, found in {"train": train, "test": test}.items()
+        split: features | {"fare": fares[split].astype(np.float64).reshape(-1)}
+        for split, features in {"train": train, "test": test}.items()
     }
 
 
@@ -40,7 +40,7 @@ def _inputs(columns):
 
 @pytest.fixture(scope="module")
 def trained(toy_trips, quick_keras, columns, tmp_path_factory):
-    """A ModelRun as Trainer leaves it, and each yardstick's RMSE on test as numpy has it from the models in memory."""
+    """A ModelRun as Trainer writes it, and each yardstick's RMSE on test by numpy from the models in memory."""
     import lightgbm
     import tf_keras as keras
     from tfx.types import standard_artifacts
@@ -68,7 +68,7 @@ def trained(toy_trips, quick_keras, columns, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluated(evaluate, fare_tflite, toy_trips, tmp_path_factory):
-    """Evaluator's artifacts for `fare_tflite`, and that file's RMSE on test as numpy has it."""
+    """Evaluator's artifacts for `fare_tflite`, and the file's RMSE on test by numpy."""
     ready = evaluate(tmp_path_factory.mktemp("evaluated"), {"model": fare_tflite}, max_rmse=1000.0)
     test = toy_trips.columns["test"]
     rmse = _rmse(TfliteModel(fare_tflite).predict(test), test["fare"].reshape(-1))
@@ -78,13 +78,13 @@ def evaluated(evaluate, fare_tflite, toy_trips, tmp_path_factory):
 
 @pytest.fixture
 def judge(trained, evaluated, run_node):
-    """(max_ratio, ready) -> the blessing of a `Do` and judgement.json; ready: inputs other than Evaluator's."""
+    """(max_ratio, artifacts) -> blessing and judgement.json of a `Do`; artifacts: instead of Evaluator's."""
     from farebox.components.model_gate.component import ModelGateSpec
     from farebox.components.model_gate.executor import ModelGateExecutor
 
-    def run(max_ratio, max_rmse=1000.0, **ready):
+    def run(max_ratio, max_rmse=1000.0, **others):
         bounds = ModelBounds(max_rmse=max_rmse, max_bias=None, max_ratio_to_yardstick=max_ratio, slices=NO_SLICES)
-        artifacts = evaluated[0] | {"model_run": trained[0]} | ready
+        artifacts = evaluated[0] | {"model_run": trained[0]} | others
         properties = PROPERTIES | {"bounds": json.dumps(dataclasses.asdict(bounds))}
         outputs = run_node(ModelGateExecutor, ModelGateSpec, {}, None, artifacts, **properties)
         blessing = outputs["blessing"]
@@ -93,8 +93,8 @@ def judge(trained, evaluated, run_node):
     return run
 
 
-def _check(found) -> dict:
-    (check,) = (check for check in found["checks"] if check["name"] == "max_ratio_to_yardstick")
+def _check(judgement) -> dict:
+    (check,) = (check for check in judgement["checks"] if check["name"] == "max_ratio_to_yardstick")
     return check
 
 
@@ -109,7 +109,7 @@ def _may_be_pushed(blessing) -> bool:
 
 
 def _latest_blessed(blessing) -> list[int]:
-    """Ids of the models that TFX's strategy finds blessed, of models 1 and 2."""
+    """Ids of the models that TFX's strategy takes as blessed, among models 1 and 2."""
     from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
     from tfx.types import standard_artifacts
 
@@ -121,28 +121,28 @@ def _latest_blessed(blessing) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_model_that_holds_is_blessed_and_every_number_is_numpys(judge, trained, evaluated, monkeypatch):
+def test_a_good_model_is_blessed_and_every_number_equals_numpys(judge, trained, evaluated, monkeypatch):
     """The splits' 640 and 320 rows come in batches of 100, the last one smaller."""
     from farebox.components.networks import examples_io
 
     monkeypatch.setattr(examples_io, "EVAL_BATCH_ROWS", 100)
     rmse, shipped = trained[1], evaluated[1]
     expected_ratio = shipped / rmse["no_embedding_dnn"]
-    blessing, found = judge(1.001 * expected_ratio)
-    assert list(found["yardsticks"]) == NAMES
-    assert found["yardsticks"] == {name: pytest.approx(value, rel=1e-5) for name, value in rmse.items()}
-    assert len({round(value, 3) for value in found["yardsticks"].values()}) == 5
-    assert (found["metrics"]["rmse"], found["ratio"]) == pytest.approx((shipped, expected_ratio), rel=1e-4)
-    check = _check(found)
-    assert (check["value"], check["ok"], check["bound"]) == (found["ratio"], True, 1.001 * expected_ratio)
-    for value in (found["metrics"]["rmse"], found["yardsticks"]["no_embedding_dnn"]):
+    blessing, judgement = judge(1.001 * expected_ratio)
+    assert list(judgement["yardsticks"]) == NAMES
+    assert judgement["yardsticks"] == {name: pytest.approx(value, rel=1e-5) for name, value in rmse.items()}
+    assert len({round(value, 3) for value in judgement["yardsticks"].values()}) == 5
+    assert (judgement["metrics"]["rmse"], judgement["ratio"]) == pytest.approx((shipped, expected_ratio), rel=1e-4)
+    check = _check(judgement)
+    assert (check["value"], check["ok"], check["bound"]) == (judgement["ratio"], True, 1.001 * expected_ratio)
+    for value in (judgement["metrics"]["rmse"], judgement["yardsticks"]["no_embedding_dnn"]):
         assert f"{value:.4f}" in check["detail"]
     assert _files(blessing) == {"judgement.json", "BLESSED"}
     assert blessing.get_string_custom_property("current_model").endswith("/model")
     assert _may_be_pushed(blessing) and _latest_blessed(blessing) == [1]
 
 
-def test_the_judgement_names_the_spans_that_were_joined():
+def test_the_judgement_names_the_joined_spans():
     from tfx.types.standard_artifacts import Examples
 
     from farebox.components.model_gate.executor import spans_of
@@ -155,10 +155,10 @@ def test_the_judgement_names_the_spans_that_were_joined():
 
 @pytest.mark.slow
 def test_a_model_above_the_bound_is_refused(judge, trained, evaluated):
-    """Though Evaluator blessed it; a little above is no refusal, since another test split might say otherwise."""
-    blessing, found = judge(0.7 * evaluated[1] / trained[1]["no_embedding_dnn"])
+    """Evaluator blessed it. A ratio slightly above the bound is not refused: another test split might differ."""
+    blessing, judgement = judge(0.7 * evaluated[1] / trained[1]["no_embedding_dnn"])
     assert evaluated[0]["model_blessing"].get_int_custom_property("blessed") == 1
-    assert not _check(found)["ok"]
+    assert not _check(judgement)["ok"]
     assert _files(blessing) == {"judgement.json", "NOT_BLESSED"}
     assert not _may_be_pushed(blessing) and _latest_blessed(blessing) == []
     assert blessing.get_int_custom_property("current_model_id") == 1
@@ -168,25 +168,25 @@ def test_a_model_above_the_bound_is_refused(judge, trained, evaluated):
 
 @pytest.mark.slow
 def test_what_evaluator_refused_stays_refused(judge, evaluate, fare_tflite, tmp_path):
-    """The gate's own check holds all the same: each gate speaks for itself."""
+    """ModelGate's own check holds."""
     refused = evaluate(tmp_path / "refused", {"model": fare_tflite}, max_rmse=0.01)["model_blessing"]
-    blessing, found = judge(1000.0, max_rmse=0.01, model_blessing=refused)
-    assert _check(found)["ok"] and not found["checks"][0]["ok"]
+    blessing, judgement = judge(1000.0, max_rmse=0.01, model_blessing=refused)
+    assert _check(judgement)["ok"] and not judgement["checks"][0]["ok"]
     assert _files(blessing) == {"judgement.json", "NOT_BLESSED"}
     assert not _may_be_pushed(blessing) and _latest_blessed(blessing) == []
 
 
 @pytest.mark.slow
 def test_without_a_bound_only_evaluator_decides(judge):
-    blessing, found = judge(None)
-    check = _check(found)
-    assert (check["bound"], check["ok"], check["value"]) == (None, True, found["ratio"])
-    assert found["ratio"] > 1.02
+    blessing, judgement = judge(None)
+    check = _check(judgement)
+    assert (check["bound"], check["ok"], check["value"]) == (None, True, judgement["ratio"])
+    assert judgement["ratio"] > 1.02
     assert _may_be_pushed(blessing)
 
 
 def test_on_kubeflow_the_judged_model_is_a_resource_name(tmp_path):
-    """There its container turns Evaluator's id of the model into a name, and reads numbers back as floats."""
+    """Kubeflow's container turns Evaluator's id of the model into a name, and reads numbers back as floats."""
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as kubeflow
@@ -206,27 +206,27 @@ def test_on_kubeflow_the_judged_model_is_a_resource_name(tmp_path):
         ]
     }
     parsed = json_format.ParseDict(runtime, pipeline_spec_pb2.ArtifactList())
-    (evaluators,) = kubeflow.parse_raw_artifact_dict({"model_blessing": parsed})["model_blessing"]
+    (evaluator_blessing,) = kubeflow.parse_raw_artifact_dict({"model_blessing": parsed})["model_blessing"]
     blessing = standard_artifacts.ModelBlessing()
     blessing.uri = str(tmp_path)
-    bless(blessing, evaluators, ok=True)
+    bless(blessing, evaluator_blessing, holds=True)
     metadata = kubeflow.to_runtime_artifact(blessing, {}).metadata
     assert (metadata["blessed"], metadata["current_model_id"]) == (1, name)
 
 
 @pytest.mark.slow
 def test_the_judgement_is_about_the_bytes_that_evaluator_read(judge, fare_tflite):
-    """On the blessing too, where Pusher looks."""
-    blessing, found = judge(1000.0)
-    assert found["sha256"] == hashlib.sha256(fare_tflite).hexdigest()
-    assert blessing.get_string_custom_property("sha256") == found["sha256"]
-    assert found["rows"] == 320 and found["baseline"] is None
-    weekdays = [one for one in found["slices"] if one["slice"].startswith("pickup_weekday=")]
-    areas = [one for one in found["slices"] if one["slice"].startswith("pickup_area=")]
-    airport = [one for one in found["slices"] if one["slice"].startswith("airport=")]
+    """The blessing, which Pusher reads, has the same digest."""
+    blessing, judgement = judge(1000.0)
+    assert judgement["sha256"] == hashlib.sha256(fare_tflite).hexdigest()
+    assert blessing.get_string_custom_property("sha256") == judgement["sha256"]
+    assert judgement["rows"] == 320 and judgement["baseline"] is None
+    weekdays = [errors for errors in judgement["slices"] if errors["slice"].startswith("pickup_weekday=")]
+    areas = [errors for errors in judgement["slices"] if errors["slice"].startswith("pickup_area=")]
+    airport = [errors for errors in judgement["slices"] if errors["slice"].startswith("airport=")]
     for slices in (weekdays, areas, airport):
-        assert sum(one["rows"] for one in slices) == 320
-    assert {one["slice"] for one in airport} >= {"airport=none"} and len(areas) > 5
+        assert sum(errors["rows"] for errors in slices) == 320
+    assert {errors["slice"] for errors in airport} >= {"airport=none"} and len(areas) > 5
 
 
 @pytest.mark.slow
@@ -247,7 +247,7 @@ def test_a_blessing_that_contradicts_the_bounds_is_a_bug(judge):
         judge(None, max_rmse=0.1)
 
 
-def test_the_component_refuses_nonsense():
+def test_the_component_refuses_a_bound_that_nothing_holds():
     from tfx.types import Channel
 
     from farebox.components.model_gate.component import ModelGate, ModelGateSpec

@@ -10,8 +10,12 @@ from farebox.components.networks import examples_io, fine_tuning
 X = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
 
 
+def fine_tune(network, train, evaluation, **settings) -> float:
+    return fine_tuning.fine_tune(network, train, evaluation, shuffle=np.random.RandomState(1), **settings)
+
+
 @pytest.fixture
-def line(quick_keras):
+def line(quick_keras):  # noqa: ARG001 - a fixture uses another by its name
     """y = 0 * x + 0, and rows of y = x that it may learn from."""
     import tensorflow as tf
     import tf_keras as keras
@@ -29,17 +33,17 @@ def test_the_error_it_returns_is_that_of_the_weights_it_keeps(line, keep_best):
 
     network, batches = line
     errors = []
-    record = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: errors.append(logs["val_error"]))
-    rmse = fine_tuning.fine_tune(network, batches, batches, 4, 1.0, (record,), keep_best=keep_best)
+    record = keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: errors.append(logs["val_error"]))
+    rmse = fine_tune(network, batches, batches, epochs=4, learning_rate=1.0, callbacks=(record,), keep_best=keep_best)
     assert errors[-1] > min(errors)
     assert rmse == (min(errors) if keep_best else errors[-1])
     assert examples_io.network_error(network, batches).rmse == pytest.approx(rmse, rel=1e-4, abs=1e-6)
 
 
-def test_weights_that_no_epoch_beats_stay(line):
+def test_keeps_the_weights_from_before_if_no_epoch_is_better(line):
     network, batches = line
     before = network.get_weights()
-    assert fine_tuning.fine_tune(network, batches, batches, 2, 0.01, start_error=1e-9) == 1e-9
+    assert fine_tune(network, batches, batches, epochs=2, learning_rate=0.01, start_error=1e-9) == 1e-9
     for weight, kept in zip(network.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weight, kept)
 
@@ -50,9 +54,9 @@ def test_callbacks_are_called(line):
     network, batches = line
     epochs, steps = [], []
     count = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: epochs.append(epoch), on_batch_end=lambda batch, logs: steps.append(batch)
+        on_epoch_end=lambda epoch, _: epochs.append(epoch), on_batch_end=lambda batch, **_: steps.append(batch)
     )
-    fine_tuning.fine_tune(network, batches, batches, 3, 0.01, (count,))
+    fine_tune(network, batches, batches, epochs=3, learning_rate=0.01, callbacks=(count,))
     assert epochs == [0, 1, 2] and steps == 3 * list(range(8))
 
 
@@ -62,35 +66,42 @@ def test_an_epoch_in_one_graph_takes_the_steps_that_callbacks_see(line):
     import tf_keras as keras
 
     network, batches = line
-    start, count, found = network.get_weights(), tf.Variable(0), []
+    start, count, trained = network.get_weights(), tf.Variable(0), []
     for callbacks in ((), (keras.callbacks.Callback(),)):
-        keras.utils.set_random_seed(7)
         network.set_weights(start)
         count.assign(0)
-        fine_tuning.fine_tune(
-            network, batches, batches, 3, 0.1, callbacks, keep_best=False, after_step=lambda: count.assign_add(1)
+        fine_tune(
+            network,
+            batches,
+            batches,
+            epochs=3,
+            learning_rate=0.1,
+            callbacks=callbacks,
+            keep_best=False,
+            after_step=lambda: count.assign_add(1),
         )
         assert int(count) == 24
-        found.append(network.get_weights())
-    assert not np.array_equal(found[0][0], start[0])
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_array_equal(one, other)
+        trained.append(network.get_weights())
+    assert not np.array_equal(trained[0][0], start[0])
+    for in_one_graph, step_by_step in zip(*trained, strict=True):
+        np.testing.assert_array_equal(in_one_graph, step_by_step)
 
 
-def test_what_a_layer_adds_to_the_loss_is_minimized_too(line):
+def test_losses_of_layers_are_minimized_too(line):
     """Weight decay of a layer's own: with nothing to learn, the weight falls."""
     import tf_keras as keras
 
     _, batches = line
     x = keras.Input((1,), name="x")
-    held = keras.layers.Dense(1, kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(10.0))
-    network = keras.Model(x, held(x))
-    fine_tuning.fine_tune(network, fine_tuning.imitating(batches, network), batches, 3, 0.1, keep_best=False)
-    assert abs(float(held.kernel[0, 0])) < 0.5
+    decaying = keras.layers.Dense(1, kernel_initializer="ones", kernel_regularizer=keras.regularizers.L2(10.0))
+    network = keras.Model(x, decaying(x))
+    train = fine_tuning.imitating(batches, network)
+    fine_tune(network, train, batches, epochs=3, learning_rate=0.1, keep_best=False)
+    assert abs(float(decaying.kernel[0, 0])) < 0.5
 
 
-def test_imitated_labels_are_the_sources_predictions(line):
-    """A source that says 3 x, whatever the labels are."""
+def test_imitated_labels_are_predictions_of_the_source(line):
+    """The source predicts 3 x, and the labels are x."""
     import tf_keras as keras
 
     _, batches = line

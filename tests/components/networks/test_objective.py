@@ -83,8 +83,9 @@ def test_expected_error_of_classes_is_the_divergence_from_the_source(units, acti
     assert divergence > 0.05
 
 
+@pytest.mark.usefixtures("quick_keras")
 @pytest.mark.parametrize(("units", "activation"), [(1, "sigmoid"), (2, "softmax"), (3, "softmax")])
-def test_fine_tuning_returns_the_log_loss_of_the_weights_it_keeps(quick_keras, units, activation):
+def test_fine_tuning_returns_the_log_loss_of_the_weights_it_keeps(units, activation):
     """Class ids as labels of eval, probabilities of a source as those of train."""
     import tensorflow as tf
 
@@ -94,7 +95,9 @@ def test_fine_tuning_returns_the_log_loss_of_the_weights_it_keeps(quick_keras, u
     source, student = network(units, activation), network(units, activation)
     train = fine_tuning.imitating(batches, source)
     before = examples_io.network_error(student, batches).error
-    kept = fine_tuning.fine_tune(student, train, batches, 3, 0.05, start_error=before)
+    kept = fine_tuning.fine_tune(
+        student, train, batches, epochs=3, learning_rate=0.05, shuffle=np.random.default_rng(0), start_error=before
+    )
     assert examples_io.network_error(student, batches).error == pytest.approx(kept, rel=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Rows in memory, against numpy."""
+"""Rows in memory: all of them, or a uniform sample that depends on the seed alone."""
 
 from __future__ import annotations
 
@@ -34,8 +34,13 @@ def test_a_sample_is_uniform_and_keeps_columns_and_labels_together():
     assert np.abs(counts - 600).max() < 5 * np.sqrt(600 * 0.9)
 
 
+def test_a_sample_depends_on_the_seed_and_not_on_the_batches():
+    once, again, reseeded = (in_memory(batches(100, n), 10, seed) for n, seed in ((7, 3), (50, 3), (7, 4)))
+    assert once.labels.tolist() == again.labels.tolist() != reseeded.labels.tolist()
+
+
 def test_no_rows_are_an_error():
-    with pytest.raises(ValueError, match="no rows"):
+    with pytest.raises(ValueError, match="^a split has no rows"):
         in_memory([])
 
 

@@ -139,11 +139,11 @@ def test_auto_tries_nothing_where_nothing_shrinks():
             ({"n_components": n}, f"reducer.n_components={n} must be an int >= 1, a fraction between 0 and 1, or auto")
             for n in (0, 1.0, 1.5, 0.0, True, "Auto")
         ),
-        ({"budget": -0.1}, "reducer.budget=-0.1 must be at least 0"),
+        ({"budget": -0.1}, "reducer.budget=-0.1 must be at least 0 and finite"),
         ({"fine_tune_epochs": 0}, "reducer.fine_tune_epochs=0 must be at least 1"),
         ({"sample_rows": 1}, "reducer.sample_rows=1 must be at least 2"),
         ({"label_bins": 1}, "reducer.label_bins=1 must be at least 2"),
-        ({"learning_rate": 0.0}, "reducer.learning_rate=0.0 must be above 0"),
+        ({"learning_rate": 0.0}, "reducer.learning_rate=0.0 must be above 0 and finite"),
         ({"space": "output"}, "reducer.space=output must be one of preactivation, input"),
         ({"method": "tsne"}, "reducer.method=tsne must be one of pca, svd, ica, pls, lda, nmf"),
         (

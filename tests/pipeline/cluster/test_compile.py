@@ -17,18 +17,17 @@ import pytest
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "kubeflow_graph.json"
 
-
 ROOT, IMAGE = "gs://bucket/runs", "farebox:abc1234"
 CLUSTER = (f"cluster.root={ROOT}/", f"cluster.image={IMAGE}")
 
 
 def compiled(folder: Path, *overrides: str, runner: str = "kubeflow") -> dict:
     """With a bucket as data: nothing of this machine has to be in it."""
-    from farebox.pipeline.cluster.compile import compile_spec
+    from farebox import compile  # noqa: A004 - its public name
     from farebox.pipeline.settings.load import load_settings
 
     settings = load_settings("chicago", "gs://bucket/trips", overrides=[*CLUSTER, *overrides])
-    compile_spec(settings, runner, str(folder / "farebox.json"))
+    compile(settings, runner=runner, path=folder / "farebox.json")
     return json.loads((folder / "farebox.json").read_text())
 
 
@@ -151,9 +150,9 @@ def test_both_services_protos_take_it(spec):
 
 def test_yaml_is_the_bare_pipeline_with_its_root(spec, tmp_path):
     from farebox.pipeline.cluster import spec as specs
-    from farebox.pipeline.cluster.compile import write
+    from farebox.pipeline.cluster.compile import write_job
 
-    write(spec, str(tmp_path / "made" / "farebox.yaml"))
+    write_job(spec, tmp_path / "made" / "farebox.yaml")
     found = specs.load(str(tmp_path / "made" / "farebox.yaml"))
     assert (found.pipeline, found.root) == (spec["pipelineSpec"], ROOT)
     assert found.commit == "abc1234" and found.defaults == {"epochs": 40, "max_rmse_increase": "0.2%"}
@@ -162,15 +161,15 @@ def test_yaml_is_the_bare_pipeline_with_its_root(spec, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["cluster.root=null"], "--root (cluster.root) must be given"),
-        (["cluster.root=/var/runs"], "--root=/var/runs must be a bucket or a folder in one"),
-        (["cluster.root=s3://bucket"], "--root=s3://bucket must be a bucket"),
-        (["cluster.image=null"], "--image (cluster.image) must be given"),
+        (["cluster.root=null"], "cluster.root must be given"),
+        (["cluster.root=/var/runs"], "cluster.root=/var/runs must be a bucket or a folder in one"),
+        (["cluster.root=s3://bucket"], "cluster.root=s3://bucket must be a bucket"),
+        (["cluster.image=null"], "cluster.image must be given"),
         (["push.signing_key=key.pem"], "push.signing_key=key.pem must not be set"),
         (["cluster.nodes={Trainre: {cpu: 2}}"], "cluster.nodes: Trainre must be one of"),
-        (["cluster.cpu=0"], "cluster: cpu=0.0 must be above 0"),
-        (["cluster.nodes={Trainer: {cpus: 2}}"], "cluster.nodes.Trainer.cpus is no setting"),
-        (["cluster.nodes={Trainer: {accelerators: 0}}"], "cluster: accelerators=0 must be at least 1"),
+        (["cluster.cpu=0"], "cluster.cpu=0.0 must be above 0 and finite"),
+        (["cluster.nodes={Trainer: {cpus: 2}}"], "cluster.nodes.Trainer.cpus is not a setting"),
+        (["cluster.nodes={Trainer: {accelerators: 0}}"], "cluster.nodes.Trainer.accelerators=0 must be at least 1"),
     ],
 )
 def test_what_no_container_could_use_is_one_line(tmp_path, overrides, message):
@@ -182,12 +181,12 @@ def test_what_no_container_could_use_is_one_line(tmp_path, overrides, message):
 
 
 def test_trips_of_this_machine_are_none_of_a_containers(tmp_path):
+    from farebox import compile  # noqa: A004 - its public name
     from farebox.components.errors import InputError
-    from farebox.pipeline.cluster.compile import compile_spec
     from farebox.pipeline.settings.load import load_settings
 
-    with pytest.raises(InputError, match=r"--data=/.* must be in a bucket, gs://...: containers do not see"):
-        compile_spec(load_settings("chicago", None, overrides=CLUSTER), "kubeflow", str(tmp_path / "spec.json"))
+    with pytest.raises(InputError, match=r"^data=/.* must be in a bucket, gs://...: containers do not see"):
+        compile(load_settings("chicago", None, overrides=CLUSTER), path=tmp_path / "spec.json")
 
 
 @pytest.fixture
@@ -201,17 +200,19 @@ def checkout(tmp_path) -> Path:
 def test_an_image_is_tagged_by_the_commit_that_runs(checkout):
     """Another tag for other code, so that a cache keyed by the image never answers for it."""
     from farebox.components.errors import InputError
-    from farebox.pipeline.cluster.compile import commit, image_of
+    from farebox.pipeline.cluster.compile import commit, tagged_image
 
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True).stdout
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True).stdout
     assert commit(checkout) == head[:12]
     (checkout / "file").write_text("two")
     with pytest.raises(InputError, match=f"NAME:TAG, or the changes in {checkout} must be committed"):
         commit(checkout)
-    with pytest.raises(InputError, match="this installation is no checkout"):
+    with pytest.raises(
+        InputError, match=f"NAME:TAG: {checkout}/elsewhere is not a git checkout, so there is no commit"
+    ):
         commit(checkout / "elsewhere")
     for given in ("localhost:5000/farebox:v1", "farebox:v1", "farebox@sha256:abc"):
-        assert image_of(given) == given
+        assert tagged_image(given) == given
 
 
 def test_our_artifact_types_are_titles_that_import(spec):
@@ -234,3 +235,50 @@ def test_the_image_and_the_root_are_the_ones_given(spec):
 def test_no_path_of_this_machine(spec):
     for text in (json.dumps(spec), GOLDEN.read_text()):
         assert not [place for place in (str(Path(__file__).parents[3]), sys.prefix) if place in text]
+
+
+COMPILES = """
+import os, sys
+import farebox
+import farebox.pipeline.graph  # the libraries change the process themselves when they are imported
+from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner
+
+def state():
+    return dict(os.environ), [type(finder).__name__ for finder in sys.meta_path], sys.stdout, sys.stderr
+
+before, os.dup2 = state(), None
+settings = farebox.load_settings("chicago", "gs://bucket/trips", overrides=sys.argv[1:])
+print("begin", flush=True)
+compiled = farebox.compile(settings)
+print("end", compiled.path, compiled.root, *set(compiled.images), sorted(compiled.parameters), flush=True)
+changed = [name for name, (old, new) in enumerate(zip(before, state())) if old != new]
+assert changed == [], (changed, before, state())
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_compiles_keeps_its_output_environment_and_imports():
+    ended = subprocess.run(
+        [sys.executable, "-c", COMPILES, *CLUSTER], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr
+    parameters = ["epochs", "max_rmse_increase"]
+    assert ended.stdout == f"begin\nend None {ROOT} {IMAGE} {parameters}\n"
+
+
+def test_an_unknown_runner_is_an_error():
+    from farebox import InputError, Settings, compile  # noqa: A004 - its public name
+    from farebox.pipeline.settings.load import load_settings
+
+    settings: Settings = load_settings("chicago", "gs://bucket/trips", overrides=CLUSTER)
+    with pytest.raises(InputError, match="^runner=airflow must be kubeflow or vertex$"):
+        compile(settings, runner="airflow")
+
+
+def test_the_command_names_the_flags_and_keeps_the_settings_key():
+    from farebox.pipeline.commands.compile import COMPILE_FLAGS
+    from farebox.pipeline.commands.options import with_flag
+
+    assert with_flag("data=/trips must be", COMPILE_FLAGS) == "--data=/trips must be"
+    assert with_flag("cluster.root=x must be", COMPILE_FLAGS) == "cluster.root=x must be; set it with --root"
+    assert with_flag("database must be", COMPILE_FLAGS) == "database must be"

@@ -13,8 +13,8 @@ import pytest
 from farebox.components.errors import InputError
 from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.modules.settings import TrainingSettings
-from farebox.pipeline.cluster.container import with_parameters_in_place
-from farebox.pipeline.cluster.parameters import PARAMETERS, declared, put_in_place
+from farebox.pipeline.cluster.container import with_parameters
+from farebox.pipeline.cluster.parameters import PARAMETERS, declared_parameters, insert_parameters
 from farebox.pipeline.settings.load import load_settings
 
 TRAINER = json.dumps({"features": "full", "training": dataclasses.asdict(TrainingSettings())})
@@ -22,7 +22,7 @@ QUANTIZER = json.dumps(dataclasses.asdict(QuantizerSettings()))
 
 
 def test_epochs_go_into_trainers_config_and_nothing_else_changes():
-    placed = put_in_place({"run_fn": "farebox.modules.training.run_fn", "custom_config": TRAINER, "epochs": 7.0})
+    placed = insert_parameters({"run_fn": "farebox.modules.training.run_fn", "custom_config": TRAINER, "epochs": 7.0})
     assert set(placed) == {"run_fn", "custom_config"}
     assert '"epochs": 7,' in placed["custom_config"]  # JSON's numbers come as floats from Kubeflow
     config = json.loads(placed["custom_config"])
@@ -32,24 +32,24 @@ def test_epochs_go_into_trainers_config_and_nothing_else_changes():
 
 @pytest.mark.parametrize(("value", "bound"), [("1%", 2.02), ("0.5", 2.5)])
 def test_the_budget_goes_into_quantizers_settings(value, bound):
-    placed = put_in_place({"settings": QUANTIZER, "max_rmse_increase": value, "label": "fare"})
+    placed = insert_parameters({"settings": QUANTIZER, "max_rmse_increase": value, "label": "fare"})
     assert QuantizerSettings(**json.loads(placed["settings"])).bound(2.0) == pytest.approx(bound)
 
 
 def test_a_default_leaves_the_settings_as_they_were():
     settings = load_settings("chicago", None, overrides=["training.epochs=9", "quantizer.max_rmse_increase=0.05"])
-    defaults = {name: parameter.default(settings) for name, parameter in declared(settings).items()}
+    defaults = {name: parameter.default(settings) for name, parameter in declared_parameters(settings).items()}
     trainer = json.dumps({"training": dataclasses.asdict(settings.training)})
-    placed = put_in_place({"custom_config": trainer, "epochs": defaults["epochs"]})
+    placed = insert_parameters({"custom_config": trainer, "epochs": defaults["epochs"]})
     assert json.loads(placed["custom_config"]) == json.loads(trainer)
     quantizer = json.dumps(dataclasses.asdict(settings.quantizer))
-    placed = put_in_place({"settings": quantizer, "max_rmse_increase": defaults["max_rmse_increase"]})
+    placed = insert_parameters({"settings": quantizer, "max_rmse_increase": defaults["max_rmse_increase"]})
     assert QuantizerSettings(**json.loads(placed["settings"])).bound(1.0) == settings.quantizer.bound(1.0)
 
 
 def test_spans_are_left_to_the_node_that_reads_them():
     values = {"custom_config": "{}", "first_span": 3, "last_span": -1}
-    assert put_in_place(values) == values
+    assert insert_parameters(values) == values
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_spans_are_left_to_the_node_that_reads_them():
 )
 def test_a_value_that_the_settings_refuse_is_one_line(values, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        put_in_place(values)
+        insert_parameters(values)
 
 
 def test_the_executor_input_is_changed_in_that_alone():
@@ -72,13 +72,13 @@ def test_the_executor_input_is_changed_in_that_alone():
         "inputs": {"parameterValues": {"custom_config": TRAINER, "epochs": 3}, "artifacts": {"examples": {}}},
         "outputs": {"outputFile": "/there"},
     }
-    found = json.loads(with_parameters_in_place(json.dumps(invocation)))
+    found = json.loads(with_parameters(json.dumps(invocation)))
     assert json.loads(found["inputs"]["parameterValues"].pop("custom_config"))["training"]["epochs"] == 3
     assert found == {
         "inputs": {"parameterValues": {}, "artifacts": {"examples": {}}},
         "outputs": {"outputFile": "/there"},
     }
-    assert json.loads(with_parameters_in_place('{"outputs": {}}')) == {"outputs": {}}
+    assert json.loads(with_parameters('{"outputs": {}}')) == {"outputs": {}}
 
 
 def test_every_parameter_that_is_put_somewhere_is_checked():
@@ -95,6 +95,6 @@ def test_a_containers_command_ends_with_2_and_that_line(tmp_path):
         "--json_serialized_invocation_args",
         invocation,
     ]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "farebox: parameter epochs=0: training.epochs=0 must be at least 1\n"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.pipeline.cluster.rehearse import place_of, placed, ready
+from farebox.pipeline.cluster.rehearse import checked_python, parse_place, with_local_paths
 from farebox.pipeline.settings.load import load_settings
 
 pytestmark = pytest.mark.timeout(1800)  # an environment, and a process for each of 16 nodes
@@ -25,42 +25,50 @@ SMALL = (
 
 
 def test_addresses_become_paths_the_longest_first(tmp_path):
-    places = [place_of("gs://b=here"), place_of(f"gs://b/trips/={tmp_path}")]
+    places = [parse_place("gs://b=here"), parse_place(f"gs://b/trips/={tmp_path}")]
     content = {"a": "gs://b/x", "b": 'text \\"gs://b/trips\\"', "c": "gs://b/trips/1.csv", "d": "gs://b"}
-    assert placed(content, places) == {
+    assert with_local_paths(content, places) == {
         "a": f"{Path.cwd()}/here/x", "b": f'text \\"{tmp_path}\\"', "c": f"{tmp_path}/1.csv", "d": f"{Path.cwd()}/here",
     }  # fmt: skip
 
 
 def test_an_address_without_a_place_is_one_line():
-    with pytest.raises(InputError, match="gs://bc/x must have a place on this machine: --at gs://bc/x=PATH"):
-        placed({"a": "gs://bc/x"}, [place_of("gs://b=/here")])  # gs://bc is another bucket
+    with pytest.raises(InputError, match="place gs://bc/x=PATH must be given: the path on this machine"):
+        with_local_paths({"a": "gs://bc/x"}, [parse_place("gs://b=/here")])  # gs://bc is another bucket
 
 
 @pytest.mark.parametrize("text", ["gs://b", "gs://b=", "b=/here", 'gs://b=/a"b', "gs://b c=/here"])
 def test_a_place_that_is_none_is_one_line(text):
-    with pytest.raises(InputError, match=re.escape(f"--at {text} must read gs://BUCKET/FOLDER=PATH")):
-        place_of(text)
+    with pytest.raises(InputError, match=re.escape(f"place {text} must read gs://BUCKET/FOLDER=PATH")):
+        parse_place(text)
 
 
 def test_a_python_that_does_not_run_is_one_line(tmp_path):
-    with pytest.raises(InputError, match=f"--python={tmp_path}/python must be a Python that runs"):
-        ready(f"{tmp_path}/python")
+    with pytest.raises(InputError, match=f"python={tmp_path}/python must be a Python that runs"):
+        checked_python(f"{tmp_path}/python")
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("rehearse", "none.json"), "spec=none.json must be a compiled pipeline"),
+        (("rehearse", "none.json"), "SPEC=none.json must be a compiled pipeline"),
         (("compile", "--runner", "airflow"), "--runner=airflow must be kubeflow or vertex"),
-        (("compile", "--data", "gs://b/trips", "--image", "i:1"), "--root (cluster.root) must be given"),
-        (("compile", "--data", "gs://b/trips", "--root", "gs://b"), "--image (cluster.image) must be given"),
+        (
+            ("compile", "--data", "gs://b/trips", "--image", "i:1"),
+            "cluster.root must be given, such as gs://BUCKET/farebox",
+        ),
+        (
+            ("compile", "--data", "gs://b/trips", "--root", "gs://b"),
+            "cluster.image must be given, such as REGISTRY/farebox",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(call, monkeypatch, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
     code, out, error = call(*arguments)
-    assert code == 2 and out == "" and f"farebox: {message}" in error and "Traceback" not in error
+    assert code == 2 and out == "" and error.startswith(f"farebox: {message}") and "Traceback" not in error
+    if "cluster." in message:  # the flag that sets it
+        assert error.endswith(f"; set it with --{message.split()[0].removeprefix('cluster.')}\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -121,7 +129,8 @@ def test_the_rehearsal_pushes_what_the_local_run_pushes(place, rehearsed):
         ("components/trip_example_gen/curated_schema.py", "farebox.components.trip_example_gen.curated_schema"),
     ],
 )
-def test_a_module_that_the_wheel_lacks_fails_the_rehearsal(place, rehearsed, tmp_path, left_out, complaint):
+@pytest.mark.usefixtures("rehearsed")
+def test_a_module_that_the_wheel_lacks_fails_the_rehearsal(place, tmp_path, left_out, complaint):
     """The environment gets a wheel built from a copy of the sources without the module."""
     python = place / "rehearsal" / "venv" / "bin" / "python"
     for name in ("farebox", "pipeline", "components", "modules", "data", "setup.py", "pyproject.toml"):

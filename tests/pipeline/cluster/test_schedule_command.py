@@ -52,7 +52,7 @@ def test_a_new_one_is_one_line_and_found_again(remote, nightly, kept):
         url = f"https://console.cloud.google.com/vertex-ai/locations/us-central1/schedules/{key}?project=acme"
     shown = f"{NEXT[remote.target.runner]}; {url}\n"
     assert (code, out, err) == (0, f"farebox-toy ({key}) is scheduled: {shown}", "")
-    assert nightly() == (0, f"farebox-toy ({key}) is there already: {shown}", "")
+    assert nightly() == (0, f"farebox-toy ({key}) exists already: {shown}", "")
     assert kept() == [row]
 
 
@@ -61,7 +61,7 @@ def test_one_that_differs_is_refused_or_replaced(nightly, kept):
     before = kept()
     code, out, err = nightly("--name", "nightly", "--parameter=epochs=4")
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("farebox: schedule=nightly is there already (") and "delete it first, or --replace it" in err
+    assert err.startswith("farebox: schedule=nightly exists already (") and "delete it first, or replace it" in err
     assert kept() == before
     code, out, err = nightly("--name", "nightly", "--parameter=epochs=4", "--replace")
     assert (code, err) == (0, "") and re.match(r"nightly \(\S+\) is replaced: \w+, 0 3 \* \* \* UTC", out)
@@ -86,7 +86,7 @@ def test_list_and_delete(schedule, nightly, kept):
     assert out == f"a much longer name ({listed[1]['id']}) is deleted: 0 3 * * * UTC\n"
     code, out, err = schedule("--delete", "a much longer name")
     assert (code, out) == (2, "")
-    assert err == "farebox: schedule=a much longer name must be one that is there: nightly, weekly\n"
+    assert err == "farebox: schedule=a much longer name must be one that exists: nightly, weekly\n"
     line = "schedule='' must be 1 to 128 printable characters, no quotes and backslashes"
     assert schedule("--delete", "") == (2, "", f"farebox: {line}\n") and len(kept()) == 2
 
@@ -104,7 +104,7 @@ def test_a_time_zone(remote, schedule, nightly, kept):
         assert kept()[0]["createPipelineJobRequest"]["pipelineJob"]["serviceAccount"] == "robot@acme.example"
         assert "Europe/London" in schedule("--list")[1]
     else:
-        line = "timezone=Europe/London must be UTC: Kubeflow's controller has one for all recurring runs"
+        line = "--timezone=Europe/London must be UTC: Kubeflow's controller has one time zone for all recurring runs"
         assert (code, out, err) == (2, "", f"farebox: {line}\n") and remote.server.requests == []
         assert nightly("--service-account=robot@acme.example")[0] == 0
         assert kept()[0]["service_account"] == "robot@acme.example"
@@ -121,8 +121,8 @@ WITH = "--runner (kubeflow|vertex)"
         (CRON, "--spec must be given, a file that `farebox compile` wrote"),
         (("--cron=61 * * * *", "--spec={spec}"), r"--cron=61 \* \* \* \*: minute=61 must be between 0 and 59"),
         (("--cron=0 3 * *", "--spec={spec}"), r"--cron=0 3 \* \* must have the five fields .*, got 4"),
-        ((*CRON, "--spec={spec}", "--timezone=Mars/Base"), "timezone=Mars/Base must be an IANA name, .*"),
-        ((*CRON, "--spec=gone.json"), "spec=gone.json must be a compiled pipeline: .*"),
+        ((*CRON, "--spec={spec}", "--timezone=Mars/Base"), "--timezone=Mars/Base must be an IANA name, .*"),
+        ((*CRON, "--spec=gone.json"), "--spec=gone.json must be a compiled pipeline: .*"),
         ((*CRON, "--spec={spec}", "--parameter=rows=many"), "--parameter rows=many must be an integer"),
         ((*CRON, "--spec={spec}", ROWS, "--name="), "schedule='' must be 1 to 128 printable characters, .*"),
         ((*CRON, "--spec={spec}", "--city=chicago"), f"--city must be left out with {WITH}: the spec has it"),
@@ -163,11 +163,15 @@ def test_refuses(remote, schedule, spec_file, arguments, line):
         ((*CRON, "--runner=kubeflow", "--network=n"), "--network must go with --runner vertex, got --runner kubeflow"),
         ((*CRON, "--runner=airflow"), "--runner=airflow must be kubeflow or vertex"),
         ((*CRON, "--runner="), "--runner= must be kubeflow or vertex"),
-        (("--list", "--runner=vertex"), "--project must be given for --runner vertex"),
-        (("--list", "--runner=kubeflow"), "--host must be given for --runner kubeflow, or KF_PIPELINES_ENDPOINT set"),
+        (("--list", "--runner=vertex"), "--project must be given for runner=vertex"),
+        (
+            ("--list", "--runner=kubeflow"),
+            "--host must be given for runner=kubeflow: the address of Kubeflow Pipelines",
+        ),
     ],
 )
-def test_refuses_what_contradicts_itself(clean_environment, call, arguments, line):
+@pytest.mark.usefixtures("clean_environment")
+def test_refuses_what_contradicts_itself(call, arguments, line):
     assert call("schedule", *arguments) == (2, "", f"farebox: {line}\n")
 
 
@@ -177,7 +181,7 @@ def test_every_option_has_its_takers():
     assert options - set(orders.TAKERS) == {"--cron", "--timezone", "--runner"} and set(orders.TAKERS) < options
 
 
-def test_the_place_may_come_from_the_environment(clean_environment, vertex, call, monkeypatch, spec_file):
+def test_the_place_may_come_from_the_environment(vertex, call, monkeypatch):
     """Where it names the other service, too, that is no option given."""
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "acme")
     monkeypatch.setenv("GOOGLE_CLOUD_REGION", "us-central1")

@@ -45,7 +45,8 @@ def create(remote, spec_file):
     file = spec_file()  # once: of two threads, one would read what the other has begun to write
 
     def call(name="nightly", cron=NIGHTLY, parameters=ROWS, **options):
-        return schedules.create(remote.target, name, cron, file, parameters, say=lambda line: None, **options)
+        request = schedules.ScheduleRequest(file, cron, parameters, name=name, **options)
+        return schedules.create(remote.target, request, say=lambda _: None)
 
     return call
 
@@ -63,19 +64,20 @@ def test_it_arrives_and_is_listed_and_deleted(remote, kept, create):
         job = row["createPipelineJobRequest"]["pipelineJob"]
         assert job["runtimeConfig"]["parameterValues"]["rows"] == 5 and job["labels"]["commit"] == "abc1234"
         assert made.next_run == "2026-01-01T03:00:00Z"
-    assert schedules.listed(remote.target) == [made]
+    assert schedules.list_all(remote.target) == [made]
     assert schedules.delete(remote.target, "nightly") == [made]
-    assert kept.rows == [] and schedules.listed(remote.target) == []
+    assert kept.rows == [] and schedules.list_all(remote.target) == []
 
 
 def test_an_equal_one_is_found_and_an_unlike_one_refused_or_replaced(remote, kept, create, spec_file):
     made, spec = create(), spec_file()
     assert create() == made and kept.sent() == 1
     for unlike in ({"cron": "0 4 * * *"}, {"parameters": ["rows=6"]}):
-        with pytest.raises(InputError, match="schedule=nightly is there already .*, 0 3 .* delete it first"):
+        with pytest.raises(InputError, match="schedule=nightly exists already .*, 0 3 .* delete it first"):
             create(**unlike)
     with pytest.raises(InputError, match="with another spec, cron, time zone, account or parameters"):
-        schedules.create(dataclasses.replace(remote.target, service_account="robot"), "nightly", NIGHTLY, spec, ROWS)
+        target = dataclasses.replace(remote.target, service_account="robot")
+        schedules.create(target, schedules.ScheduleRequest(spec, NIGHTLY, ROWS, name="nightly"))
     assert create(cron="0 4 * * *", replace=True).cron == "0 4 * * *"
     assert len(kept.rows) == 1 and create(name="weekly", cron="0 3 * * 0").name == "weekly" and len(kept.rows) == 2
 
@@ -98,7 +100,7 @@ def test_two_at_once_leave_one(remote, kept, create):
 def test_a_failing_deletion_deletes(remote, kept, create, what):
     create()
     remote.server.fail("DELETE", f"/{kept.noun}/", what)
-    schedules.delete(remote.target, "nightly", say=lambda line: None)
+    schedules.delete(remote.target, "nightly", say=lambda _: None)
     assert kept.rows == []
 
 
@@ -106,7 +108,7 @@ def test_what_is_not_there_cannot_be_deleted(remote, create):
     """Kubeflow's server lists two a page."""
     for name in ("nightly", "weekly", "monthly"):
         create(name=name)
-    with pytest.raises(InputError, match="schedule=daily must be one that is there: nightly, weekly, monthly"):
+    with pytest.raises(InputError, match="schedule=daily must be one that exists: nightly, weekly, monthly"):
         schedules.delete(remote.target, "daily")
 
 
@@ -122,7 +124,7 @@ def test_what_is_not_there_cannot_be_deleted(remote, create):
         ({"name": 'a" OR state="ACTIVE'}, "schedule='a.* must be 1 to 128 printable characters, no quotes"),
         ({"timezone": "Mars/Base"}, "timezone=Mars/Base must be an IANA name"),
         ({"timezone": "../etc/passwd"}, "timezone=../etc/passwd must be an IANA name"),
-        ({"parameters": ["rows=many"]}, "--parameter rows=many must be an integer"),
+        ({"parameters": ["rows=many"]}, "parameter rows=many must be an integer"),
     ],
 )
 def test_a_wrong_one_is_a_line_and_sends_nothing(remote, create, wrong, message):

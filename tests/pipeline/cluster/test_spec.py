@@ -15,7 +15,7 @@ from farebox.pipeline.cluster import spec as specs
 @pytest.mark.parametrize("version", ["2.0.0", "2.1.0"])
 def test_values_given_replace_the_files_own_and_have_the_declared_types(spec_file, version):
     spec = specs.load(spec_file(version))
-    values = specs.parameters(spec, ["rows=5", "budget=1", "span=007", "epochs=9"])
+    values = specs.parameter_values(spec, ["rows=5", "budget=1", "span=007", "epochs=9"])
     assert values == {"epochs": 9, "budget": 1.0, "span": "007", "rows": 5}
     assert [type(values[name]) for name in ("epochs", "budget", "span")] == [int, float, str]
 
@@ -23,20 +23,20 @@ def test_values_given_replace_the_files_own_and_have_the_declared_types(spec_fil
 @pytest.mark.parametrize(
     ("assignments", "message"),
     [
-        (["rows=5", "epoch=3"], "--parameter epoch: .* has no such .*; it has: budget, epochs, rows, span"),
-        (["rows=5", "epochs=2.5"], "--parameter epochs=2.5 must be an integer"),
-        (["rows=5", "epochs=true"], "--parameter epochs=true must be an integer"),
-        (["rows=5", "epochs="], "--parameter epochs= must be an integer"),
-        (["rows=5", "budget=much"], "--parameter budget=much must be a number"),
-        (["rows=5", "budget=NaN"], "--parameter budget=NaN must be a number"),
-        (["rows=5", "budget=Infinity"], "--parameter budget=Infinity must be a number"),
-        (["rows"], "--parameter rows must read KEY=VALUE"),
-        ([], "--parameter rows=VALUE must be given"),
+        (["rows=5", "epoch=3"], "parameter epoch: .* has no such .*; it has: budget, epochs, rows, span"),
+        (["rows=5", "epochs=2.5"], "parameter epochs=2.5 must be an integer"),
+        (["rows=5", "epochs=true"], "parameter epochs=true must be an integer"),
+        (["rows=5", "epochs="], "parameter epochs= must be an integer"),
+        (["rows=5", "budget=much"], "parameter budget=much must be a number"),
+        (["rows=5", "budget=NaN"], "parameter budget=NaN must be a number"),
+        (["rows=5", "budget=Infinity"], "parameter budget=Infinity must be a number"),
+        (["rows"], "parameter rows must read KEY=VALUE"),
+        ([], "parameter rows=VALUE must be given"),
     ],
 )  # fmt: skip
 def test_a_wrong_parameter_is_one_line(spec_file, assignments, message):
     with pytest.raises(InputError, match=f"^{message}"):
-        specs.parameters(specs.load(spec_file()), assignments)
+        specs.parameter_values(specs.load(spec_file()), assignments)
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_structured_parameters_are_json(tmp_path, spec_file, kind, text, value):
     job["runtimeConfig"].pop("parameterValues")
     (tmp_path / "job.json").write_text(json.dumps(job))
     spec = specs.load(str(tmp_path / "job.json"))
-    assert specs.parameters(spec, [f"it={text}"]) == {"it": value}
-    with pytest.raises(InputError, match="--parameter it=3 must be"):
-        specs.parameters(spec, ["it=3"])
+    assert specs.parameter_values(spec, [f"it={text}"]) == {"it": value}
+    with pytest.raises(InputError, match="parameter it=3 must be"):
+        specs.parameter_values(spec, ["it=3"])
 
 
 def test_a_bare_pipeline_spec_in_yaml_will_do(tmp_path, spec_file):
@@ -73,7 +73,7 @@ def test_the_digest_is_of_what_runs_and_not_of_the_order_of_keys(tmp_path, spec_
     spec = specs.load(spec_file())
     (tmp_path / "turned.json").write_text(json.dumps(dict(reversed(list(spec.job.items())))))
     turned = specs.load(str(tmp_path / "turned.json"))
-    values = specs.parameters(spec, ["rows=5"])
+    values = specs.parameter_values(spec, ["rows=5"])
     assert specs.submission_digest(spec, values, None) == specs.submission_digest(turned, values, None)
     others = [
         specs.submission_digest(spec, {**values, "rows": 6}, None),

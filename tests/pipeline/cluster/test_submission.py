@@ -17,7 +17,7 @@ import threading
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.pipeline.cluster.submit import Request, submit
+from farebox.pipeline.cluster.submit import SubmitRequest, submit
 
 FAREBOX = [sys.executable, "-I", "-m", "farebox"]
 ROWS = "--parameter=rows=5"
@@ -26,7 +26,11 @@ ROWS = "--parameter=rows=5"
 def test_an_equal_submission_is_found_and_not_sent(remote, spec_file):
     assert remote.submit(spec_file(), ROWS)[0] == 0
     code, out, _ = remote.submit(spec_file(), ROWS)
-    assert code == 0 and "ended already: succeeded; --again runs it anew" in out
+    assert (
+        code == 0
+        and "has ended already: succeeded; " in out
+        and "was submitted before; --again submits a new run" in out
+    )
     assert len(remote.runs) == 1 and len(remote.server.seen("POST", remote.path)) == 1
 
 
@@ -61,25 +65,25 @@ def test_an_answer_too_late_is_looked_for(remote, spec_file):
     remote.server.fail("POST", remote.path, "late", 2.0)
     target = dataclasses.replace(remote.target, request_timeout=0.5)
     lines: list[str] = []
-    found = submit(Request(target, spec_file(), ["rows=5"], poll=0.01), lines.append)
+    found = submit(SubmitRequest(target, spec_file(), ["rows=5"], poll=0.01), lines.append, lines.append)
     assert found["state"] == "succeeded" and found["submitted"]
     assert len(remote.runs) == len(remote.server.seen("POST", remote.path)) == 1
     assert any("no answer in time; trying again" in line for line in lines)
 
 
 def test_two_at_once_make_one_run(remote, spec_file):
-    """Both have looked and found nothing before either sends."""
+    """Both look before either sends."""
     remote.server.frozen = True
     remote.server.gate = ("POST", remote.path.strip("$"), threading.Barrier(2))
-    request = Request(remote.target, spec_file(), ["rows=5"], wait=False)
+    request = SubmitRequest(remote.target, spec_file(), ["rows=5"], wait=False)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda _: submit(request, lambda line: None), range(2)))
+        found = list(pool.map(lambda _: submit(request, lambda _: None, lambda _: None), range(2)))
     assert len(remote.server.seen("POST", remote.path)) == 2
     going = [row for row in remote.runs if row.get("state") != "CANCELED"]
     assert [remote.id_of(row) for row in going] == list({each["run"] for each in found})
 
 
-PLACE = r"^farebox: (--host=http://127.0.0.1:\d+|project=acme region=us-central1 at http://127.0.0.1:\d+): "
+PLACE = r"^farebox: (--host=http://127.0.0.1:\d+|Vertex AI project=acme region=us-central1 at http://127.0.0.1:\d+): "
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ PLACE = r"^farebox: (--host=http://127.0.0.1:\d+|project=acme region=us-central1
     [
         (401, "KF_PIPELINES_TOKEN|GOOGLE_APPLICATION_CREDENTIALS"),
         (403, "ask for the right|roles/aiplatform.user"),
-        (404, "must be the address of Kubeflow Pipelines 2|check --project and --region"),
+        (404, "host must be the address of Kubeflow Pipelines 2|check project and region"),
         (429, "quota"),
         (500, "logs of its ml-pipeline|status.cloud.google.com"),
         (400, ""),
@@ -106,7 +110,7 @@ def test_nobody_at_the_address_is_one_line(runner, request, spec_file):
     request.getfixturevalue(runner).close()
     code, out, err = request.getfixturevalue(f"to_{runner}")(spec_file(), ROWS, "--patience=0.5")
     assert code == 2 and err.count("\n") == 1 and "trying again" in out
-    assert re.search(f"{PLACE}.*Connection refused, for 0.5 s; check --(host|region)", err), err
+    assert re.search(f"{PLACE}.*Connection refused, for 0.5 s; check the (host|region) and", err), err
 
 
 def test_a_wrong_parameter_sends_nothing(remote, spec_file):
@@ -121,7 +125,9 @@ def test_a_failed_node_is_named_with_its_words(remote, spec_file):
     assert code == 1 and "Trainer              failed: the mean fare is no number" in out
     assert err.endswith("failed; Trainer: the mean fare is no number\n") and err.count("\n") == 1
     code, out, _ = remote.submit(spec_file(), ROWS)
-    assert code == 1 and "ended already: failed; --again runs it anew" in out
+    assert (
+        code == 1 and "has ended already: failed; " in out and "was submitted before; --again submits a new run" in out
+    )
 
 
 def test_no_wait_returns_at_once_and_attach_watches_and_sends_nothing(remote, spec_file):
@@ -170,7 +176,9 @@ def test_ctrl_c_while_it_is_sent_leaves_a_run_that_the_same_command_finds(remote
     """The signal comes when the service has the request and has not answered."""
     remote.server.before[f"POST {remote.path.strip('/$')}"] = lambda: os.kill(os.getpid(), signal.SIGINT)
     code, out, _ = remote.submit(spec_file(), ROWS)
-    assert code == 130 and "interrupted, perhaps sent: the same command looks for farebox-toy-abc1234-" in out
+    assert code == 130 and re.search(
+        "interrupted; farebox-toy-abc1234-.* may have been submitted: submit it again, which looks for it first", out
+    )
     code, out, _ = remote.submit(spec_file(), ROWS)
     assert code == 0 and len(remote.runs) == 1
 
@@ -181,7 +189,7 @@ def test_a_run_to_watch_or_a_spec_to_run_must_be_given(remote, spec_file):
     assert code == 2 and "leave " in err and remote.server.requests == []
 
 
-def test_no_secret_is_shown_logged_or_written(remote, spec_file, tmp_path, monkeypatch, caplog, key_file):
+def test_no_secret_is_shown_logged_or_written(*, remote, spec_file, tmp_path, monkeypatch, caplog, key_file):
     """Nor logged by the libraries at their most talkative."""
     caplog.set_level(logging.DEBUG)
     secrets = [json.loads(key_file.read_text())["private_key"].splitlines()[1]]
@@ -210,7 +218,7 @@ def test_an_unknown_runner_is_one_line(call, spec_file):
     )
 
 
-def test_a_bug_keeps_its_traceback(remote, spec_file):
+def test_a_bug_keeps_its_traceback():
     """Only the service's errors become a line."""
     from farebox.pipeline.cluster.attempts import Caller
 

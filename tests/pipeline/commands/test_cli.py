@@ -53,19 +53,28 @@ def trip(pickup: str = "-70,40.7", hour: str = "8", weekday: str = "2", model: s
 def test_help_lists_every_command():
     result = farebox("--help")
     assert result.returncode == 0
-    for command in cli.app.registered_commands:
-        assert f" {command.name or command.callback.__name__} " in result.stdout
+    for name, command in cli.COMMANDS.items():
+        assert f" {name.split()[0]} " in result.stdout
+        assert " " in name or command.summary in result.stdout
+
+
+def test_help_is_written_without_importing_a_command():
+    code = "import sys; from farebox.pipeline import cli\ntry: cli.main()\nexcept SystemExit: print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "farebox.pipeline.cli" in shown
+    modules = {command.module for command in cli.COMMANDS.values()}
+    assert modules.isdisjoint(shown.split())
+
+
+def test_a_wrong_name_is_answered_with_the_right_one(call):
+    code, _, error = call("rn")
+    assert code == 2 and "No such command 'rn'. Did you mean 'run'?" in error
 
 
 def test_every_command_and_option_has_help():
-    from typer.main import get_command
-
-    commands = dict(get_command(cli.app).commands)
-    for group in [one for one in commands.values() if hasattr(one, "commands")]:
-        commands |= {f"{group.name} {name}": one for name, one in group.commands.items()}
-    assert "data simulate" in commands
-    for name, command in commands.items():
-        assert command.help, name
+    for name, entry in cli.COMMANDS.items():
+        command = cli.click_command(name, entry)
+        assert " ".join(command.help.split("\n\n")[0].split()).startswith(entry.summary.rstrip(".")), name
         assert [option.name for option in command.params if not option.help and option.name != "help"] == [], name
 
 
@@ -93,14 +102,14 @@ def test_predict_tells_a_dated_model_the_day(place, convert_tflite, call):
         (trip(pickup="-70"), "--pickup=-70 must read LON,LAT in degrees, such as -87.63,41.88"),
         (trip(pickup="-70,40.7,1"), "--pickup=-70,40.7,1 must read LON,LAT"),
         (trip(pickup="west,40.7"), "--pickup=west,40.7 must read LON,LAT"),
-        (trip(pickup="-70,140.7"), "pickup latitude=140.7 must be between -90 and 90"),
-        (trip(pickup="nan,40.7"), "pickup longitude=nan must be between -180 and 180"),
-        (trip(hour="24"), "hour=24 must be between 0 and 23"),
-        (trip(weekday="7"), "weekday=7 must be between 0 and 6"),
+        (trip(pickup="-70,140.7"), "pickup_latitude=140.7 must be between -90 and 90"),
+        (trip(pickup="nan,40.7"), "pickup_longitude=nan must be between -180 and 180"),
+        (trip(hour="24"), "pickup_hour=24 must be between 0 and 23"),
+        (trip(weekday="7"), "pickup_weekday=7 must be between 0 and 6"),
         ([*trip(), "--date", "2016-13-01"], "--date=2016-13-01 must be a day, YYYY-MM-DD"),
-        ([*trip(), "--passengers", "0"], "passengers=0 must be between 1 and 99"),
-        (trip(model="gone.tflite"), "model=gone.tflite must be a .tflite file"),
-        (trip(model="springfield.yaml"), "model=springfield.yaml must be a TFLite file"),
+        ([*trip(), "--passengers", "0"], "passenger_count=0 must be between 1 and 99"),
+        (trip(model="gone.tflite"), "--model=gone.tflite must be a .tflite file"),
+        (trip(model="springfield.yaml"), "--model=springfield.yaml must be a TFLite file"),
     ],
 )
 def test_predict_refuses(model, call, arguments, line):
@@ -114,7 +123,7 @@ def test_predict_refuses_a_damaged_file(model, call, place, damage):
     (place / model).write_bytes(damage((place / model).read_bytes()))
     code, out, err = call(*trip())
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith("farebox: model=fare.tflite must be a TFLite file, got")
+    assert err.startswith("farebox: --model=fare.tflite must be a TFLite file, got")
 
 
 def test_evaluate_by_hand(model, place, call):
@@ -154,8 +163,9 @@ def test_simulate_has_one_set_of_defaults():
     import inspect
 
     from farebox.components.trip_example_gen.simulator import Order
+    from farebox.pipeline.commands.simulate import simulate
 
-    stated = inspect.signature(cli.simulate).parameters
+    stated = inspect.signature(simulate).parameters
     for field in dataclasses.fields(Order)[1:]:
         assert stated[field.name].default == field.default, field.name
 
@@ -165,14 +175,14 @@ def test_simulate_has_one_set_of_defaults():
     [
         (
             ["--out", "springfield.yaml"],
-            "out=springfield.yaml must end in .csv or .parquet, or be the name of a folder",
+            "--out=springfield.yaml must end in .csv or .parquet, or be the name of a folder",
         ),
-        (["--out", "old.csv"], "out=old.csv exists already, give another name"),
-        (["--out", "old.csv/trips.csv"], "out=old.csv/trips.csv cannot be written: "),
-        (["--out", "new.csv", "--rows", "0"], "rows=0 must be at least 1"),
-        (["--out", "new.csv", "--dirt", "1"], "dirt=1.0 must be at least 0 and below 1"),
-        (["--out", "new.csv", "--since", "soon"], "since=soon must be a day as YYYY-MM-DD"),
-        (["--out", "new.csv", "--city", "gone.yaml"], "city=gone.yaml must be one of chicago, nyc"),
+        (["--out", "old.csv"], "--out=old.csv exists already, give another name"),
+        (["--out", "old.csv/trips.csv"], "--out=old.csv/trips.csv cannot be written: "),
+        (["--out", "new.csv", "--rows", "0"], "--rows=0 must be at least 1"),
+        (["--out", "new.csv", "--dirt", "1"], "--dirt=1.0 must be at least 0 and below 1"),
+        (["--out", "new.csv", "--since", "soon"], "--since=soon must be a day as YYYY-MM-DD"),
+        (["--out", "new.csv", "--city", "gone.yaml"], "--city=gone.yaml must be one of chicago, nyc"),
     ],
 )
 def test_simulate_refuses(place, call, arguments, line):

@@ -117,13 +117,13 @@ def test_the_manifest_holds_what_is_known_before_a_run(tmp_path):
 
 def test_a_nodes_peak_memory_is_its_own():
     """64 MB taken and given back before do not count again, 32 MB more do."""
-    from farebox.pipeline.local.launch import forget_peak, peak_mb
+    from farebox.pipeline.local.launch import peak_mb, reset_peak
 
     before = peak_mb()
     large = bytearray(64 << 20)
     assert peak_mb() > before - 1
     del large
-    forget_peak()
+    reset_peak()
     low = peak_mb()
     large = bytearray(b"x") * (32 << 20)
     assert 31 < peak_mb() - low < 48 and large

@@ -161,8 +161,8 @@ def test_a_run_imports_what_it_uses_and_all_else_is_real():
     code = """
 import json, sys
 from farebox.pipeline.local import lean_imports
-from farebox.pipeline.local import run as runs
-runs.configure_libraries()
+from farebox.pipeline.local import libraries
+libraries.configure_libraries()
 import farebox.pipeline.local.launch
 waiting = [name for name in lean_imports.WAITING if name in sys.modules]
 ran = [name for name in waiting if "__builtins__" in vars(sys.modules[name])]

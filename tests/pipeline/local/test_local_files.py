@@ -23,7 +23,7 @@ def test_the_fingerprint_of_data_stays_what_it_was(registry, tmp_path):
     for name in ("one.csv", "two.csv"):
         (tmp_path / name).write_text(name * 7)
     theirs = io_utils.generate_fingerprint("all", f"{tmp_path}/*"), fileio.stat(str(tmp_path / "one.csv"))
-    local_files.prefer()
+    local_files.register()
     assert registry.get_filesystem_for_path(str(tmp_path)) is local_files.LocalFiles
     ours = io_utils.generate_fingerprint("all", f"{tmp_path}/*"), fileio.stat(str(tmp_path / "one.csv"))
     assert ours[0] == theirs[0] and "num_files:2,total_bytes:98" in ours[0]
@@ -33,12 +33,12 @@ def test_the_fingerprint_of_data_stays_what_it_was(registry, tmp_path):
 
 
 def test_a_file_that_is_not_there_is_said_in_tfxs_words(registry, tmp_path):
-    local_files.prefer()
+    local_files.register()
     with pytest.raises(fileio.NotFoundError):
         fileio.stat(str(tmp_path / "none.csv"))
 
 
 def test_a_path_with_a_scheme_is_tensorflows(registry):
-    local_files.prefer()
+    local_files.register()
     for path in ("gs://bucket/file", "ram://file"):
         assert registry.get_filesystem_for_path(path) is TensorflowFilesystem

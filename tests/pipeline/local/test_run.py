@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import json
 import os
@@ -16,8 +15,18 @@ from pathlib import Path
 import pytest
 
 from farebox.components import files
-from farebox.components.errors import Check, GateError, InputError
-from farebox.pipeline.local import console, libraries, run
+from farebox.components.errors import Check, InputError
+from farebox.components.model_gate.judgement import Judgement
+from farebox.components.reporter.figures import (
+    Figures,
+    FileSize,
+    Latency,
+    ModelFigures,
+    Rows,
+    ShippedModel,
+    StageRmse,
+)
+from farebox.pipeline.local import console, libraries
 from farebox.pipeline.local.console import gate_table, verdict_of
 from farebox.pipeline.local.folder import exclusive, point_latest
 from farebox.pipeline.local.node_figures import key_figures
@@ -123,15 +132,33 @@ def test_the_spinner_leaves_the_libraries_output_to_the_log(monkeypatch):
     assert libraries.getvalue() == "a warning of TensorFlow's\n"
 
 
+def figures_with(linear: float) -> ModelFigures:
+    """Figures by hand; linear: RMSE of the line on distance."""
+    yardsticks = {
+        "predict_mean": 9.5, "linear_on_distance": linear, "raw_dnn": 9.25, "no_embedding_dnn": 3.5, "lightgbm": 3.25,
+    }  # fmt: skip
+    return ModelFigures(
+        rows=Rows(22, 20, 2), yardsticks=yardsticks, rmse=StageRmse(9.5, linear, 9.25, 3.75, 3.5, 3.0, 2.0), mae=1.5,
+        bias=-0.125, p95_absolute_error=5.0, intervals={}, baseline=None, slices=(), tuned=None,
+        model=ShippedModel("x", 9, 0.25, 4, "int8", "reduced", ("look-ups",), "abc", 100, 60, {"ADD": 3}),
+        unreduced=FileSize(200, 90), latency_us=Latency(5.0, 9.0),
+    )  # fmt: skip
+
+
+def test_the_lines_of_a_finished_run():
+    stream = io.StringIO()
+    console.RunConsole(stream).summary(Figures(figures_with(linear=4.0), (), True, "models/x"), "lisbon", "EUR")
+    assert stream.getvalue().splitlines()[-3:] == [
+        "100 B (60 B gzip), 50% of the unreduced 200 B; 3 ops; int8 + look-ups of the reduced network, k=4, "
+        "25.0% zeros",
+        "one fare takes p50 5.0 µs, p99 9.0 µs",
+        "pushed to models/x",
+    ]
+
+
 def test_the_table_shows_every_yardstick_then_the_network_by_stage():
     """Against a line without error the factors are huge, not a division by zero."""
-    yardsticks = {
-        "predict_mean": 9.5, "linear_on_distance": 4.0, "raw_dnn": 9.25, "no_embedding_dnn": 3.5, "lightgbm": 3.25,
-    }  # fmt: skip
-    stages = {"baseline": 9.25, "engineered": 3.75, "reduced": 3.5, "pruned": 3.0, "shipped": 2.0}
-    rmse = {"predict_mean": 9.5, "linear_on_distance": 4.0, **stages}
-    summary = {"city": "lisbon", "currency": "EUR", "yardsticks": yardsticks, "rmse": rmse}
-    table = console.rmse_table(summary)
+    table = console.rmse_table(figures_with(linear=4.0), "lisbon", "EUR")
     assert list(zip(*(column.cells for column in table.columns), strict=True)) == [
         ("predict the mean", "9.500", "2.38 x"),
         ("linear on distance", "4.000", "1.00 x"),
@@ -143,26 +170,20 @@ def test_the_table_shows_every_yardstick_then_the_network_by_stage():
         ("after pruning", "3.000", "0.75 x"),
         ("shipped file", "2.000", "0.50 x"),
     ]
-    rmse["linear_on_distance"] = 0.0
-    assert console.rmse_table(summary).row_count == 9
+    assert console.rmse_table(figures_with(linear=0.0), "lisbon", "EUR").row_count == 9
 
 
 @pytest.mark.parametrize(("blessed", "word"), [(1, "blessed"), (0, "not blessed")])
 def test_the_model_gates_line(tmp_path, blessed, word):
     """3.43 / 3.5 = 0.98; 3.43 / 3.25 = 1.055."""
-    judged = {"yardsticks": {"no_embedding_dnn": 3.5, "lightgbm": 3.25}, "metrics": {"rmse": 3.43}, "ratio": 0.98}
-    (tmp_path / "judgement.json").write_text(json.dumps(judged))
+    judgement = Judgement(
+        sha256="abc", rows=20, metrics={"rmse": 3.43}, intervals={}, baseline=None, slices=(),
+        yardsticks={"no_embedding_dnn": 3.5, "lightgbm": 3.25}, checks=(), ratio=0.98, spans=(),
+    )  # fmt: skip
+    (tmp_path / "judgement.json").write_text(json.dumps(judgement.to_json()))
     blessing = types.SimpleNamespace(uri=str(tmp_path), get_int_custom_property={"blessed": blessed}.get)
     line = key_figures("ModelGate", {"blessing": [blessing]})
     assert line == f"0.98 x the no-embedding DNN, 1.06 x LightGBM; {word}"
-
-
-def test_a_run_that_its_data_ended_says_that_nothing_was_measured():
-    check = Check("anomalies", 2, 0, False, "")
-    figures = run.refused_figures(GateError("DataGate: 2 anomalies", [check]))
-    known = {key: value for key, value in figures.items() if value is not None}
-    assert known == {"gates": [dataclasses.asdict(check)], "blessed": False}
-    assert figures["yardsticks"] is None and figures["rmse"] is None
 
 
 def test_the_tuners_line(tmp_path):
@@ -183,9 +204,9 @@ def test_the_tuners_line(tmp_path):
     ],
 )  # fmt: skip
 def test_a_verdict_in_the_table_of_gates(value, bound, ok, others, verdict):
-    gate = dataclasses.asdict(Check("any", value, bound, ok, **others))
-    assert verdict_of(gate) == verdict
-    assert [list(column.cells) for column in gate_table([gate]).columns][-1] == [verdict]
+    check = Check("any", value, bound, ok, **others)
+    assert verdict_of(check) == verdict
+    assert [list(column.cells) for column in gate_table([check]).columns][-1] == [verdict]
 
 
 def test_batches_have_the_same_rows_at_every_pace():

@@ -1,23 +1,20 @@
-"""After a tick: a real server takes the POST, Prometheus' own parser reads the file, and no fault gets out."""
+"""After a tick: a real server takes the POST, Prometheus' own parser reads the file, and each fault is one line."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import hashlib
 import hmac
-import http.server
 import json
 import socket
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from farebox.pipeline.retraining import metrics_file, notify
+from farebox.pipeline.retraining.journal import JOURNAL_FILE
 from farebox.pipeline.settings.load import Settings, SettingsError, load_settings
 
 RECORD = {
@@ -31,51 +28,9 @@ NOON = int(datetime.datetime(2026, 11, 25, 12, 0, 4, tzinfo=datetime.timezone.ut
 SECRET = "T0KEN"
 
 
-class Hook(http.server.ThreadingHTTPServer):
-    """A webhook: answers with one status after the other, then with 204; `taken` holds (path, headers, body)."""
-
-    def __init__(self, statuses: list[int | str]) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.statuses, self.taken = statuses, []
-        self.url = f"http://127.0.0.1:{self.server_port}/{SECRET}?key={SECRET}"
-
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append((self.path, dict(self.headers), body))
-        status = self.server.statuses.pop(0) if self.server.statuses else 204
-        if status == "drop":
-            self.connection.shutdown(socket.SHUT_RDWR)
-            return
-        if status == "mumble":
-            self.wfile.write(b"hello\r\n\r\n")
-            return
-        self.send_response(status)
-        if status in (302, 307):
-            self.send_header("Location", f"/elsewhere/{SECRET}")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.server.taken.append((self.path, dict(self.headers), b""))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextlib.contextmanager
-def listening(*statuses: int | str) -> Iterator[Hook]:
-    with Hook(list(statuses)) as hook:
-        threading.Thread(target=hook.serve_forever, args=(0.01,), daemon=True).start()
-        yield hook
-        hook.shutdown()
-
-
 @pytest.fixture
-def told(tmp_path, monkeypatch):
-    """Settings of chicago with notify's; no proxy between us and the server."""
+def settings_with(tmp_path, monkeypatch):
+    """Builds settings of chicago with these of `notify`; no proxy is between us and a server."""
     monkeypatch.setenv("no_proxy", "*")
 
     def build(**notify: object) -> Settings:
@@ -85,15 +40,25 @@ def told(tmp_path, monkeypatch):
     return build
 
 
+def refuse(line: str) -> None:
+    raise AssertionError(line)
+
+
+def warnings_of(settings: Settings) -> list[str]:
+    warnings: list[str] = []
+    notify.after_tick(settings, RECORD, warnings.append)
+    return warnings
+
+
 def history(settings: Settings, *records: dict | str) -> None:
     settings.runs_dir.mkdir(parents=True, exist_ok=True)
     lines = [record if isinstance(record, str) else json.dumps(record) for record in records]
-    (settings.runs_dir / notify.RECORDS_FILE).write_text("\n".join(lines) + "\n")
+    (settings.runs_dir / JOURNAL_FILE).write_text("\n".join(lines) + "\n")
 
 
-def test_the_record_arrives_as_json(told, capfd):
+def test_the_record_arrives_as_json(settings_with, capfd, listening):
     with listening() as hook:
-        notify.after_tick(told(webhook=hook.url), RECORD)
+        notify.after_tick(settings_with(webhook=hook.url), RECORD, refuse)
     ((path, headers, body),) = hook.taken
     assert path == f"/{SECRET}?key={SECRET}"
     assert (json.loads(body), headers["Content-Type"], headers["User-Agent"]) == (RECORD, "application/json", "farebox")
@@ -101,18 +66,18 @@ def test_the_record_arrives_as_json(told, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_address_and_key_from_the_environment(told, monkeypatch, capfd):
+def test_address_and_key_from_the_environment(settings_with, monkeypatch, capfd, listening):
     with listening() as hook:
         monkeypatch.setenv("HOOK", hook.url)
         monkeypatch.setenv("KEY", "k3y")
-        notify.after_tick(told(webhook_env="HOOK", signing_key_env="KEY"), RECORD)
+        notify.after_tick(settings_with(webhook_env="HOOK", signing_key_env="KEY"), RECORD, refuse)
     ((_, headers, body),) = hook.taken
     assert headers["X-Farebox-Signature"] == "sha256=" + hmac.new(b"k3y", body, hashlib.sha256).hexdigest()
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("answers", [(503, 500), ("drop", 429), ("mumble", 502)])
-def test_tries_again(answers, monkeypatch):
+def test_tries_again(answers, monkeypatch, listening):
     monkeypatch.setenv("no_proxy", "*")
     with listening(*answers) as hook:
         notify.post(hook.url, RECORD, waits=(0, 0))
@@ -131,7 +96,7 @@ def test_tries_again(answers, monkeypatch):
         (["mumble"] * 9, 3, "BadStatusLine"),
     ],
 )
-def test_gives_up(answers, attempts, fault, monkeypatch):
+def test_gives_up(answers, attempts, fault, monkeypatch, listening):
     monkeypatch.setenv("no_proxy", "*")
     with listening(*answers) as hook, pytest.raises(notify.UndeliveredError) as caught:
         notify.post(hook.url, RECORD, waits=(0, 0))
@@ -147,38 +112,39 @@ def test_a_server_that_never_answers(monkeypatch):
         notify.post(f"http://127.0.0.1:{server.getsockname()[1]}/{SECRET}", RECORD, waits=(0,))
 
 
-def test_a_fault_is_one_line_without_the_secret(told, monkeypatch, capfd):
+def test_a_fault_is_one_line_without_the_secret(settings_with, monkeypatch, capfd):
     """Nobody listens; a variable that is missing; an address in it that is none; a folder that is none."""
     monkeypatch.setattr(notify, "WAITS_S", ())
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     cases = [
-        (told(webhook=f"http://127.0.0.1:{port}/{SECRET}"), "the webhook at 127.0.0.1 did not take the record: "),
-        (told(webhook_env="HOOK"), "the environment variable HOOK must be set, got none"),
-        (told(metrics_file="gone/x.prom"), "metrics_file=gone/x.prom cannot be written: No such file or directory"),
+        (
+            settings_with(webhook=f"http://127.0.0.1:{port}/{SECRET}"),
+            "the webhook at 127.0.0.1 did not take the record: ",
+        ),
+        (settings_with(webhook_env="HOOK"), "the environment variable HOOK must be set, got none"),
+        (
+            settings_with(metrics_file="gone/x.prom"),
+            "metrics_file=gone/x.prom cannot be written: No such file or directory",
+        ),
     ]
     for settings, line in cases:
-        notify.after_tick(settings, RECORD)
-        out, err = capfd.readouterr()
-        assert (out, err.count("\n"), SECRET in err) == ("", 1, False)
-        assert err.startswith("farebox: warning: notify") and line in err
+        (warning,) = warnings_of(settings)
+        assert warning.startswith("notify") and line in warning
+        assert (warning.count("\n"), SECRET in warning) == (0, False)
     for address in (f"ftp://h/{SECRET}", f"https://u:{SECRET}@h/", f"http://h/{SECRET} x", f"http://h:x/{SECRET}"):
         monkeypatch.setenv("HOOK", address)
-        notify.after_tick(told(webhook_env="HOOK"), RECORD)
-        out, err = capfd.readouterr()
-        assert (out, err.count("\n"), SECRET in err, "must be an http:// or https:// add" in err) == (
-            "",
-            1,
-            False,
-            True,
-        )
+        (warning,) = warnings_of(settings_with(webhook_env="HOOK"))
+        assert "must be an http:// or https:// add" in warning
+        assert (warning.count("\n"), SECRET in warning) == (0, False)
+    assert capfd.readouterr() == ("", "")
 
 
-def test_only_the_outcomes_asked_for(told):
+def test_only_the_outcomes_asked_for(settings_with, listening):
     with listening() as hook:
-        settings = told(webhook=hook.url, outcomes=("refused", "failed"))
+        settings = settings_with(webhook=hook.url, outcomes=("refused", "failed"))
         for outcome in ("pushed", "kept", "refused"):
-            notify.after_tick(settings, {**RECORD, "outcome": outcome})
+            notify.after_tick(settings, {**RECORD, "outcome": outcome}, refuse)
     assert [json.loads(body)["outcome"] for _, _, body in hook.taken] == ["refused"]
 
 
@@ -194,14 +160,14 @@ def samples(path: Path) -> dict[tuple[str, ...], float]:
     return found
 
 
-def test_metrics_of_a_history(told, tmp_path, capfd):
+def test_metrics_of_a_history(settings_with, tmp_path, capfd):
     """Pushed, kept, torn, refused: each figure from the record that it belongs to."""
-    settings = told(metrics_file=str(tmp_path / "farebox.prom"))
+    settings = settings_with(metrics_file=str(tmp_path / "farebox.prom"))
     kept = {**RECORD, "time": "2026-11-25T12:00:04+00:00", "outcome": "kept", "rmse": None, "drift": None}
     spans = {"new": [], "window": [[8, 1]], "late": [[6, 1]], "missing": [], "refused": [[5, 2], [4, 1]]}
     refused = {**kept, "time": "2026-11-26T12:00:04.500+00:00", "outcome": "refused", "spans": spans, "seconds": 7.25}
     history(settings, RECORD, kept, '{"time": "2026-11', "[]", '{"time": "soon"}', refused)
-    notify.after_tick(settings, refused)
+    notify.after_tick(settings, refused, refuse)
     assert samples(tmp_path / "farebox.prom") == {
         ("last_tick_timestamp_seconds",): NOON + 86400.5,
         ("last_success_timestamp_seconds",): NOON,
@@ -217,24 +183,31 @@ def test_metrics_of_a_history(told, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_metrics_of_a_first_tick_that_failed(told, tmp_path):
-    """Nothing was ever pushed: no success, no model and no distance, rather than zeros. The file has no record yet."""
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_metrics_of_a_first_tick_that_failed(settings_with, tmp_path, is_recorded):
+    """Nothing was ever pushed: there is no success, model or distance, rather than zeros.
+
+    A tick without a record in the journal does not count: a counter must not fall when the next one is written.
+    """
     record = {**RECORD, "outcome": "failed", "rmse": None, "drift": None, "spans": None, "version": None}
-    notify.after_tick(told(metrics_file=str(tmp_path / "farebox.prom")), record)
-    found = samples(tmp_path / "farebox.prom")
-    assert found == {
+    settings = settings_with(metrics_file=str(tmp_path / "farebox.prom"))
+    if is_recorded:
+        history(settings, record)
+    notify.after_tick(settings, record, refuse)
+    assert samples(tmp_path / "farebox.prom") == {
         ("last_tick_timestamp_seconds",): NOON - 9 * 3600, ("tick_duration_seconds",): 61.5,
         ("spans_window",): 0, ("spans_missing",): 0, ("spans_late",): 0, ("spans_refused",): 0,
-        ("ticks_total", "failed"): 1, **{("ticks_total", outcome): 0 for outcome in ("pushed", "kept", "refused")},
+        ("ticks_total", "failed"): int(is_recorded),
+        **{("ticks_total", outcome): 0 for outcome in ("pushed", "kept", "refused")},
     }  # fmt: skip
 
 
-def test_a_new_tick_replaces_the_file(told, tmp_path):
+def test_a_new_tick_replaces_the_file(tmp_path):
     """A reader that opened the old one keeps it whole."""
     path = tmp_path / "farebox.prom"
-    metrics_file.write_metrics(str(path), [RECORD])
+    metrics_file.write_metrics(str(path), RECORD, [RECORD])
     with path.open() as reader:
-        metrics_file.write_metrics(str(path), [RECORD, {**RECORD, "seconds": 1.0}])
+        metrics_file.write_metrics(str(path), {**RECORD, "seconds": 1.0}, [RECORD])
         assert 'farebox_tick_duration_seconds{city="chicago"} 61.5' in reader.read()
     assert samples(path)["tick_duration_seconds",] == 1.0
 
@@ -261,9 +234,9 @@ def test_settings_refuse(override, text):
 
 
 def test_one_address_only():
-    with pytest.raises(SettingsError, match="notify.webhook_env=H must be left out where notify.webhook is given"):
+    with pytest.raises(SettingsError, match="notify.webhook_env=H must be left out if notify.webhook is given"):
         load_settings("chicago", None, overrides=["notify.webhook=http://h/", "notify.webhook_env=H"])
 
 
-def test_settings_do_not_show_the_address(told):
-    assert SECRET not in repr(told(webhook=f"https://h/{SECRET}"))
+def test_settings_do_not_show_the_address(settings_with):
+    assert SECRET not in repr(settings_with(webhook=f"https://h/{SECRET}"))

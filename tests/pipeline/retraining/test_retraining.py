@@ -9,68 +9,18 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from farebox.components.errors import Check, InputError
+from farebox.components.errors import InputError
 from farebox.pipeline.commands import retrain
 from farebox.pipeline.retraining import deciding, tick
-from farebox.pipeline.retraining.ingesting import Judged
 from farebox.pipeline.retraining.journal import Journal, Record, Spans
-from farebox.pipeline.retraining.planning import history_of, plan_of
 from farebox.pipeline.retraining.policy import Situation, decide
 from farebox.pipeline.settings.load import SettingsError, load_settings
 from farebox.pipeline.settings.spans import SpanSettings
 
-START = datetime.datetime(2024, 3, 4, 3, tzinfo=datetime.timezone.utc)
-
-
-@dataclasses.dataclass
-class City:
-    """A folder of spans, and ticks over it whose runs end as a test says."""
-
-    folder: Path
-    overrides: tuple[str, ...] = ()
-    ticks: int = 0
-
-    def settings(self):
-        pattern = "spans.pattern=span-{SPAN}/v-{VERSION}"
-        spans = (pattern, "spans.window=3", "spans.quiet_s=0", *self.overrides)
-        (self.folder / "data").mkdir(exist_ok=True)
-        return load_settings("chicago", str(self.folder / "data"), str(self.folder / "out"), spans)
-
-    def deliver(self, span: int, version: int = 1, trips: str | None = None) -> None:
-        path = self.folder / "data" / f"span-{span}" / f"v-{version}"
-        path.mkdir(parents=True, exist_ok=True)
-        if trips != "":
-            (path / "trips.csv").write_text(trips or f"fare\n{span}.{version}\n")
-
-    def tick(self, refused: tuple[int, ...] = (), outcome: str = "pushed", drift: float = 0.0, upto=None) -> Record:
-        """As `tick.retrain` does, but for ingest, which refuses the spans given, and the run."""
-        settings = self.settings()
-        journal = Journal(settings.runs_dir)
-        settings.runs_dir.mkdir(parents=True, exist_ok=True)
-        now = START + datetime.timedelta(days=self.ticks)
-        self.ticks += 1
-        working = deciding.Tick(settings, journal, f"run-{self.ticks}", now, True, upto)
-        history = history_of(journal.records())
-        plan = plan_of(tick.lying(settings), history, settings.spans.window, settings.data, upto)
-        measured = (Check("drift.fare", drift, 0.04, drift <= 0.04),)
-        judged = [
-            Judged(each, measured, "empty" if each.span in refused else None)
-            for each in deciding.to_judge(plan, history, settings.spans.window)
-        ]
-        record = deciding.conclude(working, plan, history, judged)
-        if record.decision == "retrain":
-            record = dataclasses.replace(record, outcome=outcome, run_id=working.run_id)
-        journal.finish(record)
-        return record
-
-
-@pytest.fixture
-def city(tmp_path) -> City:
-    return City(tmp_path)
+START = datetime.datetime(2024, 3, 4, 3, tzinfo=datetime.timezone.utc)  # of a city's first tick
 
 
 def spans_of(record: Record) -> dict[str, list]:
@@ -321,7 +271,7 @@ def test_backfill_does_not_go_behind_the_pushed_model(city):
     for span in (1, 2, 3):
         city.deliver(span)
     city.tick()
-    with pytest.raises(InputError, match="--from=2 must be above 3, the newest span of the last run's window"):
+    with pytest.raises(InputError, match="^from=2 must be above 3, the newest span of the last run's window"):
         list(tick.backfill(city.settings(), 2, 5))
 
 
@@ -353,7 +303,7 @@ def test_the_age_is_that_of_the_latest_version(city):
     settings = city.settings()
     settings.runs_dir.mkdir(parents=True)
     journal = Journal(settings.runs_dir)
-    now = deciding.Tick(settings, journal, "run", START + datetime.timedelta(days=2), True)
+    now = deciding.TickContext(settings, journal, "run", START + datetime.timedelta(days=2))
     assert deciding.age_days(now) is None
     version = push.push(b"a model", LocalStore(settings.models_dir), {})
     manifest = json.loads((settings.models_dir / version / "manifest.json").read_text())
@@ -439,7 +389,8 @@ def test_a_tick_that_finds_nothing_imports_no_tfx(city):
     places = ("--data", str(city.folder / "data"), "--out", str(city.folder / "out"))
     overrides = ("spans.pattern=span-{SPAN}/v-{VERSION}", "spans.window=3", "spans.quiet_s=0")
     options = [part for override in overrides for part in ("--set", override)]
-    ended = subprocess.run([sys.executable, "-c", code, "retrain", *places, *options], capture_output=True, text=True)
+    command = [sys.executable, "-c", code, "retrain", *places, *options]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.stdout.splitlines() == [
         "farebox: chicago: keep: the model stays",
         "  new spans none; window 1 to 1",

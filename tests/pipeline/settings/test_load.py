@@ -1,4 +1,4 @@
-"""The one door for YAML and --set: what loads, and each error by its text."""
+"""Reading of city files and overrides, and each error by its message."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_chicago_brings_its_own_trips():
 
 
 def test_a_city_without_trips_asks_for_them():
-    with pytest.raises(SettingsError, match=r"^city=nyc has no data of its own: give --data FILE or FOLDER$"):
+    with pytest.raises(SettingsError, match=r"^data must be a file or folder of trips: city=nyc has none of its own$"):
         load_settings("nyc", None)
 
 
@@ -120,9 +120,9 @@ def test_n_components_keeps_its_kind(city, value):
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("gates.max_rsme=4", "springfield.yaml: gates.max_rsme is no setting"),
-        ("gate.max_rmse=4", "springfield.yaml: gate is no setting"),
-        ("city.box.top=4", "springfield.yaml: city.box.top is no setting"),
+        ("gates.max_rsme=4", "springfield.yaml: gates.max_rsme is not a setting"),
+        ("gate.max_rmse=4", "springfield.yaml: gate is not a setting"),
+        ("city.box.top=4", "springfield.yaml: city.box.top is not a setting"),
         ("training.epochs=many", "springfield.yaml: training.epochs=many: input should be a valid integer"),
         ("training.epochs=1.5", "springfield.yaml: training.epochs=1.5: input should be a valid integer"),
         ("data_gate.drift=halt", "springfield.yaml: data_gate.drift=halt: input should be 'stop', 'warn' or 'ignore'"),
@@ -153,11 +153,11 @@ def test_n_components_keeps_its_kind(city, value):
         ("city.name=../up", "springfield.yaml: city.name=../up must be letters, digits, - and _"),
         ("city.name=", "springfield.yaml: city.name=None: input should be a valid string"),
         ("city.columns.fare=", "springfield.yaml: city.columns.fare=None: input should be a valid string"),
-        ("gates.max_rmse", "--set gates.max_rmse must read section.key=value"),
-        ("=4", "--set =4 must read section.key=value"),
-        ("gates..max_rmse=4", "--set gates..max_rmse=4 must read section.key=value"),
-        ("city.name.first=x", "--set city.name.first=x: name is a value, not a section"),
-        ("model.hidden=[32, 16", "--set model.hidden=[32, 16: the value must be YAML"),
+        ("gates.max_rmse", "override gates.max_rmse must read section.key=value"),
+        ("=4", "override =4 must read section.key=value"),
+        ("gates..max_rmse=4", "override gates..max_rmse=4 must read section.key=value"),
+        ("city.name.first=x", "override city.name.first=x: name is a value, not a section"),
+        ("model.hidden=[32, 16", "override model.hidden=[32, 16: the value must be YAML"),
     ],
 )  # fmt: skip
 def test_each_bad_setting_is_named(city, override, text):
@@ -216,7 +216,7 @@ def test_days_of_tariff_changes(tmp_path):
 
 def test_a_day_that_no_calendar_has(tmp_path):
     """PyYAML raises a bare ValueError for it."""
-    with pytest.raises(SettingsError, match="--set city.tariff_changes=.2016-13-01.: the value must be YAML, month"):
+    with pytest.raises(SettingsError, match="override city.tariff_changes=.2016-13-01.: the value must be YAML, month"):
         load_settings("chicago", None, str(tmp_path), ["city.tariff_changes=[2016-13-01]"])
     own = tmp_path / "own.yaml"
     own.write_text("city: {name: own, tariff_changes: [2016-13-01]}")

@@ -1,0 +1,44 @@
+"""`farebox run`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from farebox.pipeline import process
+from farebox.pipeline.commands.options import AsJson, City, Data, Overrides
+
+
+def run(
+    city: City = "chicago",
+    data: Data = None,
+    out: Annotated[str, typer.Option(help="The folder that keeps runs/ and models/.")] = ".",
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trains, judges and pushes the fare model of a city.
+
+    Exit code 3 if a gate refused the model: nothing is pushed then.
+    """
+    from farebox.components.errors import GateError
+    from farebox.pipeline.commands.screen import logged
+    from farebox.pipeline.local import run as runs
+    from farebox.pipeline.local.console import RunConsole
+    from farebox.pipeline.settings.load import load_settings
+
+    screen = RunConsole(sys.stdout, quiet=as_json)
+    try:
+        result = runs.run(load_settings(city, data, out, overrides or ()), output=logged(quiet=as_json))
+    except GateError as error:
+        if error.checks:
+            screen.gates(error.checks)
+        raise
+    summary = result.summary
+    screen.summary(summary.figures, summary.city, summary.currency)
+    if as_json:
+        print(json.dumps(summary.to_json(), indent=2))
+    if not result.pushed:
+        sys.exit(process.REFUSED)

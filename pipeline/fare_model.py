@@ -1,0 +1,173 @@
+"""A pushed fare model in Python: fares of trips, and its error on a file of trips. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from farebox.components.atomic_pusher.versions import read_model
+from farebox.components.errors import InputError
+from farebox.components.networks.errors import RunningError
+from farebox.components.tflite.interpreter import TfliteModel
+from farebox.modules import columns
+
+if TYPE_CHECKING:
+    from farebox.pipeline.settings.load import Settings
+
+PICKUP_TIME = "pickup_time"
+BOUNDS = {
+    **dict.fromkeys((columns.PICKUP_LONGITUDE, columns.DROPOFF_LONGITUDE), (-180, 180)),
+    **dict.fromkeys((columns.PICKUP_LATITUDE, columns.DROPOFF_LATITUDE), (-90, 90)),
+    columns.PASSENGER_COUNT: (1, 99),
+    columns.PICKUP_HOUR: (0, 23),
+    columns.PICKUP_WEEKDAY: (0, 6),
+}
+
+Columns = dict[str, npt.NDArray[Any]]
+
+
+class FareModel:
+    """A fare model, as a device runs it.
+
+    >>> model = FareModel.load("models/chicago")
+    >>> trip = {"pickup_longitude": -87.63, "pickup_latitude": 41.88, "dropoff_longitude": -87.65,
+    ...         "dropoff_latitude": 41.90, "pickup_hour": 9, "pickup_weekday": 1}
+    >>> round(model.predict(trip), 2)
+    8.21
+    """
+
+    def __init__(self, content: bytes, path: Path) -> None:
+        self.path = path
+        self._interpreter = TfliteModel(content, origin=path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, public_key: str | Path | None = None) -> FareModel:
+        """The model in a `.tflite` file, in a version's folder, or the latest one in `models/CITY`.
+
+        public_key: a PEM file with an Ed25519 key, whose owner must have signed the version.
+
+        Raises InputError if the file cannot be read, is not what its manifest says, or is not signed.
+        """
+        file, content = read_model(path, None if public_key is None else str(public_key))
+        return cls(content, file)
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The columns that the file takes, in its order."""
+        return self._interpreter.input_names
+
+    def predict(self, trips: Any) -> Any:
+        """Fares in the city's currency: a float for one trip, else float32 of shape (n,).
+
+        trips: one trip as a dict of numbers; or n trips as a dict of arrays, a DataFrame (pandas, Polars) or an
+        Arrow table, with the columns
+
+            pickup_longitude, pickup_latitude, dropoff_longitude, dropoff_latitude   degrees
+            pickup_hour, pickup_weekday   0 to 23, and 0 to 6 from Monday, in the city's local time;
+                                          or pickup_time (datetime64, local time) instead of the two
+            passenger_count               1 to 99; 1 if there is no such column
+            pickup_epoch                  local time as seconds, for a model that knows several tariffs; from
+                                          pickup_time, or of today, if there is no such column
+
+        Other columns are ignored. Raises InputError if a column is missing or a value is out of bounds.
+        """
+        table = columns_of(trips)
+        is_one = bool(table) and all(values.ndim == 0 for values in table.values())
+        rows = {name: values.reshape(-1) if is_one else values for name, values in table.items()}
+        rows = with_time(rows)
+        check_bounds(rows)
+        fares = self._interpreter.predict(rows)
+        return float(fares[0]) if is_one else fares
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Errors of a model over a file of trips, in the city's currency, and how many rows there were."""
+
+    model: str
+    city: str
+    rmse: float
+    mae: float
+    rows_read: int
+    rows_used: int
+    rows_rejected: int
+
+
+def evaluate(model: FareModel | str | Path, settings: Settings) -> Evaluation:
+    """RMSE and MAE of a model over every trip of `settings.data`.
+
+    Raises InputError if the model or the trips cannot be read.
+    """
+    from farebox.components.trip_example_gen.reader import read_trips
+
+    model = model if isinstance(model, FareModel) else FareModel.load(model)
+    error, rejected = RunningError(), 0
+    for trips in read_trips(settings.data, settings.city):
+        batch = columns_of(trips.examples)
+        error.update(model._interpreter.predict(batch), batch[columns.FARE])
+        rejected += trips.rejected.num_rows
+    return Evaluation(
+        model=str(model.path),
+        city=settings.city.name,
+        rmse=error.rmse,
+        mae=error.mae,
+        rows_read=error.rows + rejected,
+        rows_used=error.rows,
+        rows_rejected=rejected,
+    )
+
+
+def columns_of(table: Any) -> Columns:
+    """Arrays by column of a mapping, a DataFrame or an Arrow table. Raises InputError if it is none of them."""
+    if isinstance(table, Mapping):
+        return {str(name): np.asarray(values) for name, values in table.items()}
+    if hasattr(table, "schema") and hasattr(table, "column"):  # Arrow
+        return {name: np.asarray(table.column(name)) for name in table.schema.names}
+    if hasattr(table, "columns") and hasattr(table, "__getitem__"):  # pandas, Polars
+        return {str(name): np.asarray(table[name]) for name in table.columns}
+    raise InputError(f"trips={type(table).__name__} must be a dict, a DataFrame or an Arrow table")
+
+
+def with_time(rows: Columns) -> Columns:
+    """The same rows with hour, weekday, epoch and passengers filled in where they can be."""
+    completed = dict(rows)
+    n_rows = len(next(iter(rows.values()), ()))
+    if PICKUP_TIME in rows:
+        seconds = _seconds(rows[PICKUP_TIME])
+        completed.setdefault(columns.PICKUP_HOUR, seconds // 3600 % 24)
+        completed.setdefault(columns.PICKUP_WEEKDAY, (seconds // 86400 + 3) % 7)  # 1970-01-01 was a Thursday
+        completed.setdefault(columns.PICKUP_EPOCH, seconds)
+    completed.setdefault(columns.PASSENGER_COUNT, np.ones(n_rows, np.int64))
+    if columns.PICKUP_HOUR in completed and columns.PICKUP_EPOCH not in completed:
+        today = datetime.datetime.combine(datetime.date.today(), datetime.time(), datetime.timezone.utc)
+        completed[columns.PICKUP_EPOCH] = int(today.timestamp()) + 3600 * completed[columns.PICKUP_HOUR]
+    return completed
+
+
+def _seconds(moments: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Seconds since 1970 of local times. Raises InputError if they are no times."""
+    try:
+        times = moments.astype("datetime64[s]")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"column {PICKUP_TIME} must be datetime64, got {moments.dtype}: {error}") from error
+    if np.isnat(times).any() or moments.dtype.kind in "iufb":
+        raise InputError(f"column {PICKUP_TIME} must be datetime64 without missing times, got {moments.dtype}")
+    return times.astype(np.int64)
+
+
+def check_bounds(rows: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Raises InputError, which names the first value out of bounds; NaN is out of bounds."""
+    for name, (low, high) in BOUNDS.items():
+        values = rows.get(name, np.zeros(0))
+        if values.dtype.kind not in "fiu":
+            continue  # the interpreter says what is wrong with it
+        outside = np.flatnonzero(~((values >= low) & (values <= high)))  # NaN, too
+        if len(outside):
+            where = f" in row {outside[0]}" if len(values) > 1 else ""
+            raise InputError(f"{name}={values[outside[0]]:g}{where} must be between {low} and {high}")
