@@ -1,4 +1,4 @@
-"""A city is only a profile: three cities with three source formats, simulated, run from the command line, evaluated."""
+"""A city needs only a profile: three cities, simulated in three dialects, run by command, evaluated on new trips."""
 
 from __future__ import annotations
 
@@ -84,18 +84,18 @@ def read(path: Path, profile: CityProfile) -> dict[str, np.ndarray]:
 
 
 def kilometres(trips: dict[str, np.ndarray]) -> np.ndarray:
-    """Trip lengths on the plane; a degree of latitude is 111.195 km on a sphere of 6371.0088 km (IUGG)."""
+    """On the plane; a degree of latitude is 111.195 km on a sphere of 6371.0088 km (IUGG)."""
     north = 111.195 * (trips["dropoff_latitude"] - trips["pickup_latitude"])
     narrow = np.cos(np.radians(trips["pickup_latitude"]))
     return np.hypot(north, 111.195 * narrow * (trips["dropoff_longitude"] - trips["pickup_longitude"]))
 
 
-# Reading the formats
+# The dialects, without a run
 
 
 @pytest.fixture
 def in_every_dialect(tmp_path):
-    """Simulates trips with the place, prices and passengers of one city, in each city's format: profiles and files."""
+    """Simulates the trips of one city's place, prices and passengers in the dialect of each: profiles and files."""
 
     def write(place: str, dirt: float) -> dict[str, tuple[CityProfile, Path]]:
         there, written = profile_of(place), {}
@@ -125,7 +125,7 @@ def test_a_trip_is_the_same_in_every_dialect(in_every_dialect, place):
     assert not trips["santiago"]["pickup_epoch"].any()
 
 
-def test_every_dialect_tells_the_time_as_pythons_calendar_does(in_every_dialect):
+def test_times_of_every_dialect_equal_pythons_calendar(in_every_dialect):
     files = {city: path for city, (_, path) in in_every_dialect("london", dirt=0).items()}
     with files["london"].open() as text, (files["quito"] / "trips-00000.csv").open() as numbers:
         collected = [datetime.datetime.strptime(row["collected"], "%d/%m/%Y %I:%M %p") for row in csv.DictReader(text)]
@@ -145,7 +145,7 @@ def test_every_dialect_tells_the_time_as_pythons_calendar_does(in_every_dialect)
 
 @dataclasses.dataclass(frozen=True)
 class Ran:
-    """A whole run in `place`: its exit code and summary, and the number of faulty rows in its simulated trips."""
+    """A whole run in `place`: its exit code and summary, and how many rows `data simulate` said are faulty."""
 
     city: str
     place: Path
@@ -165,7 +165,7 @@ def farebox(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def simulated(place: Path, city: str, rows: int, seed: int, out: str) -> int:
-    """Writes trips with the command; returns the number of faulty rows."""
+    """Faulty rows among those written by the command."""
     arguments = ("data", "simulate", "--city", f"{city}.yaml", "--rows", str(rows), "--seed", str(seed), "--out", out)
     result = farebox(place, *arguments)
     assert result.returncode == 0, result.stderr
@@ -174,7 +174,7 @@ def simulated(place: Path, city: str, rows: int, seed: int, out: str) -> int:
 
 @pytest.fixture(scope="module", params=CITIES)
 def ran(request, tmp_path_factory) -> Ran:
-    """`farebox run` on trips from `farebox data simulate`, with only a city file beside them."""
+    """`farebox run` on trips that `farebox data simulate` wrote, with nothing but a city file beside them."""
     city: str = request.param
     place: Path = tmp_path_factory.mktemp(city)
     (place / f"{city}.yaml").write_text(CITIES[city])
@@ -188,7 +188,7 @@ def ran(request, tmp_path_factory) -> Ran:
 
 @pytest.fixture(scope="module")
 def unseen(ran) -> tuple[dict[str, np.ndarray], dict]:
-    """As many trips from another seed: the reader's examples of them, and the result of `farebox evaluate`."""
+    """As many trips of another seed: their examples, and the output of `farebox evaluate`."""
     simulated(ran.place, ran.city, ROWS, 99, "unseen.csv")
     arguments = ("--model", ran.model, "--city", f"{ran.city}.yaml", "--data", "unseen.csv", "--json")
     result = farebox(ran.place, "evaluate", *arguments)
@@ -212,34 +212,34 @@ def test_every_row_is_counted(ran):
 
 @pytest.mark.slow
 def test_the_model_beats_the_mean_and_the_line(ran):
-    """On about 590 trips. Measured: 0.18 to 0.27 of the mean's error and 0.62 to 0.75 of the line's."""
+    """On some 590 trips. Seen: 0.18 to 0.27 of the mean's error and 0.62 to 0.75 of the line's."""
     rmse = ran.summary["rmse"]
     assert rmse["shipped"] < 0.4 * rmse["predict_mean"]
     assert rmse["shipped"] < 0.9 * rmse["linear_on_distance"]
 
 
 @pytest.mark.slow
-def test_the_pushed_file_beats_the_mean_and_the_line_on_trips_it_never_saw(unseen):
-    """The mean and the line are fitted to these very trips. Measured: 0.21 to 0.28 and 0.76 to 0.78."""
-    trips, metrics = unseen
+def test_the_pushed_file_beats_the_mean_and_the_line_on_unseen_trips(unseen):
+    """Against the mean and the line fitted to these very trips. Seen: 0.21 to 0.28 and 0.76 to 0.78."""
+    trips, found = unseen
     km, fare = kilometres(trips), trips["fare"].astype(np.float64)
     line = np.polyval(np.polyfit(km, fare, 1), km)
-    assert metrics["rows"]["read"] == ROWS and metrics["rows"]["used"] == len(fare)
-    assert metrics["rmse"] < 0.4 * fare.std()
-    assert metrics["rmse"] < 0.9 * np.sqrt(np.mean((fare - line) ** 2))
+    assert found["rows"]["read"] == ROWS and found["rows"]["used"] == len(fare)
+    assert found["rmse"] < 0.4 * fare.std()
+    assert found["rmse"] < 0.9 * np.sqrt(np.mean((fare - line) ** 2))
 
 
 @pytest.mark.slow
-def test_predict_knows_what_a_kilometre_costs(ran):
-    """The tariff of `simulated_trips` at noon on a weekday: 3.4 base fares for 2 km, 10.6 for 8 km; 1.15 times as
-    much after each change. The hour changes a fare by a few percent, too little for so few rows and epochs.
+def test_predicted_fares_follow_the_tariff(ran):
+    """By the tariff of `simulated_trips`, at noon on a weekday: 3.4 base fares for 2 km, 10.6 for 8 km; 1.15 times as
+    much after each change. The clock is a few percent of a fare, too little for so few rows and epochs.
     """
     profile = profile_of(ran.city)
     base = max(profile.fare.min, profile.fare.max / 64)
     longitude, latitude = (profile.box.west + profile.box.east) / 2, (profile.box.south + profile.box.north) / 2
 
     def base_fares(km: float, day: str = "2014-08-13") -> float:
-        """Predicted fare of a trip north across the city's centre, in base fares."""
+        """Of a trip north, half of it on either side of the city's centre."""
         pickup, dropoff = (f"{longitude},{latitude + side * km / 2 / 111.195}" for side in (-1, 1))
         when = ("--hour", "12", "--weekday", "1", "--date", day)
         result = farebox(ran.place, "predict", "--model", ran.model, "--pickup", pickup, "--dropoff", dropoff, *when)

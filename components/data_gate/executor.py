@@ -123,7 +123,7 @@ def _with_rows(error: data_checks.Anomaly, examples: types.Artifact, schema: Map
 
 
 def is_allowed(values: Sequence[float | str], feature: schema_pb2.Feature) -> bool:
-    """Whether there are values, and all of them are in the feature's domain, of numbers or of words."""
+    """Returns whether there are values and all of them are in the feature's domain, of numbers or of words."""
     domain = getattr(feature, feature.WhichOneof("domain_info") or "", None)
     if isinstance(domain, schema_pb2.StringDomain):
         return bool(values) and all(value in domain.value for value in values)

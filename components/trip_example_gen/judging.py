@@ -35,7 +35,7 @@ REJECTED = pa.schema(
 
 @dataclasses.dataclass(frozen=True)
 class Trips:
-    """What was read: every row is in `examples` or in `rejected`.
+    """Judged rows: each one is in `examples` or in `rejected`.
 
     examples: the columns of `EXAMPLE_COLUMNS`, float32 degrees and fare, int64 the rest.
     rejected: file, row (CSV: the line, where the header is line 1; Parquet: the row, from 1), reason, column (the
@@ -138,7 +138,7 @@ def _parse(rows: Rows, sources: dict[str, str]) -> tuple[Values, list[RowCheck]]
 
 
 def _is_invalid(values: npt.NDArray[Any], column: RawColumn, bounds: Bounds | None) -> npt.NDArray[np.bool_]:
-    """Whether a value is out of bounds, or has a fraction in a column of integers."""
+    """Marks values that are out of bounds, or not whole in a column of integers, shape (n,)."""
     is_invalid: npt.NDArray[np.bool_] = np.zeros(len(values), bool) if column.dtype is np.float32 else values % 1 != 0
     if bounds is None:
         return is_invalid
@@ -169,7 +169,7 @@ def _from_moments(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowChe
 def _from_parts(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
     hour, weekday = (cells.numbers(rows.columns[name])[0] for name in (PICKUP_HOUR, PICKUP_WEEKDAY))
     is_hour = (hour >= 0) & (hour <= 23) & (hour % 1 == 0)
-    # Weekdays are numbered from 0 or from 1: where Monday is 1, Sunday may be 0 (cron) or 7 (ISO).
+    # Weekdays are numbered from 0 or from 1: if Monday is 1, Sunday may be 0 (cron) or 7 (ISO).
     first, last = int(profile.weekday_of_monday > 1), 7 - int(profile.weekday_of_monday == 0)
     is_weekday = (weekday >= first) & (weekday <= last) & (weekday % 1 == 0)
     times: Values = {

@@ -83,7 +83,7 @@ def _flips(n_after: int) -> npt.NDArray[np.uint32]:
 
 
 def _template(widths: dict[str, int], lists: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
-    """An example whose numbers are zero bytes, and where each number begins."""
+    """An example whose numbers are zero bytes, and the first byte of each number."""
     features, ends = b"", {}
     for name, width in widths.items():
         feature = _field(lists[name], _field(LIST_VALUES, bytes(width)))

@@ -48,7 +48,7 @@ Cells = dict[str, npt.NDArray[np.float64]]  # our column: its cells, shape (n,)
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """What to simulate.
+    """The number, days, seed and faults of trips to simulate.
 
     dirt: the expected share of faulty rows, in [0, 1).
     since: the first day, YYYY-MM-DD; without it the days lie around the city's first change of tariff or, if there
@@ -173,7 +173,7 @@ def _schema(profile: CityProfile) -> pa.Schema:
 
 
 def _columns(trips: Trips, profile: CityProfile) -> Cells:
-    """Our column: float64 of shape (n,), times in s; the weekday by the source's count, where Sunday may be 7."""
+    """Our column: float64 of shape (n,), times in s; the weekday by the source's count, with Sunday up to 7."""
     first = int(profile.weekday_of_monday > 0)
     weekday = (trips.weekday() + profile.weekday_of_monday - first) % 7 + first
     values = dict(zip(COORDINATES, np.moveaxis(trips.places, 1, 2).reshape(4, -1), strict=True))

@@ -13,7 +13,7 @@ from farebox.components.errors import InputError
 
 @pytest.fixture
 def span_of(tmp_path, write_examples):
-    """(span, version, fares by split) -> an Examples artifact as TripExampleGen leaves it."""
+    """(span, version, fares by split) -> an Examples artifact as TripExampleGen writes it."""
     import numpy as np
     from tfx.components.util import examples_utils
     from tfx.proto import example_gen_pb2
@@ -68,7 +68,7 @@ def rows(examples, split: str) -> list[float]:
 
 
 def test_the_joined_rows_are_the_spans_in_order(span_of, tmp_path):
-    """Whatever the order of the artifacts: splits, counts, rejected rows, and what TFX asks of examples."""
+    """For any order of the artifacts: splits, counts, rejected rows, and the properties that TFX reads."""
     late, early = span_of(7, 2, train=[3, 4], test=[5]), span_of(6, train=[1, 2], test=[9])
     joined = join([late, early], tmp_path / "joined")
     assert (rows(joined, "train"), rows(joined, "test")) == ([1, 2, 3, 4], [9, 5])
@@ -86,7 +86,7 @@ def test_the_joined_rows_are_the_spans_in_order(span_of, tmp_path):
     assert [path.read_text() for path in rejected] == ["span 6\n", "span 7\n"]
 
 
-def test_files_are_links_and_copies_where_there_are_none(span_of, tmp_path, monkeypatch):
+def test_files_are_links_or_copies_without_link_support(span_of, tmp_path, monkeypatch):
     one = span_of(1, train=[1])
     (linked,) = Path(join([one], tmp_path / "linked").uri, "Split-train").iterdir()
     (source,) = Path(one.uri, "Split-train").iterdir()
@@ -100,7 +100,7 @@ def test_files_are_links_and_copies_where_there_are_none(span_of, tmp_path, monk
     assert not copied.samefile(source) and copied.read_bytes() == source.read_bytes()
 
 
-def test_spans_of_other_splits_cannot_be_joined(span_of, tmp_path):
+def test_spans_with_different_splits_cannot_be_joined(span_of, tmp_path):
     with pytest.raises(InputError, match=r"span 2 version 1: splits=\['train'\] must be \['test', 'train'\]"):
         join([span_of(1, train=[1], test=[2]), span_of(2, train=[1])], tmp_path / "joined")
 

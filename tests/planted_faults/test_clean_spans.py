@@ -1,4 +1,4 @@
-"""Clean data are not stopped: spans of simulated trips, each against the one before; random halves of real trips."""
+"""Clean data pass: spans of simulated trips, each against the one before, and random halves of real trips."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_all(path, profile):
 
 
 def failed(now, before) -> list[str]:
-    """The checks of drift and skew that do not hold with the default thresholds, and by how much."""
+    """The checks of drift and skew that fail with the default thresholds, with value and bound."""
     settings = DataGateSettings()
     verdict = data_checks.judge_drift(now["train"], before["train"], settings, lambda *_: [])
     verdict += data_checks.judge_skew(now, settings, lambda *_: [])
@@ -58,7 +58,7 @@ def failed(now, before) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["chicago", "nyc"])
-def test_no_clean_span_is_stopped(name, city, describe_rows, tmp_path):
+def test_clean_spans_pass(name, city, describe_rows, tmp_path):
     """Four weeks each, of 1,000 to 15,000 rows, dirt included; of 1,000 rows eval and test have 100 each."""
     from farebox.components.trip_example_gen.simulator import Order, simulate
 
@@ -74,7 +74,7 @@ def test_no_clean_span_is_stopped(name, city, describe_rows, tmp_path):
 
 
 @pytest.mark.slow
-def test_random_halves_of_real_trips_are_not_stopped(city, describe_rows):
+def test_random_halves_of_real_trips_pass(city, describe_rows):
     """Chicago's places are centroids and its fares round: the values on which interpolated histograms disagree."""
     from farebox.pipeline.settings.load import load_settings
 

@@ -1,6 +1,6 @@
-"""Faults planted in a source, and what refuses them: ingest, where no run can be made of it, else DataGate.
+"""Faults planted in a source are refused: by ingest if no row or split is left, else by DataGate.
 
-Every case is ingested, described and judged for real; the clean span before it is the baseline of all.
+Every case runs ingest, statistics and DataGate for real; the clean span before it is the baseline.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GEO = ["pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_lati
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """plant: what is done to a clean span of NYC's dialect; by: `ingest` or the check that refuses; words: expected.
+    """plant: changes a clean span of NYC's dialect. by: `ingest` or the refusing check. words: of the message.
 
     rows: of the clean span. splits: shares. settings: of DataGate.
     """
@@ -140,7 +140,7 @@ def baseline(city, simulated, ingest, tmp_path_factory):
     return ingest(simulated(profile, ROWS, 1), tmp_path_factory.mktemp("baseline"), profile, by_beam=True)
 
 
-def refused(name: str, fault: Fault, city, simulated, ingest, judge, baseline, folder: Path) -> str:
+def refused(*, name: str, fault: Fault, city, simulated, ingest, judge, baseline, folder: Path) -> str:
     """The line of the refusal."""
     profile = city("nyc")
     source = fault.plant(simulated(profile, fault.rows, 2))
@@ -157,9 +157,12 @@ def refused(name: str, fault: Fault, city, simulated, ingest, judge, baseline, f
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_planted_fault_is_refused(name, city, simulated, ingest, judge, baseline, tmp_path):
+def test_a_planted_fault_is_refused(*, name, city, simulated, ingest, judge, baseline, tmp_path):
     fault = FAULTS[name]
-    line = refused(name, fault, city, simulated, ingest, judge, baseline, tmp_path)
+    line = refused(
+        name=name, fault=fault, city=city, simulated=simulated, ingest=ingest, judge=judge, baseline=baseline,
+        folder=tmp_path,
+    )  # fmt: skip
     assert [word for word in fault.words if word not in line] == [], line
     assert "\n" not in line
     if fault.by != "ingest":
@@ -167,9 +170,7 @@ def test_a_planted_fault_is_refused(name, city, simulated, ingest, judge, baseli
 
 
 @pytest.mark.slow
-def test_a_clean_span_and_a_tariff_rise_pass_and_say_what_they_measured(
-    city, simulated, ingest, judge, baseline, tmp_path
-):
+def test_a_clean_span_and_a_tariff_rise_pass_with_their_measures(*, city, simulated, ingest, judge, baseline, tmp_path):
     profile = city("nyc")
     for factor in (1.0, 1.1):
         span = times(factor)(simulated(profile, ROWS, 2))
@@ -181,7 +182,7 @@ def test_a_clean_span_and_a_tariff_rise_pass_and_say_what_they_measured(
 
 
 @pytest.mark.slow
-def test_weekdays_that_are_none_are_refused(city, simulated, ingest, judge, tmp_path):
+def test_impossible_weekdays_are_refused(city, simulated, ingest, judge, tmp_path):
     profile = city("nyc", **WEEKDAYS)
     source = simulated(profile, ROWS, 3)
     source["day"] = source["day"].where(np.arange(ROWS) % 3 > 0, 9)
@@ -204,7 +205,7 @@ def test_values_that_the_schema_forbids_are_refused_with_rows(city, simulated, i
 
 
 @pytest.mark.slow
-def test_an_eval_split_of_other_data_is_skewed(city, simulated, ingest, judge, describe, baseline, tmp_path):
+def test_an_eval_split_of_other_data_is_skewed(*, city, simulated, ingest, judge, describe, baseline, tmp_path):
     profile = city("nyc")
     clean = ingest(simulated(profile, ROWS, 2), tmp_path / "clean", profile)
     dear = ingest(times(1.6)(simulated(profile, ROWS, 4)), tmp_path / "dear", profile)
@@ -236,7 +237,7 @@ def test_without_a_baseline_the_verdict_says_why(baseline, judge, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_warning_goes_on_and_is_told(city, simulated, ingest, judge, baseline, tmp_path):
+def test_a_warning_is_shown_and_does_not_stop(*, city, simulated, ingest, judge, baseline, tmp_path):
     from farebox.pipeline.local.node_figures import key_figures
 
     profile = city("nyc")

@@ -56,10 +56,10 @@ def _judge(errors, counts=COUNTS, max_rejected=0.5, **settings) -> list[Check]:
 def test_clean_data_pass():
     verdict = _judge([], max_rejected=0.05)
     assert verdict == [
-        Check("anomalies", 0, 0, True, "", data_checks.HINTS["schema"]),
+        Check("anomalies", 0, 0, ok=True, detail="", hint=data_checks.HINTS["schema"]),
         Check(
-            "rejected_share", 0.05, 0.05, True, "10 of 200 rows rejected: outside_city 7, unparseable 3",
-            data_checks.HINTS["rejected"],
+            "rejected_share", 0.05, 0.05, ok=True, detail="10 of 200 rows rejected: outside_city 7, unparseable 3",
+            hint=data_checks.HINTS["rejected"],
         ),
     ]  # fmt: skip
     assert data_checks.refusal(verdict) is None
@@ -73,7 +73,7 @@ def test_too_many_rejected_rows_are_one_line_with_reasons_rows_and_a_hint():
     )
 
 
-def test_one_anomaly_is_told_whole():
+def test_a_single_anomaly_is_shown_in_full():
     errors = data_checks.read_errors("eval", _anomalies(fare="Out-of-range values"))
     assert data_checks.refusal(_judge([dataclasses.replace(errors[0], rows=("fare=999", "fare=998"))])).startswith(
         "DataGate: anomalies=1 must be at most 0, got eval/fare: Out-of-range values: Out-of-range values at length"
@@ -81,7 +81,7 @@ def test_one_anomaly_is_told_whole():
     )
 
 
-def test_of_many_anomalies_three_are_told_and_the_rest_counted():
+def test_three_of_many_anomalies_are_shown_and_the_rest_counted():
     errors = data_checks.read_errors("train", _anomalies(a="A", b="B", c="C", d="D", e="E"))
     assert data_checks.refusal(_judge(errors)).startswith(
         "DataGate: anomalies=5 must be at most 0, got "
@@ -89,14 +89,14 @@ def test_of_many_anomalies_three_are_told_and_the_rest_counted():
     )
 
 
-def test_nothing_read_is_refused():
+def test_a_source_without_rows_is_refused():
     nothing = {"read": 0, "examples": 0, "rejected": 0, "by_reason": {}}
     assert data_checks.refusal(_judge([], nothing, 0.9)).startswith(
         "DataGate: rejected_share=1 must be at most 0.9, got 0 of 0 rows rejected. "
     )
 
 
-def test_a_warning_refuses_nothing_and_what_is_ignored_is_left_out():
+def test_warnings_do_not_refuse_and_ignored_checks_are_left_out():
     errors = data_checks.read_errors("train", _anomalies(fare="Column dropped"))
     verdict = _judge(errors, schema="warn", rejected="ignore")
     assert [(check.name, check.ok, check.severity) for check in verdict] == [("anomalies", False, "warn")]
@@ -151,13 +151,13 @@ def test_thresholds_by_feature_and_features_left_out():
     assert found(thresholds={"a": None}) == found(ignore_features=("a",)) == found(drift="ignore") == []
 
 
-def test_features_of_another_kind_are_told_not_compared():
+def test_features_that_changed_kind_are_not_compared():
     now, before = {"a": _shares(d0=1.0)}, {"a": Distribution(10, quantiles=np.arange(101.0))}
     (check,) = data_checks.judge_drift(now, before, DataGateSettings(), lambda *_: [])
     assert (check.ok, check.bound) == (True, None) and "not compared" in check.detail
 
 
-def test_skew_tells_the_split_that_is_farthest_off():
+def test_skew_names_the_split_that_is_farthest_off():
     even, odd, odder = _shares(d0=0.5, d1=0.5), _shares(d0=0.6, d1=0.4), _shares(d0=0.9, d1=0.1)
     by_split = {"train": {"a": even}, "eval": {"a": odder}, "test": {"a": odd}}
     (check,) = data_checks.judge_skew(by_split, DataGateSettings(), lambda *_: [])
@@ -165,7 +165,7 @@ def test_skew_tells_the_split_that_is_farthest_off():
 
 
 def test_tfdv_anomalies_are_read():
-    """An hour of 25, a text column where numbers belong, a column that is gone: as TFDV itself reports them."""
+    """An hour of 25, text in a column of numbers, a missing column: as TFDV reports them."""
     import pandas as pd
     import tensorflow_data_validation as tfdv
 
@@ -185,7 +185,7 @@ def test_tfdv_anomalies_are_read():
     assert data_checks.read_errors("train", clean.SerializeToString()) == ()
 
 
-def test_settings_that_cannot_be_used_are_named():
+def test_invalid_settings_are_named():
     for settings, words in (
         ({"drift": "halt"}, "data_gate.drift=halt must be one of stop, warn, ignore"),
         ({"max_numeric": 3}, "data_gate.max_numeric=3 must be between 0 and 1"),
@@ -213,7 +213,7 @@ def _component(**settings):
     )
 
 
-def test_the_component_refuses_what_cannot_be_used():
+def test_the_component_refuses_invalid_settings():
     with pytest.raises(ValueError, match="^data_gate.max_rejected=5 must be between 0 and 1$"):
         _component(max_rejected=5)
     with pytest.raises(ValueError, match=r"^data_gate\.skew=no must be one of stop, warn, ignore$"):

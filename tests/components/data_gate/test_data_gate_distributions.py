@@ -67,7 +67,7 @@ def test_jensen_shannon_by_hand():
     assert found.grown.holds(1.0) and not found.grown.holds(2.0)
 
 
-def test_chance_is_that_of_tables():
+def test_chance_equals_the_tables():
     half = Distribution(1000, shares={"a": 0.5, "b": 0.5})
     found = distributions.distance(half, half)
     assert found.chance == pytest.approx(CHANCES["l_infinity"] * math.sqrt(0.25 * 2 / 1000), rel=1e-3)
@@ -78,7 +78,7 @@ def test_chance_is_that_of_tables():
 
 
 def test_equal_data_stay_within_a_fraction_of_the_threshold(statistics):
-    """Where TFDV's own divergence, which interpolates, is beyond it."""
+    """TFDV's divergence, which interpolates, exceeds the threshold."""
     for seed in range(5):
         now, before = (_distributions(statistics(4000, seed + part))["fare"] for part in (0, 100))
         found = distributions.distance(now, before)

@@ -33,7 +33,7 @@ BEAM = list(BeamSettings().pipeline_args)
 
 
 def lines(n: int, seed: int = 0) -> list[str]:
-    """Lines of which a tenth is no trip."""
+    """Lines, a tenth of which are rejected."""
     rng = np.random.default_rng(seed)
     numbers = rng.uniform(0, 1, (n, 5)).round(6)
     return [
@@ -61,7 +61,7 @@ def execute(node: Any, uri: Path, properties: dict[str, Any] | None = None) -> s
 
 
 def parse(examples: standard_artifacts.Examples, split: str) -> list[tuple[float, ...]]:
-    """The examples of a split, sorted, read as TFX's own components read them."""
+    """The examples of a split, sorted, read as TFX's components read them."""
     import tensorflow as tf
 
     spec = {name: tf.io.FixedLenFeature([1], column.dtype) for name, column in EXAMPLE_COLUMNS.items()}
@@ -72,7 +72,7 @@ def parse(examples: standard_artifacts.Examples, split: str) -> list[tuple[float
 
 
 def expected(path: Path) -> dict[str, list[tuple[float, ...]]]:
-    """The same rows by way of the core alone."""
+    """The same rows, read without the component."""
     rows: dict[str, list[tuple[float, ...]]] = {"train": [], "eval": [], "test": []}
     for trips in reader.read_trips(str(path), PROFILE):
         for split, row in zip(assign_splits(trips.examples, (8, 1, 1)), trips.examples.to_pylist(), strict=True):
@@ -111,7 +111,7 @@ def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 def test_the_examples_are_those_of_the_stock_component(tmp_path: Path) -> None:
-    """Of the same canonical rows, as sets over all splits: names, types and numbers."""
+    """Names, types and numbers of the same rows, as sets over all splits."""
     import tensorflow as tf
     from tfx.components import CsvExampleGen
 
@@ -174,7 +174,7 @@ def test_parquet_and_csv_give_the_same_examples(tmp_path: Path, monkeypatch: pyt
     ]
 
 
-def test_a_chunk_done_twice_repeats_nothing(tmp_path: Path) -> None:
+def test_a_repeated_chunk_writes_the_same_files(tmp_path: Path) -> None:
     """Beam may run a bundle again: the second time writes the same files."""
     from tfx.types import standard_artifacts
 
@@ -205,7 +205,7 @@ def test_a_chunk_done_twice_repeats_nothing(tmp_path: Path) -> None:
         ("fare\n1\n", "a.csv: column x1 (city.columns.pickup_longitude) is missing, found fare"),
     ],
 )
-def test_do_refuses_what_gives_no_examples(tmp_path: Path, content: str, message: str) -> None:
+def test_do_refuses_a_source_without_examples(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(InputError) as caught:
         execute(component(tmp_path / "a.csv"), tmp_path / "examples")
@@ -213,7 +213,7 @@ def test_do_refuses_what_gives_no_examples(tmp_path: Path, content: str, message
 
 
 def test_an_error_inside_beam_stays_an_input_error(tmp_path: Path) -> None:
-    """A page of a Parquet file that is damaged: the footer, all that is read before Beam starts, is whole."""
+    """A page of a Parquet file is damaged; its footer, the only part read before Beam starts, is not."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -229,7 +229,7 @@ def test_an_error_inside_beam_stays_an_input_error(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_no_files_where_the_pattern_points(tmp_path: Path) -> None:
+def test_a_pattern_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{tmp_path}/data: no such file, or a folder without files"):
         execute(component(tmp_path / "data"), tmp_path / "examples")
 
@@ -317,7 +317,7 @@ def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
 
 
 def test_it_finds_a_window_of_spans_itself(tmp_path):
-    """By TensorFlow's file systems, as in a bucket, here in memory. An operator may name the spans."""
+    """With TensorFlow's file systems, as in a bucket, here in memory. An operator may name the spans."""
     import tensorflow as tf
 
     from farebox.components.trip_example_gen.spans import Window

@@ -1,4 +1,4 @@
-"""Which rows are trips, how files become chunks, what is said about files that cannot be used."""
+"""Rows that are trips or rejected, files as chunks, and messages about files that cannot be used."""
 
 import dataclasses
 import datetime
@@ -60,7 +60,7 @@ def write(folder: Path, *lines: str, name: str = "trips.csv", header: str = HEAD
 
 
 def read(path: str, profile: CityProfile = NYC, chunk_bytes: int = sources.CHUNK_BYTES) -> Trips:
-    """Everything as one piece, by way of `plan_chunks` and `read_chunk`."""
+    """All trips of a source in one piece, with `plan_chunks` and `read_chunk`."""
     chunks = sources.plan_chunks(sources.find_files(path), profile, chunk_bytes)
     parts = [trips for chunk in chunks for trips in reader.read_chunk(chunk, profile)]
     columns = [pa.concat_arrays([part.examples.column(i) for part in parts]) for i in range(len(NAMES))]
@@ -109,7 +109,7 @@ def test_a_trip_becomes_an_example(tmp_path: Path) -> None:
         ("12.5,2011-01-28 20:42:59,-73.99,40.73,-73.98,40.75,1.5", "passengers_out_of_bounds", "people"),
     ],
 )
-def test_a_row_that_is_no_trip_is_rejected_with_its_reason(tmp_path: Path, line: str, reason: str, column: str) -> None:
+def test_an_invalid_row_is_rejected_with_its_reason(tmp_path: Path, line: str, reason: str, column: str) -> None:
     path = write(tmp_path, GOOD, line, GOOD)
     trips = read(path)
     assert trips.examples.num_rows == 2
@@ -148,7 +148,7 @@ def test_weekdays_are_counted_from_monday(tmp_path: Path, weekday_of_monday: int
 @pytest.mark.parametrize(
     ("parts", "column"), [("24,0", "h"), ("-1,0", "h"), ("1.5,0", "h"), (",0", "h"), ("1,7", "wd")]
 )
-def test_hours_and_weekdays_that_do_not_exist(tmp_path: Path, parts: str, column: str) -> None:
+def test_impossible_hours_and_weekdays_are_rejected(tmp_path: Path, parts: str, column: str) -> None:
     path = write(tmp_path, f"12.5,{parts},-73.99,40.73,-73.98,40.75", header=PARTS_HEADER)
     assert rejected(read(path, BY_PARTS)) == [(2, "bad_timestamp", column)]
 
@@ -181,7 +181,7 @@ def test_csv_dialects(tmp_path: Path) -> None:
     assert rejected(trips) == [(6, "unparseable", "")]
 
 
-def test_a_stray_quote_costs_its_own_line_only(tmp_path: Path) -> None:
+def test_a_stray_quote_spoils_only_its_own_line(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD, '"' + GOOD, GOOD, '12.5" x,"y' + GOOD[4:], GOOD)
     trips = read(path)
     assert (trips.examples.num_rows, rejected(trips)) == (3, [(3, "unparseable", ""), (5, "unparseable", "")])
@@ -201,7 +201,7 @@ def test_gzip_is_read_as_a_stream_of_blocks(tmp_path: Path, monkeypatch: pytest.
         read(str(path))
 
 
-def test_a_folder_is_its_files_in_order_of_name(tmp_path: Path) -> None:
+def test_files_of_a_folder_are_read_in_order_of_name(tmp_path: Path) -> None:
     write(tmp_path, GOOD, GOOD, name="b.csv")
     write(tmp_path, "x", name="a.CSV")
     write(tmp_path, "not trips", name="notes.txt")
@@ -215,7 +215,7 @@ def test_a_folder_is_its_files_in_order_of_name(tmp_path: Path) -> None:
     assert (trips.examples.num_rows, trips.rejected["file"].to_pylist()) == (2, [str(tmp_path / "a.CSV")])
 
 
-def test_rows_are_estimated_from_a_sample_and_parquet_says_them(tmp_path: Path, monkeypatch) -> None:
+def test_rows_are_estimated_from_a_sample_or_counted_by_parquet(tmp_path: Path, monkeypatch) -> None:
     lines = [f"{GOOD}{digits}" for digits in np.random.default_rng(0).integers(1, 1 << 60, 50_000)]
     plain = write(tmp_path, *lines)
     zipped = tmp_path / "trips.csv.gz"
@@ -253,7 +253,7 @@ def test_parquet_of_many_types(tmp_path: Path) -> None:
     assert '"pickup_longitude": "here"' in trips.rejected["text"].to_pylist()[2]
 
 
-def test_parquet_row_numbers_go_on_over_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_row_numbers_continue_across_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "BATCH_ROWS", 3)
     path = str(tmp_path / "trips.parquet")
     pq.write_table(pa.concat_tables([pa.table(PARQUET)] * 3), path, row_group_size=2)
@@ -297,7 +297,7 @@ def test_parquet_row_numbers_go_on_over_row_groups(tmp_path: Path, monkeypatch: 
         ),
     ],
 )
-def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_an_unusable_file_is_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError) as caught:
         list(reader.read_trips(str(tmp_path / name), NYC))
@@ -305,7 +305,7 @@ def test_what_cannot_be_used_is_said_in_one_line(tmp_path: Path, name: str, cont
     assert "\n" not in str(caught.value)
 
 
-def test_places_where_no_trips_are(tmp_path: Path) -> None:
+def test_places_without_trips_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         sources.find_files(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="must be or hold files that end in .csv, .csv.gz, .parquet, found none"):
@@ -324,7 +324,7 @@ def test_places_where_no_trips_are(tmp_path: Path) -> None:
         ("when", pa.array([1]), r"column when \(city.columns.pickup_time\) must be a local time, got int64"),
     ],
 )
-def test_parquet_columns_that_can_hold_nothing_of_ours(
+def test_parquet_columns_of_unusable_types_are_refused(
     tmp_path: Path, column: str, values: pa.Array, message: str
 ) -> None:
     table = pa.table(PARQUET).slice(0, 1)
@@ -351,7 +351,7 @@ LINE = st.one_of(
 # Few examples and chunks: leaving Arrow's CSV reader takes 0.1 s once TensorFlow has filled the heap.
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(LINE, max_size=8), chunk_bytes=st.integers(100, 400), last_newline=st.booleans())
-def test_every_row_is_an_example_or_rejected_however_the_file_is_cut(
+def test_every_row_is_an_example_or_rejected_for_any_chunk_size(
     tmp_path: Path, lines: list[str], chunk_bytes: int, last_newline: bool
 ) -> None:
     text = "\n".join([HEADER, *lines, GOOD]) + "\n" * last_newline
@@ -376,7 +376,7 @@ def random_trips(n: int, seed: int) -> pa.RecordBatch:
 
 
 @given(seed=st.integers(0, 2**32), split_seed=st.integers(0, 2**63), n=st.integers(0, 200))
-def test_a_split_depends_on_the_trip_alone(seed: int, split_seed: int, n: int) -> None:
+def test_a_split_depends_only_on_the_trip(seed: int, split_seed: int, n: int) -> None:
     trips = random_trips(n, seed)
     splits = assign_splits(trips, (8, 1, 1), split_seed)
     order = np.random.default_rng(seed).permutation(n)
@@ -393,7 +393,7 @@ def test_splits_hold_their_shares_and_follow_the_seed() -> None:
     assert (assign_splits(trips, (8, 1, 1), seed=1) != splits).mean() > 0.2
 
 
-def test_splits_stay_what_they_are() -> None:
+def test_splits_of_known_trips() -> None:
     """A changed hash would move rows from train to test. The numbers: splitmix64 in plain Python integers."""
     values = [-73.99, 40.73, -73.98, 40.75, 2, 20, 4, 1296247379, 12.5]
     columns = [
@@ -404,7 +404,7 @@ def test_splits_stay_what_they_are() -> None:
     assert splits.tolist() == [0, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0]
 
 
-def test_a_profile_travels_as_json() -> None:
+def test_a_profile_survives_json() -> None:
     profile = dataclasses.replace(
         NYC, airports={"jfk": Place(-73.7781, 40.6413)}, currency="EUR", tariff_changes=(datetime.date(2012, 9, 4),)
     )
@@ -456,7 +456,7 @@ def test_the_reader_imports_neither_tensorflow_nor_tfx_nor_beam() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
-def test_tariff_changes_are_in_order():
+def test_tariff_changes_must_be_in_order():
     days = (datetime.date(2015, 1, 1), datetime.date(2012, 9, 4))
     with pytest.raises(InputError, match="city.tariff_changes=2015-01-01, 2012-09-04 must be different days, in order"):
         dataclasses.replace(NYC, tariff_changes=days)

@@ -14,7 +14,7 @@ FLOAT32 = st.floats(width=32, allow_nan=False)
 
 
 def read(content: bytes, folder) -> list[dict[str, float | int]]:
-    """What TensorFlow reads: a number by feature. Raises where a length or a checksum is wrong."""
+    """TensorFlow's reading of records: a number per feature. Raises if a length or a checksum is wrong."""
     import tensorflow as tf
 
     path = folder / "records"
@@ -46,7 +46,7 @@ def test_every_row_is_read_back(rows, tmp_path_factory):
 
 
 @pytest.mark.parametrize("edge", [0, 127, 128, 16383, 16384, 2**35 - 1, 2**35, 2**63 - 1, -1, -(2**63)])
-def test_integers_take_as_many_bytes_as_protocol_buffers_give_them(edge, tmp_path):
+def test_integers_have_the_widths_of_protocol_buffers(edge, tmp_path):
     import tensorflow as tf
 
     content = tfrecords(batch([1.5], [edge], [3]))
@@ -58,8 +58,8 @@ def test_integers_take_as_many_bytes_as_protocol_buffers_give_them(edge, tmp_pat
     assert len(content) == 16 + example.ByteSize() and edge in row.values()
 
 
-def test_rows_alike_keep_their_order(tmp_path):
-    """Those of one byte first, then those of two."""
+def test_rows_of_equal_widths_keep_their_order(tmp_path):
+    """Rows of one byte come first, then rows of two."""
     rows = read(tfrecords(batch([0, 1, 2, 3], [5, 300, 6, 301], [1, 1, 1, 1])), tmp_path)
     assert [row["fare"] for row in rows] == [0, 2, 1, 3]
 

@@ -1,4 +1,4 @@
-"""Simulated trips as the reader sees them: by the profile alone, in every dialect, with the faults asked for."""
+"""Simulated trips, read back: they follow the profile, in every dialect, with the expected faults."""
 
 import dataclasses
 import datetime
@@ -58,7 +58,7 @@ KNOWN = "11.93,-73.899942,40.750747,-73.895356,40.772868,2,2024-01-21 21:18:00 U
 
 @pytest.fixture
 def trips_of(tmp_path: Path):
-    """Simulates and reads back: (what was written, examples by column, rejected rows by reason)."""
+    """Simulates and reads back: (`Written`, examples by column, rejected rows by reason)."""
 
     def make(profile: CityProfile, order: Order, suffix: str = ".csv") -> tuple:
         out = str(tmp_path / f"{len(list(tmp_path.iterdir()))}{suffix}")
@@ -85,7 +85,7 @@ def kilometres(examples: dict[str, np.ndarray]) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_sound_row_is_an_example_and_every_faulty_one_is_rejected(trips_of, dialect: str, suffix: str) -> None:
+def test_valid_rows_are_examples_and_faulty_rows_are_rejected(trips_of, dialect: str, suffix: str) -> None:
     """400 faults expected of 4,000 rows, standard deviation 19; five kinds, so 80 of each, 8.9."""
     written, examples, reasons = trips_of(DIALECTS[dialect], Order(4000, seed=1, dirt=0.1), suffix)
     assert set(reasons) == set(simulator.FAULTS)
@@ -105,8 +105,8 @@ def test_every_sound_row_is_an_example_and_every_faulty_one_is_rejected(trips_of
     suffix=st.sampled_from(SUFFIXES),
     seed=st.integers(0, 2**63),
 )
-def test_any_city_anywhere_in_any_currency(
-    tmp_path_factory, west: float, south: float, width: float, least: float, ratio: float, suffix: str, seed: int
+def test_cities_of_any_place_and_currency(
+    *, tmp_path_factory, west: float, south: float, width: float, least: float, ratio: float, suffix: str, seed: int
 ) -> None:
     box, fare = Box(west, west + width, south, south + width), Bounds(least, least * ratio)
     profile = dataclasses.replace(NYC, box=box, fare=fare)
@@ -133,7 +133,7 @@ def test_formats_hold_the_same_trips(trips_of, dialect: str) -> None:
             np.testing.assert_array_equal(examples[name], first[1][name])
 
 
-def test_chunks_go_on_in_one_file_and_in_parts(tmp_path: Path, monkeypatch) -> None:
+def test_chunks_are_appended_to_a_file_or_to_parts(tmp_path: Path, monkeypatch) -> None:
     """1,050 rows in chunks of 100, two to a part: six parts, the last of 50 rows. No chunk repeats another."""
     monkeypatch.setattr(simulator, "CHUNK_ROWS", 100)
     monkeypatch.setattr(simulator, "PART_CHUNKS", 2)
@@ -156,9 +156,9 @@ def test_chunks_go_on_in_one_file_and_in_parts(tmp_path: Path, monkeypatch) -> N
     assert len(set(lines)) == 1050
 
 
-def test_the_seed_is_all_that_chance_depends_on(tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_files(tmp_path: Path) -> None:
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
-        np.random.seed(seed if name == "c" else ord(name))
+        np.random.seed(seed if name == "c" else ord(name))  # noqa: NPY002 - global state must not matter
         simulate(NYC, Order(300, seed), str(tmp_path / f"{name}.csv"))
     a, b, c = ((tmp_path / f"{name}.csv").read_bytes() for name in "abc")
     assert a == b != c
@@ -196,7 +196,7 @@ def test_the_clock_sets_the_fare_of_a_distance(trips_of) -> None:
     assert rate(examples, (hour == 22) & (weekday > 4)) > rate(examples, (hour == 21) & (weekday > 4)) + 0.2
 
 
-def test_people_ride_when_people_ride(trips_of) -> None:
+def test_demand_follows_hour_and_weekday(trips_of) -> None:
     _, examples, _ = trips_of(NYC, Order(20_000, dirt=0))
     slot = examples["pickup_weekday"] * 24 + examples["pickup_hour"]
     count = np.bincount(slot, minlength=168).reshape(7, 24)
@@ -217,8 +217,8 @@ def test_trips_start_around_the_centre_and_at_airports(trips_of) -> None:
     assert count.max() > 0.7 * airport.sum() and flat[count.argmax()] > 2 * np.median(examples["fare"])
 
 
-def test_a_small_city_is_filled_not_walled(trips_of) -> None:
-    """In a box of 1.7 by 2.2 km most trips would leave it; mirrored into it, they end all over, not on its edges."""
+def test_trips_of_a_small_city_do_not_end_on_its_edges(trips_of) -> None:
+    """Most trips would leave a box of 1.7 by 2.2 km; mirrored into it, they end everywhere in it."""
     _, examples, _ = trips_of(dataclasses.replace(NYC, box=Box(-73.99, -73.97, 40.73, 40.75)), Order(5000, dirt=0))
     share = (examples["dropoff_longitude"] + 73.99) / 0.02
     assert np.histogram(share, 10, (0, 1))[0].min() > 400
@@ -232,13 +232,13 @@ def test_fares_are_coins_or_cents(trips_of) -> None:
         assert np.abs(fare / cent - np.round(fare / cent)).max() < 1e-2
 
 
-def test_passengers_are_the_citys(trips_of) -> None:
+def test_passengers_are_within_the_citys_bounds(trips_of) -> None:
     profile = dataclasses.replace(NYC, passengers=Bounds(0.5, 3))
     assert set(trips_of(profile, Order(1000, dirt=0))[1]["passenger_count"]) == {1, 2, 3}
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_days_are_those_asked_for(trips_of, suffix: str) -> None:
+def test_days_follow_the_order(trips_of, suffix: str) -> None:
     """29 February and 1 March 2012, from 1330473600 on, by `date -ud 2012-02-29 +%s`; a Wednesday and a Thursday."""
     _, examples, _ = trips_of(NYC, Order(2000, dirt=0, since="2012-02-29", days=2), suffix)
     assert set((examples["pickup_epoch"] - 1330473600) // 86400) == {0, 1}
@@ -262,7 +262,7 @@ def test_fares_rise_when_the_tariff_changes(trips_of) -> None:
 
 
 @pytest.mark.parametrize("name", ["old.csv", "old.parquet", "old", "old/"])
-def test_what_exists_stays(tmp_path: Path, name: str) -> None:
+def test_an_existing_output_is_not_overwritten(tmp_path: Path, name: str) -> None:
     old = tmp_path / name
     old.mkdir() if old.suffix == "" else old.write_text("kept")
     with pytest.raises(InputError, match=f"out=.*/{name} exists already"):
@@ -272,7 +272,7 @@ def test_what_exists_stays(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_nothing_is_left_of_what_did_not_end(tmp_path: Path, suffix: str) -> None:
+def test_an_interrupted_simulation_leaves_no_files(tmp_path: Path, suffix: str) -> None:
     def track(chunks):
         yield from chunks
         assert [path.name for path in tmp_path.iterdir()] != [f"trips{suffix}"]  # it is written aside
@@ -298,13 +298,13 @@ def test_nothing_is_left_of_what_did_not_end(tmp_path: Path, suffix: str) -> Non
         ({"rows": 1, "days": 10**12}, "days=1000000000000 must be days from"),
     ],
 )
-def test_orders_that_cannot_be_met(tmp_path: Path, order: dict, line: str) -> None:
+def test_invalid_orders_are_refused(tmp_path: Path, order: dict, line: str) -> None:
     with pytest.raises(InputError, match=line):
         simulate(NYC, Order(**order), str(tmp_path / "trips.csv"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_profiles_that_cannot_be_simulated(tmp_path: Path) -> None:
+def test_profiles_that_cannot_be_simulated_are_refused(tmp_path: Path) -> None:
     out = str(tmp_path / "trips.csv")
     with pytest.raises(InputError, match="city.time_format=%Y-%m-%d%z cannot be simulated: Timezone not present"):
         simulate(dataclasses.replace(NYC, time_format="%Y-%m-%d%z"), Order(10), out)

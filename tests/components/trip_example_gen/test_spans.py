@@ -15,7 +15,7 @@ NOW = 2_000_000_000.0
 
 
 def deliver(folder: Path, trips: str = "fare\n1\n", marker: str | None = None, age_s: float = 1000.0) -> Path:
-    """A folder of one file, written so many seconds before NOW."""
+    """A folder with one file, written `age_s` seconds before NOW."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "trips.csv").write_text(trips)
     if marker:
@@ -47,7 +47,7 @@ def test_spans_and_versions_of_a_pattern(tmp_path, pattern, names, expected):
 
 
 @pytest.mark.slow
-def test_they_are_the_spans_and_versions_that_tfx_finds(tmp_path):
+def test_tfx_finds_the_same_span_and_version(tmp_path):
     """The newest, by TFX's own reading of the same patterns."""
     from tfx.components.example_gen import utils
     from tfx.proto import example_gen_pb2
@@ -69,7 +69,7 @@ def test_files_may_be_spans(tmp_path):
     assert (one.span, one.files) == (7, (str(tmp_path / "trips-7.csv"),))
 
 
-def test_the_names_of_the_folder_may_hold_globs(tmp_path):
+def test_the_folder_may_have_glob_characters(tmp_path):
     deliver(tmp_path / "[a]*" / "span-1")
     assert len(find(tmp_path / "[a]*")) == 1
 
@@ -88,7 +88,7 @@ def test_the_names_of_the_folder_may_hold_globs(tmp_path):
         ("/span-{SPAN}", "relative to the folder"),
     ],
 )
-def test_patterns_by_which_no_span_can_be_told(pattern, words):
+def test_invalid_patterns_are_refused(pattern, words):
     with pytest.raises(ValueError, match=f"^spans.pattern={pattern.translate(ESCAPED)} must .*{words}"):
         spans.check_pattern(pattern)
 
@@ -111,7 +111,7 @@ def test_complete_by_a_marker_or_by_a_quiet_time(tmp_path, marker, written, age_
     assert [each.is_complete for each in find(tmp_path, marker=marker)] == [complete]
 
 
-def test_a_file_that_still_arrives_makes_the_span_incomplete(tmp_path):
+def test_a_recent_file_makes_the_span_incomplete(tmp_path):
     folder = deliver(tmp_path / "span-1")
     (folder / "more.csv").write_text("fare\n")
     os.utime(folder / "more.csv", (NOW - 1, NOW - 1))
@@ -119,8 +119,8 @@ def test_a_file_that_still_arrives_makes_the_span_incomplete(tmp_path):
     assert [each.is_complete for each in find(tmp_path)] == [False]
 
 
-def test_a_delivery_is_its_content(tmp_path):
-    """Not its files' names or times, nor the marker, nor what is no trips."""
+def test_a_deliverys_digest_depends_only_on_its_content(tmp_path):
+    """Names, times, the marker and files of other kinds do not matter."""
     one, other = deliver(tmp_path / "span-1"), deliver(tmp_path / "span-2", age_s=5000, marker="_SUCCESS")
     (other / "trips.csv").rename(other / "renamed.csv")
     (other / "notes.txt").write_text("not trips")
@@ -133,8 +133,8 @@ def test_a_delivery_is_its_content(tmp_path):
     assert find(tmp_path)[0].stamp != before
 
 
-def test_what_cannot_be_read_is_a_delivery_like_any_other(tmp_path):
-    """A link to nowhere, and a folder with a file's name: ingest will say so; others must not wait for it."""
+def test_an_unreadable_file_is_still_a_delivery(tmp_path):
+    """A broken link, and a folder with a file's name: ingest will refuse them; other spans must not wait."""
     for span, make in ((1, lambda path: path.symlink_to("nowhere")), (2, lambda path: path.mkdir())):
         (tmp_path / f"span-{span}").mkdir()
         make(tmp_path / f"span-{span}" / "trips.csv")
@@ -144,7 +144,7 @@ def test_what_cannot_be_read_is_a_delivery_like_any_other(tmp_path):
     assert len({each.sha256() for each in seen}) == 3 and all(each.stamp for each in seen)
 
 
-def test_a_span_is_named_as_people_do():
+def test_a_span_has_a_number_or_a_day_as_name():
     day = (datetime.date(2024, 2, 29) - datetime.date(1970, 1, 1)).days
     assert (spans.name_of_span("{YYYY}{MM}{DD}", day), spans.name_of_span("{SPAN}", day)) == ("2024-02-29", str(day))
 
