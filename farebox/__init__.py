@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from farebox.components.errors import GateError, InputError
     from farebox.pipeline.cluster.compile import CompiledPipeline, compile  # noqa: A004 - farebox.compile
     from farebox.pipeline.fare_model import Evaluation, FareModel, evaluate
+    from farebox.pipeline.local.run import Run, run
     from farebox.pipeline.retraining.tick import TickResult, retrain
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
     "farebox.components.errors": ("GateError", "InputError"),
     "farebox.pipeline.fare_model": ("Evaluation", "FareModel", "evaluate"),
+    "farebox.pipeline.local.run": ("Run", "run"),
     "farebox.pipeline.retraining.tick": ("TickResult", "retrain"),
     "farebox.pipeline.cluster.compile": ("CompiledPipeline", "compile"),
     "farebox.pipeline.settings.load": ("Settings", "load_settings"),
@@ -48,12 +50,14 @@ __all__ = [
     "Pruning",
     "QuantizationTrials",
     "Report",
+    "Run",
     "Settings",
     "TickResult",
     "compile",
     "evaluate",
     "load_settings",
     "retrain",
+    "run",
 ]
 
 

@@ -15,32 +15,24 @@ from farebox.components.atomic_pusher.versions import read_model
 from farebox.components.errors import InputError
 from farebox.components.networks.errors import RunningError
 from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, PICKUP_TIME
 from farebox.modules import columns
 
 if TYPE_CHECKING:
     from farebox.pipeline.settings.load import Settings
 
-PICKUP_TIME = "pickup_time"
 BOUNDS = {
     **dict.fromkeys((columns.PICKUP_LONGITUDE, columns.DROPOFF_LONGITUDE), (-180, 180)),
     **dict.fromkeys((columns.PICKUP_LATITUDE, columns.DROPOFF_LATITUDE), (-90, 90)),
     columns.PASSENGER_COUNT: (1, 99),
-    columns.PICKUP_HOUR: (0, 23),
-    columns.PICKUP_WEEKDAY: (0, 6),
+    **{name: column.bounds for name, column in EXAMPLE_COLUMNS.items() if isinstance(column.bounds, tuple)},
 }
 
 Columns = dict[str, npt.NDArray[Any]]
 
 
 class FareModel:
-    """A fare model, as a device runs it.
-
-    >>> model = FareModel.load("models/chicago")
-    >>> trip = {"pickup_longitude": -87.63, "pickup_latitude": 41.88, "dropoff_longitude": -87.65,
-    ...         "dropoff_latitude": 41.90, "pickup_hour": 9, "pickup_weekday": 1}
-    >>> round(model.predict(trip), 2)
-    8.21
-    """
+    """A fare model, as a device runs it: `FareModel.load("models/chicago").predict(trips)`."""
 
     def __init__(self, content: bytes, path: Path) -> None:
         self.path = path
@@ -143,6 +135,8 @@ def with_time(rows: Columns) -> Columns:
         completed.setdefault(columns.PICKUP_HOUR, seconds // 3600 % 24)
         completed.setdefault(columns.PICKUP_WEEKDAY, (seconds // 86400 + 3) % 7)  # 1970-01-01 was a Thursday
         completed.setdefault(columns.PICKUP_EPOCH, seconds)
+    for name, default in columns.DEFAULTS.items():
+        completed.setdefault(name, np.full(n_rows, default))
     completed.setdefault(columns.PASSENGER_COUNT, np.ones(n_rows, np.int64))
     if columns.PICKUP_HOUR in completed and columns.PICKUP_EPOCH not in completed:
         today = datetime.datetime.combine(datetime.date.today(), datetime.time(), datetime.timezone.utc)

@@ -88,10 +88,6 @@ class Run:
 def run(settings: Settings, *, out: str | Path | None = None, output: Output = no_output) -> Run:
     """Runs the pipeline of a city: trains, judges and, if every gate holds, pushes its model.
 
-    >>> result = run(load_settings("chicago"), out="work")
-    >>> result.pushed.name in os.listdir("work/models/chicago")
-    True
-
     out: the folder that keeps runs/ and models/, in place of `settings.out`. The summary is also in
     OUT/runs/CITY/latest/summary.json. output: opens the log and the screen; a library call prints nothing.
 
