@@ -138,9 +138,10 @@ def with_time(rows: Columns) -> Columns:
     for name, default in columns.DEFAULTS.items():
         completed.setdefault(name, np.full(n_rows, default))
     completed.setdefault(columns.PASSENGER_COUNT, np.ones(n_rows, np.int64))
-    if columns.PICKUP_HOUR in completed and columns.PICKUP_EPOCH not in completed:
+    hours = completed.get(columns.PICKUP_HOUR)
+    if hours is not None and hours.dtype.kind in "fiu":  # the interpreter says what is wrong with others
         today = datetime.datetime.combine(datetime.date.today(), datetime.time(), datetime.timezone.utc)
-        completed[columns.PICKUP_EPOCH] = int(today.timestamp()) + 3600 * completed[columns.PICKUP_HOUR]
+        completed.setdefault(columns.PICKUP_EPOCH, int(today.timestamp()) + 3600 * hours)
     return completed
 
 

@@ -1,0 +1,153 @@
+"""A model in Python: one trip or many, in the tables that people have, and errors that name value and row.
+
+fare_tflite: fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import farebox
+from farebox import FareModel, InputError
+
+TRIP = {
+    "pickup_longitude": -70.0, "pickup_latitude": 40.7, "dropoff_longitude": -73.9, "dropoff_latitude": 40.8,
+    "pickup_hour": 8, "pickup_weekday": 2,
+}  # fmt: skip
+FARE = 2.5 + 7 + 1 + 4 + 0.5
+
+
+@pytest.fixture
+def model(tmp_path: Path, fare_tflite: bytes) -> FareModel:
+    (tmp_path / "fare.tflite").write_bytes(fare_tflite)
+    return FareModel.load(tmp_path / "fare.tflite")
+
+
+def test_one_trip_is_a_float(model):
+    fare = model.predict(TRIP)
+    assert isinstance(fare, float) and fare == pytest.approx(FARE)
+
+
+@pytest.mark.parametrize(
+    "table_of",
+    [
+        lambda rows: {name: [row[name] for row in rows] for name in rows[0]},
+        pd.DataFrame,
+        pa.Table.from_pylist,
+        pa.RecordBatch.from_pylist,
+    ],
+    ids=["lists", "pandas", "table", "batch"],
+)
+def test_many_trips_in_each_table(model, table_of):
+    fares = model.predict(
+        table_of([{**TRIP, "passenger_count": 3, "note": "x"}, {**TRIP, "passenger_count": 1, "note": ""}])
+    )
+    assert fares.dtype == np.float32
+    np.testing.assert_allclose(fares, [FARE + 2, FARE])
+
+
+def test_no_trips_are_no_fares(model):
+    assert model.predict({name: [] for name in TRIP}).shape == (0,)
+
+
+def test_the_time_of_a_pickup_gives_hour_and_weekday(model):
+    """6 March 2024 was a Wednesday; 2 January 1970 a Friday."""
+    trip = {name: value for name, value in TRIP.items() if name not in ("pickup_hour", "pickup_weekday")}
+    assert model.predict({**trip, "pickup_time": np.datetime64("2024-03-06T08:59:59")}) == pytest.approx(FARE)
+    times = pd.to_datetime(["2024-03-06 08:00", "1970-01-02 23:30"])
+    fares = model.predict(pd.DataFrame([trip, trip]).assign(pickup_time=times))
+    np.testing.assert_allclose(fares, [FARE, FARE + 0.5 * 15 + 0.25 * 2])
+
+
+def test_a_dated_model_takes_the_day_of_the_pickup_or_today(tmp_path, convert_tflite):
+    """1.5e9 s are 14 July 2017 2:40: from then on the fare is 5 higher."""
+    (tmp_path / "dated.tflite").write_bytes(convert_tflite(change=1_500_000_000))
+    model = FareModel.load(tmp_path / "dated.tflite")
+    trip = {name: value for name, value in TRIP.items() if name not in ("pickup_hour", "pickup_weekday")}
+    assert model.predict({**trip, "pickup_time": np.datetime64("2017-07-12T08:00")}) == pytest.approx(FARE)
+    assert model.predict({**trip, "pickup_time": np.datetime64("2017-07-19T08:00")}) == pytest.approx(FARE + 5)
+    assert model.predict(TRIP) == pytest.approx(FARE + 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"pickup_hour": 24}, "pickup_hour=24 must be between 0 and 23"),
+        ({"pickup_weekday": -1}, "pickup_weekday=-1 must be between 0 and 6"),
+        ({"pickup_latitude": 140.7}, "pickup_latitude=140.7 must be between -90 and 90"),
+        ({"dropoff_longitude": float("nan")}, "dropoff_longitude=nan must be between -180 and 180"),
+        ({"passenger_count": 0}, "passenger_count=0 must be between 1 and 99"),
+        ({"pickup_time": np.datetime64("NaT")}, "column pickup_time must be datetime64 without missing times"),
+        ({"pickup_time": 1_500_000_000}, "column pickup_time must be datetime64 without missing times, got int64"),
+        ({"pickup_time": "soon"}, "column pickup_time must be datetime64, got <U4"),
+        ({"pickup_hour": "eight"}, "column pickup_hour must be numbers of shape (n,) or (n, 1), got <U5"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(model, changes, line):
+    with pytest.raises(InputError) as caught:
+        model.predict({**TRIP, **changes})
+    assert str(caught.value).startswith(line)
+
+
+def test_the_row_is_named(model):
+    with pytest.raises(InputError, match="^pickup_hour=99 in row 1 must be between 0 and 23$"):
+        model.predict(pd.DataFrame([TRIP, {**TRIP, "pickup_hour": 99}]))
+
+
+def test_a_missing_column_is_named(model):
+    with pytest.raises(InputError, match="^column pickup_hour is missing: .*got pickup_longitude"):
+        model.predict({name: value for name, value in TRIP.items() if name != "pickup_hour"})
+
+
+@pytest.mark.parametrize("trips", [7, "trips.csv", [TRIP]])
+def test_what_is_no_table_is_bad_input(model, trips):
+    with pytest.raises(
+        InputError, match=f"^trips={type(trips).__name__} must be a dict, a DataFrame or an Arrow table$"
+    ):
+        model.predict(trips)
+
+
+def test_the_face_lists_what_it_has_and_imports_nothing():
+    """Each listed name can be used, and `import farebox` alone loads no module of ours or of TFX."""
+    for name in farebox.__all__:
+        assert getattr(farebox, name).__name__ == name
+    assert set(farebox.__all__) <= set(dir(farebox))
+    code = "import sys; before = set(sys.modules); import farebox; print(*(set(sys.modules) - before))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert [name for name in shown if name.startswith(("farebox.", "tensorflow", "tfx", "numpy"))] == []
+
+
+def test_a_name_that_the_face_lacks_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'farebox' has no attribute 'rnu'"):
+        _ = farebox.rnu
+
+
+@pytest.mark.slow
+def test_a_library_call_leaves_the_process_as_it_is(tmp_path):
+    """No output, no redirected descriptor, no variable, no import hook; libraries' own imports come first."""
+    code = """
+import os, sys
+import tensorflow, tf_keras, tfx.v1
+from farebox import load_settings, run
+
+def state():
+    files = [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)]
+    return files, dict(os.environ), list(sys.meta_path), sys.stdout, sys.stderr
+
+before = state()
+result = run(load_settings("chicago", overrides={"training.epochs": 2, "training.max_rows": 2000}), out="work")
+assert state() == before
+assert result.pushed is None or result.model is not None
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert (ended.returncode, ended.stdout) == (0, ""), ended.stderr[-3000:]
