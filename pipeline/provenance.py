@@ -1,4 +1,4 @@
-"""What a run is made of: a digest of our code for TFX's cache, the lane, and the facts that a manifest keeps.
+"""Provenance of a run: a digest of our code for TFX's cache, the lane, and the facts that a manifest keeps.
 
 TFX's cache does not see our sources: an edit would leave a node's old output in use. Hence `code_digest`.
 """

@@ -155,6 +155,33 @@ def test_one_keras():
     assert [name_of(path) for path in SOURCES if forbidden.search(path.read_text())] == []
 
 
+def docstrings(path: Path) -> Iterator[tuple[str, str]]:
+    """(name, text) of each docstring in a file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and (text := ast.get_docstring(node)):
+            yield getattr(node, "name", "module"), text
+
+
+def test_a_docstring_opens_with_a_verb_or_a_noun():
+    riddle = re.compile(r"(What|Of|By|Where|That|Whose|Those|So|As|From)\b")
+    texts = ((name_of(path), *each) for path in SOURCES for each in docstrings(path))
+    assert [f"{path} {name}: {text[:60]}" for path, name, text in texts if riddle.match(text)] == []
+
+
+def test_messages_know_no_command_line():
+    """The library's errors name key, value and bound; pipeline/commands adds flags and commands to type."""
+    typed = re.compile(r"(^|[\s`(])--[a-z][a-z-]*[ =`]|`(farebox|make) [a-z]")
+    messages: list[str] = []
+    for path in SOURCES:
+        if path.parent.name != "commands":
+            raised = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Raise))
+            constants = (each.value for node in raised for each in ast.walk(node) if isinstance(each, ast.Constant))
+            messages += [
+                f"{name_of(path)}: {text}" for text in constants if isinstance(text, str) and typed.search(text)
+            ]
+    assert messages == []
+
+
 def test_files_are_short():
     lines = {name_of(path): len(path.read_text().splitlines()) for path in SOURCES}
     assert {name: count for name, count in lines.items() if count > MAX_LINES} == {}

@@ -1,4 +1,4 @@
-"""What a finished node has to say for itself, in one line, read from its output artifacts."""
+"""Key figures of a finished node in one line, read from its output artifacts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Artifacts = Mapping[str, Any]
 
 
 def key_figures(node: str, outputs: Mapping[str, list[Any]]) -> str:
-    """The line for a node's outputs ({key: artifacts}); empty where there is nothing to add to 'done'."""
+    """The line for a node's outputs ({key: artifacts}); empty if there is nothing to add."""
     describe = _DESCRIBE.get(node)
     return describe({key: artifacts[0] for key, artifacts in outputs.items() if artifacts}) if describe else ""
 
@@ -24,7 +24,7 @@ def _read(artifact: Any, name: str) -> Any:
 
 
 def named(metric: str) -> str:
-    """How people write a metric."""
+    """The name of a metric as people write it."""
     return "RMSE" if metric == "rmse" else metric.replace("_", " ")
 
 
@@ -40,12 +40,12 @@ def _window(outputs: Artifacts) -> str:
 
 def _verdict(outputs: Artifacts) -> str:
     checks = _read(outputs["verdict"], "verdict.json")
-    held = f"{sum(check['ok'] for check in checks)} of {len(checks)} checks hold"
-    return "; ".join([held, *(_aside(check) for check in checks if not check["ok"] or check["name"] == "drift")])
+    summary = f"{sum(check['ok'] for check in checks)} of {len(checks)} checks hold"
+    return "; ".join([summary, *(_aside(check) for check in checks if not check["ok"] or check["name"] == "drift")])
 
 
 def _aside(check: Mapping[str, Any]) -> str:
-    """What is worth saying of a check in a line: why data were not compared, or a warning."""
+    """A check in a few words: why data were not compared, or a warning."""
     return (
         check["detail"] if check["ok"] else f"warning: {check['name']}={check['value']:.3g}, bound {check['bound']:.3g}"
     )
