@@ -354,7 +354,7 @@ def raw(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
 
 
 def inputs_of(raw_columns: npt.NDArray[Any], geography: Geography) -> dict[str, npt.NDArray[Any]]:
-    """Raw columns of shape (n, 1) `raw` turns into these, shape (n, 7 + n_changes); an epoch is its era's first."""
+    """Raw columns of shape (n, 1) from the matrix of `raw`, shape (n, 7 + n_changes); an epoch is its era's first."""
     n = len(MODEL_INPUTS)
     kinds = {name: np.float32 if name in COORDINATES else np.int64 for name in MODEL_INPUTS}
     inputs = {name: raw_columns[:, [i]].astype(kinds[name]) for i, name in enumerate(MODEL_INPUTS)}
