@@ -355,7 +355,7 @@ def raw(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
 
 
 def inputs_of(raw_columns: npt.NDArray[Any], geography: Geography) -> dict[str, npt.NDArray[Any]]:
-    """Raw columns of shape (n, 1) that `raw` turns into these, (n, 7 + n_changes); an epoch is the start of its era."""
+    """Raw columns of shape (n, 1) from the matrix of `raw`, shape (n, 7 + n_changes); an epoch is its era's start."""
     n = len(MODEL_INPUTS)
     inputs = {name: raw_columns[:, [i]].astype(EXAMPLE_COLUMNS[name].dtype) for i, name in enumerate(MODEL_INPUTS)}
     if geography.tariff_changes:

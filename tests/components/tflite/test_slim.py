@@ -71,8 +71,8 @@ def test_names_are_those_of_the_signature(fare_tflite):
 
 def test_notes_of_the_converter_go():
     """Among them the permission to compute in float16."""
-    assert b"reduced_precision_support" in {note.name for note in opened(dense_tflite(True)).metadata}
-    thin = opened(slim(dense_tflite(True)))
+    assert b"reduced_precision_support" in {note.name for note in opened(dense_tflite(is_float16=True)).metadata}
+    thin = opened(slim(dense_tflite(is_float16=True)))
     assert not thin.metadata and not thin.description
 
 
@@ -84,7 +84,7 @@ def test_small_float16_constants_become_the_float32_they_stand_for(units, kept):
         codes = [model.operatorCodes[each.opcodeIndex].deprecatedBuiltinCode for each in model.subgraphs[0].operators]
         return codes.count(tflite.schema().BuiltinOperator.DEQUANTIZE)
 
-    content = dense_tflite(True, units)
+    content = dense_tflite(is_float16=True, units=units)
     assert (dequantized(opened(content)), dequantized(opened(slim(content)))) == (3, kept)
 
 
@@ -97,7 +97,7 @@ def test_a_network_computes_the_same(is_float16):
 
 def test_constants_are_aligned_and_written_once():
     """The schema asks for 16 bytes; NumPy reads the vectors where they lie in the file."""
-    content = slim(dense_tflite(False))
+    content = slim(dense_tflite(is_float16=False))
     read = tflite.schema().Model.GetRootAs(content, 0)
     found = [read.Buffers(i).DataAsNumpy() for i in range(read.BuffersLength())]
     arrays = [values for values in found if isinstance(values, np.ndarray)]
