@@ -17,10 +17,12 @@ if TYPE_CHECKING:
         QuantizationTrials,
         Report,
     )
+    from farebox.components.compression import Compression, compress
     from farebox.components.errors import GateError, InputError
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
+    "farebox.components.compression": ("Compression", "compress"),
     "farebox.components.errors": ("GateError", "InputError"),
     "farebox.pipeline.settings.load": ("Settings", "load_settings"),
     # TFX looks up artifact types by these names: Kubeflow allows one dot in them.
@@ -31,6 +33,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Compression",
     "EvaluatorBlessing",
     "GateError",
     "GateVerdict",
@@ -40,6 +43,7 @@ __all__ = [
     "QuantizationTrials",
     "Report",
     "Settings",
+    "compress",
     "load_settings",
 ]
 
