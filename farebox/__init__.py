@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         QuantizationTrials,
         Report,
     )
+    from farebox.components.compression import Compression, compress
     from farebox.components.errors import GateError, InputError
     from farebox.pipeline.cluster.compile import CompiledPipeline, compile  # noqa: A004 - farebox.compile
     from farebox.pipeline.fare_model import Evaluation, FareModel, evaluate
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
+    "farebox.components.compression": ("Compression", "compress"),
     "farebox.components.errors": ("GateError", "InputError"),
     "farebox.pipeline.fare_model": ("Evaluation", "FareModel", "evaluate"),
     "farebox.pipeline.local.run": ("Run", "run"),
@@ -40,6 +42,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "CompiledPipeline",
+    "Compression",
     "Evaluation",
     "EvaluatorBlessing",
     "FareModel",
@@ -54,6 +57,7 @@ __all__ = [
     "Settings",
     "TickResult",
     "compile",
+    "compress",
     "evaluate",
     "load_settings",
     "retrain",

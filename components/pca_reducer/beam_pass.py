@@ -15,7 +15,7 @@ from tfx.dsl.io import fileio
 
 from farebox.components.networks import examples_io
 from farebox.components.pca_reducer import folding
-from farebox.components.pca_reducer.moments import Batch, Summary, row_hashes, summary_of
+from farebox.components.pca_reducer.moments import Batch, Summary, position_hashes, summary_of
 from farebox.components.pca_reducer.settings import Space
 
 READ_ROWS = 4096
@@ -52,7 +52,9 @@ class _ReadShard(beam.DoFn):
         for columns, label in examples_io.labelled([path], self._spec, self._rows.label, READ_ROWS):
             features = self._extract(columns)
             labels = label.numpy().astype(np.float64).reshape(len(features), -1)[:, 0]
-            yield Batch(row_hashes(self._rows.seed, os.path.basename(path), first_row, len(features)), features, labels)
+            yield Batch(
+                position_hashes(self._rows.seed, os.path.basename(path), first_row, len(features)), features, labels
+            )
             first_row += len(features)
 
 

@@ -1,20 +1,22 @@
-"""PcaReducer's contract."""
+"""PcaReducer's inputs, outputs and parameters."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from farebox.components.artifacts import Projection
+from farebox.components.networks.node_settings import as_json, settings_of
 from farebox.components.pca_reducer.executor import PcaReducerExecutor
 from farebox.components.pca_reducer.settings import ReducerSettings
 
 
 class PcaReducerSpec(component_spec.ComponentSpec):
-    """settings: `ReducerSettings` as JSON; label: the label's name among the transformed features."""
+    """settings: `ReducerSettings` as JSON. label: the label's name among the transformed features."""
 
     PARAMETERS = {
         "settings": component_spec.ExecutionParameter(type=str),
@@ -35,8 +37,11 @@ class PcaReducerSpec(component_spec.ComponentSpec):
 class PcaReducer(base_component.BaseComponent):
     """Folds a reduction of a Dense layer's pre-activations or inputs into the trained network and fine-tunes it.
 
-    model: a functional tf_keras network on transformed features, as `Format-Serving/network.keras`; `examples` are
-    transformed ones, splits train and eval. Raises ValueError where the settings contradict each other.
+    model: a functional tf_keras network on transformed features, as `Format-Serving/network.keras`. examples:
+    transformed ones, splits train and eval. settings: a `ReducerSettings`, a mapping of some of its fields, or either
+    as JSON text.
+
+    Raises ValueError, which names the key, for a setting that is unknown or out of its bounds.
     """
 
     SPEC_CLASS = PcaReducerSpec
@@ -44,20 +49,21 @@ class PcaReducer(base_component.BaseComponent):
 
     def __init__(
         self,
+        *,
         model: types.BaseChannel,
         examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
-        settings: str,
+        settings: ReducerSettings | Mapping[str, Any] | str,
         label: str,
         code_digest: str = "",
     ) -> None:
-        ReducerSettings(**json.loads(settings))
+        text = as_json(settings_of(ReducerSettings, settings, "reducer"))
         super().__init__(
             PcaReducerSpec(
                 model=model,
                 examples=examples,
                 transform_graph=transform_graph,
-                settings=settings,
+                settings=text,
                 label=label,
                 code_digest=code_digest,
                 reduced_model=types.Channel(type=standard_artifacts.Model),

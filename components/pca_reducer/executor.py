@@ -1,8 +1,7 @@
-"""PcaReducer's work on artifacts: one Beam pass over train, the choice, and what is left for readers and eyes."""
+"""PcaReducer's executor: one Beam pass over train, the choice of k, the network, the projection and its pictures."""
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -12,6 +11,7 @@ from tfx import types
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
 from farebox.components.networks import examples_io
+from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.objective import objective_of
 from farebox.components.pca_reducer import axes, beam_pass, folding, plots
 from farebox.components.pca_reducer.moments import Summary
@@ -20,7 +20,7 @@ from farebox.components.pca_reducer.settings import ReducerSettings
 
 
 class PcaReducerExecutor(BaseBeamExecutor):
-    """Model in, narrower model and its projection out."""
+    """Reads a model, writes a narrower one and its projection."""
 
     def Do(
         self,
@@ -28,8 +28,8 @@ class PcaReducerExecutor(BaseBeamExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """See `PcaReducerSpec`. Raises ValueError where the network cannot be taken apart at the chosen layer."""
-        settings = ReducerSettings(**json.loads(exec_properties["settings"]))
+        """See `PcaReducerSpec`. Raises InputError if the network cannot be taken apart at the layer."""
+        settings = settings_of(ReducerSettings, exec_properties["settings"], "reducer")
         label, (model,) = exec_properties["label"], input_dict["model"]
         (reduced_model,), (projection,) = output_dict["reduced_model"], output_dict["projection"]
         network = examples_io.load_network(model)
@@ -68,7 +68,7 @@ class PcaReducerExecutor(BaseBeamExecutor):
 
 
 def facts_of(outcome: Outcome, settings: ReducerSettings, summary: Summary, metric: str) -> dict[str, Any]:
-    """The content of projection.json, but for names."""
+    """Returns the content of projection.json except the names of features and label."""
     source, chosen = outcome.source, outcome.chosen
     return {
         "layer": settings.layer,
@@ -99,7 +99,7 @@ def facts_of(outcome: Outcome, settings: ReducerSettings, summary: Summary, metr
 
 
 def arrays_of(outcome: Outcome, summary: Summary) -> dict[str, Any]:
-    """The content of projection.npz; explained variance is that of all components that the method has."""
+    """Returns the content of projection.npz; explained_variance has all components of the method, not only k."""
     chosen, curve = outcome.axes, outcome.curve
     covariances, correlations = (
         axes.loadings_over(chosen, summary.sample.rows)

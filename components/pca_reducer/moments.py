@@ -129,7 +129,7 @@ def summary_of(arrays: dict[str, np.ndarray]) -> Summary:
     return summary
 
 
-def row_hashes(seed: int, shard: str, first_row: int, n_rows: int) -> np.ndarray:
+def position_hashes(seed: int, shard: str, first_row: int, n_rows: int) -> np.ndarray:
     """uint64 of shape (n_rows,): what seed, shard and row number say, and nothing else.
 
     SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators"), a stream per seed and shard.

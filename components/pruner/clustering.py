@@ -1,17 +1,18 @@
-"""Weight clustering by tfmot: few distinct values per kernel, which gzip likes; the zeros of pruning stay.
+"""Weight clustering by tfmot: few distinct values per kernel compress well; the zeros of pruning stay.
 
 Han, Mao, Dally 2016, "Deep Compression", section 3.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import tf_keras as keras
 
 from farebox.components.networks import fine_tuning
+from farebox.components.networks.model_optimization import import_tfmot
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner.layers import copy_network, matrix
 from farebox.components.pruner.settings import PrunerSettings
@@ -19,21 +20,20 @@ from farebox.components.pruner.settings import PrunerSettings
 
 def cluster(
     network: keras.Model,
-    masks: Mapping[str, np.ndarray],
+    masks: Mapping[str, npt.NDArray[np.bool_]],
     train: Iterable[Batch],
     evaluation: Iterable[Batch],
     settings: PrunerSettings,
     n_clusters: int,
 ) -> keras.Model:
-    """A fine-tuned copy whose masked layers have at most n_clusters values each, 0 where the masks say so."""
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    import tensorflow_model_optimization as tfmot
+    """Returns a fine-tuned copy whose masked layers have at most n_clusters values each, 0 where the mask is False."""
+    tfmot = import_tfmot()
     from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 
     def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
         if layer.name not in masks:
             return layer
-        return cluster_weights(  # the public one does not keep zeros
+        return cluster_weights(  # the public function does not keep zeros
             layer,
             number_of_clusters=n_clusters,
             cluster_centroids_init=tfmot.clustering.keras.CentroidInitialization.KMEANS_PLUS_PLUS,

@@ -1,20 +1,22 @@
-"""Pruner's contract."""
+"""Pruner's inputs, outputs and parameters."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from farebox.components.artifacts import Pruning
+from farebox.components.networks.node_settings import as_json, settings_of
 from farebox.components.pruner.executor import PrunerExecutor
 from farebox.components.pruner.settings import PrunerSettings
 
 
 class PrunerSpec(component_spec.ComponentSpec):
-    """settings: `PrunerSettings` as JSON; label: the label's name among the transformed features.
+    """settings: `PrunerSettings` as JSON. label: the label's name among the transformed features.
 
     model: `Format-Serving/network.keras`, a tf_keras functional model on transformed features, with one output.
     """
@@ -36,9 +38,12 @@ class PrunerSpec(component_spec.ComponentSpec):
 
 
 class Pruner(base_component.BaseComponent):
-    """Zeroes what was never trained, prunes and fine-tunes; `examples` are transformed ones.
+    """Zeroes embedding rows that were never trained, prunes the network and fine-tunes it.
 
-    Raises ValueError where the settings contradict each other.
+    examples: transformed ones, splits train and eval. settings: a `PrunerSettings`, a mapping of some of its fields, or
+    either as JSON text.
+
+    Raises ValueError, which names the key, for a setting that is unknown or out of its bounds.
     """
 
     SPEC_CLASS = PrunerSpec
@@ -46,20 +51,21 @@ class Pruner(base_component.BaseComponent):
 
     def __init__(
         self,
+        *,
         model: types.BaseChannel,
         examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
-        settings: str,
+        settings: PrunerSettings | Mapping[str, Any] | str,
         label: str,
         code_digest: str = "",
     ) -> None:
-        PrunerSettings(**json.loads(settings))
+        text = as_json(settings_of(PrunerSettings, settings, "pruner"))
         super().__init__(
             PrunerSpec(
                 model=model,
                 examples=examples,
                 transform_graph=transform_graph,
-                settings=settings,
+                settings=text,
                 label=label,
                 code_digest=code_digest,
                 pruned_model=types.Channel(type=standard_artifacts.Model),

@@ -1,9 +1,8 @@
-"""Pruner's work on artifacts."""
+"""Pruner's executor: reads and writes artifacts."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -16,13 +15,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
 from farebox.components.networks import examples_io
+from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.objective import objective_of
 from farebox.components.pruner import layers, plots, selection
 from farebox.components.pruner.settings import PrunerSettings
 
 
 class PrunerExecutor(base_executor.BaseExecutor):
-    """Model in, sparse model and what was zeroed out."""
+    """Reads a model, writes a sparse one, its masks and their pictures."""
 
     def Do(
         self,
@@ -30,8 +30,8 @@ class PrunerExecutor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """See `PrunerSpec`. Raises ValueError where the network cannot be pruned as the settings ask."""
-        settings = PrunerSettings(**json.loads(exec_properties["settings"]))
+        """See `PrunerSpec`. Raises InputError if the network cannot be pruned as the settings ask."""
+        settings = settings_of(PrunerSettings, exec_properties["settings"], "pruner")
         (model,) = input_dict["model"]
         source = examples_io.load_network(model)
         train, evaluation = examples_io.fitting_splits(
@@ -61,7 +61,7 @@ class PrunerExecutor(base_executor.BaseExecutor):
 
 
 def write_masks(report: types.Artifact, source: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
-    """masks.npz, and a picture of each mask beside the weights that were there before."""
+    """Writes masks.npz, and for each mask a picture of the weights before and after."""
     arrays = io.BytesIO()  # remote files cannot seek, which a zip needs
     np.savez_compressed(arrays, **masks)
     write_bytes(report, "masks.npz", arrays.getvalue())

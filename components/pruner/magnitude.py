@@ -1,15 +1,15 @@
-"""Pruning of the smallest weights while the network is fine-tuned, by tfmot."""
+"""Pruning of the smallest weights during fine-tuning, by tfmot."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tf_keras as keras
 
 from farebox.components.networks import fine_tuning
+from farebox.components.networks.model_optimization import import_tfmot
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner.layers import copy_network
 from farebox.components.pruner.schedules import Ramp, ramp_of
@@ -20,8 +20,7 @@ Steps = dict[str, list[dict[str, float]]]  # by layer: {step, target, reached}
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a criterion works on: a network, which stays as it is, train and eval batches, the sparsity that each
-    layer is to reach, and the order of rows."""
+    """The input of a criterion: a network, which stays as it is, batches, and the final sparsity of each layer."""
 
     network: keras.Model
     train: Iterable[Batch]
@@ -40,8 +39,8 @@ class StepRecorder(keras.callbacks.Callback):
         self.ramps, self.step = ramps, 0
         self.steps: Steps = {name: [] for name in ramps}
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Steps are counted from 1 over all epochs, as tfmot does."""
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras' signature
+        """Counts steps from 1 over all epochs, as tfmot does."""
         self.step += 1
         for name, ramp in self.ramps.items():
             if ramp.is_due(self.step):
@@ -51,10 +50,8 @@ class StepRecorder(keras.callbacks.Callback):
 
 
 def by_magnitude(task: Task) -> tuple[keras.Model, Steps]:
-    """A copy after ramp_epochs in which sparsity rose to `targets`, and how it rose."""
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    import tensorflow_model_optimization as tfmot
-
+    """Returns a copy after ramp_epochs in which sparsity rose to `targets`, and the steps of the rise."""
+    tfmot = import_tfmot()
     settings, n_steps = task.settings, task.settings.ramp_epochs * task.steps_per_epoch
     ramps = {name: ramp_of(settings, final, n_steps) for name, final in task.targets.items()}
 

@@ -1,4 +1,4 @@
-"""How sparsity rises: by steps as tfmot counts them, or by rounds."""
+"""The rise of sparsity: over steps as tfmot counts them, or over rounds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from farebox.components.errors import InputError
+from farebox.components.networks.model_optimization import import_tfmot
 from farebox.components.pruner.settings import PrunerSettings, Schedule
 
 POWER = 3  # tfmot's default, and the paper's
@@ -27,20 +28,19 @@ class Ramp:
     frequency: int
 
     def sparsity(self, step: int) -> float:
-        """What a mask made at this step aims at."""
+        """Returns the target of a mask that is made at this step."""
         if self.kind == "constant":
             return self.final
         left = 1 - min(max((step - self.begin) / (self.end - self.begin), 0), 1)
         return self.final + (self.initial - self.final) * left**POWER
 
     def is_due(self, step: int) -> bool:
-        """Whether the mask changes at this step."""
+        """Returns whether the mask changes at this step."""
         return self.begin <= step <= self.end and (step - self.begin) % self.frequency == 0
 
     def as_tfmot(self) -> Any:
-        """The same as a tfmot PruningSchedule."""
-        import tensorflow_model_optimization as tfmot
-
+        """Returns the ramp as a PruningSchedule of tfmot."""
+        tfmot = import_tfmot()
         steps = {"begin_step": self.begin, "end_step": self.end, "frequency": self.frequency}
         if self.kind == "constant":
             return tfmot.sparsity.keras.ConstantSparsity(self.final, **steps)
@@ -48,9 +48,9 @@ class Ramp:
 
 
 def ramp_of(settings: PrunerSettings, final: float, n_steps: int) -> Ramp:
-    """The ramp in a run of n_steps; it ends with its last change of masks, so that `final` is really reached.
+    """Returns the ramp of a run of n_steps; it ends with its last change of masks, so that `final` is reached.
 
-    Raises InputError where the run is too short for the steps that are set.
+    Raises InputError if the run is too short for the steps in the settings.
     """
     if settings.sparsity_2_by_4:
         return Ramp("constant", final, final, 1, 1, 1)  # tfmot makes these masks at step 1, whatever the schedule
@@ -68,8 +68,8 @@ def ramp_of(settings: PrunerSettings, final: float, n_steps: int) -> Ramp:
 
 
 def round_sparsity(initial: float, final: float, number: int, rounds: int) -> float:
-    """Sparsity after `number` of `rounds`, each of which leaves the same fraction of what is left.
+    """Sparsity after `number` of `rounds`; every round keeps the same fraction of the remaining weights.
 
     Frankle and Carbin 2019, "The Lottery Ticket Hypothesis", section 1: p^(1/n) of the survivors a round.
     """
-    return 1 - (1 - initial) * ((1 - final) / (1 - initial)) ** (number / rounds)
+    return float(1 - (1 - initial) * ((1 - final) / (1 - initial)) ** (number / rounds))

@@ -1,21 +1,23 @@
-"""Quantizer's contract."""
+"""Quantizer's inputs, outputs and parameters."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
+from typing import Any
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
 from farebox.components.artifacts import QuantizationTrials
+from farebox.components.networks.node_settings import as_json, settings_of
 from farebox.components.quantizer.executor import QuantizerExecutor
 from farebox.components.quantizer.settings import QuantizerSettings
 
 
 class QuantizerSpec(component_spec.ComponentSpec):
-    """settings: `QuantizerSettings` as JSON; label: the label's name; model_inputs: the raw columns that the file
-    takes, separated by commas; non_negative: 1 where no output may be below 0."""
+    """settings: `QuantizerSettings` as JSON. label: the label's name. model_inputs: the raw columns that the file takes,
+    separated by commas. non_negative: 1 if no output may be below 0."""
 
     PARAMETERS = {
         "settings": component_spec.ExecutionParameter(type=str),
@@ -39,11 +41,12 @@ class QuantizerSpec(component_spec.ComponentSpec):
 
 
 class Quantizer(base_component.BaseComponent):
-    """Makes the raw-input `.tflite` that may ship, and an unreduced float32 one to compare with.
+    """Converts a network to the cheapest raw-input `.tflite` within a budget, and the unreduced network to float32.
 
-    non_negative: both answer 0 where their network answers less, as for a fare, a duration or a count.
+    settings: a `QuantizerSettings`, a mapping of some of its fields, or either as JSON text. non_negative: both files
+    return 0 if their network returns less, as for a fare, a duration or a count.
 
-    Raises ValueError where the settings contradict each other.
+    Raises ValueError, which names the key, for a setting that is unknown or out of its bounds.
     """
 
     SPEC_CLASS = QuantizerSpec
@@ -51,18 +54,19 @@ class Quantizer(base_component.BaseComponent):
 
     def __init__(
         self,
+        *,
         model: types.BaseChannel,
         unreduced_model: types.BaseChannel,
         examples: types.BaseChannel,
         raw_examples: types.BaseChannel,
         transform_graph: types.BaseChannel,
-        settings: str,
+        settings: QuantizerSettings | Mapping[str, Any] | str,
         label: str,
         model_inputs: str,
         non_negative: bool = False,
         code_digest: str = "",
     ) -> None:
-        QuantizerSettings(**json.loads(settings))
+        text = as_json(settings_of(QuantizerSettings, settings, "quantizer"))
         super().__init__(
             QuantizerSpec(
                 model=model,
@@ -70,7 +74,7 @@ class Quantizer(base_component.BaseComponent):
                 examples=examples,
                 raw_examples=raw_examples,
                 transform_graph=transform_graph,
-                settings=settings,
+                settings=text,
                 label=label,
                 model_inputs=model_inputs,
                 non_negative=int(non_negative),

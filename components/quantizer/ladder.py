@@ -1,201 +1,217 @@
-"""The ladder: which number format, of which network, is the cheapest that holds the budget, and what else was tried."""
+"""The search of the ladder: which rung of which network gives the cheapest file that holds the budget."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import tf_keras as keras
 from absl import logging
 
 from farebox.components.errors import InputError
 from farebox.components.networks.objective import objective_of
 from farebox.components.networks.rows import Batch
-from farebox.components.quantizer.conversion import Front, Rows, Source, matching
-from farebox.components.quantizer.sensitivity import Harm, sensitivity, spared
-from farebox.components.quantizer.settings import QuantizerSettings, Rung
+from farebox.components.quantizer.conversion import Columns, Front, Source, matching
+from farebox.components.quantizer.rungs import AUTO, FLOAT32, RUNGS, Rung
+from farebox.components.quantizer.sensitivity import NodeHarm, sensitivity, trials_with_float_nodes
+from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.components.quantizer.tables import with_lookups
-from farebox.components.quantizer.trials import Judge, Trial, attempt, cost
+from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt, cost
 
-POST_TRAINING: tuple[Rung, ...] = ("float32", "float16", "dynamic", "int8_weights", "int8", "int16x8")
-AWARE: tuple[Rung, ...] = ("qat", "pqat")
-FLOAT_KERNELS: tuple[Rung, ...] = ("float32", "float16", "dynamic")
 LOOKUPS, SPARSE = "look-ups to distinct rows", "sparse kernels"
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """chosen: what ships; trials: all that were made, the reference first; why: in words."""
+class QuantizationOutcome:
+    """chosen: the trial that ships; trials: all of them, the reference first; why: the reason, in words."""
 
-    chosen: Trial
-    trials: list[Trial]
-    harms: list[Harm]
+    chosen: QuantizationTrial
+    trials: list[QuantizationTrial]
+    harms: list[NodeHarm]
     bound: float
     why: str
 
 
 def search(
     networks: Mapping[str, keras.Model],
+    *,
     front: Front | None,
-    calibration: Sequence[Rows],
-    fitting: tuple[Iterable[Batch], Iterable[Batch]],
-    rows: Sequence[tuple[Rows, np.ndarray]],
+    calibration: Sequence[Columns],
+    train: Iterable[Batch],
+    evaluation: Iterable[Batch],
+    file_rows: Sequence[tuple[Columns, npt.NDArray[Any]]],
     output: str,
     settings: QuantizerSettings,
     non_negative: bool = False,
-) -> Outcome:
-    """The outcome of the ladder, or of the one rung that the settings name.
+) -> QuantizationOutcome:
+    """Returns the outcome of the ladder, or of the single rung that `settings.mode` names.
 
-    networks: as `Ladder` has them; fitting: train and eval batches of their inputs; rows: eval rows as the files take
-    them, with labels of shape (n,); output: what the file calls its output, never below 0 where non_negative.
+    networks: see `Ladder`. front: the transform before them, None if the file takes the networks' own inputs. train,
+    evaluation: batches of the networks' inputs. file_rows: eval rows as the files take them, with labels of shape (n,).
+    output: the name of the file's output, which is never below 0 if `non_negative`.
 
-    Raises InputError where a setting does not fit the networks, or the rung that is named cannot be had.
+    Raises InputError if a setting does not fit the networks, or if the named rung cannot be converted.
     """
-    train, evaluation = fitting
 
-    def aware(network: keras.Model, rung: str) -> keras.Model:
-        from farebox.components.quantizer.qat import quantization_aware  # with tfmot, which brings Keras 3
+    def train_for_int8(network: keras.Model, rung: Rung) -> keras.Model:
+        from farebox.components.quantizer.qat import quantization_aware  # with tfmot, which imports Keras 3
 
-        return quantization_aware(network, train, evaluation, settings, keeps_zeros=rung == "pqat")
+        return quantization_aware(network, train, evaluation, settings, keeps_zeros=rung.keeps_zeros)
 
     *_, unreduced = networks.values()
     ladder = Ladder(
         networks,
-        lambda network: Source(network, front, calibration, output, non_negative),
-        aware,
-        Judge(rows, objective_of(unreduced)),
+        lambda network: Source(network, front, calibration, output, non_negative=non_negative),
+        train_for_int8,
+        Judge(file_rows, objective_of(unreduced)),
         settings,
     )
-    return ladder.climb() if settings.mode == "auto" else ladder.fixed(settings.mode)
+    return ladder.climb() if settings.mode == AUTO else ladder.fixed(RUNGS[settings.mode])
 
 
 class Ladder:
     """One search.
 
-    networks: by name, the one that should ship first and the unreduced one last, which is also the reference.
-    prepared: makes a network ready for conversion. aware: (network, rung) -> the network trained for int8.
+    networks: by name, the preferred one first and the unreduced one, which is the reference, last. prepare: makes a
+    network ready for conversion. train_for_int8: returns the network after quantization-aware training.
     """
 
     def __init__(
         self,
         networks: Mapping[str, keras.Model],
-        prepared: Callable[[keras.Model], Source],
-        aware: Callable[[keras.Model, str], keras.Model],
+        prepare: Callable[[keras.Model], Source],
+        train_for_int8: Callable[[keras.Model, Rung], keras.Model],
         judge: Judge,
         settings: QuantizerSettings,
     ) -> None:
-        self._networks, self._prepared, self._aware = networks, prepared, aware
+        self._networks, self._prepare, self._train_for_int8 = networks, prepare, train_for_int8
         self._judge, self._settings = judge, settings
-        self._sources = {name: prepared(network) for name, network in networks.items()}
-        self.trials: list[Trial] = []
-        self._harms: list[Harm] = []
+        self._sources = {name: prepare(network) for name, network in networks.items()}
+        self.trials: list[QuantizationTrial] = []
+        self._harms: list[NodeHarm] = []
+        self._preferred, *_ = networks
         *_, self._unreduced = networks
-        self._reference = self._try(Trial("float32", self._unreduced))
+        self._reference = self._try(QuantizationTrial(FLOAT32.name, self._unreduced))
         if not self._reference.content:
             raise InputError(f"Quantizer: the unreduced network has no float32 file: {self._reference.reason}")
         self.bound = settings.bound(self._reference.error)
 
-    def climb(self) -> Outcome:
-        """`auto`: all rungs of all networks, the steps that may make the best of them cheaper, and the choice."""
-        for name in self._networks:
-            rungs = [rung for rung in POST_TRAINING if (rung, name) != ("float32", self._unreduced)]
-            made = [self._try_later(self._trial(rung, name)) for rung in rungs]
-            self._judge.measure(made)
-            for trial in made:
-                self._log(trial)
-            self._study_int8(name, next(trial for trial in made if trial.rung == "int8"))
-        first = next(iter(self._networks))
+    def climb(self) -> QuantizationOutcome:
+        """Tries all rungs of all networks and what may make the best of them cheaper, then chooses: mode `auto`."""
+        for network in self._networks:
+            self._try_after_training(network)
         if not any(self._holds(trial) and "int8" in trial.dtypes for trial in self.trials):
             self._say(f"no post-training integer rung holds eval error {self.bound:.4f}: qat is tried")
-            for rung in AWARE:
-                self._try(self._trial(rung, first))
-        held = [trial for trial in self.trials if self._holds(trial)]
-        if not held:
-            return self._ended(
-                self._reference, f"nothing holds eval error {self.bound:.4f}: the unreduced float32 file"
-            )
-        self._judge.time(held)
-        best = self._cheapest(held)
-        steps = self._steps(best)
+            for rung in RUNGS.values():
+                if rung.auto == "last":
+                    self._try(self._new_trial(rung, self._preferred))
+        holding = [trial for trial in self.trials if self._holds(trial)]
+        if not holding:
+            why = f"nothing holds eval error {self.bound:.4f}: the unreduced float32 file"
+            return self._finish(self._reference, why)
+        self._judge.time(holding)
+        best = self._cheapest(holding)
+        steps = self._try_steps(best)
         self._judge.time(steps)
         best = self._cheapest([best, *(trial for trial in steps if self._holds(trial))])
-        return self._ended(
-            best, f"the cheapest by {self._settings.optimize_for} that holds eval error {self.bound:.4f}"
-        )
+        why = f"the cheapest by {self._settings.optimize_for} that holds eval error {self.bound:.4f}"
+        return self._finish(best, why)
 
-    def fixed(self, rung: Rung) -> Outcome:
-        """One rung of the first network, whatever it costs. Raises InputError where the converter cannot."""
-        first = next(iter(self._networks))
-        if rung == "int8" and first != self._unreduced:
-            self._try(Trial("float32", first))  # what its nodes' harm is counted from
-        trial = self._try(self._trial(rung, first))
+    def fixed(self, rung: Rung) -> QuantizationOutcome:
+        """Returns one rung of the preferred network, whatever it costs. Raises InputError if the converter fails."""
+        network = self._preferred
+        if rung.can_keep_float and network != self._unreduced:
+            self._try(QuantizationTrial(FLOAT32.name, network))  # the harm of its nodes is counted from this error
+        trial = self._try(self._new_trial(rung, network))
         if not trial.content:
-            raise InputError(f"quantizer.mode={rung}: {trial.reason}")
-        if rung == "int8":
-            self._study_int8(first, trial)
+            raise InputError(f"quantizer.mode={rung.name}: {trial.reason}")
+        self._study(trial)
         self._judge.time([trial])
-        return self._ended(trial, f"fixed by quantizer.mode={rung}")
+        return self._finish(trial, f"fixed by quantizer.mode={rung.name}")
 
-    def _holds(self, trial: Trial) -> bool:
+    def _try_after_training(self, network: str) -> None:
+        """Tries every post-training rung of a network."""
+        rungs = [rung for rung in RUNGS.values() if rung.auto == "always"]
+        trials = [
+            self._convert(self._new_trial(rung, network))
+            for rung in rungs
+            if (rung, network) != (FLOAT32, self._unreduced)  # the reference
+        ]
+        self._judge.measure(trials)
+        for trial in trials:
+            self._log(trial)
+        for trial in trials:
+            self._study(trial)
+
+    def _holds(self, trial: QuantizationTrial) -> bool:
         return trial.error <= self.bound
 
-    def _cheapest(self, trials: Sequence[Trial]) -> Trial:
+    def _cheapest(self, trials: Sequence[QuantizationTrial]) -> QuantizationTrial:
         return min(trials, key=lambda trial: cost(trial, self._settings.optimize_for))
 
-    def _trial(self, rung: Rung, name: str) -> Trial:
-        """A candidate to be; int8 with the nodes float that the settings want so."""
+    def _new_trial(self, rung: Rung, network: str) -> QuantizationTrial:
+        """Returns an unconverted trial, with the nodes float that the settings keep float."""
         patterns = self._settings.keep_float
-        kept = matching(self._sources[name].nodes(), patterns) if patterns and rung == "int8" else ()
-        return Trial(rung, name, kept)
+        keeps_float = rung.can_keep_float and patterns
+        kept_float = matching(self._sources[network].nodes(), patterns) if keeps_float else ()
+        return QuantizationTrial(rung.name, network, kept_float)
 
-    def _try(self, trial: Trial, source: Source | None = None, is_sparse: bool = False) -> Trial:
-        """The candidate, converted, judged and logged."""
-        self._judge.measure([self._try_later(trial, source, is_sparse)])
+    def _try(
+        self, trial: QuantizationTrial, source: Source | None = None, *, is_sparse: bool = False
+    ) -> QuantizationTrial:
+        """Converts, judges and logs a trial, and returns it."""
+        self._judge.measure([self._convert(trial, source, is_sparse=is_sparse)])
         self._log(trial)
         return trial
 
-    def _try_later(self, trial: Trial, source: Source | None = None, is_sparse: bool = False) -> Trial:
-        """The candidate, converted."""
-
+    def _convert(
+        self, trial: QuantizationTrial, source: Source | None = None, *, is_sparse: bool = False
+    ) -> QuantizationTrial:
         def make() -> bytes:
-            ready = source or self._source(trial)
-            return ready.file(trial.rung, trial.kept_float, is_sparse)
+            return (source or self._source(trial)).file(trial.rung, trial.kept_float, is_sparse=is_sparse)
 
         return attempt(trial, make)
 
-    def _source(self, trial: Trial) -> Source:
-        if trial.rung in AWARE:
-            return self._prepared(self._aware(self._networks[trial.network], trial.rung))
+    def _source(self, trial: QuantizationTrial) -> Source:
+        rung = RUNGS[trial.rung]
+        if rung.is_trained:
+            return self._prepare(self._train_for_int8(self._networks[trial.network], rung))
         return self._sources[trial.network]
 
-    def _study_int8(self, name: str, trial: Trial) -> None:
-        """Which nodes int8 harms, and where it misses the budget the same with the most harmful ones float. A network
-        that misses the budget in float32 is not mended so."""
-        plain = next(other for other in self.trials if (other.network, other.rung) == (name, "float32"))
-        if not trial.content or not self._holds(plain):
+    def _study(self, trial: QuantizationTrial) -> None:
+        """Measures which nodes a rung harms. In mode `auto`, if the trial misses the budget, tries it again with the
+        most harmful nodes float. Does nothing for a network that misses the budget in float32."""
+        if not (RUNGS[trial.rung].can_keep_float and trial.content):
             return
-        harms = sensitivity(self._sources[name], name, self._judge, plain.error)
+        network = trial.network
+        plain = next(each for each in self.trials if (each.network, each.rung) == (network, FLOAT32.name))
+        if not self._holds(plain):
+            return
+        harms = sensitivity(self._sources[network], trial, self._judge, plain.error)
         self._harms += harms
-        if self._settings.mode == "auto" and not self._holds(trial):
-            for other in spared(self._sources[name], name, harms, trial.kept_float, self._judge, self._holds):
-                self._log(other)
+        if self._settings.mode == AUTO and not self._holds(trial):
+            for each in trials_with_float_nodes(self._sources[network], trial, harms, self._judge, self._holds):
+                self._log(each)
 
-    def _steps(self, best: Trial) -> list[Trial]:
-        """What may make the best file cheaper still: look-ups, and sparse kernels together with them."""
-        if best.rung in AWARE:
+    def _try_steps(self, best: QuantizationTrial) -> list[QuantizationTrial]:
+        """Tries what may make the best file cheaper: look-ups, and sparse kernels together with them."""
+        rung = RUNGS[best.rung]
+        if rung.is_trained:
             return []
-        source, names = self._sources[best.network], tuple[str, ...]()
-        made: list[Trial] = []
+        source, steps = self._sources[best.network], tuple[str, ...]()
+        trials: list[QuantizationTrial] = []
         thin = with_lookups(self._networks[best.network])
         if thin is not None:
-            source, names = self._prepared(thin), (LOOKUPS,)
-            made.append(self._try(Trial(best.rung, best.network, best.kept_float, names), source))
-        if best.rung in FLOAT_KERNELS:
-            made.append(self._try(Trial(best.rung, best.network, (), (*names, SPARSE)), source, is_sparse=True))
-        return [trial for trial in made if trial.content]
+            source, steps = self._prepare(thin), (LOOKUPS,)
+            trials.append(self._try(QuantizationTrial(best.rung, best.network, best.kept_float, steps), source))
+        if rung.has_float_kernels:
+            trial = QuantizationTrial(best.rung, best.network, (), (*steps, SPARSE))
+            trials.append(self._try(trial, source, is_sparse=True))
+        return [trial for trial in trials if trial.content]
 
-    def _log(self, trial: Trial) -> None:
+    def _log(self, trial: QuantizationTrial) -> None:
         self.trials.append(trial)
         if trial.content:
             self._say(f"{trial.name}: eval error {trial.error:.4f}, {trial.bytes:,} B, {trial.gzip_bytes:,} B gzip")
@@ -206,8 +222,8 @@ class Ladder:
     def _say(line: str) -> None:
         logging.info("Quantizer: %s", line)
 
-    def _ended(self, chosen: Trial, why: str) -> Outcome:
-        """Every trial with its verdict and the reason for it."""
+    def _finish(self, chosen: QuantizationTrial, why: str) -> QuantizationOutcome:
+        """Gives every trial its verdict and the reason for it."""
         goal = self._settings.optimize_for
         for trial in self.trials:
             if not trial.content:
@@ -220,4 +236,4 @@ class Ladder:
                 trial.verdict = "misses"
                 trial.reason = trial.reason or f"eval error {trial.error:.6g} must be at most {self.bound:.6g}"
         self._say(f"{chosen.name}: {why}")
-        return Outcome(chosen, self.trials, self._harms, self.bound, why)
+        return QuantizationOutcome(chosen, self.trials, self._harms, self.bound, why)

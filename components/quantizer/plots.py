@@ -1,17 +1,17 @@
-"""The ladder as a picture: error against bytes, latency as colour."""
+"""The picture of the ladder: error against bytes, latency as colour."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 
-from farebox.components.quantizer.trials import Trial
+from farebox.components.quantizer.trials import QuantizationTrial
 
 MARKS = "os^Dv<>P*X"
 
 
-def pareto(trials: Sequence[Trial], bound: float, metric: str) -> bytes:
-    """A PNG of all candidates that have an error; the budget is a line, the chosen file has a ring."""
+def pareto(trials: Sequence[QuantizationTrial], bound: float, metric: str) -> bytes:
+    """Draws all candidates with an error as PNG; the budget is a line, the chosen file has a ring."""
     from matplotlib.figure import Figure
 
     shown = [trial for trial in trials if trial.content and trial.error < 4 * bound]
@@ -31,8 +31,8 @@ def pareto(trials: Sequence[Trial], bound: float, metric: str) -> bytes:
         if trial.verdict == "chosen":
             axes.scatter(x, y, facecolors="none", edgecolors="crimson", s=260, linewidths=2)
         if trial is not last_of_its_kind(trial, shown):
-            continue  # a name each would lie on the others
-        is_step = bool(trial.steps)  # what was made of a candidate lies beside it
+            continue  # a label for each would cover the others
+        is_step = bool(trial.steps)  # it lies beside the candidate that it changes
         label = trial.rung + (f", {len(trial.kept_float)} nodes float" if trial.kept_float else "")
         label = f"+ {', '.join(trial.steps)}" if is_step else label
         offset, colour = (6, -12 if is_step else 5), "black" if trial.error <= bound else "grey"
@@ -44,7 +44,7 @@ def pareto(trials: Sequence[Trial], bound: float, metric: str) -> bytes:
     for set_formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         set_formatter(lambda value, _: f"{value:g}")
     axes.margins(x=0.15)
-    axes.set(xlabel="file, kB", ylabel=f"{metric} on eval", title="What was tried, and what ships (ring)")
+    axes.set(xlabel="file, kB", ylabel=f"{metric} on eval", title="Candidates, and the one that ships (ring)")
     axes.legend(loc="best", fontsize=8)
     if colours is not None:
         figure.colorbar(colours, label="one row, p50 in µs (grey: not timed)")
@@ -53,8 +53,8 @@ def pareto(trials: Sequence[Trial], bound: float, metric: str) -> bytes:
     return picture.getvalue()
 
 
-def last_of_its_kind(trial: Trial, trials: Sequence[Trial]) -> Trial:
-    """The last of a network's int8 files with nodes float, for any of them; another trial is of a kind of its own."""
+def last_of_its_kind(trial: QuantizationTrial, trials: Sequence[QuantizationTrial]) -> QuantizationTrial:
+    """Returns the network's last trial with nodes float, if `trial` is one of these; any other trial itself."""
     if not trial.kept_float or trial.steps:
         return trial
-    return [other for other in trials if other.network == trial.network and other.kept_float and not other.steps][-1]
+    return [each for each in trials if each.network == trial.network and each.kept_float and not each.steps][-1]

@@ -1,4 +1,4 @@
-"""Quantization-aware training: a network that has learned to live with int8.
+"""Quantization-aware training: a network is fine-tuned with int8 weights and activations.
 
 Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference".
 """
@@ -6,7 +6,6 @@ Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient I
 from __future__ import annotations
 
 import fnmatch
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,22 +15,23 @@ import tf_keras as keras
 
 from farebox.components.errors import InputError
 from farebox.components.networks import fine_tuning
+from farebox.components.networks.model_optimization import import_tfmot
 from farebox.components.networks.rows import Batch
 from farebox.components.quantizer.settings import QuantizerSettings
 
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-import tensorflow_model_optimization as tfmot
-from tensorflow_model_optimization.python.core.quantization.keras.quantizers import LastValueQuantizer
-
+tfmot = import_tfmot()
 QUANTIZED = (keras.layers.Dense, keras.layers.Add, keras.layers.Concatenate, keras.layers.Embedding)
 
 
 class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
-    """Int8 table, float result of the look-up: tfmot's registry would leave the table float. Symmetric, one scale, as
-    TFLite's GATHER has one."""
+    """Quantizes the table to int8 and leaves the result of the look-up float; tfmot's registry leaves the table float.
+
+    Symmetric with one scale, as TFLite's GATHER has one.
+    """
 
     def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
-        quantizer = LastValueQuantizer(num_bits=8, symmetric=True, narrow_range=True, per_axis=False)
+        quantizers = tfmot.quantization.keras.quantizers
+        quantizer = quantizers.LastValueQuantizer(num_bits=8, symmetric=True, narrow_range=True, per_axis=False)
         return [(layer.embeddings, quantizer)]
 
     def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
@@ -55,14 +55,15 @@ def quantization_aware(
     train: Iterable[Batch],
     evaluation: Iterable[Batch],
     settings: QuantizerSettings,
+    *,
     keeps_zeros: bool = False,
 ) -> keras.Model:
-    """A copy that has learned to live with int8 weights and activations; `network` stays as it is.
+    """Returns a copy fine-tuned with int8 weights and activations; `network` stays as it is.
 
-    Of the layers that `qat_layers` matches those are quantized whose inputs are numbers, and embeddings. keeps_zeros:
-    a weight that is zero stays so (tfmot's prune-preserving scheme), else training fills them again.
+    It quantizes the layers that `qat_layers` matches and whose type is in QUANTIZED. keeps_zeros: zero weights stay
+    zero (tfmot's prune-preserving scheme); otherwise training fills them again.
 
-    Raises InputError where no layer matches.
+    Raises InputError if no layer matches.
     """
     patterns = settings.qat_layers
     chosen = {
@@ -102,7 +103,7 @@ def quantization_aware(
 
 
 def output_ranges(network: keras.Model, batches: Iterable[Batch]) -> dict[str, tuple[float, float]]:
-    """Smallest and largest output of every layer over the batches, 0 included, in the float network."""
+    """Returns the smallest and the largest output of every layer over the batches, 0 included, by layer."""
     outputs = {layer.name: layer.output for layer in network.layers if layer.output.dtype == tf.float32}
     run = tf.function(keras.Model(network.inputs, outputs), autograph=False)
     ranges = dict.fromkeys(outputs, (0.0, 0.0))
@@ -114,7 +115,7 @@ def output_ranges(network: keras.Model, batches: Iterable[Batch]) -> dict[str, t
 
 
 def calibrate(aware: keras.Model, network: keras.Model, batches: Iterable[Batch]) -> None:
-    """Starts the activation ranges of `aware` where the float network's are.
+    """Sets the activation ranges of `aware` to those of the float network.
 
     tfmot starts them at -6..6 and moves them by 0.1 % a step: in a short run every fare above 6 would saturate.
     """

@@ -1,4 +1,4 @@
-"""Which nodes int8 harms: each is quantized alone, then the worst are left float until the budget holds."""
+"""Which nodes a rung harms: each is quantized alone, then the most harmful stay float until the budget holds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from farebox.components.quantizer.conversion import Source
-from farebox.components.quantizer.trials import Judge, Trial, attempt
+from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt
 
 
 @dataclasses.dataclass(frozen=True)
-class Harm:
-    """The error with this node of the network alone in int8, and by how much it is above the float file's."""
+class NodeHarm:
+    """The error of the file in which only this node is int8, and its increase over the float file's error."""
 
     network: str
     node: str
@@ -19,37 +19,39 @@ class Harm:
     increase: float
 
 
-def sensitivity(source: Source, network: str, judge: Judge, float_error: float) -> list[Harm]:
-    """Every node that int8 can quantize, the most harmful first."""
+def sensitivity(source: Source, trial: QuantizationTrial, judge: Judge, float_error: float) -> list[NodeHarm]:
+    """Returns the harm of every node that the trial's rung can quantize, the most harmful first."""
     nodes = source.nodes()
-    trials = [int8_but(source, network, [other for other in nodes if other != node]) for node in nodes]
+    trials = [_with_float_nodes(source, trial, [each for each in nodes if each != node]) for node in nodes]
     judge.measure(trials)
-    made = [(node, trial.error) for node, trial in zip(nodes, trials, strict=True) if trial.content]
-    harms = [Harm(network, node, error, error - float_error) for node, error in made]
+    errors = [(node, trial.error) for node, trial in zip(nodes, trials, strict=True) if trial.content]
+    harms = [NodeHarm(trial.network, node, error, error - float_error) for node, error in errors]
     return sorted(harms, key=lambda harm: -harm.increase)
 
 
-def int8_but(source: Source, network: str, kept_float: Sequence[str]) -> Trial:
-    """int8 with the named nodes float."""
-    trial = Trial("int8", network, tuple(kept_float))
-    return attempt(trial, lambda: source.file("int8", trial.kept_float))
+def _with_float_nodes(source: Source, trial: QuantizationTrial, kept_float: Sequence[str]) -> QuantizationTrial:
+    """Converts the trial's rung again, with the named nodes float."""
+    again = QuantizationTrial(trial.rung, trial.network, tuple(kept_float))
+    return attempt(again, lambda: source.file(again.rung, again.kept_float))
 
 
-def spared(
+def trials_with_float_nodes(
     source: Source,
-    network: str,
-    harms: Sequence[Harm],
-    kept: Sequence[str],
+    trial: QuantizationTrial,
+    harms: Sequence[NodeHarm],
     judge: Judge,
-    holds: Callable[[Trial], bool],
-) -> list[Trial]:
-    """int8 with the most harmful node float, then the two most harmful, until one holds or half of them are float."""
-    trials: list[Trial] = []
-    worst = [harm.node for harm in harms if harm.increase > 0 and harm.node not in kept]
+    holds: Callable[[QuantizationTrial], bool],
+) -> list[QuantizationTrial]:
+    """Keeps the most harmful node float, then the two most harmful, until a trial holds or half of the nodes are float.
+
+    Nodes that `trial` keeps float stay so.
+    """
+    trials: list[QuantizationTrial] = []
+    worst = [harm.node for harm in harms if harm.increase > 0 and harm.node not in trial.kept_float]
     for n in range(1, min(len(worst), len(harms) // 2) + 1):
-        trial = int8_but(source, network, (*kept, *worst[:n]))
-        judge.measure([trial])
-        trials.append(trial)
-        if holds(trial):
+        again = _with_float_nodes(source, trial, (*trial.kept_float, *worst[:n]))
+        judge.measure([again])
+        trials.append(again)
+        if holds(again):
             break
     return trials

@@ -6,9 +6,8 @@ import dataclasses
 from typing import Literal
 
 from farebox.components.errors import Count, Increase, Positive, check_fields, increase
+from farebox.components.quantizer.rungs import Mode
 
-Rung = Literal["float32", "float16", "int8_weights", "dynamic", "int8", "int8_io", "int16x8", "qat", "pqat"]
-Mode = Literal["auto", "float32", "float16", "int8_weights", "dynamic", "int8", "int8_io", "int16x8", "qat", "pqat"]
 Goal = Literal["size", "latency", "balanced"]
 REDUCED, UNREDUCED = "reduced", "unreduced"  # networks that a file may be of
 

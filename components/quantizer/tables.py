@@ -1,20 +1,21 @@
-"""Embedding tables without the rows that are alike: a look-up of small integers, and each distinct row once."""
+"""Embedding tables without equal rows: a look-up of small integers, and each distinct row once."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
-LOOKUP_BYTES = 150  # of the operators that it takes
+LOOKUP_BYTES = 150  # of its operators
 
 
 class LookupEmbedding(keras.layers.Layer):
-    """An embedding whose ids pass a look-up to the distinct rows: unused cells, which are zero, share one.
+    """An embedding that looks up the distinct row of each id: all unused cells, which are zero, share a row.
 
-    rows: the place of each id among the distinct rows, shape (input_dim,).
+    rows: the index of each id's distinct row, shape (input_dim,).
     """
 
     def __init__(self, rows: list[int], n_distinct: int, output_dim: int, **kwargs: Any) -> None:
@@ -35,14 +36,16 @@ class LookupEmbedding(keras.layers.Layer):
 
 
 def index_dtype(n: int) -> type[np.generic]:
-    """The smallest integers that count to n and that TFLite gathers."""
+    """Returns the smallest integer type that counts to n and that TFLite gathers."""
     return np.uint8 if n <= 256 else np.int16 if n <= 32768 else np.int32
 
 
 def with_lookups(network: keras.Model) -> keras.Model | None:
-    """A network with the same outputs and a look-up before each table that gets smaller by one, as int8 is counted;
-    None where no table does. Distinct rows are sorted, so that neighbours are alike and gzip finds more."""
-    tables: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    """Returns a network with the same outputs and a look-up before each table that it makes smaller in int8.
+
+    None if it makes no table smaller. Distinct rows are sorted, so that neighbours are alike and gzip saves more.
+    """
+    tables: dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]] = {}
     for layer in network.layers:
         if isinstance(layer, keras.layers.Embedding):
             (table,) = layer.get_weights()

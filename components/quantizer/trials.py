@@ -1,4 +1,4 @@
-"""What a candidate file is judged by: its error over eval rows, its bytes, its latency. The very bytes are run."""
+"""A candidate file and its judge: the error over eval rows, the bytes and the latency of the file itself."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.errors import InputError
 from farebox.components.networks.objective import Objective
-from farebox.components.quantizer.settings import Goal, Rung
+from farebox.components.quantizer.settings import Goal
 from farebox.components.tflite import interpreter
 from farebox.components.tflite.files import gzip_bytes
 
 Content = bytes  # a field of a trial is called bytes
-ROUNDS, INVOKES = 5, 300  # of the interleaved timing
+ROUNDS, INVOKES = 5, 300  # of timing, the files in turn
 
 
 @dataclasses.dataclass
-class Trial:
-    """A candidate. network: which one it is of; steps: what else was done to it; figures: errors on eval, in the
-    label's unit or in nats; verdict: chosen, holds, misses, failed or reference."""
+class QuantizationTrial:
+    """A candidate file: a rung of a network.
 
-    rung: Rung
+    rung: a name in `RUNGS`. network: its name. steps: what else was done to it. error, figures: on eval, in the label's
+    unit or in nats. latency_us: p50 and p99 of one row. verdict: chosen, holds, misses or failed, with its reason.
+    """
+
+    rung: str
     network: str
     kept_float: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
@@ -50,42 +54,44 @@ class Trial:
         return " + ".join((f"{self.rung} of the {self.network} network{kept}", *self.steps))
 
     def as_json(self) -> dict[str, Any]:
-        """Everything but the bytes themselves."""
-        found = dataclasses.asdict(self)
-        del found["content"]
-        return {**found, "error": self.error if math.isfinite(self.error) else None}
+        """Returns all fields except the content."""
+        fields = dataclasses.asdict(self)
+        del fields["content"]
+        return {**fields, "error": self.error if math.isfinite(self.error) else None}
 
 
-def attempt(trial: Trial, make: Callable[[], bytes]) -> Trial:
-    """The trial with the bytes that `make` gives, or with the reason why there are none. InputError is passed on."""
+def attempt(trial: QuantizationTrial, make: Callable[[], bytes]) -> QuantizationTrial:
+    """Returns the trial with the bytes that `make` returns, or with the reason why it failed. Passes InputError on."""
     from tensorflow.lite.python.convert_phase import ConverterError
 
     try:
         trial.content = make()
     except InputError:
         raise
-    except (ConverterError, RuntimeError, ValueError) as error:  # what converter and tfmot raise of what they cannot
+    except (ConverterError, RuntimeError, ValueError) as error:  # raised by the converter and by tfmot
         trial.reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
     return trial
 
 
 class Judge:
-    """Runs files over rows that are in memory. Equal bytes are run once.
+    """Runs files over rows in memory. Equal bytes are run once.
 
     batches: columns that the files take, and labels of shape (n,).
     """
 
-    def __init__(self, batches: Sequence[tuple[Mapping[str, np.ndarray], np.ndarray]], objective: Objective) -> None:
+    def __init__(
+        self, batches: Sequence[tuple[Mapping[str, npt.NDArray[Any]], npt.NDArray[Any]]], objective: Objective
+    ) -> None:
         self._batches, self._objective = batches, objective
         self._known: dict[str, tuple[float, dict[str, float]]] = {}
 
-    def measure(self, trials: Sequence[Trial]) -> None:
-        """Fills in what the bytes of the trials say, as many at once as there are cores; those that failed stay."""
+    def measure(self, trials: Sequence[QuantizationTrial]) -> None:
+        """Fills in errors, sizes, operators and types, one trial per core at once. Failed trials stay as they are."""
         ready = [trial for trial in trials if trial.content]
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             list(pool.map(self._measure, ready))
 
-    def _measure(self, trial: Trial) -> None:
+    def _measure(self, trial: QuantizationTrial) -> None:
         trial.sha256 = hashlib.sha256(trial.content).hexdigest()
         trial.bytes, trial.gzip_bytes = len(trial.content), gzip_bytes(trial.content)
         model = interpreter.TfliteModel(trial.content)
@@ -95,37 +101,37 @@ class Judge:
             try:
                 for columns, labels in self._batches:
                     error.update(model.predict(columns), labels)
-            except InputError as refused:  # a runtime may refuse ranges that the converter let pass
-                trial.error, trial.reason = math.inf, str(refused)
+            except InputError as refusal:  # a runtime may refuse ranges that the converter accepted
+                trial.error, trial.reason = math.inf, str(refusal)
                 return
             self._known[trial.sha256] = error.error, error.figures
         trial.error, trial.figures = self._known[trial.sha256]
 
-    def time(self, trials: Sequence[Trial]) -> None:
-        """p50 and p99 of one row in microseconds, the files in turn, so that a busy machine is busy for all."""
+    def time(self, trials: Sequence[QuantizationTrial]) -> None:
+        """Fills in p50 and p99 of one row, µs. The files take turns, so that a busy machine slows all of them."""
         columns, _ = self._batches[0]
         row = {name: values[:1] for name, values in columns.items()}
         models = [interpreter.TfliteModel(trial.content) for trial in trials]
-        found: list[list[tuple[float, float]]] = [[] for _ in models]
+        rounds: list[list[tuple[float, float]]] = [[] for _ in models]
         for _ in range(ROUNDS):
-            for model, times in zip(models, found, strict=True):
+            for model, times in zip(models, rounds, strict=True):
                 times.append(interpreter.measure_latency_us(model, row, INVOKES, INVOKES // 10))
-        for trial, times in zip(trials, found, strict=True):
+        for trial, times in zip(trials, rounds, strict=True):
             p50, p99 = np.median(times, axis=0)
             trial.latency_us = {"p50": float(p50), "p99": float(p99)}
 
 
 def dtypes(content: bytes) -> dict[str, int]:
-    """How many tensors of each type the file has."""
-    read = interpreter.schema()
-    names = {code: name.lower() for name, code in vars(read.TensorType).items() if isinstance(code, int)}
-    model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
-    found = collections.Counter(names[tensor.type] for graph in model.subgraphs for tensor in graph.tensors)
-    return dict(sorted(found.items()))
+    """Counts the file's tensors by type."""
+    flatbuffer = interpreter.schema()
+    names = {code: name.lower() for name, code in vars(flatbuffer.TensorType).items() if isinstance(code, int)}
+    model = flatbuffer.ModelT.InitFromObj(flatbuffer.Model.GetRootAs(content, 0))
+    counts = collections.Counter(names[tensor.type] for graph in model.subgraphs for tensor in graph.tensors)
+    return dict(sorted(counts.items()))
 
 
-def cost(trial: Trial, goal: Goal) -> tuple[float, ...]:
-    """What the goal wants small; what is equal is decided by bytes, then by gzip."""
+def cost(trial: QuantizationTrial, goal: Goal) -> tuple[float, ...]:
+    """Returns the goal's cost, then bytes and gzip bytes to decide between equal costs."""
     p50 = trial.latency_us["p50"] if trial.latency_us else math.inf
     first = {"size": trial.bytes, "latency": p50, "balanced": trial.bytes * p50}[goal]
     return first, trial.bytes, trial.gzip_bytes

@@ -1,4 +1,4 @@
-"""`farebox compress`: PcaReducer, Pruner and Quantizer on any tf_keras functional model with numeric inputs."""
+"""`farebox compress`: reads a model and its rows, calls `components.compression.compress`, writes the result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.errors import InputError
 from farebox.pipeline.local import libraries
@@ -16,14 +17,15 @@ from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.folder import LOG_FILE, make_folder
 from farebox.pipeline.process import output_to_log
 
+Array = npt.NDArray[Any]
 MODEL_FILE, SUMMARY_FILE = "model.tflite", "compression.json"
-LEAST_ROWS, BATCH_ROWS = 50, 256
-EVAL_SHARE = 5  # one row in five is held out, and chooses
+LEAST_ROWS = 50
+EVAL_SHARE = 5  # one row in five is held out for evaluation
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to compress, by which rows, within which budget, and where to."""
+    """The arguments of `farebox compress`."""
 
     model: str
     examples: str
@@ -33,31 +35,10 @@ class Request:
     seed: int = 17
 
 
-@dataclasses.dataclass(frozen=True)
-class Rows:
-    """Columns of shape (n, ...) by input name and labels of shape (n,); `fitted` and `held` are indices of rows."""
+def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
+    """Writes `model.tflite`, `compression.json`, the trial log and `log.txt` into `out`; returns the summary.
 
-    columns: dict[str, np.ndarray]
-    labels: np.ndarray
-    fitted: np.ndarray
-    held: np.ndarray
-
-    def of(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """The same of some rows."""
-        return {name: values[rows] for name, values in self.columns.items()}, self.labels[rows]
-
-    def batches(self, rows: np.ndarray) -> Any:
-        """As the components take them, a `farebox.components.networks.rows.Rows`."""
-        from farebox.components.networks import rows as held
-
-        columns, labels = self.of(rows)
-        return held.Rows(columns, labels[:, None].astype(np.float32), BATCH_ROWS)
-
-
-def run(request: Request, quiet: bool = False) -> dict[str, Any]:
-    """Compresses, writes `model.tflite`, `compression.json`, the trial log and `log.txt` into `out`; the summary.
-
-    Raises InputError: the model or the examples cannot be used, or `out` cannot be written.
+    Raises InputError if the model, the examples or the budget cannot be used, or `out` cannot be written.
     """
     check_paths(request)
     out = Path(request.out)
@@ -65,205 +46,117 @@ def run(request: Request, quiet: bool = False) -> dict[str, Any]:
     with output_to_log(out / LOG_FILE) as stream, RunConsole(stream, quiet) as screen:
         screen.working("importing TensorFlow")
         libraries.configure_libraries()
-        return compress(request, out, screen)
+        return compress_files(request, out, screen)
 
 
 def check_paths(request: Request) -> None:
-    """What can be said before TensorFlow is there. Raises InputError."""
+    """Raises InputError for what is wrong before TensorFlow is imported."""
     if not Path(request.model).exists():
         raise InputError(f"--model={request.model} must be a .keras, .h5 or SavedModel that exists")
     path = Path(request.examples)
-    if path.suffix not in (".npz", ".csv", ".parquet") or not path.is_file():
+    if path.suffix not in READERS or not path.is_file():
         raise InputError(f"--examples={path} must be a .npz, .csv or .parquet file that exists")
 
 
-def compress(request: Request, out: Path, screen: RunConsole) -> dict[str, Any]:
-    """See `run`."""
-    from farebox.components.networks.objective import objective_of
-    from farebox.components.quantizer import ladder
-    from farebox.components.quantizer.conversion import calibration_rows
-    from farebox.components.quantizer.executor import write_log
-    from farebox.components.quantizer.settings import REDUCED, UNREDUCED
+def compress_files(request: Request, out: Path, screen: RunConsole) -> dict[str, Any]:
+    """Compresses and writes everything except `log.txt`; see `run`."""
+    from farebox.components import compression
 
     network = load(request.model)
+    compression.check_budget(request.budget, "--budget")
     columns, labels = read(Path(request.examples), request.label, network)
-    rows = dealt(columns, labels, request.seed)
-    settings = asked(network, request, rows)
-    screen.say(f"{network.count_params():,} parameters, {len(rows.fitted):,} rows to fit, {len(rows.held):,} to choose")
+    fitting, held_out = split_rows(len(labels), request.seed)
+    screen.say(f"{network.count_params():,} parameters, {len(fitting):,} rows to fit, {len(held_out):,} to choose")
 
-    steps: dict[str, str] = {}
-    smaller = network
-    for name, step in (("reducer", reduced), ("pruner", pruned)):
-        screen.working(name)
-        try:
-            smaller, steps[name] = step(smaller, settings[name], rows)
-        except InputError as error:  # a network that cannot be taken apart so is compressed without it
-            steps[name] = f"skipped: {error}"
-        screen.say(f"{name}: {steps[name]}")
-    screen.working("quantizer")
-    chosen, metric = settings["quantizer"], objective_of(network).metric
-    outcome = ladder.search(
-        {REDUCED: smaller, UNREDUCED: network},
-        None,
-        calibration_rows([rows.of(rows.fitted)], chosen.calibration_rows),
-        (rows.batches(rows.fitted), rows.batches(rows.held)),
-        [rows.of(rows.held)],
-        network.output_names[0],
-        chosen,
+    def show(step: str, result: str) -> None:
+        if result:
+            screen.say(f"{step}: {result}")
+        else:
+            screen.working(step)
+
+    result = compression.compress(
+        network,
+        train=({name: values[fitting] for name, values in columns.items()}, labels[fitting]),
+        evaluation=({name: values[held_out] for name, values in columns.items()}, labels[held_out]),
+        budget=request.budget,
+        seed=request.seed,
+        on_step=show,
     )
-    write_log(outcome, chosen, metric, str(out))
-    summary = {**summary_of(outcome), **steps, "metric": metric, "model": str(out / MODEL_FILE)}
+    result.save_log(out)
+    summary = {**result.as_json(), "model": str(out / MODEL_FILE)}
     (out / SUMMARY_FILE).write_text(json.dumps(summary, indent=2))
-    (out / MODEL_FILE).write_bytes(outcome.chosen.content)
+    result.save(out / MODEL_FILE)
     return summary
 
 
-def dealt(columns: dict[str, np.ndarray], labels: np.ndarray, seed: int) -> Rows:
-    """One row in five is held out, by chance."""
-    order = np.random.default_rng(seed).permutation(len(labels))
-    return Rows(columns, labels, order[len(order) // EVAL_SHARE :], order[: len(order) // EVAL_SHARE])
-
-
-def summary_of(outcome: Any) -> dict[str, Any]:
-    """The choice beside the unreduced float32 file."""
-    reference, chosen = outcome.trials[0], outcome.chosen
-    return {
-        "mode": chosen.rung,
-        "network": chosen.network,
-        "why": outcome.why,
-        "eval_error": {"float32": reference.error, "shipped": chosen.error, "bound": outcome.bound},
-        "bytes": {"float32": reference.bytes, "shipped": chosen.bytes},
-        "gzip_bytes": {"float32": reference.gzip_bytes, "shipped": chosen.gzip_bytes},
-    }
+def split_rows(n_rows: int, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Returns the indices of the rows to fit and of the rows held out, one in five, drawn by `seed`."""
+    order = np.random.default_rng(seed).permutation(n_rows)
+    return order[n_rows // EVAL_SHARE :], order[: n_rows // EVAL_SHARE]
 
 
 def load(model: str) -> Any:
-    """The tf_keras functional network of a `.keras`, `.h5` or SavedModel. Raises InputError where it is none."""
+    """Returns the network of a `.keras`, `.h5` or SavedModel. Raises InputError if `compress` cannot use it."""
     import tf_keras as keras
+
+    from farebox.components import compression
 
     try:
         network = keras.models.load_model(model, compile=False)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"--model={model} must be a tf_keras model: {str(error).strip().splitlines()[0]}") from error
-    if not isinstance(network, keras.Model) or not getattr(network, "_is_graph_network", False):
-        raise InputError(f"--model={model} must be a functional tf_keras model, got {type(network).__name__}")
-    if len(network.outputs) != 1:
-        raise InputError(f"--model={model} must have one output, got {network.output_names}")
-    inputs = zip(network.input_names, network.inputs, strict=True)
-    if wrong := [name for name, each in inputs if not _is_numeric(each)]:
-        raise InputError(f"--model={model} must have numeric inputs of known width, got {', '.join(wrong)}")
+    compression.check_network(network, f"--model={model}")
     return network
 
 
-def _is_numeric(tensor: Any) -> bool:
-    known = all(size is not None for size in tensor.shape[1:])
-    return known and (tensor.dtype.is_floating or tensor.dtype.is_integer)
+def read(path: Path, label: str, network: Any) -> tuple[dict[str, Array], Array]:
+    """Returns the network's inputs by name, each of shape (n, ...), and float64 labels of shape (n,).
 
-
-def read(path: Path, label: str, network: Any) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Columns as the network's inputs have them, each of shape (n, ...), and labels of shape (n,), float64.
-
-    `.npz`: arrays by input name. `.csv` and `.parquet`: a column per input; where the network has one input of
-    several numbers, all columns but the label, in their order. Raises InputError.
+    `.npz`: arrays by input name. `.csv` and `.parquet`: a column for each input; for a network with one input of
+    several numbers, all columns except the label, in their order. Raises InputError.
     """
+    from farebox.components.compression import as_columns, check_numbers
+
     table = _table(path)
     if label not in table:
         raise InputError(f"{path}: label={label} must be one of its columns, got {', '.join(table)}")
-    labels = _numbers(path, label, table.pop(label)).astype(np.float64).reshape(-1)
+    labels = check_numbers(str(path), label, table.pop(label)).astype(np.float64).reshape(-1)
     if len(labels) < LEAST_ROWS:
         raise InputError(f"{path}: rows={len(labels)} must be at least {LEAST_ROWS}")
     if len(network.inputs) == 1 and network.input_names[0] not in table and table:
-        columns = [_numbers(path, name, values).reshape(len(labels), -1) for name, values in table.items()]
+        columns = [check_numbers(str(path), name, values).reshape(len(labels), -1) for name, values in table.items()]
         table = {network.input_names[0]: np.concatenate(columns, axis=1)}
-    found = {}
-    for name, tensor in zip(network.input_names, network.inputs, strict=True):
-        if name not in table:
-            raise InputError(f"{path}: input {name} is missing, got {', '.join(table) or 'nothing'}")
-        values, width = _numbers(path, name, table[name]), int(np.prod(tensor.shape[1:]))
-        if values.size != len(labels) * width:
-            raise InputError(f"{path}: {name} must hold {width} numbers a row, got {values.size / len(labels):g}")
-        found[name] = values.reshape(len(labels), *tensor.shape[1:]).astype(tensor.dtype.as_numpy_dtype)
-    return found, labels
+    return as_columns(network, table, len(labels), str(path)), labels
 
 
-def _table(path: Path) -> dict[str, np.ndarray]:
+def _table(path: Path) -> dict[str, Array]:
+    """Returns the file's columns by name. Raises InputError if it cannot be read."""
     import pyarrow as pa
-    import pyarrow.csv
-    import pyarrow.parquet
 
-    readers: dict[str, Callable[[], Mapping[str, np.ndarray]]] = {
-        ".npz": lambda: np.load(path),
-        ".csv": lambda: _arrays(pyarrow.csv.read_csv(path)),
-        ".parquet": lambda: _arrays(pyarrow.parquet.read_table(path)),
-    }
     try:
-        return dict(readers[path.suffix]())
+        return dict(READERS[path.suffix](path))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
 
 
-def _arrays(table: Any) -> dict[str, np.ndarray]:
+def _read_csv(path: Path) -> dict[str, Array]:
+    import pyarrow.csv
+
+    return _arrays(pyarrow.csv.read_csv(path))
+
+
+def _read_parquet(path: Path) -> dict[str, Array]:
+    import pyarrow.parquet
+
+    return _arrays(pyarrow.parquet.read_table(path))
+
+
+def _arrays(table: Any) -> dict[str, Array]:
     return {name: table[name].to_numpy() for name in table.column_names}
 
 
-def _numbers(path: Path, name: str, values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind not in "fiub":
-        raise InputError(f"{path}: {name} must be numbers, got {values.dtype}")
-    if not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0])
-        raise InputError(f"{path}: {name} must be finite, got {values[row]} in row {row}")
-    return values
-
-
-def asked(network: Any, request: Request, rows: Rows) -> dict[str, Any]:
-    """Settings of the three: each decides by itself, within the budget, whether it pays."""
-    from farebox.components.networks import examples_io
-    from farebox.components.pca_reducer.settings import ReducerSettings
-    from farebox.components.pruner.settings import PrunerSettings
-    from farebox.components.quantizer.settings import QuantizerSettings
-
-    try:
-        quantizer = QuantizerSettings(max_rmse_increase=request.budget, seed=request.seed)
-    except ValueError as error:
-        raise InputError(f"--budget={request.budget} must be a number or a percentage such as 1%") from error
-    uncompressed = examples_io.network_error(network, rows.batches(rows.held)).error
-    share = max(quantizer.bound(uncompressed) / uncompressed - 1, 0.0) if uncompressed else 0.0
-    return {
-        "reducer": ReducerSettings(n_components="auto", layer=widest_dense(network), budget=share, seed=request.seed),
-        "pruner": PrunerSettings(final_sparsity="auto", budget=share, seed=request.seed),
-        "quantizer": quantizer,
-    }
-
-
-def widest_dense(network: Any) -> str:
-    """The widest Dense layer with a bias that is not the last; the last where there is no other."""
-    import tf_keras as keras
-
-    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense) and layer.use_bias]
-    if not dense:
-        return "none"
-    return str(max(dense[:-1] or dense, key=lambda layer: layer.kernel.shape[0] * layer.units).name)
-
-
-def reduced(source: Any, settings: Any, rows: Rows) -> tuple[Any, str]:
-    """The network reduced where that pays, and why. Raises ValueError where it cannot be taken apart."""
-    from farebox.components.pca_reducer import folding
-    from farebox.components.pca_reducer.moments import Batch, Summary, row_hashes
-    from farebox.components.pca_reducer.reducing import reduce_network
-
-    width = folding.n_features(source, settings.layer, settings.space)
-    summary, extract = Summary(width, settings.sample_rows), folding.extractor(source, settings.layer, settings.space)
-    for start in range(0, len(rows.fitted), BATCH_ROWS):
-        columns, labels = rows.of(rows.fitted[start : start + BATCH_ROWS])
-        hashes = row_hashes(settings.seed, "examples", start, len(labels))
-        summary.update(Batch(hashes, extract(columns), labels))
-    outcome = reduce_network(source, settings, summary, rows.batches(rows.fitted), rows.batches(rows.held))
-    return outcome.chosen.network, f"{settings.layer}, k={outcome.k} of {width}: {outcome.why}"
-
-
-def pruned(source: Any, settings: Any, rows: Rows) -> tuple[Any, str]:
-    """The network pruned where that pays, and why. Raises ValueError where it cannot be."""
-    from farebox.components.pruner.selection import prune_network
-
-    outcome = prune_network(source, rows.batches(rows.fitted), rows.batches(rows.held), settings)
-    return outcome.kept.pruned.network, outcome.why
+READERS: dict[str, Callable[[Path], Mapping[str, Array]]] = {
+    ".npz": np.load,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from farebox.components.pca_reducer import folding, methods
 from farebox.components.pca_reducer.axes import Axes
-from farebox.components.pca_reducer.moments import Batch, Summary, row_hashes
+from farebox.components.pca_reducer.moments import Batch, Summary, position_hashes
 from farebox.components.pca_reducer.settings import ReducerSettings
 
 LAYER = "hidden_0"
@@ -22,7 +22,7 @@ def _random_axes(n: int, seed: int, k: int | None = None, **chosen) -> Axes:
     random = np.random.default_rng(seed)
     rows = random.laplace(2.0, 1.0, (96, n)) @ (np.eye(n) + 0.3 * random.normal(size=(n, n)))
     summary = Summary(n, 96)
-    summary.update(Batch(row_hashes(seed, "a", 0, 96), rows, rows.sum(axis=1)))
+    summary.update(Batch(position_hashes(seed, "a", 0, 96), rows, rows.sum(axis=1)))
     curve, best = methods.fit(ReducerSettings(**chosen), summary, 0)
     return best(k or len(curve))
 

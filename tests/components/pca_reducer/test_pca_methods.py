@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from farebox.components.pca_reducer import axes as axes_module
 from farebox.components.pca_reducer import methods
 from farebox.components.pca_reducer.axes import Axes, reconstruction_error
-from farebox.components.pca_reducer.moments import Batch, Moments, Summary, row_hashes
+from farebox.components.pca_reducer.moments import Batch, Moments, Summary, position_hashes
 from farebox.components.pca_reducer.settings import ReducerSettings
 
 AFFINE = ("pca", "svd", "ica", "pls", "lda")
@@ -19,7 +19,7 @@ AFFINE = ("pca", "svd", "ica", "pls", "lda")
 def summary_over(points: np.ndarray, labels: np.ndarray | None = None) -> Summary:
     summary = Summary(points.shape[1], len(points))
     labels = points.sum(axis=1) if labels is None else labels
-    summary.update(Batch(row_hashes(0, "a", 0, len(points)), points, labels))
+    summary.update(Batch(position_hashes(0, "a", 0, len(points)), points, labels))
     return summary
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from farebox.components.pca_reducer.moments import Batch, Moments, Summary, row_hashes, summary_of
+from farebox.components.pca_reducer.moments import Batch, Moments, Summary, position_hashes, summary_of
 
 rows = hnp.arrays(np.float64, st.tuples(st.integers(2, 40), st.integers(1, 5)), elements=st.floats(-1e3, 1e3))
 
@@ -23,7 +23,7 @@ def moments_of(*batches: np.ndarray) -> Moments:
 
 
 def batch_of(points: np.ndarray, shard: str, first_row: int = 0) -> Batch:
-    return Batch(row_hashes(7, shard, first_row, len(points)), points, points[:, 0])
+    return Batch(position_hashes(7, shard, first_row, len(points)), points, points[:, 0])
 
 
 @given(rows=rows, cut=st.floats(0, 1))
@@ -68,14 +68,14 @@ def test_every_row_is_as_likely_as_any_other():
     """500 seeds take 10 of 50 rows each: a row is taken 100 times, with a standard deviation of 8.9."""
     taken = np.zeros(50)
     for seed in range(500):
-        taken[np.argsort(row_hashes(seed, "a", 0, 50))[:10]] += 1
+        taken[np.argsort(position_hashes(seed, "a", 0, 50))[:10]] += 1
     assert taken.sum() == 5000 and np.abs(taken - 100).max() < 4 * 8.9
 
 
 def test_hashes_know_seed_shard_and_row_alone():
-    hashes = row_hashes(1, "a", 0, 10)
-    np.testing.assert_array_equal(row_hashes(1, "a", 4, 6), hashes[4:])
-    others = [row_hashes(1, "b", 0, 10), row_hashes(2, "a", 0, 10)]
+    hashes = position_hashes(1, "a", 0, 10)
+    np.testing.assert_array_equal(position_hashes(1, "a", 4, 6), hashes[4:])
+    others = [position_hashes(1, "b", 0, 10), position_hashes(2, "a", 0, 10)]
     assert len(set(np.concatenate([hashes, *others]))) == 30
 
 

@@ -162,7 +162,7 @@ def test_every_method_and_space_and_choice_of_k(reduce, method, space, n_compone
 def test_rows_are_numbered_through_a_shard_however_it_is_read(kinds, classifier, tmp_path, monkeypatch):
     """Batches of 64 of its 200 rows: hashes, labels and features are the shard's, in order."""
     from farebox.components.pca_reducer import beam_pass
-    from farebox.components.pca_reducer.moments import row_hashes
+    from farebox.components.pca_reducer.moments import position_hashes
 
     monkeypatch.setattr(beam_pass, "READ_ROWS", 64)
     classifier.save(tmp_path / "network.keras")
@@ -178,7 +178,7 @@ def test_rows_are_numbered_through_a_shard_however_it_is_read(kinds, classifier,
     hashes, labels, features = (
         np.concatenate([getattr(batch, name) for batch in batches]) for name in ("hashes", "labels", "rows")
     )
-    np.testing.assert_array_equal(hashes, row_hashes(4, shard.name, 0, 200))
+    np.testing.assert_array_equal(hashes, position_hashes(4, shard.name, 0, 200))
     np.testing.assert_array_equal(labels, columns["kind"][:, 0])
     np.testing.assert_array_equal(features[:, 13:], columns["sizes"])
 

@@ -1,4 +1,4 @@
-"""`farebox compress` on networks that know no taxi: numbers and classes, several inputs, and what it refuses."""
+"""`farebox compress` on networks that know no taxi: numbers and classes, several inputs, and bad input."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from farebox.pipeline.commands import compress
 
 
 @pytest.fixture(scope="module")
-def folder(quick_keras, tmp_path_factory):
+def folder(quick_keras, tmp_path_factory):  # noqa: ARG001 - an effect alone
     """Two fitted networks and their rows: `flowers.keras` (width, length and a colour's id to three classes) with
     flowers.npz, and `line.keras` (one input of six numbers to a number) with line.csv."""
     import tf_keras as keras
 
-    made = tmp_path_factory.mktemp("compress")
+    directory = tmp_path_factory.mktemp("compress")
     random = np.random.default_rng(1)
     keras.utils.set_random_seed(1)
     size, colour = random.normal(size=(600, 2)).astype(np.float32), random.integers(0, 40, (600, 1))
@@ -30,18 +30,18 @@ def folder(quick_keras, tmp_path_factory):
     flowers = keras.Model([sizes, ids], keras.layers.Dense(3, activation="softmax", name="kind")(x))
     flowers.compile(keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy")
     flowers.fit({"size": size, "colour": colour}, kinds, epochs=12, verbose=0)
-    flowers.save(made / "flowers.keras")
-    np.savez(made / "flowers.npz", size=size, colour=colour, kind=kinds)
+    flowers.save(directory / "flowers.keras")
+    np.savez(directory / "flowers.npz", size=size, colour=colour, kind=kinds)
 
     numbers = random.normal(size=(400, 6)).astype(np.float32)
     y = numbers @ np.arange(6) + 3
     x = keras.Input((6,), name="x")
     line = keras.Model(x, keras.layers.Dense(1, name="y")(x))
     line.get_layer("y").set_weights([np.arange(6, dtype=np.float32)[:, None], np.array([3.0])])
-    line.save(made / "line.keras")
+    line.save(directory / "line.keras")
     rows = "\n".join(",".join(f"{value:.6f}" for value in (*row, label)) for row, label in zip(numbers, y, strict=True))
-    (made / "line.csv").write_text("a,b,c,d,e,f,y\n" + rows + "\n")
-    return made
+    (directory / "line.csv").write_text("a,b,c,d,e,f,y\n" + rows + "\n")
+    return directory
 
 
 def request(folder, model: str, examples: str, label: str, budget: str = "10%") -> compress.Request:
@@ -50,13 +50,13 @@ def request(folder, model: str, examples: str, label: str, budget: str = "10%") 
 
 @pytest.mark.slow
 def test_a_classifier_of_two_inputs_becomes_a_small_file_within_the_budget(folder):
-    found = compress.run(request(folder, "flowers.keras", "flowers.npz", "kind"))
+    summary = compress.run(request(folder, "flowers.keras", "flowers.npz", "kind"))
     out = folder / "out-flowers.keras"
-    assert json.loads((out / "compression.json").read_text()) == found
-    assert found["metric"] == "log_loss" and found["eval_error"]["shipped"] <= found["eval_error"]["bound"]
-    assert found["bytes"]["shipped"] < found["bytes"]["float32"] / 2
+    assert json.loads((out / "compression.json").read_text()) == summary
+    assert summary["metric"] == "log_loss" and summary["eval_error"]["shipped"] <= summary["eval_error"]["bound"]
+    assert summary["bytes"]["shipped"] < summary["bytes"]["float32"] / 2
     model = TfliteModel(out / "model.tflite")
-    assert len(model.content) == found["bytes"]["shipped"]
+    assert len(model.content) == summary["bytes"]["shipped"]
     rows = dict(np.load(folder / "flowers.npz"))
     chances = model.predict({name: rows[name] for name in ("size", "colour")})
     assert chances.shape == (600, 3) and np.mean(chances.argmax(axis=1) == rows["kind"]) > 0.8
@@ -68,17 +68,17 @@ def test_a_classifier_of_two_inputs_becomes_a_small_file_within_the_budget(folde
 @pytest.mark.slow
 def test_columns_of_a_table_are_the_one_inputs_numbers(folder):
     """A network of a single Dense layer cannot be pruned, which is said; float32 errs by nothing but rounding."""
-    found = compress.run(request(folder, "line.keras", "line.csv", "y", "0.05"))
-    assert found["pruner"].startswith("skipped: pruner.layers must name what to prune")
-    assert found["eval_error"]["float32"] < 1e-4 and found["eval_error"]["shipped"] <= found["eval_error"]["bound"]
+    summary = compress.run(request(folder, "line.keras", "line.csv", "y", "0.05"))
+    assert summary["pruner"].startswith("skipped: pruner.layers must name what to prune")
+    assert (
+        summary["eval_error"]["float32"] < 1e-4 and summary["eval_error"]["shipped"] <= summary["eval_error"]["bound"]
+    )
 
 
-def test_rows_that_choose_are_not_fitted():
-    rows = compress.dealt({"x": np.arange(103)}, np.arange(103.0), 5)
-    assert len(rows.held) == 20 and sorted([*rows.held, *rows.fitted]) == list(range(103))
-    assert not np.array_equal(rows.held, compress.dealt({}, np.arange(103.0), 6).held)
-    columns, labels = rows.of(rows.held)
-    np.testing.assert_array_equal(columns["x"], labels)
+def test_one_row_in_five_is_held_out_and_not_fitted():
+    fitting, held_out = compress.split_rows(103, seed=5)
+    assert len(held_out) == 20 and sorted([*held_out, *fitting]) == list(range(103))
+    assert not np.array_equal(held_out, compress.split_rows(103, seed=6)[1])
 
 
 @pytest.mark.parametrize(
@@ -95,12 +95,12 @@ def test_rows_that_choose_are_not_fitted():
         ({"budget": "a lot"}, "--budget=a lot must be a number or a percentage such as 1%"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_one_line(folder, change, text):
+def test_bad_input_is_one_line(folder, change, text):
     rows = "1,2,1,1,1,1,1\n1,{},1,1,1,1,1\n"
     (folder / "nan.csv").write_text("a,b,c,d,e,f,y\n" + rows.format("nan") + rows.format(1) * 40)
     (folder / "text.csv").write_text("a,b,c,d,e,f,y\n" + rows.format("two") + rows.format(1) * 40)
     (folder / "few.csv").write_text("a,b,c,d,e,f,y\n" + rows.format(1))
-    asked = {"model": "line.keras", "examples": "line.csv", "label": "y", **change}
+    arguments = {"model": "line.keras", "examples": "line.csv", "label": "y", **change}
     with pytest.raises(InputError, match=text) as caught:
-        compress.run(request(folder, **asked))
+        compress.run(request(folder, **arguments))
     assert "\n" not in str(caught.value)

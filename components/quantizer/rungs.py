@@ -1,0 +1,71 @@
+"""The rungs of Quantizer's ladder, one row for each number format. To add a rung, add a row. No TensorFlow here."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """A number format, described by the options of `tf.lite.TFLiteConverter`, and when it is tried.
+
+    auto: `always` tries it on every network; `last` only on the first network, if no integer file holds the budget;
+    `never` leaves it to `mode`. is_optimized: the converter quantizes (`tf.lite.Optimize.DEFAULT`). weight_type: of
+    `target_spec.supported_types`. operators: a name in `tf.lite.OpsSet`, beside the built-in operators. io_type: of the
+    file's inputs and output. calibrates: activation ranges come from real rows. is_of_raw_columns: it quantizes the
+    transform before the network too, so its calibration rows are raw columns. has_int8_weights: weights become int8 in
+    the converted file. can_keep_float: the nodes that it harms most can stay float. has_float_kernels: its kernels can
+    be stored sparse. is_trained: the network is trained for int8 first; keeps_zeros: its zeros stay.
+    """
+
+    name: str
+    auto: Literal["always", "last", "never"] = "always"
+    is_optimized: bool = True
+    weight_type: str | None = None
+    operators: str | None = None
+    io_type: str | None = None
+    calibrates: bool = False
+    is_of_raw_columns: bool = False
+    has_int8_weights: bool = False
+    can_keep_float: bool = False
+    has_float_kernels: bool = False
+    is_trained: bool = False
+    keeps_zeros: bool = False
+
+
+FLOAT32 = Rung("float32", is_optimized=False, has_float_kernels=True)  # the reference
+INT16X8_OPERATORS = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
+# In the order in which `auto` tries them; of two files that cost the same, the first ships.
+RUNGS = {
+    rung.name: rung
+    for rung in (
+        FLOAT32,
+        Rung("float16", weight_type="float16", has_float_kernels=True),
+        Rung("dynamic", has_float_kernels=True),
+        Rung("int8_weights", is_optimized=False, has_int8_weights=True),
+        Rung("int8", calibrates=True, can_keep_float=True),
+        Rung("int16x8", calibrates=True, operators=INT16X8_OPERATORS),
+        Rung(
+            "int8_io",
+            auto="never",
+            calibrates=True,
+            operators="TFLITE_BUILTINS_INT8",
+            io_type="int8",
+            is_of_raw_columns=True,
+        ),
+        Rung("qat", auto="last", is_trained=True),
+        Rung("pqat", auto="last", is_trained=True, keeps_zeros=True),
+    )
+}
+AUTO = "auto"
+
+if TYPE_CHECKING:
+    Mode = str
+else:
+    Mode = Literal[(AUTO, *RUNGS)]  # a setting's check and its message list these names
+
+
+def is_of_raw_columns(mode: str) -> bool:
+    """Returns whether the calibration rows of this mode are raw columns, not the network's inputs."""
+    return mode in RUNGS and RUNGS[mode].is_of_raw_columns
