@@ -130,8 +130,10 @@ def files(nodes: Mapping[str, Mapping[str, Any]], settings: Any) -> dict[str, by
     pruned = source(network)
     for rung in RUNGS:
         aware = rung in ("qat", "pqat")
-        trained = quantization_aware(network, train, evaluation, chosen, rung == "pqat") if aware else network
-        forms[f"pruned, {rung}"] = (source(trained) if aware else pruned).file(rung)  # type: ignore[arg-type]
+        trained = (
+            quantization_aware(network, train, evaluation, chosen, keeps_zeros=rung == "pqat") if aware else network
+        )
+        forms[f"pruned, {rung}"] = (source(trained) if aware else pruned).file(rung)
     return {**forms, SHIPPED: Path(tflite_path(nodes["Quantizer"]["quantized_model"])).read_bytes()}
 
 

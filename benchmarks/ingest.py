@@ -110,9 +110,14 @@ def canonical() -> CityProfile:
     """Profile of the rows that `write_rows` writes."""
     import dataclasses
 
-    from farebox.components.trip_example_gen.profile import Bounds, Box
+    from farebox.components.trip_example_gen.profile import Bounds, Box, Columns
 
-    columns = dataclasses.replace(chicago().columns, pickup_time="pickup_epoch", passenger_count="passenger_count")
+    names = {
+        **dataclasses.asdict(chicago().columns),
+        "pickup_time": "pickup_epoch",
+        "passenger_count": "passenger_count",
+    }
+    columns = Columns(**names)
     return dataclasses.replace(chicago(), columns=columns, box=Box(-88, -87, 41, 43), fare=Bounds(2, 201))
 
 

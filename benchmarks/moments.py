@@ -123,7 +123,9 @@ def run_case(folder: Path, rows: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as aside:
         before, start = cpu_s(), time.perf_counter()
         pipeline = beam.Pipeline(argv=BEAM)
-        summary = beam_pass.summarize(pipeline, files, source, n_features, SAMPLE_ROWS, f"{aside}/summary")
+        summary = beam_pass.summarize(
+            pipeline, files, source, n_features, sample_rows=SAMPLE_ROWS, folder=f"{aside}/summary"
+        )
         spent, elapsed = cpu_s() - before, time.perf_counter() - start
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     means = [rows_of(shard, n_features).mean(axis=0, dtype=np.float64) for shard in range(len(files))]

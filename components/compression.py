@@ -87,7 +87,7 @@ class Compression:
         names = [field.name for field in dataclasses.fields(self) if field.name not in ("content", "outcome")]
         values = {name: getattr(self, name) for name in names}
         return {
-            name: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value
+            name: dataclasses.asdict(value) if isinstance(value, Errors | Sizes) else value
             for name, value in values.items()
         }
 

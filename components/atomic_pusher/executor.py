@@ -68,7 +68,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         if not super().CheckBlessing(input_dict):
             return None
         with fileio.open(f"{self.GetModelPath(input_dict)}/{SERVING_FILE}", "rb") as file:
-            content = file.read()
+            content = bytes(file.read())
         for name in BLESSINGS:
             for blessing in input_dict.get(name, ()):
                 judged = blessing.get_string_custom_property("sha256")
@@ -93,13 +93,13 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
 
 
 def _judgement(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:
-    """What the gate wrote of these bytes; nothing where it left no judgement.json, or one of other bytes."""
+    """The gate's judgement of these bytes; empty without a judgement.json, or with one of other bytes."""
     for blessing in blessings:
         path = f"{blessing.uri}/{JUDGEMENT_FILE}"
         if not fileio.exists(path):
             continue
         with fileio.open(path, "rb") as file, contextlib.suppress(ValueError, AttributeError):
-            judgement = json.loads(file.read())
+            judgement: dict[str, Any] = json.loads(file.read())
             if judgement.get("sha256") in (None, digest) and isinstance(judgement.get("metrics"), dict):
                 return judgement
         logging.warning("Pusher: %s must hold metrics of sha256=%s: left out of the manifest", path, digest)

@@ -41,7 +41,7 @@ class ObjectStore:
         if not fileio.exists(path):
             raise FileNotFoundError(path)
         with fileio.open(path, "rb") as file:
-            return file.read()
+            return bytes(file.read())
 
     def write(self, name: str, content: bytes) -> None:
         """One object, read back; once more from nothing where other bytes return: TensorFlow's ram:// appends.

@@ -57,7 +57,7 @@ def refuse_rolled_back(name: str, history: History, store: Store) -> None:
     if name in history.rolled_back:
         hint = f"`farebox rollback {name} --city {_city(store)}` points {LATEST_FILE} to it again."
         detail = f"version {name} was rolled back in {store.base}: {hint.rstrip('.')}"
-        raise GateError(detail, [Check("rolled_back", 1.0, 0.0, False, detail, hint)])
+        raise GateError(detail, [Check("rolled_back", 1.0, 0.0, ok=False, detail=detail, hint=hint)])
 
 
 def latest_name(store: Store) -> str | None:

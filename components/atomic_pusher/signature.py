@@ -17,13 +17,17 @@ from farebox.components.errors import InputError
 
 
 def signing_key(path: str) -> Ed25519PrivateKey:
-    """The private key in a PEM file. Raises InputError where it is none."""
-    return _key("push.signing_key", path, Ed25519PrivateKey, lambda pem: load_pem_private_key(pem, password=None))
+    """The private key in a PEM file. Raises InputError if the file holds none."""
+    key: Ed25519PrivateKey = _key(
+        "push.signing_key", path, Ed25519PrivateKey, lambda pem: load_pem_private_key(pem, password=None)
+    )
+    return key
 
 
 def public_key(path: str) -> Ed25519PublicKey:
-    """The public key in a PEM file. Raises InputError where it is none."""
-    return _key("key", path, Ed25519PublicKey, load_pem_public_key)
+    """The public key in a PEM file. Raises InputError if the file holds none."""
+    key: Ed25519PublicKey = _key("key", path, Ed25519PublicKey, load_pem_public_key)
+    return key
 
 
 def is_signed(manifest: bytes, signature: bytes | None, key: Ed25519PublicKey) -> bool:
@@ -35,8 +39,8 @@ def is_signed(manifest: bytes, signature: bytes | None, key: Ed25519PublicKey) -
     return True
 
 
-def _key(name: str, path: str, kind: Any, load: Callable[[bytes], Any]) -> Any:
-    """Of the key nothing is said but its kind."""
+def _key(name: str, path: str, kind: type, load: Callable[[bytes], Any]) -> Any:
+    """Loads a key. Errors tell its kind and nothing else of it."""
     must = f"{name}={path} must be an Ed25519 {'private' if kind is Ed25519PrivateKey else 'public'} key in PEM format"
     try:
         key = load(Path(path).read_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.device_validator.edges import edge_rows
 from farebox.components.device_validator.request import Columns, Limits
@@ -18,7 +19,7 @@ OTHER_RUNTIMES: dict[str, dict[str, Any]] = {"threads": {"num_threads": 2}, "del
 
 
 def behaviour_checks(
-    model: interpreter.TfliteModel, rows: Columns, outputs: np.ndarray, scale: float, limits: Limits
+    model: interpreter.TfliteModel, rows: Columns, outputs: npt.NDArray[Any], scale: float, limits: Limits
 ) -> list[Check]:
     """outputs: the model's on the rows, shape (n,); scale: the mean output, by which differences are measured."""
     tolerance = limits.settings.max_batch_difference * scale
@@ -33,7 +34,7 @@ def behaviour_checks(
     ]
 
 
-def _value_checks(kind: str, outputs: np.ndarray, names: list[str], limits: Limits) -> list[Check]:
+def _value_checks(kind: str, outputs: npt.NDArray[Any], names: list[str], limits: Limits) -> list[Check]:
     """Finite, and between the least and the largest believable output; says which row was worst."""
     bad = np.flatnonzero(~np.isfinite(outputs))
     finite = np.where(np.isfinite(outputs), outputs, np.clip(0.0, limits.min_output, limits.max_output))
@@ -58,7 +59,7 @@ def _value_checks(kind: str, outputs: np.ndarray, names: list[str], limits: Limi
 
 
 def _steadiness_checks(
-    kind: str, model: interpreter.TfliteModel, rows: Columns, outputs: np.ndarray, tolerance: float
+    kind: str, model: interpreter.TfliteModel, rows: Columns, outputs: npt.NDArray[Any], tolerance: float
 ) -> list[Check]:
     """The same batch again; rows alone, and among so many that they fill a large batch: kernels may sum in another
     order there, and no row may see another."""
@@ -82,7 +83,7 @@ def _steadiness_checks(
 
 
 def _runtime_checks(
-    model: interpreter.TfliteModel, rows: Columns, outputs: np.ndarray, scale: float, limits: Limits
+    model: interpreter.TfliteModel, rows: Columns, outputs: npt.NDArray[Any], scale: float, limits: Limits
 ) -> list[Check]:
     settings = limits.settings
     shares = {"threads": settings.max_batch_difference, "delegate": settings.max_delegate_difference}
@@ -94,18 +95,18 @@ def _runtime_checks(
         try:
             difference = gap(outputs, interpreter.TfliteModel(model.content, **options).predict(rows))
         except InputError as error:
-            found.append(Check(f"runs_{kind}", 0, 1, False, f"{details[kind]}: {error}", hint))
+            found.append(Check(f"runs_{kind}", 0, 1, ok=False, detail=f"{details[kind]}: {error}", hint=hint))
         else:
             found.append(Check(f"{kind}_gap", difference, bound, difference <= bound, details[kind], hint))
     return found
 
 
-def at(rows: Columns, places: np.ndarray | list[int]) -> dict[str, np.ndarray]:
+def at(rows: Columns, places: npt.NDArray[Any] | list[int]) -> dict[str, npt.NDArray[Any]]:
     """The rows at some places."""
     return {name: column[places] for name, column in rows.items()}
 
 
-def gap(a: np.ndarray, b: np.ndarray) -> float:
+def gap(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     """Largest |a - b| where both are finite: what is not finite has a check of its own."""
     finite = np.isfinite(a) & np.isfinite(b)
     return float(np.abs(a[finite] - b[finite]).max(initial=0))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.device_validator import comparison, timing
 from farebox.components.device_validator.behaviour import behaviour_checks
@@ -39,16 +40,19 @@ def validate(request: Request, rows_file: Path) -> Report:
     try:
         model = interpreter.TfliteModel(request.model)
         measurements |= _file_facts(model)
-        checks = [Check("loads", 1, 1, True, "", RUNTIME_HINT), *file_checks(model, request.rows, request.limits)]
+        checks = [
+            Check("loads", 1, 1, ok=True, detail="", hint=RUNTIME_HINT),
+            *file_checks(model, request.rows, request.limits),
+        ]
     except interpreter.EndsError as error:
         hint = "give the model named numeric inputs of shape (n, 1) and one output"
-        return Report((Check("ends", 0, 1, False, str(error), hint),), measurements)
+        return Report((Check("ends", 0, 1, ok=False, detail=str(error), hint=hint),), measurements)
     except InputError as error:
-        return Report((Check("loads", 0, 1, False, str(error), RUNTIME_HINT),), measurements)
+        return Report((Check("loads", 0, 1, ok=False, detail=str(error), hint=RUNTIME_HINT),), measurements)
     try:
         found, measured = _run(model, request, rows_file)
     except InputError as error:
-        found, measured = [Check("runs", 0, 1, False, str(error), RUNTIME_HINT)], {}
+        found, measured = [Check("runs", 0, 1, ok=False, detail=str(error), hint=RUNTIME_HINT)], {}
     return Report((*checks, *found), measurements | measured)
 
 
@@ -67,11 +71,13 @@ def _run(model: interpreter.TfliteModel, request: Request, rows_file: Path) -> t
     rows, limits = request.rows, request.limits
     n_rows = min((len(column) for column in rows.values()), default=0)
     if not n_rows:
-        return [Check("rows", 0, 1, False, "no rows to try the model on", "give an eval split with rows")], {}
+        return [
+            Check("rows", 0, 1, ok=False, detail="no rows to try the model on", hint="give an eval split with rows")
+        ], {}
     outputs = model.predict(rows)
     width = outputs.shape[1] if outputs.ndim > 1 else 1
     checks = [
-        Check("runs", 1, 1, True, "", RUNTIME_HINT),
+        Check("runs", 1, 1, ok=True, detail="", hint=RUNTIME_HINT),
         Check("output_width", width, 1, width == 1, "numbers a row", "let the model end in one unit"),
     ]
     if width > 1:
@@ -86,7 +92,7 @@ def _run(model: interpreter.TfliteModel, request: Request, rows_file: Path) -> t
     return [*checks, *behaviour_checks(model, rows, outputs, scale, limits)], measured
 
 
-def _output_facts(outputs: np.ndarray) -> dict[str, Any]:
+def _output_facts(outputs: npt.NDArray[Any]) -> dict[str, Any]:
     finite = outputs[np.isfinite(outputs)]
     if not finite.size:
         return {}
@@ -106,10 +112,10 @@ def validate_apart(request: Request, folder: Path) -> Report:
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
-        return Report((Check("survives", 0, 1, False, f"no answer within {TIMEOUT_S} s", hint),), {})
+        return Report((Check("survives", 0, 1, ok=False, detail=f"no answer within {TIMEOUT_S} s", hint=hint),), {})
     if child.returncode < 0:
         detail = f"the runtime died of signal {-child.returncode}"
-        return Report((Check("survives", 0, 1, False, detail, hint),), {})
+        return Report((Check("survives", 0, 1, ok=False, detail=detail, hint=hint),), {})
     if child.returncode > 0:
         raise RuntimeError(f"{' '.join(command)} exited {child.returncode}: {child.stderr.strip()[-2000:]}")
     report = json.loads((folder / "report.json").read_text())

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.device_validator import memory, timing
 from farebox.components.device_validator.request import Columns, Limits, Request
@@ -18,7 +19,7 @@ SLOW = "choose a cheaper rung (quantizer.mode, or quantizer.optimize_for=latency
 
 
 def compare(
-    model: interpreter.TfliteModel, outputs: np.ndarray, request: Request, rows_file: Path
+    model: interpreter.TfliteModel, outputs: npt.NDArray[Any], request: Request, rows_file: Path
 ) -> tuple[list[Check], float, dict[str, Any]]:
     """Checks against the reference, its mean output, and what was measured; outputs: the model's on the rows.
 
@@ -47,7 +48,7 @@ def compare(
     return checks, scale_of(expected), facts
 
 
-def parity_checks(outputs: np.ndarray, reference: np.ndarray, limits: Limits) -> list[Check]:
+def parity_checks(outputs: npt.NDArray[Any], reference: npt.NDArray[Any], limits: Limits) -> list[Check]:
     """Mean difference as a share of the reference's mean, the largest as a share of the largest believable output."""
     settings = limits.settings
     both = np.isfinite(outputs) & np.isfinite(reference)
@@ -69,7 +70,7 @@ def parity_checks(outputs: np.ndarray, reference: np.ndarray, limits: Limits) ->
     ]  # fmt: skip
 
 
-def scale_of(outputs: np.ndarray) -> float:
+def scale_of(outputs: npt.NDArray[Any]) -> float:
     """The mean |output| of those that are finite."""
     finite = outputs[np.isfinite(outputs)]
     return float(np.abs(finite).mean()) if finite.size else 0.0
@@ -77,7 +78,7 @@ def scale_of(outputs: np.ndarray) -> float:
 
 def latency_checks(
     model: interpreter.TfliteModel, reference: interpreter.TfliteModel, rows: Columns, settings: DeviceSettings
-) -> tuple[list[Check], np.ndarray]:
+) -> tuple[list[Check], npt.NDArray[Any]]:
     """Two checks, and (p50, p99) in microseconds of file and reference, shape (2, 2)."""
     for _ in range(ATTEMPTS):
         found = timing.interleaved_us([model, reference], rows)
@@ -87,7 +88,7 @@ def latency_checks(
     return checks, timing.medians(found)
 
 
-def timing_checks(found: np.ndarray, settings: DeviceSettings) -> list[Check]:
+def timing_checks(found: npt.NDArray[Any], settings: DeviceSettings) -> list[Check]:
     """What the timings of the file and of the reference say; found: as from `interleaved_us`, shape (rounds, 2, 2)."""
     references = timing.medians(found)[1]
     bounds = (
@@ -107,7 +108,7 @@ def memory_check(found: float | None, base: float | None, settings: DeviceSettin
     hint = "look for a large intermediate tensor, or for weights that the runtime unpacks"
     if found is None or base is None:
         which = "file" if found is None else "reference"
-        return Check("memory_kib", 0, None, False, f"the {which}'s process gave no answer", hint)
+        return Check("memory_kib", 0, None, ok=False, detail=f"the {which}'s process gave no answer", hint=hint)
     bound = settings.max_memory_ratio * base + settings.memory_slack_kib
     detail = f"{found / base:.2f} x the reference's {base:.0f} KiB, one row in a process of its own"
     return Check("memory_kib", found, bound, found <= bound, detail, hint)

@@ -44,7 +44,7 @@ class DeviceValidator(base_component.BaseComponent):
     edge_rows: by name, what to change in real rows, beside what is tried of every column: see `Limits`.
     settings: `DeviceSettings` as JSON.
 
-    Raises ValueError where these contradict each other.
+    Raises ValueError if these contradict each other.
     """
 
     SPEC_CLASS = DeviceValidatorSpec
@@ -52,6 +52,7 @@ class DeviceValidator(base_component.BaseComponent):
 
     def __init__(
         self,
+        *,
         model: types.BaseChannel,
         examples: types.BaseChannel,
         input_names: Sequence[str],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.device_validator.request import Changes, Columns, EdgeRows
 
@@ -14,7 +16,7 @@ FLOATS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "0": 0.0, "3e38": 3e38,
 WHOLES = {"0": 0.0, "-1": -1.0, "2147483647": float(LARGEST), "-2147483647": -float(LARGEST)}
 
 
-def edge_rows(rows: Columns, named: EdgeRows) -> tuple[list[str], dict[str, np.ndarray]]:
+def edge_rows(rows: Columns, named: EdgeRows) -> tuple[list[str], dict[str, npt.NDArray[Any]]]:
     """What each row is, and the rows: each column in turn missing, infinite, 0 or huge; all floats so; then `named`.
 
     The columns are of shape (BASES * edges,), or of fewer where there are fewer real rows.
@@ -38,7 +40,7 @@ def _by_column(base: Columns) -> Iterator[tuple[str, Changes]]:
         yield from ((f"{name}={text}", {name: value}) for text, value in WHOLES.items())
 
 
-def _changed(base: Columns, changes: Changes) -> dict[str, np.ndarray]:
+def _changed(base: Columns, changes: Changes) -> dict[str, npt.NDArray[Any]]:
     """The base rows with the changes; those of columns that are not there change nothing."""
     found = dict(base)
     for name, value in changes.items():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 from absl import logging
 from tfx import types
@@ -60,7 +61,7 @@ def _local(model: types.Artifact, path: Path) -> Path:
     return path
 
 
-def read_rows(files: list[str], limit: int = ROWS) -> dict[str, np.ndarray]:
+def read_rows(files: list[str], limit: int = ROWS) -> dict[str, npt.NDArray[Any]]:
     """The first rows of gzipped tf.Examples with one number per feature: columns of shape (n,), float32 or int64."""
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(limit).as_numpy_iterator()
     examples = [dict(tf.train.Example.FromString(record).features.feature) for record in records]
@@ -68,7 +69,7 @@ def read_rows(files: list[str], limit: int = ROWS) -> dict[str, np.ndarray]:
     return {name: np.concatenate([_number(example[name]) for example in examples]) for name in names}
 
 
-def _number(feature: tf.train.Feature) -> np.ndarray:
+def _number(feature: tf.train.Feature) -> npt.NDArray[Any]:
     if feature.WhichOneof("kind") == "int64_list":
         return np.array(feature.int64_list.value, np.int64)
     return np.array(feature.float_list.value, np.float32)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.device_validator.request import Columns, Limits
 from farebox.components.errors import Check
@@ -49,7 +51,7 @@ def none_of(name: str, found: Sequence[str], hint: str) -> Check:
     return Check(name, len(found), 0, not found, ", ".join(found), hint)
 
 
-def _wrong(end: interpreter.End, column: np.ndarray) -> str:
+def _wrong(end: interpreter.End, column: npt.NDArray[Any]) -> str:
     """What is wrong with an input, empty where nothing is; quantized inputs take any number."""
     allowed = ALLOWED.get(column.dtype.kind, ())
     names = " or ".join(np.dtype(each).name for each in allowed)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.errors import Check
 
-Columns = Mapping[str, np.ndarray]
+Columns = Mapping[str, npt.NDArray[Any]]
 Changes = Mapping[str, float | str]
 EdgeRows = Mapping[str, Changes]
 NUMBER_WORDS = ("nan", "inf", "-inf")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.device_validator.behaviour import at
 from farebox.components.device_validator.request import Columns
@@ -14,7 +16,7 @@ ROUNDS, INVOKES, FEWEST = 21, 300, 8
 ROUND_US = 20_000  # a file that takes a millisecond a row is timed by fewer invokes
 
 
-def interleaved_us(models: Sequence[interpreter.TfliteModel], rows: Columns) -> np.ndarray:
+def interleaved_us(models: Sequence[interpreter.TfliteModel], rows: Columns) -> npt.NDArray[Any]:
     """p50 and p99 of one row in microseconds, by round and model: shape (ROUNDS, n_models, 2).
 
     In a round all models run the same row, the next round runs another row in the opposite order, so that a machine
@@ -32,16 +34,16 @@ def interleaved_us(models: Sequence[interpreter.TfliteModel], rows: Columns) -> 
     return found
 
 
-def medians(found: np.ndarray) -> np.ndarray:
+def medians(found: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(p50, p99) by model, the median of the rounds: shape (n_models, 2)."""
-    return np.median(found, axis=0)
+    return np.asarray(np.median(found, axis=0))
 
 
-def against_last(found: np.ndarray) -> np.ndarray:
+def against_last(found: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """(p50, p99) of the first model as a multiple of the last one's, the median of the rounds' own ratios."""
-    return np.median(found[:, 0] / found[:, -1], axis=0)
+    return np.asarray(np.median(found[:, 0] / found[:, -1], axis=0))
 
 
-def as_json(times: np.ndarray) -> dict[str, float]:
+def as_json(times: npt.NDArray[Any]) -> dict[str, float]:
     """(p50, p99) by name."""
     return {"p50": float(times[0]), "p99": float(times[1])}

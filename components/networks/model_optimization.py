@@ -11,8 +11,8 @@ LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
 def import_tfmot() -> Any:
     """Returns `tensorflow_model_optimization`, which takes tf_keras only.
 
-    Its import sets TF_USE_LEGACY_KERAS, which decides which Keras TensorFlow offers at its first use; the variable is then as it
-    was before.
+    Its import sets TF_USE_LEGACY_KERAS, which decides which Keras TensorFlow offers at its first use. The variable is
+    restored afterwards.
     """
     before = os.environ.get(LEGACY_KERAS)
     os.environ[LEGACY_KERAS] = "1"

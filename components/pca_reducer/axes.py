@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,18 +21,18 @@ class Axes:
     """
 
     method: str
-    mean: np.ndarray
-    scale: np.ndarray
-    components: np.ndarray
-    decoder: np.ndarray
-    explained_variance: np.ndarray
+    mean: npt.NDArray[Any]
+    scale: npt.NDArray[Any]
+    components: npt.NDArray[Any]
+    decoder: npt.NDArray[Any]
+    explained_variance: npt.NDArray[Any]
     total_variance: float
 
     def __len__(self) -> int:
         return len(self.components)
 
     @property
-    def explained_variance_ratio(self) -> np.ndarray:
+    def explained_variance_ratio(self) -> npt.NDArray[Any]:
         return self.explained_variance / (self.total_variance or 1.0)
 
     def first(self, k: int) -> Axes:
@@ -43,16 +45,16 @@ class Axes:
         )
 
     @property
-    def encoder(self) -> np.ndarray:
-        """From features less their mean to codes, (n, k)."""
-        return (self.components / self.scale).T
+    def encoder(self) -> npt.NDArray[Any]:
+        """The matrix from features less their mean to codes, (n, k)."""
+        return np.asarray((self.components / self.scale).T)
 
     @property
-    def scaled_decoder(self) -> np.ndarray:
-        """From codes to features less their mean, (k, n)."""
-        return self.decoder * self.scale
+    def scaled_decoder(self) -> npt.NDArray[Any]:
+        """The matrix from codes to features less their mean, (k, n)."""
+        return np.asarray(self.decoder * self.scale)
 
-    def codes(self, rows: np.ndarray) -> np.ndarray:
+    def codes(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Of rows (n_rows, n): (n_rows, k)."""
         rows = rows.astype(np.float64)
         return non_negative_codes(rows, self.components) if self.method == "nmf" else (rows - self.mean) @ self.encoder
@@ -71,16 +73,17 @@ def load_projection(uri: str) -> Axes:
     return Axes(method, **parts, explained_variance=explained, total_variance=float(arrays["total_variance"]))
 
 
-def non_negative_codes(rows: np.ndarray, components: np.ndarray) -> np.ndarray:
+def non_negative_codes(rows: npt.NDArray[Any], components: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """W >= 0 of shape (n_rows, k) that makes W @ components nearest to the rows."""
     from sklearn.decomposition import non_negative_factorization
 
-    return non_negative_factorization(
+    codes, _, _ = non_negative_factorization(
         rows, H=components, n_components=len(components), init="custom", update_H=False, tol=1e-6, max_iter=1000
-    )[0]
+    )
+    return np.asarray(codes)
 
 
-def reconstruction_error(axes: Axes, rows: np.ndarray) -> float:
+def reconstruction_error(axes: Axes, rows: npt.NDArray[Any]) -> float:
     """Mean over rows of the squared distance from a row to what its codes bring back, in units of scale.
 
     Over the rows that the axes come from it is total_variance less all explained_variance, but for the n - 1.
@@ -89,7 +92,7 @@ def reconstruction_error(axes: Axes, rows: np.ndarray) -> float:
     return float(np.mean(np.sum((lost / axes.scale) ** 2, axis=1)))
 
 
-def explained_by(components: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def explained_by(components: npt.NDArray[Any], covariance: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Variance that each component's code, by linear regression, explains beyond those before it, (k,).
 
     components (k, n), covariance (n, n). What is left is the Schur complement; for principal axes these are the
@@ -106,13 +109,13 @@ def explained_by(components: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return gains
 
 
-def decoder_by(components: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def decoder_by(components: npt.NDArray[Any], covariance: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The linear regression of features on codes, (k, n): no other decoder loses less."""
     shared = components @ covariance
-    return np.linalg.pinv(shared @ components.T, rcond=1e-12, hermitian=True) @ shared
+    return np.asarray(np.linalg.pinv(shared @ components.T, rcond=1e-12, hermitian=True) @ shared)
 
 
-def loadings(axes: Axes, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def loadings(axes: Axes, covariance: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Covariances and correlations between codes and features, (k, n) each; 0 with a feature that never changes.
 
     covariance: of the features, (n, n).
@@ -122,7 +125,7 @@ def loadings(axes: Axes, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return shared, correlations(shared, of_codes, of_features)
 
 
-def loadings_over(axes: Axes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def loadings_over(axes: Axes, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """The same over rows (n_rows, n), where codes are no product of them."""
     codes, k = axes.codes(rows), len(axes)
     both = np.cov(np.concatenate([codes, rows], axis=1).T)
@@ -130,7 +133,9 @@ def loadings_over(axes: Axes, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return both[:k, k:], correlations(both[:k, k:], variances[:k], variances[k:])
 
 
-def correlations(covariances: np.ndarray, of_codes: np.ndarray, of_features: np.ndarray) -> np.ndarray:
+def correlations(
+    covariances: npt.NDArray[Any], of_codes: npt.NDArray[Any], of_features: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
     """(k, n) from covariances (k, n) and variances (k,) and (n,)."""
     deviations = np.sqrt(np.outer(np.maximum(of_codes, 0), np.maximum(of_features, 0)))
     return np.divide(covariances, deviations, out=np.zeros_like(covariances), where=deviations > 0)

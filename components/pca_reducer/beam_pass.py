@@ -10,6 +10,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 from apache_beam.transforms.util import ReshufflePerKey
 from tfx.dsl.io import fileio
 
@@ -81,11 +82,11 @@ class SummaryFn(beam.CombineFn):
 
 
 def summarize(
-    pipeline: Any, files: Sequence[str], rows: Rows, n_features: int, sample_rows: int, folder: str
+    pipeline: Any, files: Sequence[str], rows: Rows, n_features: int, *, sample_rows: int, folder: str
 ) -> Summary:
-    """Runs the pass on a Beam pipeline that is not yet run. On an engine its workers share nothing with us but files.
+    """Runs the pass on a Beam pipeline that has not run yet. An engine's workers share only files with this process.
 
-    folder: where they leave the summary for a moment.
+    folder: the place where they write the summary for a moment.
     """
     path = os.path.join(folder, "summary.npz")
     fileio.makedirs(folder)
@@ -110,7 +111,7 @@ def write_summary(summary: Summary, path: str) -> None:
     write_npz(path, summary.arrays())
 
 
-def write_npz(path: str, arrays: dict[str, np.ndarray]) -> None:
+def write_npz(path: str, arrays: dict[str, npt.NDArray[Any]]) -> None:
     """Writes arrays where a remote file may lie: such files cannot seek, which a zip needs."""
     content = io.BytesIO()
     np.savez(content, **arrays)

@@ -64,7 +64,9 @@ class PcaReducerExecutor(BaseBeamExecutor):
         )
         files = examples_io.split_files(examples, "train")
         aside = os.path.join(uri, "aside")
-        return beam_pass.summarize(self._make_beam_pipeline(), files, rows, n_features, settings.sample_rows, aside)
+        return beam_pass.summarize(
+            self._make_beam_pipeline(), files, rows, n_features, sample_rows=settings.sample_rows, folder=aside
+        )
 
 
 def facts_of(outcome: Outcome, settings: ReducerSettings, summary: Summary, metric: str) -> dict[str, Any]:

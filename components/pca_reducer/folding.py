@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
@@ -77,15 +79,15 @@ def feature_names(network: keras.Model, layer: str, space: Space) -> list[str]:
     return names
 
 
-def extractor(network: keras.Model, layer: str, space: Space) -> Callable[[Mapping[str, tf.Tensor]], np.ndarray]:
+def extractor(network: keras.Model, layer: str, space: Space) -> Callable[[Mapping[str, tf.Tensor]], npt.NDArray[Any]]:
     """From a batch of transformed columns to the features to be projected, (n, n_features) float64."""
     dense = dense_layer(network, layer)
     kernel, bias = (weight.astype(np.float64) for weight in dense.get_weights())
     inputs = tf.function(keras.Model(network.inputs, dense.input), autograph=False)
 
-    def extract(columns: Mapping[str, tf.Tensor]) -> np.ndarray:
+    def extract(columns: Mapping[str, tf.Tensor]) -> npt.NDArray[Any]:
         x = inputs({name: columns[name] for name in network.input_names}).numpy().astype(np.float64)
-        return x if space == "input" else x @ kernel + bias
+        return np.asarray(x if space == "input" else x @ kernel + bias)
 
     return extract
 
@@ -93,7 +95,7 @@ def extractor(network: keras.Model, layer: str, space: Space) -> Callable[[Mappi
 def tail_of(network: keras.Model, layer: str) -> list[keras.layers.Layer]:
     """The layers after `layer` up to the output. Raises InputError where they are no chain."""
     try:
-        tail = keras.Model(network.get_layer(layer).output, network.output).layers[1:]
+        tail: list[keras.layers.Layer] = keras.Model(network.get_layer(layer).output, network.output).layers[1:]
     except ValueError as error:  # the output needs an input of the network, too
         raise InputError(f"reducer.layer={layer}: the layers behind it must be a chain, got a way around it") from error
     previous = network.get_layer(layer).output
@@ -111,7 +113,9 @@ def copy_of(layer: keras.layers.Layer) -> keras.layers.Layer:
     return type(layer).from_config(layer.get_config())
 
 
-def folded_weights(dense: keras.layers.Dense, axes: Axes, space: Space) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def folded_weights(
+    dense: keras.layers.Dense, axes: Axes, space: Space
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """Narrow kernel (n_inputs, k), then kernel (k, units) and bias (units,) of the Dense; float64."""
     kernel, bias = (weight.astype(np.float64) for weight in dense.get_weights())
     encoder, decoder, mean = axes.encoder, axes.scaled_decoder, axes.mean
@@ -121,13 +125,13 @@ def folded_weights(dense: keras.layers.Dense, axes: Axes, space: Space) -> tuple
 
 
 def folded_parameters(network: keras.Model, layer: str, k: int) -> int:
-    """What `fold` at rank k would count."""
+    """Number of parameters after `fold` at rank k."""
     dense, branches = dense_layer(network, layer), branches_of(network, layer)
     saved = (int(dense.input.shape[-1]) - k) * dense.units
     for branch, table in zip(branches, narrowed(branches, k), strict=True):
         width = int(branch.shape[-1])
         saved += table.input_dim * (width - k) if table is not None else -width * k
-    return network.count_params() - saved
+    return int(network.count_params() - saved)
 
 
 def fold(network: keras.Model, layer: str, axes: Axes, space: Space) -> keras.Model:
@@ -137,7 +141,7 @@ def fold(network: keras.Model, layer: str, axes: Axes, space: Space) -> keras.Mo
     """
     dense, k = dense_layer(network, layer), len(axes)
     narrow_kernel, kernel, bias = folded_weights(dense, axes, space)
-    weights: dict[str, list[np.ndarray]] = {layer: [kernel, bias]}
+    weights: dict[str, list[npt.NDArray[Any]]] = {layer: [kernel, bias]}
     reduced, kept, kept_rows, start = [], [], [], 0
     branches = branches_of(network, layer)
     for branch, table in zip(branches, narrowed(branches, k), strict=True):

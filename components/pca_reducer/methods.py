@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.errors import InputError
 from farebox.components.pca_reducer.axes import Axes, decoder_by, explained_by, non_negative_codes, reconstruction_error
@@ -57,47 +59,48 @@ def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Ax
     return found, best
 
 
-def scale_of(moments: Moments, standardize: bool) -> np.ndarray:
+def scale_of(moments: Moments, standardize: bool) -> npt.NDArray[Any]:
     """Standard deviations (n - 1), (n,); 1 where a feature never changes, or nothing is to be standardized."""
     deviations = np.sqrt(np.diag(moments.covariance))
     return np.where(deviations > 0, deviations, 1.0) if standardize else np.ones_like(deviations)
 
 
-def scaled_covariance(moments: Moments, scale: np.ndarray) -> np.ndarray:
-    """Of the features in units of scale."""
+def scaled_covariance(moments: Moments, scale: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Covariance of the features in units of scale."""
     return moments.covariance / np.outer(scale, scale)
 
 
-def signed(components: np.ndarray) -> np.ndarray:
+def signed(components: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Each row turned so that its largest entry is positive: eigenvectors have no sign of their own."""
     pivots = np.abs(components).argmax(axis=1)
-    return components * np.where(components[np.arange(len(components)), pivots] < 0, -1.0, 1.0)[:, None]
+    signs = np.where(components[np.arange(len(components)), pivots] < 0, -1.0, 1.0)
+    return np.asarray(components * signs[:, None])
 
 
-def by_eigenvalue(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_eigenvalue(matrix: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Eigenvalues (n,), falling, and eigenvectors (n, n), a row each."""
     values, vectors = np.linalg.eigh(matrix)
     # eigh gives tiny negative values for a singular covariance (features that follow others)
     return np.maximum(values[::-1], 0.0), signed(vectors[:, ::-1].T)
 
 
-def rank_of(variances: np.ndarray) -> int:
+def rank_of(variances: npt.NDArray[Any]) -> int:
     """How many of the falling variances are more than rounding; at least 1."""
     return max(int((variances > RANK_TOLERANCE * variances[0]).sum()), 1)
 
 
-def principal_axes(moments: Moments, scale: np.ndarray) -> Axes:
+def principal_axes(moments: Moments, scale: npt.NDArray[Any]) -> Axes:
     """Orthonormal eigenvectors of the covariance, which are their own decoder."""
     variance, components = by_eigenvalue(scaled_covariance(moments, scale))
     return Axes("pca", moments.mean, scale, components, components, variance, float(variance.sum()))
 
 
-def axes_about_zero(moments: Moments, scale: np.ndarray) -> np.ndarray:
+def axes_about_zero(moments: Moments, scale: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Right singular vectors of the rows as they are, (n, n): what TruncatedSVD has, whose rows keep their mean."""
     return by_eigenvalue(moments.second_moment / np.outer(scale, scale))[1]
 
 
-def with_decoder(method: str, components: np.ndarray, moments: Moments, scale: np.ndarray) -> Axes:
+def with_decoder(method: str, components: npt.NDArray[Any], moments: Moments, scale: npt.NDArray[Any]) -> Axes:
     """Axes about the mean with the best decoder for these components: the network's bias pays for the mean."""
     covariance = scaled_covariance(moments, scale)
     decoder, explained = decoder_by(components, covariance), explained_by(components, covariance)
@@ -116,12 +119,12 @@ def independent(axes: Axes, moments: Moments, sample: Sample, seed: int) -> Axes
     return with_decoder("ica", signed(components[np.argsort(-weights, kind="stable")]), moments, axes.scale)
 
 
-def targets_of(labels: np.ndarray, n_classes: int) -> np.ndarray:
+def targets_of(labels: npt.NDArray[Any], n_classes: int) -> npt.NDArray[Any]:
     """What pls follows: the number, (n, 1), or one-hot classes, (n, n_classes)."""
     return np.eye(n_classes)[labels.astype(int)] if n_classes else labels[:, None]
 
 
-def classes_of(labels: np.ndarray, n_classes: int, n_bins: int) -> np.ndarray:
+def classes_of(labels: npt.NDArray[Any], n_classes: int, n_bins: int) -> npt.NDArray[Any]:
     """What lda parts, (n,): the label's classes, or which of n_bins quantile bins a number is in.
 
     Bins hold about equally many rows; they are fewer where values repeat.
@@ -132,7 +135,7 @@ def classes_of(labels: np.ndarray, n_classes: int, n_bins: int) -> np.ndarray:
     return np.searchsorted(edges, labels, side="right")
 
 
-def pls_directions(rows: np.ndarray, targets: np.ndarray, rank: int) -> np.ndarray:
+def pls_directions(rows: npt.NDArray[Any], targets: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
     """PLSRegression's rotations, (k, n), made unit vectors; k is rank, or fewer where the targets are used up."""
     from sklearn.cross_decomposition import PLSRegression
 
@@ -143,7 +146,7 @@ def pls_directions(rows: np.ndarray, targets: np.ndarray, rank: int) -> np.ndarr
     return signed(rotations[:used] / lengths[:used, None])
 
 
-def lda_directions(rows: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def lda_directions(rows: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """LinearDiscriminantAnalysis' scalings, (k, n); k is at most one less than the classes.
 
     Raises InputError where there is one class.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -23,7 +25,7 @@ class Moments:
         self.mean = np.zeros(n_features)
         self.scatter = np.zeros((n_features, n_features))
 
-    def update(self, batch: np.ndarray) -> None:
+    def update(self, batch: npt.NDArray[Any]) -> None:
         """Adds rows of shape (n, n_features)."""
         if len(batch):
             batch = batch.astype(np.float64)
@@ -36,19 +38,19 @@ class Moments:
         if other.rows:
             self._add(other.rows, other.mean, other.scatter)
 
-    def _add(self, rows: int, mean: np.ndarray, scatter: np.ndarray) -> None:
+    def _add(self, rows: int, mean: npt.NDArray[Any], scatter: npt.NDArray[Any]) -> None:
         delta, total = mean - self.mean, self.rows + rows
         self.scatter += scatter + np.outer(delta, delta) * (self.rows * rows / total)
         self.mean += delta * (rows / total)
         self.rows = total
 
     @property
-    def covariance(self) -> np.ndarray:
+    def covariance(self) -> npt.NDArray[Any]:
         """Unbiased (n - 1) sample covariance, as scikit-learn's PCA."""
         return self.scatter / (self.rows - 1)
 
     @property
-    def second_moment(self) -> np.ndarray:
+    def second_moment(self) -> npt.NDArray[Any]:
         """Mean outer product of rows, about zero."""
         return self.scatter / self.rows + np.outer(self.mean, self.mean)
 
@@ -65,7 +67,7 @@ class Sample:
         self.rows = np.empty((0, n_features), np.float32)
         self.labels = np.empty(0)
 
-    def update(self, hashes: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> None:
+    def update(self, hashes: npt.NDArray[Any], rows: npt.NDArray[Any], labels: npt.NDArray[Any]) -> None:
         """Adds rows, each with its hash and label."""
         if len(self.hashes) == self.size:
             wanted = hashes < self.hashes[-1]
@@ -83,9 +85,9 @@ class Sample:
 class Batch:
     """Rows (n, n_features), their labels (n,) and hashes (n,)."""
 
-    hashes: np.ndarray
-    rows: np.ndarray
-    labels: np.ndarray
+    hashes: npt.NDArray[Any]
+    rows: npt.NDArray[Any]
+    labels: npt.NDArray[Any]
 
 
 class Summary:
@@ -106,7 +108,7 @@ class Summary:
             self.moments.merge(other.moments)
             self.sample.update(other.sample.hashes, other.sample.rows, other.sample.labels)
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything, by name; `summary_of` takes it back."""
         moments, sample = self.moments, self.sample
         return {
@@ -120,7 +122,7 @@ class Summary:
         }
 
 
-def summary_of(arrays: dict[str, np.ndarray]) -> Summary:
+def summary_of(arrays: dict[str, npt.NDArray[Any]]) -> Summary:
     """The Summary that `Summary.arrays` came from."""
     summary = Summary(len(arrays["mean"]), int(arrays["size"]))
     summary.moments.rows = int(arrays["count"])
@@ -129,7 +131,7 @@ def summary_of(arrays: dict[str, np.ndarray]) -> Summary:
     return summary
 
 
-def position_hashes(seed: int, shard: str, first_row: int, n_rows: int) -> np.ndarray:
+def position_hashes(seed: int, shard: str, first_row: int, n_rows: int) -> npt.NDArray[Any]:
     """uint64 of shape (n_rows,): what seed, shard and row number say, and nothing else.
 
     SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators"), a stream per seed and shard.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tfx.dsl.io import fileio
 
 from farebox.components.pca_reducer.axes import Axes
@@ -25,8 +26,8 @@ MOST_DOTS, MOST_COMPONENTS, MOST_FEATURES = 3000, 16, 64
 class Coloured:
     """Codes of sampled rows (n, k), and the label that colours them, (n,)."""
 
-    codes: np.ndarray
-    labels: np.ndarray
+    codes: npt.NDArray[Any]
+    labels: npt.NDArray[Any]
     label: str
 
     @staticmethod
@@ -36,7 +37,7 @@ class Coloured:
 
 
 def draw(
-    uri: str, facts: Mapping[str, Any], names: Sequence[str], arrays: Mapping[str, np.ndarray], coloured: Coloured
+    uri: str, facts: Mapping[str, Any], names: Sequence[str], arrays: Mapping[str, npt.NDArray[Any]], coloured: Coloured
 ) -> None:
     """Writes the three pictures into the folder; facts as in projection.json, arrays as in projection.npz."""
     title = f"{facts['method']} of {facts['layer']}'s {facts['space']}s, {facts['n_features']} features"
@@ -69,7 +70,7 @@ def choice(facts: Mapping[str, Any]) -> str:
     return f"chosen: k={facts['k']}, {facts['explained_variance_ratio']:.1%}"
 
 
-def scree(title: str, ratios: np.ndarray, k: int, chosen: str) -> Any:
+def scree(title: str, ratios: npt.NDArray[Any], k: int, chosen: str) -> Any:
     """Share of the variance by component, its running sum, and the chosen k."""
     figure, axes = new_figure(10, 5)
     numbers, sums = np.arange(1, len(ratios) + 1), np.cumsum(ratios)
@@ -90,7 +91,7 @@ def scree(title: str, ratios: np.ndarray, k: int, chosen: str) -> Any:
     return figure
 
 
-def loadings(title: str, names: Sequence[str], correlations: np.ndarray) -> Any:
+def loadings(title: str, names: Sequence[str], correlations: npt.NDArray[Any]) -> Any:
     """Correlation of each feature (a row) with each of the first 16 codes; of many features those that load most."""
     shown = correlations[:MOST_COMPONENTS]
     rows = np.sort(np.argsort(-np.abs(shown).max(axis=0), kind="stable")[:MOST_FEATURES])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from absl import logging
 
 from farebox.components.errors import InputError
@@ -46,7 +47,7 @@ def multiples(largest: int) -> list[int]:
     return sorted({round_up(k, largest) for k in range(1, largest + 1, MULTIPLE)})
 
 
-def needed_for(ratios: np.ndarray, fraction: float) -> int | None:
+def needed_for(ratios: npt.NDArray[Any], fraction: float) -> int | None:
     """The fewest components whose ratios add up to the fraction; None where all do not."""
     reached = np.flatnonzero(np.cumsum(ratios) >= fraction - 1e-12)
     return int(reached[0]) + 1 if len(reached) else None

@@ -24,6 +24,7 @@ def cluster(
     train: Iterable[Batch],
     evaluation: Iterable[Batch],
     settings: PrunerSettings,
+    *,
     n_clusters: int,
 ) -> keras.Model:
     """Returns a fine-tuned copy whose masked layers have at most n_clusters values each, 0 where the mask is False."""

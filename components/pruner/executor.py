@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tf_keras as keras
 from absl import logging
 from tfx import types
@@ -60,7 +61,7 @@ class PrunerExecutor(base_executor.BaseExecutor):
             write_bytes(report, "ramp.png", plots.ramp(kept.pruned.steps))
 
 
-def write_masks(report: types.Artifact, source: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
+def write_masks(report: types.Artifact, source: keras.Model, masks: Mapping[str, npt.NDArray[Any]]) -> None:
     """Writes masks.npz, and for each mask a picture of the weights before and after."""
     arrays = io.BytesIO()  # remote files cannot seek, which a zip needs
     np.savez_compressed(arrays, **masks)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
@@ -27,12 +28,12 @@ def copy_network(
     return keras.models.clone_model(plain, clone_function=wrap) if wrap else plain
 
 
-def matrix(network: keras.Model, name: str) -> np.ndarray:
+def matrix(network: keras.Model, name: str) -> npt.NDArray[Any]:
     """The kernel of a Dense layer (inputs, units), or the table of an Embedding (rows, dimensions)."""
-    return network.get_layer(name).weights[0].numpy()
+    return np.asarray(network.get_layer(name).weights[0].numpy())
 
 
-def apply_masks(network: keras.Model, masks: Mapping[str, np.ndarray]) -> None:
+def apply_masks(network: keras.Model, masks: Mapping[str, npt.NDArray[Any]]) -> None:
     """Zeroes, in place, what the masks do not keep."""
     for name, mask in masks.items():
         weight = network.get_layer(name).weights[0]
@@ -81,7 +82,7 @@ def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, u
     return targets
 
 
-def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> tuple[dict[str, np.ndarray], int]:
+def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> tuple[dict[str, npt.NDArray[Any]], int]:
     """Which rows of each embedding occur in the batches (bool, shape (input_dim,)), and how many batches there are."""
     embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
     seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}
@@ -102,14 +103,14 @@ def inputs_of(layer: keras.layers.Layer) -> list[keras.KerasTensor]:
     return [layer.get_input_at(call) for call in range(len(layer.inbound_nodes))]
 
 
-def zero_rows(network: keras.Model, trained: Mapping[str, np.ndarray]) -> None:
+def zero_rows(network: keras.Model, trained: Mapping[str, npt.NDArray[Any]]) -> None:
     """Zeroes, in place, the embedding rows that no training row ever used: they hold nothing learned."""
     apply_masks(network, {name: rows[:, None] for name, rows in trained.items()})
 
 
 def kept_weights(
-    network: keras.Model, masks: Mapping[str, np.ndarray], trained: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+    network: keras.Model, masks: Mapping[str, npt.NDArray[Any]], trained: Mapping[str, npt.NDArray[Any]]
+) -> dict[str, npt.NDArray[Any]]:
     """The masks of the pruned layers and of the embeddings with never-trained rows; bool, shaped as their matrices."""
     kept = {name: np.ones(matrix(network, name).shape, bool) for name, rows in trained.items() if not rows.all()}
     kept |= {name: mask.copy() for name, mask in masks.items()}
@@ -126,7 +127,7 @@ def sparsity(network: keras.Model) -> dict[str, float]:
 def total_sparsity(network: keras.Model) -> float:
     """The fraction of zeros in all weights."""
     weights = network.get_weights()
-    return sum(int(np.sum(weight == 0.0)) for weight in weights) / sum(weight.size for weight in weights)
+    return sum(int(np.sum(weight == 0.0)) for weight in weights) / sum(int(weight.size) for weight in weights)
 
 
 def float16_bytes(network: keras.Model) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.errors import InputError
 
@@ -27,7 +29,7 @@ def n_kept(size: int, sparsity: float) -> int:
     return max(round(size * (1 - sparsity)), 1)
 
 
-def largest(scores: np.ndarray, sparsity: float, block_size: Sequence[int] = (1, 1)) -> np.ndarray:
+def largest(scores: npt.NDArray[Any], sparsity: float, block_size: Sequence[int] = (1, 1)) -> npt.NDArray[Any]:
     """The mask, bool, of the blocks whose scores sum up highest; of equal ones the first. scores: 2-D."""
     height, width = block_size
     rows, columns = scores.shape[0] // height, scores.shape[1] // width
@@ -37,16 +39,16 @@ def largest(scores: np.ndarray, sparsity: float, block_size: Sequence[int] = (1,
     return kept.reshape(rows, columns).repeat(height, axis=0).repeat(width, axis=1)
 
 
-def two_of_four(scores: np.ndarray) -> np.ndarray:
+def two_of_four(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The mask of the two highest of every four consecutive inputs (rows) of a unit (column)."""
     inputs, units = scores.shape
     fours = scores.T.reshape(units, inputs // 4, 4)
     kept = np.zeros(fours.shape, bool)
-    np.put_along_axis(kept, np.argsort(-fours, axis=2, kind="stable")[:, :, :2], True, axis=2)
+    np.put_along_axis(kept, np.argsort(-fours, axis=2, kind="stable")[:, :, :2], values=True, axis=2)
     return kept.reshape(units, inputs).T
 
 
-def zero_blocks(mask: np.ndarray, block_size: Sequence[int]) -> int:
+def zero_blocks(mask: npt.NDArray[Any], block_size: Sequence[int]) -> int:
     """How many blocks of a mask keep nothing."""
     (height, width), (rows, columns) = block_size, mask.shape
     blocks = mask.reshape(rows // height, height, columns // width, width)

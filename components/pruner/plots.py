@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.pruner.magnitude import Steps
 
@@ -40,7 +41,7 @@ def ramp(steps: Steps) -> bytes:
     return png(figure)
 
 
-def mask(name: str, before: np.ndarray, after: np.ndarray) -> bytes:
+def mask(name: str, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> bytes:
     """Kept weights, black, before and after; both bool of the layer's shape, the longer side drawn across."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator

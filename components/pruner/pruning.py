@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tf_keras as keras
 
 from farebox.components.errors import InputError
@@ -27,7 +29,7 @@ class Pruned:
     """masks: True where a weight of a pruned layer is kept; steps: by layer, a {step, target, reached} per change."""
 
     network: keras.Model
-    masks: dict[str, np.ndarray]
+    masks: dict[str, npt.NDArray[Any]]
     steps: Steps
 
 
@@ -37,11 +39,12 @@ def prune(
     evaluation: Iterable[Batch],
     steps_per_epoch: int,
     settings: PrunerSettings,
+    *,
     sparsity: float | None = None,
 ) -> Pruned:
-    """A pruned, fine-tuned copy; `network` stays as it is. sparsity: the final one where the settings leave it open.
+    """A pruned, fine-tuned copy; `network` stays as it is. sparsity: the final one if the settings leave it open.
 
-    Raises InputError where the network cannot be pruned as asked, RuntimeError where sparsity was not reached.
+    Raises InputError if the settings do not fit the network, RuntimeError if the sparsity was not reached.
     """
     targets = layers.targets_of(network, settings, sparsity)
     for name, target in targets.items():
@@ -62,12 +65,12 @@ def prune(
         after_step=hold,
     )
     if settings.clusters is not None:
-        sparse = cluster(sparse, masks, train, evaluation, settings, settings.clusters)
+        sparse = cluster(sparse, masks, train, evaluation, settings, n_clusters=settings.clusters)
         masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}  # small weights join the cluster at 0
     return Pruned(sparse, masks, steps)
 
 
-def check_layer(name: str, matrix: np.ndarray, target: float, settings: PrunerSettings) -> None:
+def check_layer(name: str, matrix: npt.NDArray[Any], target: float, settings: PrunerSettings) -> None:
     """Raises InputError where a layer cannot be pruned or clustered as asked, before anything is trained."""
     masking.check_shape(name, matrix.shape, settings.block_size, settings.sparsity_2_by_4)
     n_kept = masking.n_kept(matrix.size, target)
@@ -75,7 +78,9 @@ def check_layer(name: str, matrix: np.ndarray, target: float, settings: PrunerSe
         raise InputError(f"pruner.clusters={settings.clusters} must be at most {n_kept}, the weights that {name} keeps")
 
 
-def assert_reached(masks: Mapping[str, np.ndarray], targets: Mapping[str, float], settings: PrunerSettings) -> None:
+def assert_reached(
+    masks: Mapping[str, npt.NDArray[Any]], targets: Mapping[str, float], settings: PrunerSettings
+) -> None:
     """Raises RuntimeError where a layer is less sparse than asked: in short runs tfmot silently prunes nothing."""
     height, width = settings.block_size
     unit = "zeros" if height * width == 1 else f"zero blocks of {height}x{width}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tf_keras as keras
 
 from farebox.components.networks import fine_tuning
@@ -15,7 +17,7 @@ from farebox.components.pruner.magnitude import Steps, Task
 from farebox.components.pruner.saliency import saliency
 from farebox.components.pruner.schedules import round_sparsity
 
-Masks = dict[str, np.ndarray]
+Masks = dict[str, npt.NDArray[Any]]
 
 
 class Rounds:
@@ -43,7 +45,7 @@ class Rounds:
         )
         self.step += epochs * self.task.steps_per_epoch
 
-    def prune(self, scores: Mapping[str, np.ndarray], number: int) -> None:
+    def prune(self, scores: Mapping[str, npt.NDArray[Any]], number: int) -> None:
         """Zeroes the lowest scores, as many as the round's number wants; what was zeroed before stays so."""
         for name, final in self.task.targets.items():
             target = round_sparsity(self.settings.initial_sparsity, final, number, self.settings.rounds)

@@ -8,8 +8,10 @@ other terms neglected. h is taken in the Gauss-Newton form, which needs no label
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
@@ -20,7 +22,7 @@ from farebox.components.pruner.layers import copy_network, inputs_of, matrix
 SMALLEST = 1e-7  # of a probability, as Keras clips it
 
 
-def saliency(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, np.ndarray]:
+def saliency(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, npt.NDArray[Any]]:
     """The rise of the mean loss by weight, shaped as the layer's matrix; squared units of the label, or nats."""
     return {
         name: diagonal * matrix(network, name).astype(np.float64) ** 2 / 2
@@ -28,7 +30,7 @@ def saliency(network: keras.Model, layers: Sequence[str], batches: Iterable[Batc
     }
 
 
-def curvature(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, np.ndarray]:
+def curvature(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, npt.NDArray[Any]]:
     """The diagonal of the Gauss-Newton Hessian of the mean loss, by layer, shaped as its matrix.
 
     Exact where a row uses a weight once. Positions of a sequence, and calls of a shared layer, count as rows.

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import tf_keras as keras
 from absl import logging
 
@@ -51,7 +51,7 @@ class Outcome:
     trials: list[Trial]
     why: str
     source_error: float
-    trained: dict[str, np.ndarray]
+    trained: dict[str, npt.NDArray[Any]]
 
 
 def prune_network(
@@ -72,7 +72,7 @@ def prune_network(
         return Trial(sparsity, pruned, error, expected, gzip_bytes(layers.float16_bytes(pruned.network)))
 
     def attempt(sparsity: float | None) -> Trial:
-        pruned = prune(unpruned, imitating, evaluation, steps_per_epoch, settings, sparsity)
+        pruned = prune(unpruned, imitating, evaluation, steps_per_epoch, settings, sparsity=sparsity)
         layers.zero_rows(pruned.network, trained)
         return judged(settings.final_sparsity if sparsity is None else sparsity, pruned)
 

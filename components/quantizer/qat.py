@@ -23,7 +23,7 @@ tfmot = import_tfmot()
 QUANTIZED = (keras.layers.Dense, keras.layers.Add, keras.layers.Concatenate, keras.layers.Embedding)
 
 
-class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
+class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):  # type: ignore[name-defined]
     """Quantizes the table to int8 and leaves the result of the look-up float; tfmot's registry leaves the table float.
 
     Symmetric with one scale, as TFLite's GATHER has one.
@@ -34,7 +34,7 @@ class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
         quantizer = quantizers.LastValueQuantizer(num_bits=8, symmetric=True, narrow_range=True, per_axis=False)
         return [(layer.embeddings, quantizer)]
 
-    def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:
+    def get_activations_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:  # noqa: ARG002 - tfmot's signature
         return []
 
     def set_quantize_weights(self, layer: Any, quantize_weights: list[Any]) -> None:
@@ -43,7 +43,7 @@ class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
     def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
         pass
 
-    def get_output_quantizers(self, layer: Any) -> list[Any]:
+    def get_output_quantizers(self, layer: Any) -> list[Any]:  # noqa: ARG002 - tfmot's signature
         return []
 
     def get_config(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ AUTO = "auto"
 if TYPE_CHECKING:
     Mode = str
 else:
-    Mode = Literal[(AUTO, *RUNGS)]  # a setting's check and its message list these names
+    Mode = Literal[tuple(name for name in (AUTO, *RUNGS))]  # a setting's check and its message list these names
 
 
 def is_of_raw_columns(mode: str) -> bool:

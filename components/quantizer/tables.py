@@ -22,7 +22,7 @@ class LookupEmbedding(keras.layers.Layer):
         super().__init__(**kwargs)
         self.rows, self.n_distinct, self.output_dim = list(rows), n_distinct, output_dim
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any) -> None:  # noqa: ARG002 - Keras's signature
         self.embeddings = self.add_weight(name="embeddings", shape=(self.n_distinct, self.output_dim))
         self.built = True
 

@@ -104,7 +104,7 @@ def one_reduction(
     from farebox.components.artifacts import Projection
     from farebox.components.pca_reducer.executor import PcaReducerExecutor
     from farebox.modules import columns
-    from farebox.pipeline.graph import as_json
+    from farebox.pipeline.nodes import as_json
 
     inputs = {key: artifacts[key] for key in ("model", "transform_graph")}
     inputs["examples"] = artifacts["transformed_examples"]

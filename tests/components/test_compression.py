@@ -24,7 +24,7 @@ def rows():
 
 
 @pytest.fixture(scope="module")
-def line(quick_keras):  # noqa: ARG001 - an effect alone
+def line(quick_keras):
     """The network of that function: one Dense layer."""
     import tf_keras as keras
 
@@ -35,7 +35,7 @@ def line(quick_keras):  # noqa: ARG001 - an effect alone
 
 
 @pytest.fixture(scope="module")
-def classifier(quick_keras):  # noqa: ARG001
+def classifier(quick_keras):
     """Two inputs to three classes, untrained."""
     import tf_keras as keras
 

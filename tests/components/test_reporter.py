@@ -118,7 +118,7 @@ def test_a_refusal_of_pusher_is_among_the_gates(tmp_path):
 
     from farebox.components.reporter.executor import refusal
 
-    check = Check("rolled_back", 1.0, 0.0, False, "version x was rolled back")
+    check = Check("rolled_back", 1.0, 0.0, ok=False, detail="version x was rolled back")
     pushed = SimpleNamespace(uri=str(tmp_path))
     assert refusal(pushed) == []
     (tmp_path / "refusal.json").write_text(json.dumps([dataclasses.asdict(check)]))
@@ -157,7 +157,7 @@ def test_the_raw_dnn_and_the_last_blessed_model_have_names_of_their_own():
 
 
 def test_a_run_that_a_gate_stopped_has_the_same_keys_and_no_measurements():
-    check = Check("anomalies", 2, 0, False, "")
+    check = Check("anomalies", 2, 0, ok=False, detail="")
     figures = Figures.of_refusal([check])
     content = figures.to_json()
     known = {key: value for key, value in content.items() if value is not None}

@@ -222,7 +222,7 @@ def together(folder: Path, rounds: int = 60) -> dict[str, int]:
     works = {
         "push C": lambda base: ship(base, C),
         "push D": lambda base: ship(base, D),
-        "roll back": lambda base: versions.rollback(base),
+        "roll back": versions.rollback,
     }
     serial = {}
     for number, order in enumerate(itertools.permutations(works)):

@@ -127,12 +127,12 @@ def test_the_latest_blessed_models_data_are_the_baseline(lineage):
 def test_a_repeated_run_finds_what_it_found_before(lineage):
     """Its own model is blessed by then: nothing where nothing was, and else the data of the one before."""
     lineage.ingest("may")
-    lineage.train("may", True)
+    lineage.train("may", blessed=True)
     lineage.ingest("may")
     assert lineage.baseline("may") is None
     lineage.ingest("june")
     assert lineage.baseline("june") == "may"
-    lineage.train("june", True)
+    lineage.train("june", blessed=True)
     lineage.ingest("june")
     assert lineage.baseline("june") == "may"
 
@@ -140,7 +140,7 @@ def test_a_repeated_run_finds_what_it_found_before(lineage):
 def test_other_settings_on_the_same_data_have_the_same_baseline(lineage):
     for name in ("may", "june", "june"):
         lineage.ingest(name)
-        lineage.train(name, True)
+        lineage.train(name, blessed=True)
     assert lineage.baseline("june") == "may"
 
 
@@ -149,7 +149,7 @@ def test_statistics_made_again_of_the_same_examples_are_the_candidates_own(linea
     from tfx.types.standard_artifacts import ExampleStatistics
 
     lineage.ingest("may")
-    lineage.train("may", True)
+    lineage.train("may", blessed=True)
     lineage.statistics["again"] = lineage.artifact(ExampleStatistics, "statistics/again")
     lineage.execution(STATISTICS_GEN, [lineage.examples["may"]], [lineage.statistics["again"]])
     assert lineage.baseline("again") is None
@@ -158,9 +158,9 @@ def test_statistics_made_again_of_the_same_examples_are_the_candidates_own(linea
 def test_a_resolver_is_no_producer(lineage):
     """Its executions name every model among their outputs; walked up, june's model would lead to anything."""
     lineage.ingest("may")
-    first = lineage.train("may", True)
+    first = lineage.train("may", blessed=True)
     lineage.ingest("june")
-    lineage.train("june", False)
+    lineage.train("june", blessed=False)
     lineage.execution("tfx.Resolver", [lineage.examples["june"]], [first], internal=True)
     lineage.ingest("july")
     assert lineage.baseline("july") == "may"
@@ -170,7 +170,7 @@ def test_a_model_without_lineage_is_passed_over(lineage):
     from tfx.types.standard_artifacts import Model, ModelBlessing
 
     lineage.ingest("may")
-    lineage.train("may", True)
+    lineage.train("may", blessed=True)
     lost = lineage.artifact(Model, "model/lost")
     lineage.models.append(lost)
     lineage.blessings.append(lineage.artifact(ModelBlessing, "blessing", current_model_id=lost.id, blessed=1))

@@ -15,7 +15,7 @@ def fine_tune(network, train, evaluation, **settings) -> float:
 
 
 @pytest.fixture
-def line(quick_keras):  # noqa: ARG001 - a fixture uses another by its name
+def line(quick_keras):
     """y = 0 * x + 0, and rows of y = x that it may learn from."""
     import tensorflow as tf
     import tf_keras as keras

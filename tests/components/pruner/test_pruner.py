@@ -195,7 +195,7 @@ def test_a_shared_table_is_trained_by_each_of_its_inputs(quick_keras):
 @pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["magnitude", "saliency", "lottery_ticket"])
 def test_classifiers_are_pruned_too(prune, criterion):
-    _, pruned = prune(True, criterion=criterion, rounds=1)
+    _, pruned = prune(by_class=True, criterion=criterion, rounds=1)
     assert zeros(pruned.network, "wide") == 96
 
 

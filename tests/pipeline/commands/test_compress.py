@@ -13,7 +13,7 @@ from farebox.pipeline.commands import compress
 
 
 @pytest.fixture(scope="module")
-def folder(quick_keras, tmp_path_factory):  # noqa: ARG001 - an effect alone
+def folder(quick_keras, tmp_path_factory):
     """Two fitted networks and their rows: `flowers.keras` (width, length and a colour's id to three classes) with
     flowers.npz, and `line.keras` (one input of six numbers to a number) with line.csv."""
     import tf_keras as keras

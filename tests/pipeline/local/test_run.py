@@ -147,7 +147,9 @@ def figures_with(linear: float) -> ModelFigures:
 
 def test_the_lines_of_a_finished_run():
     stream = io.StringIO()
-    console.RunConsole(stream).summary(Figures(figures_with(linear=4.0), (), True, "models/x"), "lisbon", "EUR")
+    console.RunConsole(stream).summary(
+        Figures(figures_with(linear=4.0), (), blessed=True, pushed="models/x"), "lisbon", "EUR"
+    )
     assert stream.getvalue().splitlines()[-3:] == [
         "100 B (60 B gzip), 50% of the unreduced 200 B; 3 ops; int8 + look-ups of the reduced network, k=4, "
         "25.0% zeros",

@@ -43,7 +43,7 @@ def test_systemd_takes_its_units(place, call):
         "--env-file", "env", "--set", "notify.webhook_env=HOOK",
     )  # fmt: skip
     assert (code, out.split(), err) == (0, ["farebox-retrain-chicago.service", "farebox-retrain-chicago.timer"], "")
-    verified = subprocess.run(["systemd-analyze", "verify", *out.split()], capture_output=True, text=True)
+    verified = subprocess.run(["systemd-analyze", "verify", *out.split()], check=False, capture_output=True, text=True)
     assert (verified.returncode, verified.stderr) == (0, "")
     service, timer = ((place / name).read_text() for name in out.split())
     command = f'ExecStart={FAREBOX} retrain --city chicago --data "{place}/trips" --out "{place}" --set '
