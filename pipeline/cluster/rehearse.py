@@ -45,7 +45,7 @@ class RehearsalRequest:
 
 @dataclasses.dataclass(frozen=True)
 class RehearsalSummary:
-    """What a rehearsal measured; pipeline: its name in the spec."""
+    """The result of a rehearsal. pipeline: its name in the spec."""
 
     pipeline: str
     run_id: str

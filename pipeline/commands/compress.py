@@ -6,16 +6,17 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+import typer
 
 from farebox.components.errors import InputError
-from farebox.pipeline.local import libraries
+from farebox.pipeline.commands.options import AsJson
+from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.folder import LOG_FILE, make_folder
-from farebox.pipeline.process import output_to_log
 
 Array = npt.NDArray[Any]
 MODEL_FILE, SUMMARY_FILE = "model.tflite", "compression.json"
@@ -23,8 +24,31 @@ LEAST_ROWS = 50
 EVAL_SHARE = 5  # one row in five is held out for evaluation
 
 
+def compress(
+    *,
+    model: Annotated[str, typer.Option(help="A tf_keras functional model: .keras, .h5 or a SavedModel.")],
+    examples: Annotated[str, typer.Option(help="Rows of its inputs and the label: .npz, .csv or .parquet.")],
+    label: Annotated[str, typer.Option(help="The label's column: numbers, or class ids.")] = "label",
+    budget: Annotated[
+        str, typer.Option(help="The error may grow by this: 1%, or a number in the label's unit.")
+    ] = "1%",
+    out: Annotated[str, typer.Option(help="For model.tflite, compression.json and the trial log.")] = "compressed",
+    as_json: AsJson = False,
+) -> None:
+    """Makes any small Keras model the smallest .tflite in a budget, without the taxi pipeline."""
+    summary = run(CompressRequest(model, examples, label, budget, out), quiet=as_json)
+    if as_json:
+        print(json.dumps(summary, indent=2))
+        return
+    errors, sizes = summary["eval_error"], summary["bytes"]
+    print(
+        f"{summary['mode']} of the {summary['network']} network: {sizes['shipped']:,} B of {sizes['float32']:,} B, "
+        f"{summary['metric']} {errors['shipped']:.4g} of {errors['float32']:.4g}; {summary['model']}"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
-class Request:
+class CompressRequest:
     """The arguments of `farebox compress`."""
 
     model: str
@@ -35,7 +59,7 @@ class Request:
     seed: int = 17
 
 
-def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
+def run(request: CompressRequest, *, quiet: bool = False) -> dict[str, Any]:
     """Writes `model.tflite`, `compression.json`, the trial log and `log.txt` into `out`; returns the summary.
 
     Raises InputError if the model, the examples or the budget cannot be used, or `out` cannot be written.
@@ -43,13 +67,12 @@ def run(request: Request, *, quiet: bool = False) -> dict[str, Any]:
     check_paths(request)
     out = Path(request.out)
     make_folder(out)
-    with output_to_log(out / LOG_FILE) as stream, RunConsole(stream, quiet) as screen:
+    with logged(quiet=quiet)(out / LOG_FILE) as screen:
         screen.working("importing TensorFlow")
-        libraries.configure_libraries()
         return compress_files(request, out, screen)
 
 
-def check_paths(request: Request) -> None:
+def check_paths(request: CompressRequest) -> None:
     """Raises InputError for what is wrong before TensorFlow is imported."""
     if not Path(request.model).exists():
         raise InputError(f"--model={request.model} must be a .keras, .h5 or SavedModel that exists")
@@ -58,7 +81,7 @@ def check_paths(request: Request) -> None:
         raise InputError(f"--examples={path} must be a .npz, .csv or .parquet file that exists")
 
 
-def compress_files(request: Request, out: Path, screen: RunConsole) -> dict[str, Any]:
+def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> dict[str, Any]:
     """Compresses and writes everything except `log.txt`; see `run`."""
     from farebox.components import compression
 

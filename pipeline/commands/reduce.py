@@ -11,23 +11,43 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from farebox.components import files
 from farebox.components.errors import InputError
 from farebox.components.pca_reducer.settings import ReducerSettings
+from farebox.pipeline.commands.options import AsJson, City, Data, Overrides
+from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local import preflight
 from farebox.pipeline.local import run as runs
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.folder import LOG_FILE, exclusive, make_folder, new_run_id
 from farebox.pipeline.metadata import connection
-from farebox.pipeline.process import output_to_log
-from farebox.pipeline.settings.load import Settings
+from farebox.pipeline.settings.load import Settings, load_settings
 
 SPACES = {"preactivation": ("pca", "svd", "ica", "pls", "lda"), "input": ("pca", "svd", "ica", "pls", "lda", "nmf")}
 FRACTIONS = (0.90, 0.95, 0.99)
-COMPARED_AT = 0.98  # of the variance of pca, where the settings leave k to `auto`
+COMPARED_AT = 0.98  # share of the variance of pca, if the settings say `auto`
 RESULT_FILE, PICTURE = "reduction.json", "reduction.png"
+
+
+def reduce(
+    *,
+    city: City = "chicago",
+    data: Data = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="For pictures and reduction.json; default runs/CITY/reduction.")
+    ] = None,
+    runs: Annotated[str, typer.Option(help="The folder that keeps runs/, with finished nodes.")] = ".",
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compares PCA, SVD, ICA, PLS, LDA and NMF on a city's network."""
+    comparison = run(load_settings(city, data, runs, overrides or ()), out, quiet=as_json)
+    if as_json:
+        print(json.dumps(comparison, indent=2))
 
 
 def run(settings: Settings, out: str | None, quiet: bool = False) -> dict[str, Any]:
@@ -44,44 +64,47 @@ def run(settings: Settings, out: str | None, quiet: bool = False) -> dict[str, A
     folder = Path(out) if out else settings.runs_dir / "reduction"
     with exclusive(settings.runs_dir):
         make_folder(folder)
-        with output_to_log(folder / LOG_FILE) as stream, RunConsole(stream, quiet) as screen:
+        with logged(quiet=quiet)(folder / LOG_FILE) as screen:
             screen.say(f"farebox: {settings.city.name}, reductions; log in {folder / LOG_FILE}")
-            found = compare(settings, folder, screen)
+            comparison = compare(settings, folder, screen)
     screen = RunConsole(sys.stdout, quiet)
-    screen.say(headline(found))
-    screen.console.print(table(found))
-    screen.say("\n".join([*remarks(found), f"pictures and {RESULT_FILE} in {folder}"]))
-    return found
+    screen.say(headline(comparison))
+    screen.console.print(table(comparison))
+    screen.say("\n".join([*remarks(comparison), f"pictures and {RESULT_FILE} in {folder}"]))
+    return comparison
 
 
 def compare(settings: Settings, folder: Path, screen: RunConsole) -> dict[str, Any]:
     """Runs the graph and every reduction; writes their files and the comparison."""
     artifacts = runs.run_graph(settings, new_run_id(), screen, {}, last="Trainer")
-    found = []
+    rows: list[dict[str, Any]] = []
     for space, methods in SPACES.items():
         k = None
         for method in methods:
             started = time.monotonic()
             screen.working(f"{space} {method}")
-            chosen = asked(settings.reducer, space, method, k)
+            chosen = reducer_for(settings.reducer, space, method, k)
             row = one_reduction(settings, chosen, artifacts, folder / f"{space}-{method}")
             k = k or row["k"]
-            found.append(row)
-            screen.node(f"{space} {method}", False, time.monotonic() - started, row["why"])
+            rows.append(row)
+            screen.node(f"{space} {method}", is_cached=False, seconds=time.monotonic() - started, figures=row["why"])
     result = {
         "city": settings.city.name,
         "currency": settings.city.currency,
-        "source": found[0]["source"],
-        "reductions": [{key: value for key, value in row.items() if key != "source"} for row in found],
+        "source": rows[0]["source"],
+        "reductions": [{key: value for key, value in row.items() if key != "source"} for row in rows],
     }
     files.write_atomically(folder / RESULT_FILE, json.dumps(result, indent=2))
     draw(folder / PICTURE, result)
     return result
 
 
-def asked(reducer: ReducerSettings, space: str, method: str, k: int | None) -> ReducerSettings:
-    """The city's settings for another space and method: with the k that pca got in this space, so that methods are
-    comparable. `auto`, which may fold nothing, becomes a share of the variance."""
+def reducer_for(reducer: ReducerSettings, space: str, method: str, k: int | None) -> ReducerSettings:
+    """The city's settings for another space and method.
+
+    k is the one that pca got in this space, so that methods are comparable. `auto`, which may fold nothing, becomes a
+    share of the variance.
+    """
     changes: dict[str, Any] = {"space": space, "method": method}
     if k:
         changes["n_components"] = min(k, reducer.label_bins - 1) if method == "lda" else k
@@ -95,9 +118,9 @@ def asked(reducer: ReducerSettings, space: str, method: str, k: int | None) -> R
 def one_reduction(
     settings: Settings, chosen: ReducerSettings, artifacts: Mapping[str, list[Any]], folder: Path
 ) -> dict[str, Any]:
-    """A row of the table, from what is in its folder afterwards. What a method cannot do becomes its `why`.
+    """Runs one reduction and returns its row of the table; for a method that cannot do it, `why` says so.
 
-    Raises InputError where not even pca can be done: then it is the settings.
+    Raises InputError if pca cannot do it either: then the settings are wrong.
     """
     from tfx.types import standard_artifacts
 
@@ -109,7 +132,7 @@ def one_reduction(
     inputs = {key: artifacts[key] for key in ("model", "transform_graph")}
     inputs["examples"] = artifacts["transformed_examples"]
     executor = PcaReducerExecutor(PcaReducerExecutor.Context(beam_pipeline_args=list(settings.beam.pipeline_args)))
-    shutil.rmtree(folder, ignore_errors=True)  # of an earlier call
+    shutil.rmtree(folder, ignore_errors=True)  # an earlier call's
     name = {"space": chosen.space, "method": chosen.method}
     with tempfile.TemporaryDirectory() as aside:
         model, projection = standard_artifacts.Model(), Projection()
@@ -126,7 +149,7 @@ def one_reduction(
 
 
 def figures_of(folder: Path) -> dict[str, Any]:
-    """What the table and the picture need of a Projection's files."""
+    """The figures that the table and the picture show, from a Projection's files."""
     import numpy as np
 
     from farebox.components.pca_reducer.selection import needed_for
@@ -148,7 +171,7 @@ def figures_of(folder: Path) -> dict[str, Any]:
     }
 
 
-def table(found: Mapping[str, Any]) -> Any:
+def table(comparison: Mapping[str, Any]) -> Any:
     """A line per space and method."""
     from rich import box
     from rich.table import Table
@@ -157,22 +180,22 @@ def table(found: Mapping[str, Any]) -> Any:
     shown.add_column("reduction", no_wrap=True)
     for heading in ("k", "kept", "folded", "tuned", "params", *(f"{fraction:.0%}" for fraction in FRACTIONS)):
         shown.add_column(heading, justify="right", no_wrap=True)
-    for row in found["reductions"]:
+    for row in comparison["reductions"]:
         shown.add_row(f"{row['space']} {row['method']}", *cells(row), style=None if row.get("folded") else "dim")
     return shown
 
 
-def headline(found: Mapping[str, Any]) -> str:
-    """What all rows are held against."""
-    source = found["source"]
+def headline(comparison: Mapping[str, Any]) -> str:
+    """The unreduced network, with which all rows are compared."""
+    source = comparison["source"]
     return (
-        f"{found['city']}: eval RMSE in {found['currency']}; of the unreduced network {source['eval_rmse']:.3f}, "
+        f"{comparison['city']}: eval RMSE in {comparison['currency']}; of the unreduced network {source['eval_rmse']:.3f}, "
         f"{source['parameters']:,} parameters"
     )
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
-    """A row's numbers as text; a dash where there is none."""
+    """A row's numbers as text; a dash for none."""
     if row["k"] is None:
         return ["–"] * (5 + len(FRACTIONS))
     rmse = [f"{row['eval_rmse'][key]:.3f}" if row["folded"] else "–" for key in ("folded", "reduced")]
@@ -180,18 +203,18 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     return [f"{row['k']}/{row['n_features']}", f"{row['variance_kept']:.1%}", *rmse, f"{row['parameters']:,}", *needed]
 
 
-def remarks(found: Mapping[str, Any]) -> list[str]:
-    """What the columns are, and why a row has dashes."""
+def remarks(comparison: Mapping[str, Any]) -> list[str]:
+    """A legend of the columns, and the reason for each row of dashes."""
     legend = (
         "kept: share of the variance; folded, tuned: RMSE before and after fine-tuning; "
         f"{FRACTIONS[0]:.0%}: k for that share"
     )
-    why = [f"{row['space']} {row['method']}: {row['why']}" for row in found["reductions"] if not row.get("folded")]
+    why = [f"{row['space']} {row['method']}: {row['why']}" for row in comparison["reductions"] if not row.get("folded")]
     return [legend, *why]
 
 
-def draw(path: Path, found: Mapping[str, Any]) -> None:
-    """Left, by space, the running share of the variance; right, RMSE as folded and after fine-tuning."""
+def draw(path: Path, comparison: Mapping[str, Any]) -> None:
+    """Draws the cumulative share of the variance by space (left) and RMSE before and after fine-tuning (right)."""
     from farebox.components.pca_reducer import plots
 
-    plots.comparison(found).savefig(path, dpi=110, format="png")
+    plots.comparison(comparison).savefig(path, dpi=110, format="png")

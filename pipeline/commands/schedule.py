@@ -25,7 +25,7 @@ from farebox.pipeline.commands.submit import (
 
 
 class Emit(str, Enum):
-    """Whose files `--emit` prints."""
+    """The scheduler whose files `--emit` prints."""
 
     systemd = "systemd"
     cron = "cron"
@@ -34,6 +34,7 @@ class Emit(str, Enum):
 
 def schedule(
     context: typer.Context,
+    *,
     cron: Annotated[
         str | None, typer.Option(metavar="LINE", help='Five fields of crontab(5), e.g. "0 3 * * *", or @daily.')
     ] = None,
@@ -85,8 +86,11 @@ def schedule(
     network: Network = None,
     patience: Patience = 120,
 ) -> None:
-    """`farebox retrain` by the clock: here, or by systemd, cron or Kubernetes; with --runner a compiled spec, by
-    Kubeflow or Vertex AI."""
+    """Runs `farebox retrain` by the clock, here or elsewhere.
+
+    Here in the foreground, or by systemd, cron or Kubernetes (--emit). With --runner, Kubeflow or Vertex AI runs a
+    compiled spec.
+    """
     from farebox.pipeline.schedule import orders
 
     given = options_given(context)

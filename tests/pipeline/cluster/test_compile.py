@@ -277,7 +277,7 @@ def test_an_unknown_runner_is_an_error():
 
 def test_the_command_names_the_flags_and_keeps_the_settings_key():
     from farebox.pipeline.commands.compile import COMPILE_FLAGS
-    from farebox.pipeline.commands.options import with_flag
+    from farebox.pipeline.commands.hints import with_flag
 
     assert with_flag("data=/trips must be", COMPILE_FLAGS) == "--data=/trips must be"
     assert with_flag("cluster.root=x must be", COMPILE_FLAGS) == "cluster.root=x must be; set it with --root"

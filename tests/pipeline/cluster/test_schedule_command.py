@@ -6,7 +6,6 @@ import json
 import re
 
 import pytest
-import typer
 
 from farebox.pipeline import cli
 from farebox.pipeline.schedule import orders
@@ -176,7 +175,7 @@ def test_refuses_what_contradicts_itself(call, arguments, line):
 
 
 def test_every_option_has_its_takers():
-    command = typer.main.get_command(cli.app).commands["schedule"]
+    command = cli.click_command("schedule", cli.COMMANDS["schedule"])
     options = {option.opts[0] for option in command.params}
     assert options - set(orders.TAKERS) == {"--cron", "--timezone", "--runner"} and set(orders.TAKERS) < options
 

@@ -44,8 +44,10 @@ def folder(quick_keras, tmp_path_factory):
     return directory
 
 
-def request(folder, model: str, examples: str, label: str, budget: str = "10%") -> compress.Request:
-    return compress.Request(str(folder / model), str(folder / examples), label, budget, str(folder / f"out-{model}"))
+def request(folder, model: str, examples: str, label: str, budget: str = "10%") -> compress.CompressRequest:
+    return compress.CompressRequest(
+        str(folder / model), str(folder / examples), label, budget, str(folder / f"out-{model}")
+    )
 
 
 @pytest.mark.slow
