@@ -1,4 +1,4 @@
-"""What is asked of the child process, and what it answers; both travel as JSON and npz."""
+"""The child process's request and report, which travel as JSON and npz."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.errors import Check
 
-Columns = Mapping[str, np.ndarray]
+Numbers = npt.NDArray[Any]  # float32, int64 or int32
+Columns = Mapping[str, Numbers]
 Changes = Mapping[str, float | str]
 EdgeRows = Mapping[str, Changes]
 NUMBER_WORDS = ("nan", "inf", "-inf")
@@ -21,12 +23,12 @@ NUMBER_WORDS = ("nan", "inf", "-inf")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a device can take, beyond the settings.
+    """Limits of a device, besides the settings.
 
-    input_names: the raw columns a device can provide; the file may ask for any of them, and for no other.
+    input_names: the raw columns that a device can provide; the file may have no other inputs.
     max_bytes: of the file, uncompressed.
     min_output, max_output: the believable outputs, in the label's unit.
-    edge_rows: by name, what is changed in a real row: {column: number, `nan`, `inf`, `-inf`, or another column}.
+    edge_rows: changes of real rows by name: {column: number, `nan`, `inf`, `-inf`, or another column}.
     """
 
     input_names: tuple[str, ...]
@@ -53,19 +55,20 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Every check, and what was measured without a bound."""
+    """Every check, and the measurements, which include those without a bound."""
 
     checks: tuple[Check, ...]
     measurements: dict[str, Any]
 
     @property
     def ok(self) -> bool:
+        """Whether no check refuses."""
         return not any(check.refuses for check in self.checks)
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A file to judge, a reference to compare it with or None, and raw rows: columns of shape (n,)."""
+    """A file to validate, a reference to compare it with or None, and raw rows: columns of shape (n,)."""
 
     model: Path
     reference: Path | None
@@ -73,7 +76,7 @@ class Request:
     limits: Limits
 
     def write(self, folder: Path) -> Path:
-        """Leaves the request in a folder; returns its file."""
+        """Writes the request to a folder; returns its JSON file."""
         np.savez(folder / "rows.npz", **self.rows)
         content = {
             "model": str(self.model),
@@ -86,7 +89,7 @@ class Request:
 
     @classmethod
     def read(cls, path: Path) -> Request:
-        """What `write` left."""
+        """Reads what `write` wrote."""
         content = json.loads(path.read_text())
         limits = content["limits"]
         changed = {
