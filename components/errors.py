@@ -1,7 +1,7 @@
-"""Errors that people, not developers, have to mend, and the checks that a gate refuses by.
+"""Errors that users, not developers, must fix, and the checks of a gate.
 
     ValueError     InputError: input that cannot be used; names the value, the bound and the place (exit code 2)
-    RuntimeError   GateError: a gate refused (exit code 3); carries what it checked
+    RuntimeError   GateError: a gate refused (exit code 3); carries its checks
 
 The command line prints them as one line.
 """
@@ -18,12 +18,10 @@ Severity = Literal["stop", "warn"]
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """value, at most bound (or at_least), is ok or not; no bound where there is nothing to compare with.
+    """A value, its bound and whether it holds. bound: an upper one, or a lower one with at_least; None without one.
 
-    ok where value is beyond bound: by no more than noise may be.
-
-    detail says what was found, in words; hint what to do where it is not ok. A check of severity `warn` refuses
-    nothing.
+    ok is true for a value beyond the bound if noise can explain the excess. detail: the measurement in words. hint:
+    what to do if the check fails. A check of severity `warn` never refuses.
     """
 
     name: str
@@ -37,6 +35,7 @@ class Check:
 
     @property
     def refuses(self) -> bool:
+        """Whether the check fails and its severity is `stop`."""
         return not self.ok and self.severity == "stop"
 
 
@@ -45,7 +44,7 @@ class InputError(ValueError):
 
 
 class GateError(RuntimeError):
-    """A gate refused and the run cannot go on (exit code 3); `checks` is what it looked at."""
+    """A gate refused and the run cannot go on (exit code 3); checks: all of the gate."""
 
     def __init__(self, message: str, checks: Sequence[Check] = ()) -> None:
         super().__init__(message)
@@ -53,15 +52,15 @@ class GateError(RuntimeError):
 
 
 def increase(text: float | str, of: float, name: str) -> float:
-    """How much `text` allows on top of `of`: a number in its unit, or a share of it such as `0.2%`.
+    """The increase that `text` allows over `of`: a number in its unit, or a percentage of it such as `0.2%`.
 
-    Raises ValueError, which says `name`, where it is neither.
+    Raises ValueError, which names `name`, for another text.
     """
-    found = re.fullmatch(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*", str(text))
+    match = re.fullmatch(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*", str(text))
     try:
-        number = float(found[1]) if found else None
+        number = float(match[1]) if match else None
     except ValueError:
         number = None
-    if found is None or number is None:
+    if match is None or number is None:
         raise ValueError(f"{name}={text} must be a number or a percentage such as 0.2%")
-    return of * number / 100 if found[2] else number
+    return of * number / 100 if match[2] else number

@@ -1,13 +1,13 @@
 """Ed25519 (RFC 8032) over a manifest's bytes, which hold the SHA-256 of the model: one signature covers both.
 
-Import this late: it takes `cryptography`, which a command that checks no signature does without.
+Import this late: it imports `cryptography`, which commands without signatures do not need.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,14 +15,16 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from farebox.components.errors import InputError
 
+Key = TypeVar("Key", Ed25519PrivateKey, Ed25519PublicKey)
+
 
 def signing_key(path: str) -> Ed25519PrivateKey:
-    """The private key in a PEM file. Raises InputError where it is none."""
+    """The private key in a PEM file. Raises InputError if it is not one."""
     return _key("push.signing_key", path, Ed25519PrivateKey, lambda pem: load_pem_private_key(pem, password=None))
 
 
 def public_key(path: str) -> Ed25519PublicKey:
-    """The public key in a PEM file. Raises InputError where it is none."""
+    """The public key in a PEM file. Raises InputError if it is not one."""
     return _key("key", path, Ed25519PublicKey, load_pem_public_key)
 
 
@@ -35,14 +37,14 @@ def is_signed(manifest: bytes, signature: bytes | None, key: Ed25519PublicKey) -
     return True
 
 
-def _key(name: str, path: str, kind: Any, load: Callable[[bytes], Any]) -> Any:
-    """Of the key nothing is said but its kind."""
+def _key(name: str, path: str, kind: type[Key], load: Callable[[bytes], object]) -> Key:
+    """Reads a key of this kind; error messages say nothing of the key except its kind."""
     must = f"{name}={path} must be an Ed25519 {'private' if kind is Ed25519PrivateKey else 'public'} key in PEM format"
     try:
         key = load(Path(path).read_bytes())
     except OSError as error:
         raise InputError(f"{must}: {error.strerror}") from error
-    except TypeError as error:  # cryptography's word for a key that asks for a password
+    except TypeError as error:  # raised by cryptography for a key with a password
         raise InputError(f"{must} and without a password, got one with") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{must}, got something else") from error
