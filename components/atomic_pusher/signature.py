@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -15,17 +15,19 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from farebox.components.errors import InputError
 
-Key = TypeVar("Key", Ed25519PrivateKey, Ed25519PublicKey)
-
 
 def signing_key(path: str) -> Ed25519PrivateKey:
     """The private key in a PEM file. Raises InputError if it is not one."""
-    return _key("push.signing_key", path, Ed25519PrivateKey, lambda pem: load_pem_private_key(pem, password=None))
+    key: Ed25519PrivateKey = _key(
+        "push.signing_key", path, Ed25519PrivateKey, lambda pem: load_pem_private_key(pem, password=None)
+    )
+    return key
 
 
 def public_key(path: str) -> Ed25519PublicKey:
     """The public key in a PEM file. Raises InputError if it is not one."""
-    return _key("key", path, Ed25519PublicKey, load_pem_public_key)
+    key: Ed25519PublicKey = _key("key", path, Ed25519PublicKey, load_pem_public_key)
+    return key
 
 
 def is_signed(manifest: bytes, signature: bytes | None, key: Ed25519PublicKey) -> bool:
@@ -37,7 +39,7 @@ def is_signed(manifest: bytes, signature: bytes | None, key: Ed25519PublicKey) -
     return True
 
 
-def _key(name: str, path: str, kind: type[Key], load: Callable[[bytes], object]) -> Key:
+def _key(name: str, path: str, kind: Any, load: Callable[[bytes], object]) -> Any:
     """Reads a key of this kind; error messages say nothing of the key except its kind."""
     must = f"{name}={path} must be an Ed25519 {'private' if kind is Ed25519PrivateKey else 'public'} key in PEM format"
     try:
