@@ -6,10 +6,10 @@ from tfx.types import artifact
 
 
 class EvaluatorBlessing(artifact.Artifact):
-    """What Evaluator alone says of a model: whether its error holds the bounds. ModelGate has the last word.
+    """Evaluator's verdict on a model: whether its error holds the bounds. ModelGate decides.
 
-    No ModelBlessing: TFX takes any blessed one for a model that may be compared with, and on Kubeflow it asks for
-    nothing but that type. Properties and files are those of ModelBlessing.
+    It is not a ModelBlessing: TFX takes the model of any positive ModelBlessing as a baseline, and on Kubeflow it
+    checks only the type. Properties and files are those of ModelBlessing.
 
     File structure:
       - {uri}/BLESSED or {uri}/NOT_BLESSED: empty
@@ -19,7 +19,7 @@ class EvaluatorBlessing(artifact.Artifact):
 
 
 class GateVerdict(artifact.Artifact):
-    """What DataGate found.
+    """The checks of DataGate.
 
     File structure:
       - {uri}/verdict.json: a list of {name, value, bound, ok, detail, hint, severity, at_least}
@@ -48,7 +48,7 @@ class Projection(artifact.Artifact):
 
 
 class Pruning(artifact.Artifact):
-    """What Pruner set to zero.
+    """The weights that Pruner set to zero.
 
     File structure:
       - {uri}/pruning.json: metric, criterion, why, sparsity per layer, share of embedding rows never trained, eval
@@ -61,13 +61,13 @@ class Pruning(artifact.Artifact):
 
 
 class QuantizationTrials(artifact.Artifact):
-    """Every candidate file that Quantizer made, and what it chose.
+    """Every candidate file of Quantizer, and its choice.
 
     File structure:
       - {uri}/choice.json: mode, network, steps, kept_float, why, metric, bound, eval_error, bytes, gzip_bytes
       - {uri}/trials.jsonl: a line per candidate, the unreduced float32 file first: rung, network, errors, sizes,
         latency, operators, tensors by type, verdict and the reason for it
-      - {uri}/sensitivity.json: the nodes that int8 can quantize by the harm that each does alone
+      - {uri}/sensitivity.json: the nodes that int8 can quantize, with the harm that each does by itself
       - {uri}/pareto.png: error against bytes, latency as colour
     """
 

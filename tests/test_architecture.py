@@ -26,7 +26,7 @@ FACE = ("farebox/__init__.py", "farebox/__main__.py")
 SOURCES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 ENTRIES = (
     "farebox", "farebox.__main__", "farebox.pipeline.cluster.container",
-    "farebox.components.device_validator.checks", "farebox.components.device_validator.memory",
+    "farebox.components.device_validator.validation", "farebox.components.device_validator.memory",
 )  # fmt: skip
 MAX_ROOMS = {"pipeline": 15, "components": 18}
 LIGHT = (

@@ -1,4 +1,4 @@
-"""AtomicPusherExecutor: TFX's Pusher with an atomic, content-addressed destination; how it pushes is in push.py."""
+"""AtomicPusherExecutor: TFX's Pusher with an atomic, content-addressed destination; push.py pushes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ BLESSINGS = ("model_blessing", "infra_blessing")
 class AtomicPusherExecutor(tfx_pusher.Executor):
     """Pushes Format-Serving/tflite to the destination's base_directory, if both blessings hold for its bytes.
 
-    `custom_config["manifest"]` is added to the manifest, `custom_config["push"]` are `PushSettings`. Where a person
-    rolled these bytes back, nothing is pushed, and `{pushed_model.uri}/refusal.json` is the check that says so.
+    `custom_config["manifest"]` is added to the manifest, `custom_config["push"]` are `PushSettings`. If a person
+    rolled these bytes back, it pushes nothing and writes the failed check to `{pushed_model.uri}/refusal.json`.
     """
 
     def Do(
@@ -60,15 +60,15 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         logging.info("Pusher: %s is the latest version in %s, %d B", version, store.base, len(content))
 
     def CheckBlessing(self, input_dict: dict[str, list[types.Artifact]]) -> bool:
-        """As TFX does; moreover the bytes must be those that each gate judged, where it says which."""
+        """TFX's check; in addition, the bytes must have the SHA-256 that a gate's blessing names."""
         return self._judged_bytes(input_dict) is not None
 
     def _judged_bytes(self, input_dict: dict[str, list[types.Artifact]]) -> bytes | None:
-        """The model as it was judged, None where it was refused: read once, so that what was checked is what ships."""
+        """The judged bytes, None if a gate refused them; read once, so that the checked bytes are pushed."""
         if not super().CheckBlessing(input_dict):
             return None
         with fileio.open(f"{self.GetModelPath(input_dict)}/{SERVING_FILE}", "rb") as file:
-            content = bytes(file.read())
+            content: bytes = file.read()
         for name in BLESSINGS:
             for blessing in input_dict.get(name, ()):
                 judged = blessing.get_string_custom_property("sha256")
@@ -83,7 +83,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         run_id = self._context.pipeline_run_id if self._context else None
         judgement = _judgement(input_dict.get("model_blessing", ()), sha256(content))
         spans = judgement.get("spans") or sorted(
-            {span for found in input_dict.values() for each in found if (span := _span(each))}
+            {span for artifacts in input_dict.values() for artifact in artifacts if (span := _span(artifact))}
         )
         return {
             **({"run_id": run_id} if run_id else {}),
@@ -93,7 +93,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
 
 
 def _judgement(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:
-    """The gate's judgement of these bytes; empty without a judgement.json, or with one of other bytes."""
+    """The content of judgement.json for these bytes; empty without such a file, or if it is about other bytes."""
     for blessing in blessings:
         path = f"{blessing.uri}/{JUDGEMENT_FILE}"
         if not fileio.exists(path):
@@ -107,7 +107,7 @@ def _judgement(blessings: Iterable[types.Artifact], digest: str) -> dict[str, An
 
 
 def _span(artifact: types.Artifact) -> int:
-    """The artifact's span, a property as ExampleGen has it or a custom one; 0 where it has none."""
+    """The artifact's span from its properties, custom ones first; 0 without one."""
     stored = artifact.mlmd_artifact
     for properties in (stored.custom_properties, stored.properties):
         if "span" in properties:

@@ -1,4 +1,4 @@
-"""Which versions LATEST has named, and which of them a person rolled back. Plain values: nothing is read or written."""
+"""The versions that LATEST has named, and those that a person rolled back. Reads and writes no files."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ MAX_NAMED = 1000
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """named: versions in the order in which LATEST came to name them. rolled_back: those that no push may bring back.
+    """named: versions in the order in which LATEST named them. rolled_back: versions that no push may bring back.
 
-    It is written before LATEST, so a dead process may have announced what did not happen: `at` tells.
+    HISTORY is written before LATEST, so a process that died may have recorded a push that did not happen: `at` drops
+    it.
     """
 
     named: tuple[str, ...] = ()
@@ -24,7 +25,7 @@ class History:
 
     @classmethod
     def parse(cls, content: bytes, where: object) -> History:
-        """Raises InputError where it is no history: what a person rolled back must not be forgotten silently."""
+        """Reads what `encode` writes. Raises InputError for anything else: a rollback must not be lost silently."""
         try:
             lists = json.loads(content)
             named, rolled_back = lists["named"], lists["rolled_back"]
@@ -37,11 +38,11 @@ class History:
         return cls(tuple(named), tuple(rolled_back))
 
     def encode(self) -> bytes:
-        """As `parse` reads it."""
+        """The content of HISTORY, which `parse` reads."""
         return (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode()
 
     def at(self, latest: str | None) -> History:
-        """As things stand with this LATEST: what was announced after it is dropped, what is missing is added."""
+        """The history with `latest` as the last named version: drops later ones, adds it if it is missing."""
         if latest in self.named:
             return dataclasses.replace(self, named=self.named[: self.named.index(latest) + 1])
         if latest is None or latest in self.rolled_back:
@@ -49,20 +50,20 @@ class History:
         return dataclasses.replace(self, named=(*self.named, latest))
 
     def pushed(self, version: str) -> History:
-        """After a push."""
+        """The history after a push."""
         others = tuple(name for name in self.named if name != version)
         return dataclasses.replace(self, named=(*others, version)[-MAX_NAMED:])
 
     def before(self, latest: str | None, there: Collection[str]) -> str | None:
-        """The version that was the latest one before, of those that are there still."""
+        """The version that LATEST named before `latest`, among those in `there`."""
         named = self.named[: self.named.index(latest)] if latest in self.named else self.named
         return next((name for name in reversed(named) if name in there), None)
 
     def rolled_back_to(self, target: str, latest: str) -> History:
-        """After LATEST was pointed from `latest` to `target`.
+        """The history after a person pointed LATEST from `latest` to `target`.
 
-        Back to a version that was named before: those after it are rolled back. Forward to one that was rolled back,
-        or announced only: nothing is. A version of which nothing is known counts as an earlier one.
+        Back to a version that was named before: the versions after it are rolled back. Forward to a rolled-back
+        version, or to one that was only recorded: none is rolled back. An unknown version counts as an earlier one.
         """
         if target in self.rolled_back:
             left = tuple(name for name in self.rolled_back if name != target)
@@ -77,6 +78,6 @@ class History:
         return History(self.named[:place]).rolled_back_with(after, self)
 
     def rolled_back_with(self, left: tuple[str, ...], earlier: History) -> History:
-        """These named versions, with `left` added to what was rolled back earlier."""
+        """This history, with `left` added to the versions that `earlier` has as rolled back."""
         added = tuple(name for name in left if name not in earlier.rolled_back)
         return dataclasses.replace(self, rolled_back=earlier.rolled_back + added)

@@ -1,4 +1,4 @@
-"""What a version says of itself, and whether that is true of its bytes."""
+"""The manifest of a version, and whether its files match it."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ NAME_DIGITS = 12  # of the SHA-256, in a version's name
 
 
 def sha256(content: bytes) -> str:
-    """64 hexadecimal digits."""
+    """SHA-256 as 64 hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def version_name(content: bytes) -> str:
-    """The version that these bytes are: the first 12 digits of their SHA-256."""
+    """The name of the version with these bytes: the first 12 digits of their SHA-256."""
     return sha256(content)[:NAME_DIGITS]
 
 
 def describe(content: bytes, city: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of these bytes; what is computed here wins over what the caller says."""
+    """The manifest of these bytes; computed values replace those in `manifest`."""
     return {
         "metrics": {},
         "spans": [],
@@ -42,30 +42,30 @@ def describe(content: bytes, city: str, manifest: Mapping[str, Any]) -> dict[str
 
 
 def encode(manifest: Mapping[str, Any]) -> bytes:
-    """As `facts` reads it; these bytes are what is signed."""
+    """The bytes of manifest.json, which are signed; `facts` reads them."""
     return (json.dumps(manifest, indent=2) + "\n").encode()
 
 
 def facts(files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The manifest among a version's files; empty where there is none that can be read."""
+    """The manifest among a version's files; empty if there is none or it cannot be read."""
     try:
-        found = json.loads(files[MANIFEST_FILE])
+        content = json.loads(files[MANIFEST_FILE])
     except (KeyError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def faults(name: str, files: Mapping[str, bytes]) -> list[str]:
-    """Where files, manifest and name disagree, a line each; not in gzip_bytes, which depend on zlib's version."""
+    """A line per contradiction of files, manifest and name; ignores gzip_bytes, which depends on zlib's version."""
     missing = [file for file in (FARE_FILE, MANIFEST_FILE) if file not in files]
     if missing:
         return [f"{file} must be there" for file in missing]
-    said, content = facts(files), files[FARE_FILE]
-    digest, found = sha256(content), []
-    if said.get("sha256") != digest:
-        found.append(f"{FARE_FILE}: sha256={digest} must be {said.get('sha256')}, as {MANIFEST_FILE} says")
-    if said.get("bytes") != len(content):
-        found.append(f"{FARE_FILE}: bytes={len(content)} must be {said.get('bytes')}, as {MANIFEST_FILE} says")
+    manifest, content = facts(files), files[FARE_FILE]
+    digest, lines = sha256(content), []
+    if manifest.get("sha256") != digest:
+        lines.append(f"{FARE_FILE}: sha256={digest} must be {manifest.get('sha256')}, as {MANIFEST_FILE} says")
+    if manifest.get("bytes") != len(content):
+        lines.append(f"{FARE_FILE}: bytes={len(content)} must be {manifest.get('bytes')}, as {MANIFEST_FILE} says")
     if digest[:NAME_DIGITS] != name:
-        found.append(f"{FARE_FILE}: sha256={digest} must begin with the folder's name, {name}")
-    return found
+        lines.append(f"{FARE_FILE}: sha256={digest} must begin with the folder's name, {name}")
+    return lines

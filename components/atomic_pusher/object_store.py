@@ -1,4 +1,4 @@
-"""Versions in an object store (gs://, s3://, hdfs:// ...) through TFX's file systems: no renames, no locks there."""
+"""Versions in an object store (gs://, s3://, hdfs:// ...) through TFX's file systems, without renames or locks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def store_at(base: str) -> Store:
 
 
 class ObjectStore:
-    """A version is complete once its manifest is there: written last, removed first. One writer at a time, please."""
+    """A version is complete once its manifest is there: written last, removed first. Allows one writer at a time."""
 
     def __init__(self, base: str) -> None:
         self.base = base.rstrip("/")
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """No lock exists there: the orchestrator sees to it that there is one writer."""
+        """Takes no lock, because there is none: the orchestrator must run one writer at a time."""
         fileio.makedirs(self.base)
         yield
 
@@ -41,12 +41,13 @@ class ObjectStore:
         if not fileio.exists(path):
             raise FileNotFoundError(path)
         with fileio.open(path, "rb") as file:
-            return bytes(file.read())
+            content: bytes = file.read()
+        return content
 
     def write(self, name: str, content: bytes) -> None:
-        """One object, read back; once more from nothing where other bytes return: TensorFlow's ram:// appends.
+        """Writes one object and reads it back; removes and writes it again if it differs: TensorFlow's ram:// appends.
 
-        Raises RuntimeError where they are still not what was written.
+        Raises RuntimeError if the object still differs from what was written.
         """
         path = f"{self.base}/{name}"
         self._put(path, content)
@@ -61,21 +62,21 @@ class ObjectStore:
 
     def version(self, name: str) -> dict[str, bytes]:
         """Those of VERSION_FILES that this version has."""
-        found = {}
+        files = {}
         for file in VERSION_FILES:
             with contextlib.suppress(FileNotFoundError):
-                found[file] = self.read(f"{name}/{file}")
-        return found
+                files[file] = self.read(f"{name}/{file}")
+        return files
 
     def publish(self, name: str, files: Mapping[str, bytes]) -> None:
-        """Takes away what is damaged, then writes the manifest after all others."""
+        """Removes damaged files, then writes all files, the manifest last."""
         self._remove_files(name)
         fileio.makedirs(f"{self.base}/{name}")
         for file in sorted(files, key=lambda file: file == MANIFEST_FILE):
             self.write(f"{name}/{file}", files[file])
 
     def remove(self, name: str) -> None:
-        """The version is incomplete at once, and then gone."""
+        """Removes the manifest first, so that the version is incomplete at once."""
         self._remove_files(name)
         fileio.rmtree(f"{self.base}/{name}")
 

@@ -53,7 +53,7 @@ def push(content: bytes, store: Store, manifest: Mapping[str, Any], settings: Pu
 
 
 def refuse_rolled_back(name: str, history: History, store: Store) -> None:
-    """Raises GateError where a person rolled this version back: a machine must not undo that."""
+    """Raises GateError if a person rolled this version back: a machine must not undo that."""
     if name in history.rolled_back:
         hint = f"`farebox rollback {name} --city {_city(store)}` points {LATEST_FILE} to it again."
         detail = f"version {name} was rolled back in {store.base}: {hint.rstrip('.')}"
@@ -70,7 +70,7 @@ def latest_name(store: Store) -> str | None:
 
 
 def read_history(store: Store) -> History:
-    """Empty where there is none. Raises InputError where it cannot be read."""
+    """The history, empty without one. Raises InputError if it cannot be read."""
     try:
         return History.parse(store.read(HISTORY_FILE), store.base)
     except FileNotFoundError:
@@ -78,7 +78,7 @@ def read_history(store: Store) -> History:
 
 
 def point_latest(store: Store, name: str, latest: str | None, history: History) -> None:
-    """Writes HISTORY first, then LATEST, each only where it changes."""
+    """Writes HISTORY first, then LATEST, each only if it changes."""
     if read_history(store) != history:
         store.write(HISTORY_FILE, history.encode())
     if latest != name:
@@ -86,7 +86,7 @@ def point_latest(store: Store, name: str, latest: str | None, history: History) 
 
 
 def is_intact(folder: Path) -> bool:
-    """Whether a version folder holds exactly the bytes that its manifest and its name speak of."""
+    """Whether the files of a version folder match its manifest and its name."""
     return not manifests.faults(folder.name, LocalStore(folder.parent).version(folder.name))
 
 
@@ -108,12 +108,12 @@ def is_rolled_back(file: Path, base: Path) -> bool:
 
 
 def latest(base: Path) -> Path:
-    """The version folder that LATEST names; asked again where that one was removed, for then LATEST has moved on.
+    """The version folder that LATEST names; reads LATEST again if that folder was removed meanwhile.
 
     Raises:
         InputError: no LATEST, or it names no version that is there.
     """
-    seen = None
+    previous = None
     while True:
         try:
             name = (base / LATEST_FILE).read_text(errors="replace").strip()
@@ -121,9 +121,9 @@ def latest(base: Path) -> Path:
             raise InputError(f"models={base} must have a {LATEST_FILE} file: {error.strerror}") from error
         if is_version(name) and (base / name / FARE_FILE).is_file():
             return base / name
-        if name == seen:
+        if name == previous:
             raise InputError(f"{LATEST_FILE}={name!r} must name a version with a {FARE_FILE}, in {base}")
-        seen = name
+        previous = name
 
 
 def resolve_model(path: str | Path) -> Path:
@@ -139,15 +139,15 @@ def resolve_model(path: str | Path) -> Path:
         return path / FARE_FILE
     if (path / LATEST_FILE).exists():
         return latest(path) / FARE_FILE
-    found = "a folder with neither" if path.is_dir() else "nothing there"
+    actual = "a folder with neither" if path.is_dir() else "nothing there"
     raise InputError(
         f"model={path} must be a .tflite file, a version folder with {FARE_FILE} or a models/<city> folder with "
-        f"{LATEST_FILE}, got {found}"
+        f"{LATEST_FILE}, got {actual}"
     )
 
 
 def open_model(path: str | Path, open_file: Callable[[Path], Opened]) -> Opened:
-    """What `open_file` makes of the file meant by `path`; again, where its version was removed before it was open."""
+    """The result of `open_file` on the file of `path`; tries again if its version was removed before it was open."""
     file = resolve_model(path)
     while True:
         try:
@@ -160,12 +160,12 @@ def open_model(path: str | Path, open_file: Callable[[Path], Opened]) -> Opened:
 
 
 def _holds(files: Mapping[str, bytes], name: str, content: bytes) -> bool:
-    """Whether a version is intact and these bytes, not others whose digest begins alike."""
+    """Whether a version is intact and holds these bytes, not others whose digest begins the same."""
     return files.get(FARE_FILE) == content and not manifests.faults(name, files)
 
 
 def _ship(store: Store, name: str, content: bytes, described: Mapping[str, Any], key: str | None) -> None:
-    """Writes the version, or only what it lacks."""
+    """Writes the version, or only the files that it lacks."""
     files = store.version(name)
     if not _holds(files, name, content):
         encoded = manifests.encode(described)

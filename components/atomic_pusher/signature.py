@@ -1,6 +1,6 @@
 """Ed25519 (RFC 8032) over a manifest's bytes, which hold the SHA-256 of the model: one signature covers both.
 
-Import this late: it takes `cryptography`, which a command that checks no signature does without.
+Import this late: it imports `cryptography`, which commands without signatures do not need.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from farebox.components.errors import InputError
 
 
 def signing_key(path: str) -> Ed25519PrivateKey:
-    """The private key in a PEM file. Raises InputError if the file holds none."""
+    """The private key in a PEM file. Raises InputError if it is not one."""
     key: Ed25519PrivateKey = _key(
         "push.signing_key", path, Ed25519PrivateKey, lambda pem: load_pem_private_key(pem, password=None)
     )
@@ -25,7 +25,7 @@ def signing_key(path: str) -> Ed25519PrivateKey:
 
 
 def public_key(path: str) -> Ed25519PublicKey:
-    """The public key in a PEM file. Raises InputError if the file holds none."""
+    """The public key in a PEM file. Raises InputError if it is not one."""
     key: Ed25519PublicKey = _key("key", path, Ed25519PublicKey, load_pem_public_key)
     return key
 
@@ -39,14 +39,14 @@ def is_signed(manifest: bytes, signature: bytes | None, key: Ed25519PublicKey) -
     return True
 
 
-def _key(name: str, path: str, kind: type, load: Callable[[bytes], Any]) -> Any:
-    """Loads a key. Errors tell its kind and nothing else of it."""
+def _key(name: str, path: str, kind: Any, load: Callable[[bytes], object]) -> Any:
+    """Reads a key of this kind; error messages say nothing of the key except its kind."""
     must = f"{name}={path} must be an Ed25519 {'private' if kind is Ed25519PrivateKey else 'public'} key in PEM format"
     try:
         key = load(Path(path).read_bytes())
     except OSError as error:
         raise InputError(f"{must}: {error.strerror}") from error
-    except TypeError as error:  # cryptography's word for a key that asks for a password
+    except TypeError as error:  # raised by cryptography for a key with a password
         raise InputError(f"{must} and without a password, got one with") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise InputError(f"{must}, got something else") from error

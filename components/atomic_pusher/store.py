@@ -1,4 +1,4 @@
-"""Where the versions of a city lie, and how a local folder changes: whole or not at all, whenever the process dies."""
+"""Stores of a city's versions. A local folder changes completely or not at all, even if the process dies."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ STAGING, REMOVED, ASIDE, LOCK_FILE = ".staging-", ".removed-", ".aside-", ".lock
 
 
 class Store(Protocol):
-    """A folder of versions, and of a few files beside them."""
+    """A folder of versions, with a few files beside them."""
 
     @property
     def base(self) -> str | Path:
-        """Where it is."""
+        """Path or address of the folder."""
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """One writer at a time, if the place can see to it."""
+        """Admits one writer at a time, if the store has locks."""
 
     def read(self, name: str) -> bytes:
-        """Raises FileNotFoundError."""
+        """The content of a file. Raises FileNotFoundError."""
 
     def write(self, name: str, content: bytes) -> None:
-        """A file that is there already is replaced."""
+        """Writes a file, or replaces it."""
 
     def versions(self) -> list[str]:
-        """The names of all versions, whole or not."""
+        """The names of all versions, complete or not."""
 
     def version(self, name: str) -> dict[str, bytes]:
         """Those of VERSION_FILES that this version has."""
 
     def publish(self, name: str, files: Mapping[str, bytes]) -> None:
-        """A new version, or a damaged one made whole."""
+        """Writes a new version, or repairs a damaged one."""
 
     def remove(self, name: str) -> None:
-        """The version is gone at once."""
+        """Removes a version; no reader sees a part of it."""
 
 
 def is_version(name: str) -> bool:
@@ -56,16 +56,16 @@ def is_version(name: str) -> bool:
 
 
 class LocalStore:
-    """A folder of this machine, whose renames are atomic. What a dead writer left is removed by the next one."""
+    """A folder of this machine, where renames are atomic. A writer removes what a dead writer left behind."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Waits for other writers. The lock dies with its process, so what lies aside now is a dead process's.
+        """Waits for other writers. The lock ends with its process, so temporary files now belong to dead processes.
 
-        Raises InputError where the folder cannot be written.
+        Raises InputError if the folder cannot be written.
         """
         try:
             self._make_base()
@@ -80,19 +80,19 @@ class LocalStore:
             yield
 
     def read(self, name: str) -> bytes:
-        """Raises FileNotFoundError."""
+        """The content of a file. Raises FileNotFoundError."""
         return (self.base / name).read_bytes()
 
     def write(self, name: str, content: bytes) -> None:
-        """Replaces a file by a rename; it is durable on return."""
+        """Replaces a file by a rename; the new content is durable on return."""
         write_atomically(self.base / name, content, durable=True, aside=self.base / f"{ASIDE}{Path(name).name}")
 
     def versions(self) -> list[str]:
-        """The names of all versions, whole or not."""
+        """The names of all versions, complete or not."""
         return sorted(entry.name for entry in os.scandir(self.base) if is_version(entry.name) and entry.is_dir())
 
     def version(self, name: str) -> dict[str, bytes]:
-        """Those of VERSION_FILES that this version has, all out of one folder even where another takes its place."""
+        """Those of VERSION_FILES that this version has, all from one folder even if another replaces it."""
         try:
             folder = os.open(self.base / name, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
@@ -103,9 +103,9 @@ class LocalStore:
             os.close(folder)
 
     def publish(self, name: str, files: Mapping[str, bytes]) -> None:
-        """Renames the whole folder; a damaged version is mended file by file, so that it is never missing.
+        """Renames the whole folder into place; repairs a damaged version file by file, so that it is never missing.
 
-        Raises RuntimeError where the disk returns other bytes than were written.
+        Raises RuntimeError if the disk returns other bytes than were written.
         """
         staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=self.base))
         for file, content in files.items():
@@ -114,13 +114,13 @@ class LocalStore:
         os.chmod(staging, 0o755)  # mkdtemp's 0700 would keep other users from reading the model
         sync_folder(staging)
         if (self.base / name).is_dir():
-            self._mend(staging, self.base / name, files)
+            self._repair(staging, self.base / name, files)
         else:
             os.rename(staging, self.base / name)
         sync_folder(self.base)
 
     def remove(self, name: str) -> None:
-        """Renames the folder aside first: no path ever leads to half of it."""
+        """Renames the folder first, so that no path leads to a part of it."""
         aside = self.base / f"{REMOVED}{name}"
         os.rename(self.base / name, aside)
         sync_folder(self.base)
@@ -133,7 +133,7 @@ class LocalStore:
                 os.mkdir(folder)
             sync_folder(folder.parent)
 
-    def _mend(self, staging: Path, folder: Path, files: Mapping[str, bytes]) -> None:
+    def _repair(self, staging: Path, folder: Path, files: Mapping[str, bytes]) -> None:
         for file in files:
             os.replace(staging / file, folder / file)
         for file in set(VERSION_FILES) - set(files):
@@ -143,9 +143,9 @@ class LocalStore:
         os.rmdir(staging)
 
 
-def must_read_back(place: object, found: bytes, written: bytes) -> None:
-    """Raises RuntimeError where they differ."""
-    if found != written:
+def must_read_back(place: object, content: bytes, written: bytes) -> None:
+    """Raises RuntimeError if the content read from a place differs from what was written."""
+    if content != written:
         raise RuntimeError(
             f"{place} must hold the {len(written)} B that were written, got others: the disk is at fault"
         )

@@ -1,4 +1,4 @@
-"""What a person does with the versions of a local folder: list, verify, roll back. No TFX here."""
+"""Lists, verifies and rolls back the versions of a local folder. No TFX here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from farebox.components.tflite.files import FARE_FILE
 
 @dataclasses.dataclass(frozen=True)
 class Version:
-    """One of a city's versions; `faults` is empty where it is intact, `metrics` as its manifest has them."""
+    """A version of a city; faults: empty if it is intact; metrics: from its manifest."""
 
     city: str
     version: str
@@ -30,28 +30,28 @@ class Version:
 
 
 def cities(models: Path, city: str | None = None) -> list[Path]:
-    """The folders of all cities in `models`, or of one. Raises InputError where there is none."""
-    found = sorted(folder for folder in models.glob("*") if folder.is_dir())
-    chosen = [folder for folder in found if city in (None, folder.name)]
+    """The folders of all cities in `models`, or of one city. Raises InputError if there is none."""
+    folders = sorted(folder for folder in models.glob("*") if folder.is_dir())
+    chosen = [folder for folder in folders if city in (None, folder.name)]
     if not chosen:
-        names = ", ".join(folder.name for folder in found)
+        names = ", ".join(folder.name for folder in folders)
         raise InputError(f"city={city or 'any'} must be a folder in {models}, got {names or 'none there'}")
     return chosen
 
 
 def versions_of(base: Path) -> list[Version]:
-    """The city's versions, newest first; one that is removed meanwhile is left out."""
+    """The city's versions, newest first, without those that are removed meanwhile."""
     store = LocalStore(base)
     read = {name: store.version(name) for name in store.versions()}
     latest, rolled_back = latest_name(store), read_history(store).rolled_back
-    found = [_version(base.name, name, files, latest, rolled_back) for name, files in read.items() if files]
-    return sorted(found, key=lambda version: version.created, reverse=True)
+    versions = [_version(base.name, name, files, latest, rolled_back) for name, files in read.items() if files]
+    return sorted(versions, key=lambda version: version.created, reverse=True)
 
 
 def verify(folder: Path, key: str | None = None) -> tuple[int, list[str]]:
-    """How many versions a version's folder or a city's holds, and a line per fault; `key` is a public key's PEM file.
+    """Number of versions in a version's or a city's folder, and a line per fault; key: PEM file of a public key.
 
-    Raises InputError where it is neither, or the key is none.
+    Raises InputError if the folder is neither, or the key cannot be used.
     """
     folder, names = folder.resolve(), []
     store = LocalStore(folder)
@@ -70,35 +70,35 @@ def verify(folder: Path, key: str | None = None) -> tuple[int, list[str]]:
 
 
 def version_faults(store: LocalStore, name: str, key: str | None = None) -> list[str]:
-    """A line for each way in which the version is not what its manifest says, or not signed with this key's other."""
+    """A line per fault: files that do not match the manifest, or a missing or wrong signature."""
     files = store.version(name)
-    found = manifests.faults(name, files)
+    lines = manifests.faults(name, files)
     if key and MANIFEST_FILE in files:
         from farebox.components.atomic_pusher import signature
 
         public = signature.public_key(key)
         if SIGNATURE_FILE not in files:
-            found.append(f"{SIGNATURE_FILE} must be there, to be checked with {key}")
+            lines.append(f"{SIGNATURE_FILE} must be there, to be checked with {key}")
         elif not signature.is_signed(files[MANIFEST_FILE], files[SIGNATURE_FILE], public):
-            found.append(f"{SIGNATURE_FILE} must be a signature of {MANIFEST_FILE} by the owner of {key}")
-    return found
+            lines.append(f"{SIGNATURE_FILE} must be a signature of {MANIFEST_FILE} by the owner of {key}")
+    return lines
 
 
 def read_model(path: str | Path, key: str | None = None) -> tuple[Path, bytes]:
-    """The file meant by `path` and its bytes, of which the manifest beside a version's file must speak.
+    """The file of `path` and its bytes, which must match the manifest beside a version's file.
 
-    key: a public key's PEM file; then there must be a manifest, signed by its owner.
+    key: PEM file of a public key; then there must be a manifest, signed by its owner.
 
-    Raises InputError where something does not match.
+    Raises InputError if something does not match.
     """
     return open_model(path, lambda file: (file, _checked_content(file, key)))
 
 
 def rollback(base: Path, wanted: str | None = None) -> tuple[str | None, str]:
-    """Points LATEST to a version, or to the one that was latest before; returns what LATEST named, and names now.
+    """Points LATEST to a version, by default to the previous one; returns what LATEST named before and names now.
 
-    wanted: a version's name, or so much of it that no other begins so. Versions that were named after it are recorded
-    as rolled back: no push brings them back.
+    wanted: a version's name or an unambiguous beginning. Versions that were named after it are recorded as rolled back:
+    no push brings them back.
 
     Raises:
         InputError: no such version, more than one, or a damaged one.
@@ -118,22 +118,22 @@ def rollback(base: Path, wanted: str | None = None) -> tuple[str | None, str]:
 
 
 def _named(wanted: str, there: list[str], base: Path) -> str:
-    found = [name for name in there if name.startswith(wanted)]
-    if len(found) != 1:
-        names = ", ".join(found or there) or "none"
+    matches = [name for name in there if name.startswith(wanted)]
+    if len(matches) != 1:
+        names = ", ".join(matches or there) or "none"
         raise InputError(f"version={wanted} must be the beginning of one version in {base}, got {names}")
-    return found[0]
+    return matches[0]
 
 
 def _version(
     city: str, name: str, files: dict[str, bytes], latest: str | None, rolled_back: tuple[str, ...]
 ) -> Version:
-    said = manifests.facts(files)
-    metrics = said.get("metrics")
+    manifest = manifests.facts(files)
+    metrics = manifest.get("metrics")
     return Version(
         city=city,
         version=name,
-        created=str(said.get("created", "")),
+        created=str(manifest.get("created", "")),
         latest=name == latest,
         rolled_back=name in rolled_back,
         signed=SIGNATURE_FILE in files,
@@ -153,7 +153,7 @@ def _checked_content(file: Path, key: str | None) -> bytes:
     if key is not None:
         _must_be_signed(file, files, key)
     elif file.name != FARE_FILE or MANIFEST_FILE not in files:
-        return content  # a file of anybody's
+        return content  # not a version: nothing to match
     if manifests.facts(files).get("sha256") != manifests.sha256(content):
         raise InputError(f"model={file} must be the file that {MANIFEST_FILE} speaks of, got other bytes")
     return content

@@ -1,4 +1,4 @@
-"""DeviceValidator: blesses a `.tflite` that runs on a device, judged in a process of its own."""
+"""DeviceValidator: blesses a `.tflite` that can run on a device; a child process validates it."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class DeviceValidator(base_component.BaseComponent):
     """Writes `device.json` and an InfraBlessing as InfraValidator does, so that TFX's Pusher reads it.
 
     model: holds the file to ship, Format-Serving/tflite.
-    examples: raw rows; the eval split's first ones are tried.
+    examples: raw rows; the first rows of the eval split are used.
     input_names: the raw columns that a device can provide.
     max_output, min_output: the largest and the least believable output, in the label's unit.
-    reference_model: holds the file that outputs, time and memory are compared with; without it nothing is.
-    edge_rows: by name, what to change in real rows, beside what is tried of every column: see `Limits`.
+    reference_model: holds the file that outputs, time and memory are compared with; without it, there is no comparison.
+    edge_rows: changes of real rows by name, besides the edge values of every column: see `Limits`.
     settings: `DeviceSettings` as JSON.
 
     Raises ValueError if these contradict each other.

@@ -1,25 +1,23 @@
-"""Rows at the edge of what a device may send: made of real rows, some columns changed."""
+"""Rows at the edge of what a device may send: real rows with changed columns."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from farebox.components.device_validator.request import Changes, Columns, EdgeRows
+from farebox.components.device_validator.request import Changes, Columns, EdgeRows, Numbers
 
-BASES = 4  # real rows that are changed, spread over those given
+BASES = 4  # number of real rows that are changed, spread over all rows
 LARGEST = 2**31 - 1
 FLOATS = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "0": 0.0, "3e38": 3e38, "-3e38": -3e38}
 WHOLES = {"0": 0.0, "-1": -1.0, "2147483647": float(LARGEST), "-2147483647": -float(LARGEST)}
 
 
-def edge_rows(rows: Columns, named: EdgeRows) -> tuple[list[str], dict[str, npt.NDArray[Any]]]:
-    """What each row is, and the rows: each column in turn missing, infinite, 0 or huge; all floats so; then `named`.
+def edge_rows(rows: Columns, named: EdgeRows) -> tuple[list[str], dict[str, Numbers]]:
+    """The name of each edge row, and the rows: columns of shape (BASES * edges,), fewer with fewer real rows.
 
-    The columns are of shape (BASES * edges,), or of fewer where there are fewer real rows.
+    Each column in turn is missing, infinite, 0 or huge; then all floats together; then the changes in `named`.
     """
     n_rows = len(next(iter(rows.values())))
     chosen = np.linspace(0, n_rows - 1, min(BASES, n_rows)).astype(int)
@@ -40,12 +38,12 @@ def _by_column(base: Columns) -> Iterator[tuple[str, Changes]]:
         yield from ((f"{name}={text}", {name: value}) for text, value in WHOLES.items())
 
 
-def _changed(base: Columns, changes: Changes) -> dict[str, npt.NDArray[Any]]:
-    """The base rows with the changes; those of columns that are not there change nothing."""
-    found = dict(base)
+def _changed(base: Columns, changes: Changes) -> dict[str, Numbers]:
+    """The base rows with the changes; ignores columns that are not in `base`."""
+    changed = dict(base)
     for name, value in changes.items():
         if name in base:
             is_column = isinstance(value, str) and value in base
             source = base[str(value)] if is_column else np.full(len(base[name]), float(value))
-            found[name] = source.astype(base[name].dtype)
-    return found
+            changed[name] = source.astype(base[name].dtype)
+    return changed

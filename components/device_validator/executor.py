@@ -1,4 +1,4 @@
-"""DeviceValidator's artifacts; what is judged, and how, is in checks.py."""
+"""DeviceValidator's work on artifacts; validation.py has the checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 from absl import logging
 from tfx import types
@@ -20,8 +19,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from farebox.components.device_validator import checks
-from farebox.components.device_validator.request import Limits, Report, Request
+from farebox.components.device_validator import validation
+from farebox.components.device_validator.request import Limits, Numbers, Report, Request
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.networks import examples_io
 from farebox.components.tflite.files import tflite_path
@@ -30,7 +29,7 @@ ROWS = 4096
 
 
 class DeviceValidatorExecutor(base_executor.BaseExecutor):
-    """Copies the model and some raw rows to a local folder, has them judged, and blesses or does not."""
+    """Copies the model and some raw rows to a local folder, validates them in a child process, blesses or refuses."""
 
     def Do(
         self,
@@ -38,20 +37,22 @@ class DeviceValidatorExecutor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
+        """See `DeviceValidatorSpec`."""
         model = artifact_utils.get_single_instance(input_dict["model"])
         references = input_dict.get("reference_model") or []
         rows = read_rows(examples_io.split_files(artifact_utils.get_single_instance(input_dict["examples"]), "eval"))
         limits = limits_of(exec_properties)
         with tempfile.TemporaryDirectory() as folder:
             path, *others = (_local(each, Path(folder) / f"{i}.tflite") for i, each in enumerate([model, *references]))
-            report = checks.validate_apart(Request(path, others[0] if others else None, rows, limits), Path(folder))
+            request = Request(path, others[0] if others else None, rows, limits)
+            report = validation.validate_in_child(request, Path(folder))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), report)
 
 
 def limits_of(exec_properties: Mapping[str, Any]) -> Limits:
     """From execution properties, where structure is JSON."""
     names, edge_rows, settings = (json.loads(exec_properties[key]) for key in ("input_names", "edge_rows", "settings"))
-    bounds = {key: exec_properties[key] for key in ("min_output", "max_output")}
+    bounds = {key: exec_properties[key] for key in ("max_bytes", "min_output", "max_output")}
     return Limits(tuple(names), edge_rows=edge_rows, settings=DeviceSettings(**settings), **bounds)
 
 
@@ -61,7 +62,7 @@ def _local(model: types.Artifact, path: Path) -> Path:
     return path
 
 
-def read_rows(files: list[str], limit: int = ROWS) -> dict[str, npt.NDArray[Any]]:
+def read_rows(files: list[str], limit: int = ROWS) -> dict[str, Numbers]:
     """The first rows of gzipped tf.Examples with one number per feature: columns of shape (n,), float32 or int64."""
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").take(limit).as_numpy_iterator()
     examples = [dict(tf.train.Example.FromString(record).features.feature) for record in records]
@@ -69,14 +70,14 @@ def read_rows(files: list[str], limit: int = ROWS) -> dict[str, npt.NDArray[Any]
     return {name: np.concatenate([_number(example[name]) for example in examples]) for name in names}
 
 
-def _number(feature: tf.train.Feature) -> npt.NDArray[Any]:
+def _number(feature: tf.train.Feature) -> Numbers:
     if feature.WhichOneof("kind") == "int64_list":
         return np.array(feature.int64_list.value, np.int64)
     return np.array(feature.float_list.value, np.float32)
 
 
 def _bless(blessing: types.Artifact, report: Report) -> None:
-    """Marks the artifact as tfx.components.infra_validator.executor does, with the digest of what was judged."""
+    """Marks the artifact as tfx.components.infra_validator.executor does, with the SHA-256 of the validated file."""
     verdict = {"blessed": report.ok, **dataclasses.asdict(report)}
     examples_io.write_json(blessing, "device.json", verdict)
     with fileio.open(os.path.join(blessing.uri, "INFRA_BLESSED" if report.ok else "INFRA_NOT_BLESSED"), "w") as file:

@@ -1,14 +1,12 @@
-"""What can be read off the file without running it: operators, inputs, sizes."""
+"""Checks that do not run the file: operators, inputs, sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from farebox.components.device_validator.request import Columns, Limits
+from farebox.components.device_validator.request import Columns, Limits, Numbers
 from farebox.components.errors import Check
 from farebox.components.tflite import interpreter
 from farebox.components.tflite.files import gzip_bytes
@@ -17,19 +15,18 @@ ALLOWED = {"f": (np.float32,), "i": (np.int64, np.int32), "u": (np.int64, np.int
 
 
 def file_checks(model: interpreter.TfliteModel, rows: Columns, limits: Limits) -> list[Check]:
-    """Custom operators, bytes, gzip bytes, unknown inputs, and inputs of another type or shape than the rows have."""
-    n_bytes, n_gzip = len(model.content), gzip_bytes(model.content)
-    max_bytes, max_gzip = limits.settings.max_bytes, limits.settings.max_gzip_bytes
+    """Checks of custom operators, bytes, gzip bytes, unknown inputs, and inputs' types and shapes."""
+    n_bytes, n_gzip, max_gzip = len(model.content), gzip_bytes(model.content), limits.settings.max_gzip_bytes
     unknown = [name for name in model.input_names if name not in limits.input_names]
-    wrong = [text for end in model.inputs if end.name in rows and (text := _wrong(end, rows[end.name]))]
+    wrong = [fault for end in model.inputs if end.name in rows and (fault := _fault_of(end, rows[end.name]))]
     return [
         none_of(
             "custom_ops", model.custom_op_names,
-            "replace the operators named: a plain LiteRT runtime has built-in ones only",
+            "replace these operators: a plain LiteRT runtime has only built-in ones",
         ),
         Check(
-            "bytes", n_bytes, max_bytes, n_bytes <= max_bytes, "uncompressed",
-            "shrink the model (reducer, pruner, quantizer), or raise device.max_bytes",
+            "bytes", n_bytes, limits.max_bytes, n_bytes <= limits.max_bytes, "uncompressed",
+            "shrink the model (reducer, pruner, quantizer), or raise gates.max_bytes",
         ),
         Check(
             "gzip_bytes", n_gzip, max_gzip, max_gzip is None or n_gzip <= max_gzip, "in transit",
@@ -37,7 +34,7 @@ def file_checks(model: interpreter.TfliteModel, rows: Columns, limits: Limits) -
         ),
         none_of(
             "unknown_inputs", unknown,
-            "let the model ask only for columns that a device provides, or add the column to them",
+            "use only columns that a device provides as inputs, or add the column to input_names",
         ),
         none_of(
             "input_types", wrong,
@@ -46,13 +43,13 @@ def file_checks(model: interpreter.TfliteModel, rows: Columns, limits: Limits) -
     ]  # fmt: skip
 
 
-def none_of(name: str, found: Sequence[str], hint: str) -> Check:
-    """Holds where nothing was found; says what was."""
-    return Check(name, len(found), 0, not found, ", ".join(found), hint)
+def none_of(name: str, faults: Sequence[str], hint: str) -> Check:
+    """Holds without faults; its detail lists them."""
+    return Check(name, len(faults), 0, not faults, ", ".join(faults), hint)
 
 
-def _wrong(end: interpreter.End, column: npt.NDArray[Any]) -> str:
-    """What is wrong with an input, empty where nothing is; quantized inputs take any number."""
+def _fault_of(end: interpreter.End, column: Numbers) -> str:
+    """The fault of an input, empty without one; quantized inputs take any number."""
     allowed = ALLOWED.get(column.dtype.kind, ())
     names = " or ".join(np.dtype(each).name for each in allowed)
     if not end.is_quantized and end.dtype not in allowed:

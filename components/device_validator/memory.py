@@ -1,6 +1,6 @@
-"""What memory a process needs that loads a file and runs one row: measured in a process of its own, by itself.
+"""Memory that loading a file and running one row needs, measured in a child process.
 
-Run as `python -m farebox.components.device_validator.memory MODEL ROWS.npz`; prints KiB.
+The child runs `python -m farebox.components.device_validator.memory MODEL ROWS.npz`; prints KiB.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ TIMEOUT_S = 60
 
 
 def growth_kib(model: Path, rows: Path) -> float | None:
-    """By how many KiB the peak of resident memory grows, in a fresh process; None where that process gave no answer.
+    """Growth of peak resident memory in KiB in a child process; None if the child gave no answer.
 
-    The interpreter tells no arena, and XNNPACK's packed weights are not in it. getrusage's ru_maxrss outlives exec: a
-    child would start with its parent's. VmHWM belongs to the process image, moves by 150 KiB from run to run, and holds
-    8.5 MiB of the runtime's own pages.
+    The interpreter does not report its arena, which lacks XNNPACK's packed weights anyway. getrusage's ru_maxrss
+    survives exec: a child would start with its parent's. VmHWM belongs to the process image, varies by 150 KiB from run
+    to run, and includes 8.5 MiB of the runtime's own pages.
     """
     command = [sys.executable, "-I", "-m", __name__, str(model), str(rows)]
     try:
@@ -34,18 +34,18 @@ def growth_kib(model: Path, rows: Path) -> float | None:
 
 
 def _peak_kib() -> float:
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
-    if not found:
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
+    if not peak:
         raise RuntimeError("/proc/self/status has no VmHWM: DeviceValidator measures memory on Linux only")
-    return float(found.group(1))
+    return float(peak.group(1))
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The process that is measured."""
+    """The child process: prints KiB."""
     model, rows_path = arguments
     with np.load(rows_path) as rows:
         row = {name: column[:1] for name, column in rows.items()}
-    interpreter.runtime()  # imported before the first look
+    interpreter.runtime()  # imports the runtime before the first measurement
     before = _peak_kib()
     interpreter.TfliteModel(model).predict(row)
     print(_peak_kib() - before)

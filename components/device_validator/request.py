@@ -1,4 +1,4 @@
-"""What is asked of the child process, and what it answers; both travel as JSON and npz."""
+"""The child process's request and report, which travel as JSON and npz."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import numpy.typing as npt
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.errors import Check
 
-Columns = Mapping[str, npt.NDArray[Any]]
+Numbers = npt.NDArray[Any]  # float32, int64 or int32
+Columns = Mapping[str, Numbers]
 Changes = Mapping[str, float | str]
 EdgeRows = Mapping[str, Changes]
 NUMBER_WORDS = ("nan", "inf", "-inf")
@@ -22,24 +23,26 @@ NUMBER_WORDS = ("nan", "inf", "-inf")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a device can take, beyond the settings.
+    """Limits of a device, besides the settings.
 
-    input_names: the raw columns a device can provide; the file may ask for any of them, and for no other.
+    input_names: the raw columns that a device can provide; the file may have no other inputs.
+    max_bytes: of the file, uncompressed.
     min_output, max_output: the believable outputs, in the label's unit.
-    edge_rows: by name, what is changed in a real row: {column: number, `nan`, `inf`, `-inf`, or another column}.
+    edge_rows: changes of real rows by name: {column: number, `nan`, `inf`, `-inf`, or another column}.
     """
 
     input_names: tuple[str, ...]
+    max_bytes: int
     max_output: float
     min_output: float = 0.0
     edge_rows: EdgeRows = dataclasses.field(default_factory=dict)
     settings: DeviceSettings = dataclasses.field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
-        if not self.max_output > max(0.0, self.min_output):
+        if self.max_bytes < 1 or not self.max_output > max(0.0, self.min_output):
             raise ValueError(
-                f"max_output={self.max_output} must be positive and above min_output={self.min_output}, "
-                "in DeviceValidator"
+                f"max_bytes={self.max_bytes} must be positive, and max_output={self.max_output} positive and above "
+                f"min_output={self.min_output}, in DeviceValidator"
             )
         for name, changes in self.edge_rows.items():
             for column, value in changes.items():
@@ -52,19 +55,20 @@ class Limits:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Every check, and what was measured without a bound."""
+    """Every check, and the measurements, which include those without a bound."""
 
     checks: tuple[Check, ...]
     measurements: dict[str, Any]
 
     @property
     def ok(self) -> bool:
+        """Whether no check refuses."""
         return not any(check.refuses for check in self.checks)
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A file to judge, a reference to compare it with or None, and raw rows: columns of shape (n,)."""
+    """A file to validate, a reference to compare it with or None, and raw rows: columns of shape (n,)."""
 
     model: Path
     reference: Path | None
@@ -72,7 +76,7 @@ class Request:
     limits: Limits
 
     def write(self, folder: Path) -> Path:
-        """Leaves the request in a folder; returns its file."""
+        """Writes the request to a folder; returns its JSON file."""
         np.savez(folder / "rows.npz", **self.rows)
         content = {
             "model": str(self.model),
@@ -85,7 +89,7 @@ class Request:
 
     @classmethod
     def read(cls, path: Path) -> Request:
-        """What `write` left."""
+        """Reads what `write` wrote."""
         content = json.loads(path.read_text())
         limits = content["limits"]
         changed = {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from farebox.components.device_validator import checks
+from farebox.components.device_validator import validation
 from farebox.components.device_validator.request import Limits, Report, Request
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.tflite import interpreter
@@ -220,7 +220,7 @@ def judge(tmp_path, held_tflite, rows) -> Callable[..., Report]:
             Path(path).write_bytes(written)
         settings = DeviceSettings(**{"max_bytes": MAX_BYTES, "max_gzip_bytes": MAX_GZIP, **changes})
         limits = Limits(INPUTS, max_output=MAX_FARE, min_output=-200.0, settings=settings)
-        return checks.validate_apart(Request(*paths, rows, limits), tmp_path)
+        return validation.validate_in_child(Request(*paths, rows, limits), tmp_path)
 
     return validate
 

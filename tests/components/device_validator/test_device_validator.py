@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farebox.components.device_validator import checks, comparison, timing
+from farebox.components.device_validator import comparison, timing, validation
 from farebox.components.device_validator.edges import BASES, edge_rows
 from farebox.components.device_validator.request import Limits, Report, Request
 from farebox.components.device_validator.settings import DeviceSettings
@@ -54,12 +54,12 @@ def request_of(tmp_path, trip_rows):
     return make
 
 
-def _failed(report: Report) -> dict[str, checks.Check]:
+def _failed(report: Report) -> dict[str, validation.Check]:
     return {check.name: check for check in report.checks if not check.ok}
 
 
 def test_a_good_file_passes_and_is_measured(request_of, held_tflite):
-    report = checks.validate_apart(*request_of(held_tflite, held_tflite))
+    report = validation.validate_in_child(*request_of(held_tflite, held_tflite))
     assert report.ok and not _failed(report)
     assert tuple(check.name for check in report.checks) == (*OF_THE_FILE, *COMPARED, *ALONE)
     assert all(check.hint for check in report.checks)
@@ -72,7 +72,7 @@ def test_a_good_file_passes_and_is_measured(request_of, held_tflite):
 
 
 def test_without_a_reference_nothing_is_compared(request_of, held_tflite):
-    report = checks.validate_apart(*request_of(held_tflite))
+    report = validation.validate_in_child(*request_of(held_tflite))
     assert report.ok and tuple(check.name for check in report.checks) == (*OF_THE_FILE, *ALONE)
     assert report.measurements["latency_us"]["p50"] > 0 and "reference" not in report.measurements
 
@@ -82,8 +82,8 @@ def test_the_child_needs_neither_tensorflow_nor_tfx(request_of, held_tflite):
     request, folder = request_of(held_tflite, held_tflite)
     code = f"""
 import json, sys
-from farebox.components.device_validator import checks
-checks.main([{str(request.write(folder))!r}, {str(folder / "report.json")!r}])
+from farebox.components.device_validator import validation
+validation.main([{str(request.write(folder))!r}, {str(folder / "report.json")!r}])
 print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
 """
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -103,7 +103,7 @@ print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})))
     ],
 )
 def test_each_limit_refuses_by_its_bound(request_of, held_tflite, limits, name, value, bound):
-    failed = _failed(checks.validate(*request_of(held_tflite, limits=limits)))
+    failed = _failed(validation.validate(*request_of(held_tflite, limits=limits)))
     assert set(failed) - {"edge_smallest_output"} == {name}
     assert failed[name].bound == bound
     assert failed[name].value == pytest.approx(len(held_tflite) if value is None else value)
@@ -111,7 +111,7 @@ def test_each_limit_refuses_by_its_bound(request_of, held_tflite, limits, name, 
 
 def test_no_rows_is_not_a_pass(request_of, held_tflite, trip_rows):
     empty = {name: column[:0] for name, column in trip_rows.items()}
-    assert set(_failed(checks.validate(*request_of(held_tflite, rows=empty)))) == {"rows"}
+    assert set(_failed(validation.validate(*request_of(held_tflite, rows=empty)))) == {"rows"}
 
 
 @pytest.mark.parametrize(
@@ -123,19 +123,19 @@ def test_a_crash_or_a_hang_is_a_failed_check(tmp_path, request_of, held_tflite, 
     script.write_text(f"#!/bin/sh\nexec 2>&-\n{child}\n".replace("sleep", "exec sleep"))
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
-    monkeypatch.setattr(checks, "TIMEOUT_S", 1)
-    report = checks.validate_apart(*request_of(held_tflite))
+    monkeypatch.setattr(validation, "TIMEOUT_S", 1)
+    report = validation.validate_in_child(*request_of(held_tflite))
     assert not report.ok and report.checks[0].detail == detail
 
 
 def test_a_fault_of_ours_in_the_child_is_raised(request_of, held_tflite, trip_rows):
     with pytest.raises(RuntimeError, match="Object arrays cannot be loaded"):
-        checks.validate_apart(*request_of(held_tflite, rows=trip_rows | {"fare": np.array([None])}))
+        validation.validate_in_child(*request_of(held_tflite, rows=trip_rows | {"fare": np.array([None])}))
 
 
 def test_a_reference_that_does_not_run_is_no_verdict_on_the_file(request_of, held_tflite):
     with pytest.raises(RuntimeError, match="DeviceValidator: the reference must run: model=.*must be a TFLite file"):
-        checks.validate_apart(*request_of(held_tflite, b"not a model" * 9))
+        validation.validate_in_child(*request_of(held_tflite, b"not a model" * 9))
 
 
 def test_edge_rows_by_hand():

@@ -1,6 +1,6 @@
-"""Whether a `.tflite` can ship to devices; judged in a process of its own, which has neither TFX nor TensorFlow.
+"""Validates a `.tflite` for devices in a child process, which imports neither TFX nor TensorFlow.
 
-Run as `python -m farebox.components.device_validator.checks REQUEST.json REPORT.json`.
+The child runs `python -m farebox.components.device_validator.validation REQUEST.json REPORT.json`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from farebox.components.device_validator import comparison, timing
 from farebox.components.device_validator.behaviour import behaviour_checks
 from farebox.components.device_validator.file_checks import file_checks
-from farebox.components.device_validator.request import Report, Request
+from farebox.components.device_validator.request import Numbers, Report, Request
 from farebox.components.errors import Check, InputError
 from farebox.components.tflite import interpreter
 from farebox.components.tflite.files import gzip_bytes
@@ -30,7 +29,7 @@ RUNTIME_HINT = "convert the model anew and run it once with the interpreter name
 
 
 def validate(request: Request, rows_file: Path) -> Report:
-    """Judges the file; one that does not load fails one check. rows_file: the request's rows, for other processes.
+    """All checks of the file; a file that does not load fails one check. rows_file: the request's rows as .npz.
 
     Raises:
         RuntimeError: the reference cannot be read or run.
@@ -40,20 +39,17 @@ def validate(request: Request, rows_file: Path) -> Report:
     try:
         model = interpreter.TfliteModel(request.model)
         measurements |= _file_facts(model)
-        checks = [
-            Check("loads", 1, 1, ok=True, detail="", hint=RUNTIME_HINT),
-            *file_checks(model, request.rows, request.limits),
-        ]
+        checks = [Check("loads", 1, 1, ok=True, hint=RUNTIME_HINT), *file_checks(model, request.rows, request.limits)]
     except interpreter.EndsError as error:
         hint = "give the model named numeric inputs of shape (n, 1) and one output"
         return Report((Check("ends", 0, 1, ok=False, detail=str(error), hint=hint),), measurements)
     except InputError as error:
         return Report((Check("loads", 0, 1, ok=False, detail=str(error), hint=RUNTIME_HINT),), measurements)
     try:
-        found, measured = _run(model, request, rows_file)
+        run_checks, run_measurements = _run(model, request, rows_file)
     except InputError as error:
-        found, measured = [Check("runs", 0, 1, ok=False, detail=str(error), hint=RUNTIME_HINT)], {}
-    return Report((*checks, *found), measurements | measured)
+        run_checks, run_measurements = [Check("runs", 0, 1, ok=False, detail=str(error), hint=RUNTIME_HINT)], {}
+    return Report((*checks, *run_checks), measurements | run_measurements)
 
 
 def _file_facts(model: interpreter.TfliteModel) -> dict[str, Any]:
@@ -67,17 +63,16 @@ def _file_facts(model: interpreter.TfliteModel) -> dict[str, Any]:
 
 
 def _run(model: interpreter.TfliteModel, request: Request, rows_file: Path) -> tuple[list[Check], dict[str, Any]]:
-    """What only running the file can tell."""
+    """Checks and measurements that need the file to run."""
     rows, limits = request.rows, request.limits
     n_rows = min((len(column) for column in rows.values()), default=0)
     if not n_rows:
-        return [
-            Check("rows", 0, 1, ok=False, detail="no rows to try the model on", hint="give an eval split with rows")
-        ], {}
+        detail, hint = "no rows to run the model on", "give an eval split with rows"
+        return [Check("rows", 0, 1, ok=False, detail=detail, hint=hint)], {}
     outputs = model.predict(rows)
     width = outputs.shape[1] if outputs.ndim > 1 else 1
     checks = [
-        Check("runs", 1, 1, ok=True, detail="", hint=RUNTIME_HINT),
+        Check("runs", 1, 1, ok=True, hint=RUNTIME_HINT),
         Check("output_width", width, 1, width == 1, "numbers a row", "let the model end in one unit"),
     ]
     if width > 1:
@@ -92,23 +87,23 @@ def _run(model: interpreter.TfliteModel, request: Request, rows_file: Path) -> t
     return [*checks, *behaviour_checks(model, rows, outputs, scale, limits)], measured
 
 
-def _output_facts(outputs: npt.NDArray[Any]) -> dict[str, Any]:
+def _output_facts(outputs: Numbers) -> dict[str, Any]:
     finite = outputs[np.isfinite(outputs)]
     if not finite.size:
         return {}
     return {"output": {"rows": len(outputs), "min": float(finite.min()), "max": float(finite.max())}}
 
 
-def validate_apart(request: Request, folder: Path) -> Report:
-    """`validate` in a fresh process, so that a file which crashes or hangs its runtime fails a check, and only that.
+def validate_in_child(request: Request, folder: Path) -> Report:
+    """`validate` in a child process: a file that crashes or hangs its runtime fails a check.
 
-    Request and report lie in `folder`.
+    Writes request and report to `folder`.
 
     Raises:
-        RuntimeError: the child failed otherwise than by the model, with its last words.
+        RuntimeError: the child failed for another reason than the model; with the end of its stderr.
     """
     command = [sys.executable, "-I", "-m", __name__, str(request.write(folder)), str(folder / "report.json")]
-    hint = "find the operator that does it with the interpreter's own benchmark tool; another rung may do without it"
+    hint = "find the operator with the interpreter's own benchmark tool; another rung may not need it"
     try:
         child = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
@@ -123,7 +118,7 @@ def validate_apart(request: Request, folder: Path) -> Report:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The child's side of `validate_apart`."""
+    """The child process of `validate_in_child`."""
     request_path, report_path = map(Path, arguments)
     report = validate(Request.read(request_path), request_path.with_name("rows.npz"))
     report_path.write_text(json.dumps(dataclasses.asdict(report)))
