@@ -174,8 +174,8 @@ def lengths(vectors: tf.Tensor) -> tf.Tensor:
 
 
 def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-    """From pickup to dropoff in degrees, as the course measures it, and in km, each of shape (n, 1); km to the places,
-    shape (n, 2 n_places), in a list that is empty without places: TFLite's CONCATENATION takes no empty tensor."""
+    """Straight lines from pickup to dropoff: in degrees, as the course measures them, and in km, each of shape (n, 1);
+    and km to the places, shape (n, 2 n_places), in a list that is empty without places: TFLite's CONCATENATION takes no empty tensor."""
     distances = lengths(pairs)
     n_places = distances.shape[1] - 2
     degrees, km, *to_places = tf.split(distances, [1, 1, *([n_places] if n_places else [])], axis=1)
@@ -289,7 +289,7 @@ def tariff_era(epoch: tf.Tensor, geography: Geography) -> tf.Tensor:
 
 
 def _hour_flags() -> npt.NDArray[Any]:
-    """By hour of the week, uint8 of shape (168,), a bit per flag: see `hour_flags`."""
+    """Flags by hour of the week, uint8 of shape (168,), a bit per flag: see `hour_flags`."""
     hour, weekend = np.arange(HOURS_OF_WEEK) % 24, np.arange(HOURS_OF_WEEK) // 24 >= 5
     between = [(hour >= first) & (hour <= last) & ~weekend for first, last in ((7, 9), (16, 19), (9, 18))]
     flags = np.stack([weekend, *between, (hour >= 20) | (hour <= 5)], axis=1)

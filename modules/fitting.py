@@ -22,7 +22,7 @@ CLIP_NORM = 5.0
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """From 0 to `peak` over `warm_up` steps, then down to 0 at `steps` by half a cosine."""
+    """A learning rate from 0 to `peak` over `warm_up` steps, then down to 0 at `steps` by half a cosine."""
 
     def __init__(self, peak: float, warm_up: int, steps: int) -> None:
         self.peak, self.warm_up, self.steps = peak, warm_up, steps

@@ -61,7 +61,7 @@ class ObjectStore:
         return sorted({name for entry in fileio.listdir(self.base) if is_version(name := entry.strip("/"))})
 
     def version(self, name: str) -> dict[str, bytes]:
-        """Those of VERSION_FILES that this version has."""
+        """The files of this version, of those in VERSION_FILES."""
         files = {}
         for file in VERSION_FILES:
             with contextlib.suppress(FileNotFoundError):

@@ -61,7 +61,7 @@ def refuse_rolled_back(name: str, history: History, store: Store) -> None:
 
 
 def latest_name(store: Store) -> str | None:
-    """What LATEST says, if that can be a version's name; None without one."""
+    """The version that LATEST names; None if it names none."""
     try:
         name = store.read(LATEST_FILE).decode("ascii", "replace").strip()
     except FileNotFoundError:

@@ -41,7 +41,7 @@ class Store(Protocol):
         """The names of all versions, complete or not."""
 
     def version(self, name: str) -> dict[str, bytes]:
-        """Those of VERSION_FILES that this version has."""
+        """The files of this version, of those in VERSION_FILES."""
 
     def publish(self, name: str, files: Mapping[str, bytes]) -> None:
         """Writes a new version, or repairs a damaged one."""
@@ -92,7 +92,7 @@ class LocalStore:
         return sorted(entry.name for entry in os.scandir(self.base) if is_version(entry.name) and entry.is_dir())
 
     def version(self, name: str) -> dict[str, bytes]:
-        """Those of VERSION_FILES that this version has, all from one folder even if another replaces it."""
+        """The files of this version, of those in VERSION_FILES, all from one folder even if another replaces it."""
         try:
             folder = os.open(self.base / name, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):

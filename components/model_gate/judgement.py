@@ -33,7 +33,7 @@ class SliceErrors:
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """What ModelGate measured of the shipped file on the test split, and its checks; fields are the keys of the file.
+    """ModelGate's measurements of the shipped file on the test split, and its checks; fields are the keys of the file.
 
     sha256: of the file. metrics, intervals (lower, upper; 95 %): by name, in the label's unit. baseline: None without a
     blessed model. yardsticks: RMSE by name. ratio: RMSE over the no-embedding DNN's. spans: numbers of the spans in the

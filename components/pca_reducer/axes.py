@@ -15,9 +15,9 @@ import numpy.typing as npt
 class Axes:
     """codes = (x - mean) / scale @ components.T, and x ≈ mean + scale * (codes @ decoder).
 
-    mean, scale (n,); components, decoder (k, n); explained_variance (k,): what each component adds to those before it,
-    in units of scale; total_variance: of all n features. With method nmf codes are the non-negative ones that fit best,
-    and no product.
+    mean, scale (n,); components, decoder (k, n); explained_variance (k,): the variance that each component adds to
+    those before it, in units of scale; total_variance: of all n features. With method nmf, the codes are the
+    non-negative ones that fit best, not a product.
     """
 
     method: str
@@ -36,7 +36,7 @@ class Axes:
         return self.explained_variance / (self.total_variance or 1.0)
 
     def first(self, k: int) -> Axes:
-        """The first k of them, and their rows of the decoder."""
+        """The first k components, with their rows of the decoder."""
         return dataclasses.replace(
             self,
             components=self.components[:k],
@@ -55,7 +55,7 @@ class Axes:
         return np.asarray(self.decoder * self.scale)
 
     def codes(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Of rows (n_rows, n): (n_rows, k)."""
+        """The codes (n_rows, k) of rows (n_rows, n)."""
         rows = rows.astype(np.float64)
         return non_negative_codes(rows, self.components) if self.method == "nmf" else (rows - self.mean) @ self.encoder
 
@@ -84,9 +84,9 @@ def non_negative_codes(rows: npt.NDArray[Any], components: npt.NDArray[Any]) -> 
 
 
 def reconstruction_error(axes: Axes, rows: npt.NDArray[Any]) -> float:
-    """Mean over rows of the squared distance from a row to what its codes bring back, in units of scale.
+    """Mean over rows of the squared distance from a row to its reconstruction from codes, in units of scale.
 
-    Over the rows that the axes come from it is total_variance less all explained_variance, but for the n - 1.
+    On the rows that the axes come from, it is total_variance minus all explained_variance, except for the n - 1.
     """
     lost = rows - (axes.mean + axes.codes(rows) @ axes.scaled_decoder)
     return float(np.mean(np.sum((lost / axes.scale) ** 2, axis=1)))
@@ -95,7 +95,7 @@ def reconstruction_error(axes: Axes, rows: npt.NDArray[Any]) -> float:
 def explained_by(components: npt.NDArray[Any], covariance: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Variance that each component's code, by linear regression, explains beyond those before it, (k,).
 
-    components (k, n), covariance (n, n). What is left is the Schur complement; for principal axes these are the
+    components (k, n), covariance (n, n). The remainder is the Schur complement; for principal axes these are the
     eigenvalues.
     """
     left, gains = covariance.copy(), np.zeros(len(components))
@@ -126,7 +126,7 @@ def loadings(axes: Axes, covariance: npt.NDArray[Any]) -> tuple[npt.NDArray[Any]
 
 
 def loadings_over(axes: Axes, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The same over rows (n_rows, n), where codes are no product of them."""
+    """`loadings` over rows (n_rows, n), for a method whose codes are not a product of the rows."""
     codes, k = axes.codes(rows), len(axes)
     both = np.cov(np.concatenate([codes, rows], axis=1).T)
     variances = np.diag(both)
@@ -136,6 +136,6 @@ def loadings_over(axes: Axes, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any],
 def correlations(
     covariances: npt.NDArray[Any], of_codes: npt.NDArray[Any], of_features: npt.NDArray[Any]
 ) -> npt.NDArray[Any]:
-    """(k, n) from covariances (k, n) and variances (k,) and (n,)."""
+    """Correlations (k, n) from covariances (k, n) and variances (k,) and (n,)."""
     deviations = np.sqrt(np.outer(np.maximum(of_codes, 0), np.maximum(of_features, 0)))
     return np.divide(covariances, deviations, out=np.zeros_like(covariances), where=deviations > 0)

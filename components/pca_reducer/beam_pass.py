@@ -1,4 +1,4 @@
-"""One Beam pass over train: an element is a TFRecord shard, read in batches; what is combined are summaries of rows."""
+"""One Beam pass over train: an element is a TFRecord shard, read in batches; workers combine summaries of rows."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ READ_ROWS = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """What a worker needs to turn a shard into features: paths of the network and of the transform graph, and where
-    in the network the features are."""
+    """Input of a worker that turns a shard into features: paths of the network and the transform graph, and the place of
+    the features in the network."""
 
     network: str
     transform_graph: str
@@ -36,13 +36,13 @@ class Rows:
 
 
 class _ReadShard(beam.DoFn):
-    """(number, path) -> batches of its rows. They go no further than the combiner that Beam fuses to this step."""
+    """Reads (number, path) into batches of rows. Beam fuses this step with the combiner: batches stay in the worker."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
 
     def setup(self) -> None:
-        """Loads the network, once a worker."""
+        """Loads the network once per worker."""
         rows = self._rows
         self._extract = folding.extractor(examples_io.network_at(rows.network), rows.layer, rows.space)
         self._spec = examples_io.feature_spec_at(rows.transform_graph)
@@ -60,7 +60,7 @@ class _ReadShard(beam.DoFn):
 
 
 class SummaryFn(beam.CombineFn):
-    """Batches to their Summary."""
+    """Combines batches into their Summary."""
 
     def __init__(self, n_features: int, sample_rows: int) -> None:
         self._shape = n_features, sample_rows
@@ -107,12 +107,12 @@ def summarize(
 
 
 def write_summary(summary: Summary, path: str) -> None:
-    """Writes what `summary_of` takes back."""
+    """Writes a summary; `summary_of` reads it."""
     write_npz(path, summary.arrays())
 
 
 def write_npz(path: str, arrays: dict[str, npt.NDArray[Any]]) -> None:
-    """Writes arrays where a remote file may lie: such files cannot seek, which a zip needs."""
+    """Writes arrays to a local or remote file. Remote files cannot seek, but a zip must: hence one write."""
     content = io.BytesIO()
     np.savez(content, **arrays)
     with fileio.open(path, "wb") as file:

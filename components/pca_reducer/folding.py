@@ -24,7 +24,7 @@ from farebox.components.pca_reducer.settings import Space
 
 
 def dense_layer(network: keras.Model, layer: str) -> keras.layers.Dense:
-    """The layer of that name. Raises InputError where it is not there, or is no Dense layer with a bias on rows."""
+    """The layer of that name. Raises InputError if there is none, or it is not a Dense layer with a bias on rows."""
     found = {each.name: each for each in network.layers}.get(layer)
     if not isinstance(found, keras.layers.Dense) or not found.use_bias:
         got = "none of that name" if found is None else type(found).__name__
@@ -35,7 +35,7 @@ def dense_layer(network: keras.Model, layer: str) -> keras.layers.Dense:
 
 
 def branches_of(network: keras.Model, layer: str) -> list[keras.KerasTensor]:
-    """The tensors that are concatenated into the layer's input; the input itself where nothing is."""
+    """The tensors that are concatenated into the layer's input; the input itself if nothing is concatenated."""
     source = network.get_layer(layer).input
     producer = source.node.layer
     if isinstance(producer, keras.layers.Concatenate):
@@ -44,7 +44,7 @@ def branches_of(network: keras.Model, layer: str) -> list[keras.KerasTensor]:
 
 
 def embedding_behind(branch: keras.KerasTensor) -> keras.layers.Embedding | None:
-    """The embedding whose look-up of one id, made flat or not, the branch is."""
+    """The embedding that the branch looks up one id in, flattened or not."""
     producer = branch.node.layer
     if isinstance(producer, keras.layers.Flatten):
         producer = producer.input.node.layer
@@ -54,7 +54,7 @@ def embedding_behind(branch: keras.KerasTensor) -> keras.layers.Embedding | None
 
 
 def narrowed(branches: list[keras.KerasTensor], k: int) -> list[keras.layers.Embedding | None]:
-    """By branch the embedding that the fold narrows to k columns; None where the branch stays as it is."""
+    """The embedding of each branch that the fold narrows to k columns; None for a branch that stays as it is."""
     tables = [embedding_behind(branch) for branch in branches]
     uses = Counter(table.name for table in tables if table is not None)
     return [table if table is not None and table.output_dim > k and uses[table.name] == 1 else None for table in tables]
@@ -80,7 +80,7 @@ def feature_names(network: keras.Model, layer: str, space: Space) -> list[str]:
 
 
 def extractor(network: keras.Model, layer: str, space: Space) -> Callable[[Mapping[str, tf.Tensor]], npt.NDArray[Any]]:
-    """From a batch of transformed columns to the features to be projected, (n, n_features) float64."""
+    """A function from a batch of transformed columns to the features to project, (n, n_features) float64."""
     dense = dense_layer(network, layer)
     kernel, bias = (weight.astype(np.float64) for weight in dense.get_weights())
     inputs = tf.function(keras.Model(network.inputs, dense.input), autograph=False)
@@ -93,7 +93,7 @@ def extractor(network: keras.Model, layer: str, space: Space) -> Callable[[Mappi
 
 
 def tail_of(network: keras.Model, layer: str) -> list[keras.layers.Layer]:
-    """The layers after `layer` up to the output. Raises InputError where they are no chain."""
+    """The layers after `layer` up to the output. Raises InputError if they are not a chain."""
     try:
         tail: list[keras.layers.Layer] = keras.Model(network.get_layer(layer).output, network.output).layers[1:]
     except ValueError as error:  # the output needs an input of the network, too
@@ -137,7 +137,7 @@ def folded_parameters(network: keras.Model, layer: str, k: int) -> int:
 def fold(network: keras.Model, layer: str, axes: Axes, space: Space) -> keras.Model:
     """A new network of rank k = len(axes) at `layer`; `network` stays as it is.
 
-    Raises InputError where it cannot be taken apart.
+    Raises InputError if it cannot be taken apart.
     """
     dense, k = dense_layer(network, layer), len(axes)
     narrow_kernel, kernel, bias = folded_weights(dense, axes, space)

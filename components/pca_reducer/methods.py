@@ -1,4 +1,4 @@
-"""How each method finds its components: from the moments of all rows, or from the sample. No TensorFlow here.
+"""The methods that find components, from the moments of all rows or from the sample. No TensorFlow here.
 
 pca, svd: Jolliffe, "Principal Component Analysis", 2nd ed., sections 2.1 and 3.5. The others are scikit-learn's.
 """
@@ -25,8 +25,8 @@ PLS_ITERATIONS = 2000
 def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Axes, Callable[[int], Axes]]:
     """All the components that an affine method has, and the function that gives its best k.
 
-    n_classes: 0 where the label is a number. The best k are the first k of all, but for ica, which turns the first k
-    principal axes anew for every k: they, which explain as much, stand for all of its components.
+    n_classes: 0 if the label is a number. The best k are the first k of all, except with ica, which rotates the first k
+    principal axes anew for every k; those axes, which explain as much, stand for all of its components.
 
     Raises:
         InputError: lda finds one class.
@@ -60,7 +60,7 @@ def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Ax
 
 
 def scale_of(moments: Moments, standardize: bool) -> npt.NDArray[Any]:
-    """Standard deviations (n - 1), (n,); 1 where a feature never changes, or nothing is to be standardized."""
+    """Standard deviations (n - 1), (n,); 1 for a feature that never changes, or if nothing is standardized."""
     deviations = np.sqrt(np.diag(moments.covariance))
     return np.where(deviations > 0, deviations, 1.0) if standardize else np.ones_like(deviations)
 
@@ -71,21 +71,21 @@ def scaled_covariance(moments: Moments, scale: npt.NDArray[Any]) -> npt.NDArray[
 
 
 def signed(components: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Each row turned so that its largest entry is positive: eigenvectors have no sign of their own."""
+    """Each row with the sign that makes its largest entry positive: the sign of an eigenvector is arbitrary."""
     pivots = np.abs(components).argmax(axis=1)
     signs = np.where(components[np.arange(len(components)), pivots] < 0, -1.0, 1.0)
     return np.asarray(components * signs[:, None])
 
 
 def by_eigenvalue(matrix: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Eigenvalues (n,), falling, and eigenvectors (n, n), a row each."""
+    """Eigenvalues (n,) in falling order, and eigenvectors (n, n) as rows."""
     values, vectors = np.linalg.eigh(matrix)
     # eigh gives tiny negative values for a singular covariance (features that follow others)
     return np.maximum(values[::-1], 0.0), signed(vectors[:, ::-1].T)
 
 
 def rank_of(variances: npt.NDArray[Any]) -> int:
-    """How many of the falling variances are more than rounding; at least 1."""
+    """The number of falling variances that are more than rounding errors; at least 1."""
     return max(int((variances > RANK_TOLERANCE * variances[0]).sum()), 1)
 
 
@@ -96,12 +96,12 @@ def principal_axes(moments: Moments, scale: npt.NDArray[Any]) -> Axes:
 
 
 def axes_about_zero(moments: Moments, scale: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Right singular vectors of the rows as they are, (n, n): what TruncatedSVD has, whose rows keep their mean."""
+    """Right singular vectors of the uncentered rows, (n, n), as TruncatedSVD computes them."""
     return by_eigenvalue(moments.second_moment / np.outer(scale, scale))[1]
 
 
 def with_decoder(method: str, components: npt.NDArray[Any], moments: Moments, scale: npt.NDArray[Any]) -> Axes:
-    """Axes about the mean with the best decoder for these components: the network's bias pays for the mean."""
+    """Axes about the mean with the best decoder for these components: the mean goes into the network's bias."""
     covariance = scaled_covariance(moments, scale)
     decoder, explained = decoder_by(components, covariance), explained_by(components, covariance)
     return Axes(method, moments.mean, scale, components, decoder, explained, float(np.trace(covariance)))
@@ -120,14 +120,14 @@ def independent(axes: Axes, moments: Moments, sample: Sample, seed: int) -> Axes
 
 
 def targets_of(labels: npt.NDArray[Any], n_classes: int) -> npt.NDArray[Any]:
-    """What pls follows: the number, (n, 1), or one-hot classes, (n, n_classes)."""
+    """The targets of pls: the number, (n, 1), or one-hot classes, (n, n_classes)."""
     return np.eye(n_classes)[labels.astype(int)] if n_classes else labels[:, None]
 
 
 def classes_of(labels: npt.NDArray[Any], n_classes: int, n_bins: int) -> npt.NDArray[Any]:
-    """What lda parts, (n,): the label's classes, or which of n_bins quantile bins a number is in.
+    """The classes of lda, (n,): those of the label, or the quantile bin (one of n_bins) of a number.
 
-    Bins hold about equally many rows; they are fewer where values repeat.
+    Bins hold about equally many rows; there are fewer if values repeat.
     """
     if n_classes:
         return labels.astype(int)
@@ -136,7 +136,7 @@ def classes_of(labels: npt.NDArray[Any], n_classes: int, n_bins: int) -> npt.NDA
 
 
 def pls_directions(rows: npt.NDArray[Any], targets: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
-    """PLSRegression's rotations, (k, n), made unit vectors; k is rank, or fewer where the targets are used up."""
+    """PLSRegression's rotations, (k, n), made unit vectors; k is rank, or fewer if the targets are used up."""
     from sklearn.cross_decomposition import PLSRegression
 
     found = PLSRegression(min(rank, len(rows) - 1), scale=False, max_iter=PLS_ITERATIONS).fit(rows, targets)
@@ -149,7 +149,7 @@ def pls_directions(rows: npt.NDArray[Any], targets: npt.NDArray[Any], rank: int)
 def lda_directions(rows: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """LinearDiscriminantAnalysis' scalings, (k, n); k is at most one less than the classes.
 
-    Raises InputError where there is one class.
+    Raises InputError if there is one class.
     """
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
@@ -168,7 +168,7 @@ def whitened(axes: Axes, moments: Moments) -> Axes:
 
 
 def check_non_negative(summary: Summary, names: Sequence[str]) -> None:
-    """Raises InputError where a sampled feature is negative; names (n,) of the features."""
+    """Raises InputError if a sampled feature is negative; names (n,) of the features."""
     least = summary.sample.rows.min(axis=0)
     lowest = int(least.argmin())
     if least[lowest] < 0:
@@ -178,7 +178,7 @@ def check_non_negative(summary: Summary, names: Sequence[str]) -> None:
 
 
 def non_negative_parts(summary: Summary, k: int, seed: int) -> Axes:
-    """NMF's parts (Lee, Seung 1999), by falling energy. What they explain is divided by energy: parts overlap."""
+    """NMF's parts (Lee, Seung 1999), by falling energy. Their variance is shared out by energy: parts overlap."""
     from sklearn.decomposition import NMF
 
     rows = summary.sample.rows.astype(np.float64)

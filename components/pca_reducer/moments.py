@@ -1,4 +1,4 @@
-"""What one pass over rows leaves: their moments, and a sample of them. NumPy only; both merge in any order."""
+"""The result of one pass over rows: their moments and a sample. NumPy only; both merge in any order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Moments:
             self._add(len(batch), mean, centred.T @ centred)
 
     def merge(self, other: Moments) -> None:
-        """Adds the rows that `other` has seen."""
+        """Adds the rows of `other`."""
         if other.rows:
             self._add(other.rows, other.mean, other.scatter)
 
@@ -51,12 +51,12 @@ class Moments:
 
     @property
     def second_moment(self) -> npt.NDArray[Any]:
-        """Mean outer product of rows, about zero."""
+        """Mean outer product of the uncentered rows."""
         return self.scatter / self.rows + np.outer(self.mean, self.mean)
 
 
 class Sample:
-    """The `size` rows with the smallest hashes: a sample without replacement, the same in whatever order rows come.
+    """The `size` rows with the smallest hashes: a sample without replacement that does not depend on the order of rows.
 
     hashes (n,) uint64, rows (n, n_features) float32, labels (n,) float64; n is at most size.
     """
@@ -103,13 +103,13 @@ class Summary:
         self.sample.update(batch.hashes, batch.rows, batch.labels)
 
     def merge(self, others: Iterable[Summary]) -> None:
-        """Adds the rows that others have seen."""
+        """Adds the rows of others."""
         for other in others:
             self.moments.merge(other.moments)
             self.sample.update(other.sample.hashes, other.sample.rows, other.sample.labels)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Everything, by name; `summary_of` takes it back."""
+        """All arrays by name; `summary_of` reads them."""
         moments, sample = self.moments, self.sample
         return {
             "count": np.array(moments.rows),
@@ -132,7 +132,7 @@ def summary_of(arrays: dict[str, npt.NDArray[Any]]) -> Summary:
 
 
 def position_hashes(seed: int, shard: str, first_row: int, n_rows: int) -> npt.NDArray[Any]:
-    """uint64 of shape (n_rows,): what seed, shard and row number say, and nothing else.
+    """Hashes, uint64 of shape (n_rows,), that depend on seed, shard and row number only.
 
     SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators"), a stream per seed and shard.
     """

@@ -32,7 +32,7 @@ class Coloured:
 
     @staticmethod
     def of(axes: Axes, sample: Sample, label: str) -> Coloured:
-        """Of at most 3,000 rows of the sample: more dots hide each other."""
+        """Codes of at most 3,000 sampled rows: more dots hide each other."""
         return Coloured(axes.codes(sample.rows[:MOST_DOTS]), sample.labels[:MOST_DOTS], label)
 
 
@@ -54,7 +54,7 @@ def draw(
 
 
 def new_figure(width: float, height: float, n: int = 1) -> tuple[Any, Any]:
-    """A figure of that many inches, and its n axes side by side. Without pyplot, nothing global is left behind."""
+    """A figure of that size in inches, and its n axes side by side. Without pyplot it leaves no global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -64,14 +64,14 @@ def new_figure(width: float, height: float, n: int = 1) -> tuple[Any, Any]:
 
 
 def choice(facts: Mapping[str, Any]) -> str:
-    """k and what it keeps, or that all were kept."""
+    """k and the share that it keeps, or a note that all were kept."""
     if facts["why"].startswith("skipped"):
         return f"skipped: all {facts['k']} kept"
     return f"chosen: k={facts['k']}, {facts['explained_variance_ratio']:.1%}"
 
 
 def scree(title: str, ratios: npt.NDArray[Any], k: int, chosen: str) -> Any:
-    """Share of the variance by component, its running sum, and the chosen k."""
+    """Share of the variance by component, its cumulative sum, and the chosen k."""
     figure, axes = new_figure(10, 5)
     numbers, sums = np.arange(1, len(ratios) + 1), np.cumsum(ratios)
     axes.bar(numbers, ratios, color=BAR, label="this component")
@@ -92,7 +92,7 @@ def scree(title: str, ratios: npt.NDArray[Any], k: int, chosen: str) -> Any:
 
 
 def loadings(title: str, names: Sequence[str], correlations: npt.NDArray[Any]) -> Any:
-    """Correlation of each feature (a row) with each of the first 16 codes; of many features those that load most."""
+    """Correlation of each feature (a row) with each of the first 16 codes; the features that load most, if there are many."""
     shown = correlations[:MOST_COMPONENTS]
     rows = np.sort(np.argsort(-np.abs(shown).max(axis=0), kind="stable")[:MOST_FEATURES])
     figure, axes = new_figure(3.5 + 0.55 * max(len(shown), 4), 1.6 + 0.24 * max(len(rows), 6))
@@ -107,7 +107,7 @@ def loadings(title: str, names: Sequence[str], correlations: npt.NDArray[Any]) -
 
 
 def codes(title: str, coloured: Coloured) -> Any:
-    """The first two codes, a dot per row coloured by its label; a lone code stands against the label."""
+    """The first two codes, a dot per row coloured by its label; a single code is drawn against the label."""
     figure, axes = new_figure(8, 6)
     lone = coloured.codes.shape[1] == 1
     up = coloured.labels if lone else coloured.codes[:, 1]
@@ -153,7 +153,7 @@ def comparison(found: Mapping[str, Any]) -> Any:
 
 
 def errors(axes: Any, rows: Sequence[Mapping[str, Any]], source: float) -> None:
-    """Per reduction the RMSE as folded (ring) and after fine-tuning (dot); what is far off is a number at the right."""
+    """RMSE of each reduction as folded (ring) and after fine-tuning (dot); a far value is a number at the right."""
     limit = source * FAR
     axes.axvline(source, color=LINE, linewidth=1.5)
     for height, row in enumerate(rows):

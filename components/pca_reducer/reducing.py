@@ -1,4 +1,4 @@
-"""PcaReducer's choice on one network: components, a fold and a fine-tuning for each k tried, and the k that stays."""
+"""PcaReducer's choice on one network: components, a fold and a fine-tuning for each k tried, and the k to keep."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from farebox.components.pca_reducer.settings import ReducerSettings
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """axes: the k chosen, or all where none was; curve: all that the method has, which a scree plot shows.
+    """axes: the k chosen ones, or all if none was chosen; curve: all axes of the method, for the scree plot.
 
-    chosen is `source` where the network is passed on as it is.
+    chosen: `source` if the network is passed on as it is.
     """
 
     axes: Axes
@@ -39,7 +39,7 @@ class Outcome:
 
     @property
     def is_skipped(self) -> bool:
-        """Whether a fold was wanted and none paid: then the network keeps all its features."""
+        """Whether no fold paid, although one was wanted: then the network keeps all its features."""
         return not self.is_folded and self.axes.method != "nmf"
 
     @property
@@ -48,7 +48,7 @@ class Outcome:
 
     @property
     def kept(self) -> float:
-        """Share of the variance."""
+        """The kept share of the variance."""
         return 1.0 if self.is_skipped else float(self.axes.explained_variance_ratio.sum())
 
 
@@ -61,8 +61,8 @@ def reduce_network(
 ) -> Outcome:
     """The network at the k that the settings ask for, or passed on as it is.
 
-    summary: of train's features, those of the settings' space. Raises InputError where the network cannot be taken
-    apart at the chosen layer, or the method has no such k or cannot have these features.
+    summary: of train's features, those of the settings' space. Raises InputError if the network cannot be taken
+    apart at the chosen layer, or the method does not have this k or does not take these features.
     """
     error = examples_io.network_error(network, evaluation).error
     width = folding.n_features(network, settings.layer, settings.space)
@@ -104,9 +104,9 @@ def reduce_network(
 
 
 def analysis_only(settings: ReducerSettings, summary: Summary, source: Trial) -> Outcome:
-    """NMF's parts. No affine map leads from features to their codes, so that nothing can be folded.
+    """NMF's parts. No affine map leads from features to their codes, so nothing can be folded.
 
-    Raises InputError where there are fewer features than parts asked for.
+    Raises InputError if there are fewer features than requested parts.
     """
     n, largest = settings.n_components, source.k
     if isinstance(n, int):

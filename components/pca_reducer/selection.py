@@ -21,7 +21,7 @@ MULTIPLE = 4  # kernels of the interpreter work in blocks of four
 class Trial:
     """A network of rank k, its parameters, and its eval error as folded and after fine-tuning.
 
-    expected_error: what its departure from the source's predictions makes likely on other rows.
+    expected_error: expected on other rows, from how far its predictions move from the source's.
     """
 
     k: int
@@ -33,7 +33,7 @@ class Trial:
 
     @property
     def worst_error(self) -> float:
-        """What a budget is held against."""
+        """The error that a budget bounds: the larger one of eval error and expected error."""
         return max(self.error, self.expected_error)
 
 
@@ -48,7 +48,7 @@ def multiples(largest: int) -> list[int]:
 
 
 def needed_for(ratios: npt.NDArray[Any], fraction: float) -> int | None:
-    """The fewest components whose ratios add up to the fraction; None where all do not."""
+    """The fewest components whose ratios add up to the fraction; None if all of them do not."""
     reached = np.flatnonzero(np.cumsum(ratios) >= fraction - 1e-12)
     return int(reached[0]) + 1 if len(reached) else None
 
@@ -56,9 +56,9 @@ def needed_for(ratios: npt.NDArray[Any], fraction: float) -> int | None:
 def smallest_within(
     bound: float, candidates: Sequence[int], attempt: Callable[[int], Trial]
 ) -> tuple[Trial | None, list[Trial]]:
-    """Bisection over rising k: the smallest whose worst error is at most `bound`, None where none is; all trials made.
+    """Bisection for the smallest k whose worst error is at most `bound`, None if there is none; and all trials.
 
-    That error is taken to fall with k; where noise breaks that, the answer still holds the bound.
+    It assumes that the error falls with k. If noise breaks that, the result still holds the bound.
     """
     low, high = 0, len(candidates) - 1
     best: Trial | None = None
@@ -76,7 +76,7 @@ def smallest_within(
 
 
 def fixed(settings: ReducerSettings, curve: Axes) -> tuple[int, str]:
-    """k and why, where n_components is no `auto`. Raises InputError where k is more than there are components."""
+    """k and the reason, if n_components is not `auto`. Raises InputError if there are fewer components than k."""
     n, largest = settings.n_components, len(curve)
     if isinstance(n, int):
         if n > largest:
@@ -98,7 +98,7 @@ def within_budget(
     parameters_at: Callable[[int], int],
     attempt: Callable[[int], Trial],
 ) -> tuple[Trial | None, list[Trial], str]:
-    """The smallest k that pays (fewer parameters than the source) and holds the budget; None where none does."""
+    """The smallest k that pays (fewer parameters than the source) and holds the budget; None if there is none."""
     paying = [k for k in multiples(largest) if parameters_at(k) < source.parameters]
     if not paying:
         least = min(parameters_at(k) for k in multiples(largest))

@@ -1,4 +1,4 @@
-"""What a network has that can be pruned: its Dense kernels and embedding tables, and the zeros in them."""
+"""The prunable parts of a network: Dense kernels and embedding tables, and the zeros in them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def matrix(network: keras.Model, name: str) -> npt.NDArray[Any]:
 
 
 def apply_masks(network: keras.Model, masks: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Zeroes, in place, what the masks do not keep."""
+    """Zeroes, in place, the weights that the masks do not keep."""
     for name, mask in masks.items():
         weight = network.get_layer(name).weights[0]
         weight.assign(tf.where(mask, weight, 0.0))
@@ -46,9 +46,9 @@ def prunable(network: keras.Model) -> list[str]:
 
 
 def targets_of(network: keras.Model, settings: PrunerSettings, sparsity: float | None = None) -> dict[str, float]:
-    """The final sparsity of each layer to prune. sparsity: in place of `final_sparsity`, where that is auto.
+    """The final sparsity of each layer to prune. sparsity: replaces a `final_sparsity` of auto.
 
-    Raises InputError where a pattern matches no layer, or a layer two patterns.
+    Raises InputError if a pattern matches no layer, or a layer matches two patterns.
     """
     final: Any = settings.final_sparsity if sparsity is None else sparsity
     if settings.layers is None and not isinstance(final, dict):
@@ -83,7 +83,7 @@ def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, u
 
 
 def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> tuple[dict[str, npt.NDArray[Any]], int]:
-    """Which rows of each embedding occur in the batches (bool, shape (input_dim,)), and how many batches there are."""
+    """The rows of each embedding that occur in the batches (bool, shape (input_dim,)), and the number of batches."""
     embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
     seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}
     inputs = keras.Model(network.inputs, {layer.name: inputs_of(layer) for layer in embeddings})
@@ -99,7 +99,7 @@ def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> tuple[dict[s
 
 
 def inputs_of(layer: keras.layers.Layer) -> list[keras.KerasTensor]:
-    """What a layer is called on; several where it is shared."""
+    """The inputs of a layer; several if it is shared."""
     return [layer.get_input_at(call) for call in range(len(layer.inbound_nodes))]
 
 
@@ -131,5 +131,5 @@ def total_sparsity(network: keras.Model) -> float:
 
 
 def float16_bytes(network: keras.Model) -> bytes:
-    """All weights as float16, one after the other: what gzip has to work on in a float16 file."""
+    """All weights as consecutive float16 numbers, as gzip meets them in a float16 file."""
     return b"".join(np.asarray(weight, np.float16).tobytes() for weight in network.get_weights())

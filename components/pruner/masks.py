@@ -1,4 +1,4 @@
-"""Which weights stay: boolean masks from scores, in NumPy. The rules are tfmot's, so that criteria can be compared."""
+"""Boolean masks of the weights to keep, from scores, in NumPy. The rules are tfmot's, so that criteria compare."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from farebox.components.errors import InputError
 
 
 def check_shape(name: str, shape: tuple[int, ...], block_size: Sequence[int], two_by_four: bool) -> None:
-    """Raises InputError where a layer's matrix cannot be cut as asked, naming the layer and its size."""
+    """Raises InputError, with layer and size, if a layer's matrix cannot be divided into such blocks."""
     if two_by_four and shape[0] % 4:
         raise InputError(f"pruner.sparsity_2_by_4: inputs of {name} must divide by 4, got {shape[0]} of {shape}")
     if tuple(block_size) == (1, 1):
@@ -25,12 +25,12 @@ def check_shape(name: str, shape: tuple[int, ...], block_size: Sequence[int], tw
 
 
 def n_kept(size: int, sparsity: float) -> int:
-    """How many of `size` weights or blocks stay: at least one, halves to even, as tfmot rounds."""
+    """The number of `size` weights or blocks to keep: at least one, halves to even, as tfmot rounds."""
     return max(round(size * (1 - sparsity)), 1)
 
 
 def largest(scores: npt.NDArray[Any], sparsity: float, block_size: Sequence[int] = (1, 1)) -> npt.NDArray[Any]:
-    """The mask, bool, of the blocks whose scores sum up highest; of equal ones the first. scores: 2-D."""
+    """The mask, bool, of the blocks with the highest sums of scores; of equal ones the first. scores: 2-D."""
     height, width = block_size
     rows, columns = scores.shape[0] // height, scores.shape[1] // width
     blocks = scores.reshape(rows, height, columns, width).sum(axis=(1, 3))
@@ -49,7 +49,7 @@ def two_of_four(scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def zero_blocks(mask: npt.NDArray[Any], block_size: Sequence[int]) -> int:
-    """How many blocks of a mask keep nothing."""
+    """The number of blocks of a mask that keep nothing."""
     (height, width), (rows, columns) = block_size, mask.shape
     blocks = mask.reshape(rows // height, height, columns // width, width)
     return int(np.sum(~blocks.any(axis=(1, 3))))

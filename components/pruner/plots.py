@@ -65,7 +65,7 @@ def mask(name: str, before: npt.NDArray[Any], after: npt.NDArray[Any]) -> bytes:
 
 
 def png(figure: Figure) -> bytes:
-    """The picture; without the date and the version, so that equal pictures are equal bytes."""
+    """The picture as PNG, without date and version, so that equal pictures have equal bytes."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
     return content.getvalue()

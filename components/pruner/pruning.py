@@ -1,4 +1,4 @@
-"""From a trained network to a sparse one: a criterion chooses the zeros, fine-tuning recovers what they cost."""
+"""Makes a trained network sparse: a criterion chooses the zeros, fine-tuning recovers what they cost."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def prune(
 
 
 def check_layer(name: str, matrix: npt.NDArray[Any], target: float, settings: PrunerSettings) -> None:
-    """Raises InputError where a layer cannot be pruned or clustered as asked, before anything is trained."""
+    """Raises InputError, before anything is trained, if a layer cannot be pruned or clustered with the settings."""
     masking.check_shape(name, matrix.shape, settings.block_size, settings.sparsity_2_by_4)
     n_kept = masking.n_kept(matrix.size, target)
     if settings.clusters is not None and settings.clusters > n_kept:
@@ -81,7 +81,7 @@ def check_layer(name: str, matrix: npt.NDArray[Any], target: float, settings: Pr
 def assert_reached(
     masks: Mapping[str, npt.NDArray[Any]], targets: Mapping[str, float], settings: PrunerSettings
 ) -> None:
-    """Raises RuntimeError where a layer is less sparse than asked: in short runs tfmot silently prunes nothing."""
+    """Raises RuntimeError if a layer misses its target sparsity: in short runs tfmot silently prunes nothing."""
     height, width = settings.block_size
     unit = "zeros" if height * width == 1 else f"zero blocks of {height}x{width}"
     for name, target in targets.items():

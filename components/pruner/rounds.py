@@ -21,7 +21,7 @@ Masks = dict[str, npt.NDArray[Any]]
 
 
 class Rounds:
-    """What both criteria share: the next masks, fine-tuning that holds them, and the record of both."""
+    """The common part of both criteria: the next masks, fine-tuning under them, and the record of both."""
 
     def __init__(self, task: Task, network: keras.Model) -> None:
         self.task, self.settings, self.network = task, task.settings, network
@@ -46,7 +46,7 @@ class Rounds:
         self.step += epochs * self.task.steps_per_epoch
 
     def prune(self, scores: Mapping[str, npt.NDArray[Any]], number: int) -> None:
-        """Zeroes the lowest scores, as many as the round's number wants; what was zeroed before stays so."""
+        """Zeroes the weights with the lowest scores, up to the round's sparsity; earlier zeros stay."""
         for name, final in self.task.targets.items():
             target = round_sparsity(self.settings.initial_sparsity, final, number, self.settings.rounds)
             left = np.where(self.masks[name], scores[name], -1.0)
@@ -60,7 +60,7 @@ class Rounds:
 
 
 def by_saliency(task: Task) -> tuple[keras.Model, Steps]:
-    """A copy from which the weights that matter least were taken, in rounds of pruning and fine-tuning."""
+    """A copy without the weights that matter least, after rounds of pruning and fine-tuning."""
     keras.utils.set_random_seed(task.settings.seed)
     rounds = Rounds(task, copy_network(task.network))
     for number in range(1, task.settings.rounds + 1):
@@ -70,10 +70,10 @@ def by_saliency(task: Task) -> tuple[keras.Model, Steps]:
 
 
 def by_lottery(task: Task) -> tuple[keras.Model, Steps]:
-    """The winning ticket: initial weights under the masks that rounds of training from them have found.
+    """The winning ticket: initial weights under the masks that rounds of training from them gave.
 
-    Frankle and Carbin 2019, "The Lottery Ticket Hypothesis". A Model artifact holds the trained weights only, so the
-    initial ones are not those that the source came from: they are drawn anew from its own initializers.
+    Frankle and Carbin 2019, "The Lottery Ticket Hypothesis". A Model artifact holds trained weights only, so the
+    initial ones are drawn anew from the network's initializers.
     """
     fresh = initialized(task.network, task.settings.seed)
     initial = fresh.get_weights()
@@ -87,7 +87,7 @@ def by_lottery(task: Task) -> tuple[keras.Model, Steps]:
 
 
 def initialized(network: keras.Model, seed: int) -> keras.Model:
-    """A copy whose trainable weights its initializers drew; what was adapted, not trained, is as in `network`."""
+    """A copy with trainable weights drawn by its initializers; weights that are adapted, not trained, stay."""
     keras.utils.set_random_seed(seed)
     fresh = keras.models.clone_model(network)
     for mine, other in zip(fresh.non_trainable_weights, network.non_trainable_weights, strict=True):

@@ -33,7 +33,7 @@ def saliency(network: keras.Model, layers: Sequence[str], batches: Iterable[Batc
 def curvature(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, npt.NDArray[Any]]:
     """The diagonal of the Gauss-Newton Hessian of the mean loss, by layer, shaped as its matrix.
 
-    Exact where a row uses a weight once. Positions of a sequence, and calls of a shared layer, count as rows.
+    Exact if a row uses a weight once. Positions of a sequence, and calls of a shared layer, count as rows.
     """
     network = copy_network(network)
     chosen, objective = [network.get_layer(name) for name in layers], objective_of(network)
@@ -79,7 +79,7 @@ def _terms(output: tf.Tensor, objective: Objective) -> list[tuple[tf.Tensor, tf.
 
 
 def _of_weights(layer: keras.layers.Layer, before: tf.Tensor, slope: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """One call's share in a layer's diagonal. slope: gradient at the layer's output, of each row its own."""
+    """One call's share in a layer's diagonal. slope: gradient at the layer's output, one per row."""
     slope = tf.reshape(slope, (-1, tf.shape(slope)[-1]))
     weight = tf.repeat(weight, tf.shape(slope)[0] // tf.shape(weight)[0])[:, None]
     if isinstance(layer, keras.layers.Embedding):

@@ -1,4 +1,4 @@
-"""Whether to prune: as the settings fix it, or at the sparsity of `auto` that costs little and saves something."""
+"""Decides whether to prune: at the sparsity of the settings or, by `auto`, at one that costs little and saves bytes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from farebox.components.tflite.files import gzip_bytes
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """A way to prune and what came of it.
+    """One pruned network and its figures.
 
-    sparsity: as it was asked for; eval_error: in the unit of the network's metric; expected_error: what its departure
-    from the source's predictions makes likely on other rows; gzip_bytes: of all weights as float16; is_kept: whether
-    it holds the bounds, where there are any.
+    sparsity: the requested one; eval_error: in the unit of the network's metric; expected_error: expected on other
+    rows, from how far its predictions move from the source's; gzip_bytes: of all weights as float16; is_kept: whether
+    it holds the bounds, if there are any.
     """
 
     sparsity: float | dict[str, float]
@@ -36,7 +36,7 @@ class Trial:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What the log of trials keeps of it."""
+        """The trial as the log keeps it."""
         return {
             key: getattr(self, key) for key in ("sparsity", "eval_error", "expected_error", "gzip_bytes", "is_kept")
         }
@@ -44,7 +44,7 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """kept: what is passed on; skipped: with nothing but never-trained rows zero; trained: rows that are, by table."""
+    """kept: the network to pass on; skipped: only never-trained rows are zero; trained: the trained rows by table."""
 
     kept: Trial
     skipped: Trial
@@ -57,9 +57,9 @@ class Outcome:
 def prune_network(
     source: keras.Model, train: Iterable[Batch], evaluation: Iterable[Batch], settings: PrunerSettings
 ) -> Outcome:
-    """The network pruned as the settings ask; `source` stays as it is.
+    """The network pruned by the settings; `source` stays as it is.
 
-    Raises ValueError where it cannot be pruned so.
+    Raises ValueError if the settings do not fit it.
     """
     trained, steps_per_epoch = layers.trained_rows(source, train)
     unpruned = layers.copy_network(source)
@@ -85,10 +85,10 @@ def prune_network(
 def choose(
     settings: PrunerSettings, source_error: float, skipped: Trial, attempt: Callable[[float | None], Trial]
 ) -> tuple[Trial, list[Trial], str]:
-    """What to pass on, all trials made, and why in words.
+    """The network to pass on, all trials, and the reason in words.
 
-    By `auto` that is the first candidate, sparsest first, that holds both bounds, else `skipped`: the network in which
-    nothing but never-trained rows is zero. Its bytes are what a candidate must beat, since they cost nothing.
+    By `auto` it is the first candidate, sparsest first, that holds both bounds and has fewer bytes than `skipped`; else
+    `skipped`, in which only never-trained rows are zero, at no cost.
     """
     if settings.final_sparsity != "auto":
         trial = attempt(None)

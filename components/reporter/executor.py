@@ -68,7 +68,7 @@ def figures_of(inputs: dict[str, types.Artifact], label: str) -> Figures:
 def measured(
     inputs: dict[str, types.Artifact], label: str, judgement: Judgement, latency_us: Mapping[str, float] | None
 ) -> ModelFigures:
-    """What was measured of the data and of the model; latency_us: DeviceValidator's."""
+    """Measurements of the data and of the model; latency_us: DeviceValidator's."""
     counts = read_json(inputs["raw_examples"], "counts.json")
     yardsticks, metrics = judgement.yardsticks, judgement.metrics
     return ModelFigures(

@@ -83,7 +83,7 @@ class Latency:
 
 @dataclasses.dataclass(frozen=True)
 class ModelFigures:
-    """What a run measured of its data and its model; the fields are JSON keys, in this order.
+    """Measurements of a run: its data and its model; the fields are JSON keys, in this order.
 
     yardsticks: RMSE by name. mae, bias, p95_absolute_error, intervals (lower, upper; 95 %) and slices: of the shipped
     file on the test split, in the label's unit. baseline: the last blessed model, None without one. tuned: the settings

@@ -187,9 +187,9 @@ def table(comparison: Mapping[str, Any]) -> Any:
 
 def headline(comparison: Mapping[str, Any]) -> str:
     """The unreduced network, with which all rows are compared."""
-    source = comparison["source"]
+    city, currency, source = comparison["city"], comparison["currency"], comparison["source"]
     return (
-        f"{comparison['city']}: eval RMSE in {comparison['currency']}; of the unreduced network {source['eval_rmse']:.3f}, "
+        f"{city}: eval RMSE in {currency}; of the unreduced network {source['eval_rmse']:.3f}, "
         f"{source['parameters']:,} parameters"
     )
 

@@ -1,4 +1,4 @@
-"""Where MLMD (ML Metadata) records runs: its connection, whether it can be used, and what many runs share there."""
+"""The MLMD (ML Metadata) database of runs: its connection, whether it can be used, and what many runs share there."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def place_of(settings: Settings, config: Any) -> str | None:
 
 
 def pipeline_name(settings: Settings, place: str | None) -> str:
-    """By which MLMD tells pipelines apart."""
+    """The name by which MLMD tells pipelines apart."""
     return f"farebox-{settings.city.name}" + (f"-{place}" if place else "")
 
 

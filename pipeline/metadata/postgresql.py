@@ -42,7 +42,7 @@ class PostgresqlMetadata(Metadata):
 
 
 def put_in_order(request: Message, response: Message) -> None:
-    """What was asked for by ids in their order, else by id; where the request has options, MLMD itself orders."""
+    """Sorts a response in the order of the requested ids, else by id; MLMD itself sorts requests with options."""
     if "options" in request.DESCRIPTOR.fields_by_name and request.HasField("options"):
         return
     for name in ORDERED:

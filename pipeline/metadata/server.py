@@ -118,7 +118,7 @@ def refusals(server: Server) -> Iterator[None]:
 
 
 def code_and_text(error: BaseException) -> tuple[Any, str]:
-    """Of a driver's error: SQLSTATE (PostgreSQL) or number (MySQL), and text. Of an OSError: None, and its reason."""
+    """Code and text of a driver's error: SQLSTATE (PostgreSQL) or number (MySQL); None and the reason for an OSError."""
     for cause in (error, error.__cause__, error.__context__):
         if isinstance(cause, OSError):
             return None, cause.strerror or str(cause) or "no answer"

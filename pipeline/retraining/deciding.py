@@ -1,4 +1,4 @@
-"""From what is new and how it was judged to the record of a decision; nothing is run or written here."""
+"""Decides from new spans and their verdicts, and makes the record; runs and writes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from farebox.pipeline.settings.load import Settings
 
 @dataclasses.dataclass(frozen=True)
 class TickContext:
-    """What a tick works with. now: the time that it records and that ages count from. upto: newer spans are ignored."""
+    """The inputs of a tick. now: the time that it records and that ages count from. upto: newer spans are ignored."""
 
     settings: Settings
     journal: Journal

@@ -35,7 +35,7 @@ class Spans:
 
 @dataclasses.dataclass(frozen=True)
 class Content:
-    """Of a span version: SHA-256 and stamp as in `spans.Delivery`, and its place in the folder of the trips."""
+    """Content of a span version: SHA-256 and stamp as in `spans.Delivery`, and its place in the folder of the trips."""
 
     sha256: str
     stamp: str
@@ -44,7 +44,7 @@ class Content:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What a tick did and why.
+    """The decision and outcome of a tick, and the reasons.
 
     time: when it began, ISO 8601, UTC. drift: the newest span's distance from the last blessed run's data by feature.
     contents: of each span version in `spans.new`, by `SPAN/VERSION`. seconds: of work, the last tick's where it took

@@ -1,4 +1,4 @@
-"""What is new in a folder of spans, and which of them make the window: from what lies there and what was recorded."""
+"""Finds the new spans in a folder and those of the window, from the folder and the journal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from farebox.pipeline.retraining.journal import Record, SpanVersion
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """What earlier ticks have seen: every version of each span, in order, and which of them cannot be used.
+    """The spans of earlier ticks: every version of each span, in order, and the versions that cannot be used.
 
     first: the lowest span that a tick ever looked at; what is older has never been anyone's business.
     tried: the window that was trained on last, whatever the gates said of the model. drifted: spans whose distance was
@@ -50,7 +50,7 @@ class Plan:
 
 
 def history_of(records: Iterable[Record]) -> History:
-    """From the journal alone; paths are relative to the folder of the trips, as everywhere here."""
+    """The history in the journal; paths are relative to the folder of the trips, as everywhere here."""
     versions: dict[int, tuple[Delivery, ...]] = {}
     refused: set[SpanVersion] = set()
     drifted: set[int] = set()
@@ -72,7 +72,7 @@ def history_of(records: Iterable[Record]) -> History:
 
 
 def plan_of(found: Sequence[SpanFiles], history: History, window: int, base: str, upto: int | None = None) -> Plan:
-    """What is new among complete deliveries in the folder `base`, up to a span where one is given.
+    """The new spans among complete deliveries in the folder `base`, up to span `upto` if it is given.
 
     Equal content is no new version, under whatever name or time; other content is one, in the same folder too. Before
     anything was seen, the newest window is new, and what is older is no one's business.
@@ -106,7 +106,7 @@ def _new_version(found: SpanFiles, known: Sequence[Delivery], base: str) -> Deli
 
 
 def window_of(usable: Iterable[SpanVersion], size: int) -> tuple[SpanVersion, ...]:
-    """Of the spans in (newest - size, newest] the newest version of each that can be used, in order."""
+    """The newest usable version of each span in (newest - size, newest], in order."""
     newest: dict[int, int] = {}
     for span, version in sorted(usable):
         newest[span] = version
@@ -129,5 +129,5 @@ def key(delivery: Delivery) -> SpanVersion:
 
 
 def content_key(span_version: SpanVersion) -> str:
-    """As a record's contents name it."""
+    """The key of a span version in a record's contents."""
     return "{}/{}".format(*span_version)

@@ -12,7 +12,7 @@ from farebox.pipeline.settings.spans import SpanSettings
 
 @dataclasses.dataclass(frozen=True)
 class Situation:
-    """What a decision rests on.
+    """The facts that a decision rests on.
 
     window: what would be trained on; tried: what was, last; newer: spans beyond that, the window's and older ones.
     age_days: of the latest model, None where there is none. drift: checks of the newest span against the last blessed
@@ -33,7 +33,7 @@ class Situation:
 
     @property
     def corrections(self) -> tuple[SpanVersion, ...]:
-        """Those of them that are no news but late or delivered again: the last window should have had them."""
+        """The new spans that are late or delivered again: the last window should have had them."""
         newest = max((span for span, _ in self.tried), default=-1)
         return tuple(each for each in self.untried if each[0] <= newest)
 

@@ -23,7 +23,7 @@ def run_graph(settings: Settings, run_id: str, spans: SpanInput, output: Output 
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """What a tick calls.
+    """The functions that a tick calls.
 
     ingest: judges new spans. find_ingested: the span versions whose examples exist. run: runs the graph on a window.
     warn: takes a line about a notification that failed.

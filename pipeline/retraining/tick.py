@@ -26,7 +26,7 @@ from farebox.pipeline.target import SpanInput
 
 @dataclasses.dataclass(frozen=True)
 class TickResult:
-    """What a tick recorded: decision, causes, outcome, version, rmse, seconds.
+    """The result of a tick. record: decision, causes, outcome, version, rmse, seconds.
 
     run: the run of the whole graph; None if nothing was run, or the data were refused. checks: what DataGate measured
     of refused data.

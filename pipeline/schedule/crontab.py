@@ -32,7 +32,7 @@ class Field:
     names: tuple[str, ...] = ()
 
     def number(self, text: str) -> int:
-        """Of `7` or `sun`. Raises ValueError."""
+        """The number that `7` or `sun` means. Raises ValueError."""
         if text.lower() in self.names:
             return self.low + self.names.index(text.lower())
         if not re.fullmatch(r"[0-9]{1,3}", text):
@@ -42,7 +42,7 @@ class Field:
         return int(text)
 
     def numbers(self, text: str) -> frozenset[int]:
-        """Of `*`, `*/15`, `1-5`, `1-5/2`, `1,15` and lists of them. Raises ValueError."""
+        """The numbers that a field means: `*`, `*/15`, `1-5`, `1-5/2`, `1,15` and lists of them. Raises ValueError."""
         found: set[int] = set()
         for part in text.split(","):
             span, slash, step = part.partition("/")

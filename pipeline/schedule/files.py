@@ -44,13 +44,13 @@ class Tick:
 
     @property
     def name(self) -> str:
-        """As units and Kubernetes allow it; a CronJob's has at most 52 characters."""
+        """The name of units and Kubernetes objects; a CronJob's has at most 52 characters."""
         return f"farebox-retrain-{re.sub('[^a-z0-9]+', '-', self.city.lower()).strip('-')}"[:52].rstrip("-")
 
 
 @dataclasses.dataclass(frozen=True)
 class Container:
-    """What Kubernetes needs to know besides: names of an image, of a claim, of a Secret, and seconds of lateness."""
+    """Further input for Kubernetes: names of an image, of a claim, of a Secret, and seconds of lateness."""
 
     image: str
     claim: str

@@ -28,8 +28,11 @@ MEANINGS = {0: "done", 2: "bad input", 3: "a gate refused"}
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
-    """In seconds: misfire, how late a tick may still begin (None: any time); grace, how long a tick at work may go on
-    after a signal (None: to its end)."""
+    """Waiting times in seconds.
+
+    misfire: how late a tick may still begin (None: any time). grace: how long a running tick may go on after a signal
+    (None: to its end).
+    """
 
     misfire: int | None = 3600
     grace: float | None = None
@@ -84,7 +87,7 @@ class Ticker:
 
 
 def meaning(code: int) -> str:
-    """Of an exit code of `farebox retrain`; below 0, Popen's number of the signal that killed it."""
+    """The meaning of an exit code of `farebox retrain`; below 0, Popen's number of the signal that killed it."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}, the next tick resumes it"
     if code in MEANINGS:
@@ -163,7 +166,7 @@ def report_skipped(event: JobSubmissionEvent | JobExecutionEvent) -> None:
 
 
 def farewell(grace: float | None) -> str:
-    """What happens to the tick at work."""
+    """Says what happens to the running tick."""
     return "the tick at work goes on to its end" if grace is None else f"the tick at work has {grace:g} s to end"
 
 

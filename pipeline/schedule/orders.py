@@ -1,4 +1,4 @@
-"""What `farebox schedule` was asked for: checked, and handed to the foreground or to the files."""
+"""Checks a schedule, and hands it to the foreground or to the files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Order:
     misfire: int | None
 
     def settings(self) -> Settings:
-        """As the tick will load them. Raises InputError."""
+        """The settings that the tick will load. Raises InputError."""
         return load_settings(self.city, self.data, self.out, self.overrides)
 
     def command(self, program: str) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ class Order:
 
 @dataclasses.dataclass(frozen=True)
 class Extras:
-    """What only some files need."""
+    """Options that only some files need."""
 
     env_file: str | None = None
     image: str | None = None
@@ -102,7 +102,7 @@ def check_options(target: str, given: Mapping[str, Any]) -> None:
 
 
 def _misplaced(option: str, target: str) -> str:
-    """What check_options says of one that its target does not take."""
+    """The message about an option that its target does not take."""
     takers = TAKERS[option]
     if target in REMOTE and not set(REMOTE) & set(takers):
         return f"{option} must be left out with {_named(target)}{': the spec has it' * (option in COMPILED)}"
