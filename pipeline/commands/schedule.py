@@ -91,14 +91,14 @@ def schedule(
     Here in the foreground, or by systemd, cron or Kubernetes (--emit). With --runner, Kubeflow or Vertex AI runs a
     compiled spec.
     """
-    from farebox.pipeline.schedule import orders
+    from farebox.pipeline.commands import schedule_orders
 
     given = options_given(context)
     if "--runner" in given:
         from farebox.pipeline.cluster.service import ClusterTarget
         from farebox.pipeline.commands import remote_schedule
 
-        orders.check_options(checked_runner(runner), given)
+        schedule_orders.check_options(checked_runner(runner), given)
         target = ClusterTarget(
             runner=checked_runner(runner),
             host=host,
@@ -116,11 +116,13 @@ def schedule(
             listing=listing, delete=delete, as_json=as_json,
         )  # fmt: skip
         return remote_schedule.manage_schedules(target, options)
-    orders.check_options(emit.value if emit else "foreground", given)
-    order = orders.Order(city, data, out, tuple(overrides or ()), cron or "", timezone, misfire)
+    schedule_orders.check_options(emit.value if emit else "foreground", given)
+    order = schedule_orders.ScheduleOrder(city, data, out, tuple(overrides or ()), cron or "", timezone, misfire)
     if emit is None:
-        return orders.wait(order, grace, now)
-    return orders.hand_out(orders.files_of(emit.value, order, orders.Extras(env_file, image, claim, secret)), to)
+        return schedule_orders.wait(order, grace, now)
+    return schedule_orders.hand_out(
+        schedule_orders.files_of(emit.value, order, schedule_orders.FileOptions(env_file, image, claim, secret)), to
+    )
 
 
 def options_given(context: typer.Context) -> dict[str, Any]:

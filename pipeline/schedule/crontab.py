@@ -1,4 +1,4 @@
-"""When a line of a crontab fires, as cron(5) says: five fields of text to sets of numbers."""
+"""Parses a line of a crontab as cron(5) says: five fields of text into sets of numbers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALIASES = {
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """One of the five: its name, the least and the greatest number, and names for numbers."""
+    """One of the five fields: its name, the least and the greatest number, and names for numbers."""
 
     name: str
     low: int
@@ -74,8 +74,8 @@ EVERY_DAY, EVERY_WEEKDAY = frozenset(range(1, 32)), frozenset(range(7))
 class Crontab:
     """The moments of a crontab line; weekdays from 0, Sunday.
 
-    either: a day is one of `days` or of `weekdays`, else it must be in both. by_interval: `*` in minute or hour: runs
-    by the time that has passed, also where clocks are put back; otherwise by the clock, once per named time.
+    either: a day is one of `days` or of `weekdays`, else it must be in both. by_interval: `*` in minute or hour: it
+    fires by elapsed time, even when clocks go back; otherwise by the clock, once per named time.
     """
 
     text: str
@@ -88,7 +88,7 @@ class Crontab:
     by_interval: bool
 
     def has_day(self, day: datetime.date) -> bool:
-        """Whether it fires on that day."""
+        """Whether the line fires on that day."""
         in_days, in_weekdays = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         return day.month in self.months and (in_days or in_weekdays if self.either else in_days and in_weekdays)
 
@@ -96,34 +96,34 @@ class Crontab:
 def parse(text: str) -> Crontab:
     """The moments of `minute hour day-of-month month day-of-week`, or of @daily and the like. Raises InputError.
 
-    As in cron, days are those of either field where neither begins with `*`, and those of both where one does.
+    As in cron, a day must be in either field if neither begins with `*`, and in both fields if one does.
     """
     parts = ALIASES.get(text.strip().lower(), text).split()
     if len(parts) != len(FIELDS):
         names = " ".join(field.name for field in FIELDS)
-        raise InputError(f"--cron={text} must have the five fields {names}, got {len(parts)}")
+        raise InputError(f"cron={text} must have the five fields {names}, got {len(parts)}")
     try:
         minutes, hours, days, months, weekdays = (
             field.numbers(part) for field, part in zip(FIELDS, parts, strict=True)
         )
     except ValueError as error:
-        raise InputError(f"--cron={text}: {error}") from error
+        raise InputError(f"cron={text}: {error}") from error
     weekdays = frozenset(number % 7 for number in weekdays)
     either = not (parts[2].startswith("*") or parts[4].startswith("*"))
     if either and (days == EVERY_DAY or weekdays == EVERY_WEEKDAY):  # 1-31 or 0-6: any day is one of them
         days, weekdays, either = EVERY_DAY, EVERY_WEEKDAY, False
     if not either and all(min(days) > LONGEST_MONTH[month - 1] for month in months):
-        raise InputError(f"--cron={text}: day-of-month={parts[2]} must exist in month={parts[3]}")
+        raise InputError(f"cron={text}: day-of-month={parts[2]} must exist in month={parts[3]}")
     by_interval = "*" in parts[0] or "*" in parts[1]
     return Crontab(" ".join(parts), minutes, hours, days, months, weekdays, either, by_interval)
 
 
 def ranges(numbers: frozenset[int]) -> list[tuple[int, int]]:
-    """Runs of consecutive numbers, first and last of each."""
-    found: list[tuple[int, int]] = []
+    """Runs of consecutive numbers: the first and the last of each."""
+    runs: list[tuple[int, int]] = []
     for number in sorted(numbers):
-        if found and number == found[-1][1] + 1:
-            found[-1] = found[-1][0], number
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], number
         else:
-            found.append((number, number))
-    return found
+            runs.append((number, number))
+    return runs

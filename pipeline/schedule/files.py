@@ -1,4 +1,4 @@
-"""Ready files that let systemd, cron or Kubernetes begin the ticks. They name what holds a secret, never the secret."""
+"""Files with which systemd, cron or Kubernetes begins the ticks. They name the holder of a secret, never the secret."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ EVERY_WEEKDAY_FIELD = Field("day-of-week", 0, 6)  # Kubernetes refuses 7
 
 @dataclasses.dataclass(frozen=True)
 class Tick:
-    """city: its name. command: the program and its arguments, to be run in `folder`; `log` takes what it prints.
+    """A tick as a scheduler runs it.
 
-    variables: names of those that must be set, in a file or a Secret.
+    city: its name. command: the program and its arguments, run in `folder`; its output goes to `log`. variables: names
+    of the environment variables that a file or a Secret must set.
     """
 
     city: str
@@ -90,7 +91,7 @@ def systemd(tick: Tick, crontab: Crontab, zone: str | None, user: str, env_file:
 
 
 def calendar_events(crontab: Crontab, zone: str | None) -> list[str]:
-    """systemd.time(7): one event, or two where a day may be in either field."""
+    """Events of systemd.time(7): one, or two if a day may be in either field."""
     time = f"{_listed(crontab.hours, HOUR, 2)}:{_listed(crontab.minutes, MINUTE, 2)}:00"
     month = _listed(crontab.months, MONTH, 2)
     any_day, days = f"*-{month}-*", f"*-{month}-{_listed(crontab.days, DAY, 2)}"
@@ -133,11 +134,13 @@ def kubernetes(tick: Tick, crontab: Crontab, zone: str, container: Container) ->
 
 
 def kubernetes_schedule(crontab: Crontab, why: str = "Kubernetes would take the days of either") -> str:
-    """The five fields for robfig/cron, whose `*/2` in a day's field does not mean `both fields` as cron's does: that
-    is refused with `why`."""
+    """The five fields for robfig/cron.
+
+    Its `*/2` in a field of days does not mean `both fields`, as in cron: such a line raises InputError, with `why`.
+    """
     if not crontab.either and crontab.days != EVERY_DAY and crontab.weekdays != EVERY_WEEKDAY:
         raise InputError(
-            f"--cron={crontab.text}: day-of-month and day-of-week must not both be restricted with * and a step: {why}"
+            f"cron={crontab.text}: day-of-month and day-of-week must not both be restricted with * and a step: {why}"
         )
     fields = (
         (crontab.minutes, MINUTE),
@@ -150,7 +153,7 @@ def kubernetes_schedule(crontab: Crontab, why: str = "Kubernetes would take the 
 
 
 def _job(tick: Tick, container: Container) -> dict[str, Any]:
-    """A second and third try of what crashed, since a tick resumes."""
+    """The Job of a tick. It tries a crashed tick three times, because a tick resumes."""
     pod = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -190,7 +193,7 @@ def _head(tick: Tick, holder: str | None) -> list[str]:
 
 
 def _listed(numbers: frozenset[int], field: Field, digits: int, dash: str = "..") -> str:
-    """`*`, or numbers and ranges of them."""
+    """A field as text: `*`, or numbers and ranges."""
     if len(numbers) == field.high - field.low + 1:
         return "*"
     return ",".join(
@@ -199,12 +202,12 @@ def _listed(numbers: frozenset[int], field: Field, digits: int, dash: str = ".."
 
 
 def _unit_path(path: str) -> str:
-    """For a setting that is one path: systemd takes quotes there as part of it."""
+    """A path for a setting that is one path: systemd takes quotes there as part of the path."""
     return path.replace("%", "%%")
 
 
 def _unit_word(word: str) -> str:
-    """A word for ExecStart: % and $ doubled, quoted where it needs it (systemd.service(5), "Command lines")."""
+    """A word for ExecStart: % and $ doubled, quoted if needed (systemd.service(5), "Command lines")."""
     word = word.replace("%", "%%").replace("$", "$$")
     if re.fullmatch(r"[\w@/.,:=+%$-]+", word, re.ASCII):
         return word

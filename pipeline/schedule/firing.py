@@ -18,7 +18,7 @@ MAX_DAYS = 41 * 366  # a 29 February on a given weekday comes after 40 years at 
 
 class CrontabTrigger(BaseTrigger):
     """APScheduler's trigger for a crontab line. Its own CronTrigger counts weekdays from Monday, has no `either`, and
-    in the hour that clocks are put back repeats a firing, or returns one that has passed (3.11.3); all in UTC here."""
+    repeats a firing in the hour in which clocks go back, or returns a past one (3.11.3). Here all is in UTC."""
 
     def __init__(self, crontab: Crontab, zone: datetime.tzinfo) -> None:
         self.crontab, self.zone = crontab, zone
@@ -26,7 +26,7 @@ class CrontabTrigger(BaseTrigger):
     def get_next_fire_time(
         self, previous_fire_time: datetime.datetime | None, now: datetime.datetime
     ) -> datetime.datetime | None:
-        """APScheduler's contract: the first after the previous one, or from now on. UTC."""
+        """The first instant (UTC) after the previous one, or from now on, as APScheduler requires."""
         start = now if previous_fire_time is None else previous_fire_time + datetime.timedelta(microseconds=1)
         return next_firing(self.crontab, self.zone, start)
 
@@ -35,7 +35,7 @@ class CrontabTrigger(BaseTrigger):
 
 
 def next_firing(crontab: Crontab, zone: datetime.tzinfo, start: datetime.datetime) -> datetime.datetime | None:
-    """The first instant (UTC) not before `start`; None where there is none within 40 years."""
+    """The first instant (UTC) not before `start`; None if there is none within 40 years."""
     start = start.astimezone(UTC)
     day = start.astimezone(zone).date() - datetime.timedelta(days=1)  # whose last firing a gap may have put off
     for _ in range(MAX_DAYS):
@@ -55,8 +55,8 @@ def _from(instants: tuple[datetime.datetime, ...], start: datetime.datetime) -> 
 def firings(crontab: Crontab, zone: datetime.tzinfo, day: datetime.date) -> tuple[datetime.datetime, ...]:
     """The instants (UTC, sorted) of a day of the zone's calendar.
 
-    As cron(8): a named time that a clock change skips is not lost, here it comes as long after the change as it would
-    have come without it; one that comes twice fires the first time. `by_interval` follows the new time at once.
+    As in cron(8), a named time that a clock change skips is not lost: it fires as long after the change as it would
+    have without it. A time that comes twice fires once, the first time. `by_interval` follows the new time at once.
     """
     if not crontab.has_day(day):
         return ()
@@ -73,7 +73,7 @@ def firings(crontab: Crontab, zone: datetime.tzinfo, day: datetime.date) -> tupl
 
 
 def time_zone(name: str | None) -> datetime.tzinfo:
-    """The zone of a name such as Europe/London, this machine's without one. Raises InputError."""
+    """The zone with a name such as Europe/London; this machine's if the name is None. Raises InputError."""
     if name is None:
         import tzlocal
 
@@ -81,11 +81,11 @@ def time_zone(name: str | None) -> datetime.tzinfo:
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise InputError(f"--timezone={name} must be a time zone's name, such as Europe/London") from error
+        raise InputError(f"timezone={name} must be a time zone's name, such as Europe/London") from error
 
 
 def shown(instant: datetime.datetime, zone: datetime.tzinfo) -> str:
-    """`2026-11-26 03:00 GMT (03:00 UTC)`, with the day where it is another one in UTC."""
+    """`2026-11-26 03:00 GMT (03:00 UTC)`, with the day if it differs in UTC."""
     local, utc = instant.astimezone(zone), instant.astimezone(UTC)
     day = "" if local.date() == utc.date() else "%Y-%m-%d "
     return f"{local:%Y-%m-%d %H:%M %Z} ({utc.strftime(day + '%H:%M')} UTC)"

@@ -39,7 +39,7 @@ class Patience:
 
 
 class WakefulScheduler(BackgroundScheduler):
-    """APScheduler sleeps to the next firing by a clock that stands still while the machine sleeps."""
+    """A scheduler that wakes up often: APScheduler waits by a clock that stops while the machine sleeps."""
 
     def _process_jobs(self) -> float | None:
         wait = super()._process_jobs()
@@ -47,7 +47,7 @@ class WakefulScheduler(BackgroundScheduler):
 
 
 class Ticker:
-    """Runs the command of a tick, and ends it when told; `ended` hears of each that has ended."""
+    """Runs the command of a tick and can end it; calls `ended` after each."""
 
     def __init__(self, command: Sequence[str], ended: queue.SimpleQueue[int | None]) -> None:
         self.command, self.ended = tuple(command), ended
@@ -55,7 +55,7 @@ class Ticker:
         self.closed, self.lock = False, threading.Lock()
 
     def run(self) -> str:
-        """A tick in a session of its own, so that a terminal's Ctrl-C does not reach it; says how it ended."""
+        """Runs a tick in its own session, so that Ctrl-C in the terminal does not reach it, and prints how it ended."""
         started = time.monotonic()
         with self.lock:
             if self.closed:
@@ -70,13 +70,13 @@ class Ticker:
         return f"tick ended after {time.monotonic() - started:.1f} s: {meaning(code)}"
 
     def close(self) -> bool:
-        """No tick begins from now on; whether one is at work."""
+        """Starts no more ticks. Returns whether one is running."""
         with self.lock:
             self.closed = True
             return self.process is not None
 
     def end(self) -> None:
-        """Ends the tick at work and what it started: SIGTERM, then SIGKILL."""
+        """Ends the running tick and its children: SIGTERM, then SIGKILL."""
         if (process := self.process) is None:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -102,9 +102,9 @@ def run(
     patience: Patience = Patience(),
     at_once: bool = False,
 ) -> None:
-    """Ticks until SIGTERM, SIGINT or SIGHUP; a second signal ends a tick at work at once.
+    """Runs ticks until SIGTERM, SIGINT or SIGHUP; a second signal ends a running tick at once.
 
-    at_once: a first tick now, for what came while nobody was waiting.
+    at_once: the first tick runs now, for spans that came before the start.
     """
     happened: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # signals, and None when a tick has ended
     ticker = Ticker(command, happened)
@@ -148,7 +148,7 @@ def heard(signals: queue.SimpleQueue[int | None]) -> Iterator[None]:
 
 
 def await_end(ticker: Ticker, happened: queue.SimpleQueue[int | None], grace: float | None) -> None:
-    """Waits for the tick at work, for `grace` seconds or a further signal."""
+    """Waits until the running tick ends, for at most `grace` seconds or until another signal."""
     deadline = None if grace is None else time.monotonic() + grace
     with contextlib.suppress(queue.Empty):
         while ticker.process is not None:
@@ -158,24 +158,24 @@ def await_end(ticker: Ticker, happened: queue.SimpleQueue[int | None], grace: fl
 
 
 def report_skipped(event: JobSubmissionEvent | JobExecutionEvent) -> None:
-    """A line for a firing without a tick."""
+    """Prints a line about a firing that starts no tick."""
     if isinstance(event, JobSubmissionEvent):
-        say("a tick is at work still, none begins now")
+        say("the last tick is still running: no new one starts")
     else:
-        say(f"the tick of {event.scheduled_run_time:%Y-%m-%d %H:%M} UTC is too late by now (--misfire)")
+        say(f"the tick of {event.scheduled_run_time:%Y-%m-%d %H:%M} UTC is too late by now (misfire)")
 
 
 def farewell(grace: float | None) -> str:
     """Says what happens to the running tick."""
-    return "the tick at work goes on to its end" if grace is None else f"the tick at work has {grace:g} s to end"
+    return "the running tick goes on to its end" if grace is None else f"the running tick has {grace:g} s to end"
 
 
 def upcoming(crontab: Crontab, zone: datetime.tzinfo) -> str:
-    """The next time, in the zone and in UTC."""
+    """A line with the next firing, in the zone and in UTC."""
     instant = next_firing(crontab, zone, datetime.datetime.now(UTC))
     return f"next tick {shown(instant, zone)}" if instant else "no next tick"
 
 
 def say(text: str) -> None:
-    """A line at once, also into a pipe."""
+    """Prints a line and flushes it, so that a pipe has it at once."""
     print(f"farebox: {text}", flush=True)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from farebox.pipeline import cli
-from farebox.pipeline.schedule import orders
+from farebox.pipeline.commands import schedule_orders
 
 pytestmark = pytest.mark.timeout(120)  # what were taken for the foreground would wait for ever
 CRON, ROWS = ("--cron", "0 3 * * *"), "--parameter=rows=5"
@@ -177,7 +177,10 @@ def test_refuses_what_contradicts_itself(call, arguments, line):
 def test_every_option_has_its_takers():
     command = cli.click_command("schedule", cli.COMMANDS["schedule"])
     options = {option.opts[0] for option in command.params}
-    assert options - set(orders.TAKERS) == {"--cron", "--timezone", "--runner"} and set(orders.TAKERS) < options
+    assert (
+        options - set(schedule_orders.TAKERS) == {"--cron", "--timezone", "--runner"}
+        and set(schedule_orders.TAKERS) < options
+    )
 
 
 def test_the_place_may_come_from_the_environment(vertex, call, monkeypatch):

@@ -156,7 +156,7 @@ def test_a_signal_lets_the_tick_at_work_end(start):
         waiting.until("the tick speaks")
         assert waiting.ticks()[0]["group"] == waiting.ticks()[0]["pid"] != os.getpgid(waiting.process.pid)
         waiting.send(number)
-        assert f"{number.name}: the tick at work goes on to its end; another" in waiting.until(number.name)
+        assert f"{number.name}: the running tick goes on to its end; another" in waiting.until(number.name)
         assert waiting.process.poll() is None
         Path(f"{waiting.record}.done").touch()
         code, said = waiting.end()
@@ -179,7 +179,7 @@ def test_grace_bounds_the_wait(start):
     waiting = start(seconds=60, grace=0.2)
     waiting.until("the tick speaks")
     waiting.send(signal.SIGTERM)
-    assert "the tick at work has 0.2 s to end" in waiting.until("SIGTERM")
+    assert "the running tick has 0.2 s to end" in waiting.until("SIGTERM")
     code, said = waiting.end()
     assert (code, "killed by SIGTERM" in said) == (0, True)
 
@@ -206,7 +206,7 @@ time.sleep(60)
 
 @pytest.mark.slow
 def test_a_full_minute(start):
-    """At the same minute: one fires, one has a tick at work still, one was stopped and comes too late."""
+    """At the same minute: one fires, one still has a running tick, one was stopped and comes too late."""
     fires = start(cron="* * * * *", now=False)
     works = start(cron="* * * * *", seconds=600)
     sleeps = start(cron="* * * * *", now=False, misfire=1)
@@ -217,11 +217,11 @@ def test_a_full_minute(start):
     due = datetime.datetime.fromisoformat(re.search(r"(\S+ \S+) UTC \(", said)[1]).replace(tzinfo=firing.UTC)
     fires.until("the tick speaks")
     assert datetime.datetime.now(firing.UTC) >= due
-    works.until("a tick is at work still, none begins now")
+    works.until("the last tick is still running: no new one starts")
     while datetime.datetime.now(firing.UTC) < due + datetime.timedelta(seconds=2):
         time.sleep(0.1)
     sleeps.send(signal.SIGCONT)
-    assert f"the tick of {due:%Y-%m-%d %H:%M} UTC is too late by now (--misfire)" in sleeps.until("too late")
+    assert f"the tick of {due:%Y-%m-%d %H:%M} UTC is too late by now (misfire)" in sleeps.until("too late")
     assert [len(waiting.ticks()) for waiting in (fires, works, sleeps)] == [1, 1, 0]
 
 

@@ -1,4 +1,4 @@
-"""Checks a schedule, and hands it to the foreground or to the files."""
+"""The options of `farebox schedule`: checked, and handed to the foreground or to the files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from farebox.pipeline.settings.load import Settings, load_settings
 DEFAULT_MISFIRE_S = 3600
 FILES, REMOTE = ("systemd", "cron", "kubernetes"), ("kubeflow", "vertex")
 COMPILED = ("--city", "--data", "--out", "--set")
-TAKERS = {
+TAKERS = {  # the targets that take each option
     **dict.fromkeys(COMPILED, ("foreground", *FILES)),
     "--emit": FILES,
     "--grace": ("foreground",),
@@ -34,18 +34,18 @@ TAKERS = {
     **dict.fromkeys(("--spec", "--parameter", "--name", "--replace", "--service-account"), REMOTE),
     **dict.fromkeys(("--list", "--delete", "--json", "--patience"), REMOTE),
 }
-OF_A_NEW_ONE = (
+OPTIONS_OF_A_NEW_SCHEDULE = (
     "--cron", "--timezone", "--spec", "--parameter", "--name", "--replace", "--service-account", "--network",
 )  # fmt: skip
 EXCLUDED = {
-    "--list": (*OF_A_NEW_ONE, "--delete"),
-    "--delete": (*OF_A_NEW_ONE, "--json"),
+    "--list": (*OPTIONS_OF_A_NEW_SCHEDULE, "--delete"),
+    "--delete": (*OPTIONS_OF_A_NEW_SCHEDULE, "--json"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
-    """The arguments of `farebox retrain`, and when it is run; misfire in seconds."""
+class ScheduleOrder:
+    """The arguments of `farebox retrain`, and the times at which it runs. misfire: in seconds."""
 
     city: str
     data: str | None
@@ -60,10 +60,10 @@ class Order:
         return load_settings(self.city, self.data, self.out, self.overrides)
 
     def command(self, program: str) -> tuple[str, ...]:
-        """The tick's."""
-        given = [] if self.data is None else ["--data", self.data]
+        """The command of a tick."""
+        data = [] if self.data is None else ["--data", self.data]
         settings = [word for assignment in self.overrides for word in ("--set", assignment)]
-        return program, "retrain", "--city", self.city, *given, "--out", self.out, *settings
+        return program, "retrain", "--city", self.city, *data, "--out", self.out, *settings
 
     @property
     def is_city_file(self) -> bool:
@@ -71,7 +71,7 @@ class Order:
 
 
 @dataclasses.dataclass(frozen=True)
-class Extras:
+class FileOptions:
     """Options that only some files need."""
 
     env_file: str | None = None
@@ -81,9 +81,9 @@ class Extras:
 
 
 def check_options(target: str, given: Mapping[str, Any]) -> None:
-    """target: foreground, or what --emit or --runner names. given: what the command line has, by option.
+    """Raises InputError for an option that would do nothing, one that is missing, or a number out of bounds.
 
-    Raises InputError for an option that would do nothing, one that is missing, or a number that means nothing.
+    target: `foreground`, or the name after --emit or --runner. given: the values on the command line, by option.
     """
     for option in given:
         if target not in TAKERS.get(option, (target,)):
@@ -116,8 +116,8 @@ def _named(target: str) -> str:
     return f"--{'runner' if target in REMOTE else 'emit'} {target}"
 
 
-def wait(order: Order, grace: float | None, now: bool) -> None:
-    """Ticks in the foreground until a signal."""
+def wait(order: ScheduleOrder, grace: float | None, now: bool) -> None:
+    """Runs ticks in the foreground until a signal."""
     when, zone = crontab.parse(order.cron), firing.time_zone(order.timezone)
     check_data(order.settings())
     from farebox.pipeline.schedule import foreground
@@ -126,18 +126,18 @@ def wait(order: Order, grace: float | None, now: bool) -> None:
     foreground.run(order.command(farebox()), when, zone, patience, now)
 
 
-def files_of(emit: str, order: Order, extras: Extras) -> dict[str, str]:
-    """Text by file name. Raises InputError."""
+def files_of(emit: str, order: ScheduleOrder, options: FileOptions) -> dict[str, str]:
+    """The text of each file by its name. Raises InputError."""
     when = crontab.parse(order.cron)
     if order.timezone:
         firing.time_zone(order.timezone)
     settings = order.settings()
     check_secrets(order)
-    check_lines({"--data": order.data, "--out": order.out, "--env-file": extras.env_file, "--image": extras.image})
+    check_lines({"--data": order.data, "--out": order.out, "--env-file": options.env_file, "--image": options.image})
     if emit == "kubernetes":
-        return _kubernetes(order, settings, when, extras)
+        return _kubernetes(order, settings, when, options)
     check_data(settings)
-    check_holder(settings, "--env-file FILE", extras.env_file)
+    check_holder(settings, "--env-file FILE", options.env_file)
     here = _absolute(order)
     tick = files.Tick(
         settings.city.name,
@@ -146,7 +146,7 @@ def files_of(emit: str, order: Order, extras: Extras) -> dict[str, str]:
         log=os.path.join(here.out, f"farebox-{settings.city.name}.log"),
         variables=settings.notify.variables,
     )
-    env_file = os.path.abspath(extras.env_file) if extras.env_file else None
+    env_file = os.path.abspath(options.env_file) if options.env_file else None
     if emit == "systemd":
         return files.systemd(tick, when, order.timezone, getpass.getuser(), env_file)
     if order.timezone:
@@ -156,10 +156,12 @@ def files_of(emit: str, order: Order, extras: Extras) -> dict[str, str]:
     return files.cron(tick, when, env_file)
 
 
-def _kubernetes(order: Order, settings: Settings, when: crontab.Crontab, extras: Extras) -> dict[str, str]:
-    if extras.image is None or extras.claim is None:
+def _kubernetes(
+    order: ScheduleOrder, settings: Settings, when: crontab.Crontab, options: FileOptions
+) -> dict[str, str]:
+    if options.image is None or options.claim is None:
         raise InputError("--image and --claim must be given for --emit kubernetes")
-    check_holder(settings, "--secret NAME", extras.secret)
+    check_holder(settings, "--secret NAME", options.secret)
     there = dataclasses.replace(
         order,
         city=f"{files.MOUNT}/{Path(order.city).name}" if order.is_city_file else order.city,
@@ -171,12 +173,12 @@ def _kubernetes(order: Order, settings: Settings, when: crontab.Crontab, extras:
     tick = files.Tick(
         settings.city.name, there.command("farebox"), files.MOUNT, log="", variables=settings.notify.variables
     )
-    container = files.Container(extras.image, extras.claim, extras.secret, order.misfire or DEFAULT_MISFIRE_S)
+    container = files.Container(options.image, options.claim, options.secret, order.misfire or DEFAULT_MISFIRE_S)
     return files.kubernetes(tick, when, order.timezone or "Etc/UTC", container)
 
 
 def hand_out(texts: Mapping[str, str], folder: str | None) -> None:
-    """Prints files, each under its name where there are several, or writes them into a folder."""
+    """Prints files, each under its name if there are several, or writes them into a folder."""
     if folder is None:
         print("\n".join(f"# {name}\n{text}" if len(texts) > 1 else text for name, text in texts.items()), end="")
         return
@@ -189,13 +191,13 @@ def hand_out(texts: Mapping[str, str], folder: str | None) -> None:
 
 
 def check_data(settings: Settings) -> None:
-    """A misspelt folder should not be found at three in the night. Raises InputError."""
+    """Raises InputError now, not at three in the night, if the folder does not exist."""
     if not os.path.exists(settings.data):
         raise InputError(f"--data={settings.data} must be a file or folder that exists")
 
 
-def check_secrets(order: Order) -> None:
-    """Raises InputError where a file would show one, or a setting does not fit on a line."""
+def check_secrets(order: ScheduleOrder) -> None:
+    """Raises InputError if a file would show a secret, or a setting does not fit on a line."""
     for assignment in order.overrides:
         key = assignment.partition("=")[0]
         if key.strip() == "notify.webhook":
@@ -206,27 +208,27 @@ def check_secrets(order: Order) -> None:
 
 
 def check_lines(given: Mapping[str, str | None]) -> None:
-    """A new line in a path would begin a line of the file. Raises InputError."""
+    """Raises InputError if a text has a line break, which would begin a new line of the file."""
     for option, text in given.items():
         if text is not None and not text.isprintable():
             raise InputError(f"{option}={text!r} must be one line of printable characters")
 
 
 def check_holder(settings: Settings, option: str, holder: str | None) -> None:
-    """Raises InputError where variables that the settings name would not be set."""
+    """Raises InputError if nothing would set the variables that the settings name."""
     if settings.notify.variables and holder is None:
         raise InputError(f"{option} must be given: it sets {', '.join(settings.notify.variables)}")
 
 
 def farebox() -> str:
-    """The console command beside this Python. Raises InputError where it is not installed."""
+    """The console command beside this Python. Raises InputError if it is not installed."""
     program = os.path.join(sysconfig.get_path("scripts"), "farebox")
     if not os.access(program, os.X_OK):
         raise InputError(f"{program} must be the installed command: make setup")
     return program
 
 
-def _absolute(order: Order) -> Order:
+def _absolute(order: ScheduleOrder) -> ScheduleOrder:
     return dataclasses.replace(
         order,
         city=os.path.abspath(order.city) if order.is_city_file else order.city,
