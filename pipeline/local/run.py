@@ -43,7 +43,7 @@ def run(settings: Settings, quiet: bool = False) -> dict[str, Any]:
     check_signing_key(settings)
     check_engine(settings)
     check_first_trip(settings)
-    connection.check(settings)
+    connection.check_database(settings)
     return run_once(settings, new_run_id(), quiet)
 
 
@@ -123,7 +123,7 @@ def run_graph(
         produced.update(outputs)
         screen.node(node, cached, time.monotonic() - started, key_figures(node, outputs))
 
-    with connection.losses(settings):
+    with connection.explain_lost_server(settings):
         launch.run(settings, run_id, on_start, on_end, prepare, last, spans)
     return produced
 

@@ -61,7 +61,7 @@ def check(settings: Settings) -> None:
         raise InputError(f"--data={settings.data} must be a folder of spans")
     preflight.check_signing_key(settings)
     preflight.check_engine(settings)
-    connection.check(settings)
+    connection.check_database(settings)
 
 
 def lying(settings: Settings) -> list[Found]:
