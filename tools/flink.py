@@ -25,10 +25,10 @@ from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPool
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".flink"
-KNOWN_TO_WORK = "2.62.0"  # the job API changes rarely: taken where Maven lacks the installed Beam's version
+KNOWN_TO_WORK = "2.62.0"  # the job API changes rarely: used if Maven does not have the installed Beam's version
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 DRIVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-OPENED = (
+OPENED_PACKAGES = (
     "io",
     "lang",
     "lang.reflect",
@@ -49,7 +49,7 @@ START_S, STOP_S = 120, 20
 
 
 def fetch() -> Path:
-    """The folder of jars: of the installed Beam's version, or of one that is known to work with it."""
+    """The folder of jars, fetched if needed: of the installed Beam's version, or of one that is known to work with it."""
     versions = list(dict.fromkeys((apache_beam.__version__, KNOWN_TO_WORK)))
     cached = [CACHE / version for version in versions if (CACHE / version).is_dir()]
     if cached:
@@ -69,7 +69,7 @@ def _copy(version: str) -> str:
     aside = CACHE / f".{version}.{os.getpid()}"
     options = (f"-Dbeam.version={version}", "-DincludeScope=runtime", f"-DoutputDirectory={aside}")
     command = ["mvn", "-q", "-B", "-f", str(ROOT / "tools/flink/pom.xml"), *options, COPY]
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode == 0:
         aside.rename(CACHE / version)
         return ""
@@ -78,18 +78,18 @@ def _copy(version: str) -> str:
 
 
 def java() -> str:
-    """The command. Raises SystemExit where there is none."""
+    """The path of Java's command. Raises SystemExit if there is none."""
     home = os.environ.get("JAVA_HOME")
-    found = shutil.which(f"{home}/bin/java") if home else shutil.which("java")
-    if not found:
+    path = shutil.which(f"{home}/bin/java") if home else shutil.which("java")
+    if not path:
         raise SystemExit("farebox: Flink needs Java 11 or 17 on PATH or in JAVA_HOME (Debian: openjdk-17-jre-headless)")
-    return found
+    return path
 
 
 def job_server(jars: Path, job_port: int, heap: str) -> list[str]:
-    """The command line; artifacts that jobs stage go where the jars are."""
+    """The job server's command line; artifacts that jobs stage go to the folder of the jars."""
     levels = [f"-Dorg.slf4j.simpleLogger.{name}={level}" for name, level in LOG_LEVELS.items()]
-    opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENED]
+    opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENED_PACKAGES]
     options = {
         "--flink-master": "[local]",
         "--artifacts-dir": str(CACHE / "staging"),
@@ -122,7 +122,7 @@ def serve_workers(port: int) -> None:
 
 
 def wait_until_ready(job_port: int, children: list[subprocess.Popen[Any]], log: Path) -> None:
-    """Raises SystemExit where a child ends first, or in START_S seconds the job server does not answer."""
+    """Raises SystemExit if a child ends first, or the job server does not answer within START_S seconds."""
     with grpc.insecure_channel(f"127.0.0.1:{job_port}") as channel:
         ready = grpc.channel_ready_future(channel)
         for _ in range(START_S):
@@ -155,7 +155,7 @@ def processes(commands: list[list[str]], log: Path) -> Iterator[list[subprocess.
 
 
 def serve(job_port: int, worker_port: int, heap: str) -> None:
-    """Until SIGINT or SIGTERM."""
+    """Runs job server and workers until SIGINT or SIGTERM."""
     log = CACHE / f"log-{job_port}.txt"
     workers = [sys.executable, str(Path(__file__)), "--workers-only", "--worker-port", str(worker_port)]
     stop = threading.Event()
@@ -172,22 +172,22 @@ def serve(job_port: int, worker_port: int, heap: str) -> None:
 
 
 def main() -> None:
-    """Parses and does one of the three."""
+    """Parses the command line; fetches, serves workers only, or serves both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fetch", action="store_true", help="fetch what is needed and start nothing")
     parser.add_argument("--job-port", type=int, default=8099)
     parser.add_argument("--worker-port", type=int, default=50000)
     parser.add_argument("--heap", default="1g", help="the most memory that the JVM's heap may take")
     parser.add_argument("--workers-only", action="store_true", help="the pool of workers, for a Flink elsewhere")
-    given = parser.parse_args()
+    options = parser.parse_args()
     CACHE.mkdir(exist_ok=True)
-    if given.fetch:
-        print(f"farebox: Flink's job server lies in {fetch()}")
-    elif given.workers_only:
+    if options.fetch:
+        print(f"farebox: Flink's job server is in {fetch()}")
+    elif options.workers_only:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        serve_workers(given.worker_port)
+        serve_workers(options.worker_port)
     else:
-        serve(given.job_port, given.worker_port, given.heap)
+        serve(options.job_port, options.worker_port, options.heap)
 
 
 if __name__ == "__main__":
