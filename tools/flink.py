@@ -49,7 +49,7 @@ START_S, STOP_S = 120, 20
 
 
 def fetch() -> Path:
-    """The folder of jars, fetched if needed: of the installed Beam's version, or of one that is known to work with it."""
+    """The folder of jars, fetched if needed: the installed Beam's version, or one that is known to work with it."""
     versions = list(dict.fromkeys((apache_beam.__version__, KNOWN_TO_WORK)))
     cached = [CACHE / version for version in versions if (CACHE / version).is_dir()]
     if cached:
