@@ -175,7 +175,8 @@ def lengths(vectors: tf.Tensor) -> tf.Tensor:
 
 def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
     """Straight lines from pickup to dropoff: in degrees, as the course measures them, and in km, each of shape (n, 1);
-    and km to the places, shape (n, 2 n_places), in a list that is empty without places: TFLite's CONCATENATION takes no empty tensor."""
+    and km to the places, shape (n, 2 n_places), in a list that is empty without places, because TFLite's CONCATENATION
+    takes no empty tensor."""
     distances = lengths(pairs)
     n_places = distances.shape[1] - 2
     degrees, km, *to_places = tf.split(distances, [1, 1, *([n_places] if n_places else [])], axis=1)

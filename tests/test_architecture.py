@@ -35,7 +35,8 @@ LIGHT = (
     "farebox.pipeline.commands.predict", "farebox.pipeline.commands.remote_schedule",
     "farebox.pipeline.commands.retrain", "farebox.pipeline.local.console", "farebox.pipeline.local.lean_imports",
     "farebox.pipeline.local.run", "farebox.pipeline.provenance", "farebox.pipeline.retraining.notify",
-    "farebox.pipeline.schedule.foreground", "farebox.pipeline.commands.schedule_orders", "farebox.pipeline.settings.load",
+    "farebox.pipeline.schedule.foreground", "farebox.pipeline.commands.schedule_orders",
+    "farebox.pipeline.settings.load",
 )  # fmt: skip
 MAX_LINES = 400
 

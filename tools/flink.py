@@ -1,6 +1,6 @@
-"""Runs Beam's Flink job server and a pool of Python workers on this machine until Ctrl-C: tools/flink.py [--fetch].
+"""Beam's Flink job server and a pool of Python workers on this machine, until Ctrl-C: tools/flink.py [--fetch].
 
-Flink runs inside the job server ([local]). Maven fetches the files once, into .flink/.
+Flink runs inside the job server ([local]). Files are fetched once, by Maven, into .flink/.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPool
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".flink"
-KNOWN_TO_WORK = "2.62.0"  # used if Maven lacks the installed Beam's version; the job API changes rarely
+KNOWN_TO_WORK = "2.62.0"  # the job API changes rarely: used if Maven does not have the installed Beam's version
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies"
 DRIVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-OPENED = (
+OPENED_PACKAGES = (
     "io",
     "lang",
     "lang.reflect",
@@ -43,13 +43,13 @@ OPENED = (
 LOG_LEVELS = {
     "defaultLogLevel": "warn",
     "log.org.apache.beam": "info",
-    "log.org.apache.flink.runtime.dispatcher": "info",  # accepted jobs, and how they ended
+    "log.org.apache.flink.runtime.dispatcher": "info",  # the jobs that Flink took, and what they ended as
 }
 START_S, STOP_S = 120, 20
 
 
 def fetch() -> Path:
-    """Returns the folder of jars: of the installed Beam's version, or of one that is known to work with it."""
+    """The folder of jars, fetched if needed: the installed Beam's version, or one that is known to work with it."""
     versions = list(dict.fromkeys((apache_beam.__version__, KNOWN_TO_WORK)))
     cached = [CACHE / version for version in versions if (CACHE / version).is_dir()]
     if cached:
@@ -65,7 +65,7 @@ def fetch() -> Path:
 
 
 def _copy(version: str) -> str:
-    """Copies this version's jars; returns the reason if that fails, else an empty string."""
+    """Why this version's jars could not be copied; empty if they were."""
     aside = CACHE / f".{version}.{os.getpid()}"
     options = (f"-Dbeam.version={version}", "-DincludeScope=runtime", f"-DoutputDirectory={aside}")
     command = ["mvn", "-q", "-B", "-f", str(ROOT / "tools/flink/pom.xml"), *options, COPY]
@@ -78,7 +78,7 @@ def _copy(version: str) -> str:
 
 
 def java() -> str:
-    """Returns the path of Java. Raises SystemExit if there is none."""
+    """The path of Java's command. Raises SystemExit if there is none."""
     home = os.environ.get("JAVA_HOME")
     path = shutil.which(f"{home}/bin/java") if home else shutil.which("java")
     if not path:
@@ -87,9 +87,9 @@ def java() -> str:
 
 
 def job_server(jars: Path, job_port: int, heap: str) -> list[str]:
-    """Command line of the job server; jobs stage their artifacts beside the jars."""
+    """The job server's command line; artifacts that jobs stage go to the folder of the jars."""
     levels = [f"-Dorg.slf4j.simpleLogger.{name}={level}" for name, level in LOG_LEVELS.items()]
-    opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENED]
+    opened = [f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in OPENED_PACKAGES]
     options = {
         "--flink-master": "[local]",
         "--artifacts-dir": str(CACHE / "staging"),
@@ -105,10 +105,8 @@ def job_server(jars: Path, job_port: int, heap: str) -> list[str]:
 
 
 def serve_workers(port: int) -> None:
-    """Starts workers on request of engines, on loopback only: Beam's own entry point listens on all interfaces."""
-    os.environ["PATH"] = os.pathsep.join(
-        (str(Path(sys.executable).parent), os.environ["PATH"])
-    )  # the pool starts `python`
+    """Starts workers for engines that ask, on loopback only: Beam's own entry point listens on all interfaces."""
+    os.environ["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))  # it starts `python`
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     server = grpc.server(futures.ThreadPoolExecutor())
@@ -139,7 +137,7 @@ def wait_until_ready(job_port: int, children: list[subprocess.Popen[Any]], log: 
 
 @contextlib.contextmanager
 def processes(commands: list[list[str]], log: Path) -> Iterator[list[subprocess.Popen[Any]]]:
-    """Runs commands in the checkout, where workers find Farebox, and ends them with the block."""
+    """Runs commands in the checkout, where workers find our packages, and ends them with the block."""
     children: list[subprocess.Popen[Any]] = []
     with open(log, "wb") as output:
         try:
@@ -157,7 +155,7 @@ def processes(commands: list[list[str]], log: Path) -> Iterator[list[subprocess.
 
 
 def serve(job_port: int, worker_port: int, heap: str) -> None:
-    """Serves until SIGINT or SIGTERM."""
+    """Runs job server and workers until SIGINT or SIGTERM."""
     log = CACHE / f"log-{job_port}.txt"
     workers = [sys.executable, str(Path(__file__)), "--workers-only", "--worker-port", str(worker_port)]
     stop = threading.Event()
@@ -174,12 +172,12 @@ def serve(job_port: int, worker_port: int, heap: str) -> None:
 
 
 def main() -> None:
-    """Fetches, serves workers, or serves both."""
+    """Parses the command line; fetches, serves workers only, or serves both."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fetch", action="store_true", help="fetch the files and start nothing")
+    parser.add_argument("--fetch", action="store_true", help="fetch what is needed and start nothing")
     parser.add_argument("--job-port", type=int, default=8099)
     parser.add_argument("--worker-port", type=int, default=50000)
-    parser.add_argument("--heap", default="1g", help="size limit of the JVM's heap")
+    parser.add_argument("--heap", default="1g", help="the most memory that the JVM's heap may take")
     parser.add_argument("--workers-only", action="store_true", help="the pool of workers, for a Flink elsewhere")
     options = parser.parse_args()
     CACHE.mkdir(exist_ok=True)

@@ -24,8 +24,10 @@ READ_ROWS = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Input of a worker that turns a shard into features: paths of the network and the transform graph, and the place of
-    the features in the network."""
+    """Input of a worker that turns a shard into features.
+
+    It has the paths of the network and of the transform graph, and the place of the features in the network.
+    """
 
     network: str
     transform_graph: str

@@ -92,7 +92,7 @@ def scree(title: str, ratios: npt.NDArray[Any], k: int, chosen: str) -> Any:
 
 
 def loadings(title: str, names: Sequence[str], correlations: npt.NDArray[Any]) -> Any:
-    """Correlation of each feature (a row) with each of the first 16 codes; the features that load most, if there are many."""
+    """Correlation of each feature (a row) with each of the first 16 codes; of many features, those that load most."""
     shown = correlations[:MOST_COMPONENTS]
     rows = np.sort(np.argsort(-np.abs(shown).max(axis=0), kind="stable")[:MOST_FEATURES])
     figure, axes = new_figure(3.5 + 0.55 * max(len(shown), 4), 1.6 + 0.24 * max(len(rows), 6))

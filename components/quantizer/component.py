@@ -16,8 +16,10 @@ from farebox.components.quantizer.settings import QuantizerSettings
 
 
 class QuantizerSpec(component_spec.ComponentSpec):
-    """settings: `QuantizerSettings` as JSON. label: the label's name. model_inputs: the file's raw columns, separated by
-    commas. non_negative: 1 if no output may be below 0."""
+    """settings: `QuantizerSettings` as JSON. label: the label's name. model_inputs: raw columns, separated by commas.
+
+    non_negative: 1 if no output may be below 0.
+    """
 
     PARAMETERS = {
         "settings": component_spec.ExecutionParameter(type=str),

@@ -60,7 +60,7 @@ def run(settings: Settings, out: str | None, quiet: bool = False) -> dict[str, A
     """
     preflight.check_engine(settings)
     preflight.check_first_trip(settings)
-    connection.check(settings)
+    connection.check_database(settings)
     folder = Path(out) if out else settings.runs_dir / "reduction"
     with exclusive(settings.runs_dir):
         make_folder(folder)

@@ -58,7 +58,7 @@ def run(
     """
     local_files.register()
     connection = database.connection_config(settings)
-    place = database.place_of(settings, connection)
+    place = database.folder_id(settings, connection)
     target = Target(
         pipeline_root=str(settings.runs_dir.resolve() / ("artifacts" + (f"-{place}" if place else ""))),
         models_dir=str(settings.models_dir.resolve()),
@@ -98,7 +98,7 @@ def run(
         meter.start()
         info = launcher.Launcher(
             pipeline_node=node.pipeline_node,
-            mlmd_connection=database.opened(connection),
+            mlmd_connection=database.open_metadata(connection),
             pipeline_info=pipeline.pipeline_info,
             pipeline_runtime_spec=pipeline.runtime_spec,
             executor_spec=runner_utils.extract_executor_spec(deployment, name),
@@ -106,7 +106,7 @@ def run(
             custom_executor_operators=operators,
         ).launch()
         cost = meter.cost()
-        with database.opened(connection) as handle:
+        with database.open_metadata(connection) as handle:
             outputs, cached = outcome(handle, info.execution_id)
         produced.update(outputs)
         on_end(name, outputs, cached, cost)

@@ -104,7 +104,7 @@ def run(settings: Settings, *, out: str | Path | None = None, output: Output = n
     check_signing_key(settings)
     check_engine(settings)
     check_first_trip(settings)
-    connection.check(settings)
+    connection.check_database(settings)
     return run_once(settings, new_run_id(), output=output)
 
 
@@ -180,6 +180,6 @@ def run_graph(
         produced.update(outputs)
         screen.node(node, is_cached, time.monotonic() - started, key_figures(node, outputs))
 
-    with connection.losses(settings):
+    with connection.explain_lost_server(settings):
         launch.run(settings, run_id, on_start=on_start, on_end=on_end, prepare=prepare, last=last, spans=spans)
     return produced

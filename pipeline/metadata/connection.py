@@ -1,4 +1,4 @@
-"""The MLMD (ML Metadata) database of runs: its connection, whether it can be used, and what many runs share there."""
+"""The database of MLMD (ML Metadata), which records runs: connection, checks, and what runs share there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from farebox.pipeline.process import output_to_log
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.settings.metadata import IN_RUNS
 
-PLACES_FILE = "databases.json"
+FOLDER_IDS_FILE = "databases.json"
 
 
 def connection_config(settings: Settings) -> Any:
-    """MLMD's config. It holds no password: MLMD's client libraries read MYSQL_PWD and PGPASSWORD by themselves."""
+    """MLMD's connection config. It holds no password: MLMD's clients read MYSQL_PWD and PGPASSWORD themselves."""
     from ml_metadata.proto import metadata_store_pb2
 
     config = metadata_store_pb2.ConnectionConfig()
@@ -31,9 +31,8 @@ def connection_config(settings: Settings) -> Any:
         config.sqlite.filename_uri = str(path)
         config.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
     elif server.kind == "mysql":
-        config.mysql.host = (
-            "127.0.0.1" if server.host == "localhost" else server.host
-        )  # localhost would be a socket file
+        is_local = server.host == "localhost"  # which MySQL's client takes for a socket file
+        config.mysql.host = "127.0.0.1" if is_local else server.host
         config.mysql.port, config.mysql.user, config.mysql.database = server.port, server.user, server.database
         config.mysql.skip_db_creation = True
         if server.ssl:
@@ -45,8 +44,8 @@ def connection_config(settings: Settings) -> Any:
     return config
 
 
-def opened(config: Any) -> Any:
-    """TFX's handle of MLMD, a context manager, for `connection_config`."""
+def open_metadata(config: Any) -> Any:
+    """TFX's handle of MLMD, a context manager, for a `connection_config`."""
     from tfx.orchestration.metadata import Metadata
 
     if config.HasField("postgresql"):
@@ -57,35 +56,35 @@ def opened(config: Any) -> Any:
 
 
 def sqlite_file(settings: Settings) -> Path:
-    """Absolute: the one in runs/, or that of the settings."""
+    """Absolute path of the settings' sqlite file, or of the one in runs/."""
     return (settings.metadata.file or settings.runs_dir / "metadata.sqlite").resolve()
 
 
-def check(settings: Settings) -> None:
-    """Makes MLMD's tables on a server that has none yet; imports no TFX.
+def check_database(settings: Settings) -> None:
+    """Creates MLMD's tables on a server that has none yet; imports no TFX. Does nothing for a sqlite file.
 
-    Raises InputError where the server cannot be reached, does not let the user in, or not read and write.
+    Raises InputError if the server cannot be reached, or refuses the user, or the user may not read and write.
     """
     server = settings.metadata.server
     if server is None:
         return
     from ml_metadata.metadata_store import metadata_store
 
-    with database_server.locked(server) as connection:
+    with database_server.preparation_lock(server) as connection:
         try:
             with output_to_log(Path(os.devnull)):  # PostgreSQL's client prints every step
                 metadata_store.MetadataStore(connection_config(settings))
         except RuntimeError as error:
-            raise database_server.refused_by_mlmd(server, error) from error
+            raise database_server.error_of_mlmd(server, error) from error
         database_server.check_rights(server, connection)
 
 
 @contextlib.contextmanager
-def alone(settings: Settings) -> Iterator[None]:
-    """No other run prepares the database meanwhile. Raises InputError."""
+def preparation_lock(settings: Settings) -> Iterator[None]:
+    """Keeps other runs from preparing the database at the same time. Raises InputError."""
     server = settings.metadata.server
     if server:
-        with database_server.locked(server):
+        with database_server.preparation_lock(server):
             yield
         return
     with locked(Path(f"{sqlite_file(settings)}.lock")):
@@ -93,18 +92,18 @@ def alone(settings: Settings) -> Iterator[None]:
 
 
 def register_types(settings: Settings, config: Any, pipeline: Any) -> None:
-    """Registers all types of a compiled pipeline before its nodes do.
+    """Registers all types of a compiled pipeline before its nodes do. The default sqlite file has one writer.
 
-    Of two runs that register a type at once, each would have its own in PostgreSQL, which knows no unique names there;
-    MLMD then finds the artifacts of one of them only. In the sqlite file of its own folder a run is alone.
+    Two runs that register a type at once would create it twice in PostgreSQL, where MLMD's tables require no unique
+    names; MLMD then finds the artifacts of only one of them.
     """
     if settings.metadata.url == IN_RUNS:
         return
     from tfx.orchestration.portable.mlmd.common_utils import register_type_if_not_exist
 
-    with alone(settings), opened(config) as handle:
-        for kind in types_of(pipeline):
-            register_type_if_not_exist(handle, kind)
+    with preparation_lock(settings), open_metadata(config) as handle:
+        for each in types_of(pipeline):
+            register_type_if_not_exist(handle, each)
 
 
 def types_of(pipeline: Any) -> list[Any]:
@@ -112,44 +111,44 @@ def types_of(pipeline: Any) -> list[Any]:
     from ml_metadata.proto.metadata_store_pb2 import ContextType
     from tfx.orchestration.portable.mlmd.context_lib import CONTEXT_TYPE_EXECUTION_CACHE
 
-    found = [ContextType(name=CONTEXT_TYPE_EXECUTION_CACHE)]
+    types = [ContextType(name=CONTEXT_TYPE_EXECUTION_CACHE)]
     for node in (each.pipeline_node for each in pipeline.nodes):
-        found.append(node.node_info.type)
-        found += [context.type for context in node.contexts.contexts]
-        found += [output.artifact_spec.type for output in node.outputs.outputs.values()]
-    return list({(type(kind).__name__, kind.name): kind for kind in found}.values())
+        types.append(node.node_info.type)
+        types += [context.type for context in node.contexts.contexts]
+        types += [output.artifact_spec.type for output in node.outputs.outputs.values()]
+    return list({(type(each).__name__, each.name): each for each in types}.values())
 
 
-def place_of(settings: Settings, config: Any) -> str | None:
-    """Names this runs/<city> in a database that other folders and machines use as well; None where it is not shared.
+def folder_id(settings: Settings, config: Any) -> str | None:
+    """Identifies this runs/<city> in a database that other folders and machines share; None if it is not shared.
 
-    Artifacts lie in the folder of a run, so another folder's must be neither its cache nor its baseline. The name is
-    kept in runs/<city>, and drawn anew where the database does not know it: then the ids of its executions, by which
-    the folders of artifacts are named, begin anew, too.
+    Artifacts are files in the run's folder, so another folder's artifacts must be neither cache nor baseline. The id is
+    kept in runs/<city>. It is drawn again if the database does not have it: then the ids of executions, which name the
+    folders of artifacts, also start again.
     """
     if settings.metadata.url == IN_RUNS:
         return None
-    where = str(settings.metadata.server or sqlite_file(settings))
-    path = settings.runs_dir / PLACES_FILE
-    places = json.loads(path.read_text()) if path.is_file() else {}
-    if where in places:
-        with opened(config) as handle:
-            name = pipeline_name(settings, places[where])
+    database = str(settings.metadata.server or sqlite_file(settings))
+    path = settings.runs_dir / FOLDER_IDS_FILE
+    ids: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
+    if database in ids:
+        with open_metadata(config) as handle:
+            name = pipeline_name(settings, ids[database])
             if handle.store.get_context_by_type_and_name("pipeline", name):
-                return str(places[where])
-    places[where] = secrets.token_hex(4)
-    write_atomically(path, json.dumps(places, indent=2))
-    return str(places[where])
+                return ids[database]
+    ids[database] = secrets.token_hex(4)
+    write_atomically(path, json.dumps(ids, indent=2))
+    return ids[database]
 
 
-def pipeline_name(settings: Settings, place: str | None) -> str:
-    """The name by which MLMD tells pipelines apart."""
-    return f"farebox-{settings.city.name}" + (f"-{place}" if place else "")
+def pipeline_name(settings: Settings, folder: str | None) -> str:
+    """The pipeline's name in MLMD; folder: its `folder_id`."""
+    return f"farebox-{settings.city.name}" + (f"-{folder}" if folder else "")
 
 
 @contextlib.contextmanager
-def losses(settings: Settings) -> Iterator[None]:
-    """Turns what MLMD says of a server that does not answer any more into one line. Raises InputError."""
+def explain_lost_server(settings: Settings) -> Iterator[None]:
+    """Turns MLMD's errors into one line if the server no longer answers. Raises InputError."""
     from ml_metadata import errors
 
     try:

@@ -1,9 +1,9 @@
-"""MLMD on PostgreSQL, which TFX cannot use as it comes, for two reasons. Here is a way around each.
+"""MLMD on PostgreSQL, with a way around two faults that TFX meets there; see README.md in this folder.
 
-1. MLMD cuts the quotes off what libpq's PQescapeLiteral returns; where there is a backslash, as in JSON within JSON,
-   that is ` E'...'`, and MLMD's SQL becomes a syntax error.
-2. MLMD asks for no order, and PostgreSQL returns rows that were changed last at the end. TFX takes the order that it
-   asked in for granted: from the cache it would take one output for the other (portable/cache_utils.py).
+1. MLMD cuts the quotes off the result of libpq's PQescapeLiteral. With a backslash, as in JSON within JSON, that result
+   is ` E'...'`, and MLMD's SQL becomes a syntax error.
+2. MLMD asks for no order, and PostgreSQL returns rows that were changed last at the end. TFX relies on the order that
+   it asked in: from the cache it would take one output for another (portable/cache_utils.py).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ class PostgresqlStore(MetadataStore):
     """MLMD's store; in the database, `%5C` stands for a backslash, and `%25` for a % before `5C` or `25`."""
 
     def _call(self, method_name: str, request: Message, response: Message, *more: Any) -> None:
-        """Every method goes through it."""
+        """Sends a request; every method of the store calls it."""
         sent = type(request)()
         sent.CopyFrom(request)
         replace_strings(sent, encode)
         super()._call(method_name, sent, response, *more)
         replace_strings(response, decode)
-        put_in_order(request, response)
+        sort_response(request, response)
 
 
 class PostgresqlMetadata(Metadata):
-    """TFX's handle of such a store. TFX's own ways to open it are kept: it tries ten times."""
+    """TFX's handle of such a store. TFX still opens it itself: it tries ten times."""
 
     def __enter__(self) -> PostgresqlMetadata:
         super().__enter__()
@@ -41,28 +41,28 @@ class PostgresqlMetadata(Metadata):
         return self
 
 
-def put_in_order(request: Message, response: Message) -> None:
-    """Sorts a response in the order of the requested ids, else by id; MLMD itself sorts requests with options."""
+def sort_response(request: Message, response: Message) -> None:
+    """Sorts a response in place: in the order of the request's ids, else by id. With options, MLMD itself sorts."""
     if "options" in request.DESCRIPTOR.fields_by_name and request.HasField("options"):
         return
     for name in ORDERED:
         if name in response.DESCRIPTOR.fields_by_name:
-            rank = {asked: place for place, asked in enumerate(getattr(request, f"{name[:-1]}_ids", ()))}
-            getattr(response, name).sort(key=lambda found, rank=rank: (rank.get(found.id, 0), found.id))
+            rank = {row_id: place for place, row_id in enumerate(getattr(request, f"{name[:-1]}_ids", ()))}
+            getattr(response, name).sort(key=lambda row, rank=rank: (rank.get(row.id, 0), row.id))
 
 
 def encode(text: str) -> str:
-    """A text without backslashes."""
+    """The text without backslashes; `decode` restores it."""
     return re.sub("%(?=5C|25)", "%25", text).replace("\\", "%5C")
 
 
 def decode(text: str) -> str:
-    """The text that was encoded."""
-    return re.sub("%5C|%25(?=5C|25)", lambda found: "\\" if found[0] == "%5C" else "%", text)
+    """The original of an encoded text."""
+    return re.sub("%5C|%25(?=5C|25)", lambda match: "\\" if match[0] == "%5C" else "%", text)
 
 
 def replace_strings(message: Message, change: Callable[[str], str]) -> None:
-    """Changes every string of a message but the keys of its maps, in place."""
+    """Changes every string of a message in place, except the keys of its maps."""
     for field, value in message.ListFields():
         if isinstance(value, str):
             setattr(message, field.name, change(value))

@@ -1,6 +1,6 @@
-"""A database server as a driver of Python's sees it: let in or not, its lock, and a line for each thing it may say.
+"""A database server through Python's own drivers: connection, lock, rights, and one line for each kind of refusal.
 
-MLMD's own clients give no reason (MySQL), or give it to their log alone (PostgreSQL).
+MLMD's own clients give no reason for a refusal (MySQL), or write it to their log only (PostgreSQL).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 from farebox.components.errors import InputError
 from farebox.pipeline.settings.metadata import Server
 
-NAMES = {"mysql": "MySQL or MariaDB", "postgresql": "PostgreSQL"}
-ANSWER_S = 10.0  # within which a server answers
-LOCK_S, POLL_S = 120.0, 0.1  # how long others may take to prepare a database, and how often it is tried meanwhile
+PRODUCTS = {"mysql": "MySQL or MariaDB", "postgresql": "PostgreSQL"}
+ANSWER_S = 10.0  # a server must answer within it
+LOCK_S, POLL_S = 120.0, 0.1  # how long others may hold the lock, and the pause between two attempts
 NO_SERVER = (None, 2002, 2003, 2005, 2006, 2013)
 NO_LOGIN, NO_PLUGIN = ("28P01", "28000", 1045), (1251, 2059)
 NO_DATABASE, NO_RIGHTS = ("3D000", 1049), ("42501", 1044, 1142, 1143)
-PROBES = (  # each asks for a right, and changes nothing
+PROBES = (  # each needs a right and changes nothing
     "INSERT INTO Type (name, type_kind) SELECT name, type_kind FROM Type WHERE 1 = 0",
     "UPDATE Type SET name = name WHERE 1 = 0",
     "DELETE FROM Type WHERE 1 = 0",
@@ -30,24 +30,26 @@ PROBES = (  # each asks for a right, and changes nothing
 
 
 @contextlib.contextmanager
-def locked(server: Server) -> Iterator[Any]:
-    """A connection that holds farebox's lock in this database; the server frees it when the connection ends.
+def preparation_lock(server: Server) -> Iterator[Any]:
+    """A connection that holds farebox's lock in this database; the server frees the lock when the connection ends.
 
-    Raises InputError where the server does not let the user in, or others hold the lock for two minutes.
+    Raises InputError if the server refuses the user, or others hold the lock for two minutes.
     """
     with contextlib.closing(connect(server)) as connection:
         deadline = time.monotonic() + LOCK_S
-        while not took_lock(server, connection):
+        while not take_lock(server, connection):
             if time.monotonic() > deadline:
-                raise InputError(f"metadata={server}: another run has prepared it for {LOCK_S:.0f} s: end that run")
+                raise InputError(f"metadata={server}: another run has held its lock for {LOCK_S:.0f} s: end that run")
             time.sleep(POLL_S)
         yield connection
 
 
-def took_lock(server: Server, connection: Any) -> bool:
-    """Whether the lock was free: an advisory one, which stops nobody but farebox."""
-    digest = hashlib.sha256(f"farebox {server.database}".encode()).digest()  # MySQL's locks are the whole server's
-    with refusals(server), contextlib.closing(connection.cursor()) as cursor:
+def take_lock(server: Server, connection: Any) -> bool:
+    """Whether the lock was free and is now held: an advisory lock, which only farebox asks for."""
+    digest = hashlib.sha256(
+        f"farebox {server.database}".encode()
+    ).digest()  # MySQL's locks are shared by all its databases
+    with errors_explained(server), contextlib.closing(connection.cursor()) as cursor:
         if server.kind == "mysql":
             cursor.execute("SELECT GET_LOCK(%s, 0)", (digest.hex()[:32],))
         else:
@@ -56,16 +58,16 @@ def took_lock(server: Server, connection: Any) -> bool:
 
 
 def check_rights(server: Server, connection: Any) -> None:
-    """Raises InputError where the user may not write in MLMD's tables."""
-    with refusals(server), contextlib.closing(connection.cursor()) as cursor:
+    """Raises InputError if the user may not write in MLMD's tables."""
+    with errors_explained(server), contextlib.closing(connection.cursor()) as cursor:
         for probe in PROBES:
             cursor.execute(probe)
 
 
 def connect(server: Server) -> Any:
-    """A connection of Python's DB-API, where each statement is a transaction. Raises InputError."""
+    """A DB-API connection in which each statement is a transaction. Raises InputError."""
     password = os.environ.get(server.password_variable, "")
-    with refusals(server):
+    with errors_explained(server):
         if server.kind == "mysql":
             import pymysql
 
@@ -77,7 +79,7 @@ def connect(server: Server) -> Any:
                 database=server.database,
                 connect_timeout=int(ANSWER_S),
                 read_timeout=int(ANSWER_S),
-                ssl=unverified() if server.ssl else None,
+                ssl=unverified_tls() if server.ssl else None,
                 ssl_disabled=not server.ssl,
                 autocommit=True,
             )
@@ -96,44 +98,44 @@ def connect(server: Server) -> Any:
         return connection
 
 
-def unverified() -> ssl.SSLContext:
-    """TLS as MLMD has it: encrypted, to whatever server answers."""
+def unverified_tls() -> ssl.SSLContext:
+    """TLS as MLMD uses it: encrypted, without a check of the server's certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 
 
 @contextlib.contextmanager
-def refusals(server: Server) -> Iterator[None]:
-    """Turns a driver's errors into one line that says what to do."""
+def errors_explained(server: Server) -> Iterator[None]:
+    """Turns a driver's errors into one line that says what to do. Raises InputError."""
     import pg8000.exceptions
     import pymysql
 
     try:
         yield
     except (pg8000.exceptions.Error, pymysql.Error, OSError) as error:
-        raise explained(server, *code_and_text(error)) from error
-    except RuntimeError as error:  # PyMySQL's, where a way to log in needs another package
-        raise explained(server, NO_PLUGIN[0], str(error)) from error
+        raise error_line(server, *code_and_text(error)) from error
+    except RuntimeError as error:  # PyMySQL's, if a login method needs another package
+        raise error_line(server, NO_PLUGIN[0], str(error)) from error
 
 
 def code_and_text(error: BaseException) -> tuple[Any, str]:
-    """Code and text of a driver's error: SQLSTATE (PostgreSQL) or number (MySQL); None and the reason for an OSError."""
+    """SQLSTATE (PostgreSQL) or number (MySQL) of a driver's error, and its text; None and the reason of an OSError."""
     for cause in (error, error.__cause__, error.__context__):
         if isinstance(cause, OSError):
             return None, cause.strerror or str(cause) or "no answer"
-    first, *others = error.args or ("",)
+    first, *rest = error.args or ("",)
     if isinstance(first, dict):  # pg8000: the fields of the server's message, by their letters
         return first.get("C"), first.get("M", "")
-    return first, str(others[0]) if others else str(first)
+    return first, str(rest[0]) if rest else str(first)
 
 
-def explained(server: Server, code: Any, text: str) -> InputError:
-    """The line: what must hold, what the server says, what to do."""
+def error_line(server: Server, code: Any, text: str) -> InputError:
+    """One line: what must hold, the server's answer, what to do."""
     variable, place, got = server.password_variable, f"metadata={server}", f"got {' '.join(text.split())}"
     if code in NO_SERVER:
         return InputError(
-            f"{place} must be a {NAMES[server.kind]} server that runs at {server.host}, port {server.port}, {got}: "
+            f"{place} must be a {PRODUCTS[server.kind]} server that runs at {server.host}, port {server.port}, {got}: "
             "start it, or correct host and port"
         )
     if code in NO_LOGIN:
@@ -144,7 +146,7 @@ def explained(server: Server, code: Any, text: str) -> InputError:
     if code in NO_PLUGIN:
         plugin = "mysql_native_password" if server.kind == "mysql" else "scram-sha-256 or md5, without TLS"
         return InputError(
-            f"{place} must let user {server.user} in by {plugin}, which is all that MLMD can, {got}: "
+            f"{place} must let user {server.user} in by {plugin}, the only methods of MLMD, {got}: "
             "change that for this user, see docs/metadata.md"
         )
     if code in NO_DATABASE:
@@ -157,16 +159,16 @@ def explained(server: Server, code: Any, text: str) -> InputError:
     return InputError(f"{place} cannot be used, {got}")
 
 
-def refused_by_mlmd(server: Server, error: Exception) -> InputError:
-    """The line for what MLMD says at length, or does not say at all, after the server let a driver of Python's in."""
+def error_of_mlmd(server: Server, error: Exception) -> InputError:
+    """One line for MLMD's long or empty message, after the server has let a driver of Python's in."""
     text = str(error)
     if "denied" in text:
-        return explained(server, NO_RIGHTS[0], text.split("rror: ")[-1].split("ERROR: ")[-1].strip().splitlines()[0])
+        return error_line(server, NO_RIGHTS[0], text.split("rror: ")[-1].split("ERROR: ")[-1].strip().splitlines()[0])
     if "subset of tables" in text or "MLMDEnv table exists" in text:
         return InputError(
-            f"metadata={server} must hold all of MLMD's tables or none, got some, as a run leaves them that died while "
-            f"it made them: drop and create database {server.database}"
+            f"metadata={server} must hold all of MLMD's tables or none, got some: a run died while it created "
+            f"them: drop and create database {server.database}"
         )
     if text.strip().endswith("error:"):
-        return explained(server, NO_PLUGIN[0], "no reason from MLMD")
+        return error_line(server, NO_PLUGIN[0], "no reason from MLMD")
     return InputError(f"metadata={server} cannot be used by MLMD, got {' '.join(text.split())[:300]}")

@@ -67,8 +67,8 @@ def _find_ingested(settings: Settings) -> set[SpanVersion]:
 
     digest = digest_of_ingest(settings)
     config = connection.connection_config(settings)
-    name = connection.pipeline_name(settings, connection.place_of(settings, config))
-    with connection.losses(settings), connection.opened(config) as handle:
+    name = connection.pipeline_name(settings, connection.folder_id(settings, config))
+    with connection.explain_lost_server(settings), connection.open_metadata(config) as handle:
         context = handle.store.get_context_by_type_and_name("pipeline", name)
         artifacts = handle.store.get_artifacts_by_context(context.id) if context else []
     return {

@@ -77,7 +77,7 @@ def check_settings(settings: Settings) -> None:
         raise InputError(f"data={settings.data} must be a folder of spans")
     preflight.check_signing_key(settings)
     preflight.check_engine(settings)
-    connection.check(settings)
+    connection.check_database(settings)
 
 
 def spans_in_folder(settings: Settings) -> list[SpanFiles]:

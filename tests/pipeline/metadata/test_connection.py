@@ -154,7 +154,7 @@ def folder_of_servers() -> Iterator[Path]:
 
 def install(command: list[str]) -> None:
     environment = {"PATH": os.environ["PATH"] + ":/usr/sbin", "LC_ALL": "C"}
-    result = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, **demoted())
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **demoted())
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -217,18 +217,18 @@ def settings_of(url: str, out: Path | str = ".") -> Settings:
 
 def test_an_empty_database_gets_mlmds_tables(server, name, capfd):
     for _ in range(2):
-        database.check(settings_of(server.url(name)))
+        database.check_database(settings_of(server.url(name)))
     assert server.execute("SELECT count(*) FROM MLMDEnv", name=name) == [(1,)]
     assert capfd.readouterr() == ("", "")
 
 
 def test_localhost_is_not_a_socket_file(server, name):
-    database.check(settings_of(server.url(name).replace("127.0.0.1", "localhost")))
+    database.check_database(settings_of(server.url(name).replace("127.0.0.1", "localhost")))
 
 
 def refusal(url: str, capfd) -> str:
     with pytest.raises(InputError) as refused:
-        database.check(settings_of(url))
+        database.check_database(settings_of(url))
     assert capfd.readouterr() == ("", ""), "MLMD's own words"
     line = str(refused.value)
     assert line.startswith(f"metadata={url}") and "\n" not in line and PASSWORD not in line
@@ -262,7 +262,7 @@ def test_no_rights(server, name, capfd):
 
 
 def test_a_user_who_may_only_read(server, name, capfd):
-    database.check(settings_of(server.url(name)))
+    database.check_database(settings_of(server.url(name)))
     user = f"reader_{name}"
     server.create_user(user)
     if server.kind == "mysql":
@@ -275,11 +275,11 @@ def test_a_user_who_may_only_read(server, name, capfd):
 
 
 def test_tables_of_a_run_that_died_while_it_made_them(server, name, capfd):
-    database.check(settings_of(server.url(name)))
+    database.check_database(settings_of(server.url(name)))
     server.execute("DROP TABLE ParentType", "DROP TABLE Event", name=name)
     line = refusal(server.url(name), capfd)
-    assert line.endswith(f" must hold all of MLMD's tables or none, got some, as a run leaves them that died while it "
-                         f"made them: drop and create database {name}")  # fmt: skip
+    assert line.endswith(f" must hold all of MLMD's tables or none, got some: a run died while it created them: "
+                         f"drop and create database {name}")  # fmt: skip
 
 
 def test_nobody_listens(server, capfd):
@@ -297,22 +297,22 @@ def test_no_such_host(server, capfd):
     assert f" server that runs at nowhere.invalid, port {server.port}, got " in refusal(url, capfd)
 
 
-def test_a_way_to_log_in_that_mlmd_has_not(server, name, capfd):
-    """Of MariaDB's own; MySQL 8 has another of that kind."""
+def test_a_login_method_that_mlmd_does_not_have(server, name, capfd):
+    """One of MariaDB's own; MySQL 8 has another."""
     if server.kind == "postgresql":
-        pytest.skip("PostgreSQL's default is one that MLMD has")
+        pytest.skip("MLMD has PostgreSQL's default method")
     server.execute("INSTALL SONAME 'auth_ed25519'",
                    f"CREATE USER modern@'%' IDENTIFIED VIA ed25519 USING PASSWORD('{PASSWORD}')",
                    f"GRANT ALL ON {name}.* TO modern@'%'")  # fmt: skip
     line = refusal(server.url(name, "modern"), capfd)
-    assert " must let user modern in by mysql_native_password, which is all that MLMD can, got " in line
+    assert " must let user modern in by mysql_native_password, the only methods of MLMD, got " in line
 
 
 def test_the_command_says_it_in_one_line(server, tmp_path):
     """And before there is a folder of a run."""
     port = free_port()
     command = [str(FAREBOX), "run", "--out", str(tmp_path), "--set", f"metadata={server.url('mlmd', port=port)}"]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (result.returncode, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"farebox: metadata={server.url('mlmd', port=port)} must be a ")
@@ -322,7 +322,7 @@ def test_the_command_says_it_in_one_line(server, tmp_path):
 # Many at once
 
 
-def at_once(code: str, count: int, *arguments: str, more: int = 0) -> list[subprocess.CompletedProcess]:
+def at_once(code: str, count: int, *arguments: str) -> list[subprocess.CompletedProcess]:
     """Runs `code` in as many processes; where it calls `together()`, each waits for all others."""
     wait = "def together(): print('ready', flush=True); sys.stdin.readline()\n"
     command = [sys.executable, "-c", f"import sys\n{wait}{code}", *arguments]
@@ -348,7 +348,7 @@ from farebox.pipeline.metadata import connection as database
 from farebox.pipeline.settings.load import load_settings
 settings = load_settings("chicago", None, overrides=["metadata=" + sys.argv[1]])
 together()
-database.check(settings)
+database.check_database(settings)
 """
     ended = at_once(code, 4, server.url(name))
     assert [(process.returncode, process.stderr) for process in ended] == [(0, "")] * 4
@@ -374,7 +374,7 @@ for number in range(20):
     node.outputs.outputs["out"].artifact_spec.type.name = f"Artifact{number}"
     node.outputs.outputs["out"].artifact_spec.type.properties["span"] = mlmd.INT
 config = database.connection_config(settings)
-database.check(settings)
+database.check_database(settings)
 together()
 database.register_types(settings, config, pipeline)
 """
@@ -387,21 +387,21 @@ database.register_types(settings, config, pipeline)
     assert set(found.values()) == {1}
 
 
-def test_who_cannot_get_the_lock_says_so(server, name, monkeypatch):
+def test_a_held_lock_is_an_error(server, name, monkeypatch):
     from farebox.pipeline.metadata import server as database_server
 
     monkeypatch.setattr(database_server, "LOCK_S", 0.3)
-    asked = MetadataSettings(server.url(name)).server
-    with database_server.locked(asked):
+    address = MetadataSettings(server.url(name)).server
+    with database_server.preparation_lock(address):
         with (
-            pytest.raises(InputError, match=r"another run has prepared it for 0 s: end that run"),
-            database_server.locked(asked),
+            pytest.raises(InputError, match=r"another run has held its lock for 0 s: end that run"),
+            database_server.preparation_lock(address),
         ):
             pass
         server.create_database(f"{name}_other")
-        with database_server.locked(dataclasses.replace(asked, database=f"{name}_other")):
+        with database_server.preparation_lock(dataclasses.replace(address, database=f"{name}_other")):
             pass
-    with database_server.locked(asked):
+    with database_server.preparation_lock(address):
         pass
 
 
@@ -415,8 +415,8 @@ def test_strings_come_back_as_they_were_and_in_order(server, name):
 
     texts = ['{"json": "in \\"json\\""}', "C:\\trips", "\\", "%5C", "%255C%25\\", "it's", "naïve €", "100 %"]
     settings = settings_of(server.url(name))
-    database.check(settings)
-    with database.opened(database.connection_config(settings)) as handle:
+    database.check_database(settings)
+    with database.open_metadata(database.connection_config(settings)) as handle:
         store = handle.store
         kind = mlmd.ArtifactType(name="Text", properties={"text": mlmd.STRING})
         kind.id = store.put_artifact_type(kind)
@@ -438,15 +438,15 @@ def test_strings_come_back_as_they_were_and_in_order(server, name):
 
 
 @pytest.mark.slow
-def test_a_place_is_a_folders_own_and_ends_with_the_database(server, name, tmp_path):
+def test_a_folder_id_belongs_to_one_folder_and_ends_with_the_database(server, name, tmp_path):
     """Without executions in it there is nothing to come back to."""
     from ml_metadata.proto import metadata_store_pb2 as mlmd
 
     def place(folder: str) -> str | None:
         settings = settings_of(server.url(name), tmp_path / folder)
         settings.runs_dir.mkdir(parents=True, exist_ok=True)
-        found = database.place_of(settings, database.connection_config(settings))
-        with database.opened(database.connection_config(settings)) as handle:
+        found = database.folder_id(settings, database.connection_config(settings))
+        with database.open_metadata(database.connection_config(settings)) as handle:
             kind = handle.store.put_context_type(mlmd.ContextType(name="pipeline"))
             pipeline = mlmd.Context(type_id=kind, name=database.pipeline_name(settings, found))
             with contextlib.suppress(Exception):  # it exists
@@ -464,8 +464,12 @@ def test_a_place_is_a_folders_own_and_ends_with_the_database(server, name, tmp_p
 @pytest.mark.slow
 def test_a_server_that_is_gone_in_mid_run(server, tmp_path):
     settings = settings_of(server.url("mlmd", port=free_port()), tmp_path)
-    gone = database.opened(database.connection_config(settings))
-    with pytest.raises(InputError, match="got Connection refused: start it"), database.losses(settings), gone:
+    gone = database.open_metadata(database.connection_config(settings))
+    with (
+        pytest.raises(InputError, match="got Connection refused: start it"),
+        database.explain_lost_server(settings),
+        gone,
+    ):
         pass
 
 
@@ -474,9 +478,9 @@ def test_another_error_stays_what_it_is(server, name):
     import ml_metadata
 
     settings = settings_of(server.url(name))
-    database.check(settings)
-    there = database.opened(database.connection_config(settings))
-    with pytest.raises(ml_metadata.errors.NotFoundError), database.losses(settings), there as handle:
+    database.check_database(settings)
+    there = database.open_metadata(database.connection_config(settings))
+    with pytest.raises(ml_metadata.errors.NotFoundError), database.explain_lost_server(settings), there as handle:
         handle.store.get_artifact_type("none")
 
 
@@ -490,7 +494,7 @@ from farebox.pipeline.settings import load as settings
 from farebox.pipeline.local.console import output_to_log
 url, out = sys.argv[1:]
 chosen = settings.load_settings("chicago", None, out, ["metadata=" + url])
-database.check(chosen)
+database.check_database(chosen)
 with runs.exclusive(chosen.runs_dir), output_to_log(pathlib.Path(out, "log.txt")) as stream:
     runs.run_graph(chosen, runs.new_run_id(), runs.RunConsole(stream), {}, last="DataGate")
 """

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ml_metadata.proto import metadata_store_service_pb2 as service
 
-from farebox.pipeline.metadata.postgresql import decode, encode, put_in_order, replace_strings
+from farebox.pipeline.metadata.postgresql import decode, encode, replace_strings, sort_response
 
 TEXTS = st.lists(st.sampled_from(["\\", "%", "5", "C", "2", '"', "'", "é"])).map("".join) | st.text()
 
@@ -49,7 +49,7 @@ def test_strings_are_changed_wherever_they_are():
 def ordered(request, response, ids):
     for number in ids:
         response.artifacts.add(id=number, uri=f"/{number}")
-    put_in_order(request, response)
+    sort_response(request, response)
     assert all(artifact.uri == f"/{artifact.id}" for artifact in response.artifacts)
     return [artifact.id for artifact in response.artifacts]
 
