@@ -52,7 +52,7 @@ class DeviceValidatorExecutor(base_executor.BaseExecutor):
 def limits_of(exec_properties: Mapping[str, Any]) -> Limits:
     """Limits from execution properties, which hold structures as JSON."""
     names, edge_rows, settings = (json.loads(exec_properties[key]) for key in ("input_names", "edge_rows", "settings"))
-    bounds = {key: exec_properties[key] for key in ("max_bytes", "min_output", "max_output")}
+    bounds = {key: exec_properties[key] for key in ("min_output", "max_output")}
     return Limits(tuple(names), edge_rows=edge_rows, settings=DeviceSettings(**settings), **bounds)
 
 

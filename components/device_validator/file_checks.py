@@ -25,8 +25,8 @@ def file_checks(model: interpreter.TfliteModel, rows: Columns, limits: Limits) -
             "replace these operators: a plain LiteRT runtime has only built-in ones",
         ),
         Check(
-            "bytes", n_bytes, limits.max_bytes, n_bytes <= limits.max_bytes, "uncompressed",
-            "shrink the model (reducer, pruner, quantizer), or raise gates.max_bytes",
+            "bytes", n_bytes, limits.settings.max_bytes, n_bytes <= limits.settings.max_bytes, "uncompressed",
+            "shrink the model (reducer, pruner, quantizer), or raise device.max_bytes",
         ),
         Check(
             "gzip_bytes", n_gzip, max_gzip, max_gzip is None or n_gzip <= max_gzip, "in transit",

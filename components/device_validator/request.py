@@ -26,23 +26,21 @@ class Limits:
     """Limits of a device, besides the settings.
 
     input_names: the raw columns that a device can provide; the file may have no other inputs.
-    max_bytes: of the file, uncompressed.
     min_output, max_output: the believable outputs, in the label's unit.
     edge_rows: changes of real rows by name: {column: number, `nan`, `inf`, `-inf`, or another column}.
     """
 
     input_names: tuple[str, ...]
-    max_bytes: int
     max_output: float
     min_output: float = 0.0
     edge_rows: EdgeRows = dataclasses.field(default_factory=dict)
     settings: DeviceSettings = dataclasses.field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:
-        if self.max_bytes < 1 or not self.max_output > max(0.0, self.min_output):
+        if not self.max_output > max(0.0, self.min_output):
             raise ValueError(
-                f"max_bytes={self.max_bytes} must be positive, and max_output={self.max_output} positive and above "
-                f"min_output={self.min_output}, in DeviceValidator"
+                f"max_output={self.max_output} must be positive and above min_output={self.min_output}, "
+                "in DeviceValidator"
             )
         for name, changes in self.edge_rows.items():
             for column, value in changes.items():

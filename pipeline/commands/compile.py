@@ -87,7 +87,10 @@ def rehearse(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")] = False,
 ) -> None:
-    """Runs every node's container command of a spec in the image's environment, without an image or a cluster."""
+    """Runs a compiled pipeline's container commands here.
+
+    It uses the environment of the image, without an image or a cluster.
+    """
     from farebox.pipeline.cluster import rehearse as rehearsal
     from farebox.pipeline.cluster.launcher import NodeError
     from farebox.pipeline.local.console import RunConsole

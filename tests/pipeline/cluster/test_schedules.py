@@ -115,9 +115,9 @@ def test_what_is_not_there_cannot_be_deleted(remote, create):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"cron": "0 3 * *"}, "--cron=0 3 . . must have the five fields"),
-        ({"cron": "61 * * * *"}, "--cron=61 .*: minute=61 must be between 0 and 59"),
-        ({"cron": "0 3 */2 * 1"}, "--cron=0 3 .*: day-of-month and day-of-week must not both be .* services differ"),
+        ({"cron": "0 3 * *"}, "cron=0 3 . . must have the five fields"),
+        ({"cron": "61 * * * *"}, "cron=61 .*: minute=61 must be between 0 and 59"),
+        ({"cron": "0 3 */2 * 1"}, "cron=0 3 .*: day-of-month and day-of-week must not both be .* services differ"),
         ({"name": ""}, "schedule='' must be 1 to 128 printable characters"),
         ({"name": "x" * 129}, "schedule='x+' must be 1 to 128"),
         ({"name": "two\nlines"}, r"schedule='two\\nlines' must be 1 to 128"),

@@ -47,16 +47,16 @@ def found() -> dict:
 def test_methods_of_a_space_are_asked_for_the_same_k():
     """lda has one direction fewer than bins, nmf takes neither scale nor whitening."""
     settings = ReducerSettings(n_components=0.9, label_bins=6, standardize=True, whiten=True)
-    assert reduce.asked(settings, "input", "pca", None) == dataclasses.replace(settings, space="input")
-    asked = {method: reduce.asked(settings, "input", method, 8) for method in ("ica", "lda", "nmf")}
+    assert reduce.reducer_for(settings, "input", "pca", None) == dataclasses.replace(settings, space="input")
+    asked = {method: reduce.reducer_for(settings, "input", method, 8) for method in ("ica", "lda", "nmf")}
     assert [one.n_components for one in asked.values()] == [8, 5, 8]
     assert asked["ica"].whiten and not asked["nmf"].whiten and not asked["nmf"].standardize
 
 
 def test_auto_becomes_a_share_of_the_variance_so_that_every_method_folds():
     settings = ReducerSettings(n_components="auto")
-    assert reduce.asked(settings, "preactivation", "pca", None).n_components == 0.98
-    assert reduce.asked(settings, "preactivation", "pls", 8).n_components == 8
+    assert reduce.reducer_for(settings, "preactivation", "pca", None).n_components == 0.98
+    assert reduce.reducer_for(settings, "preactivation", "pls", 8).n_components == 8
 
 
 def test_the_table_fits_a_terminal_and_says_why_there_are_dashes(found):

@@ -237,7 +237,7 @@ def test_kubernetes_refuses_days_that_it_would_take_otherwise():
 def test_refuses(text, line):
     with pytest.raises(InputError) as caught:
         parse(text)
-    assert str(caught.value) in (f"--cron={text}: {line}", f"--cron={text} {line}")
+    assert str(caught.value) in (f"cron={text}: {line}", f"cron={text} {line}")
 
 
 @pytest.mark.parametrize("name", ["Europe/Londres", "Europe", "../etc/passwd", "/etc/localtime", ""])
