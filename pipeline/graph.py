@@ -21,6 +21,7 @@ from farebox.components.atomic_pusher.executor import AtomicPusherExecutor
 from farebox.components.device_validator.component import DeviceValidator
 from farebox.components.evaluator.component import FileEvaluator
 from farebox.components.model_gate.component import ModelGate
+from farebox.components.networks.node_settings import as_json
 from farebox.components.pca_reducer.component import PcaReducer
 from farebox.components.pruner.component import Pruner
 from farebox.components.quantizer.component import Quantizer
@@ -32,7 +33,6 @@ from farebox.pipeline import provenance
 from farebox.pipeline.node_configs import feature_config, fitting_config, slicing_config
 from farebox.pipeline.nodes import (
     ERRORS_MODULE,
-    as_json,
     data_checks,
     eval_config,
     ingest_code,

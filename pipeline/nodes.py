@@ -22,6 +22,7 @@ from farebox.components.baselines.latest_statistics import LatestBlessedStatisti
 from farebox.components.data_gate.component import DataGate
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.model_gate.settings import ModelBounds
+from farebox.components.networks.node_settings import as_json
 from farebox.components.span_window.component import SpanWindow
 from farebox.components.span_window.strategy import SpanWindowStrategy
 from farebox.components.trip_example_gen.component import TripExampleGen, ingest_digest
@@ -134,11 +135,6 @@ def span_nodes(settings: Settings, target: Target, examples: BaseChannel, schema
 def digest_of_ingest(settings: Settings) -> str:
     """Digest of all that examples depend on, except the rows: see `ingest_digest`."""
     return ingest_digest(settings.city, settings.split.shares, settings.split.seed, ingest_code())
-
-
-def as_json(section: Any) -> str:
-    """A settings section as an execution property; sorted, so that equal settings are equal text."""
-    return json.dumps(dataclasses.asdict(section), sort_keys=True)
 
 
 def latest_blessed(candidate: BaseChannel, target: Target) -> BaseNode:

@@ -19,11 +19,11 @@ from farebox.components.networks.model_optimization import import_tfmot
 from farebox.components.networks.rows import Batch
 from farebox.components.quantizer.settings import QuantizerSettings
 
-tfmot = import_tfmot()
+tfmot: Any = import_tfmot()
 QUANTIZED = (keras.layers.Dense, keras.layers.Add, keras.layers.Concatenate, keras.layers.Embedding)
 
 
-class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):  # type: ignore[name-defined]
+class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
     """Quantizes the table to int8 and leaves the result of the look-up float; tfmot's registry leaves the table float.
 
     Symmetric with one scale, as TFLite's GATHER has one.

@@ -59,11 +59,12 @@ RUNGS = {
     )
 }
 AUTO = "auto"
+MODES = (AUTO, *RUNGS)
 
 if TYPE_CHECKING:
     Mode = str
 else:
-    Mode = Literal[tuple(name for name in (AUTO, *RUNGS))]  # a setting's check and its message list these names
+    Mode = Literal[MODES]  # a setting's check and its message list these names
 
 
 def is_of_raw_columns(mode: str) -> bool:

@@ -125,9 +125,9 @@ def one_reduction(
     from tfx.types import standard_artifacts
 
     from farebox.components.artifacts import Projection
+    from farebox.components.networks.node_settings import as_json
     from farebox.components.pca_reducer.executor import PcaReducerExecutor
     from farebox.modules import columns
-    from farebox.pipeline.nodes import as_json
 
     inputs = {key: artifacts[key] for key in ("model", "transform_graph")}
     inputs["examples"] = artifacts["transformed_examples"]

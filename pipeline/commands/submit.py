@@ -70,7 +70,10 @@ def submit(
         bool, typer.Option("--json", help="Print the result as JSON; everything else goes to stderr.")
     ] = False,
 ) -> None:
-    """A compiled pipeline to Kubeflow or Vertex AI, once; credentials from the environment's standard places."""
+    """Sends a compiled pipeline to Kubeflow or Vertex AI, once.
+
+    Credentials come from the standard places of the environment.
+    """
     from farebox.pipeline.cluster import submit as submission
     from farebox.pipeline.cluster.service import ClusterTarget
 
