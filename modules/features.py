@@ -17,6 +17,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.earth import EARTH_RADIUS_KM, KM_PER_DEGREE
 from farebox.modules.columns import (
     COORDINATES,
     CYCLE_PERIOD,
@@ -32,8 +33,6 @@ from farebox.modules.columns import (
     PLAIN_INPUTS,
 )
 
-EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG
-KM_PER_DEGREE = math.pi / 180.0 * EARTH_RADIUS_KM
 SAME_POINT_KM = 0.03
 N_FLAGS = 5
 

@@ -16,14 +16,14 @@ import tf_keras as keras
 from absl import logging
 from tfx_bsl.public import tfxio
 
+from farebox.components.model_gate.yardsticks import LIGHTGBM_FILE, NO_EMBEDDING_DNN, RAW_DNN
 from farebox.components.networks import examples_io
 from farebox.components.networks.errors import rmse
 from farebox.components.networks.rows import Batch, Columns, Rows, in_memory
 from farebox.modules import boosting, columns, features, fitting, model, preprocessing
 from farebox.modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings
 
-FIGURES_FILE, LIGHTGBM_FILE = "training.json", "lightgbm.txt"
-RAW_DNN, NO_EMBEDDING_DNN = "raw_dnn", "no_embedding_dnn"
+FIGURES_FILE = "training.json"
 CLEARLY_BETTER = 0.995  # of the distilled network's eval RMSE; a smaller gain may be chance
 READ_ROWS = 4096
 TRAIN_ROWS_PER_EVAL_ROW = 5  # at most, in memory

@@ -55,8 +55,8 @@ def push(content: bytes, store: Store, manifest: Mapping[str, Any], settings: Pu
 def refuse_rolled_back(name: str, history: History, store: Store) -> None:
     """Raises GateError if a person rolled this version back: a machine must not undo that."""
     if name in history.rolled_back:
-        hint = f"`farebox rollback {name} --city {_city(store)}` points {LATEST_FILE} to it again."
-        detail = f"version {name} was rolled back in {store.base}: {hint.rstrip('.')}"
+        hint = f"roll back to version {name}: that points {LATEST_FILE} to it again"
+        detail = f"version {name} was rolled back in {store.base}: {hint}"
         raise GateError(detail, [Check("rolled_back", 1.0, 0.0, ok=False, detail=detail, hint=hint)])
 
 

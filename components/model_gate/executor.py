@@ -28,7 +28,6 @@ from farebox.components.networks import examples_io
 from farebox.components.tflite.files import tflite_path
 from farebox.components.tflite.interpreter import TfliteModel
 
-LIGHTGBM_FILE = "lightgbm.txt"
 MODEL_PROPERTIES = (
     constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
     constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY,
@@ -170,7 +169,7 @@ def booster_predictor(model_run: types.Artifact, names: list[str]) -> yardsticks
     """Predictions of LightGBM's text model; names: its inputs, in the order of training."""
     import lightgbm
 
-    with tf.io.gfile.GFile(os.path.join(model_run.uri, LIGHTGBM_FILE)) as file:
+    with tf.io.gfile.GFile(os.path.join(model_run.uri, yardsticks.LIGHTGBM_FILE)) as file:
         booster = lightgbm.Booster(model_str=file.read())
     return lambda columns: np.asarray(booster.predict(np.concatenate([columns[name] for name in names], axis=1)))
 

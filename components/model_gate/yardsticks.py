@@ -16,6 +16,7 @@ from farebox.components.model_gate.judging import IntervalTest
 
 PREDICT_MEAN, LINEAR_ON_DISTANCE = "predict_mean", "linear_on_distance"
 RAW_DNN, NO_EMBEDDING_DNN, LIGHTGBM = "raw_dnn", "no_embedding_dnn", "lightgbm"
+LIGHTGBM_FILE = "lightgbm.txt"  # in Trainer's model_run
 SHIPPED, RATIO_CHECK = "shipped", "max_ratio_to_yardstick"
 SMALLEST_RMSE = 1e-9
 

@@ -32,6 +32,7 @@ from farebox.components.reporter.figures import (
 )
 from farebox.components.tflite import interpreter
 from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
+from farebox.components.trip_example_gen.files import COUNTS_FILE
 
 
 class ReporterExecutor(base_executor.BaseExecutor):
@@ -69,7 +70,7 @@ def measured(
     inputs: dict[str, types.Artifact], label: str, judgement: Judgement, latency_us: Mapping[str, float] | None
 ) -> ModelFigures:
     """Measurements of the data and of the model; latency_us: DeviceValidator's."""
-    counts = read_json(inputs["raw_examples"], "counts.json")
+    counts = read_json(inputs["raw_examples"], COUNTS_FILE)
     yardsticks, metrics = judgement.yardsticks, judgement.metrics
     return ModelFigures(
         rows=Rows(counts["read"], counts["examples"], counts["rejected"]),

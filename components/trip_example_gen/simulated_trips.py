@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.clock import DAY_S, hour_of, weekday_of
+from farebox.components.trip_example_gen.earth import KM_PER_DEGREE
 from farebox.components.trip_example_gen.profile import CityProfile
 
-KM_PER_DEGREE = 111.195  # of latitude, on a sphere of 6371.0088 km (IUGG)
 CENTRE_KM, AIRPORT_KM = 4.0, 0.3  # standard deviation of places around the centre, and around an airport
 SHORTEST_KM, TRIP_KM = 0.5, 3.5  # the shortest trip, and the mean of the length beyond it
 AIRPORT_SHARE, DETOUR = 0.08, 1.3  # of the trips; road over straight line

@@ -162,7 +162,7 @@ def test_a_refusal_is_left_as_a_check(run_pusher, base):
     (check,) = json.loads(Path(pushed.uri, "refusal.json").read_text())
     assert pushed.get_int_custom_property("pushed") == 0
     assert (check["name"], check["value"], check["bound"], check["ok"]) == ("rolled_back", 1.0, 0.0, False)
-    assert check["hint"] == f"`farebox rollback {name} --city chicago` points LATEST to it again."
+    assert check["hint"] == f"roll back to version {name}: that points LATEST to it again"
 
 
 @pytest.mark.slow

@@ -57,11 +57,12 @@ def test_what_was_rolled_back_is_pushed_again_only_once_a_person_names_it(base, 
     versions.rollback(base, a[:5])
     for content, name in ((B, b), (C, c)):
         with pytest.raises(
-            GateError, match=f"version {name} was rolled back in .*: `farebox rollback {name} --city chicago`"
+            GateError,
+            match=f"version {name} was rolled back in .*: roll back to version {name}: that points LATEST to it again$",
         ) as found:
             ship(content, base)
         (check,) = found.value.checks
-        assert (check.name, check.ok) == ("rolled_back", False) and check.hint.startswith("`farebox rollback")
+        assert (check.name, check.ok) == ("rolled_back", False) and check.hint.startswith("roll back to version")
     assert push.latest(base).name == a
     versions.rollback(base, c)
     assert push.latest(base).name == c == ship(C, base)
