@@ -61,11 +61,11 @@ class RunningLogLoss:
         if not len(ids):
             return
         predicted = probabilities(predictions, len(ids))
-        losses = -np.log(predicted[np.arange(len(ids)), ids])
+        row_losses = -np.log(predicted[np.arange(len(ids)), ids])
         self.rows += len(ids)
-        self.loss += float(losses.sum())
+        self.loss += float(row_losses.sum())
         self.hits += int((predicted.argmax(axis=1) == ids).sum())
-        self.largest = float(np.maximum(self.largest, losses.max()))
+        self.largest = float(np.maximum(self.largest, row_losses.max()))
 
     @property
     def error(self) -> float:

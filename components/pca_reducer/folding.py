@@ -25,13 +25,13 @@ from farebox.components.pca_reducer.settings import Space
 
 def dense_layer(network: keras.Model, layer: str) -> keras.layers.Dense:
     """The layer of that name. Raises InputError if there is none, or it is not a Dense layer with a bias on rows."""
-    found = {each.name: each for each in network.layers}.get(layer)
-    if not isinstance(found, keras.layers.Dense) or not found.use_bias:
-        got = "none of that name" if found is None else type(found).__name__
+    dense = {each.name: each for each in network.layers}.get(layer)
+    if not isinstance(dense, keras.layers.Dense) or not dense.use_bias:
+        got = "none of that name" if dense is None else type(dense).__name__
         raise InputError(f"reducer.layer={layer} must be a Dense layer with a bias, got {got}")
-    if len(found.input.shape) != 2:
-        raise InputError(f"reducer.layer={layer} must have input of shape (n, width), got {tuple(found.input.shape)}")
-    return found
+    if len(dense.input.shape) != 2:
+        raise InputError(f"reducer.layer={layer} must have input of shape (n, width), got {tuple(dense.input.shape)}")
+    return dense
 
 
 def branches_of(network: keras.Model, layer: str) -> list[keras.KerasTensor]:

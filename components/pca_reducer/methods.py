@@ -34,11 +34,11 @@ def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Ax
     moments, sample = summary.moments, summary.sample
     scale = scale_of(moments, settings.standardize)
     if settings.method in ("pca", "ica"):
-        found = principal_axes(moments, scale)
+        all_axes = principal_axes(moments, scale)
         if settings.method == "ica":
-            found = found.first(rank_of(found.explained_variance))
+            all_axes = all_axes.first(rank_of(all_axes.explained_variance))
     elif settings.method == "svd":
-        found = with_decoder("svd", axes_about_zero(moments, scale), moments, scale)
+        all_axes = with_decoder("svd", axes_about_zero(moments, scale), moments, scale)
     else:
         rows = (sample.rows - moments.mean) / scale
         if settings.method == "pls":
@@ -46,17 +46,17 @@ def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Ax
             components = pls_directions(rows, targets_of(sample.labels, n_classes), rank)
         else:
             components = lda_directions(rows, classes_of(sample.labels, n_classes, settings.label_bins))
-        found = with_decoder(settings.method, components, moments, scale)
+        all_axes = with_decoder(settings.method, components, moments, scale)
 
     def best(k: int) -> Axes:
-        chosen = found.first(k)
+        chosen = all_axes.first(k)
         if settings.method == "ica":
             chosen = independent(chosen, moments, sample, settings.seed)
         elif settings.method != "pca":  # whose codes are uncorrelated: the decoder of all is that of the first k
             chosen = with_decoder(settings.method, chosen.components, moments, scale)
         return whitened(chosen, moments) if settings.whiten else chosen
 
-    return found, best
+    return all_axes, best
 
 
 def scale_of(moments: Moments, standardize: bool) -> npt.NDArray[Any]:
@@ -139,8 +139,8 @@ def pls_directions(rows: npt.NDArray[Any], targets: npt.NDArray[Any], rank: int)
     """PLSRegression's rotations, (k, n), made unit vectors; k is rank, or fewer if the targets are used up."""
     from sklearn.cross_decomposition import PLSRegression
 
-    found = PLSRegression(min(rank, len(rows) - 1), scale=False, max_iter=PLS_ITERATIONS).fit(rows, targets)
-    rotations = found.x_rotations_.T
+    model = PLSRegression(min(rank, len(rows) - 1), scale=False, max_iter=PLS_ITERATIONS).fit(rows, targets)
+    rotations = model.x_rotations_.T
     lengths = np.linalg.norm(rotations, axis=1)
     used = len(lengths) if np.all(lengths > 0) else int(np.argmin(lengths > 0))
     return signed(rotations[:used] / lengths[:used, None])

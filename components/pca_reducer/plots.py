@@ -126,10 +126,10 @@ def codes(title: str, coloured: Coloured) -> Any:
     return figure
 
 
-def comparison(found: Mapping[str, Any]) -> Any:
+def comparison(summary: Mapping[str, Any]) -> Any:
     """Methods side by side, as `farebox reduce` writes them into reduction.json."""
     figure, (left, middle, right) = new_figure(17, 5.5, 3)
-    rows = [row for row in found["reductions"] if row["k"] is not None]
+    rows = [row for row in summary["reductions"] if row["k"] is not None]
     for axes, space in ((left, "preactivation"), (middle, "input")):
         for row in (row for row in rows if row["space"] == space and row["method"] != "ica"):
             method, shares = row["method"], row["cumulative"]
@@ -143,12 +143,12 @@ def comparison(found: Mapping[str, Any]) -> Any:
         axes.set_ylim(0, 1.03)
         axes.legend(fontsize=12, loc="lower right")
     left.set_ylabel("share of the variance, running sum", fontsize=13)
-    errors(right, [row for row in rows if row["folded"]], found["source"]["eval_rmse"])
-    right.set_xlabel(f"eval RMSE, {found['currency']}", fontsize=13)
+    errors(right, [row for row in rows if row["folded"]], summary["source"]["eval_rmse"])
+    right.set_xlabel(f"eval RMSE, {summary['currency']}", fontsize=13)
     for axes in (left, middle, right):
         axes.tick_params(labelsize=12)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{found['city']}: reductions of the trained network", fontsize=16, x=0.01, ha="left")
+    figure.suptitle(f"{summary['city']}: reductions of the trained network", fontsize=16, x=0.01, ha="left")
     return figure
 
 

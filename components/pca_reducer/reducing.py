@@ -124,13 +124,13 @@ def analysis_only(settings: ReducerSettings, summary: Summary, source: Trial) ->
 def parts_for(fraction: float, largest: int, summary: Summary, seed: int) -> tuple[Axes, str]:
     """The fewest parts, by bisection over multiples of four, that explain the fraction; else all."""
 
-    found: dict[int, Axes] = {}
+    axes_by_k: dict[int, Axes] = {}
 
     def attempt(k: int) -> Trial:
-        found[k] = methods.non_negative_parts(summary, k, seed)
-        return Trial(k, 1 - float(found[k].explained_variance_ratio.sum()))
+        axes_by_k[k] = methods.non_negative_parts(summary, k, seed)
+        return Trial(k, 1 - float(axes_by_k[k].explained_variance_ratio.sum()))
 
     best, _ = selection.smallest_within(1 - fraction, selection.multiples(largest), attempt)
     if best:
-        return found[best.k], f"explains at least {fraction} of the variance, in steps of {selection.MULTIPLE}"
-    return found[largest], f"as many parts as features, {largest}, do not explain {fraction} of the variance"
+        return axes_by_k[best.k], f"explains at least {fraction} of the variance, in steps of {selection.MULTIPLE}"
+    return axes_by_k[largest], f"as many parts as features, {largest}, do not explain {fraction} of the variance"

@@ -74,11 +74,11 @@ def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, u
             raise InputError(f"pruner.{key}: {pattern} must match a Dense or Embedding layer, got none of {names}")
     targets = {}
     for name in names:
-        found = [pattern for pattern, matched in matches.items() if name in matched]
-        if unique and len(found) > 1:
-            raise InputError(f"pruner.{key}: {name} must match one pattern, got {' and '.join(found)}")
-        if found:
-            targets[name] = patterns[found[0]]
+        matching = [pattern for pattern, matched in matches.items() if name in matched]
+        if unique and len(matching) > 1:
+            raise InputError(f"pruner.{key}: {name} must match one pattern, got {' and '.join(matching)}")
+        if matching:
+            targets[name] = patterns[matching[0]]
     return targets
 
 

@@ -86,6 +86,6 @@ def assert_reached(
     unit = "zeros" if height * width == 1 else f"zero blocks of {height}x{width}"
     for name, target in targets.items():
         size = masks[name].size // (height * width)
-        found, wanted = masking.zero_blocks(masks[name], settings.block_size), size - masking.n_kept(size, target)
-        if found < wanted:
-            raise RuntimeError(f"Pruner: {name} has {found} {unit} of {size}, must have {wanted}")
+        n_zero, wanted = masking.zero_blocks(masks[name], settings.block_size), size - masking.n_kept(size, target)
+        if n_zero < wanted:
+            raise RuntimeError(f"Pruner: {name} has {n_zero} {unit} of {size}, must have {wanted}")

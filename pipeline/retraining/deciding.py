@@ -91,8 +91,8 @@ def newer_than(tried: Sequence[SpanVersion], usable: Iterable[SpanVersion]) -> t
 
 def drift_of_the_newest(judged: Sequence[JudgedSpan], window: Sequence[SpanVersion]) -> tuple[Check, ...] | None:
     """None where the newest span of the window was not compared with anything now."""
-    found = {key(each.delivery): each.drift for each in judged}
-    return (found.get(window[-1]) or None) if window else None
+    drift_by_span = {key(each.delivery): each.drift for each in judged}
+    return (drift_by_span.get(window[-1]) or None) if window else None
 
 
 def age_days(context: TickContext) -> float | None:

@@ -153,6 +153,6 @@ def record_of(content: dict[str, Any]) -> Record:
             "causes": tuple(content["causes"]),
             "reasons": tuple(content["reasons"]),
             "spans": Spans(**pairs, missing=tuple(spans["missing"])),
-            "contents": {key: Content(**found) for key, found in content["contents"].items()},
+            "contents": {key: Content(**fields) for key, fields in content["contents"].items()},
         }
     )

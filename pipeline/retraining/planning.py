@@ -28,8 +28,8 @@ class History:
     @property
     def usable(self) -> dict[SpanVersion, Delivery]:
         """Every version that is not refused."""
-        found = (each for versions in self.versions.values() for each in versions)
-        return {key(each): each for each in found if key(each) not in self.refused}
+        every_version = (each for versions in self.versions.values() for each in versions)
+        return {key(each): each for each in every_version if key(each) not in self.refused}
 
     @property
     def newest(self) -> int | None:
@@ -58,8 +58,8 @@ def history_of(records: Iterable[Record]) -> History:
     tried: tuple[SpanVersion, ...] = ()
     for record in records:
         for span, version in record.spans.new:
-            found = record.contents[content_key((span, version))]
-            delivery = Delivery(span, version, found.path, found.sha256, found.stamp)
+            content = record.contents[content_key((span, version))]
+            delivery = Delivery(span, version, content.path, content.sha256, content.stamp)
             versions[span] = (*versions.get(span, ()), delivery)
             if first is None:
                 first = min(seen for seen, _ in record.spans.new)
@@ -71,13 +71,15 @@ def history_of(records: Iterable[Record]) -> History:
     return History(versions, frozenset(refused), first, tried, frozenset(drifted))
 
 
-def plan_of(found: Sequence[SpanFiles], history: History, window: int, base: str, upto: int | None = None) -> Plan:
+def plan_of(in_folder: Sequence[SpanFiles], history: History, window: int, base: str, upto: int | None = None) -> Plan:
     """The new spans among complete deliveries in the folder `base`, up to span `upto` if it is given.
 
     Equal content is no new version, under whatever name or time; other content is one, in the same folder too. Before
     anything was seen, the newest window is new, and what is older is no one's business.
     """
-    newest_complete = {each.span: each for each in found if each.is_complete and (upto is None or each.span <= upto)}
+    newest_complete = {
+        each.span: each for each in in_folder if each.is_complete and (upto is None or each.span <= upto)
+    }
     first = history.first
     if first is None and newest_complete:
         first = max(newest_complete) - window + 1
@@ -92,17 +94,17 @@ def plan_of(found: Sequence[SpanFiles], history: History, window: int, base: str
     return Plan(tuple(new), tuple(late), tuple(too_old))
 
 
-def _new_version(found: SpanFiles, known: Sequence[Delivery], base: str) -> Delivery | None:
+def _new_version(files: SpanFiles, known: Sequence[Delivery], base: str) -> Delivery | None:
     """None where the newest version that is known has this content."""
-    stamp = found.stamp
+    stamp = files.stamp
     last = known[-1] if known else None
     if last and last.stamp == stamp:
         return None
-    sha256 = found.sha256()
+    sha256 = files.sha256()
     if last and last.sha256 == sha256:
         return None
-    version = max(found.version, last.version + 1) if last else found.version
-    return Delivery(found.span, version, os.path.relpath(found.path, base), sha256, stamp)
+    version = max(files.version, last.version + 1) if last else files.version
+    return Delivery(files.span, version, os.path.relpath(files.path, base), sha256, stamp)
 
 
 def window_of(usable: Iterable[SpanVersion], size: int) -> tuple[SpanVersion, ...]:

@@ -53,15 +53,15 @@ def decide(situation: Situation, settings: SpanSettings, name: Callable[[int], s
         return [], [_nothing_new(situation, settings)]
     causes: list[Cause] = []
     reasons: list[str] = []
-    for cause, found in (
+    for cause, holds in (
         ("new_data", _new_data(situation, settings, name)),
         ("drift", _drift(situation, settings, name)),
         ("after_drift", _after_drift(situation, settings, name)),
         ("max_age", _max_age(situation, settings)),
     ):
-        if found:
+        if holds:
             causes.append(cause)  # type: ignore[arg-type]
-            reasons.append(found)
+            reasons.append(holds)
     return causes, reasons or [_too_little(situation, settings)]
 
 
@@ -83,12 +83,12 @@ def _new_data(situation: Situation, settings: SpanSettings, name: Callable[[int]
 
 
 def _drift(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> str | None:
-    found = drifted(situation.drift) if settings.drift else []
-    if not found:
+    features = drifted(situation.drift) if settings.drift else []
+    if not features:
         return None
     newest = name(situation.window[-1][0])
     measured = ", ".join(
-        f"{check.name.partition('.')[2]} by {check.value:.3f}, more than {check.bound:.3f}" for check in found
+        f"{check.name.partition('.')[2]} by {check.value:.3f}, more than {check.bound:.3f}" for check in features
     )
     return f"span {newest} is off the data of the last blessed run: {measured}"
 

@@ -43,7 +43,7 @@ class Field:
 
     def numbers(self, text: str) -> frozenset[int]:
         """The numbers that a field means: `*`, `*/15`, `1-5`, `1-5/2`, `1,15` and lists of them. Raises ValueError."""
-        found: set[int] = set()
+        result: set[int] = set()
         for part in text.split(","):
             span, slash, step = part.partition("/")
             if slash and (not re.fullmatch(r"[0-9]{1,3}", step) or int(step) < 1):
@@ -59,8 +59,8 @@ class Field:
                 low = high = self.number(span)
             if low > high:
                 raise ValueError(f"{self.name}={part} must rise from {first} to {last}")
-            found.update(range(low, high + 1, int(step or 1)))
-        return frozenset(found)
+            result.update(range(low, high + 1, int(step or 1)))
+        return frozenset(result)
 
 
 MINUTE, HOUR = Field("minute", 0, 59), Field("hour", 0, 23)

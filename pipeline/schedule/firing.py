@@ -40,9 +40,12 @@ def next_firing(crontab: Crontab, zone: datetime.tzinfo, start: datetime.datetim
     day = start.astimezone(zone).date() - datetime.timedelta(days=1)  # whose last firing a gap may have put off
     for _ in range(MAX_DAYS):
         following = day + datetime.timedelta(days=1)
-        found = [*_from(firings(crontab, zone, day), start)[:1], *_from(firings(crontab, zone, following), start)[:1]]
-        if found:
-            return min(found)
+        instants = [
+            *_from(firings(crontab, zone, day), start)[:1],
+            *_from(firings(crontab, zone, following), start)[:1],
+        ]
+        if instants:
+            return min(instants)
         day = following
     return None
 
@@ -60,16 +63,16 @@ def firings(crontab: Crontab, zone: datetime.tzinfo, day: datetime.date) -> tupl
     """
     if not crontab.has_day(day):
         return ()
-    found = set()
+    fired = set()
     for hour in crontab.hours:
         for minute in crontab.minutes:
             wall = datetime.datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
             first = wall.astimezone(UTC)
             if not crontab.by_interval:
-                found.add(first)
+                fired.add(first)
             elif first.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
-                found |= {first, wall.replace(fold=1).astimezone(UTC)}
-    return tuple(sorted(found))
+                fired |= {first, wall.replace(fold=1).astimezone(UTC)}
+    return tuple(sorted(fired))
 
 
 def time_zone(name: str | None) -> datetime.tzinfo:
