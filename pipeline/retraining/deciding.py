@@ -30,12 +30,12 @@ class TickContext:
     upto: int | None = None
 
     def name(self, span: int) -> str:
-        """A span as people call it."""
+        """The name of a span for people."""
         return name_of_span(str(self.settings.spans.pattern), span)
 
 
 def spans_to_judge(plan: Plan, history: History, window: int) -> list[Delivery]:
-    """The new ones that a window may hold; without new ones the newest, for its drift, where no run has seen it."""
+    """The new spans that a window may hold; without new ones the newest span, for its drift, if no run has seen it."""
     new = [each for each in plan.new if each not in plan.too_old]
     known = history.usable
     if new or not known:
@@ -45,7 +45,7 @@ def spans_to_judge(plan: Plan, history: History, window: int) -> list[Delivery]:
 
 
 def conclude(context: TickContext, plan: Plan, history: History, judged: Sequence[JudgedSpan]) -> Record:
-    """The decision, as it is recorded where nothing is run."""
+    """The decision as a record; its outcome is that nothing was run."""
     size = context.settings.spans.window
     refused = {key(each.delivery): each for each in judged if each.refusal is not None}
     usable = [each for each in (*history.usable, *map(key, plan.new)) if each not in refused]
@@ -76,7 +76,7 @@ def conclude(context: TickContext, plan: Plan, history: History, judged: Sequenc
 
 
 def left_out(context: TickContext, plan: Plan, refused: Iterable[JudgedSpan]) -> list[str]:
-    """A sentence per span that is not trained on."""
+    """A sentence for each span that is not trained on."""
     useless = [f"span {context.name(each.delivery.span)} refused: {each.refusal}" for each in refused]
     return useless + [
         f"span {context.name(each.span)} is older than the window: recorded, not trained on" for each in plan.too_old
@@ -90,13 +90,13 @@ def newer_than(tried: Sequence[SpanVersion], usable: Iterable[SpanVersion]) -> t
 
 
 def drift_of_the_newest(judged: Sequence[JudgedSpan], window: Sequence[SpanVersion]) -> tuple[Check, ...] | None:
-    """None where the newest span of the window was not compared with anything now."""
+    """The checks of the window's newest span; None if it was not compared with anything now."""
     drift_by_span = {key(each.delivery): each.drift for each in judged}
     return (drift_by_span.get(window[-1]) or None) if window else None
 
 
 def age_days(context: TickContext) -> float | None:
-    """Since a tick pushed the latest model, or since it was made where no tick has; None where there is none."""
+    """Days since a tick pushed the latest model, or else since it was made; None if there is no model."""
     base = context.settings.models_dir
     latest = latest_name(LocalStore(base)) if base.is_dir() else None
     if latest is None:

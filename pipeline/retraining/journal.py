@@ -1,4 +1,4 @@
-"""The record of every tick, a line of JSON each, and the one of the tick that is at work."""
+"""The journal of ticks: a line of JSON for each, and a pending record of the running one."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SpanVersion = tuple[int, int]
 
 @dataclasses.dataclass(frozen=True)
 class Spans:
-    """Span versions of a tick: first seen by it, in its window, those of the new that came after a newer one, holes in
-    the window (numbers), and those of the new that cannot be used."""
+    """Span versions of a tick: first seen by it, in its window, new ones that came after a newer one, holes in the
+    window (numbers), and new ones that cannot be used."""
 
     new: tuple[SpanVersion, ...] = ()
     window: tuple[SpanVersion, ...] = ()
@@ -47,8 +47,8 @@ class Record:
     """The decision and outcome of a tick, and the reasons.
 
     time: when it began, ISO 8601, UTC. drift: the newest span's distance from the last blessed run's data by feature.
-    contents: of each span version in `spans.new`, by `SPAN/VERSION`. seconds: of work, the last tick's where it took
-    several.
+    contents: of each span version in `spans.new`, by `SPAN/VERSION`. seconds: of the tick's work; of the last one, if
+    it took several ticks.
     """
 
     time: str
@@ -67,7 +67,7 @@ class Record:
 
     @property
     def tried(self) -> bool:
-        """Whether its window was trained on to an end, good or bad."""
+        """Whether a run on its window came to an end, good or bad."""
         return self.outcome in ("pushed", "refused")
 
 
@@ -79,9 +79,9 @@ class Journal:
         self.path, self._pending = runs_dir / JOURNAL_FILE, runs_dir / PENDING_FILE
 
     def records(self) -> list[Record]:
-        """Oldest first. A last line that a dying tick left half-written is no record.
+        """All records, oldest first; a half-written last line of a dead tick is ignored.
 
-        Raises InputError where another line is none.
+        Raises InputError if another line is not a record.
         """
         lines = self.path.read_text().split("\n") if self.path.is_file() else [""]
         return [self._parse(line, f"{self.path}: line {number}") for number, line in enumerate(lines[:-1], start=1)]
@@ -94,11 +94,11 @@ class Journal:
         return None if any(record.time == other.time for other in self.records()) else record
 
     def begin(self, record: Record) -> None:
-        """Writes down what has been decided, before it is done."""
+        """Writes the decision before it is carried out."""
         write_atomically(self._pending, text_of(record), durable=True)
 
     def finish(self, record: Record) -> None:
-        """Appends the record, once: there may be one of its time already."""
+        """Appends the record, unless there is one of the same time."""
         if not any(record.time == other.time for other in self.records()):
             self._cut_torn_line()
             with open(self.path, "a") as file:
@@ -108,14 +108,14 @@ class Journal:
         self.forget()
 
     def forget(self) -> None:
-        """There is no decision at work any more."""
+        """Removes the pending decision."""
         self._pending.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[bool]:
         """Whether no other tick of this city is at work; the system frees the lock when its holder dies.
 
-        Raises InputError where the folder cannot be written.
+        Raises InputError if the folder cannot be written.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -126,7 +126,7 @@ class Journal:
             yield True
 
     def _cut_torn_line(self) -> None:
-        """Without its end a line would spoil the next one."""
+        """Removes a half-written last line, which would spoil the next one."""
         if self.path.is_file() and not (text := self.path.read_bytes()).endswith(b"\n") and text:
             os.truncate(self.path, text.rfind(b"\n") + 1)
 

@@ -14,9 +14,9 @@ from farebox.pipeline.retraining.journal import Record, SpanVersion
 class History:
     """The spans of earlier ticks: every version of each span, in order, and the versions that cannot be used.
 
-    first: the lowest span that a tick ever looked at; what is older has never been anyone's business.
-    tried: the window that was trained on last, whatever the gates said of the model. drifted: spans whose distance was
-    a cause to retrain.
+    first: the lowest span that a tick ever looked at; older spans are ignored.
+    tried: the window that was trained on last, whether or not a gate refused the model. drifted: spans whose distance
+    was a cause to retrain.
     """
 
     versions: dict[int, tuple[Delivery, ...]]
@@ -41,7 +41,7 @@ class History:
 class Plan:
     """new: deliveries that no tick has seen. late: spans among them whose first version comes after a newer span.
 
-    too_old: those of the new that no window will hold any more: they are recorded, and that is all.
+    too_old: new spans before every future window: they are only recorded.
     """
 
     new: tuple[Delivery, ...]
@@ -74,8 +74,8 @@ def history_of(records: Iterable[Record]) -> History:
 def plan_of(in_folder: Sequence[SpanFiles], history: History, window: int, base: str, upto: int | None = None) -> Plan:
     """The new spans among complete deliveries in the folder `base`, up to span `upto` if it is given.
 
-    Equal content is no new version, under whatever name or time; other content is one, in the same folder too. Before
-    anything was seen, the newest window is new, and what is older is no one's business.
+    Equal content is not a new version, under any name or time; other content is one, even in the same folder. Before
+    the first tick, the newest window is new, and older spans are ignored.
     """
     newest_complete = {
         each.span: each for each in in_folder if each.is_complete and (upto is None or each.span <= upto)
@@ -95,7 +95,7 @@ def plan_of(in_folder: Sequence[SpanFiles], history: History, window: int, base:
 
 
 def _new_version(files: SpanFiles, known: Sequence[Delivery], base: str) -> Delivery | None:
-    """None where the newest version that is known has this content."""
+    """The delivery as a new version; None if the newest known version has this content."""
     stamp = files.stamp
     last = known[-1] if known else None
     if last and last.stamp == stamp:
@@ -117,7 +117,7 @@ def window_of(usable: Iterable[SpanVersion], size: int) -> tuple[SpanVersion, ..
 
 
 def missing_in(window: Sequence[SpanVersion], size: int, first: int | None, seen: Iterable[int]) -> tuple[int, ...]:
-    """Numbers in the window's range of which nothing was ever delivered."""
+    """Numbers in the window's range that were never delivered."""
     if not window:
         return ()
     last, known = window[-1][0], set(seen)

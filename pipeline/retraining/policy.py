@@ -1,4 +1,4 @@
-"""Whether to retrain: the causes that hold, and in words why they do or do not. No TFX here."""
+"""Decides whether to retrain: the causes that hold, and the reasons in words. No TFX here."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from farebox.pipeline.settings.spans import SpanSettings
 class Situation:
     """The facts that a decision rests on.
 
-    window: what would be trained on; tried: what was, last; newer: spans beyond that, the window's and older ones.
-    age_days: of the latest model, None where there is none. drift: checks of the newest span against the last blessed
-    run's data, None where it was not compared. drifted: spans that were off in earlier ticks.
+    window: the spans to train on; tried: those of the last training; newer: spans beyond that, in the window or older.
+    age_days: of the latest model, None without one. drift: checks of the newest span against the last blessed run's
+    data, None if it was not compared. drifted: spans that had drifted in earlier ticks.
     """
 
     window: tuple[SpanVersion, ...]
@@ -39,14 +39,14 @@ class Situation:
 
     @property
     def outlasted(self) -> tuple[int, ...]:
-        """Drifted spans from before which the last run's window held trips, and this one holds none any more."""
+        """Drifted spans before which the last run's window had trips, but this window has none."""
         if not self.tried:
             return ()
         return tuple(sorted(span for span in self.drifted if self.tried[0][0] < span <= self.window[0][0]))
 
 
 def decide(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> tuple[list[Cause], list[str]]:
-    """The causes to retrain, none to keep, and the reasons; `name` says a span as people do."""
+    """The causes to retrain, none to keep, and the reasons; `name` gives the name of a span."""
     if not situation.window:
         return [], ["there is no span that can be used"]
     if not situation.untried:
@@ -94,7 +94,7 @@ def _drift(situation: Situation, settings: SpanSettings, name: Callable[[int], s
 
 
 def _after_drift(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> str | None:
-    """The run that drift causes trains on a mixture of before and after; the next spans are compared with that."""
+    """A run that drift caused trains on a mixture of before and after; the next spans are compared with that."""
     if not (settings.drift and situation.outlasted):
         return None
     return f"nothing from before the drift of span {name(situation.outlasted[-1])} is in the window any more"
