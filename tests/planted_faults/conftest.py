@@ -105,7 +105,7 @@ def _by_statistics_gen(examples: Any, schema: Any, statistics: Any) -> None:
     from tfx.components import StatisticsGen
     from tfx.types.channel_utils import as_channel
 
-    from farebox.pipeline.graph import QUANTILES
+    from farebox.pipeline.nodes import QUANTILES
 
     options = StatsOptions(num_quantiles_histogram_buckets=QUANTILES)
     node = StatisticsGen(as_channel([examples]), schema=as_channel([schema]), stats_options=options)
@@ -118,7 +118,7 @@ def _in_memory(examples: Any, schema: Any, statistics: Any) -> None:
     from tfx.types import artifact_utils
 
     from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
-    from farebox.pipeline.graph import QUANTILES
+    from farebox.pipeline.nodes import QUANTILES
 
     statistics.split_names = examples.split_names
     curated = tfdv.load_schema_text(f"{schema.uri}/schema.pbtxt")

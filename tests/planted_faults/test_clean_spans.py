@@ -24,7 +24,7 @@ def describe_rows():
     from tensorflow_metadata.proto.v0 import schema_pb2
 
     from farebox.components.trip_example_gen.schema import schema_text
-    from farebox.pipeline.graph import QUANTILES
+    from farebox.pipeline.nodes import QUANTILES
 
     def describe(profile, batch):
         schema = text_format.Parse(schema_text(profile), schema_pb2.Schema())

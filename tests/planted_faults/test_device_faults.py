@@ -43,7 +43,7 @@ class Fault:
 
 def step(last_step: Callable[[Any], Any], **options: Any) -> Callable[[Callable[..., bytes], bytes], bytes]:
     """The sound file with something done to its fare."""
-    return lambda convert, sound: convert(last_step, held=True, **options)
+    return lambda convert, sound: convert(last_step, clips_inputs=True, **options)
 
 
 def changed(change: Callable[[Any], None]) -> Callable[[Callable[..., bytes], bytes], bytes]:
@@ -108,7 +108,7 @@ def ends_are_plain_int8(model: Any) -> None:
 
 FAULTS = {
     "flex operator": Fault(
-        lambda convert, sound: convert(lambda fare: tf().atan(fare), held=True, select_tf_ops=True),
+        lambda convert, sound: convert(lambda fare: tf().atan(fare), clips_inputs=True, select_tf_ops=True),
         ("custom_ops",), "FlexAtan",
     ),
     "custom operator": Fault(changed(first_operator_is_custom), ("custom_ops",), "SecretSauce"),
@@ -135,14 +135,14 @@ FAULTS = {
         ("repeat_gap",), "the same batch again",
     ),
     "asks for the tip": Fault(
-        lambda convert, sound: convert(held=True, types={"tips": "float32"}), ("unknown_inputs",), "tips",
+        lambda convert, sound: convert(clips_inputs=True, types={"tips": "float32"}), ("unknown_inputs",), "tips",
     ),
     "whole hours as decimals": Fault(
-        lambda convert, sound: convert(held=True, types={"pickup_hour": "float32"}), ("input_types",),
+        lambda convert, sound: convert(clips_inputs=True, types={"pickup_hour": "float32"}), ("input_types",),
         "pickup_hour is float32, must be int64 or int32",
     ),
     "coordinates as whole numbers": Fault(
-        lambda convert, sound: convert(held=True, types={"pickup_latitude": "int32"}),
+        lambda convert, sound: convert(clips_inputs=True, types={"pickup_latitude": "int32"}),
         ("input_types",),
         "pickup_latitude is int32, must be float32",
     ),
@@ -173,7 +173,7 @@ FAULTS = {
     ),
     "optimized, yet slower than float32": Fault(
         lambda convert, sound: convert(
-            lambda fare: of_weights(fare, 64, 30), held=True, optimizations=[tf().lite.Optimize.DEFAULT]
+            lambda fare: of_weights(fare, 64, 30), clips_inputs=True, optimizations=[tf().lite.Optimize.DEFAULT]
         ),
         ("latency_p50_us",), "x the reference's", {"max_bytes": 10**6, "max_gzip_bytes": None},
     ),

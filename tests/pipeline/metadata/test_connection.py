@@ -491,7 +491,7 @@ import pathlib, sys
 from farebox.pipeline.local import run as runs
 from farebox.pipeline.metadata import connection as database
 from farebox.pipeline.settings import load as settings
-from farebox.pipeline.local.console import output_to_log
+from farebox.pipeline.process import output_to_log
 url, out = sys.argv[1:]
 chosen = settings.load_settings("chicago", None, out, ["metadata=" + url])
 database.check_database(chosen)
