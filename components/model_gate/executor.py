@@ -21,7 +21,7 @@ from tfx.utils import io_utils
 
 from farebox.components.errors import Check
 from farebox.components.evaluator import metrics
-from farebox.components.model_gate import judging, yardsticks
+from farebox.components.model_gate import model_checks, yardsticks
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement, LastBlessed, SliceErrors
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.networks import examples_io
@@ -50,10 +50,10 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         (blessing,) = output_dict["blessing"]
         bounds = ModelBounds(**json.loads(exec_properties["bounds"]))
         uri = inputs["evaluation"].uri
-        evidence = judging.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True))
+        evidence = model_checks.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True))
         errors = errors_on_test(inputs, exec_properties)
         rmse = {name: errors.rmse(name) for name in errors.squared if name != yardsticks.SHIPPED}
-        bounded = judging.judge(evidence, bounds)
+        bounded = model_checks.judge(evidence, bounds)
         check_agreement(inputs["model_blessing"], bounded)
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
         checks = [*bounded, ratio]
@@ -73,7 +73,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
 
 def judgement_of(
     *,
-    evidence: judging.Evidence,
+    evidence: model_checks.Evidence,
     digests: Mapping[str, str | None],
     rmse: Mapping[str, float],
     checks: Sequence[Check],

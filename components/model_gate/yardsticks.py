@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from farebox.components.errors import Check
 from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, Estimate, jackknife_error, t_quantile
-from farebox.components.model_gate.judging import IntervalTest
+from farebox.components.model_gate.model_checks import IntervalTest
 
 PREDICT_MEAN, LINEAR_ON_DISTANCE = "predict_mean", "linear_on_distance"
 RAW_DNN, NO_EMBEDDING_DNN, LIGHTGBM = "raw_dnn", "no_embedding_dnn", "lightgbm"

@@ -1,4 +1,4 @@
-"""The words of the command line that an error of the library lacks: the flag that a person typed, and what to do."""
+"""Adds the command line to an error of the library: the flag that a person typed, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`farebox schedule`: options in; ticks in the foreground, files for what begins them, or schedules of a service."""
+"""`farebox schedule`: ticks in the foreground, files for other schedulers, or schedules of a cluster's service."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ def schedule(
     """
     from farebox.pipeline.commands import schedule_orders
 
-    given = options_given(context)
-    if "--runner" in given:
+    typed = options_given(context)
+    if "--runner" in typed:
         from farebox.pipeline.cluster.service import ClusterTarget
         from farebox.pipeline.commands import remote_schedule
 
-        schedule_orders.check_options(checked_runner(runner), given)
+        schedule_orders.check_options(checked_runner(runner), typed)
         target = ClusterTarget(
             runner=checked_runner(runner),
             host=host,
@@ -116,7 +116,7 @@ def schedule(
             listing=listing, delete=delete, as_json=as_json,
         )  # fmt: skip
         return remote_schedule.manage_schedules(target, options)
-    schedule_orders.check_options(emit.value if emit else "foreground", given)
+    schedule_orders.check_options(emit.value if emit else "foreground", typed)
     order = schedule_orders.ScheduleOrder(city, data, out, tuple(overrides or ()), cron or "", timezone, misfire)
     if emit is None:
         return schedule_orders.wait(order, grace, now)
@@ -126,7 +126,7 @@ def schedule(
 
 
 def options_given(context: typer.Context) -> dict[str, Any]:
-    """Values by option, of those that the command line has: not defaults, nor what the environment names."""
+    """The values that were typed, by option: no defaults, and no values of environment variables."""
     return {
         option.opts[0]: context.params[option.name]
         for option in context.command.params

@@ -80,24 +80,24 @@ class FileOptions:
     secret: str | None = None
 
 
-def check_options(target: str, given: Mapping[str, Any]) -> None:
+def check_options(target: str, typed: Mapping[str, Any]) -> None:
     """Raises InputError for an option that would do nothing, one that is missing, or a number out of bounds.
 
-    target: `foreground`, or the name after --emit or --runner. given: the values on the command line, by option.
+    target: `foreground`, or the name after --emit or --runner. typed: the values on the command line, by option.
     """
-    for option in given:
+    for option in typed:
         if target not in TAKERS.get(option, (target,)):
             raise InputError(_misplaced(option, target))
     for action, options in EXCLUDED.items():
-        if action in given and (others := [option for option in options if option in given]):
+        if action in typed and (others := [option for option in options if option in typed]):
             raise InputError(f"{others[0]} must be left out with {action}")
-    if "--json" in given and "--list" not in given:
+    if "--json" in typed and "--list" not in typed:
         raise InputError("--json must go with --list, got none")
-    if not any(option in given for option in ("--cron", *EXCLUDED)):
+    if not any(option in typed for option in ("--cron", *EXCLUDED)):
         raise InputError(f"--cron must be given{', or --list, or --delete NAME' * (target in REMOTE)}")
-    if (misfire := given.get("--misfire")) is not None and misfire < 1:
+    if (misfire := typed.get("--misfire")) is not None and misfire < 1:
         raise InputError(f"--misfire={misfire} must be at least 1 second")
-    if (grace := given.get("--grace")) is not None and not 0 <= grace < float("inf"):
+    if (grace := typed.get("--grace")) is not None and not 0 <= grace < float("inf"):
         raise InputError(f"--grace={grace} must be at least 0 seconds")
 
 
@@ -191,7 +191,7 @@ def hand_out(texts: Mapping[str, str], folder: str | None) -> None:
 
 
 def check_data(settings: Settings) -> None:
-    """Raises InputError now, not at three in the night, if the folder does not exist."""
+    """Raises InputError if the folder does not exist: now, and not at the first tick."""
     if not os.path.exists(settings.data):
         raise InputError(f"--data={settings.data} must be a file or folder that exists")
 
@@ -207,9 +207,9 @@ def check_secrets(order: ScheduleOrder) -> None:
     check_lines({"--set": " ".join(order.overrides)})
 
 
-def check_lines(given: Mapping[str, str | None]) -> None:
+def check_lines(texts: Mapping[str, str | None]) -> None:
     """Raises InputError if a text has a line break, which would begin a new line of the file."""
-    for option, text in given.items():
+    for option, text in texts.items():
         if text is not None and not text.isprintable():
             raise InputError(f"{option}={text!r} must be one line of printable characters")
 

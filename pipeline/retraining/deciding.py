@@ -96,7 +96,7 @@ def drift_of_the_newest(judged: Sequence[JudgedSpan], window: Sequence[SpanVersi
 
 
 def age_days(context: TickContext) -> float | None:
-    """Days since a tick pushed the latest model, or else since it was made; None if there is no model."""
+    """Days since a tick pushed the latest model, or since its manifest was made; None if there is no model."""
     base = context.settings.models_dir
     latest = latest_name(LocalStore(base)) if base.is_dir() else None
     if latest is None:

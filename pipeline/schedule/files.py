@@ -1,4 +1,4 @@
-"""Files with which systemd, cron or Kubernetes begins the ticks. They name the holder of a secret, never the secret."""
+"""Files with which systemd, cron or Kubernetes starts the ticks. They name where a secret is kept, not its value."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from farebox.components.evaluator import metrics
-from farebox.components.model_gate.judging import Evidence, judge
+from farebox.components.model_gate.model_checks import Evidence, judge
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from farebox.components.evaluator.metrics import BIAS, COUNT, MAE, MEAN_LABEL, OVERALL, P95, RMSE, Estimate
-from farebox.components.model_gate.judging import Evidence, judge
+from farebox.components.model_gate.model_checks import Evidence, judge
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
 HOUR = (("pickup_hour", 8),)
