@@ -212,15 +212,17 @@ def rows() -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def judge(tmp_path, held_tflite, rows) -> Callable[..., Report]:
-    """(file, changed settings) -> DeviceValidator's report, with the sound file as reference."""
+    """judge(file, ...) gives DeviceValidator's report, with the sound file as reference and with these limits."""
 
-    def validate(content: bytes, **changes: Any) -> Report:
+    def validate(
+        content: bytes, max_bytes: int = MAX_BYTES, max_gzip_bytes: int | None = MAX_GZIP, **limits: Any
+    ) -> Report:
         paths = [tmp_path / "model.tflite", tmp_path / "reference.tflite"]
         for path, written in zip(paths, (content, held_tflite), strict=True):
             Path(path).write_bytes(written)
-        settings = DeviceSettings(**{"max_bytes": MAX_BYTES, "max_gzip_bytes": MAX_GZIP, **changes})
-        limits = Limits(INPUTS, max_output=MAX_FARE, min_output=-200.0, settings=settings)
-        return validation.validate_in_child(Request(*paths, rows, limits), tmp_path)
+        settings = DeviceSettings(max_bytes=max_bytes, max_gzip_bytes=max_gzip_bytes)
+        device = Limits(INPUTS, settings=settings, **{"max_output": MAX_FARE, "min_output": -200.0, **limits})
+        return validation.validate_in_child(Request(*paths, rows, device), tmp_path)
 
     return validate
 
