@@ -77,7 +77,8 @@ def write_network(folder: Path, n_features: int) -> None:
 def rows_of(shard: int, n_features: int) -> npt.NDArray[np.float32]:
     """Rows of a shard, float32 of shape (n, n_features): unit variance around 0, 1, 2, ..."""
     random = np.random.default_rng(shard)
-    return random.standard_normal((SHARD_ROWS, n_features), np.float32) + np.arange(n_features, dtype=np.float32)
+    rows = random.standard_normal((SHARD_ROWS, n_features), np.float32) + np.arange(n_features, dtype=np.float32)
+    return np.asarray(rows, np.float32)
 
 
 def write_shard(folder: Path, shard: int, n_features: int) -> None:

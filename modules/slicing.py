@@ -53,7 +53,8 @@ def ends_of(columns: Mapping[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], 
 
 def distance_bands(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
     """The band of each trip's great-circle distance, text of shape (n, 1)."""
-    return np.array(band_names(), dtype=object)[np.digitize(kilometres(*ends_of(columns)), BANDS_KM)][:, None]
+    bands = np.digitize(kilometres(*ends_of(columns)), BANDS_KM)
+    return np.asarray(np.array(band_names(), dtype=object)[bands][:, None])
 
 
 def airports(columns: Mapping[str, npt.NDArray[Any]], places: Mapping[str, Sequence[float]]) -> npt.NDArray[Any]:

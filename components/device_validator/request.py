@@ -75,7 +75,8 @@ class Request:
 
     def write(self, folder: Path) -> Path:
         """Writes the request to a folder; returns its JSON file."""
-        np.savez(folder / "rows.npz", **self.rows)
+        rows: dict[str, Any] = dict(self.rows)
+        np.savez(folder / "rows.npz", **rows)
         content = {
             "model": str(self.model),
             "reference": str(self.reference) if self.reference else None,

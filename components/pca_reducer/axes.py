@@ -138,4 +138,5 @@ def correlations(
 ) -> npt.NDArray[Any]:
     """Correlations (k, n) from covariances (k, n) and variances (k,) and (n,)."""
     deviations = np.sqrt(np.outer(np.maximum(of_codes, 0), np.maximum(of_features, 0)))
-    return np.divide(covariances, deviations, out=np.zeros_like(covariances), where=deviations > 0)
+    quotients = np.divide(covariances, deviations, out=np.zeros_like(covariances), where=deviations > 0)
+    return np.asarray(quotients)

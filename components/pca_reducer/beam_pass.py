@@ -10,7 +10,6 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 from apache_beam.transforms.util import ReshufflePerKey
 from tfx.dsl.io import fileio
 
@@ -113,7 +112,7 @@ def write_summary(summary: Summary, path: str) -> None:
     write_npz(path, summary.arrays())
 
 
-def write_npz(path: str, arrays: dict[str, npt.NDArray[Any]]) -> None:
+def write_npz(path: str, arrays: dict[str, Any]) -> None:
     """Writes arrays to a local or remote file. Remote files cannot seek, but a zip must: hence one write."""
     content = io.BytesIO()
     np.savez(content, **arrays)

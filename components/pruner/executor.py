@@ -64,7 +64,8 @@ class PrunerExecutor(base_executor.BaseExecutor):
 def write_masks(report: types.Artifact, source: keras.Model, masks: Mapping[str, npt.NDArray[Any]]) -> None:
     """Writes masks.npz, and for each mask a picture of the weights before and after."""
     arrays = io.BytesIO()  # remote files cannot seek, which a zip needs
-    np.savez_compressed(arrays, **masks)
+    named: dict[str, Any] = dict(masks)
+    np.savez_compressed(arrays, **named)
     write_bytes(report, "masks.npz", arrays.getvalue())
     for name, mask in masks.items():
         picture = plots.mask(name, layers.matrix(source, name) != 0.0, mask)

@@ -12,6 +12,7 @@ import math
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -176,7 +177,8 @@ def _columns(trips: Trips, profile: CityProfile) -> Cells:
     """Our column: float64 of shape (n,), times in s; the weekday by the source's count, with Sunday up to 7."""
     first = int(profile.weekday_of_monday > 0)
     weekday = (trips.weekday() + profile.weekday_of_monday - first) % 7 + first
-    values = dict(zip(COORDINATES, np.moveaxis(trips.places, 1, 2).reshape(4, -1), strict=True))
+    places = np.moveaxis(trips.places, 1, 2).reshape(4, -1)
+    values: dict[str, npt.NDArray[Any]] = dict(zip(COORDINATES, places, strict=True))
     values |= {FARE: trips.fare, PASSENGER_COUNT: trips.passengers, PICKUP_TIME: trips.epoch}
     values |= {PICKUP_HOUR: trips.hour(), PICKUP_WEEKDAY: weekday}
     return {name: column.astype(np.float64) for name, column in values.items()}
