@@ -59,7 +59,7 @@ def _fit(
 
 
 def max_trees(n_rows: int) -> int:
-    """The most trees for so many rows; early stopping may end before."""
+    """The largest number of trees for this number of rows; early stopping may end earlier."""
     return min(MAX_TREES, int(TREE_ROWS // n_rows))
 
 

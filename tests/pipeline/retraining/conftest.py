@@ -80,7 +80,7 @@ class City:
 
     @property
     def endings(self):
-        """What a run returns or raises, by outcome."""
+        """The result or the exception of a run, by outcome."""
         return {
             "pushed": lambda run_id: ended_run(f"models/chicago/{run_id}"),
             "refused": lambda _: ended_run(gates=(gate("max_rmse"), gate("max_bias", "warn"))),
@@ -99,7 +99,7 @@ def raise_error(error: Exception):
 
 
 def ended_run(pushed: str | None = None, gates: tuple[Check, ...] = ()) -> types.SimpleNamespace:
-    """What a tick reads of a `Run`."""
+    """The part of a `Run` that a tick reads."""
     return types.SimpleNamespace(rmse=3.5, pushed=Path(pushed) if pushed else None, gates=gates)
 
 

@@ -1,4 +1,4 @@
-"""What a tick does, with ingest and run replaced: what it runs, records, resumes, returns and notifies of."""
+"""Ticks with ingest and run replaced: what a tick runs, records, resumes, returns and notifies of."""
 
 from __future__ import annotations
 
