@@ -22,6 +22,7 @@ from farebox.pipeline.schedule.firing import UTC, CrontabTrigger, next_firing, s
 
 AWAKE_S = 60.0  # a clock that was set, or a machine that slept, is noticed within it
 KILL_S = 10.0  # from SIGTERM to SIGKILL
+LOOK_S = 1.0  # seconds between two looks at the queue of signals
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 MEANINGS = {0: "done", 2: "bad input", 3: "a gate refused"}
 
@@ -123,7 +124,7 @@ def run(
         scheduler.start(paused=True)
         say(f"{crontab.text}: {upcoming(crontab, zone)}")
         scheduler.resume()
-        number = next(event for event in iter(happened.get, ()) if event is not None)
+        number = next(event for event in iter(lambda: next_event(happened), ()) if event is not None)
         scheduler.pause()
         if ticker.close():
             say(f"{signal.Signals(number).name}: {farewell(patience.grace)}; another signal ends it at once")
@@ -131,6 +132,13 @@ def run(
             ticker.end()
         scheduler.shutdown()  # waits for the tick's last line
     say("stopped")
+
+
+def next_event(events: queue.SimpleQueue[int | None]) -> int | None:
+    """Waits for an event, and looks again each second: on Python 3.13 a waiting queue can miss what a handler puts."""
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return events.get(timeout=LOOK_S)
 
 
 @contextlib.contextmanager
