@@ -1,4 +1,5 @@
-"""The command of a compiled pipeline's containers: inserts runtime parameters, then calls TFX's own entry point.
+"""The command of a compiled pipeline's containers: makes the ExecutorInput one that TFX can read, inserts runtime
+parameters, then calls TFX's own entry point.
 
     python -I -m farebox.pipeline.cluster.container --executor_class_path CLASS --json_serialized_invocation_args ...
 
@@ -12,16 +13,19 @@ import json
 import sys
 
 from farebox.pipeline import process
+from farebox.pipeline.cluster.invocation import for_tfx
 from farebox.pipeline.cluster.parameters import insert_parameters
 from farebox.pipeline.local import lean_imports, libraries
 
 INVOCATION = "--json_serialized_invocation_args"
+INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 
 
 def execute(arguments: list[str]) -> None:
     """Executes one node. Raises its executor's errors, and InputError for a parameter that cannot be used."""
     position = arguments.index(INVOCATION) + 1
-    arguments[position] = with_parameters(arguments[position])
+    inputs_spec = arguments[arguments.index(INPUTS_SPEC) + 1] if INPUTS_SPEC in arguments else "{}"
+    arguments[position] = with_parameters(for_tfx(arguments[position], inputs_spec))
     libraries.configure_libraries()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
 

@@ -11,12 +11,16 @@ import itertools
 import json
 import os
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from farebox.components.errors import InputError
+from farebox.pipeline.cluster import invocation as invocations
 
 EXECUTOR_INPUT = "{{$}}"
 OUTPUT_FILE = "output_metadata.json"
@@ -72,26 +76,27 @@ class Launcher:
         invocation = self.executor_input(task)
         output_file = Path(invocation["outputs"]["outputFile"])
         output_file.parent.mkdir(parents=True, exist_ok=True)
-        hook = container.get("lifecycle", {}).get("preCacheCheck")
-        for command in ([hook] if hook else []) + [container]:
-            self._execute(task, resolved(command, invocation), log)
+        plain = invocations.without_logs(invocation)
+        if hook := container.get("lifecycle", {}).get("preCacheCheck"):  # Vertex AI's, which adds no output
+            self._execute(task, resolved(hook, plain), log)
+        self._execute(task, resolved(container, invocation), log)
         if not output_file.is_file():
             raise NodeError(f"{task} wrote no {output_file}: see {log}", 1)
         written = json.loads(output_file.read_text()).get("artifacts", {})
-        produced = {key: entry["artifacts"][0] for key, entry in invocation["outputs"]["artifacts"].items()}
+        produced = {key: entry["artifacts"][0] for key, entry in plain["outputs"]["artifacts"].items()}
         self.artifacts[task] = {
             key: recorded(key, merged(artifact, written.get(key)), next(self.ids)) for key, artifact in produced.items()
         }
         return {key: OutputArtifact(each["uri"], each["metadata"]) for key, each in self.artifacts[task].items()}
 
     def executor_input(self, task: str) -> dict[str, Any]:
-        """The task's ExecutorInput as JSON."""
-        definition = self.spec["root"]["dag"]["tasks"][task]
-        inputs = definition.get("inputs", {})
-        folder = self.root / task
+        """The task's ExecutorInput as JSON, with a new folder for its outputs. Raises InputError."""
+        inputs = self.spec["root"]["dag"]["tasks"][task].get("inputs", {})
+        outputs = self._component(task).get("outputDefinitions", {}).get("artifacts", {})
+        folder = self.root / task / str(uuid.uuid4())
         return {
             "inputs": {
-                "parameterValues": {key: self._value(source) for key, source in inputs.get("parameters", {}).items()},
+                "parameterValues": self._parameters(task, inputs.get("parameters", {})),
                 "artifacts": {
                     key: {"artifacts": [self._upstream(source["taskOutputArtifact"])]}
                     for key, source in inputs.get("artifacts", {}).items()
@@ -100,15 +105,29 @@ class Launcher:
             "outputs": {
                 "artifacts": {
                     key: {"artifacts": [provisioned(key, folder, entry)]}
-                    for key, entry in self._component(task).get("outputDefinitions", {}).get("artifacts", {}).items()
+                    for key, entry in {**outputs, invocations.LOGS: invocations.LOGS_ENTRY}.items()
                 },
                 "outputFile": str(folder / OUTPUT_FILE),
             },
         }
 
+    def _parameters(self, task: str, sources: Mapping[str, Any]) -> dict[str, Any]:
+        """The task's parameters by name: given ones, then the component's defaults. Raises InputError."""
+        declared = self._component(task).get("inputDefinitions", {}).get("parameters", {})
+        values = {key: value for key, source in sources.items() if (value := self._value(source)) is not None}
+        for key, entry in declared.items():
+            if key in values:
+                values[key] = invocations.parameter(key, values[key], entry["parameterType"])
+            elif "defaultValue" in entry:
+                values[key] = invocations.number(entry["defaultValue"])
+            elif not entry.get("isOptional"):
+                raise InputError(f"parameter {key} of task {task} must have a value: it has no default")
+        return values
+
     def _value(self, source: Mapping[str, Any]) -> Any:
+        """None if the run gives the parameter no value."""
         if "componentInputParameter" in source:
-            return self.parameters[source["componentInputParameter"]]
+            return self.parameters.get(source["componentInputParameter"])
         return source["runtimeValue"]["constant"]
 
     def _upstream(self, reference: Mapping[str, str]) -> dict[str, Any]:
@@ -148,6 +167,9 @@ class Launcher:
 def resolved(command: Mapping[str, Any], invocation: Mapping[str, Any]) -> list[str]:
     """The words of a command; `{{$}}` is the executor input."""
     text = json.dumps(invocation)
+    for word in (*command.get("command", ()), *command.get("args", ())):
+        if "{{$" in word.replace(EXECUTOR_INPUT, ""):
+            raise InputError(f"{word} must have no placeholder but {EXECUTOR_INPUT}: a rehearsal resolves no other")
     return [word.replace(EXECUTOR_INPUT, text) for word in (*command.get("command", ()), *command.get("args", ()))]
 
 
@@ -169,9 +191,18 @@ def merged(artifact: dict[str, Any], written: Mapping[str, Any] | None) -> dict[
 
 
 def recorded(key: str, artifact: dict[str, Any], number: int) -> dict[str, Any]:
-    """The artifact as the cluster's MLMD returns it: with its id as name, and two more properties."""
+    """The artifact as the cluster's MLMD returns it: with its id as name, two more properties, and without its type."""
+    check_type(key, artifact["type"])
+    metadata = {name: invocations.stored(name, value) for name, value in artifact["metadata"].items()}
     added = {"display_name": key, "store_session_info": "{}"}
-    return {**artifact, "name": str(number), "metadata": added | artifact["metadata"]}
+    return {**artifact, "name": str(number), "type": {"instanceSchema": ""}, "metadata": added | metadata}
+
+
+def check_type(key: str, schema: Mapping[str, str]) -> None:
+    """Raises InputError for an output artifact's type without a title: Kubeflow's launcher ends on it."""
+    content = yaml.safe_load(schema.get("instanceSchema", "")) or {}
+    if not (schema.get("schemaTitle") or content.get("title")):
+        raise InputError(f"output {key} must have a type with a title, got {dict(schema)}")
 
 
 def last_line(log: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.pipeline.cluster.launcher import Launcher, NodeError
+from farebox.pipeline.cluster.launcher import Launcher, NodeError, recorded, resolved
 
 NODE = """
 import json, os, sys
@@ -67,6 +67,8 @@ def spec(*, code: dict[str, str] | None = None, hook: bool = False) -> dict:
         name: {"executorLabel": f"{name}_executor", "outputDefinitions": {"artifacts": {"rows": TYPE}}}
         for name in tasks
     }
+    declared = {"epochs": {"parameterType": "NUMBER_INTEGER"}, "seed": {"parameterType": "NUMBER_DOUBLE"}}
+    components["b"]["inputDefinitions"] = {"parameters": declared}
     return {"root": {"dag": {"tasks": tasks}}, "components": components, "deploymentSpec": {"executors": executors}}
 
 
@@ -80,7 +82,8 @@ def launcher(tmp_path):
 
 
 def written(launcher: Launcher, name: str) -> dict:
-    return json.loads((launcher.root / name / "rows" / "given.json").read_text())
+    (file,) = launcher.root.glob(f"{name}/*/rows/given.json")
+    return json.loads(file.read_text())
 
 
 def test_nodes_come_after_those_that_they_depend_on(launcher):
@@ -90,14 +93,14 @@ def test_nodes_come_after_those_that_they_depend_on(launcher):
 def test_what_a_node_says_of_its_outputs_reaches_the_next_one(launcher, tmp_path):
     found = launcher()
     outputs = found.launch("b", tmp_path / "b.txt")
-    assert outputs["rows"].uri == str(tmp_path / "root" / "b" / "rows")
+    assert Path(outputs["rows"].uri).match(f"{tmp_path}/root/b/*/rows") and set(outputs) == {"rows"}
     assert outputs["rows"].get_int_custom_property("rows") == 3
     assert outputs["rows"].get_string_custom_property("made") == "by hand"
     found.launch("c", tmp_path / "c.txt")
     (examples,) = written(found, "c")["given"]["inputs"]["artifacts"]["examples"]["artifacts"]
     assert examples == {
-        "name": "1", "uri": outputs["rows"].uri, "type": TYPE["artifactType"],
-        "metadata": {"made": "by hand", "rows": 3.0, "display_name": "rows", "store_session_info": "{}"},
+        "name": "1", "uri": outputs["rows"].uri, "type": {"instanceSchema": ""},
+        "metadata": {"made": "by hand", "rows": 3, "display_name": "rows", "store_session_info": "{}"},
     }  # fmt: skip
 
 
@@ -130,7 +133,7 @@ def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
 def test_a_hook_runs_before_the_node(launcher, tmp_path):
     found = launcher(hook=True)
     found.launch("b", tmp_path / "b.txt")
-    assert (tmp_path / "root" / "b" / "output_metadata.json.hook").exists() and written(found, "b")
+    assert list(tmp_path.glob("root/b/*/output_metadata.json.hook")) and written(found, "b")
 
 
 def test_a_node_that_fails_says_why(launcher, tmp_path):
@@ -151,3 +154,81 @@ def test_what_kubeflow_cannot_run_is_refused(launcher, tmp_path):
     found.spec["deploymentSpec"]["executors"]["b_executor"] = {"resolver": {}}
     with pytest.raises(InputError, match="task b must have a container, got resolver: Kubeflow runs nothing else"):
         found.launch("b", tmp_path / "b.txt")
+
+
+def test_kubeflow_adds_an_output_for_logs_and_vertexs_hook_sees_none(launcher, tmp_path):
+    """Since 2.5, for every container."""
+    found = launcher(hook=True)
+    hook = found.spec["deploymentSpec"]["executors"]["b_executor"]["container"]["lifecycle"]["preCacheCheck"]
+    hook["command"][-1] = "import json, sys; assert list(json.loads(sys.argv[1])['outputs']['artifacts']) == ['rows']"
+    found.launch("b", tmp_path / "b.txt")
+    (logs,) = written(found, "b")["given"]["outputs"]["artifacts"]["executor-logs"]["artifacts"]
+    assert logs["type"] == {"schemaTitle": "system.Artifact"} and logs["uri"].endswith("/executor-logs")
+
+
+def test_a_second_launch_writes_elsewhere(launcher):
+    """The driver puts a random folder between task and key."""
+    found = launcher()
+    files = {found.executor_input("b")["outputs"]["outputFile"] for _ in range(2)}
+    assert len(files) == 2 and {Path(file).parents[1] for file in files} == {found.root / "b"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "given"),
+    [
+        ("NUMBER_DOUBLE", 2.0, "2"),
+        ("NUMBER_DOUBLE", 0.5, "0.5"),
+        ("STRING", 3.0, '"3"'),
+        ("STRING", "3.0", '"3.0"'),
+        ("STRING", [1, 2], '"[1,2]"'),
+        ("BOOLEAN", True, "true"),
+    ],
+)
+def test_values_arrive_as_protos_json_writes_them(launcher, kind, value, given):
+    found = launcher()
+    found.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"] = {"parameterType": kind}
+    found.parameters = {"n": value}
+    assert json.dumps(found.executor_input("b")["inputs"]["parameterValues"]["epochs"]) == given
+
+
+@pytest.mark.parametrize(("kind", "value"), [("NUMBER_INTEGER", "5"), ("NUMBER_DOUBLE", True), ("LIST", {}), ("X", 1)])
+def test_a_value_of_another_type_is_refused(launcher, kind, value):
+    found = launcher()
+    found.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"] = {"parameterType": kind}
+    found.parameters = {"n": value}
+    with pytest.raises(InputError, match=f"parameter epochs={value!r} must be of type {kind}: Kubeflow's driver"):
+        found.executor_input("b")
+
+
+def test_a_value_that_the_run_lacks_is_the_components_default_or_left_out_or_refused(launcher):
+    found = launcher()
+    found.parameters = {}
+    with pytest.raises(InputError, match="parameter epochs of task b must have a value: it has no default"):
+        found.executor_input("b")
+    epochs = found.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"]
+    epochs["isOptional"] = True
+    assert found.executor_input("b")["inputs"]["parameterValues"] == {"seed": 7}
+    epochs["defaultValue"] = 9.0
+    assert found.executor_input("b")["inputs"]["parameterValues"] == {"seed": 7, "epochs": 9}
+
+
+def test_metadata_comes_back_as_mlmd_stores_it():
+    metadata = {"blessed": True, "rows": 3.0, "share": 0.5, "splits": ["a"], "bounds": {"a": 1}}
+    artifact = {"uri": "u", "type": {"schemaTitle": "tfx.Examples"}, "metadata": metadata}
+    kept = recorded("rows", artifact, 7)["metadata"]
+    assert kept.items() > {"rows": 3, "share": 0.5, "splits": {"list": ["a"]}, "bounds": {"struct": {"a": 1}}}.items()
+    assert kept["blessed"] == 1 and type(kept["blessed"]) is int
+    metadata["rows"] = None
+    with pytest.raises(InputError, match="metadata rows must not be null: Kubeflow's launcher refuses it"):
+        recorded("rows", artifact, 7)
+
+
+@pytest.mark.parametrize("schema", [{}, {"instanceSchema": "type: object"}, {"schemaUri": "gs://b/schema"}])
+def test_an_output_without_a_title_is_refused(schema):
+    with pytest.raises(InputError, match="output rows must have a type with a title, got {"):
+        recorded("rows", {"uri": "u", "type": schema, "metadata": {}}, 7)
+
+
+def test_a_placeholder_that_a_rehearsal_does_not_resolve_is_refused():
+    with pytest.raises(InputError, match=r"x={{\$.pipeline_job_uuid}} must have no placeholder but {{\$}}:"):
+        resolved({"command": ["a", "{{$}}"], "args": ["x={{$.pipeline_job_uuid}}"]}, {})
