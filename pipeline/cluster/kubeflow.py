@@ -6,11 +6,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from farebox.components.errors import InputError
 from farebox.pipeline.cluster.attempts import BAD_REQUEST, UNTRUSTED, Caller, quiet, status_of
@@ -31,16 +32,24 @@ HINTS = {
     0: "check the host and the network; submit again, which looks for the run first",
 }
 PAGE = 100
+MAX_EXPERIMENT = 128  # bytes, as the service counts them
+MAX_COMMIT = 64  # of a version's name, which has room for 127
+PIPELINE_NAME = "[a-z0-9][a-z0-9-]{0,127}"
 
 
 class Kubeflow:
-    """`Service` on one host. Each method sends one request, except `start`, which also creates what a run needs."""
+    """`Service` on one host. Each method sends one request, except `start`, which also creates what a run needs.
+
+    `stop` looks at a run that the service refuses to stop.
+    """
 
     has_unique_names = False
 
     def __init__(self, target: ClusterTarget, say: Say) -> None:
         self.target = target
         self.host = _host(target.host)
+        if not 1 <= len(target.experiment.encode()) <= MAX_EXPERIMENT:
+            raise InputError(f"experiment={target.experiment} must be 1 to {MAX_EXPERIMENT} bytes")
         self.created: dict[str, Any] = {}
         self.versions: dict[tuple[str, str], Any] = {}
         token = os.environ.get(TOKEN, "").strip()
@@ -69,7 +78,12 @@ class Kubeflow:
         return self._as_run(run, self._nodes_of(run))
 
     def stop(self, run_id: str) -> None:
-        self._call("run", "terminate_run", run_id)
+        """Begins to stop a run. A refusal is no error if the run has ended or is being stopped already."""
+        try:
+            self._call("run", "terminate_run", run_id)
+        except Exception as error:
+            if status_of(error) != BAD_REQUEST or self.run(run_id).can_be_stopped:
+                raise
 
     def find_schedules(self, name: str | None) -> list[Schedule]:
         filter_ = None if name is None else named(name)
@@ -131,7 +145,7 @@ class Kubeflow:
         import kfp_server_api as api
 
         pipeline, spec = submission.spec.name, submission.spec
-        version = f"{spec.commit or 'spec'}-{spec.digest[:12]}"
+        version = f"{(spec.commit or 'spec')[:MAX_COMMIT]}-{spec.digest[:12]}"
 
         def find_pipeline() -> list[Any]:
             return self._list("pipeline", "list_pipelines", "pipelines", named(pipeline), namespace=self.namespace)
@@ -248,8 +262,8 @@ class Kubeflow:
 
 
 def named(name: str) -> str:
-    """The API's filter for a display name (backend/api/v2beta1/filter.proto)."""
-    return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
+    """The API's filter for a display name (backend/api/v2beta1/filter.proto), escaped: the service decodes it twice."""
+    return quote(json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]}))
 
 
 def _by_age(key: str) -> Callable[[Any], tuple[str, str]]:
@@ -268,6 +282,11 @@ def _check_spec(submission: Submission) -> None:
         raise InputError(
             f"{submission.spec.file}: schemaVersion={version} must be {SCHEMA_VERSION} for Kubeflow Pipelines; "
             "compile it for runner=kubeflow"
+        )
+    if not re.fullmatch(PIPELINE_NAME, submission.spec.name):
+        raise InputError(
+            f"{submission.spec.file}: pipelineInfo.name={submission.spec.name} must be 1 to 128 of a-z, 0-9 and -, "
+            "with no - in front, for Kubeflow Pipelines"
         )
 
 

@@ -38,7 +38,10 @@ class ClusterTarget:
 
 @dataclass(frozen=True)
 class Node:
-    """`state` in lower case and one spelling: pending, running, succeeded, skipped (cached), failed, cancelled."""
+    """`state` in lower case and one spelling: pending, running, succeeded, skipped (cached), failed, cancelled.
+
+    Kubeflow calls a cached node succeeded, and gives no error.
+    """
 
     name: str
     state: str
@@ -59,6 +62,10 @@ class Run:
     @property
     def has_ended(self) -> bool:
         return self.state in END_STATES
+
+    @property
+    def can_be_stopped(self) -> bool:
+        return not self.has_ended and self.state != "cancelling"
 
 
 @dataclass(frozen=True)

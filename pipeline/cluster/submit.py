@@ -117,7 +117,7 @@ def keep_oldest(run: Run, service: Service, caller: Caller) -> Run:
         return run
     oldest, *younger = caller.patiently(service.find, run.name) or [run]
     for extra in younger:
-        if not extra.has_ended:
+        if extra.can_be_stopped:
             caller.patiently(service.stop, extra.id)
             caller.say(f"{extra.id} was a second run of {run.name} and is stopped; {oldest.id} goes on")
     return oldest

@@ -25,7 +25,7 @@ def test_a_run_arrives_with_spec_parameters_and_root_and_its_nodes_are_shown(to_
     shown = [line.split()[1:] for line in out.splitlines()[1:-1]]
     assert shown == [
         ["TripExampleGen", "running"],
-        ["TripExampleGen", "skipped"],
+        ["TripExampleGen", "succeeded"],  # from the cache: its inner task alone is skipped
         ["Trainer", "running"],
         ["Trainer", "succeeded"],
         ["Pusher", "running"],
@@ -58,8 +58,10 @@ def test_what_a_run_needs_is_made_once_however_often_it_is_asked_for(to_kubeflow
     )
 
 
-def test_what_someone_else_uploads_meanwhile_is_taken(to_kubeflow, kubeflow, spec_file):
-    """409 after it was looked for in vain."""
+@pytest.mark.parametrize("is_2_0", [False, True])
+def test_what_someone_else_uploads_meanwhile_is_taken(to_kubeflow, kubeflow, spec_file, is_2_0):
+    """409 after it was looked for in vain; 2.0 says 500."""
+    kubeflow.is_2_0 = is_2_0
     spec = json.loads(Path(spec_file()).read_text())["pipelineSpec"]
 
     def rival() -> None:
@@ -77,7 +79,7 @@ def test_a_send_that_arrives_late_after_all_is_stopped_while_the_run_is_watched(
     kubeflow.fail("POST", "/runs$", "drop")
 
     def arrives() -> None:
-        kubeflow._new("runs", "run_id", kubeflow.seen("POST", "/runs$")[0].json)
+        kubeflow._new("runs", "run_id", {**kubeflow.seen("POST", "/runs$")[0].json, "state": "PENDING"})
 
     def watched() -> None:
         kubeflow.before[f"GET {kubeflow.kept('runs')[0]['run_id']}"] = arrives
@@ -90,7 +92,7 @@ def test_a_send_that_arrives_late_after_all_is_stopped_while_the_run_is_watched(
     code, out, err = to_kubeflow(spec_file(), "--parameter=rows=5")
     assert code == 0, err
     first, second = kubeflow.kept("runs")
-    assert (first["state"], second["state"]) == ("SUCCEEDED", "CANCELED")
+    assert (first["state"], second["state"]) == ("SUCCEEDED", "CANCELING")
     assert f"{second['run_id']} was a second run of {first['display_name']} and is stopped" in out
 
 
@@ -221,3 +223,54 @@ def test_the_real_graph_arrives_whole(to_kubeflow, kubeflow, tmp_path):
     assert code == 0, err
     (version,) = kubeflow.kept("versions")
     assert version["pipeline_spec"] == json.loads((tmp_path / "spec.json").read_text())["pipelineSpec"]
+
+
+@pytest.mark.parametrize("what", ["lost", "drop", 503])
+def test_a_second_run_is_stopped_once_however_often_it_is_asked_for(to_kubeflow, kubeflow, spec_file, what):
+    """The service refuses to stop what is being stopped."""
+
+    def rival() -> None:
+        kubeflow._new("runs", "run_id", {**kubeflow.requests[-1].json, "state": "PENDING", "created_at": "2027"})
+
+    kubeflow.before["POST runs"] = rival
+    kubeflow.fail("POST", ":terminate$", what)
+    code, out, err = to_kubeflow(spec_file(), "--parameter=rows=5")
+    assert (code, err) == (0, ""), err
+    assert sorted(run["state"][:6] for run in kubeflow.kept("runs")) == ["CANCEL", "SUCCEE"]
+    assert out.count("was a second run of") == 1
+
+
+def test_a_refusal_to_stop_a_run_that_goes_on_is_an_error(kubeflow):
+    from farebox.components.errors import InputError
+    from farebox.pipeline.cluster.kubeflow import Kubeflow
+    from farebox.pipeline.cluster.service import ClusterTarget
+
+    service = Kubeflow(ClusterTarget("kubeflow", host=kubeflow.url, patience=1), print)
+    kubeflow.keep("runs", "run-1", {"run_id": "run-1", "display_name": "x", "state": "RUNNING"})
+    kubeflow.fail("POST", ":terminate$", 400)
+    with pytest.raises(InputError, match="400 out of order"):
+        service.caller.patiently(service.stop, "run-1")
+
+
+def test_a_long_tag_leaves_the_versions_name_short_enough(to_kubeflow, kubeflow, spec_file):
+    tag = "v" * 128
+    assert to_kubeflow(spec_file(image=f"farebox:{tag}"), "--parameter=rows=5", "--no-wait")[0] == 0
+    (version,) = kubeflow.kept("versions")
+    assert version["display_name"].rpartition("-")[0] == tag[:64]
+
+
+def test_an_experiments_name_that_is_too_long_sends_nothing(to_kubeflow, kubeflow, spec_file):
+    """The service counts bytes and calls it an internal error."""
+    code, _, err = to_kubeflow(spec_file(), "--parameter=rows=5", f"--experiment={'é' * 65}")
+    assert code == 2 and err.endswith("must be 1 to 128 bytes\n") and kubeflow.requests == []
+
+
+@pytest.mark.parametrize("name", ["Taxi", "taxi fares", "-taxi", "t" * 129])
+def test_a_pipelines_name_that_kubeflow_refuses_is_not_sent(to_kubeflow, kubeflow, spec_file, name):
+    file = Path(spec_file())
+    job = json.loads(file.read_text())
+    job["pipelineSpec"]["pipelineInfo"]["name"] = name
+    file.write_text(json.dumps(job))
+    code, _, err = to_kubeflow(str(file), "--parameter=rows=5")
+    assert code == 2 and f"pipelineInfo.name={name} must be 1 to 128 of a-z, 0-9 and -" in err
+    assert kubeflow.rows == {}

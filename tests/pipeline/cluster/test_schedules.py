@@ -153,6 +153,13 @@ def test_a_replacement_that_fails_says_what_is_gone(remote, kept, create):
     assert kept.rows == []
 
 
+@pytest.mark.parametrize("name", ["C++ fares", "100 % of trips", "50%25", "a&b=c"])
+def test_a_name_is_found_whatever_it_holds(remote, kept, create, name):
+    """Kubeflow's service decodes a filter twice."""
+    assert create(name=name) == create(name=name) and kept.sent() == 1
+    assert [each.name for each in schedules.delete(remote.target, name, say=lambda _: None)] == [name]
+
+
 @pytest.mark.parametrize("name", ["", ".*", "night.*"])
 def test_no_name_means_several(remote, kept, create, name):
     """The server reads a name of Vertex's filter as a pattern; without a name, both list all."""
