@@ -16,6 +16,7 @@ from farebox.pipeline.cluster.attempts import Caller, Ensured
 from farebox.pipeline.cluster.service import ClusterTarget, Run, Say, Service, Submission
 
 MAX_AGAIN = 1000
+MAX_NAME = 120  # of a run; --again appends a number
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,15 @@ def _submission(request: SubmitRequest) -> Submission | None:
     spec = specs.load(request.spec)
     values = specs.parameter_values(spec, request.parameters)
     digest = specs.submission_digest(spec, values, request.key)
+    return Submission(run_name(spec, digest), spec, values, digest)
+
+
+def run_name(spec: specs.Spec, digest: str) -> str:
+    """`pipeline-commit-digest` as Vertex AI's ids must be: fewer than 128 of a-z, 0-9 and -, a letter first."""
     commit = f"-{specs.label(spec.commit)[:12]}" if spec.commit else ""
-    name = re.sub(r"[^a-z0-9-]+", "-", f"{spec.name}{commit}-{digest[:12]}".lower())
-    return Submission(name, spec, values, digest)
+    pipeline, end = (re.sub(r"[^a-z0-9-]+", "-", text.lower()) for text in (spec.name, f"{commit}-{digest[:12]}"))
+    pipeline = pipeline if pipeline[:1].isalpha() else f"run-{pipeline}"
+    return f"{pipeline[: MAX_NAME - len(end)]}{end}"
 
 
 def _send(submission: Submission, request: SubmitRequest, service: Service, caller: Caller) -> Ensured[Run]:

@@ -163,8 +163,10 @@ def labels(submission: Submission) -> dict[str, str]:
 
 
 def runtime_config(spec: Spec, parameters: ParameterValues) -> Mapping[str, Any]:
-    """The values in `parameterValues`; for a spec of 2.0 in `parameters`, each with its type."""
-    place = {"gcsOutputDirectory": spec.root} if spec.root else {}
+    """The values in `parameterValues`; for a spec of 2.0 in `parameters`, each with its type. Raises InputError."""
+    if not (spec.root or "").startswith("gs://"):
+        raise InputError(f"{spec.file}: pipeline root={spec.root} must be an address gs://... for Vertex AI")
+    place = {"gcsOutputDirectory": spec.root}
     if spec.schema_version > "2.0.0":
         return {**place, "parameterValues": parameters}
     kinds = {int: "intValue", float: "doubleValue", str: "stringValue"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,3 +87,33 @@ def test_quota_is_named(to_vertex, vertex, spec_file):
 def test_a_wrong_place_is_one_line(to_vertex, vertex, spec_file, option, message):
     code, _, err = to_vertex(spec_file(), "--parameter=rows=5", option)
     assert code == 2 and err.startswith(f"farebox: {message}") and vertex.requests == []
+
+
+@pytest.mark.parametrize("name", ["t" * 128, "2026-taxi", "-taxi"])
+def test_an_id_is_short_enough_and_begins_with_a_letter(to_vertex, vertex, spec_file, name):
+    file = with_pipeline(spec_file(image=f"farebox:{'a' * 40}"), pipelineInfo={"name": name})
+    for more in ((), ("--again",)):
+        code, _, err = to_vertex(file, "--parameter=rows=5", "--no-wait", *more)
+        assert (code, err) == (0, ""), err
+    first, second = (job["name"].rpartition("/")[2] for job in vertex.kept("jobs"))
+    assert second == f"{first}-2" and re.search("-a{12}-[0-9a-f]{12}$", first)
+
+
+@pytest.mark.parametrize("root", ["", "s3://bucket/runs"])
+def test_artifacts_without_a_bucket_are_one_line(to_vertex, vertex, spec_file, root):
+    """The service requires it."""
+    file = with_pipeline(spec_file(), defaultPipelineRoot=root)
+    job = json.loads(Path(file).read_text())
+    del job["runtimeConfig"]["gcsOutputDirectory"]
+    Path(file).write_text(json.dumps(job))
+    code, _, err = to_vertex(file, "--parameter=rows=5")
+    assert code == 2 and f"{file}: pipeline root={root} must be an address gs://... for Vertex AI" in err
+    assert vertex.rows == {} and err.count("\n") == 1
+
+
+def with_pipeline(file: str, **changes: Any) -> str:
+    """The spec's file, changed."""
+    job = json.loads(Path(file).read_text())
+    job["pipelineSpec"] |= changes
+    Path(file).write_text(json.dumps(job))
+    return file
