@@ -6,7 +6,7 @@ The table of the raw columns is components/trip_example_gen/columns.py.
 from farebox.components.trip_example_gen import columns as raw
 
 PASSENGER_COUNT, FARE = raw.PASSENGER_COUNT, raw.FARE
-PICKUP_HOUR, PICKUP_WEEKDAY, PICKUP_EPOCH = raw.PICKUP_HOUR, raw.PICKUP_WEEKDAY, raw.PICKUP_EPOCH
+PICKUP_HOUR, PICKUP_WEEKDAY, PICKUP_ERA = raw.PICKUP_HOUR, raw.PICKUP_WEEKDAY, raw.PICKUP_ERA
 COORDINATES, MODEL_INPUTS, DATED_INPUTS = raw.COORDINATES, raw.MODEL_INPUTS, raw.DATED_INPUTS
 PICKUP_LONGITUDE, PICKUP_LATITUDE, DROPOFF_LONGITUDE, DROPOFF_LATITUDE = COORDINATES
 # Each enters the features as a number of its own: all inputs except places and times.

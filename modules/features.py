@@ -18,23 +18,19 @@ import tensorflow as tf
 
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.earth import EARTH_RADIUS_KM, KM_PER_DEGREE
+from farebox.modules import clock
 from farebox.modules.columns import (
     COORDINATES,
-    CYCLE_PERIOD,
     DROPOFF_CELL,
     HOUR_OF_WEEK,
-    HOURS_OF_WEEK,
     MODEL_INPUTS,
     PAIR_CELL,
     PICKUP_CELL,
-    PICKUP_EPOCH,
-    PICKUP_HOUR,
-    PICKUP_WEEKDAY,
+    PICKUP_ERA,
     PLAIN_INPUTS,
 )
 
 SAME_POINT_KM = 0.03
-N_FLAGS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Geography:
     """A city's settings for features: the frame of every geo feature, and the history of its tariff.
 
     The box in degrees; airports and landmarks as (longitude, latitude); grid_angle: how far the street grid is turned
-    from north, clockwise, in degrees; tariff_changes: when the tariff changed, in seconds since 1970.
+    from north, clockwise, in degrees; n_tariff_changes: how often the tariff has changed.
     """
 
     west: float
@@ -52,7 +48,7 @@ class Geography:
     airports: tuple[tuple[float, float], ...] = ()
     landmarks: tuple[tuple[float, float], ...] = ()
     grid_angle: float = 0.0
-    tariff_changes: tuple[int, ...] = ()
+    n_tariff_changes: int = 0
 
     @property
     def corner(self) -> npt.NDArray[Any]:
@@ -96,21 +92,32 @@ def scaled(degrees: tf.Tensor, geography: Geography) -> tf.Tensor:
 
 
 def haversine_km(degrees: tf.Tensor, geography: Geography) -> tf.Tensor:
-    """Great-circle distance in km, shape (n, 1); `degrees` as from `relative_degrees`, shape (n, 4)."""
+    """Great-circle distance in km, shape (n, 1); `degrees` as from `relative_degrees`, shape (n, 4).
+
+    d = 2R atan2(√a, √(1-a)), with a as in `haversine_of`. Mean Earth radius 6371.0088 km (IUGG).
+    """
     (angles,) = on_plane(degrees, geography, (), (("angles",),))
-    return haversine_of(angles)
+    a = haversine_of(angles)
+    return 2 * EARTH_RADIUS_KM * tf.atan2(tf.sqrt(a), tf.sqrt(tf.maximum(1.0 - a, 0.0)))
 
 
 def haversine_of(angles: tf.Tensor) -> tf.Tensor:
-    """Great-circle distance in km, shape (n, 1), from the angles of `plane_columns`.
+    """Haversine of the central angle between the ends, shape (n, 1), from the angles of `plane_columns`.
 
-    a = sin²(Δφ/2) + cos φ1 cos φ2 sin²(Δλ/2), d = 2R atan2(√a, √(1-a)) (Sinnott 1984, "Virtues of the Haversine");
-    cos φ1 cos φ2 = cos²φm - sin²(Δφ/2) with the middle latitude φm, so three sines are enough, one of them
-    of φm + 90°; atan2 because TFLite has no asin. Mean Earth radius 6371.0088 km (IUGG).
+    a = sin²(Δφ/2) + cos φ1 cos φ2 sin²(Δλ/2) (Sinnott 1984, "Virtues of the Haversine"); cos φ1 cos φ2 = cos²φm -
+    sin²(Δφ/2) with the middle latitude φm, so three sines are enough, one of them of φm + 90°.
     """
     east, north, middle = tf.split(tf.sin(angles) ** 2, 3, axis=1)
-    a = north + (middle - north) * east
-    return 2 * EARTH_RADIUS_KM * tf.atan2(tf.sqrt(tf.maximum(a, 0.0)), tf.sqrt(tf.maximum(1.0 - a, 0.0)))
+    return tf.nn.relu(north + (middle - north) * east)
+
+
+def half_chord(angles: tf.Tensor) -> tf.Tensor:
+    """Half the straight line through the Earth between the ends, in Earth radii, shape (n, 1).
+
+    √a of `haversine_of`: the great-circle distance is 2R asin √a, and within a city asin x = x to 1e-6 (x³/6 for 100 km
+    is 5 cm). tflite-micro has neither asin nor atan2. No factor of 2R: features are standardized.
+    """
+    return tf.sqrt(haversine_of(angles))
 
 
 def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...]) -> dict[str, tuple[Any, Any]]:
@@ -121,7 +128,7 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
     km: east and north from pickup to dropoff, on the plane tangent at the box's middle latitude;
     moves: the same, then along the street grid, across the streets' north and up it;
     positions: pickup and dropoff in km along the grid, from the box's corner, and the middle of the trip;
-    pairs: from pickup to dropoff in degrees and in km; km east and north from each place to pickup, then to dropoff.
+    pairs: from pickup to dropoff in km and in degrees; km east and north from each place to pickup, then to dropoff.
     """
     pickup, dropoff = np.eye(4)[:, :2], np.eye(4)[:, 2:]
     to_km = np.diag([geography.cosine * KM_PER_DEGREE, KM_PER_DEGREE])
@@ -139,7 +146,7 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
         "moves": (np.concatenate([moved @ to_km, moved @ to_grid], axis=1), None),
         "positions": (np.concatenate([pickup @ to_grid, dropoff @ to_grid, middle @ to_grid], axis=1), None),
         "pairs": (
-            np.concatenate([moved, moved @ to_km, *offsets], axis=1),
+            np.concatenate([moved @ to_km, moved, *offsets], axis=1),
             -np.concatenate([np.zeros(4), np.tile(from_corner.reshape(-1), 2)]),
         ),
     }
@@ -172,14 +179,12 @@ def lengths(vectors: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(pairs**2, axis=2))
 
 
-def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-    """Straight lines from pickup to dropoff: in degrees, as the course measures them, and in km, each of shape (n, 1);
-    and km to the places, shape (n, 2 n_places), in a list that is empty without places, because TFLite's CONCATENATION
-    takes no empty tensor."""
+def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Straight line from pickup to dropoff in km, shape (n, 1); and the same in degrees, as the course measures it,
+    with km to the places, shape (n, 1 + 2 n_places)."""
     distances = lengths(pairs)
-    n_places = distances.shape[1] - 2
-    degrees, km, *to_places = tf.split(distances, [1, 1, *([n_places] if n_places else [])], axis=1)
-    return degrees, km, to_places
+    km, others = tf.split(distances, [1, distances.shape[1] - 1], axis=1)
+    return km, others
 
 
 def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
@@ -190,28 +195,6 @@ def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     keeps that from becoming a direction.
     """
     return displacement / tf.maximum(length, 0.01)
-
-
-def rounded(values: tf.Tensor) -> tf.Tensor:
-    """The values rounded to multiples of 1/4096.
-
-    Vector and scalar kernels of a sine or a logarithm differ in the last bit, and a row's place in the batch decides
-    which one it gets; training would turn that bit into a cent, a different one in every run.
-    """
-    return tf.round(values * 4096.0) * (1.0 / 4096.0)
-
-
-def clock_angles(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Radians of hour and weekday on their cycles, then the same and a right angle, shape (n, 4)."""
-    positions = tf.cast(tf.concat([inputs[name] for name in CYCLE_PERIOD], axis=1), tf.float32)
-    turns = np.diag([2 * math.pi / period for period in CYCLE_PERIOD.values()])
-    quarter = np.array([0, 0, math.pi / 2, math.pi / 2], np.float32)
-    return tf.matmul(positions, np.concatenate([turns, turns], axis=1).astype(np.float32)) + quarter
-
-
-def cycles(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Sines, then cosines, of hour and weekday as positions on their cycles, shape (n, 4): hour 23 lies beside 0."""
-    return rounded(tf.sin(clock_angles(inputs)))
 
 
 def cells(degrees: tf.Tensor, geography: Geography, n_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -241,68 +224,35 @@ def crosses(inputs: Mapping[str, tf.Tensor], geography: Geography, n_buckets: in
         PICKUP_CELL: tf.cast(pickup, tf.int64),
         DROPOFF_CELL: tf.cast(dropoff, tf.int64),
         PAIR_CELL: tf.cast(pickup * n_buckets**2 + dropoff, tf.int64),
-        HOUR_OF_WEEK: hour_of_week(inputs),
+        HOUR_OF_WEEK: clock.hour_of_week(inputs),
     }
-
-
-def hour_of_week(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """0..167 from Monday 0 h, int64 of shape (n, 1); other values count to the first or the last hour."""
-    hour = inputs[PICKUP_WEEKDAY] * CYCLE_PERIOD[PICKUP_HOUR] + inputs[PICKUP_HOUR]
-    return tf.minimum(tf.maximum(hour, 0), HOURS_OF_WEEK - 1)
 
 
 def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
     """The course's numeric features, improved, float32 of shape (n, 16 + 2 * n_airports), unscaled.
 
-    Four coordinates in [0, 1] over the box; straight line in degrees (the course's feature); haversine and Manhattan
-    km; km east and north; bearing; hour and weekday as cycles; passengers; km from pickup and from dropoff to each
-    airport.
+    Four coordinates in [0, 1] over the box; straight line in degrees (the course's feature); km from pickup and from
+    dropoff to each airport; haversine and Manhattan km; km east and north; bearing; hour and weekday as cycles;
+    passengers.
     """
     degrees = relative_degrees(inputs, geography)
     angles, scaled_, km, pairs = on_plane(
         degrees, geography, geography.airports, (("angles",), ("scaled",), ("km",), ("pairs",))
     )
-    straight_degrees, straight_km, to_places = straight_lines(pairs)
+    straight_km, straight_lines_ = straight_lines(pairs)
     return tf.concat(
         [
             scaled_,
-            straight_degrees,
-            haversine_of(angles),
+            straight_lines_,
+            half_chord(angles) * (2 * EARTH_RADIUS_KM),
             tf.reduce_sum(tf.abs(km), axis=1, keepdims=True),
             km,
             bearing(km, straight_km),
-            cycles(inputs),
+            clock.cycles(inputs, geography.n_tariff_changes),
             *(tf.cast(inputs[name], tf.float32) for name in PLAIN_INPUTS),
-            *to_places,
         ],
         axis=1,
     )
-
-
-def tariff_era(epoch: tf.Tensor, geography: Geography) -> tf.Tensor:
-    """For each change of the tariff whether the trip starts after it, 0 or 1, shape (n, n_changes).
-
-    epoch: int64 seconds of the city's local time, shape (n, 1). A device is in the last era: no extrapolation.
-    """
-    changes = tf.constant(geography.tariff_changes, tf.int64)
-    return tf.cast(tf.greater_equal(epoch, changes), tf.float32)
-
-
-def _hour_flags() -> npt.NDArray[Any]:
-    """Flags by hour of the week, uint8 of shape (168,), a bit per flag: see `hour_flags`."""
-    hour, weekend = np.arange(HOURS_OF_WEEK) % 24, np.arange(HOURS_OF_WEEK) // 24 >= 5
-    between = [(hour >= first) & (hour <= last) & ~weekend for first, last in ((7, 9), (16, 19), (9, 18))]
-    flags = np.stack([weekend, *between, (hour >= 20) | (hour <= 5)], axis=1)
-    return np.asarray(flags @ 2 ** np.arange(N_FLAGS), np.uint8)
-
-
-def hour_flags(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Weekend; on weekdays morning rush (7-9 h), evening rush (16-19 h) and working day (9-18 h); night (20-5 h).
-
-    0 or 1, shape (n, 5); an hour counts by its number. A table of bits: five bytes an hour would take 672 bytes more.
-    """
-    bits = tf.cast(tf.gather(_hour_flags(), hour_of_week(inputs)), tf.float32)
-    return tf.math.floormod(tf.floor(bits * 0.5 ** np.arange(N_FLAGS, dtype=np.float32)), 2.0)
 
 
 def taxicab(moves: tf.Tensor) -> tf.Tensor:
@@ -315,30 +265,31 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
     """The complete feature set, float32 of shape (n, 33 + 2 (n_airports + n_landmarks) + n_changes), unscaled.
 
     Four coordinates in [0, 1] over the box; ends and middle in km along the street grid; km east and north; straight
-    line in degrees; km to airports and landmarks; haversine km; Manhattan km, blocks across, up and in sum; bearing;
-    hour and weekday as cycles; log(1 + km) and the root of the straight line; whether both ends are one point (30 m);
-    passengers; times of day; the tariff's era. This order needs the fewest operators and tensors.
+    line in degrees; km to airports and landmarks; half the chord; Manhattan km, blocks across, up and in sum; bearing;
+    hour and weekday as cycles; log(1 + km) and the root of the straight line; passengers; whether both ends are one
+    point (30 m); times of day; the tariff's era. This order needs the fewest operators and tensors, and joins nine
+    tensors: tflite-micro's CONCATENATION takes ten.
     """
     degrees, places = relative_degrees(inputs, geography), (*geography.airports, *geography.landmarks)
     pieces = (("angles",), ("scaled", "positions"), ("km",), ("moves",), ("pairs",))
     angles, positions, km, moves, pairs = on_plane(degrees, geography, places, pieces)
-    straight_degrees, straight_km, to_places = straight_lines(pairs)
-    waves = tf.concat([tf.sin(clock_angles(inputs)), tf.math.log(straight_km + 1.0)], axis=1)
+    straight_km, straight_lines_ = straight_lines(pairs)
+    changes = geography.n_tariff_changes
+    angles_of_time, passengers, flags = clock.clock_and_era(clock.whole_numbers(inputs, changes), changes)
+    waves = tf.concat(
+        [tf.sin(angles_of_time), tf.math.log(straight_km + 1.0), tf.sqrt(straight_km), passengers], axis=1
+    )
     return tf.concat(
         [
             positions,
             km,
-            straight_degrees,
-            *to_places,
-            haversine_of(angles),
+            straight_lines_,
+            half_chord(angles),
             taxicab(moves),
             bearing(km, straight_km),
-            rounded(waves),
-            tf.sqrt(straight_km),
+            clock.rounded(waves),  # passengers are whole: no rounding moves them
             tf.cast(straight_km < SAME_POINT_KM, tf.float32),
-            *(tf.cast(inputs[name], tf.float32) for name in PLAIN_INPUTS),
-            hour_flags(inputs),
-            *([tariff_era(inputs[PICKUP_EPOCH], geography)] if geography.tariff_changes else []),
+            flags,
         ],
         axis=1,
     )
@@ -347,18 +298,17 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
 def raw(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
     """The source's columns unchanged, float32 of shape (n, 7 + n_changes): the inputs of the raw-column baseline.
 
-    The tariff's era replaces the pickup's epoch, which would be 1.4e9.
+    A flag per change of the tariff replaces the number of the pickup's era.
     """
     plain = [tf.cast(inputs[name], tf.float32) for name in MODEL_INPUTS]
-    era = [tariff_era(inputs[PICKUP_EPOCH], geography)] if geography.tariff_changes else []
+    era = [clock.tariff_era(inputs[PICKUP_ERA], geography.n_tariff_changes)] if geography.n_tariff_changes else []
     return tf.concat([*plain, *era], axis=1)
 
 
 def inputs_of(raw_columns: npt.NDArray[Any], geography: Geography) -> dict[str, npt.NDArray[Any]]:
-    """Raw columns of shape (n, 1) from the matrix of `raw`, shape (n, 7 + n_changes); an epoch is its era's start."""
+    """Raw columns of shape (n, 1) from the matrix of `raw`, shape (n, 7 + n_changes)."""
     n = len(MODEL_INPUTS)
     inputs = {name: raw_columns[:, [i]].astype(EXAMPLE_COLUMNS[name].dtype) for i, name in enumerate(MODEL_INPUTS)}
-    if geography.tariff_changes:
-        starts = np.array([0, *geography.tariff_changes], np.int64)
-        inputs[PICKUP_EPOCH] = starts[raw_columns[:, n:].sum(axis=1, keepdims=True).astype(np.int64)]
+    if geography.n_tariff_changes:
+        inputs[PICKUP_ERA] = raw_columns[:, n:].sum(axis=1, keepdims=True).astype(np.int64)
     return inputs

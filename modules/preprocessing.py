@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from farebox.modules import columns, features
+from farebox.modules import clock, columns, features
 from farebox.modules.settings import CrossSettings
 
 TINY = 1e-30  # keeps the reciprocal finite if the variance is 0
@@ -21,7 +21,7 @@ def geography_of(custom_config: Mapping[str, Any]) -> features.Geography:
     geography = dict(custom_config["geography"])
     for kind in ("airports", "landmarks"):
         geography[kind] = tuple((float(longitude), float(latitude)) for longitude, latitude in geography.get(kind, ()))
-    return features.Geography(**{**geography, "tariff_changes": tuple(geography.get("tariff_changes", ()))})
+    return features.Geography(**geography)
 
 
 def standardize(numeric: tf.Tensor) -> tf.Tensor:
@@ -59,7 +59,7 @@ def crosses(
     low, high = busy_box(degrees)
     places = features.cells_and_zones((degrees - low) / (high - low), settings.n_cells, settings.n_zones)
     ids = [tf.cast(place, tf.int64) for place in tf.split(places, 3, axis=1)]
-    return dict(zip(columns.CROSSES, [*ids, features.hour_of_week(inputs)], strict=True))
+    return dict(zip(columns.CROSSES, [*ids, clock.hour_of_week(inputs)], strict=True))
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,8 @@ BOUNDS = {
     columns.PASSENGER_COUNT: (1, 99),
     **{name: column.bounds for name, column in EXAMPLE_COLUMNS.items() if isinstance(column.bounds, tuple)},
 }
+
+LAST_ERA = np.iinfo(np.int32).max  # a model takes a number above its last era for the last one
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -64,8 +65,8 @@ class FareModel:
             pickup_hour, pickup_weekday   0 to 23, and 0 to 6 from Monday, in the city's local time;
                                           or pickup_time (datetime64, local time) instead of the two
             passenger_count               1 to 99; 1 if there is no such column
-            pickup_epoch                  local time as seconds, for a model that knows several tariffs; from
-                                          pickup_time, or of today, if there is no such column
+            pickup_era                    number of the tariff's changes before the trip, for a model that knows several
+                                          tariffs; from pickup_time, or the last one, if there is no such column
 
         Other columns are ignored. Raises InputError if a column is missing or a value is out of bounds.
         """
@@ -127,21 +128,17 @@ def columns_of(table: Any) -> Columns:
 
 
 def with_time(rows: Columns) -> Columns:
-    """The same rows with hour, weekday, epoch and passengers filled in where they can be."""
+    """The same rows with hour, weekday, era and passengers filled in where they can be."""
     completed = dict(rows)
     n_rows = len(next(iter(rows.values()), ()))
     if PICKUP_TIME in rows:
         seconds = _seconds(rows[PICKUP_TIME])
         completed.setdefault(columns.PICKUP_HOUR, seconds // 3600 % 24)
         completed.setdefault(columns.PICKUP_WEEKDAY, (seconds // 86400 + 3) % 7)  # 1970-01-01 was a Thursday
-        completed.setdefault(columns.PICKUP_EPOCH, seconds)
     for name, default in columns.DEFAULTS.items():
         completed.setdefault(name, np.full(n_rows, default))
     completed.setdefault(columns.PASSENGER_COUNT, np.ones(n_rows, np.int64))
-    hours = completed.get(columns.PICKUP_HOUR)
-    if hours is not None and hours.dtype.kind in "fiu":  # the interpreter says what is wrong with others
-        today = datetime.datetime.combine(datetime.date.today(), datetime.time(), datetime.timezone.utc)
-        completed.setdefault(columns.PICKUP_EPOCH, int(today.timestamp()) + 3600 * hours)
+    completed.setdefault(columns.PICKUP_ERA, np.full(n_rows, LAST_ERA))
     return completed
 
 

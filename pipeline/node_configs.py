@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 from typing import Any
 
 from farebox.pipeline.settings.load import Settings
-
-MIDNIGHT = datetime.time(tzinfo=datetime.timezone.utc)  # pickup_epoch is the city's local time, read as UTC
 
 
 def feature_config(settings: Settings) -> dict[str, Any]:
@@ -18,12 +15,11 @@ def feature_config(settings: Settings) -> dict[str, Any]:
         kind: [[place.longitude, place.latitude] for _, place in sorted(getattr(city, kind).items())]
         for kind in ("airports", "landmarks")
     }
-    changes = [int(datetime.datetime.combine(day, MIDNIGHT).timestamp()) for day in city.tariff_changes]
     geography = {
         **dataclasses.asdict(city.box),
         **places,
         "grid_angle": city.grid_angle,
-        "tariff_changes": changes if settings.has_era else [],
+        "n_tariff_changes": len(city.tariff_changes) if settings.has_era else 0,
     }
     return {"geography": geography, "features": settings.features, "crosses": dataclasses.asdict(settings.crosses)}
 

@@ -105,7 +105,8 @@ def _trips(rows: int, seed: int) -> dict[str, np.ndarray]:
 def _dated(columns: dict[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
     """The same trips on days around CHANGE, after which each costs 5 more."""
     epoch = CHANGE + np.random.default_rng(seed).integers(-100, 100, columns["fare"].shape) * 86400
-    return columns | {"pickup_epoch": epoch, "fare": columns["fare"] + np.float32(5) * (epoch >= CHANGE)}
+    era = (epoch >= CHANGE).astype(np.int64)
+    return columns | {"pickup_era": era, "fare": columns["fare"] + 5 * era.astype(np.float32)}
 
 
 def _rows(columns: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
@@ -190,7 +191,7 @@ def toy_trips(tmp_path_factory) -> ToyTrips:
 @pytest.fixture(scope="session")
 def full_trips(tmp_path_factory, toy_trips) -> ToyTrips:
     """The same trips with dates, a landmark, a turned street grid, a change of tariff, and the full feature set."""
-    places = {"landmarks": [[-87.63, 41.88]], "grid_angle": 20.0, "tariff_changes": [CHANGE]}
+    places = {"landmarks": [[-87.63, 41.88]], "grid_angle": 20.0, "n_tariff_changes": 1}
     geography = toy_trips.custom_config["geography"] | places
     crosses = {"n_cells": 4, "n_zones": 2, "min_rows": 3}
     columns = {split: _dated(trips, seed) for seed, (split, trips) in enumerate(toy_trips.columns.items())}
@@ -293,16 +294,16 @@ def _convert(
     last_step=None,
     *,
     select_tf_ops=False,
-    change: int | None = None,
+    era: int | None = None,
     clips_inputs=False,
     types=None,
     optimizations=(),
 ) -> bytes:
     """A `.tflite`: fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday.
 
-    last_step: applied to the fare. change: from this moment on the fare is 5 higher, and the file also asks for
-    pickup_epoch. clips_inputs: missing inputs are 0, and all are clipped to ±100. types: unusual {input: dtype}; an
-    input with a new name is added to the fare.
+    last_step: applied to the fare. era: from this era on the fare is 5 higher, and the file also asks for pickup_era.
+    clips_inputs: missing inputs are 0, and all are clipped to ±100. types: unusual {input: dtype}; an input with a new
+    name is added to the fare.
     """
     import tensorflow as tf
     import tf_keras as keras
@@ -321,9 +322,9 @@ def _convert(
         ),
         bias_initializer=keras.initializers.Constant(BIAS),
     )(columns)
-    if change is not None:
-        inputs["pickup_epoch"] = keras.Input((1,), name="pickup_epoch", dtype="int64")
-        fare = fare + 5.0 * tf.cast(inputs["pickup_epoch"] >= change, tf.float32)
+    if era is not None:
+        inputs["pickup_era"] = keras.Input((1,), name="pickup_era", dtype="int32")
+        fare = fare + 5.0 * tf.cast(inputs["pickup_era"] >= era, tf.float32)
     converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, last_step(fare) if last_step else fare))
     converter.optimizations = list(optimizations)
     if select_tf_ops:

@@ -37,7 +37,7 @@ class DataGateSettings:
     thresholds: dict[str, Share | None] = dataclasses.field(default_factory=dict)
     """Distances of single features that replace max_categorical and max_numeric, such as `{fare: 0.1}`; null leaves the
     feature out."""
-    ignore_features: tuple[str, ...] = ("pickup_epoch",)
+    ignore_features: tuple[str, ...] = ("pickup_epoch", "pickup_era")
     """Features that are compared for neither drift nor skew; dates drift by nature."""
     min_rows: Annotated[int, at_least(0)] = 1000
     """Fewest trips in all splits together."""

@@ -1,6 +1,9 @@
-"""Moments as seconds since 1970, in the city's local time: hour and weekday of them."""
+"""Moments as seconds since 1970, in the city's local time: hour, weekday and era of the tariff of them."""
 
 from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,3 +22,9 @@ def weekday_of(day: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """0 (Monday) to 6, from days since 1970."""
     weekdays: npt.NDArray[np.int64] = (day + 3) % 7  # 1 January 1970 was a Thursday
     return weekdays
+
+
+def era_of(epoch: npt.NDArray[np.int64], changes: Sequence[datetime.date]) -> npt.NDArray[np.int64]:
+    """Number of the changes, 0 to len(changes), that came before each moment; a change comes at the day's midnight."""
+    midnights = np.array(changes, "datetime64[s]").astype(np.int64)
+    return np.searchsorted(midnights, epoch, side="right").astype(np.int64)

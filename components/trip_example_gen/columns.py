@@ -13,7 +13,8 @@ import numpy as np
 PICKUP_LONGITUDE, PICKUP_LATITUDE = "pickup_longitude", "pickup_latitude"
 DROPOFF_LONGITUDE, DROPOFF_LATITUDE = "dropoff_longitude", "dropoff_latitude"
 PASSENGER_COUNT, FARE = "passenger_count", "fare"
-PICKUP_TIME, PICKUP_HOUR, PICKUP_WEEKDAY, PICKUP_EPOCH = "pickup_time", "pickup_hour", "pickup_weekday", "pickup_epoch"
+PICKUP_TIME, PICKUP_HOUR, PICKUP_WEEKDAY = "pickup_time", "pickup_hour", "pickup_weekday"
+PICKUP_EPOCH, PICKUP_ERA = "pickup_epoch", "pickup_era"
 
 COORDINATES = (PICKUP_LONGITUDE, PICKUP_LATITUDE, DROPOFF_LONGITUDE, DROPOFF_LATITUDE)
 
@@ -75,7 +76,8 @@ RAW_COLUMNS = (
     # Hours are no category: a shift by some of them moves no single hour's share by much.
     RawColumn(PICKUP_HOUR, np.int64, is_time=True, bounds=(0, 23)),
     RawColumn(PICKUP_WEEKDAY, np.int64, is_time=True, bounds=(0, 6), is_categorical=True),
-    RawColumn(PICKUP_EPOCH, np.int64, "derived", model="dated", is_time=True),
+    RawColumn(PICKUP_ERA, np.int64, "derived", model="dated", is_time=True),
+    RawColumn(PICKUP_EPOCH, np.int64, "derived", model="never", is_time=True),
 )  # fmt: skip
 
 SOURCE_COLUMNS = tuple(column for column in RAW_COLUMNS if column.source != "derived")

@@ -19,6 +19,7 @@ from farebox.components.trip_example_gen.columns import (
     EXAMPLE_COLUMNS,
     NUMBER_COLUMNS,
     PICKUP_EPOCH,
+    PICKUP_ERA,
     PICKUP_HOUR,
     PICKUP_TIME,
     PICKUP_WEEKDAY,
@@ -148,7 +149,8 @@ def _is_invalid(values: npt.NDArray[Any], column: RawColumn, bounds: Bounds | No
 
 
 def _times(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
-    """Hour, weekday (Monday 0) and epoch (s; 0 if the source gives hour and weekday) of the pickup."""
+    """Hour, weekday (Monday 0), era of the tariff and epoch (s) of the pickup; if the source gives hour and weekday,
+    the last era and epoch 0."""
     if profile.columns.pickup_time is not None:
         return _from_moments(rows, profile)
     return _from_parts(rows, profile)
@@ -161,6 +163,7 @@ def _from_moments(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowChe
     times: Values = {
         PICKUP_HOUR: clock.hour_of(epoch),
         PICKUP_WEEKDAY: clock.weekday_of(epoch // clock.DAY_S),
+        PICKUP_ERA: clock.era_of(epoch, profile.tariff_changes),
         PICKUP_EPOCH: epoch,
     }
     return times, [RowCheck(BAD_TIMESTAMP, profile.columns.pickup_time, is_bad)]
@@ -175,6 +178,7 @@ def _from_parts(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck
     times: Values = {
         PICKUP_HOUR: hour,
         PICKUP_WEEKDAY: (weekday - profile.weekday_of_monday) % 7,
+        PICKUP_ERA: np.full(len(hour), len(profile.tariff_changes)),
         PICKUP_EPOCH: np.zeros(len(hour)),
     }
     return times, [

@@ -8,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, PICKUP_ERA
+
+# The era follows from the epoch and the city's settings: a day added to the tariff's changes moves no trip.
+HASHED = tuple(name for name in EXAMPLE_COLUMNS if name != PICKUP_ERA)
 
 
 def assign_splits(examples: pa.RecordBatch, buckets: Sequence[int], seed: int = 0) -> npt.NDArray[np.int64]:
@@ -17,7 +20,7 @@ def assign_splits(examples: pa.RecordBatch, buckets: Sequence[int], seed: int = 
     It depends on the example's values and the seed only, not on order, file or chunk.
     """
     hashes = np.full(examples.num_rows, seed, np.uint64)
-    for name in EXAMPLE_COLUMNS:
+    for name in HASHED:
         values = examples.column(examples.schema.get_field_index(name)).to_numpy(zero_copy_only=False)
         bits = values.view(np.uint32) if values.dtype == np.float32 else values.view(np.uint64)
         hashes = _splitmix64(hashes ^ bits.astype(np.uint64))

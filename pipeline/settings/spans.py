@@ -38,7 +38,7 @@ class SpanSettings:
     max_categorical: Share = 0.05
     """Distance of a categorical feature that is drift, as `data_gate.max_categorical` but lower. `data_gate.thresholds`
     take precedence."""
-    ignore_drift: tuple[str, ...] = ("pickup_epoch", "pickup_weekday", "pickup_hour")
+    ignore_drift: tuple[str, ...] = ("pickup_epoch", "pickup_era", "pickup_weekday", "pickup_hour")
     """Features that differ from span to span by nature, and are not compared."""
     max_drift: Annotated[float, Condition("above 0 and at most 1", lambda value: 0 < value <= 1)] = 0.5
     """Distance above which a span counts as broken and is refused."""

@@ -10,11 +10,12 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farebox.modules import columns, features
+from farebox.modules import clock, columns, features
 from farebox.modules.features import Geography
 
 WORLD = Geography(-180, 180, -90, 90)
 SQUARE = Geography(0, 3, 0, 3)
+ERAS = Geography(0, 3, 0, 3, n_tariff_changes=2)
 CHICAGO = Geography(-87.95, -87.52, 41.64, 42.03, ((-87.9073, 41.9803), (-87.7522, 41.7868)))
 SYDNEY = Geography(150.9, 151.4, -34.1, -33.6)
 DEGREE_KM = 111.19508  # pi / 180 * 6371.0088
@@ -121,7 +122,7 @@ def test_a_rounding_error_has_no_bearing():
 
 
 def cycles(hour: int, weekday: int = 0) -> np.ndarray:
-    return features.cycles(inputs((0, 0, 0, 0), hour=hour, weekday=weekday)).numpy()[0]
+    return clock.cycles(inputs((0, 0, 0, 0), hour=hour, weekday=weekday), 0).numpy()[0]
 
 
 @given(hour=st.integers(0, 23), weekday=st.integers(0, 6))
@@ -195,17 +196,19 @@ def test_numeric_without_airports_by_hand():
     numeric = features.numeric(inputs((0, 0, 3, 3), passengers=2, hour=6), SQUARE).numpy()[0]
     north, east = 3 * DEGREE_KM, 3 * DEGREE_KM * math.cos(math.radians(1.5))
     direction = [east / math.hypot(east, north), north / math.hypot(east, north)]
-    expected = [0, 0, 1, 1, math.sqrt(18), by_cosines((0, 0, 3, 3)), east + north, east, north, *direction]
+    chord = 2 * 6371.0088 * math.sin(by_cosines((0, 0, 3, 3)) / (2 * 6371.0088))
+    expected = [0, 0, 1, 1, math.sqrt(18), chord, east + north, east, north, *direction]
     np.testing.assert_allclose(numeric, [*expected, 1, 0, 0, 1, 2], rtol=1e-5, atol=1e-5)
 
 
 def test_place_distances_are_pickups_then_dropoffs():
     city = Geography(0, 3, -1, 1)  # at the equator a degree is a degree
     pairs = plane((0, 0, 1, 0), city, ((0.0, 0.0), (2.0, 0.0)))["pairs"]
-    degrees, km, (to_places,) = features.straight_lines(pairs[np.newaxis])
-    np.testing.assert_allclose((degrees, km), [[[1]], [[DEGREE_KM]]], rtol=1e-6)
-    np.testing.assert_allclose(to_places, np.array([[0, 2, 1, 1]]) * DEGREE_KM, rtol=1e-5, atol=1e-4)
-    assert features.straight_lines(plane((0, 0, 1, 0), city)["pairs"][np.newaxis])[2] == []
+    km, others = features.straight_lines(pairs[np.newaxis])
+    np.testing.assert_allclose(km, [[DEGREE_KM]], rtol=1e-6)
+    np.testing.assert_allclose(others[:, 1:], np.array([[0, 2, 1, 1]]) * DEGREE_KM, rtol=1e-5, atol=1e-4)
+    without_places = features.straight_lines(plane((0, 0, 1, 0), city)["pairs"][np.newaxis])[1]
+    assert [others.numpy()[0, 0], without_places.numpy().item()] == pytest.approx([1, 1])
 
 
 def test_the_street_grid_by_hand():
@@ -241,36 +244,65 @@ def test_taxicab_by_hand():
     ],
 )
 def test_hour_flags_by_hand(hour, weekday, flags):
-    found = features.hour_flags(inputs((0, 0, 0, 0), hour=hour, weekday=weekday))
-    np.testing.assert_array_equal(found, [flags])
+    numbers = clock.whole_numbers(inputs((0, 0, 0, 0), hour=hour, weekday=weekday), 0)
+    *_, found = clock.clock_and_era(numbers, 0)
+    np.testing.assert_array_equal(found, [[*flags[:4], 1 - flags[4]]])  # the last one is night by hand, day in the code
 
 
 def test_an_hour_that_is_none_is_held_in_the_week():
     for hour, weekday, held in ((-1, 0, 0), (0, 7, 167), (25, 6, 167)):
-        assert features.hour_of_week(inputs((0, 0, 0, 0), hour=hour, weekday=weekday)).numpy().item() == held
+        assert clock.hour_of_week(inputs((0, 0, 0, 0), hour=hour, weekday=weekday)).numpy().item() == held
 
 
-def test_the_tariffs_era_counts_from_its_first_second():
-    city = Geography(0, 3, 0, 3, tariff_changes=(1000, 2000))
-    found = features.tariff_era(tf.constant([[999], [1000], [1999], [2000]], tf.int64), city)
-    np.testing.assert_array_equal(found, [[0, 0], [1, 0], [1, 0], [1, 1]])
+def era_of(era: int) -> dict[str, tf.Tensor]:
+    return {columns.PICKUP_ERA: tf.constant([[era]], tf.int64)}
+
+
+def test_an_era_is_a_flag_for_each_change_before_it():
+    found = clock.tariff_era(tf.constant([[0], [1], [2]], tf.int64), 2)
+    np.testing.assert_array_equal(found, [[0, 0], [1, 0], [1, 1]])
+
+
+@pytest.mark.parametrize(("era", "before"), [(0, [1, 1]), (1, [0, 1]), (2, [0, 0]), (3, [0, 0]), (10**6, [0, 0])])
+def test_extended_flags_the_changes_that_a_trip_starts_before(era, before):
+    """A number above the last era is the last era: a device need not know how many there are."""
+    found = features.extended(inputs((0, 0, 3, 0)) | era_of(era), ERAS).numpy()[0]
+    np.testing.assert_array_equal(found[-2:], before)
+
+
+@given(passengers=st.integers(-(2**31), 2**31 - 1), hour=st.integers(-99, 99), weekday=st.integers(-99, 99))
+def test_any_whole_numbers_give_finite_features(passengers, hour, weekday):
+    trip = inputs((0, 0, 3, 0), passengers=passengers, hour=hour, weekday=weekday)
+    assert np.isfinite(features.extended(trip, SQUARE).numpy()).all()
+
+
+@given(trip=trips)
+def test_half_the_chord_is_the_great_circle_within_a_city(trip):
+    """2R times it; 100 km are 1 m shorter on the chord at most."""
+    west, south = CHICAGO.west, CHICAGO.south
+    trip = tuple(low + (value % 1) * 0.4 for low, value in zip((west, south) * 2, trip, strict=True))
+    degrees = features.relative_degrees(inputs(trip), CHICAGO)
+    (angles,) = features.on_plane(degrees, CHICAGO, (), [("angles",)])
+    chord_km = 2 * 6371.0088 * features.half_chord(angles).numpy().item()
+    assert chord_km == pytest.approx(haversine(trip, CHICAGO), abs=1e-3, rel=1e-5)
 
 
 def test_extended_by_hand():
     """From (0, 0) 3 degrees east at the equator, at 8 h on a Monday after the change; a landmark at (1, 0)."""
-    city = Geography(0, 4, -1, 1, landmarks=((1.0, 0.0),), tariff_changes=(1000,))
-    trip = inputs((0, 0, 3, 0), hour=8) | {columns.PICKUP_EPOCH: tf.constant([[1000]], tf.int64)}
+    city = Geography(0, 4, -1, 1, landmarks=((1.0, 0.0),), n_tariff_changes=1)
+    trip = inputs((0, 0, 3, 0), hour=8) | era_of(1)
     found = features.extended(trip, city).numpy()[0]
     east = 3 * DEGREE_KM
     positions = [0, 0.5, 0.75, 0.5, 0, DEGREE_KM, east, DEGREE_KM, east / 2, DEGREE_KM]
-    lines = [east, 0, 3, DEGREE_KM, 2 * DEGREE_KM, east, east, east, 0, east, 1, 0]
+    half_chord = math.sin(math.radians(3 / 2))
+    lines = [east, 0, 3, DEGREE_KM, 2 * DEGREE_KM, half_chord, east, east, 0, east, 1, 0]
     clock = [math.sin(math.pi * 2 / 3), 0, math.cos(math.pi * 2 / 3), 1]
-    rest = [math.log(1 + east), math.sqrt(east), 0, 1, 0, 1, 0, 0, 0, 1]
+    rest = [math.log(1 + east), math.sqrt(east), 1, 0, 0, 1, 0, 0, 1, 0]
     np.testing.assert_allclose(found, [*positions, *lines, *clock, *rest], rtol=1e-5, atol=1e-3)
     assert len(found) == 33 + 2 + 1
-    here = inputs((1, 0.5, 1.0002, 0.5)) | {columns.PICKUP_EPOCH: tf.constant([[999]], tf.int64)}
+    here = inputs((1, 0.5, 1.0002, 0.5)) | era_of(0)
     found = features.extended(here, city).numpy()[0]
-    assert (found[28], found[-1]) == (1, 0)  # 22 m are one point; before the change
+    assert (found[29], found[-1]) == (1, 1)  # 22 m are one point; before the change
 
 
 @given(trip=st.tuples(anything, anything, anything, anything))
@@ -300,19 +332,16 @@ def test_the_corner_survives_float16_and_lies_outside_the_box(west, south):
     assert np.all(city.near <= 0.26)  # twice the gap between float16 numbers of 128 to 180
 
 
-ERAS = Geography(0, 3, 0, 3, tariff_changes=(1000, 2000))
-
-
 def test_raw_are_the_columns_in_the_models_order():
     trip = inputs((1, 2, 3, 4), passengers=5, hour=6, weekday=7)
     np.testing.assert_array_equal(features.raw(trip, SQUARE), [[1, 2, 3, 4, 5, 6, 7]])
-    dated = trip | {columns.PICKUP_EPOCH: tf.constant([[1500]], tf.int64)}
+    dated = trip | era_of(1)
     np.testing.assert_array_equal(features.raw(dated, ERAS), [[1, 2, 3, 4, 5, 6, 7, 1, 0]])
 
 
-@given(epoch=st.integers(0, 3000), trip=trips)
-def test_inputs_of_raw_columns_give_the_same_raw_columns(epoch, trip):
-    made = inputs(trip, passengers=2, hour=3, weekday=4) | {columns.PICKUP_EPOCH: tf.constant([[epoch]], tf.int64)}
+@given(era=st.integers(0, 3), trip=trips)
+def test_inputs_of_raw_columns_give_the_same_raw_columns(era, trip):
+    made = inputs(trip, passengers=2, hour=3, weekday=4) | era_of(era)
     there = features.raw(made, ERAS).numpy()
     back = features.inputs_of(there, ERAS)
     assert {name: values.dtype for name, values in back.items()} == {n: v.numpy().dtype for n, v in made.items()}

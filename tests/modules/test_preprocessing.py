@@ -7,7 +7,8 @@ import pytest
 
 from farebox.modules import columns, features, preprocessing
 
-PASSENGERS = 15  # its place in `numeric`: constant in the toy trips
+PASSENGERS = -1  # its place in `numeric`: constant in the toy trips
+HAVERSINE = [7]  # behind four coordinates, the line in degrees and two distances to the toy city's airport
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_what_passes_unscaled(toy_trips):
     np.testing.assert_array_equal(
         train[columns.PAIR_CELL], train[columns.PICKUP_CELL] * 9 + train[columns.DROPOFF_CELL]
     )
-    np.testing.assert_allclose(train[columns.DISTANCE_KM], _unscaled(toy_trips, "train")[:, 5:6], rtol=1e-4)
+    np.testing.assert_allclose(train[columns.DISTANCE_KM], _unscaled(toy_trips, "train")[:, HAVERSINE], rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +86,8 @@ def test_the_full_set_is_extended_standardized_and_compact(full_trips):
     train = _transformed(full_trips, "train")
     assert train[columns.NUMERIC].shape[1] == 33 + 2 * 2 + 1
     assert np.abs(train[columns.NUMERIC]).max() <= preprocessing.MAX_DEVIATION
-    era = full_trips.columns["train"]["pickup_epoch"] >= full_trips.custom_config["geography"]["tariff_changes"][0]
-    np.testing.assert_array_equal(train[columns.NUMERIC][:, -1:] > 0, era)
+    era = full_trips.columns["train"]["pickup_era"]
+    np.testing.assert_array_equal(train[columns.NUMERIC][:, -1:] < 0, era)  # the flag says: before the change
     np.testing.assert_array_equal(train[columns.RAW][:, -1:], era)
 
 
@@ -125,6 +126,6 @@ def test_nothing_a_device_sends_leaves_the_tables(full_trips, transform_full):
 def test_geography_comes_back_from_json():
     box = {"west": 0, "east": 1, "south": 2, "north": 3, "airports": [[0.5, 2.5]]}
     assert preprocessing.geography_of({"geography": box}) == features.Geography(0, 1, 2, 3, ((0.5, 2.5),))
-    more = box | {"landmarks": [[0.1, 2.1]], "grid_angle": 9.0, "tariff_changes": [5]}
-    expected = features.Geography(0, 1, 2, 3, ((0.5, 2.5),), ((0.1, 2.1),), 9.0, (5,))
+    more = box | {"landmarks": [[0.1, 2.1]], "grid_angle": 9.0, "n_tariff_changes": 5}
+    expected = features.Geography(0, 1, 2, 3, ((0.5, 2.5),), ((0.1, 2.1),), 9.0, 5)
     assert preprocessing.geography_of({"geography": more}) == expected

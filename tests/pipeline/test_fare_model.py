@@ -67,14 +67,11 @@ def test_the_time_of_a_pickup_gives_hour_and_weekday(model):
     np.testing.assert_allclose(fares, [FARE, FARE + 0.5 * 15 + 0.25 * 2])
 
 
-def test_a_dated_model_takes_the_day_of_the_pickup_or_today(tmp_path, convert_tflite):
-    """1.5e9 s are 14 July 2017 2:40: from then on the fare is 5 higher."""
-    (tmp_path / "dated.tflite").write_bytes(convert_tflite(change=1_500_000_000))
+def test_a_model_of_several_tariffs_takes_the_era_or_the_last_one(tmp_path, convert_tflite):
+    (tmp_path / "dated.tflite").write_bytes(convert_tflite(era=2))
     model = FareModel.load(tmp_path / "dated.tflite")
-    trip = {name: value for name, value in TRIP.items() if name not in ("pickup_hour", "pickup_weekday")}
-    assert model.predict({**trip, "pickup_time": np.datetime64("2017-07-12T08:00")}) == pytest.approx(FARE)
-    assert model.predict({**trip, "pickup_time": np.datetime64("2017-07-19T08:00")}) == pytest.approx(FARE + 5)
-    assert model.predict(TRIP) == pytest.approx(FARE + 5)
+    fares = [model.predict({**TRIP, "pickup_era": era}) for era in (0, 1, 2, 3)]
+    assert [*fares, model.predict(TRIP)] == pytest.approx([FARE, FARE, FARE + 5, FARE + 5, FARE + 5])
 
 
 @pytest.mark.parametrize(

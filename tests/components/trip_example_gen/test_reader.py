@@ -77,10 +77,11 @@ def test_a_trip_becomes_an_example(tmp_path: Path) -> None:
     expected = {
         "pickup_longitude": np.float32(-73.99), "pickup_latitude": np.float32(40.73),
         "dropoff_longitude": np.float32(-73.98), "dropoff_latitude": np.float32(40.75),
-        "passenger_count": 2, "pickup_hour": 20, "pickup_weekday": 4, "pickup_epoch": 1296247379, "fare": 12.5,
+        "passenger_count": 2, "pickup_hour": 20, "pickup_weekday": 4, "pickup_era": 0,
+        "pickup_epoch": 1296247379, "fare": 12.5,
     }  # fmt: skip
     assert trips.examples.to_pylist() == [expected]
-    assert [str(f.type) for f in trips.examples.schema] == ["float"] * 4 + ["int64"] * 4 + ["float"]
+    assert [str(f.type) for f in trips.examples.schema] == ["float"] * 4 + ["int64"] * 5 + ["float"]
     assert trips.examples.schema.names == NAMES
 
 
@@ -159,7 +160,7 @@ def test_impossible_hours_and_weekdays_are_rejected(tmp_path: Path, parts: str, 
 def test_epoch_seconds_not_milliseconds(tmp_path: Path, epoch: str, n_examples: int) -> None:
     path = write(tmp_path, GOOD.replace("2011-01-28 20:42:59", epoch))
     examples = read(path, dataclasses.replace(NYC, time_format="epoch")).examples
-    assert examples.column(7).to_pylist() == [1296247379] * n_examples
+    assert examples.column("pickup_epoch").to_pylist() == [1296247379] * n_examples
 
 
 def test_csv_dialects(tmp_path: Path) -> None:
@@ -371,7 +372,7 @@ def test_every_row_is_an_example_or_rejected_for_any_chunk_size(
 def random_trips(n: int, seed: int) -> pa.RecordBatch:
     rng = np.random.default_rng(seed)
     floats = {name: pa.array(rng.uniform(-80, 80, n).astype(np.float32)) for name in (*NAMES[:4], "fare")}
-    ints = {name: pa.array(rng.integers(0, 7, n)) for name in NAMES[4:8]}
+    ints = {name: pa.array(rng.integers(0, 7, n)) for name in NAMES[4:9]}
     return pa.RecordBatch.from_arrays([(floats | ints)[name] for name in NAMES], NAMES)
 
 
@@ -395,9 +396,9 @@ def test_splits_hold_their_shares_and_follow_the_seed() -> None:
 
 def test_splits_of_known_trips() -> None:
     """A changed hash would move rows from train to test. The numbers: splitmix64 in plain Python integers."""
-    values = [-73.99, 40.73, -73.98, 40.75, 2, 20, 4, 1296247379, 12.5]
+    values = [-73.99, 40.73, -73.98, 40.75, 2, 20, 4, 0, 1296247379, 12.5]
     columns = [
-        pa.array([value + i for i in range(12)], pa.int64() if name in NAMES[4:8] else pa.float32())
+        pa.array([value + i for i in range(12)], pa.int64() if name in NAMES[4:9] else pa.float32())
         for name, value in zip(NAMES, values, strict=True)
     ]
     splits = assign_splits(pa.RecordBatch.from_arrays(columns, NAMES), (8, 1, 1))
@@ -454,6 +455,19 @@ def test_the_reader_imports_neither_tensorflow_nor_tfx_nor_beam() -> None:
         "print({'tensorflow', 'tfx', 'apache_beam'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def test_an_era_begins_at_midnight(tmp_path: Path) -> None:
+    """The trips start at 20:42:59 on 28 January 2011; a change of the tariff moves no trip to another split."""
+    eras = {}
+    for days in ((), (27, 28), (28, 29), (29, 30)):
+        profile = dataclasses.replace(NYC, tariff_changes=tuple(datetime.date(2011, 1, day) for day in days))
+        examples = read(write(tmp_path, GOOD), profile).examples
+        eras[days] = examples.column("pickup_era").to_pylist()
+        np.testing.assert_array_equal(
+            assign_splits(examples, [1] * 1000), assign_splits(read(write(tmp_path, GOOD)).examples, [1] * 1000)
+        )
+    assert eras == {(): [0], (27, 28): [2], (28, 29): [1], (29, 30): [0]}
 
 
 def test_tariff_changes_must_be_in_order():

@@ -253,6 +253,7 @@ def test_fares_rise_when_the_tariff_changes(trips_of) -> None:
     day = (before["pickup_epoch"] - 1346457600) // 86400
     for era, rise in enumerate((1, 1.15, 1.15**2)):
         rows = day // 20 == era
+        assert set(after["pickup_era"][rows]) == {era}
         # two roundings to 0.5, one of them raised
         np.testing.assert_allclose(after["fare"][rows], before["fare"][rows] * rise, atol=0.6)
         assert after["fare"][rows].mean() == pytest.approx(before["fare"][rows].mean() * rise, rel=0.005)

@@ -1,0 +1,111 @@
+"""Row-wise features of a pickup's hour, weekday and era of the tariff, and of passengers: all that is a whole number.
+
+Plain TensorFlow, only operators that tflite-micro has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from farebox.modules.columns import (
+    CYCLE_PERIOD,
+    HOURS_OF_WEEK,
+    PICKUP_ERA,
+    PICKUP_HOUR,
+    PICKUP_WEEKDAY,
+    PLAIN_INPUTS,
+)
+
+# Times of day and week by name: the column, the middle and half the width of its interval, and whether it is none on
+# weekends. The middle and the ends lie between whole hours or days, so that no rounding decides.
+FLAGS = {
+    "weekend": (PICKUP_WEEKDAY, 5.5, 1.0, False),
+    "morning rush, 7-9 h": (PICKUP_HOUR, 8.0, 1.5, True),
+    "evening rush, 16-19 h": (PICKUP_HOUR, 17.5, 2.0, True),
+    "working day, 9-18 h": (PICKUP_HOUR, 13.5, 5.0, True),
+    "day, 6-19 h": (PICKUP_HOUR, 12.5, 7.0, False),
+}
+
+
+def rounded(values: tf.Tensor) -> tf.Tensor:
+    """The values rounded to multiples of 1/4096.
+
+    Vector and scalar kernels of a sine or a logarithm differ in the last bit, and a row's place in the batch decides
+    which one it gets; training would turn that bit into a cent, a different one in every run.
+    """
+    return tf.round(values * 4096.0) * (1.0 / 4096.0)
+
+
+def whole_numbers(inputs: Mapping[str, tf.Tensor], n_tariff_changes: int) -> tf.Tensor:
+    """The inputs that are whole numbers, float32 of shape (n, 3), or (n, 4) with the tariff's era."""
+    return tf.cast(tf.concat([inputs[name] for name in _whole_names(n_tariff_changes)], axis=1), tf.float32)
+
+
+def _whole_names(n_tariff_changes: int) -> tuple[str, ...]:
+    return (*PLAIN_INPUTS, *CYCLE_PERIOD, *([PICKUP_ERA] if n_tariff_changes else []))
+
+
+def clock_angles(numbers: tf.Tensor, n_tariff_changes: int) -> tf.Tensor:
+    """Radians of hour and weekday on their cycles, then the same and a right angle, shape (n, 4).
+
+    numbers: of `whole_numbers`.
+    """
+    matrix, shift = _clock_columns(n_tariff_changes)
+    return tf.matmul(numbers, matrix.astype(np.float32)) + shift.astype(np.float32)
+
+
+def _clock_columns(n_tariff_changes: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Matrix and shift that make `clock_angles` of `whole_numbers`."""
+    names = _whole_names(n_tariff_changes)
+    turns = np.zeros((len(names), len(CYCLE_PERIOD)))
+    for i, (name, period) in enumerate(CYCLE_PERIOD.items()):
+        turns[names.index(name), i] = 2 * math.pi / period
+    return np.concatenate([turns, turns], axis=1), np.repeat([0, math.pi / 2], len(CYCLE_PERIOD))
+
+
+def cycles(inputs: Mapping[str, tf.Tensor], n_tariff_changes: int) -> tf.Tensor:
+    """Sines, then cosines, of hour and weekday as positions on their cycles, shape (n, 4): hour 23 lies beside 0."""
+    return rounded(tf.sin(clock_angles(whole_numbers(inputs, n_tariff_changes), n_tariff_changes)))
+
+
+def hour_of_week(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    """0..167 from Monday 0 h, int64 of shape (n, 1); other values count to the first or the last hour."""
+    hour = inputs[PICKUP_WEEKDAY] * CYCLE_PERIOD[PICKUP_HOUR] + inputs[PICKUP_HOUR]
+    return tf.minimum(tf.maximum(hour, 0), HOURS_OF_WEEK - 1)
+
+
+def tariff_era(era: tf.Tensor, n_tariff_changes: int) -> tf.Tensor:
+    """For each change of the tariff whether the trip starts after it, 0 or 1, shape (n, n_tariff_changes).
+
+    era: number of changes before the trip, int64 of shape (n, 1). A device is in the last era: no extrapolation.
+    """
+    return tf.cast(tf.greater_equal(era, np.arange(1, n_tariff_changes + 1)), tf.float32)
+
+
+def clock_and_era(numbers: tf.Tensor, n_tariff_changes: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The angles of `clock_angles`, shape (n, 4); passengers, shape (n, 1); flags, 0 or 1, shape (n, 5 + n_changes).
+
+    numbers: of `whole_numbers`. The flags are those of FLAGS, then for each change of the tariff whether the trip
+    starts before it. One product with a constant matrix, as in `on_plane`; an interval around a middle needs an
+    absolute value and a comparison, and no table by hour of the week.
+    """
+    names = _whole_names(n_tariff_changes)
+    matrix, shift = _clock_columns(n_tariff_changes)
+    plain = np.eye(len(names))[:, : len(PLAIN_INPUTS)]
+    ours = [name for name, *_ in FLAGS.values()] + [PICKUP_ERA] * n_tariff_changes
+    from_middle = np.eye(len(names))[:, [names.index(name) for name in ours]]
+    middles = [middle for _, middle, *_ in FLAGS.values()] + [0.0] * n_tariff_changes
+    half_widths = [width for *_, width, _ in FLAGS.values()] + [change + 0.5 for change in range(n_tariff_changes)]
+    product = tf.matmul(numbers, np.concatenate([matrix, plain, from_middle], axis=1).astype(np.float32))
+    product += np.concatenate([shift, np.zeros(len(PLAIN_INPUTS)), -np.array(middles)]).astype(np.float32)
+    angles, passengers, distances = tf.split(product, [matrix.shape[1], plain.shape[1], len(ours)], axis=1)
+    flags = tf.cast(tf.abs(distances) < np.array(half_widths, np.float32), tf.float32)
+    off = np.eye(len(ours), dtype=np.float32)
+    off[0, : len(FLAGS)] -= [not_on_weekends for *_, not_on_weekends in FLAGS.values()]
+    return angles, passengers, tf.nn.relu(tf.matmul(flags, off))
