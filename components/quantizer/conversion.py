@@ -22,6 +22,7 @@ from farebox.components.quantizer.rungs import FLOAT32, RUNGS, Rung
 from farebox.components.tflite.int8_weights import int8_weights
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.join import join
+from farebox.components.tflite.portable import portable
 from farebox.components.tflite.slim import slim
 
 Function = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
@@ -121,9 +122,11 @@ class Source:
         if row.is_of_raw_columns:
             front = self._front
             exported = front.exported(self._answer, self.network.variables) if front else self._exported
-            return slim(self._converted(row, exported))
+            return slim(portable(self._converted(row, exported), exported.names))
         part = self._calibrated_once(row, kept_float) if row.can_keep_float else self._part(row, is_sparse=is_sparse)
-        return slim(join(self._front.file(self.network.input_names), part) if self._front else part)
+        if self._front is None:
+            return slim(portable(part, self._exported.names))
+        return slim(portable(join(self._front.file(self.network.input_names), part), tuple(self._front.columns)))
 
     def _part(self, rung: Rung, *, is_sparse: bool = False) -> bytes:
         """Converts the network without the transform before it."""

@@ -42,10 +42,9 @@ class QuantizerExecutor(base_executor.BaseExecutor):
         }
         transformed = tft.TFTransformOutput(input_dict["transform_graph"][0].uri)
         raw_spec = transformed.raw_feature_spec()
-        model_inputs = exec_properties["model_inputs"].split(",")
         front = Front(
             transformed.transform_features_layer(),
-            {name: spec.dtype for name, spec in raw_spec.items() if name in model_inputs},
+            {name: raw_spec[name].dtype for name in exec_properties["model_inputs"].split(",")},
         )
 
         def raw(split: str) -> Batches:

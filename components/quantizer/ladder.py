@@ -102,7 +102,8 @@ class Ladder:
         """Tries all rungs of all networks and what may make the best of them cheaper, then chooses: mode `auto`."""
         for network in self._networks:
             self._try_after_training(network)
-        if not any(self._holds(trial) and "int8" in trial.dtypes for trial in self.trials):
+        needs_training = not any(self._holds(trial) and "int8" in trial.dtypes for trial in self.trials)
+        if needs_training and not self._settings.float_arithmetic:
             self._say(f"no post-training integer rung holds eval error {self.bound:.4f}: qat is tried")
             for rung in RUNGS.values():
                 if rung.auto == "last":
@@ -133,7 +134,7 @@ class Ladder:
 
     def _try_after_training(self, network: str) -> None:
         """Tries every post-training rung of a network."""
-        rungs = [rung for rung in RUNGS.values() if rung.auto == "always"]
+        rungs = [rung for rung in RUNGS.values() if rung.auto == "always" and self._may_ship(rung)]
         trials = [
             self._convert(self._new_trial(rung, network))
             for rung in rungs
@@ -144,6 +145,9 @@ class Ladder:
             self._log(trial)
         for trial in trials:
             self._study(trial)
+
+    def _may_ship(self, rung: Rung) -> bool:
+        return rung.has_float_arithmetic or not self._settings.float_arithmetic
 
     def _holds(self, trial: QuantizationTrial) -> bool:
         return trial.error <= self.bound

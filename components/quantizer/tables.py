@@ -10,6 +10,8 @@ import tensorflow as tf
 import tf_keras as keras
 
 LOOKUP_BYTES = 150  # of its operators
+INT8 = np.iinfo(np.int8)  # tflite-micro gathers int8 and float32 alone
+MOST_ROWS = INT8.max - INT8.min + 1  # that a look-up counts to
 
 
 class LookupEmbedding(keras.layers.Layer):
@@ -27,17 +29,17 @@ class LookupEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
-        lookup = tf.constant(np.array(self.rows, index_dtype(self.n_distinct)))
-        return tf.gather(self.embeddings, tf.cast(tf.gather(lookup, ids), tf.int32))
+        lookup = tf.constant((np.array(self.rows) - self._offset).astype(np.int8))
+        return tf.gather(self.embeddings, tf.cast(tf.gather(lookup, ids), tf.int32) + self._offset)
+
+    @property
+    def _offset(self) -> int:
+        """Number to add to the look-up's integers, so that int8 counts to 256."""
+        return 0 if self.n_distinct <= -INT8.min else -INT8.min
 
     def get_config(self) -> dict[str, Any]:
         own = {"rows": self.rows, "n_distinct": self.n_distinct, "output_dim": self.output_dim}
         return {**super().get_config(), **own}
-
-
-def index_dtype(n: int) -> type[np.generic]:
-    """Returns the smallest integer type that counts to n and that TFLite gathers."""
-    return np.uint8 if n <= 256 else np.int16 if n <= 32768 else np.int32
 
 
 def with_lookups(network: keras.Model) -> keras.Model | None:
@@ -50,8 +52,7 @@ def with_lookups(network: keras.Model) -> keras.Model | None:
         if isinstance(layer, keras.layers.Embedding):
             (table,) = layer.get_weights()
             distinct, rows = np.unique(table, axis=0, return_inverse=True)
-            lookup = rows.size * np.dtype(index_dtype(len(distinct))).itemsize
-            if lookup + distinct.size + LOOKUP_BYTES < table.size:
+            if len(distinct) <= MOST_ROWS and rows.size + distinct.size + LOOKUP_BYTES < table.size:
                 tables[layer.name] = distinct, rows.reshape(-1)
     if not tables:
         return None

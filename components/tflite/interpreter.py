@@ -85,6 +85,9 @@ class End:
             limits = np.iinfo(np.dtype(self.dtype).name)
             real = np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf)
             values = np.clip(np.rint(real / self.scale) + self.zero_point, limits.min, limits.max)
+        elif np.issubdtype(self.dtype, np.integer):
+            limits = np.iinfo(np.dtype(self.dtype).name)
+            values = np.clip(values, limits.min, limits.max)  # a cast alone would wrap a large number around
         return values.astype(self.dtype).reshape(-1, *self.tail)
 
     def real(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

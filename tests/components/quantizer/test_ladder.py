@@ -64,7 +64,7 @@ def search(rows):
             evaluation=evaluation,
             file_rows=[({"x": x[:256]}, labels[:256])],
             output="y",
-            settings=QuantizerSettings(**chosen),
+            settings=QuantizerSettings(**{"float_arithmetic": False} | chosen),
         )
 
     return run
@@ -274,9 +274,8 @@ def test_do_writes_the_files_and_the_log(toy_network, run_node):
     from farebox.components.quantizer.executor import QuantizerExecutor
 
     models = {"model": toy_network, "unreduced_model": toy_network}
-    outputs = run_node(
-        QuantizerExecutor, QuantizerSpec, models, {"max_rmse_increase": "1%"}, model_inputs=INPUTS, non_negative=1
-    )
+    settings = {"max_rmse_increase": "1%", "float_arithmetic": False}
+    outputs = run_node(QuantizerExecutor, QuantizerSpec, models, settings, model_inputs=INPUTS, non_negative=1)
     folder = Path(outputs["trials"].uri)
     choice = json.loads((folder / "choice.json").read_text())
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]

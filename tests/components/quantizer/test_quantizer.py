@@ -128,7 +128,7 @@ def test_all_integer_takes_and_gives_int8_and_has_256_fares(front, toy_network, 
     raw = conversion.calibration_rows(examples_io.numpy_batches(toy_trips.batches("train", kind="raw")), 100)
     content = conversion.Source(toy_network, front, raw, "fare").file("int8_io")
     graph, kinds = opened(content), schema().TensorType
-    assert {graph.tensors[i].type for i in graph.inputs} == {kinds.INT8, kinds.INT64}
+    assert {graph.tensors[i].type for i in graph.inputs} == {kinds.INT8, kinds.INT32}
     assert graph.tensors[graph.outputs[0]].type == kinds.INT8
     try:
         fares = TfliteModel(content).predict(raw_columns(toy_trips, "test"))
