@@ -28,6 +28,7 @@ def int8_weights(content: bytes) -> bytes:
     model.operatorCodes[code].deprecatedBuiltinCode = read.BuiltinOperator.DEQUANTIZE
     model.operatorCodes[code].version = 2
     gathered = _gathered(model, graph)
+    narrowed: set[int] = set()
     rewired: dict[int, int] = {}
     first: list[Any] = []
     for index in range(len(graph.tensors)):
@@ -44,6 +45,7 @@ def int8_weights(content: bytes) -> bytes:
         buffer.data = np.rint(values / scale).astype(np.int8).view(np.uint8)
         model.buffers.append(buffer)
         tensor.buffer = len(model.buffers) - 1
+        narrowed.add(index)
         if index not in gathered:
             rewired[index] = _dequantized(graph, index, code, first)
     operators: list[Any] = []
@@ -51,7 +53,7 @@ def int8_weights(content: bytes) -> bytes:
         operator.inputs = np.array([rewired.get(int(i), int(i)) for i in operator.inputs], np.int32)
         operators.append(operator)
         table = int(operator.inputs[0]) if len(operator.inputs) else -1
-        if table in gathered and graph.tensors[table].type == read.TensorType.INT8:
+        if table in gathered & narrowed:
             _dequantize_rows(graph, operator, table, code, operators)
     graph.operators = first + operators
     builder = flatbuffers.Builder(len(content))

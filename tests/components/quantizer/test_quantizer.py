@@ -223,26 +223,43 @@ def test_int8_weights_by_hand(quick_keras):
     np.testing.assert_allclose(model.predict({"x": rows, "id": numbers}), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_look_ups_give_the_same_and_pay_or_are_not_made(quick_keras):
-    """1,000 ids of which 30 were trained: 31 distinct rows. The table of 20 ids is too small to gain."""
-    import tf_keras as keras
-
+@pytest.mark.parametrize("n_trained", [30, 127, 200, 255])
+def test_look_ups_give_the_same(quick_keras, n_trained):
+    """2,000 ids of which some were trained: one distinct row more. In files, too; int8 counts to 128 or, shifted, 256."""
+    from farebox.components.quantizer import conversion
     from farebox.components.quantizer.tables import with_lookups
 
-    ids = keras.Input((1,), dtype="int64", name="id")
-    network = keras.Model(
-        ids, keras.layers.Dense(1)(keras.layers.Flatten()(keras.layers.Embedding(1000, 4, name="e")(ids)))
-    )
-    table = np.zeros((1000, 4), np.float32)
-    table[100:130] = np.random.default_rng(0).normal(size=(30, 4))
-    network.get_layer("e").set_weights([table])
+    network = embedding_of(2000, np.random.default_rng(0).normal(size=(n_trained, 8)))
     thin = with_lookups(network)
-    every = np.arange(1000)[:, None]
+    every = np.arange(2000)[:, None]
     np.testing.assert_array_equal(thin(every), network(every))
-    assert thin.get_layer("e").get_weights()[0].shape == (31, 4)
-    assert network.get_layer("e").input_dim == 1000
-    network.get_layer("e").set_weights([np.random.default_rng(1).normal(size=(1000, 4))])
-    assert with_lookups(network) is None
+    assert thin.get_layer("e").get_weights()[0].shape == (n_trained + 1, 8)
+    assert network.get_layer("e").input_dim == 2000
+    for rung in ("float32", "int8_weights"):
+        plain, looked_up = (conversion.Source(each, None, [], "y").file(rung) for each in (network, thin))
+        assert len(looked_up) < len(plain)
+        np.testing.assert_array_equal(*(TfliteModel(each).predict({"id": every}) for each in (looked_up, plain)))
+
+
+@pytest.mark.parametrize(("n_ids", "n_trained"), [(1000, 1000), (2000, 256), (20, 3)])
+def test_look_ups_that_do_not_pay_are_not_made(quick_keras, n_ids, n_trained):
+    """No row twice; more rows than a look-up counts to; a table that is too small to gain."""
+    from farebox.components.quantizer.tables import with_lookups
+
+    assert with_lookups(embedding_of(n_ids, np.random.default_rng(1).normal(size=(n_trained, 8)))) is None
+
+
+def embedding_of(n_ids: int, rows: np.ndarray):
+    """A network from an id to one number; the first ids have the rows, the others share zeros."""
+    import tf_keras as keras
+
+    ids = keras.Input((1,), dtype="int64", name="id")
+    vector = keras.layers.Flatten()(keras.layers.Embedding(n_ids, rows.shape[1], name="e")(ids))
+    network = keras.Model(ids, keras.layers.Dense(1)(vector))
+    table = np.zeros((n_ids, rows.shape[1]), np.float32)
+    table[: len(rows)] = rows
+    network.get_layer("e").set_weights([table])
+    return network
 
 
 def test_calibration_has_the_extremes():
