@@ -97,7 +97,7 @@ class End:
         return values
 
 
-def _column_name(tensor_name: str) -> str:
+def column_name(tensor_name: str) -> str:
     """The column of a tensor: `serving_default_pickup_hour:0` is `pickup_hour`, as TFMA reads it."""
     return tensor_name.removeprefix("serving_default_").split(":")[0]
 
@@ -131,7 +131,7 @@ class TfliteModel:
         self._batch_rows = 0
 
     def _end(self, details: Mapping[str, Any]) -> End:
-        name, dtype, shape = _column_name(details["name"]), details["dtype"], tuple(map(int, details["shape"]))
+        name, dtype, shape = column_name(details["name"]), details["dtype"], tuple(map(int, details["shape"]))
         end = End(name, details["index"], dtype, shape[1:], *details["quantization"])
         if not (dtype in _PLAIN_DTYPES or end.is_quantized) or not shape:
             raise EndsError(

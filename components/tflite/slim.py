@@ -95,8 +95,13 @@ def slim(content: bytes) -> bytes:
         _widen_small_constants(model, graph)
         _drop_unused_tensors(model, graph)
     _rank_codes(model)
+    return packed(model, len(content))
+
+
+def packed(model: Any, size: int) -> bytes:
+    """Writes a model with equal objects once; size: of the builder to begin with, in bytes. Changes the model."""
     _share(model)
-    builder = SharingBuilder(len(content))
+    builder = SharingBuilder(size)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
@@ -251,4 +256,6 @@ def _share(model: Any) -> None:
         graph.tensors = [share(tensor) for tensor in graph.tensors]
         for operator in graph.operators:
             operator.builtinOptions = share(operator.builtinOptions)
+    for entry in model.metadata or ():
+        entry.buffer = number(entry.buffer)
     model.buffers = [buffers[0], *(share(buffer) for buffer in buffers[1:])]
