@@ -19,10 +19,12 @@ from tfx.types import artifact_utils
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.files import (
     COUNTS_FILE,
+    DAYS,
     REJECTED_FOLDER,
     SPAN_PROPERTY,
     VERSION_PROPERTY,
     WINDOW_PROPERTY,
+    span_of_days,
 )
 
 
@@ -109,6 +111,7 @@ def add_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         **{key: sum(each[key] for each in counts) for key in ("read", "examples", "rejected")},
         **{key: sum((Counter(each[key]) for each in counts), Counter()) for key in ("by_reason", "by_split")},
+        DAYS: span_of_days(each.get(DAYS) for each in counts),
         "by_column": [[*key, rows] for key, rows in sorted(by_column.items())],
         "error": "",
     }

@@ -28,3 +28,13 @@ def era_of(epoch: npt.NDArray[np.int64], changes: Sequence[datetime.date]) -> np
     """Number of the changes, 0 to len(changes), that came before each moment; a change comes at the day's midnight."""
     midnights = np.array(changes, "datetime64[s]").astype(np.int64)
     return np.searchsorted(midnights, epoch, side="right").astype(np.int64)
+
+
+def days_of(epoch: npt.NDArray[np.int64]) -> tuple[str, str] | None:
+    """The first and the last day, YYYY-MM-DD; None without moments."""
+    if not len(epoch):
+        return None
+    first, last = (
+        str(np.datetime64(int(moment), "s").astype("datetime64[D]")) for moment in (epoch.min(), epoch.max())
+    )
+    return first, last

@@ -16,6 +16,8 @@ PASSENGER_COUNT, FARE = "passenger_count", "fare"
 PICKUP_TIME, PICKUP_HOUR, PICKUP_WEEKDAY = "pickup_time", "pickup_hour", "pickup_weekday"
 PICKUP_EPOCH, PICKUP_ERA = "pickup_epoch", "pickup_era"
 
+CURRENCY = "currency"  # a unit: that of the city
+
 COORDINATES = (PICKUP_LONGITUDE, PICKUP_LATITUDE, DROPOFF_LONGITUDE, DROPOFF_LATITUDE)
 
 
@@ -32,6 +34,8 @@ class RawColumn:
     bounds: the closed interval of valid values, or the part of CityProfile that has it: `fare`, `box.longitudes`.
     is_categorical: DataGate compares the shares of its values, not their distribution.
     default: the value if the source gives none, or the field of CityProfile that has it; optional columns need one.
+    meaning, unit: for people and for the model file; meaning has the coding (`Monday 0`), unit may be `currency`: the
+        city's.
     missing_reason: why a row without a value is rejected, if the source must have the column.
     bounds_reason: why a row with a value out of bounds is rejected.
     """
@@ -45,6 +49,8 @@ class RawColumn:
     bounds: tuple[float, float] | str | None = None
     is_categorical: bool = False
     default: float | str | None = None
+    meaning: str = ""
+    unit: str = ""
     missing_reason: str = ""
     bounds_reason: str = ""
 
@@ -55,13 +61,14 @@ class RawColumn:
 
 def _coordinate(name: str, bounds: str) -> RawColumn:
     return RawColumn(
-        name, np.float32, "required", bounds=bounds, missing_reason="missing_coordinate", bounds_reason="outside_city"
-    )
+        name, np.float32, "required", bounds=bounds, meaning=f"{bounds.removeprefix('box.').removesuffix('s')}, WGS84",
+        unit="degrees", missing_reason="missing_coordinate", bounds_reason="outside_city",
+    )  # fmt: skip
 
 
 RAW_COLUMNS = (
     RawColumn(
-        FARE, np.float32, "required", model="never", bounds="fare",
+        FARE, np.float32, "required", model="never", bounds="fare", meaning="fare", unit=CURRENCY,
         missing_reason="missing_label", bounds_reason="fare_out_of_bounds",
     ),
     _coordinate(PICKUP_LONGITUDE, "box.longitudes"),
@@ -70,14 +77,21 @@ RAW_COLUMNS = (
     _coordinate(DROPOFF_LATITUDE, "box.latitudes"),
     RawColumn(
         PASSENGER_COUNT, np.int64, bounds="passengers", is_categorical=True, default="passengers_default",
-        bounds_reason="passengers_out_of_bounds",
+        meaning="passengers", bounds_reason="passengers_out_of_bounds",
     ),
     RawColumn(PICKUP_TIME, np.int64, in_examples=False, model="never", is_time=True),
     # Hours are no category: a shift by some of them moves no single hour's share by much.
-    RawColumn(PICKUP_HOUR, np.int64, is_time=True, bounds=(0, 23)),
-    RawColumn(PICKUP_WEEKDAY, np.int64, is_time=True, bounds=(0, 6), is_categorical=True),
-    RawColumn(PICKUP_ERA, np.int64, "derived", model="dated", is_time=True),
-    RawColumn(PICKUP_EPOCH, np.int64, "derived", model="never", is_time=True),
+    RawColumn(PICKUP_HOUR, np.int64, is_time=True, bounds=(0, 23), meaning="local time"),
+    RawColumn(
+        PICKUP_WEEKDAY, np.int64, is_time=True, bounds=(0, 6), is_categorical=True, meaning="local time, Monday 0",
+    ),
+    RawColumn(
+        PICKUP_ERA, np.int64, "derived", model="dated", is_time=True, meaning="tariff changes before the pickup",
+    ),
+    RawColumn(
+        PICKUP_EPOCH, np.int64, "derived", model="never", is_time=True,
+        meaning="local time as if it were UTC", unit="s since 1970",
+    ),
 )  # fmt: skip
 
 SOURCE_COLUMNS = tuple(column for column in RAW_COLUMNS if column.source != "derived")

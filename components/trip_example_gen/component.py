@@ -31,7 +31,7 @@ class TripExampleGen(FileBasedExampleGen):
     Files under `examples.uri`:
         Split-{train,eval,test}/data_tfrecord-*.gz  tf.Examples of `columns.EXAMPLE_COLUMNS`
         rejected/rejected-*.csv                     file, row, reason, column, text of the rejected rows
-        counts.json                                 read, examples, rejected, by_reason, by_split
+        counts.json                                 read, examples, rejected, by_reason, by_split, days
     """
 
     EXECUTOR_SPEC = BeamExecutorSpec(TripExampleGenExecutor)

@@ -28,13 +28,17 @@ from tfx.utils import proto_utils
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.clock import days_of
+from farebox.components.trip_example_gen.columns import PICKUP_EPOCH
 from farebox.components.trip_example_gen.driver import custom_config
 from farebox.components.trip_example_gen.files import (
     COUNTS_FILE,
+    DAYS,
     INGEST_PROPERTY,
     REJECTED_FOLDER,
     SPAN_PROPERTY,
     WINDOW_PROPERTY,
+    span_of_days,
 )
 from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
 from farebox.components.trip_example_gen.records import tfrecords
@@ -58,11 +62,16 @@ class _Job:
 
 @dataclasses.dataclass(frozen=True)
 class _Counts:
-    """Rows of some chunks; `error` is the text of an input error, which fails the run once Beam has ended."""
+    """Rows of some chunks.
+
+    days: of the first and the last pickup among the examples, None without dates. error: the text of an input error,
+    which fails the run once Beam has ended.
+    """
 
     read: int = 0
     by_split: Counter[str] = dataclasses.field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
+    days: tuple[str, str] | None = None
     error: str = ""
 
 
@@ -152,7 +161,8 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
                         shards[split] = _Shard(split, chunk, job)
                     shards[split].write(examples)
                     by_split[split] = examples.num_rows
-            total = _add([total, _Counts(trips.n_read, by_split, trips.reasons())])
+            days = days_of(trips.examples.column(PICKUP_EPOCH).to_numpy()) if job.profile.columns.pickup_time else None
+            total = _add([total, _Counts(trips.n_read, by_split, trips.reasons(), days)])
     for shard in shards.values():
         shard.close()
     return total
@@ -172,6 +182,7 @@ def _add(counts: Iterable[_Counts]) -> _Counts:
         read=sum(part.read for part in parts),
         by_split=sum((part.by_split for part in parts), Counter()),
         reasons=sum((part.reasons for part in parts), Counter()),
+        days=span_of_days(part.days for part in parts),
         error=min((part.error for part in parts if part.error), default=""),
     )
 
@@ -187,6 +198,7 @@ def _write_counts(counts: _Counts, uri: str) -> None:
         "by_reason": by_reason,
         "by_column": [[reason, column, count] for (reason, column), count in sorted(counts.reasons.items())],
         "by_split": counts.by_split,
+        DAYS: counts.days,
         "error": counts.error,
     }
     with fileio.open(os.path.join(uri, COUNTS_FILE), "w") as file:
@@ -198,7 +210,7 @@ def _read_counts(uri: str) -> _Counts:
     with fileio.open(os.path.join(uri, COUNTS_FILE)) as file:
         totals = json.loads(file.read())
     reasons = Counter({(reason, column): count for reason, column, count in totals["by_column"]})
-    return _Counts(totals["read"], Counter(totals["by_split"]), reasons, totals["error"])
+    return _Counts(totals["read"], Counter(totals["by_split"]), reasons, error=totals["error"])
 
 
 def _check(source: str, profile: CityProfile, splits: Iterable[str], counts: _Counts) -> None:

@@ -1,4 +1,15 @@
 """Names in TripExampleGen's Examples artifacts, for the nodes that read or join them."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
 COUNTS_FILE, REJECTED_FOLDER = "counts.json", "rejected"
 SPAN_PROPERTY, VERSION_PROPERTY, WINDOW_PROPERTY, INGEST_PROPERTY = "span", "version", "window", "ingest"
+DAYS = "days"  # in counts.json: first and last day of the pickups, YYYY-MM-DD; null without dates
+
+
+def span_of_days(spans: Iterable[Sequence[str] | None]) -> tuple[str, str] | None:
+    """The first and the last of several spans of days; None if none has dates."""
+    known = [span for span in spans if span]
+    return (min(first for first, _ in known), max(last for _, last in known)) if known else None

@@ -12,7 +12,7 @@ import operator
 from typing import Any
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.columns import SOURCE_COLUMNS, RawColumn
+from farebox.components.trip_example_gen.columns import CURRENCY, SOURCE_COLUMNS, RawColumn
 
 _SourceNames: Any = dataclasses.make_dataclass(
     "_SourceNames",
@@ -118,7 +118,7 @@ class CityProfile:
     tariff_changes: tuple[datetime.date, ...] = ()
     """Days, in order, on which the tariff rose; the model then takes the time of a pickup as input."""
     currency: str = "USD"
-    """Currency of the fares."""
+    """Currency of the fares, such as an ISO 4217 code; the model file and `farebox predict` name it."""
 
     def __post_init__(self) -> None:
         if list(self.tariff_changes) != sorted(set(self.tariff_changes)):
@@ -133,6 +133,10 @@ class CityProfile:
             bounds: Bounds = operator.attrgetter(column.bounds)(self)
             return bounds
         return Bounds(*column.bounds) if column.bounds else None
+
+    def unit_of(self, column: RawColumn) -> str:
+        """The column's unit in this city."""
+        return self.currency if column.unit == CURRENCY else column.unit
 
     def default_of(self, column: RawColumn) -> float:
         """The value of an optional column if the source gives none."""

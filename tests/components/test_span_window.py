@@ -39,6 +39,7 @@ def span_of(tmp_path, write_examples):
         counts = {
             "read": n + span, "examples": n, "rejected": span, "by_reason": {"outside_city": span}, "error": "",
             "by_column": [["outside_city", "x", span]], "by_split": {name: len(v) for name, v in fares.items()},
+            "days": [f"2024-01-{span:02}", f"2024-02-{span:02}"],
         }  # fmt: skip
         Path(artifact.uri, "rejected").mkdir(parents=True)
         Path(artifact.uri, "rejected", "rejected-00000.csv").write_text(f"span {span}\n")
@@ -81,6 +82,7 @@ def test_the_joined_rows_are_the_spans_in_order(span_of, tmp_path):
     assert counts == {
         "read": 6 + 13, "examples": 6, "rejected": 13, "by_reason": {"outside_city": 13}, "error": "",
         "by_column": [["outside_city", "x", 13]], "by_split": {"train": 4, "test": 2},
+        "days": ["2024-01-06", "2024-02-07"],
     }  # fmt: skip
     rejected = sorted((tmp_path / "joined/rejected").iterdir())
     assert [path.read_text() for path in rejected] == ["span 6\n", "span 7\n"]
