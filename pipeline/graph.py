@@ -30,7 +30,7 @@ from farebox.components.trip_example_gen.component import TripExampleGen
 from farebox.components.trip_example_gen.curated_schema import CuratedSchema
 from farebox.modules import columns
 from farebox.pipeline import provenance
-from farebox.pipeline.node_configs import feature_config, fitting_config, slicing_config
+from farebox.pipeline.node_configs import description, feature_config, fitting_config, slicing_config
 from farebox.pipeline.nodes import (
     ERRORS_MODULE,
     data_checks,
@@ -107,6 +107,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         label=label,
         model_inputs=",".join(settings.model_inputs),
         non_negative=True,
+        description=description(settings),
         code_digest=code_digest("farebox.components.quantizer.executor"),
     )
     quantized = quantizer.outputs["quantized_model"]

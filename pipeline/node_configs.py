@@ -1,10 +1,15 @@
-"""Settings that the graph hands to user code of stock nodes: Transform, Trainer, Tuner and Evaluator, as plain JSON."""
+"""What the graph hands to nodes: settings for user code of stock nodes as plain JSON, and the model's description."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import importlib.metadata
 from typing import Any
 
+from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, FARE, RawColumn
+from farebox.pipeline import provenance
 from farebox.pipeline.settings.load import Settings
 
 
@@ -37,3 +42,36 @@ def slicing_config(settings: Settings) -> dict[str, Any]:
         "box": [box.west, box.east, box.south, box.north],
         "airports": {name: [place.longitude, place.latitude] for name, place in airports.items()},
     }
+
+
+FOR_DEVICES = "Taxi fare. Computes in float32: do not allow float16. NaN: no place."
+
+
+def description(settings: Settings) -> Description:
+    """The text and the bounds that the model's file carries.
+
+    Its version is Farebox's, then the first digits of the schema's SHA-256: files of one version were made by the same
+    Farebox for the same columns, bounds and city.
+    """
+    city, schema = settings.city, hashlib.sha256(provenance.schema_source(settings).encode()).hexdigest()
+    return Description(
+        name=city.name,
+        description=FOR_DEVICES,
+        version=f"{importlib.metadata.version('farebox')}+{schema[:8]}",
+        inputs=tuple(_described(EXAMPLE_COLUMNS[name], settings) for name in settings.model_inputs),
+        output=_described(EXAMPLE_COLUMNS[FARE], settings),
+    )
+
+
+def _described(column: RawColumn, settings: Settings) -> TensorDescription:
+    """A raw column in this city; that of the tariff's era names the days on which the tariff changed."""
+    city = settings.city
+    days = ", ".join(map(str, city.tariff_changes)) if column.model == "dated" else ""
+    bounds = city.bounds_of(column)
+    return TensorDescription(
+        column.name,
+        meaning=f"{column.meaning}; changed on {days}" if days else column.meaning,
+        unit=city.unit_of(column),
+        minimum=bounds.min if bounds else None,
+        maximum=bounds.max if bounds else None,
+    )

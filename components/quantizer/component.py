@@ -13,12 +13,13 @@ from farebox.components.artifacts import QuantizationTrials
 from farebox.components.networks.node_settings import as_json, settings_of
 from farebox.components.quantizer.executor import QuantizerExecutor
 from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.components.tflite.description import Description
 
 
 class QuantizerSpec(component_spec.ComponentSpec):
     """settings: `QuantizerSettings` as JSON. label: the label's name. model_inputs: raw columns, separated by commas.
 
-    non_negative: 1 if no output may be below 0.
+    non_negative: 1 if no output may be below 0. description: a `Description` as JSON, empty for none.
     """
 
     PARAMETERS = {
@@ -26,6 +27,7 @@ class QuantizerSpec(component_spec.ComponentSpec):
         "label": component_spec.ExecutionParameter(type=str),
         "model_inputs": component_spec.ExecutionParameter(type=str),
         "non_negative": component_spec.ExecutionParameter(type=int),
+        "description": component_spec.ExecutionParameter(type=str),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -46,7 +48,8 @@ class Quantizer(base_component.BaseComponent):
     """Converts a network to the cheapest raw-input `.tflite` within a budget, and the unreduced network to float32.
 
     settings: a `QuantizerSettings`, a mapping of some of its fields, or either as JSON text. non_negative: both files
-    return 0 if their network returns less, as for a fare, a duration or a count.
+    return 0 if their network returns less, as for a fare, a duration or a count. description: both files carry it as
+    metadata, with the days of the examples' rows; without it, they carry none.
 
     Raises ValueError, which names the key, for a setting that is unknown or out of its bounds.
     """
@@ -66,6 +69,7 @@ class Quantizer(base_component.BaseComponent):
         label: str,
         model_inputs: str,
         non_negative: bool = False,
+        description: Description | None = None,
         code_digest: str = "",
     ) -> None:
         text = as_json(settings_of(QuantizerSettings, settings, "quantizer"))
@@ -80,6 +84,7 @@ class Quantizer(base_component.BaseComponent):
                 label=label,
                 model_inputs=model_inputs,
                 non_negative=int(non_negative),
+                description=description.to_json() if description else "",
                 code_digest=code_digest,
                 quantized_model=types.Channel(type=standard_artifacts.Model),
                 reference_model=types.Channel(type=standard_artifacts.Model),

@@ -19,9 +19,11 @@ import tf_keras as keras
 
 from farebox.components.errors import InputError
 from farebox.components.quantizer.rungs import FLOAT32, RUNGS, Rung
+from farebox.components.tflite.description import Description
 from farebox.components.tflite.int8_weights import int8_weights
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.join import join
+from farebox.components.tflite.metadata import described
 from farebox.components.tflite.portable import portable
 from farebox.components.tflite.slim import slim
 
@@ -91,7 +93,7 @@ class Source:
 
     calibration: rows for activation ranges, each of shape (1, ...): of the network's inputs, or of the raw columns for
     a rung that quantizes them. output: the name of the file's output. non_negative: the file returns 0 if the network
-    returns less; the operator of the last Dense layer does it, at no cost.
+    returns less; the operator of the last Dense layer does it, at no cost. description: the file carries it.
     """
 
     def __init__(
@@ -102,9 +104,10 @@ class Source:
         output: str,
         *,
         non_negative: bool = False,
+        description: Description | None = None,
     ) -> None:
         self.network, self._front, self._calibration = network, front, calibration
-        self._output, self._non_negative = output, non_negative
+        self._output, self._non_negative, self._description = output, non_negative, description
         self._exported = exported_network(network, self._answer)
         self._calibrated: bytes | None = None
 
@@ -118,6 +121,11 @@ class Source:
 
         kept_float: nodes that stay float. is_sparse: kernels with many zeros are stored without them.
         """
+        content = self._bare_file(rung, kept_float, is_sparse=is_sparse)
+        return described(content, self._description) if self._description else content
+
+    def _bare_file(self, rung: str, kept_float: Sequence[str] = (), *, is_sparse: bool = False) -> bytes:
+        """Returns the file without a description."""
         row = RUNGS[rung]
         if row.is_of_raw_columns:
             front = self._front

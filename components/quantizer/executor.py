@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +21,9 @@ from farebox.components.quantizer.ladder import search
 from farebox.components.quantizer.rungs import is_of_raw_columns
 from farebox.components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
 from farebox.components.quantizer.trial_log import write_log
+from farebox.components.tflite.description import Description
 from farebox.components.tflite.files import serving_dir, tflite_path
+from farebox.components.trip_example_gen.files import COUNTS_FILE, DAYS
 
 Batches = Iterable[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]]
 
@@ -68,11 +72,24 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             output=label,
             settings=settings,
             non_negative=bool(exec_properties["non_negative"]),
+            description=description_of(exec_properties["description"], input_dict["raw_examples"][0]),
         )
         write_file(outcome.chosen.content, output_dict["quantized_model"][0])
         write_file(outcome.trials[0].content, output_dict["reference_model"][0])
         metric = objective_of(networks[UNREDUCED]).metric
         write_log(outcome, metric, settings.optimize_for, output_dict["trials"][0].uri)
+
+
+def description_of(text: str, examples: types.Artifact) -> Description | None:
+    """The description in JSON, with the days of the rows if they have dates; None for an empty text."""
+    if not text:
+        return None
+    counts, days = os.path.join(examples.uri, COUNTS_FILE), None
+    if tf.io.gfile.exists(counts):
+        with tf.io.gfile.GFile(counts) as file:
+            days = json.loads(file.read()).get(DAYS)
+    description = Description.from_json(text)
+    return description.with_facts(days=days) if days else description
 
 
 def at_most(batches: Batches, n_rows: int) -> Batches:

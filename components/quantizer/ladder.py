@@ -19,6 +19,7 @@ from farebox.components.quantizer.sensitivity import NodeHarm, sensitivity, tria
 from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.components.quantizer.tables import with_lookups
 from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt, cost
+from farebox.components.tflite.description import Description
 
 LOOKUPS, SPARSE = "look-ups to distinct rows", "sparse kernels"
 
@@ -45,12 +46,13 @@ def search(
     output: str,
     settings: QuantizerSettings,
     non_negative: bool = False,
+    description: Description | None = None,
 ) -> QuantizationOutcome:
     """Returns the outcome of the ladder, or of the single rung that `settings.mode` names.
 
     networks: see `Ladder`. front: the transform before them, None if the file takes the networks' own inputs. train,
     evaluation: batches of the networks' inputs. file_rows: eval rows as the files take them, with labels of shape (n,).
-    output: the name of the file's output, which is never below 0 if `non_negative`.
+    output: the name of the file's output, which is never below 0 if `non_negative`. description: every file carries it.
 
     Raises InputError if a setting does not fit the networks, or if the named rung cannot be converted.
     """
@@ -63,7 +65,7 @@ def search(
     *_, unreduced = networks.values()
     ladder = Ladder(
         networks,
-        lambda network: Source(network, front, calibration, output, non_negative=non_negative),
+        lambda network: Source(network, front, calibration, output, non_negative=non_negative, description=description),
         train_for_int8,
         Judge(file_rows, objective_of(unreduced)),
         settings,
