@@ -58,7 +58,8 @@ def crosses(
     degrees = features.relative_degrees(inputs, geography)
     low, high = busy_box(degrees)
     places = features.cells_and_zones((degrees - low) / (high - low), settings.n_cells, settings.n_zones)
-    ids = tf.split(tf.cast(places, tf.int64), 3, axis=1)
+    # A shipped file has these ids in int32: there, the last CAST goes. TFLite splits no int64.
+    ids = [tf.cast(place, tf.int64) for place in tf.split(tf.cast(places, tf.int32), 3, axis=1)]
     return dict(zip(columns.CROSSES, [*ids, clock.hour_of_week(inputs)], strict=True))
 
 

@@ -225,7 +225,7 @@ def test_int8_weights_by_hand(quick_keras):
 
 @pytest.mark.parametrize("n_trained", [30, 127, 200, 255])
 def test_look_ups_give_the_same(quick_keras, n_trained):
-    """2,000 ids of which some were trained: one distinct row more. In files, too; int8 counts to 128 or, shifted, 256."""
+    """2,000 ids of which some were trained: one distinct row more. In files, too; int8 counts to 128, shifted to 256."""
     from farebox.components.quantizer import conversion
     from farebox.components.quantizer.tables import with_lookups
 
