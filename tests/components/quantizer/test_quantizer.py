@@ -225,7 +225,7 @@ def test_int8_weights_by_hand(quick_keras):
 
 @pytest.mark.parametrize("n_trained", [30, 127, 200, 255])
 def test_look_ups_give_the_same(quick_keras, n_trained):
-    """2,000 ids of which some were trained: one distinct row more. In files, too; int8 counts to 128, shifted to 256."""
+    """2,000 ids of which some were trained: one distinct row more. In files, too; int8 counts to 128, or to 256."""
     from farebox.components.quantizer import conversion
     from farebox.components.quantizer.tables import with_lookups
 
@@ -247,6 +247,34 @@ def test_look_ups_that_do_not_pay_are_not_made(quick_keras, n_ids, n_trained):
     from farebox.components.quantizer.tables import with_lookups
 
     assert with_lookups(embedding_of(n_ids, np.random.default_rng(1).normal(size=(n_trained, 8)))) is None
+
+
+def test_tables_side_by_side_share_a_scale_and_a_dequantize(quick_keras):
+    """By hand: the numbers, then the rows of three tables, each rounded to a 127th of the largest entry of all."""
+    import tf_keras as keras
+
+    from farebox.components.quantizer import conversion
+
+    random = np.random.default_rng(5)
+    numbers, ids = keras.Input((3,), name="x"), [keras.Input((1,), dtype="int64", name=f"id_{i}") for i in range(3)]
+    layers = [keras.layers.Embedding(60, width, name=f"e_{width}") for width in (2, 3, 4)]
+    rows = [keras.layers.Flatten()(layer(each)) for layer, each in zip(layers, ids, strict=True)]
+    last = keras.layers.Dense(1, use_bias=False)
+    network = keras.Model([numbers, *ids], last(keras.layers.Concatenate()([numbers, *rows])))
+    tables = [
+        random.normal(0, size, layer.get_weights()[0].shape) for size, layer in zip((1, 0.1, 3), layers, strict=True)
+    ]
+    for layer, table in zip(layers, tables, strict=True):
+        layer.set_weights([table])
+    model = TfliteModel(conversion.Source(network, None, [], "y").file("int8_weights"))
+    scale = max(np.abs(table).max() for table in tables) / 127
+    columns = {"x": random.normal(size=(20, 3)).astype(np.float32)}
+    columns |= {f"id_{i}": random.integers(0, 60, (20, 1)) for i in range(3)}
+    rounded = [np.rint(table / scale)[columns[f"id_{i}"][:, 0]] * scale for i, table in enumerate(tables)]
+    expected = np.concatenate([columns["x"], *rounded], axis=1) @ last.get_weights()[0]
+    np.testing.assert_allclose(model.predict(columns), expected[:, 0], rtol=1e-4, atol=1e-4)
+    counts = model.op_names()
+    assert (counts["GATHER"], counts["DEQUANTIZE"], counts["RESHAPE"]) == (3, 1, 1)
 
 
 def embedding_of(n_ids: int, rows: np.ndarray):
