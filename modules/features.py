@@ -127,7 +127,7 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
     scaled: the four coordinates in [0, 1] over the box;
     km: east and north from pickup to dropoff, on the plane tangent at the box's middle latitude;
     moves: the same, then along the street grid, across the streets' north and up it;
-    positions: pickup and dropoff in km along the grid, from the box's corner, and the middle of the trip;
+    middle: the middle of the trip, in km along the grid from the box's corner;
     pairs: from pickup to dropoff in km and in degrees; km east and north from each place to pickup, then to dropoff.
     """
     pickup, dropoff = np.eye(4)[:, :2], np.eye(4)[:, 2:]
@@ -144,7 +144,7 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
         "scaled": (np.diag(1 / (far - near)), -near / (far - near)),
         "km": (moved @ to_km, None),
         "moves": (np.concatenate([moved @ to_km, moved @ to_grid], axis=1), None),
-        "positions": (np.concatenate([pickup @ to_grid, dropoff @ to_grid, middle @ to_grid], axis=1), None),
+        "middle": (middle @ to_grid, None),
         "pairs": (
             np.concatenate([moved @ to_km, moved, *offsets], axis=1),
             -np.concatenate([np.zeros(4), np.tile(from_corner.reshape(-1), 2)]),
@@ -262,17 +262,17 @@ def taxicab(moves: tf.Tensor) -> tf.Tensor:
 
 
 def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """The complete feature set, float32 of shape (n, 33 + 2 (n_airports + n_landmarks) + n_changes), unscaled.
+    """The complete feature set, float32 of shape (n, 25 + 2 (n_airports + n_landmarks) + n_changes), unscaled.
 
-    Four coordinates in [0, 1] over the box; ends and middle in km along the street grid; km east and north; straight
+    The trip's middle in km along the street grid; km east and north, which give both ends with the middle; straight
     line in degrees; km to airports and landmarks; half the chord; Manhattan km, blocks across, up and in sum; bearing;
     hour and weekday as cycles; log(1 + km) and the root of the straight line; passengers; whether both ends are one
     point (30 m); times of day; the tariff's era. This order needs the fewest operators and tensors, and joins nine
     tensors: tflite-micro's CONCATENATION takes ten.
     """
     degrees, places = relative_degrees(inputs, geography), (*geography.airports, *geography.landmarks)
-    pieces = (("angles",), ("scaled", "positions"), ("km",), ("moves",), ("pairs",))
-    angles, positions, km, moves, pairs = on_plane(degrees, geography, places, pieces)
+    pieces = (("angles",), ("middle",), ("km",), ("moves",), ("pairs",))
+    angles, middle, km, moves, pairs = on_plane(degrees, geography, places, pieces)
     straight_km, straight_lines_ = straight_lines(pairs)
     changes = geography.n_tariff_changes
     angles_of_time, passengers, flags = clock.clock_and_era(clock.whole_numbers(inputs, changes), changes)
@@ -281,7 +281,7 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
     )
     return tf.concat(
         [
-            positions,
+            middle,
             km,
             straight_lines_,
             half_chord(angles),

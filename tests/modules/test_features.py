@@ -73,7 +73,7 @@ def test_haversine_is_symmetric_and_at_most_half_the_circumference(trip):
 
 def plane(trip: tuple[float, ...], geography: Geography, places=()) -> dict[str, np.ndarray]:
     degrees = features.relative_degrees(inputs(trip), geography)
-    names = ("angles", "scaled", "km", "moves", "positions", "pairs")
+    names = ("angles", "scaled", "km", "moves", "middle", "pairs")
     found = features.on_plane(degrees, geography, places, [(name,) for name in names])
     return {name: values.numpy()[0] for name, values in zip(names, found, strict=True)}
 
@@ -215,13 +215,13 @@ def test_the_street_grid_by_hand():
     """A grid turned by 30 degrees: what lies 30 degrees east of north is up the streets, with nothing across them."""
     city = Geography(0, 3, -1, 1, grid_angle=30.0)
     turned = plane((0, 0, 0.5, math.sqrt(0.75)), city)
-    blocks, (pickup, dropoff, middle) = turned["moves"][2:], turned["positions"].reshape(3, 2)
+    blocks, middle = turned["moves"][2:], turned["middle"]
     np.testing.assert_allclose(blocks, np.array([0, 1]) * DEGREE_KM, atol=1e-3)
-    np.testing.assert_allclose(dropoff - pickup, blocks, atol=1e-3)
-    np.testing.assert_allclose(middle, (pickup + dropoff) / 2, atol=1e-3)
+    # The trip starts one degree north of the box's corner: half a degree left of the corner's street.
+    np.testing.assert_allclose(middle, np.array([-0.5, math.sqrt(0.75) + 0.5]) * DEGREE_KM, atol=1e-3)
     straight = plane((0, 0, 0.5, 0.25), Geography(0, 3, -1, 1))
     np.testing.assert_allclose(straight["moves"], np.array([0.5, 0.25] * 2) * DEGREE_KM, atol=1e-3)
-    np.testing.assert_allclose(straight["positions"][:4], np.array([0, 1, 0.5, 1.25]) * DEGREE_KM, atol=1e-3)
+    np.testing.assert_allclose(straight["middle"], np.array([0.25, 1.125]) * DEGREE_KM, atol=1e-3)
 
 
 def test_taxicab_by_hand():
@@ -293,16 +293,16 @@ def test_extended_by_hand():
     trip = inputs((0, 0, 3, 0), hour=8) | era_of(1)
     found = features.extended(trip, city).numpy()[0]
     east = 3 * DEGREE_KM
-    positions = [0, 0.5, 0.75, 0.5, 0, DEGREE_KM, east, DEGREE_KM, east / 2, DEGREE_KM]
+    middle = [east / 2, DEGREE_KM]
     half_chord = math.sin(math.radians(3 / 2))
     lines = [east, 0, 3, DEGREE_KM, 2 * DEGREE_KM, half_chord, east, east, 0, east, 1, 0]
     clock = [math.sin(math.pi * 2 / 3), 0, math.cos(math.pi * 2 / 3), 1]
     rest = [math.log(1 + east), math.sqrt(east), 1, 0, 0, 1, 0, 0, 1, 0]
-    np.testing.assert_allclose(found, [*positions, *lines, *clock, *rest], rtol=1e-5, atol=1e-3)
-    assert len(found) == 33 + 2 + 1
+    np.testing.assert_allclose(found, [*middle, *lines, *clock, *rest], rtol=1e-5, atol=1e-3)
+    assert len(found) == 25 + 2 + 1
     here = inputs((1, 0.5, 1.0002, 0.5)) | era_of(0)
     found = features.extended(here, city).numpy()[0]
-    assert (found[29], found[-1]) == (1, 1)  # 22 m are one point; before the change
+    assert (found[21], found[-1]) == (1, 1)  # 22 m are one point; before the change
 
 
 @given(trip=st.tuples(anything, anything, anything, anything))

@@ -82,9 +82,9 @@ def transform_full(full_trips):
 
 
 def test_the_full_set_is_extended_standardized_and_compact(full_trips):
-    """16 + 17 numbers, two places from both ends, one change of tariff."""
+    """25 numbers, two places from both ends, one change of tariff."""
     train = _transformed(full_trips, "train")
-    assert train[columns.NUMERIC].shape[1] == 33 + 2 * 2 + 1
+    assert train[columns.NUMERIC].shape[1] == 25 + 2 * 2 + 1
     assert np.abs(train[columns.NUMERIC]).max() <= preprocessing.MAX_DEVIATION
     era = full_trips.columns["train"]["pickup_era"]
     np.testing.assert_array_equal(train[columns.NUMERIC][:, -1:] < 0, era)  # the flag says: before the change
