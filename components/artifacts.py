@@ -64,7 +64,8 @@ class QuantizationTrials(artifact.Artifact):
     """Every candidate file of Quantizer, and its choice.
 
     File structure:
-      - {uri}/choice.json: mode, network, steps, kept_float, why, metric, bound, eval_error, bytes, gzip_bytes
+      - {uri}/choice.json: mode, network, steps, kept_float, why, metric, bound, eval_error, bytes, gzip_bytes,
+        optimize_for, ranges: the bands of the file in words, or why it has none
       - {uri}/trials.jsonl: a line per candidate, the unreduced float32 file first: rung, network, errors, sizes,
         latency, operators, tensors by type, verdict and the reason for it
       - {uri}/sensitivity.json: the nodes that int8 can quantize, with the harm that each does by itself

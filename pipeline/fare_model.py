@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.atomic_pusher.versions import read_model
+from farebox.components.atomic_pusher.versions import read_described_model
 from farebox.components.errors import InputError
 from farebox.components.networks.errors import RunningError
+from farebox.components.tflite.bands import Bands, of_manifest
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, PICKUP_TIME
 from farebox.modules import columns
@@ -32,12 +33,26 @@ LAST_ERA = np.iinfo(np.int32).max  # a model takes a number above its last era f
 Columns = dict[str, npt.NDArray[Any]]
 
 
-class FareModel:
-    """A fare model, as a device runs it: `FareModel.load("models/chicago").predict(trips)`."""
+class FareRange(NamedTuple):
+    """Fare, and the lower and upper end of its range: floats for one trip, else arrays of shape (n,)."""
 
-    def __init__(self, content: bytes, path: Path) -> None:
+    fare: Any
+    low: Any
+    high: Any
+
+
+class FareModel:
+    """A fare model, as a device runs it: `FareModel.load("models/chicago").predict(trips)`.
+
+    manifest: that of the model's version. Its bands give ranges to fares, and its currency the fares' unit. A file
+    without a manifest has neither.
+    """
+
+    def __init__(self, content: bytes, path: Path, manifest: Mapping[str, Any] | None = None) -> None:
         self.path = path
         self._interpreter = TfliteModel(content, origin=path)
+        self._bands: Bands | None = of_manifest(manifest or {})
+        self.currency: str | None = (manifest or {}).get("currency")
 
     @classmethod
     def load(cls, path: str | Path, *, public_key: str | Path | None = None) -> FareModel:
@@ -47,8 +62,8 @@ class FareModel:
 
         Raises InputError if the file cannot be read, is not what its manifest says, or is not signed.
         """
-        file, content = read_model(path, None if public_key is None else str(public_key))
-        return cls(content, file)
+        file, content, manifest = read_described_model(path, None if public_key is None else str(public_key))
+        return cls(content, file, manifest)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -77,6 +92,27 @@ class FareModel:
         check_bounds(rows)
         fares = self._interpreter.predict(rows)
         return float(fares[0]) if is_one else fares
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of trips whose fare lies in its range, as promised; None for a model without ranges."""
+        return self._bands.coverage if self._bands else None
+
+    def predict_range(self, trips: Any) -> FareRange:
+        """Fares with their ranges, in the city's currency; trips: as in `predict`.
+
+        Of many trips like those that the model was made from, the share `coverage` has its fare in its range.
+
+        Raises InputError as `predict` does, and for a model without ranges.
+        """
+        if self._bands is None:
+            raise InputError(
+                f"model={self.path} must be a version whose manifest has bands, got none: "
+                "run with bands.count above 0, on more trips if these were too few"
+            )
+        fares = self.predict(trips)
+        low, high = self._bands.ranges(fares)
+        return FareRange(fares, float(low), float(high)) if isinstance(fares, float) else FareRange(fares, low, high)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -108,6 +108,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         model_inputs=",".join(settings.model_inputs),
         non_negative=True,
         description=description(settings),
+        bands=as_json(settings.bands),
+        smallest_label=float(settings.city.fare.min),
         code_digest=code_digest("farebox.components.quantizer.executor"),
     )
     quantized = quantizer.outputs["quantized_model"]

@@ -21,6 +21,7 @@ from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.errors import GateError
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
+from farebox.components.tflite.bands import BANDS_PROPERTY, Bands, attached
 
 SERVING_FILE, REFUSAL_FILE = "tflite", "refusal.json"
 BLESSINGS = ("model_blessing", "infra_blessing")
@@ -88,8 +89,14 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         return {
             **({"run_id": run_id} if run_id else {}),
             "metrics": judgement.get("metrics", {}),
+            **({BANDS_PROPERTY: bands.to_json()} if (bands := self._bands(input_dict)) else {}),
             **({"spans": spans} if spans else {}),
         }
+
+    @staticmethod
+    def _bands(input_dict: dict[str, list[types.Artifact]]) -> Bands | None:
+        """The bands of the model that is pushed."""
+        return attached(artifact_utils.get_single_instance(input_dict["model"]))
 
 
 def _judgement(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:

@@ -7,14 +7,18 @@ import importlib
 import json
 from typing import Any
 
+from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components.evaluator import executor as tfx_evaluator
 from tfx.dsl.io import fileio
+from tfx.utils import proto_utils
 
 from farebox.components.evaluator.metrics import JUDGED_FILE
 from farebox.components.networks import examples_io
+from farebox.components.tflite.bands import Bands, attached
 from farebox.components.tflite.files import tflite_path
 
+ERRORS_CLASS = "RegressionErrors"
 FILES = {"candidate": "model", "baseline": "baseline_model"}
 
 
@@ -31,6 +35,8 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
         if slicing := exec_properties.get("slicing"):
             importlib.import_module(exec_properties["module_path"]).configure(json.loads(slicing))
         input_dict = without_missing_baseline(input_dict)
+        if bands := attached(input_dict["model"][0]):
+            exec_properties = {**exec_properties, "eval_config": with_bands(exec_properties["eval_config"], bands)}
         before = digests(input_dict)
         super().Do(input_dict, output_dict, exec_properties)
         if digests(input_dict) != before:
@@ -39,6 +45,16 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
         examples_io.write_json(evaluation, JUDGED_FILE, before)
         for artifact in (evaluation, blessing):
             artifact.set_string_custom_property("sha256", str(before["candidate"]))
+
+
+def with_bands(eval_config: str, bands: Bands) -> str:
+    """TFMA's EvalConfig, as JSON, whose RegressionErrors also measure these bands: a graph cannot name them."""
+    config = config_pb2.EvalConfig()
+    proto_utils.json_to_proto(eval_config, config)
+    for metric in (metric for spec in config.metrics_specs for metric in spec.metrics):
+        if metric.class_name == ERRORS_CLASS:
+            metric.config = json.dumps({**json.loads(metric.config or "{}"), "bands": bands.to_json()})
+    return str(proto_utils.proto_to_json(config))
 
 
 def without_missing_baseline(input_dict: dict[str, list[types.Artifact]]) -> dict[str, list[types.Artifact]]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 RMSE, MAE, BIAS, P95, MEAN_LABEL = "rmse", "mae", "bias", "p95_absolute_error", "mean_label"
+COVERAGE, RANGE_WIDTH = "coverage", "range_width"  # of the ranges, where the model has bands
 COUNT = "example_count"
 JUDGED_FILE = "judged.json"  # beside TFMA's own files: SHA-256 of the judged files
 OVERALL = ()

@@ -14,9 +14,22 @@ from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.api import types
 from tensorflow_model_analysis.metrics import metric_types
 
-from farebox.components.evaluator.metrics import BIAS, COUNT, GROUPS, MAE, MEAN_LABEL, P95, RMSE, jackknife_error
+from farebox.components.evaluator.metrics import (
+    BIAS,
+    COUNT,
+    COVERAGE,
+    GROUPS,
+    MAE,
+    MEAN_LABEL,
+    P95,
+    RANGE_WIDTH,
+    RMSE,
+    jackknife_error,
+)
+from farebox.components.tflite.bands import Bands
 
 NAMES = (RMSE, MAE, BIAS, P95, MEAN_LABEL)
+OF_RANGES = (COVERAGE, RANGE_WIDTH)
 QUANTILE = 0.95
 # absolute errors are counted in buckets whose edges grow by 1 %: a quantile is right to 0.5 %
 GROWTH, SMALLEST = 1.01, 1e-6
@@ -30,18 +43,20 @@ Integers = npt.NDArray[np.int64]
 class Sums:
     """Sums over the rows of each group.
 
-    sums: number of rows, sums of error, |error|, error^2 and label, shape (5, GROUPS).
+    sums: number of rows, sums of error, |error|, error^2 and label, number of labels in their range and sum of the
+    ranges' widths, shape (7, GROUPS); the last two are NaN for a model without bands.
     buckets: number of rows by bucket of |error| and group, at the key bucket * GROUPS + group.
     """
 
-    sums: Floats = dataclasses.field(default_factory=lambda: np.zeros((5, GROUPS)))
+    sums: Floats = dataclasses.field(default_factory=lambda: np.zeros((7, GROUPS)))
     buckets: Counter[int] = dataclasses.field(default_factory=Counter)
 
-    def add(self, labels: Floats, predictions: Floats, groups: Integers) -> None:
+    def add(self, labels: Floats, predictions: Floats, groups: Integers, bands: Bands | None = None) -> None:
         """Adds rows, each of shape (n,). A prediction that is not finite makes every sum of its group not finite."""
         error = predictions - labels
+        covered, widths = of_ranges(labels, predictions, bands)
         with np.errstate(over="ignore", invalid="ignore"):
-            for i, values in enumerate((np.ones(len(error)), error, np.abs(error), error**2, labels)):
+            for i, values in enumerate((np.ones(len(error)), error, np.abs(error), error**2, labels, covered, widths)):
                 self.sums[i] += np.bincount(groups, values, GROUPS)
         keys, rows = np.unique(buckets_of(np.abs(error)) * GROUPS + groups, return_counts=True)
         self.buckets.update(dict(zip(keys.tolist(), rows.tolist(), strict=True)))
@@ -54,13 +69,14 @@ class Sums:
     def metrics(self) -> dict[str, Floats]:
         """Each metric in the label's unit, shape (1 + GROUPS,): over all rows, then without each group.
 
-        NaN without rows. bias: mean of prediction minus label.
+        NaN without rows. bias: mean of prediction minus label. coverage: share of labels in their range.
         """
         parts = np.stack([self.sums.sum(axis=1), *(np.delete(self.sums, i, axis=1).sum(axis=1) for i in range(GROUPS))])
         with np.errstate(divide="ignore", invalid="ignore"):
-            error, absolute, squared, label = (parts[:, 1:] / parts[:, :1]).T
+            error, absolute, squared, label, covered, width = (parts[:, 1:] / parts[:, :1]).T
         quantiles = self._quantiles(parts[:, 0])
-        return {RMSE: np.sqrt(squared), MAE: absolute, BIAS: error, P95: quantiles, MEAN_LABEL: label}
+        errors = {RMSE: np.sqrt(squared), MAE: absolute, BIAS: error, P95: quantiles, MEAN_LABEL: label}
+        return {**errors, COVERAGE: covered, RANGE_WIDTH: width}
 
     def _quantiles(self, rows: Floats) -> Floats:
         """The least |error| that 95 % of `rows` do not exceed, to 0.5 %; shapes (1 + GROUPS,)."""
@@ -74,6 +90,14 @@ class Sums:
         return np.array(
             [middle_of(buckets[np.argmax(row)]) if n else np.nan for n, row in zip(rows, enough, strict=True)]
         )
+
+
+def of_ranges(labels: Floats, predictions: Floats, bands: Bands | None) -> tuple[Floats, Floats]:
+    """Whether each label is in its prediction's range, 0 or 1, and the range's width; NaN without bands."""
+    if bands is None:
+        return np.full(len(labels), np.nan), np.full(len(labels), np.nan)
+    low, high = bands.ranges(predictions)
+    return bands.covers(predictions, labels).astype(np.float64), high - low
 
 
 def buckets_of(absolute: Floats) -> Integers:
@@ -105,18 +129,25 @@ class RegressionErrors(metric_types.Metric):
     With a baseline, also the differences from the baseline on the same rows. All except the number of rows have their
     standard error by a jackknife. TFMA names the metric after the first, RMSE: thresholds of its MetricConfig apply to
     RMSE. An extract may hold many rows; `hash_key` names its column of integers, shape (n,): a row's group is the
-    remainder modulo GROUPS.
+    remainder modulo GROUPS. bands: the candidate's `Bands` as JSON; then also the share of labels in their ranges, and
+    the ranges' mean width.
     """
 
-    def __init__(self, hash_key: str, name: str = RMSE, **kwargs: Any) -> None:
-        super().__init__(_computations, name=name, hash_key=hash_key, **kwargs)
+    def __init__(self, hash_key: str, bands: Mapping[str, Any] | None = None, name: str = RMSE, **kwargs: Any) -> None:
+        super().__init__(_computations, name=name, hash_key=hash_key, bands=bands, **kwargs)
 
 
 def _computations(
-    hash_key: str, eval_config: Any = None, model_names: list[str] | None = None, **_: Any
+    hash_key: str,
+    bands: Mapping[str, Any] | None = None,
+    eval_config: Any = None,
+    model_names: list[str] | None = None,
+    **_: Any,
 ) -> list[metric_types.MetricComputation]:
     baselines = [spec.name for spec in eval_config.model_specs if spec.is_baseline] if eval_config else []
-    combiner = _Combiner(model_names or [""], baselines[0] if baselines else "")
+    combiner = _Combiner(
+        model_names or [""], baselines[0] if baselines else "", None if bands is None else Bands.from_json(bands)
+    )
     return [metric_types.MetricComputation(list(combiner.keys()), [_Rows(hash_key)], combiner)]
 
 
@@ -140,10 +171,10 @@ def _values_of(model: str, values: Any) -> Floats:
 
 
 class _Combiner(beam.CombineFn):
-    """Combines rows to metrics by key; baseline: name of the model to compare with, or empty."""
+    """Combines rows to metrics by key; baseline: name of the model to compare with, or empty; bands: of the other."""
 
-    def __init__(self, models: list[str], baseline: str) -> None:
-        self.models, self.baseline = models, baseline
+    def __init__(self, models: list[str], baseline: str, bands: Bands | None = None) -> None:
+        self.models, self.baseline, self.bands = models, baseline, bands
 
     def keys(self) -> Iterator[metric_types.MetricKey]:
         """The keys of all metrics."""
@@ -154,6 +185,12 @@ class _Combiner(beam.CombineFn):
                 yield key
                 if self.baseline and model != self.baseline:
                     yield key.make_diff_key()
+            if self._bands_of(model):
+                for name in OF_RANGES:
+                    yield metric_types.MetricKey(name, model_name=model)
+
+    def _bands_of(self, model: str) -> Bands | None:
+        return None if model == self.baseline != "" else self.bands
 
     def create_accumulator(self) -> dict[str, Sums]:
         return {model: Sums() for model in self.models}
@@ -161,7 +198,7 @@ class _Combiner(beam.CombineFn):
     def add_input(self, accumulator: dict[str, Sums], element: tuple[Any, Any, Integers]) -> dict[str, Sums]:
         labels, predictions, groups = element
         for model, sums in accumulator.items():
-            sums.add(_values_of(model, labels), _values_of(model, predictions), groups)
+            sums.add(_values_of(model, labels), _values_of(model, predictions), groups, self._bands_of(model))
         return accumulator
 
     def merge_accumulators(self, accumulators: Iterable[dict[str, Sums]]) -> dict[str, Sums]:

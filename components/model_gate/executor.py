@@ -25,6 +25,7 @@ from farebox.components.model_gate import model_checks, yardsticks
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement, LastBlessed, SliceErrors
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.networks import examples_io
+from farebox.components.tflite.bands import attached
 from farebox.components.tflite.files import tflite_path
 from farebox.components.tflite.interpreter import TfliteModel
 
@@ -50,7 +51,10 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         (blessing,) = output_dict["blessing"]
         bounds = ModelBounds(**json.loads(exec_properties["bounds"]))
         uri = inputs["evaluation"].uri
-        evidence = model_checks.Evidence(metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True))
+        bands = attached(inputs["model"])
+        evidence = model_checks.Evidence(
+            metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True), bands.coverage if bands else None
+        )
         errors = errors_on_test(inputs, exec_properties)
         rmse = {name: errors.rmse(name) for name in errors.squared if name != yardsticks.SHIPPED}
         bounded = model_checks.judge(evidence, bounds)
@@ -119,6 +123,8 @@ def slice_errors(key: metrics.SliceKey, estimates: metrics.Metrics) -> SliceErro
         mae=estimates[metrics.MAE].value,
         bias=estimates[metrics.BIAS].value,
         p95_absolute_error=estimates[metrics.P95].value,
+        coverage=estimates[metrics.COVERAGE].value if metrics.COVERAGE in estimates else None,
+        range_width=estimates[metrics.RANGE_WIDTH].value if metrics.RANGE_WIDTH in estimates else None,
     )
 
 

@@ -21,7 +21,10 @@ class LastBlessed:
 
 @dataclasses.dataclass(frozen=True)
 class SliceErrors:
-    """Number of rows and errors of the shipped file in one slice, such as `pickup_hour=8`; in the label's unit."""
+    """Number of rows and errors of the shipped file in one slice, such as `pickup_hour=8`; in the label's unit.
+
+    coverage: share of labels in their ranges; range_width: mean width of these; None for a file without bands.
+    """
 
     slice: str
     rows: int
@@ -29,6 +32,8 @@ class SliceErrors:
     mae: float
     bias: float
     p95_absolute_error: float
+    coverage: float | None = None
+    range_width: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,26 +12,46 @@ from collections.abc import Callable, Mapping
 
 from farebox.components.errors import Check, increase
 from farebox.components.evaluator import metrics
-from farebox.components.evaluator.metrics import BIAS, COUNT, MAE, MEAN_LABEL, P95, RMSE, Estimate, Metrics, SliceKey
+from farebox.components.evaluator.metrics import (
+    BIAS,
+    COUNT,
+    COVERAGE,
+    MAE,
+    MEAN_LABEL,
+    P95,
+    RANGE_WIDTH,
+    RMSE,
+    Estimate,
+    Metrics,
+    SliceKey,
+)
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
 MEASURES = {"max_rmse": RMSE, "max_mae": MAE, "max_p95": P95}
 SHOWN_SLICES = 3
 NO_BASELINE = "no blessed model to compare with yet"
+NO_RANGES = "the model has no ranges"
 HINTS = {
     "max_rmse": "train on more or newer trips, or raise gates.{name} if the bound is too strict",
     "max_bias": "look for a change of tariff after the train split; gates.{name} sets the bound",
     "max_rmse_increase": "the last model stays; look at what changed in the newest trips, or raise gates.{name}",
+    "max_coverage_shortfall": (
+        "eval must have trips like those of test; gates.{name} sets the bound, bands.count=0 gives no ranges"
+    ),
     "slice": "look at these trips in the data; gates.{name} sets the bound, gates.slices.min_rows the size of a slice",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """Metrics by slice of the candidate and of the baseline; the latter is empty without a blessed model."""
+    """Metrics by slice of the candidate and of the baseline; the latter is empty without a blessed model.
+
+    promised: the coverage that the candidate's ranges promise, None if it has none.
+    """
 
     candidate: Mapping[SliceKey, Metrics]
     baseline: Mapping[SliceKey, Metrics]
+    promised: float | None = None
 
     @property
     def slices(self) -> dict[SliceKey, Metrics]:
@@ -78,6 +98,8 @@ def judge(evidence: Evidence, bounds: ModelBounds) -> list[Check]:
         checks.append(check_bias(overall, bounds.max_bias, bounds.confidence))
     if bounds.max_rmse_increase is not None:
         checks.append(check_increase(evidence, bounds))
+    if bounds.max_coverage_shortfall is not None:
+        checks.append(check_coverage(evidence, bounds.max_coverage_shortfall, bounds.confidence))
     return [*checks, *judge_slices(evidence, bounds.slices, bounds.confidence)]
 
 
@@ -106,6 +128,22 @@ def check_increase(evidence: Evidence, bounds: ModelBounds) -> Check:
     return IntervalTest(change, allowed).check(name, bounds.confidence, detail, hint)
 
 
+def check_coverage(evidence: Evidence, bound: float, confidence: float) -> Check:
+    """Tests how far the coverage of the ranges falls short of its promise.
+
+    More than promised is no fault: wide ranges mislead nobody, and their width is among the metrics.
+    """
+    name, hint = "max_coverage_shortfall", HINTS["max_coverage_shortfall"].format(name="max_coverage_shortfall")
+    if evidence.promised is None:
+        return Check(name, 0.0, None, ok=True, detail=NO_RANGES, hint=hint)
+    overall = evidence.candidate[metrics.OVERALL]
+    detail = (
+        f"ranges hold {interval(overall[COVERAGE])} of the test fares, {evidence.promised:g} promised, "
+        f"mean width {overall[RANGE_WIDTH].value:.4g}"
+    )
+    return IntervalTest(shortfall(overall, evidence.promised), bound).check(name, confidence, detail, hint)
+
+
 def judge_slices(evidence: Evidence, bounds: SliceBounds, confidence: float) -> list[Check]:
     """One check per bound on slices: its worst slice among those with at least `min_rows` rows."""
     large = {key: each for key, each in evidence.slices.items() if each[COUNT].value >= bounds.min_rows}
@@ -129,6 +167,12 @@ def judge_slices(evidence: Evidence, bounds: SliceBounds, confidence: float) -> 
             checks.append(worst("max_rmse_increase", increase_test(evidence, bounds.max_rmse_increase)))
         else:
             checks.append(Check("slices.max_rmse_increase", 0.0, None, ok=True, detail=NO_BASELINE))
+    if bounds.max_coverage_shortfall is not None:
+        if evidence.promised is not None:
+            test = coverage_test(bounds.max_coverage_shortfall, evidence.promised)
+            checks.append(worst("max_coverage_shortfall", test))
+        else:
+            checks.append(Check("slices.max_coverage_shortfall", 0.0, None, ok=True, detail=NO_RANGES))
     return checks
 
 
@@ -152,6 +196,11 @@ def increase_test(evidence: Evidence, allowed: float | str) -> SliceTest:
     return test
 
 
+def coverage_test(bound: float, promised: float) -> SliceTest:
+    """Tests how far the coverage in a slice falls short of the promise."""
+    return lambda _, estimates: IntervalTest(shortfall(estimates, promised), bound)
+
+
 def worst_of(name: str, tests: Mapping[SliceKey, IntervalTest], confidence: float, counted: str) -> Check:
     """The check of the slice with the largest excess; its detail names all slices that fail and `counted`."""
     if not tests:
@@ -173,6 +222,12 @@ def share_of_label(estimates: Metrics) -> Estimate:
     bias, mean = estimates[BIAS], estimates[MEAN_LABEL].value
     scale = abs(mean) or 1.0
     return Estimate(bias.value / scale, bias.lower / scale, bias.upper / scale)
+
+
+def shortfall(estimates: Metrics, promised: float) -> Estimate:
+    """The promised coverage minus the measured one."""
+    covered = estimates[COVERAGE]
+    return Estimate(promised - covered.value, promised - covered.upper, promised - covered.lower)
 
 
 def interval(estimate: Estimate) -> str:

@@ -12,14 +12,15 @@ from tfx.types import component_spec, standard_artifacts
 from farebox.components.artifacts import QuantizationTrials
 from farebox.components.networks.node_settings import as_json, settings_of
 from farebox.components.quantizer.executor import QuantizerExecutor
-from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.components.quantizer.settings import BandSettings, QuantizerSettings
 from farebox.components.tflite.description import Description
 
 
 class QuantizerSpec(component_spec.ComponentSpec):
     """settings: `QuantizerSettings` as JSON. label: the label's name. model_inputs: raw columns, separated by commas.
 
-    non_negative: 1 if no output may be below 0. description: a `Description` as JSON, empty for none.
+    non_negative: 1 if no output may be below 0. description: a `Description` as JSON, empty for none. bands:
+    `BandSettings` as JSON. smallest_label: where ranges begin, at least.
     """
 
     PARAMETERS = {
@@ -28,6 +29,8 @@ class QuantizerSpec(component_spec.ComponentSpec):
         "model_inputs": component_spec.ExecutionParameter(type=str),
         "non_negative": component_spec.ExecutionParameter(type=int),
         "description": component_spec.ExecutionParameter(type=str),
+        "bands": component_spec.ExecutionParameter(type=str),
+        "smallest_label": component_spec.ExecutionParameter(type=float, optional=True),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -49,7 +52,9 @@ class Quantizer(base_component.BaseComponent):
 
     settings: a `QuantizerSettings`, a mapping of some of its fields, or either as JSON text. non_negative: both files
     return 0 if their network returns less, as for a fare, a duration or a count. description: both files carry it as
-    metadata, with the days of the examples' rows; without it, they carry none.
+    metadata, with the days of the examples' rows; without it, they carry none. bands: a `BandSettings`, in the same
+    forms; the bands are a custom property of `quantized_model` (`bands.attached` reads them). smallest_label: no range
+    begins below it; by default 0 if `non_negative`.
 
     Raises ValueError, which names the key, for a setting that is unknown or out of its bounds.
     """
@@ -70,9 +75,13 @@ class Quantizer(base_component.BaseComponent):
         model_inputs: str,
         non_negative: bool = False,
         description: Description | None = None,
+        bands: BandSettings | Mapping[str, Any] | str | None = None,
+        smallest_label: float | None = None,
         code_digest: str = "",
     ) -> None:
         text = as_json(settings_of(QuantizerSettings, settings, "quantizer"))
+        if smallest_label is None and non_negative:
+            smallest_label = 0.0
         super().__init__(
             QuantizerSpec(
                 model=model,
@@ -85,6 +94,8 @@ class Quantizer(base_component.BaseComponent):
                 model_inputs=model_inputs,
                 non_negative=int(non_negative),
                 description=description.to_json() if description else "",
+                bands=as_json(settings_of(BandSettings, bands or BandSettings(), "bands")),
+                smallest_label=smallest_label,
                 code_digest=code_digest,
                 quantized_model=types.Channel(type=standard_artifacts.Model),
                 reference_model=types.Channel(type=standard_artifacts.Model),

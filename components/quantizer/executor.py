@@ -10,18 +10,21 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
+from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
 from farebox.components.networks import examples_io
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.objective import objective_of
+from farebox.components.quantizer.band_fitting import bands_of
 from farebox.components.quantizer.conversion import Front, calibration_rows
 from farebox.components.quantizer.ladder import search
 from farebox.components.quantizer.rungs import is_of_raw_columns
-from farebox.components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
+from farebox.components.quantizer.settings import REDUCED, UNREDUCED, BandSettings, QuantizerSettings
 from farebox.components.quantizer.trial_log import write_log
 from farebox.components.tflite.description import Description
+from farebox.components.tflite.bands import attach
 from farebox.components.tflite.files import serving_dir, tflite_path
 from farebox.components.trip_example_gen.files import COUNTS_FILE, DAYS
 
@@ -62,13 +65,14 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             raw("train") if is_of_raw_columns(settings.mode) else examples_io.numpy_batches(train),
             settings.calibration_rows,
         )
+        file_rows = list(at_most(raw("eval"), examples_io.MAX_EVAL_ROWS))
         outcome = search(
             networks,
             front=front,
             calibration=calibration,
             train=train,
             evaluation=evaluation,
-            file_rows=list(at_most(raw("eval"), examples_io.MAX_EVAL_ROWS)),
+            file_rows=file_rows,
             output=label,
             settings=settings,
             non_negative=bool(exec_properties["non_negative"]),
@@ -76,8 +80,18 @@ class QuantizerExecutor(base_executor.BaseExecutor):
         )
         write_file(outcome.chosen.content, output_dict["quantized_model"][0])
         write_file(outcome.trials[0].content, output_dict["reference_model"][0])
-        metric = objective_of(networks[UNREDUCED]).metric
-        write_log(outcome, metric, settings.optimize_for, output_dict["trials"][0].uri)
+        objective = objective_of(networks[UNREDUCED])
+        bands, why = bands_of(
+            outcome.chosen.content,
+            file_rows,
+            settings_of(BandSettings, exec_properties["bands"], "bands"),
+            is_of_numbers=not objective.n_classes,
+            floor=exec_properties.get("smallest_label"),
+        )
+        if bands is not None:
+            attach(bands, output_dict["quantized_model"][0])
+        logging.info("Quantizer: ranges: %s", why)
+        write_log(outcome, objective.metric, settings.optimize_for, output_dict["trials"][0].uri, ranges=why)
 
 
 def description_of(text: str, examples: types.Artifact) -> Description | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
-from farebox.components.errors import Count, Increase, Positive, check_fields, increase
+from farebox.components.errors import Count, Increase, Positive, at_least, check_fields, increase, strictly_between
 from farebox.components.quantizer.rungs import Mode
 
 Goal = Literal["size", "latency", "balanced"]
@@ -53,3 +53,18 @@ class QuantizerSettings:
     def bound(self, reference: float) -> float:
         """Returns the largest error that holds the budget."""
         return reference + increase(self.max_rmse_increase, reference, "quantizer.max_rmse_increase")
+
+
+@dataclasses.dataclass(frozen=True)
+class BandSettings:
+    """Ranges of the shipped file's predictions: conformal bands by predicted number, fitted on eval (docs/bands.md)."""
+
+    coverage: Annotated[float, strictly_between(0, 1)] = 0.9
+    """Share of labels that the ranges promise to hold."""
+    count: Annotated[int, at_least(0)] = 7
+    """Bands, at most; 0 for a model without ranges."""
+    min_rows: Count = 100
+    """Rows of eval that a band has at least; fewer rows give fewer bands, and too few for one give none."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "bands")

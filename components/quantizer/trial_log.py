@@ -13,8 +13,11 @@ from farebox.components.quantizer.ladder import QuantizationOutcome
 from farebox.components.quantizer.settings import Goal
 
 
-def write_log(outcome: QuantizationOutcome, metric: str, goal: Goal, uri: str) -> None:
-    """Writes the files of a QuantizationTrials artifact into the folder `uri`, which is made if needed."""
+def write_log(outcome: QuantizationOutcome, metric: str, goal: Goal, uri: str, *, ranges: str = "") -> None:
+    """Writes the files of a QuantizationTrials artifact into the folder `uri`, which is made if needed.
+
+    ranges: the bands of the chosen file in words, or why it has none; empty if none were asked for.
+    """
     chosen = outcome.chosen
     choice = {
         "mode": chosen.rung,
@@ -28,6 +31,7 @@ def write_log(outcome: QuantizationOutcome, metric: str, goal: Goal, uri: str) -
         "bytes": chosen.bytes,
         "gzip_bytes": chosen.gzip_bytes,
         "optimize_for": goal,
+        "ranges": ranges,
     }
     files = {
         "choice.json": json.dumps(choice, indent=2),

@@ -16,6 +16,7 @@ from tfx.dsl.components.base import base_executor
 
 from farebox.components.atomic_pusher.executor import REFUSAL_FILE
 from farebox.components.errors import Check
+from farebox.components.evaluator.metrics import COVERAGE, RANGE_WIDTH
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement
 from farebox.components.model_gate.yardsticks import LINEAR_ON_DISTANCE, PREDICT_MEAN, RAW_DNN
 from farebox.components.networks import examples_io
@@ -26,11 +27,13 @@ from farebox.components.reporter.figures import (
     FileSize,
     Latency,
     ModelFigures,
+    RangeFigures,
     Rows,
     ShippedModel,
     StageRmse,
 )
 from farebox.components.tflite import interpreter
+from farebox.components.tflite.bands import Bands, attached
 from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
 from farebox.components.trip_example_gen.files import COUNTS_FILE
 
@@ -92,7 +95,15 @@ def measured(
         model=shipped_model(inputs),
         unreduced=size_of(read_tflite(inputs["reference_model"])),
         latency_us=Latency(**latency_us) if latency_us else None,
+        ranges=range_figures(attached(inputs["quantized_model"]), metrics),
     )
+
+
+def range_figures(bands: Bands | None, metrics: Mapping[str, float]) -> RangeFigures | None:
+    """What the bands promise, and what ModelGate's metrics say of it."""
+    if bands is None:
+        return None
+    return RangeFigures(len(bands), bands.coverage, metrics[COVERAGE], metrics[RANGE_WIDTH])
 
 
 def checks_of(content: Iterable[Mapping[str, Any]]) -> list[Check]:

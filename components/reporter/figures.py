@@ -74,6 +74,17 @@ class ShippedModel:
 
 
 @dataclasses.dataclass(frozen=True)
+class RangeFigures:
+    """The ranges of the shipped file on the test split: number of bands, share of labels that they promise to hold and
+    that they hold, and their mean width in the label's unit. The interval of `covered` is `intervals["coverage"]`."""
+
+    bands: int
+    promised: float
+    covered: float
+    mean_width: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Latency:
     """Microseconds that the file takes for one row."""
 
@@ -88,7 +99,7 @@ class ModelFigures:
     yardsticks: RMSE by name. mae, bias, p95_absolute_error, intervals (lower, upper; 95 %) and slices: of the shipped
     file on the test split, in the label's unit. baseline: the last blessed model, None without one. tuned: the settings
     that Tuner chose, None without Tuner. unreduced: the file of the network before reduction. latency_us: None if
-    DeviceValidator stopped before it measured.
+    DeviceValidator stopped before it measured. ranges: None for a file without bands.
     """
 
     rows: Rows
@@ -104,12 +115,13 @@ class ModelFigures:
     model: ShippedModel
     unreduced: FileSize
     latency_us: Latency | None
+    ranges: RangeFigures | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ModelFigures:
         """Reads what `to_json` returns; ignores other keys."""
         return cls(**{
-            **{key: content[key] for key in MODEL_KEYS},
+            **{key: content[key] for key in MODEL_KEYS if key != "ranges"},
             "rows": Rows(**content["rows"]),
             "rmse": StageRmse.from_json(content["rmse"]),
             "intervals": intervals_from_json(content["intervals"]),
@@ -118,6 +130,7 @@ class ModelFigures:
             "model": ShippedModel(**{**content["model"], "steps": tuple(content["model"]["steps"])}),
             "unreduced": FileSize(**content["unreduced"]),
             "latency_us": Latency(**content["latency_us"]) if content["latency_us"] else None,
+            "ranges": RangeFigures(**content["ranges"]) if content.get("ranges") else None,
         })  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

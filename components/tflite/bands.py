@@ -100,7 +100,10 @@ class Bands:
     def from_json(cls, content: Any) -> Bands:
         """Reads what `to_json` returns. Raises InputError if it is something else."""
         try:
-            return cls(**{key: tuple(each) if isinstance(each, list) else each for key, each in content.items()})
+            fields: dict[str, Any] = {
+                key: tuple(each) if isinstance(each, list) else each for key, each in content.items()
+            }
+            return cls(**fields)
         except (AttributeError, TypeError) as error:
             raise InputError(f"bands={content} must have coverage, edges, lower, upper and rows: {error}") from error
 

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from farebox.components.errors import Check
 from farebox.components.model_gate.yardsticks import ratio
-from farebox.components.reporter.figures import Figures, ModelFigures
+from farebox.components.reporter.figures import Figures, ModelFigures, RangeFigures
 
 STAGES = {
     "predict_mean": "predict the mean",
@@ -81,6 +81,8 @@ class RunConsole:
             self.say(describe_model(figures.measured))
             if latency := figures.measured.latency_us:
                 self.say(f"one fare takes p50 {latency.p50:.1f} µs, p99 {latency.p99:.1f} µs")
+            if ranges := figures.measured.ranges:
+                self.say(describe_ranges(ranges, currency))
         self.outcome(figures)
 
     def short_summary(self, figures: Figures) -> None:
@@ -128,6 +130,14 @@ def describe_model(figures: ModelFigures) -> str:
         f"{' + '.join((model.mode, *model.steps))} of the {model.network} network"
         + (f", k={model.k}" if model.k else "")
         + f", {model.sparsity:.1%} zeros"
+    )
+
+
+def describe_ranges(ranges: RangeFigures, currency: str) -> str:
+    """Promised and measured coverage of the ranges, and their width, in one line."""
+    return (
+        f"ranges hold {ranges.covered:.1%} of the test fares, {ranges.promised:.0%} promised; "
+        f"mean width {ranges.mean_width:.2f} {currency}, {ranges.bands} bands"
     )
 
 

@@ -79,7 +79,8 @@ def _quantization(outputs: Artifacts) -> str:
     choice = _read(outputs["trials"], "choice.json")
     sizes = f"{choice['bytes']:,} B, {choice['gzip_bytes']:,} B gzip"
     error = f"eval {named(choice['metric'])} {choice['eval_error']['shipped']:.3f}"
-    return f"{choice['mode']} of the {choice['network']} network: {sizes}, {error}"
+    ranges = f"; ranges: {choice['ranges']}" if choice.get("ranges", "").startswith("none") else ""
+    return f"{choice['mode']} of the {choice['network']} network: {sizes}, {error}{ranges}"
 
 
 def _blessing(outputs: Artifacts) -> str:

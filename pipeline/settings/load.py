@@ -20,7 +20,7 @@ from farebox.components.errors import Count, InputError, at_least, check_fields
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.pca_reducer.settings import ReducerSettings
 from farebox.components.pruner.settings import PrunerSettings
-from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.components.quantizer.settings import BandSettings, QuantizerSettings
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.modules import columns
@@ -86,6 +86,7 @@ class Settings:
     reducer: ReducerSettings = ReducerSettings()
     pruner: PrunerSettings = PrunerSettings()
     quantizer: QuantizerSettings = QuantizerSettings()
+    bands: BandSettings = BandSettings()
     data_gate: DataGateSettings = DataGateSettings()
     gates: ModelBounds = ModelBounds()
     push: PushSettings = PushSettings()

@@ -50,7 +50,7 @@ def test_held_out_coverage_follows_its_exact_distribution(seed, coverage, n_band
 
 
 def test_the_promise_holds_on_average_over_fits():
-    """300 fits of 150 rows: the mean coverage of new rows is that of the ranks, between the promise and 2/(n + 1) more."""
+    """300 fits of 150 rows: new rows are covered as the ranks say, as promised and at most 2 / (n + 1) more."""
     rng = np.random.default_rng(0)
     covered = []
     for _ in range(300):
