@@ -4,8 +4,8 @@ Each band has its own pair of quantiles of the residuals (label minus prediction
 covers a new label with the promised probability whatever its prediction is. Rows whose labels the model was not fitted
 to give the residuals; the promise holds for rows drawn as they were.
 
-Bands: Vovk, Lindsay, Nouretdinov and Gammerman 2003, "Mondrian Confidence Machine". Separate quantiles for the two
-ends: Romano, Patterson and Candes 2019, "Conformalized Quantile Regression", theorem 2.
+Bands: Vovk, Lindsay, Nouretdinov and Gammerman 2003, "Mondrian Confidence Machine". A quantile of its own for each end:
+Romano, Patterson and Candes 2019, "Conformalized Quantile Regression", theorem 2.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -24,9 +24,12 @@ from farebox.components.errors import InputError
 
 BANDS_PROPERTY = "bands"  # custom property of a Model artifact
 DIGITS = 4  # significant digits of stored numbers
-EXACT = 1e-9  # against binary rounding of (n + 1) * (1 - coverage) / 2
+EXACT = 1e-9  # against binary rounding of (n + 1) * (1 - coverage)
+# shares of the missed labels that lie below their range, of which `fit` takes the one with the narrowest ranges
+SHARES_BELOW = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8, 0.1, 0.9)
 
 Floats = npt.NDArray[np.float64]
+Ends = tuple[float, ...]
 
 
 class NoBandsError(ValueError):
@@ -120,8 +123,9 @@ def fit(
     """Bands with about equally many rows each, at most n_bands of them, from held-out rows of shape (n,).
 
     There are fewer bands if one would have less than `min_rows` rows or less than `rows_needed(coverage)`, or if equal
-    predictions do not let themselves be divided. Stored ends are rounded outwards to four significant digits.
-    floor: the smallest label that there can be.
+    predictions do not let themselves be divided. All bands have one share of misses below the range, the one in
+    `SHARES_BELOW` that makes the ranges narrowest. Stored ends are rounded outwards to four significant digits. floor:
+    the smallest label that there can be.
 
     Raises NoBandsError if the rows are too few for one band, or if a number is not finite.
     """
@@ -135,15 +139,12 @@ def fit(
         raise NoBandsError(f"{len(residuals)} held-out rows must be at least {least} for a coverage of {coverage:g}")
     edges = _edges(np.sort(predicted), min(n_bands, len(predicted) // least), least)
     band = np.searchsorted(edges, predicted, side="right")
-    ends = [_ends(residuals[band == i], coverage) for i in range(len(edges) + 1)]
-    return Bands(
-        coverage=coverage,
-        edges=tuple(edges),
-        lower=tuple(lower for lower, _ in ends),
-        upper=tuple(upper for _, upper in ends),
-        rows=tuple(np.bincount(band, minlength=len(ends)).tolist()),
-        floor=floor,
+    by_band = [np.sort(residuals[band == i]) for i in range(len(edges) + 1)]
+    lower, upper = min(
+        (_ends(by_band, coverage, share) for share in SHARES_BELOW),
+        key=lambda ends: float(sum((high - low) * len(rows) for low, high, rows in zip(*ends, by_band, strict=True))),
     )
+    return Bands(coverage, tuple(edges), lower, upper, tuple(map(len, by_band)), floor)
 
 
 def rows_needed(coverage: float) -> int:
@@ -163,15 +164,19 @@ def _edges(ordered: Floats, n_bands: int, least: int) -> list[float]:
     return edges
 
 
-def _ends(residuals: Floats, coverage: float) -> tuple[float, float]:
-    """Lower and upper end of a band: the k-th smallest and the k-th largest residual, k = (n + 1)(1 - coverage)/2.
+def _ends(by_band: Sequence[Floats], coverage: float, share_below: float) -> tuple[Ends, Ends]:
+    """Lower and upper ends of the bands, from the residuals of each in ascending order.
 
-    A new residual, exchangeable with these n, is below the one or above the other with probability 2k / (n + 1).
+    The ends are the i-th smallest and the j-th largest of n residuals, i + j = k = (n + 1)(1 - coverage), rounded down.
+    A new residual that is exchangeable with these lies outside with probability k / (n + 1).
     """
-    ordered = np.sort(residuals)
-    k = math.floor((len(ordered) + 1) * (1 - coverage) / 2 + EXACT)
-    lower, upper = float(ordered[k - 1]), float(ordered[-k])
-    return min(_rounded(lower, math.floor), 0.0), max(_rounded(upper, math.ceil), 0.0)
+    lower, upper = [], []
+    for residuals in by_band:
+        k = math.floor((len(residuals) + 1) * (1 - coverage) + EXACT)
+        below = min(max(round(k * share_below), 1), k - 1)
+        lower.append(min(_rounded(float(residuals[below - 1]), math.floor), 0.0))
+        upper.append(max(_rounded(float(residuals[below - k]), math.ceil), 0.0))
+    return tuple(lower), tuple(upper)
 
 
 def _rounded(value: float, to_integer: Any = round) -> float:
