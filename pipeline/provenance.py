@@ -53,10 +53,11 @@ def schema_source(settings: Settings) -> str:
 
 
 def manifest(settings: Settings, code_sha256: Mapping[str, str], spans: Sequence[int] = ()) -> dict[str, Any]:
-    """City, lane, spans (if trips come in spans), and SHA-256 of the schema and of our code by node."""
+    """City, currency, lane, spans (if trips come in spans), and SHA-256 of the schema and of our code by node."""
     return {
         **({"spans": list(spans)} if spans else {}),
         "city": settings.city.name,
+        "currency": settings.city.currency,
         "lane": lane(),
         "schema_sha256": hashlib.sha256(schema_source(settings).encode()).hexdigest(),
         "code_sha256": dict(code_sha256),

@@ -250,7 +250,7 @@ def toy_network(toy_trips, make_network) -> Any:
 def evaluate(toy_trips):
     """(folder, files, max_rmse) -> artifacts of Evaluator on the test split, with the pipeline's own config.
 
-    files: the `.tflite` of `model`, and of `baseline_model` if there is one.
+    files: the `.tflite` of `model`, and of `baseline_model` if there is one. bands: of `model`.
     """
     from tfx.types import artifact_utils, standard_artifacts
     from tfx.utils import proto_utils
@@ -258,10 +258,11 @@ def evaluate(toy_trips):
     from farebox.components.artifacts import EvaluatorBlessing
     from farebox.components.evaluator.executor import FileEvaluatorExecutor
     from farebox.components.model_gate.settings import ModelBounds
+    from farebox.components.tflite.bands import attach
     from farebox.pipeline import nodes
     from farebox.pipeline.settings.beam import BeamSettings
 
-    def run(folder: Path, files: dict[str, bytes], max_rmse: float) -> dict:
+    def run(folder: Path, files: dict[str, bytes], max_rmse: float, bands=None) -> dict:
         examples, evaluation, blessing = (
             standard_artifacts.Examples(), standard_artifacts.ModelEvaluation(), EvaluatorBlessing(),
         )  # fmt: skip
@@ -274,6 +275,8 @@ def evaluate(toy_trips):
             Path(model.uri, "Format-Serving").mkdir(parents=True)
             Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
             inputs[key] = [model]
+        if bands is not None:
+            attach(bands, inputs["model"][0])
         config = nodes.eval_config(ModelBounds(max_rmse=max_rmse))
         context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args))
         properties = {
@@ -356,10 +359,11 @@ def run_pusher(tmp_path):
     from tfx.utils import json_utils, proto_utils
 
     from farebox.components.atomic_pusher.executor import AtomicPusherExecutor
+    from farebox.components.tflite.bands import attach
 
     spec = standard_component_specs.PusherSpec
 
-    def run(content, base, *, blessed=(), judged=(), judgement=None, span=None, **settings):
+    def run(content, base, *, blessed=(), judged=(), judgement=None, span=None, bands=None, **settings):
         folder = tmp_path / f"pusher-{len(list(tmp_path.glob('pusher-*')))}"
         inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
         outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}
@@ -370,6 +374,8 @@ def run_pusher(tmp_path):
         (folder / "model" / "Format-Serving" / "tflite").write_bytes(content)
         if span is not None:
             inputs["model"][0].set_int_custom_property("span", span)
+        if bands is not None:
+            attach(bands, inputs["model"][0])
         if judgement is not None:
             (folder / "model_blessing" / "judgement.json").write_text(judgement)
         blessings = {"model_blessing": 1, "infra_blessing": 1, **dict(blessed)}

@@ -37,7 +37,7 @@ KEYS = {
     "": {
         "city", "run_id", "rows", "rmse", "mae", "model", "unreduced", "latency_us", "gates", "blessed", "pushed",
         "cpu_s", "peak_mb", "lane", "currency", "slices", "tuned", "yardsticks", "bias", "p95_absolute_error",
-        "intervals", "baseline",
+        "intervals", "baseline", "ranges",
     },
     "rows": {"read", "examples", "rejected"},
     "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},
@@ -46,6 +46,7 @@ KEYS = {
               "steps"},
     "unreduced": {"bytes", "gzip_bytes"},
     "latency_us": {"p50", "p99"},
+    "ranges": {"bands", "promised", "covered", "mean_width"},
 }  # fmt: skip
 GATE_KEYS = {"name", "value", "bound", "ok", "detail", "hint", "severity", "at_least"}
 RUNNING, COMPLETE, CACHED = 2, 3, 4  # ml_metadata.proto.Execution.State

@@ -100,7 +100,7 @@ def measured(
 
 
 def range_figures(bands: Bands | None, metrics: Mapping[str, float]) -> RangeFigures | None:
-    """What the bands promise, and what ModelGate's metrics say of it."""
+    """Promised and measured coverage of the bands; metrics: ModelGate's."""
     if bands is None:
         return None
     return RangeFigures(len(bands), bands.coverage, metrics[COVERAGE], metrics[RANGE_WIDTH])

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from farebox.components.errors import Check
-from farebox.components.reporter.figures import Figures, StageRmse
+from farebox.components.reporter.figures import Figures, RangeFigures, StageRmse
+from farebox.components.tflite.bands import Bands
 
 YARDSTICKS = {
     "predict_mean": 9.5,
@@ -20,7 +21,7 @@ YARDSTICKS = {
 }
 TUNED = {"training.learning_rate": 0.004, "model.hidden": [64, 32]}
 ERRORS = {"rmse": 2.5, "mae": 1.5, "bias": -0.125, "p95_absolute_error": 5.0}
-SLICES = [{"slice": "pickup_hour=8", "rows": 20, **ERRORS}]
+SLICES = [{"slice": "pickup_hour=8", "rows": 20, **ERRORS, "coverage": 0.85, "range_width": 5.25}]
 RATIO_CHECK = {
     "name": "max_ratio_to_yardstick", "value": 1.5, "bound": 2.0, "ok": True, "detail": "", "hint": "",
     "severity": "stop", "at_least": False,
@@ -139,14 +140,30 @@ FIGURES = {
         "steps": ["look-ups"], "sha256": "abc", "bytes": 100, "gzip_bytes": 60, "ops": {"ADD": 3},
     },
     "unreduced": {"bytes": 200, "gzip_bytes": 90}, "latency_us": {"p50": 5.0, "p99": 9.0},
+    "ranges": {"bands": 7, "promised": 0.9, "covered": 0.88, "mean_width": 5.5},
     "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("changes", [{}, {"baseline": None, "tuned": None, "latency_us": None, "pushed": None}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"baseline": None, "tuned": None, "latency_us": None, "pushed": None, "ranges": None}]
+)
 def test_figures_keep_their_json_keys_and_order(changes):
     content = FIGURES | changes
     assert json.dumps(Figures.from_json(content | {"lane": "CURRENT"}).to_json()) == json.dumps(content)
+
+
+def test_figures_of_before_ranges_are_read():
+    content = {key: value for key, value in FIGURES.items() if key != "ranges"}
+    assert Figures.from_json(content).measured.ranges is None
+
+
+def test_ranges_are_reported_as_promised_and_as_measured():
+    from farebox.components.reporter.executor import range_figures
+
+    bands = Bands(0.9, (10.0,), (-1.0, -4.0), (2.0, 8.0), (100, 100))
+    assert range_figures(bands, {"coverage": 0.88, "range_width": 5.5}) == RangeFigures(2, 0.9, 0.88, 5.5)
+    assert range_figures(None, ERRORS) is None
 
 
 def test_the_raw_dnn_and_the_last_blessed_model_have_names_of_their_own():

@@ -17,6 +17,8 @@ import pytest
 
 import farebox
 from farebox import FareModel, InputError
+from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.store import LocalStore
 
 TRIP = {
     "pickup_longitude": -70.0, "pickup_latitude": 40.7, "dropoff_longitude": -73.9, "dropoff_latitude": 40.8,
@@ -52,6 +54,44 @@ def test_many_trips_in_each_table(model, table_of):
     )
     assert fares.dtype == np.float32
     np.testing.assert_allclose(fares, [FARE + 2, FARE])
+
+
+def pushed(base: Path, content: bytes, **facts) -> Path:
+    """A version with these facts in its manifest."""
+    push.push(content, LocalStore(base), facts)
+    return base
+
+
+BANDS = {"coverage": 0.9, "edges": [13.0], "lower": [-1.0, -4.0], "upper": [2.0, 8.0], "rows": [99, 99], "floor": 2.5}
+
+
+def test_a_range_with_every_fare(tmp_path, fare_tflite):
+    """A fare of 15 is in the upper band; 1 of 12, whose range begins at 11."""
+    model = FareModel.load(pushed(tmp_path / "nyc", fare_tflite, bands=BANDS, currency="USD"))
+    assert (model.coverage, model.currency) == (0.9, "USD")
+    ranged = model.predict_range(TRIP)
+    assert all(isinstance(value, float) for value in ranged) and ranged == pytest.approx((15.0, 11.0, 23.0))
+    near = {**TRIP, "pickup_longitude": -40.0}
+    fares, low, high = model.predict_range(pd.DataFrame([TRIP, near]))
+    np.testing.assert_allclose([fares, low, high], [[15, 12], [11, 11], [23, 14]], rtol=1e-6)
+    assert [len(each) for each in model.predict_range({name: [] for name in TRIP})] == [0, 0, 0]
+    with pytest.raises(InputError, match="^pickup_hour=24 must be between 0 and 23$"):
+        model.predict_range({**TRIP, "pickup_hour": 24})
+
+
+def test_a_model_without_bands_has_no_ranges(model, tmp_path, fare_tflite):
+    assert (model.coverage, model.currency) == (None, None)
+    for each in (model, FareModel.load(pushed(tmp_path / "nyc", fare_tflite))):
+        with pytest.raises(
+            InputError, match="^model=.*fare.tflite must be a version whose manifest has bands, got none"
+        ):
+            each.predict_range(TRIP)
+
+
+def test_bands_that_cannot_be_read_are_bad_input(tmp_path, fare_tflite):
+    base = pushed(tmp_path / "nyc", fare_tflite, bands={**BANDS, "edges": []})
+    with pytest.raises(InputError, match=r"^bands.edges=\(\) must be 1 ascending numbers"):
+        FareModel.load(base)
 
 
 def test_no_trips_are_no_fares(model):

@@ -15,6 +15,8 @@ import pytest
 from farebox.components.evaluator import metrics
 from farebox.components.model_gate.model_checks import Evidence, judge
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
+from farebox.components.tflite.bands import Bands, fit
+from farebox.components.tflite.interpreter import TfliteModel
 
 pytestmark = pytest.mark.slow
 
@@ -115,11 +117,14 @@ def file_of(toy_trips) -> Callable[..., bytes]:
 
 @pytest.fixture(scope="module")
 def judged(evaluate, tmp_path_factory):
-    """files -> the checks by name, from the pipeline's own Evaluator and the bounds above."""
+    """files, bands -> the checks by name, from the pipeline's own Evaluator and the bounds above."""
 
-    def run(files: dict[str, bytes]) -> dict:
-        uri = evaluate(tmp_path_factory.mktemp("judged"), files, max_rmse=BOUNDS.max_rmse)["evaluation"].uri
-        evidence = Evidence(metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True))
+    def run(files: dict[str, bytes], bands: Bands | None = None) -> dict:
+        folder = tmp_path_factory.mktemp("judged")
+        uri = evaluate(folder, files, max_rmse=BOUNDS.max_rmse, bands=bands)["evaluation"].uri
+        evidence = Evidence(
+            metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True), bands.coverage if bands else None
+        )
         return {check.name: check for check in judge(evidence, BOUNDS)}
 
     return run
@@ -130,6 +135,32 @@ def test_the_sound_model_passes_every_check(judged, file_of):
     checks = judged({"model": file_of(), "baseline_model": file_of(lambda fare, raw: fare + 0.01 * law_sign(raw))})
     assert [check.name for check in checks.values() if not check.ok] == []
     assert checks["max_rmse"].value == pytest.approx(0.3, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def sound_bands(file_of, toy_trips) -> Bands:
+    """Those of the sound model, from eval."""
+    held_out = toy_trips.columns["eval"]
+    return fit(TfliteModel(file_of()).predict(held_out), held_out["fare"], coverage=0.9, n_bands=3, min_rows=50)
+
+
+def test_sound_ranges_pass_overall_and_in_every_slice(judged, file_of, sound_bands):
+    """Noise of 0.3 has nine tenths within 0.49; a baseline has no ranges."""
+    files = {"model": file_of(), "baseline_model": file_of(lambda fare, raw: fare + 0.01 * law_sign(raw))}
+    checks = judged(files, sound_bands)
+    assert checks["max_coverage_shortfall"].ok and checks["slices.max_coverage_shortfall"].ok
+    assert abs(checks["max_coverage_shortfall"].value) < 0.06
+
+
+def test_ranges_of_half_the_width_are_refused_overall_and_in_slices(judged, file_of, sound_bands):
+    half = dataclasses.replace(
+        sound_bands,
+        lower=tuple(end / 2 for end in sound_bands.lower),
+        upper=tuple(end / 2 for end in sound_bands.upper),
+    )
+    checks = judged({"model": file_of()}, half)
+    assert not checks["max_coverage_shortfall"].ok and checks["max_coverage_shortfall"].value > 0.2
+    assert not checks["slices.max_coverage_shortfall"].ok and "=" in checks["slices.max_coverage_shortfall"].detail
 
 
 def test_a_second_evaluation_gives_the_same_intervals(evaluate, file_of, tmp_path):

@@ -12,6 +12,7 @@ from farebox.components.atomic_pusher import push, versions
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
+from farebox.components.tflite.bands import Bands, of_manifest
 
 OLD, NEW = b"an old model", b"a new model" * 100
 
@@ -134,6 +135,14 @@ def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
         [4],
     )
     assert Path(pushed.uri, "fare.tflite").read_bytes() == NEW
+
+
+def test_the_bands_of_the_model_are_in_the_manifest(run_pusher, base):
+    bands = Bands(0.9, (10.0,), (-1.0, -4.0), (2.0, 8.0), (100, 100), floor=2.5)
+    run_pusher(NEW, base, bands=bands)
+    assert of_manifest(json.loads((push.latest(base) / "manifest.json").read_text())) == bands
+    run_pusher(OLD, base)
+    assert "bands" not in json.loads((push.latest(base) / "manifest.json").read_text())
 
 
 def test_spans_of_a_window_come_from_the_judgement(run_pusher, base):

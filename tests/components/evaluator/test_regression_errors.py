@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farebox.components.evaluator.metrics import BIAS, COUNT, GROUPS, MAE, MEAN_LABEL, P95, RMSE
+from farebox.components.evaluator.metrics import BIAS, COUNT, COVERAGE, GROUPS, MAE, MEAN_LABEL, P95, RANGE_WIDTH, RMSE
 from farebox.components.evaluator.regression_errors import NAMES, RegressionErrors, Sums, jackknifed
+from farebox.components.tflite.bands import Bands
 
 numbers = st.floats(-1e4, 1e4)
 groups = st.integers(0, GROUPS - 1)
@@ -73,9 +74,11 @@ def test_the_standard_error_of_a_mean():
     assert estimate.sample_degrees_of_freedom == GROUPS - 1
 
 
-def computed(rows: list[dict], model_names: list[str], eval_config=None) -> dict:
+def computed(rows: list[dict], model_names: list[str], eval_config=None, bands=None) -> dict:
     """TFMA's metric values from extracts of many rows, by (model, name, is_diff)."""
-    (computation,) = RegressionErrors(hash_key="of").computations(eval_config=eval_config, model_names=model_names)
+    (computation,) = RegressionErrors(hash_key="of", bands=bands).computations(
+        eval_config=eval_config, model_names=model_names
+    )
     (preprocessor,), combiner = computation.preprocessors, computation.combiner
     parts = []
     for extracts in rows:
@@ -106,6 +109,34 @@ def test_a_baseline_is_measured_on_the_same_rows():
     assert difference.unsampled_value == pytest.approx(0.1)
     assert difference.unsampled_value == pytest.approx(new.unsampled_value - old.unsampled_value)
     assert difference.sample_standard_deviation < 1e-9 < 0.01 < new.sample_standard_deviation
+
+
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_ranges_are_measured_for_the_candidate_only(n_parts):
+    """Share of labels in their ranges and mean width, by numpy; without bands there is neither."""
+    from tensorflow_model_analysis.proto import config_pb2
+
+    specs = [config_pb2.ModelSpec(name="new"), config_pb2.ModelSpec(name="old", is_baseline=True)]
+    rng = np.random.default_rng(1)
+    guesses = rng.uniform(3, 20, 600)
+    labels = guesses + rng.normal(0, 2, 600)
+    extracts = [
+        {"labels": labels[i::n_parts], "predictions": {"new": guesses[i::n_parts], "old": guesses[i::n_parts]},
+         "of": np.arange(600)[i::n_parts]} for i in range(n_parts)
+    ]  # fmt: skip
+    bands = Bands(0.9, (10.0,), (-1.0, -2.0), (2.0, 4.0), (100, 100), floor=2.5)
+    config = config_pb2.EvalConfig(model_specs=specs)
+    values = computed(extracts, ["new", "old"], config, bands.to_json())
+    low = np.minimum(np.maximum(guesses - np.where(guesses < 10, 1, 2), 2.5), guesses)
+    high = guesses + np.where(guesses < 10, 2, 4)
+    covered, width = values["new", COVERAGE, False], values["new", RANGE_WIDTH, False]
+    assert covered.unsampled_value == pytest.approx(((low <= labels) & (labels <= high)).mean())
+    assert width.unsampled_value == pytest.approx((high - low).mean())
+    assert covered.sample_standard_deviation == pytest.approx(np.sqrt(0.75 * 0.25 / 600), rel=0.5)
+    assert {(name, is_diff) for model, name, is_diff in values if model == "old"} == {
+        (name, False) for name in (*NAMES, COUNT)
+    }
+    assert not {COVERAGE, RANGE_WIDTH} & {name for _, name, _ in computed(extracts, ["new", "old"], config)}
 
 
 def test_a_model_that_is_not_finite_has_metrics_that_are_not_finite():

@@ -6,7 +6,18 @@ import math
 
 import pytest
 
-from farebox.components.evaluator.metrics import BIAS, COUNT, MAE, MEAN_LABEL, OVERALL, P95, RMSE, Estimate
+from farebox.components.evaluator.metrics import (
+    BIAS,
+    COUNT,
+    COVERAGE,
+    MAE,
+    MEAN_LABEL,
+    OVERALL,
+    P95,
+    RANGE_WIDTH,
+    RMSE,
+    Estimate,
+)
 from farebox.components.model_gate.model_checks import Evidence, judge
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
@@ -26,9 +37,9 @@ def metrics_of(*, rmse=3.0, bias=0.0, half=0.1, rows=1000, change=None, mean=10.
     return metrics | ({f"{RMSE}_diff": about(*change)} if change else {})
 
 
-def checks(bounds: ModelBounds, overall=None, slices=None, baseline=None) -> dict:
+def checks(bounds: ModelBounds, overall=None, slices=None, baseline=None, promised=None) -> dict:
     candidate = {OVERALL: overall or metrics_of()} | (slices or {})
-    return {check.name: check for check in judge(Evidence(candidate, baseline or {}), bounds)}
+    return {check.name: check for check in judge(Evidence(candidate, baseline or {}, promised), bounds)}
 
 
 def test_a_bound_in_the_labels_unit_applies_to_the_value():
@@ -58,6 +69,40 @@ def test_an_increase_is_refused_if_the_whole_interval_is_beyond_the_bound(change
     assert results["max_rmse_increase"].bound == pytest.approx(0.06)
     absolute = ModelBounds(max_rmse_increase=0.5, slices=QUIET)
     assert checks(absolute, metrics_of(change=(0.2, 0.1)), baseline={OVERALL: metrics_of()})["max_rmse_increase"].ok
+
+
+def with_ranges(covered: float, half: float, rows=1000) -> dict:
+    return metrics_of(rows=rows) | {COVERAGE: about(covered, half), RANGE_WIDTH: about(5.8)}
+
+
+@pytest.mark.parametrize(
+    ("covered", "half", "ok"), [(0.85, 0.02, False), (0.85, 0.04, True), (0.89, 0.0, True), (0.99, 0.0, True)]
+)
+def test_ranges_are_refused_if_they_surely_hold_fewer_fares_than_promised(covered, half, ok):
+    """0.9 promised and 0.02 tolerated; more than promised is no fault."""
+    check = checks(ModelBounds(slices=QUIET), with_ranges(covered, half), promised=0.9)["max_coverage_shortfall"]
+    assert check.ok == ok and check.value == pytest.approx(0.9 - covered) and check.bound == 0.02
+    low, high = covered - half, covered + half
+    assert check.detail == (
+        f"ranges hold {covered:.4g} ({low:.4g} to {high:.4g}) of the test fares, 0.9 promised, mean width 5.8"
+    )
+    assert check.hint.endswith("gates.max_coverage_shortfall sets the bound, bands.count=0 gives no ranges")
+
+
+def test_ranges_in_a_slice_have_a_bound_of_their_own():
+    slices = {HOUR: with_ranges(0.7, 0.01, rows=100), (("airport", "ohare"),): with_ranges(0.2, 0.01, rows=99)}
+    check = checks(ModelBounds(), with_ranges(0.9, 0.01), slices, promised=0.9)["slices.max_coverage_shortfall"]
+    assert not check.ok and check.value == pytest.approx(0.2) and check.detail.startswith("pickup_hour=8 has 0.2 (")
+    wide = {HOUR: with_ranges(0.7, 0.06)}
+    assert checks(ModelBounds(), with_ranges(0.9, 0.01), wide, promised=0.9)["slices.max_coverage_shortfall"].ok
+
+
+def test_a_model_without_ranges_is_not_judged_by_them_and_null_drops_the_check():
+    names = ("max_coverage_shortfall", "slices.max_coverage_shortfall")
+    for name, check in checks(ModelBounds()).items():
+        assert (check.bound is None and check.detail == "the model has no ranges") == (name in names)
+    off = ModelBounds(max_coverage_shortfall=None, slices=SliceBounds(max_coverage_shortfall=None))
+    assert not set(names) & set(checks(off, with_ranges(0.1, 0.0), promised=0.9))
 
 
 def test_without_a_blessed_model_the_check_says_so():

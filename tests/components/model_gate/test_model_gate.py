@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
+from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.interpreter import TfliteModel
 
 PROPERTIES = {"distance": "distance_km", "booster_inputs": "raw,numeric"}
-NO_SLICES = SliceBounds(max_bias=None, max_rmse_increase=None)
+NO_SLICES = SliceBounds(max_bias=None, max_rmse_increase=None, max_coverage_shortfall=None)
 NAMES = ["predict_mean", "linear_on_distance", "raw_dnn", "no_embedding_dnn", "lightgbm"]
 
 
@@ -140,6 +141,25 @@ def test_a_good_model_is_blessed_and_every_number_equals_numpys(judge, trained, 
     assert _files(blessing) == {"judgement.json", "BLESSED"}
     assert blessing.get_string_custom_property("current_model").endswith("/model")
     assert _may_be_pushed(blessing) and _latest_blessed(blessing) == [1]
+
+
+@pytest.mark.slow
+def test_a_file_with_ranges_is_judged_by_their_coverage(judge, evaluate, fare_tflite, toy_trips, tmp_path):
+    """Eight or nine of ten test labels in their ranges, by numpy; slices have their own coverage and width."""
+    test = toy_trips.columns["test"]
+    fares, predicted = test["fare"].reshape(-1), TfliteModel(fare_tflite).predict(test)
+    lower, upper = (float(end) for end in np.quantile(fares - predicted, [0.1, 0.9]))
+    for promised, ok in ((0.8, True), (0.99, False)):
+        bands = Bands(promised, (), (min(lower, 0.0),), (max(upper, 0.0),), (100,))
+        ready = evaluate(tmp_path / str(promised), {"model": fare_tflite}, max_rmse=1000.0, bands=bands)
+        judged = {key: ready[key] for key in ("evaluation", "model_blessing")} | {"model": ready["quantized_model"]}
+        blessing, judgement = judge(1000.0, **judged)
+        covered = bands.covers(predicted, fares).mean()
+        assert judgement["metrics"]["coverage"] == pytest.approx(covered, abs=0.01)  # float32 at the ends
+        assert judgement["metrics"]["range_width"] == pytest.approx(bands.upper[0] - bands.lower[0], rel=1e-5)
+        assert {check["name"]: check["ok"] for check in judgement["checks"]}["max_coverage_shortfall"] == ok
+        assert blessing.get_int_custom_property("blessed") == ok
+        assert all(0 <= each["coverage"] <= 1 and each["range_width"] > 0 for each in judgement["slices"])
 
 
 def test_the_judgement_names_the_joined_spans():

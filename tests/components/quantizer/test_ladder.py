@@ -13,6 +13,7 @@ from farebox.components.errors import InputError
 from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.components.quantizer.trials import QuantizationTrial, cost
+from farebox.components.tflite.bands import attached, fit
 from farebox.components.tflite.interpreter import TfliteModel
 
 INPUTS = (
@@ -269,13 +270,16 @@ class Judged:
         self.expected = float(-np.log(given).mean())
 
 
-def test_do_writes_the_files_and_the_log(toy_network, run_node):
+def test_do_writes_the_files_and_the_log(toy_network, toy_trips, run_node):
     from farebox.components.quantizer.component import QuantizerSpec
     from farebox.components.quantizer.executor import QuantizerExecutor
 
     models = {"model": toy_network, "unreduced_model": toy_network}
     settings = {"max_rmse_increase": "1%", "float_arithmetic": False}
-    outputs = run_node(QuantizerExecutor, QuantizerSpec, models, settings, model_inputs=INPUTS, non_negative=1)
+    ranges = {"bands": json.dumps({"min_rows": 50}), "smallest_label": 2.5}
+    outputs = run_node(
+        QuantizerExecutor, QuantizerSpec, models, settings, model_inputs=INPUTS, non_negative=1, **ranges
+    )
     folder = Path(outputs["trials"].uri)
     choice = json.loads((folder / "choice.json").read_text())
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
@@ -288,3 +292,10 @@ def test_do_writes_the_files_and_the_log(toy_network, run_node):
     assert chosen["bytes"] == min(trial["bytes"] for trial in held)
     assert json.loads((folder / "sensitivity.json").read_text())
     assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
+    bands, held_out = attached(outputs["quantized_model"]), toy_trips.columns["eval"]
+    shipped = Path(f"{outputs['quantized_model'].uri}/Format-Serving/tflite").read_bytes()
+    assert bands == fit(
+        TfliteModel(shipped).predict(held_out), held_out["fare"], coverage=0.9, n_bands=7, min_rows=50, floor=2.5
+    )
+    assert choice["ranges"] == f"{len(bands)} bands of {min(bands.rows)} to {max(bands.rows)} rows of eval"
+    assert attached(outputs["reference_model"]) is None

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import GateError, InputError
 from farebox.pipeline import cli, process
 
@@ -24,6 +26,7 @@ city:
 """
 HEADER = "paid,x0,y0,x1,y1,hour,day\n"
 GOOD = "5,0,51,0.5,51.5,1,0\n"
+BANDS = {"coverage": 0.9, "edges": [13.0], "lower": [-1.0, -4.0], "upper": [2.0, 8.0], "rows": [99, 99], "floor": 2.5}
 
 
 @pytest.fixture
@@ -82,6 +85,20 @@ def test_predict_through_the_command(model):
     """2.5 + 7 + 1 + 4 + 0.5"""
     result = farebox(*trip())
     assert (result.returncode, result.stdout) == (0, "15.00\n")
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({"bands": BANDS, "currency": "USD"}, "15.00 USD (11.00 to 23.00, 9 of 10 trips)"),
+        ({"bands": {**BANDS, "coverage": 0.95}}, "15.00 (11.00 to 23.00, 19 of 20 trips)"),
+        ({"currency": "EUR"}, "15.00 EUR"),
+        ({}, "15.00"),
+    ],
+)
+def test_predict_prints_what_the_manifest_knows(fare_tflite, place, call, facts, line):
+    push.push(fare_tflite, LocalStore(place / "models/nyc"), facts)
+    assert call(*trip(model="models/nyc")) == (0, f"{line}\n", "")
 
 
 def test_predict_counts_passengers(model, call):
