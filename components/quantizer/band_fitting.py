@@ -21,7 +21,7 @@ def bands_of(
     is_of_numbers: bool,
     floor: float | None,
 ) -> tuple[Bands | None, str]:
-    """Bands of a file, None where no range can be promised, and the reason in words.
+    """Bands of a file, None if no range can be promised, and the bands in words, or the reason.
 
     batches: eval rows as the file takes them, with labels. is_of_numbers: its output is one number, not classes.
     floor: the smallest label that there can be.

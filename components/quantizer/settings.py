@@ -57,7 +57,7 @@ class QuantizerSettings:
 
 @dataclasses.dataclass(frozen=True)
 class BandSettings:
-    """Ranges of the shipped file's predictions: conformal bands by predicted number, fitted on eval (docs/bands.md)."""
+    """Ranges of the shipped file's predictions: conformal bands by predicted number, fitted on eval."""
 
     coverage: Annotated[float, strictly_between(0, 1)] = 0.9
     """Share of labels that the ranges promise to hold."""

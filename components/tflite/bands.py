@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -122,8 +122,8 @@ def fit(
 ) -> Bands:
     """Bands with about equally many rows each, at most n_bands of them, from held-out rows of shape (n,).
 
-    There are fewer bands if one would have less than `min_rows` rows or less than `rows_needed(coverage)`, or if equal
-    predictions do not let themselves be divided. All bands have one share of misses below the range, the one in
+    There are fewer bands if one would have less than `min_rows` rows or less than `rows_needed(coverage)`, or if many
+    predictions are equal. All bands have one share of misses below the range, the one in
     `SHARES_BELOW` that makes the ranges narrowest. Stored ends are rounded outwards to four significant digits. floor:
     the smallest label that there can be.
 
@@ -153,10 +153,13 @@ def rows_needed(coverage: float) -> int:
 
 
 def _edges(ordered: Floats, n_bands: int, least: int) -> list[float]:
-    """Edges between bands of at least `least` rows each; ordered: predictions, ascending."""
+    """Edges between bands of at least `least` rows each; ordered: predictions, ascending.
+
+    An edge is rounded down, so that the prediction that it was made from stays in the band above it.
+    """
     wanted = np.quantile(ordered, np.arange(1, n_bands) / n_bands, method="higher")
     edges, start = list[float](), 0
-    for edge in sorted({_rounded(float(each)) for each in wanted}):
+    for edge in sorted({_rounded(float(each), math.floor) for each in wanted}):
         place = int(np.searchsorted(ordered, edge, side="left"))
         if place - start >= least and len(ordered) - place >= least:
             edges.append(edge)
@@ -179,8 +182,8 @@ def _ends(by_band: Sequence[Floats], coverage: float, share_below: float) -> tup
     return tuple(lower), tuple(upper)
 
 
-def _rounded(value: float, to_integer: Any = round) -> float:
-    """A number with four significant digits."""
+def _rounded(value: float, to_integer: Callable[[Fraction], int]) -> float:
+    """A number with four significant digits; to_integer: floor or ceil."""
     if value == 0:
         return 0.0
     places = DIGITS - 1 - math.floor(math.log10(abs(value)))

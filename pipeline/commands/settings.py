@@ -28,6 +28,7 @@ PAGES = {  # section: pages with the details
     "reducer": ("components/pca_reducer.md",),
     "pruner": ("components/pruner.md",),
     "quantizer": ("components/quantizer.md",),
+    "bands": ("bands.md",),
     "data_gate": ("components/data_gate.md",),
     "gates": ("components/model_gate.md",),
     "push": ("components/pusher.md",),

@@ -90,7 +90,7 @@ def test_a_skewed_residual_is_missed_more_often_above():
 
 def test_stored_ends_are_rounded_outwards():
     p = np.full(19, 20.0)
-    bands = fit(p, p + np.linspace(-1.23451, 123.451, 19), coverage=0.9, n_bands=1)
+    bands = fit(p, p + np.linspace(-1.23441, 123.41, 19), coverage=0.9, n_bands=1)
     assert (bands.lower, bands.upper) == ((-1.235,), (123.5,))
 
 
@@ -129,6 +129,8 @@ def test_constant_predictions_are_one_band_and_ties_are_not_divided():
     assert fit(np.full(700, 9.0), labels, coverage=0.9, n_bands=7, min_rows=20).edges == ()
     tied = fit(np.repeat([5.0, 9.0], [100, 600]), labels, coverage=0.9, n_bands=7, min_rows=20)
     assert tied.edges == (9.0,) and tied.rows == (100, 600)
+    long = fit(np.repeat([5.0, 10.0067], [300, 400]), labels, coverage=0.9, n_bands=2, min_rows=100)
+    assert long.edges == (10.0,) and long.rows == (300, 400)  # 10.01 would leave no row above
 
 
 def test_fewer_rows_give_fewer_bands():
