@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from farebox.components.pruner.component import Pruner
     from farebox.components.pruner.settings import PrunerSettings
     from farebox.components.quantizer.component import Quantizer
-    from farebox.components.quantizer.settings import QuantizerSettings
+    from farebox.components.quantizer.settings import BandSettings, QuantizerSettings
 
 _HOME_OF = {
+    "BandSettings": "farebox.components.quantizer.settings",
     "Compression": "farebox.components.compression",
     "PcaReducer": "farebox.components.pca_reducer.component",
     "Pruner": "farebox.components.pruner.component",
@@ -30,6 +31,7 @@ _HOME_OF = {
 }
 
 __all__ = [
+    "BandSettings",
     "Compression",
     "PcaReducer",
     "Pruner",
