@@ -31,7 +31,9 @@ def bands_of(
     if not is_of_numbers:
         return None, "none: the model predicts classes"
     model = TfliteModel(content)
-    predictions = np.concatenate([model.predict(columns).reshape(-1) for columns, _ in batches])
+    predictions = np.concatenate([model.predict(columns) for columns, _ in batches])
+    if predictions.ndim > 1:
+        return None, f"none: the model predicts {predictions.shape[1]} numbers a row"
     labels = np.concatenate([labels.reshape(-1) for _, labels in batches])
     try:
         bands = fit(

@@ -53,6 +53,18 @@ def test_a_file_that_answers_nan_has_no_bands(nan_tflite, batches):
     assert bands is None and why == "none: 320 of 320 held-out predictions or labels are not finite"
 
 
+def test_a_file_of_several_numbers_a_row_has_no_bands(quick_keras):
+    import tf_keras as keras
+
+    from farebox.components.quantizer.conversion import Source
+
+    x = keras.Input((4,), name="x")
+    content = Source(keras.Model(x, keras.layers.Dense(3)(x)), None, [], "y").file("float32")
+    rows = np.zeros((200, 4), np.float32)
+    bands, why = bands_of(content, [({"x": rows}, rows[:, :3])], BandSettings(), is_of_numbers=True, floor=None)
+    assert bands is None and why == "none: the model predicts 3 numbers a row"
+
+
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
