@@ -23,8 +23,8 @@ from farebox.components.quantizer.ladder import search
 from farebox.components.quantizer.rungs import is_of_raw_columns
 from farebox.components.quantizer.settings import REDUCED, UNREDUCED, BandSettings, QuantizerSettings
 from farebox.components.quantizer.trial_log import write_log
-from farebox.components.tflite.description import Description
 from farebox.components.tflite.bands import attach
+from farebox.components.tflite.description import Description
 from farebox.components.tflite.files import serving_dir, tflite_path
 from farebox.components.trip_example_gen.files import COUNTS_FILE, DAYS
 
