@@ -299,24 +299,25 @@ def _convert(
     select_tf_ops=False,
     era: int | None = None,
     clips_inputs=False,
+    batch: int | None = None,
+    whole="int64",
     types=None,
     optimizations=(),
 ) -> bytes:
     """A `.tflite`: fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday.
 
     last_step: applied to the fare. era: from this era on the fare is 5 higher, and the file also asks for pickup_era.
-    clips_inputs: missing inputs are 0, and all are clipped to ±100. types: unusual {input: dtype}; an input with a new
-    name is added to the fare.
+    clips_inputs: missing inputs are 0, and all are clipped to ±100. batch: rows of a call, None for any. whole: dtype of
+    whole numbers. types: unusual {input: dtype}; an input with a new name is added to the fare.
     """
     import tensorflow as tf
     import tf_keras as keras
 
-    inputs = {name: keras.Input((1,), name=name, dtype="float32") for name in FLOAT_INPUTS}
-    inputs |= {name: keras.Input((1,), name=name, dtype="int64") for name in INT_INPUTS}
-    inputs |= {name: keras.Input((1,), name=name, dtype=dtype) for name, dtype in (types or {}).items()}
+    dtypes = dict.fromkeys(FLOAT_INPUTS, "float32") | dict.fromkeys(INT_INPUTS, whole) | (types or {})
+    inputs = {name: keras.Input((1,), batch, name=name, dtype=dtype) for name, dtype in dtypes.items()}
     columns = keras.layers.Concatenate()([tf.cast(column, tf.float32) for column in inputs.values()])
     if clips_inputs:
-        columns = tf.where(tf.math.is_nan(columns), tf.zeros_like(columns), columns)
+        columns = tf.where(tf.math.is_nan(columns), 0.0, columns)  # SELECT_V2: tflite-micro lacks SELECT
         columns = tf.minimum(tf.maximum(columns, -100.0), 100.0)
     fare = keras.layers.Dense(
         1,
@@ -400,8 +401,8 @@ def run_pusher(tmp_path):
 
 @pytest.fixture(scope="session")
 def held_tflite() -> bytes:
-    """`fare_tflite` with clipped inputs: finite for any input, so a device may run it."""
-    return _convert(clips_inputs=True)
+    """`fare_tflite` with clipped inputs, int32 and a batch of 1: every runtime gives a finite fare for any input."""
+    return _convert(clips_inputs=True, batch=1, whole="int32")
 
 
 @pytest.fixture
