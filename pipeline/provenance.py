@@ -6,6 +6,7 @@ TFX's cache does not see our sources: an edit would leave a node's old output in
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -25,6 +26,7 @@ LIBRARIES = (
     "tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-optimization", "ai-edge-litert", "scikit-learn",
     "lightgbm",
 )  # fmt: skip
+OPTIONAL_LIBRARIES = ("tflite-micro",)  # has no wheel for some machines
 
 
 def checkout() -> Path:
@@ -82,9 +84,19 @@ def _digest(sources: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for name, path in sorted(sources.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-    for library in LIBRARIES:
-        digest.update(f"{library}=={importlib.metadata.version(library)}\0".encode())
+    versions = {library: importlib.metadata.version(library) for library in LIBRARIES}
+    for library, version in (versions | _optional_versions()).items():
+        digest.update(f"{library}=={version}\0".encode())
     return digest.hexdigest()
+
+
+def _optional_versions() -> dict[str, str]:
+    """The versions of those optional libraries that are installed."""
+    versions = {}
+    for library in OPTIONAL_LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[library] = importlib.metadata.version(library)
+    return versions
 
 
 def closure(*modules: str) -> set[str]:

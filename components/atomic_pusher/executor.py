@@ -19,6 +19,7 @@ from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.manifest import sha256
 from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
+from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.errors import GateError
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 from farebox.components.tflite.bands import BANDS_PROPERTY, Bands, attached
@@ -83,6 +84,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
     def _facts_of_the_run(self, input_dict: dict[str, list[types.Artifact]], content: bytes) -> dict[str, Any]:
         run_id = self._context.pipeline_run_id if self._context else None
         judgement = _judgement(input_dict.get("model_blessing", ()), sha256(content))
+        runtimes = _runtimes(input_dict.get("infra_blessing", ()))
         spans = judgement.get("spans") or sorted(
             {span for artifacts in input_dict.values() for artifact in artifacts if (span := _span(artifact))}
         )
@@ -90,6 +92,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             **({"run_id": run_id} if run_id else {}),
             "metrics": judgement.get("metrics", {}),
             **({BANDS_PROPERTY: bands.to_json()} if (bands := self._bands(input_dict)) else {}),
+            **({"runtimes": runtimes} if runtimes else {}),
             **({"spans": spans} if spans else {}),
         }
 
@@ -111,6 +114,19 @@ def _judgement(blessings: Iterable[types.Artifact], digest: str) -> dict[str, An
                 return judgement
         logging.warning("Pusher: %s must hold metrics of sha256=%s: left out of the manifest", path, digest)
     return {}
+
+
+def _runtimes(blessings: Iterable[types.Artifact]) -> list[Any]:
+    """DeviceValidator's trials of the file in other runtimes, from device.json beside its blessing; none without it.
+
+    `_judged_bytes` has compared the blessing's SHA-256 with the bytes.
+    """
+    for blessing in blessings:
+        path = f"{blessing.uri}/{DEVICE_FILE}"
+        if fileio.exists(path):
+            with fileio.open(path, "rb") as file:
+                return list(json.loads(file.read())["measurements"].get("runtimes", ()))
+    return []
 
 
 def _span(artifact: types.Artifact) -> int:

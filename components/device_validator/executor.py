@@ -20,7 +20,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from farebox.components.device_validator import validation
-from farebox.components.device_validator.request import Limits, Numbers, Report, Request
+from farebox.components.device_validator.request import DEVICE_FILE, Limits, Numbers, Report, Request
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.networks import examples_io
 from farebox.components.tflite.files import tflite_path
@@ -79,7 +79,7 @@ def _number(feature: tf.train.Feature) -> Numbers:
 def _bless(blessing: types.Artifact, report: Report) -> None:
     """Marks the artifact as tfx.components.infra_validator.executor does, with the SHA-256 of the validated file."""
     verdict = {"blessed": report.ok, **dataclasses.asdict(report)}
-    examples_io.write_json(blessing, "device.json", verdict)
+    examples_io.write_json(blessing, DEVICE_FILE, verdict)
     with fileio.open(os.path.join(blessing.uri, "INFRA_BLESSED" if report.ok else "INFRA_NOT_BLESSED"), "w") as file:
         file.write("")
     blessing.set_int_custom_property("blessed", int(report.ok))

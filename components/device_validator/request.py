@@ -18,6 +18,7 @@ Numbers = npt.NDArray[Any]  # float32, int64 or int32
 Columns = Mapping[str, Numbers]
 Changes = Mapping[str, float | str]
 EdgeRows = Mapping[str, Changes]
+DEVICE_FILE = "device.json"  # the report beside the blessing
 NUMBER_WORDS = ("nan", "inf", "-inf")
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
-from farebox.components.errors import Count, NotNegative, Positive, check_fields
+from farebox.components.device_validator.runtimes.table import RUNTIMES
+from farebox.components.errors import Condition, Count, NotNegative, Positive, check_fields
+
+RuntimeName = Annotated[str, Condition(f"one of {', '.join(RUNTIMES)}", RUNTIMES.__contains__)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +43,14 @@ class DeviceSettings:
     max_delegate_difference: NotNegative = 0.1
     """Difference between outputs with XNNPACK and without, as a share of the mean output; hybrid kernels quantize
     activations too."""
+
+    runtimes: tuple[RuntimeName, ...] | None = None
+    """Runtimes that must run the file; null for all that are installed. A runtime that is named here and not installed
+    refuses the file; the others are tried and reported."""
+    max_runtime_difference: NotNegative = 1e-4
+    """Difference of a runtime's output from the Interpreter's, on any row, as a share of the mean output: a tenth of a
+    cent of an eleven-dollar fare. For a file that computes with integers, whose kernels round differently,
+    max_delegate_difference holds instead, if it is more."""
 
     def __post_init__(self) -> None:
         check_fields(self, "device")

@@ -20,6 +20,7 @@ from farebox.components.device_validator import comparison, timing
 from farebox.components.device_validator.behaviour import behaviour_checks
 from farebox.components.device_validator.file_checks import file_checks
 from farebox.components.device_validator.request import Numbers, Report, Request
+from farebox.components.device_validator.runtimes.checks import runtime_checks
 from farebox.components.errors import Check, InputError
 from farebox.components.tflite import interpreter
 from farebox.components.tflite.files import gzip_bytes
@@ -49,7 +50,9 @@ def validate(request: Request, rows_file: Path) -> Report:
         run_checks, run_measurements = _run(model, request, rows_file)
     except InputError as error:
         run_checks, run_measurements = [Check("runs", 0, 1, ok=False, detail=str(error), hint=RUNTIME_HINT)], {}
-    return Report((*checks, *run_checks), measurements | run_measurements)
+    elsewhere, trials = runtime_checks(model, request.rows, request.limits)
+    measurements |= run_measurements | {"runtimes": [dataclasses.asdict(trial) for trial in trials]}
+    return Report((*checks, *run_checks, *elsewhere), measurements)
 
 
 def _file_facts(model: interpreter.TfliteModel) -> dict[str, Any]:

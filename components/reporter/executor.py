@@ -15,6 +15,8 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 
 from farebox.components.atomic_pusher.executor import REFUSAL_FILE
+from farebox.components.device_validator.request import DEVICE_FILE
+from farebox.components.device_validator.runtimes.table import trials_from_json
 from farebox.components.errors import Check
 from farebox.components.evaluator.metrics import COVERAGE, RANGE_WIDTH
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement
@@ -58,11 +60,11 @@ class ReporterExecutor(base_executor.BaseExecutor):
 def figures_of(inputs: dict[str, types.Artifact], label: str) -> Figures:
     """The figures from the artifacts of `ReporterSpec.INPUTS`; `label` is a transformed feature."""
     judgement = Judgement.from_json(read_json(inputs["gate_blessing"], JUDGEMENT_FILE))
-    device = read_json(inputs["infra_blessing"], "device.json")
+    device = read_json(inputs["infra_blessing"], DEVICE_FILE)
     pushed = inputs["pushed_model"]
     data_checks, device_checks = checks_of(read_json(inputs["verdict"], "verdict.json")), checks_of(device["checks"])
     return Figures(
-        measured=measured(inputs, label, judgement, device["measurements"].get("latency_us")),
+        measured=measured(inputs, label, judgement, device["measurements"]),
         gates=(*data_checks, *judgement.checks, *device_checks, *refusal(pushed)),
         blessed=bool(inputs["gate_blessing"].get_int_custom_property("blessed")) and device["blessed"],
         pushed=pushed.get_string_custom_property("pushed_destination") or None,
@@ -70,9 +72,9 @@ def figures_of(inputs: dict[str, types.Artifact], label: str) -> Figures:
 
 
 def measured(
-    inputs: dict[str, types.Artifact], label: str, judgement: Judgement, latency_us: Mapping[str, float] | None
+    inputs: dict[str, types.Artifact], label: str, judgement: Judgement, device: Mapping[str, Any]
 ) -> ModelFigures:
-    """Measurements of the data and of the model; latency_us: DeviceValidator's."""
+    """Measurements of the data and of the model; device: DeviceValidator's."""
     counts = read_json(inputs["raw_examples"], COUNTS_FILE)
     yardsticks, metrics = judgement.yardsticks, judgement.metrics
     return ModelFigures(
@@ -94,8 +96,9 @@ def measured(
         tuned=read_json(inputs["model_run"], "training.json")["tuned"],
         model=shipped_model(inputs),
         unreduced=size_of(read_tflite(inputs["reference_model"])),
-        latency_us=Latency(**latency_us) if latency_us else None,
         ranges=range_figures(attached(inputs["quantized_model"]), metrics),
+        latency_us=Latency(**device["latency_us"]) if device.get("latency_us") else None,
+        runtimes=trials_from_json(device.get("runtimes", ())),
     )
 
 

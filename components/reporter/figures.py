@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from farebox.components.device_validator.runtimes.table import RuntimeTrial, trials_from_json
 from farebox.components.errors import Check
 from farebox.components.model_gate.judgement import LastBlessed, SliceErrors, intervals_from_json
 
@@ -99,7 +100,8 @@ class ModelFigures:
     yardsticks: RMSE by name. mae, bias, p95_absolute_error, intervals (lower, upper; 95 %) and slices: of the shipped
     file on the test split, in the label's unit. baseline: the last blessed model, None without one. tuned: the settings
     that Tuner chose, None without Tuner. unreduced: the file of the network before reduction. latency_us: None if
-    DeviceValidator stopped before it measured. ranges: None for a file without bands.
+    DeviceValidator stopped before it measured. ranges: None for a file without bands. runtimes: what each runtime did
+    with the shipped file; empty in the figures of runs before there were any.
     """
 
     rows: Rows
@@ -116,12 +118,13 @@ class ModelFigures:
     unreduced: FileSize
     latency_us: Latency | None
     ranges: RangeFigures | None = None
+    runtimes: tuple[RuntimeTrial, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ModelFigures:
         """Reads what `to_json` returns; ignores other keys."""
         return cls(**{
-            **{key: content[key] for key in MODEL_KEYS if key != "ranges"},
+            **{key: content[key] for key in MODEL_KEYS if key not in ("ranges", "runtimes")},
             "rows": Rows(**content["rows"]),
             "rmse": StageRmse.from_json(content["rmse"]),
             "intervals": intervals_from_json(content["intervals"]),
@@ -131,6 +134,7 @@ class ModelFigures:
             "unreduced": FileSize(**content["unreduced"]),
             "latency_us": Latency(**content["latency_us"]) if content["latency_us"] else None,
             "ranges": RangeFigures(**content["ranges"]) if content.get("ranges") else None,
+            "runtimes": trials_from_json(content.get("runtimes", ())),
         })  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

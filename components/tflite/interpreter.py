@@ -106,6 +106,7 @@ class TfliteModel:
     """A `.tflite` from numeric columns to one number, or one vector, per row.
 
     Quantized inputs and outputs (int8, uint8, int16) are taken and returned as the numbers they stand for.
+    `dynamic_inputs` are those with a size of -1, such as a batch that is not fixed.
 
     origin: the name in errors of bytes that were read elsewhere.
 
@@ -126,7 +127,9 @@ class TfliteModel:
             self._interpreter = _interpreter(self.content, num_threads, delegates)
         except (ValueError, RuntimeError) as error:
             raise InputError(f"model={self._origin} must be a TFLite file, got: {_first_line(error)}") from error
-        self._inputs = tuple(self._end(details) for details in self._interpreter.get_input_details())
+        details = self._interpreter.get_input_details()
+        self._inputs = tuple(map(self._end, details))
+        self.dynamic_inputs = tuple(_column_name(each["name"]) for each in details if -1 in each["shape_signature"])
         self._output = self._single_output()
         self._batch_rows = 0
 
@@ -155,6 +158,11 @@ class TfliteModel:
     def inputs(self) -> tuple[End, ...]:
         """The inputs, in the file's order."""
         return self._inputs
+
+    @property
+    def output(self) -> End:
+        """The output; its name is empty."""
+        return self._output
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -187,6 +195,17 @@ class TfliteModel:
         Raises:
             InputError: a column is missing, is not numeric or differs in length; the file cannot run here.
         """
+        feed = self.feed(columns)
+        starts = range(0, len(feed[0]), BATCH_ROWS)
+        batches = [self._predict_batch([values[start : start + BATCH_ROWS] for values in feed]) for start in starts]
+        return np.concatenate(batches) if batches else np.zeros(0, np.float32)
+
+    def feed(self, columns: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """The columns as the file stores them, one array of shape (n, *tail) per input, in the file's order.
+
+        Raises:
+            InputError: a column is missing, is not numeric or differs in length.
+        """
         feed = [self._values(each, columns) for each in self._inputs]
         n_rows = len(feed[0])
         for each, values in zip(self._inputs, feed, strict=True):
@@ -194,9 +213,7 @@ class TfliteModel:
                 raise InputError(
                     f"column {each.name}: rows={len(values)} must be {n_rows}, as {self.input_names[0]} has"
                 )
-        starts = range(0, n_rows, BATCH_ROWS)
-        batches = [self._predict_batch([values[start : start + BATCH_ROWS] for values in feed]) for start in starts]
-        return np.concatenate(batches) if batches else np.zeros(0, np.float32)
+        return feed
 
     def _values(self, end: End, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """One column in the file's dtype, shape (n, *tail)."""

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 
+from farebox.components.device_validator.runtimes.table import describe_trials
 from farebox.components.errors import Check
 from farebox.components.model_gate.yardsticks import ratio
 from farebox.components.reporter.figures import Figures, ModelFigures, RangeFigures
@@ -75,7 +76,8 @@ class RunConsole:
         self.console.print(figures, markup=False)
 
     def summary(self, figures: Figures, city: str, currency: str) -> None:
-        """Prints a finished run: RMSE by model, the shipped file, and the gates that refused it or where it went."""
+        """Prints a finished run: RMSE by model, the shipped file and what runs it, the gates that refused it or where
+        it went."""
         if figures.measured:
             self.console.print(rmse_table(figures.measured, city, currency))
             self.say(describe_model(figures.measured))
@@ -83,6 +85,8 @@ class RunConsole:
                 self.say(f"one fare takes p50 {latency.p50:.1f} µs, p99 {latency.p99:.1f} µs")
             if ranges := figures.measured.ranges:
                 self.say(describe_ranges(ranges, currency))
+            if runtimes := describe_trials(figures.measured.runtimes):
+                self.say(runtimes)
         self.outcome(figures)
 
     def short_summary(self, figures: Figures) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement
 from farebox.components.model_gate.yardsticks import LIGHTGBM, ratio
 
@@ -94,8 +95,14 @@ def _yardsticks(outputs: Artifacts) -> str:
 
 
 def _device(outputs: Artifacts) -> str:
-    latency = _read(outputs["blessing"], "device.json")["measurements"].get("latency_us")
-    return f"{_blessing(outputs)}, p50 {latency['p50']:.1f} µs" if latency else _blessing(outputs)
+    measured = _read(outputs["blessing"], DEVICE_FILE)["measurements"]
+    latency, trials = measured.get("latency_us"), measured.get("runtimes", ())
+    runs = [trial for trial in trials if trial["result"] == "runs"]
+    return (
+        _blessing(outputs)
+        + (f", p50 {latency['p50']:.1f} µs" if latency else "")
+        + (f", runs on {len(runs)} of {len(trials)} runtimes" if trials else "")
+    )
 
 
 def _push(outputs: Artifacts) -> str:

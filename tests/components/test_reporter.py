@@ -27,6 +27,11 @@ RATIO_CHECK = {
     "severity": "stop", "at_least": False,
 }  # fmt: skip
 
+RUNTIMES = [{
+    "runtime": "compiled_model", "title": "CompiledModel", "version": "1.4.0", "result": "runs", "detail": "",
+    "largest_difference": 1e-6, "arena_bytes": None,
+}]  # fmt: skip
+
 JUDGEMENT = {
     "sha256": "abc", "rows": 20, "metrics": ERRORS, "intervals": {"rmse": [2.25, 2.75]}, "baseline": None,
     "slices": SLICES, "yardsticks": YARDSTICKS, "checks": [RATIO_CHECK], "ratio": 1.5, "spans": [],
@@ -46,7 +51,7 @@ def report(toy_network, run_node, tmp_path):
         "infra_blessing/device.json": {
             "blessed": True,
             "checks": [],
-            "measurements": {"latency_us": {"p50": 5, "p99": 9}},
+            "measurements": {"latency_us": {"p50": 5, "p99": 9}, "runtimes": RUNTIMES},
         },
         "gate_blessing/judgement.json": JUDGEMENT,
         "model_run/training.json": {"tuned": TUNED},
@@ -93,7 +98,7 @@ def test_what_was_judged_is_reported(toy_trips, report, ready):
     fares = toy_trips.columns["test"]["fare"]
     assert 0 < figures["rmse"]["engineered"] == figures["rmse"]["pruned"] < fares.std() / 2
     assert figures["rows"] == {"read": 1290, "examples": 1280, "rejected": 10}
-    assert figures["pushed"] is None
+    assert figures["pushed"] is None and figures["runtimes"] == RUNTIMES
 
 
 @pytest.mark.slow
@@ -141,7 +146,7 @@ FIGURES = {
     },
     "unreduced": {"bytes": 200, "gzip_bytes": 90}, "latency_us": {"p50": 5.0, "p99": 9.0},
     "ranges": {"bands": 7, "promised": 0.9, "covered": 0.88, "mean_width": 5.5},
-    "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x",
+    "runtimes": RUNTIMES, "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x",
 }  # fmt: skip
 
 
@@ -164,6 +169,9 @@ def test_ranges_are_reported_as_promised_and_as_measured():
     bands = Bands(0.9, (10.0,), (-1.0, -4.0), (2.0, 8.0), (100, 100))
     assert range_figures(bands, {"coverage": 0.88, "range_width": 5.5}) == RangeFigures(2, 0.9, 0.88, 5.5)
     assert range_figures(None, ERRORS) is None
+def test_figures_of_a_run_before_there_were_runtimes_are_read():
+    content = {key: value for key, value in FIGURES.items() if key != "runtimes"}
+    assert Figures.from_json(content).measured.runtimes == ()
 
 
 def test_the_raw_dnn_and_the_last_blessed_model_have_names_of_their_own():

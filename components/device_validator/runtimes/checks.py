@@ -1,0 +1,93 @@
+"""Checks of the runtimes that must run the file, on real rows and edge rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from farebox.components.device_validator.behaviour import at
+from farebox.components.device_validator.comparison import scale_of
+from farebox.components.device_validator.edges import LARGEST, edge_rows
+from farebox.components.device_validator.request import Columns, Limits, Numbers
+from farebox.components.device_validator.runtimes.table import RUNTIMES, RuntimeTrial
+from farebox.components.device_validator.runtimes.trials import try_runtimes
+from farebox.components.errors import Check, InputError
+from farebox.components.tflite import arithmetic, interpreter
+
+ROWS = 200  # half of them real, half at the edge
+
+
+def runtime_checks(
+    model: interpreter.TfliteModel, rows: Columns, limits: Limits
+) -> tuple[list[Check], tuple[RuntimeTrial, ...]]:
+    """A check of each runtime that must run the file, and the trials of all.
+
+    Empty if nothing can be tried: no rows, a column that they lack, more than one number a row. Other checks say so.
+    """
+    rows = {name: column for name, column in rows.items() if name in model.input_names and len(column)}
+    if len(rows) < len(model.inputs):
+        return [], ()
+    chosen, n_real = trial_rows(rows, limits)
+    expected = _row_by_row(model, chosen)
+    if expected is not None and expected.ndim > 1:
+        return [], ()
+    tolerance = tolerance_of(model, 0.0 if expected is None else scale_of(expected[:n_real]), limits)
+    trials = try_runtimes(model, chosen, expected, tolerance)
+    return checks_of(trials, tolerance, limits), trials
+
+
+def _row_by_row(model: interpreter.TfliteModel, rows: Columns) -> Numbers | None:
+    """The Interpreter's outputs, shape (n,), a row at a time as the other runtimes do it; None if it refuses."""
+    try:
+        outputs = [model.predict(at(rows, [i])) for i in range(len(next(iter(rows.values()))))]
+    except InputError:
+        return None
+    return np.asarray(np.concatenate(outputs))
+
+
+def trial_rows(rows: Columns, limits: Limits) -> tuple[dict[str, Numbers], int]:
+    """Real rows, then edge rows, spread over all there are: columns of shape (at most ROWS,); the number of real ones.
+
+    Without whole numbers of two billion: outputs must be believable for them (`edge_largest_output`), but each
+    runtime's sine gives another number.
+    """
+    names, edges = edge_rows(rows, limits.edge_rows)
+    edges = at(edges, [i for i, name in enumerate(names) if str(LARGEST) not in name])
+    real, edge = (_spread(each, ROWS // 2) for each in (rows, edges))
+    return {name: np.concatenate([real[name], edge[name]]) for name in rows}, len(next(iter(real.values())))
+
+
+def _spread(rows: Columns, count: int) -> dict[str, Numbers]:
+    n_rows = len(next(iter(rows.values())))
+    chosen = np.linspace(0, n_rows - 1, min(count, n_rows)).astype(int)
+    return {name: column[chosen] for name, column in rows.items()}
+
+
+def tolerance_of(model: interpreter.TfliteModel, scale: float, limits: Limits) -> float:
+    """The largest difference from the Interpreter's outputs, in their unit: integer kernels may round differently."""
+    settings, is_exact = limits.settings, not arithmetic.has_integer_kernels(model.content)
+    share = settings.max_runtime_difference
+    return scale * (share if is_exact else max(share, settings.max_delegate_difference))
+
+
+def checks_of(trials: Iterable[RuntimeTrial], tolerance: float, limits: Limits) -> list[Check]:
+    """A check of each runtime that must run the file: those that are installed, or those that the settings name."""
+    named = limits.settings.runtimes
+    return [
+        _check(trial, tolerance)
+        for trial in trials
+        if (trial.runtime in named if named is not None else trial.result != "not tried")
+    ]
+
+
+def _check(trial: RuntimeTrial, tolerance: float) -> Check:
+    """The largest difference with its bound; 0 of 1 if there is none to speak of."""
+    name, hint = f"runs_on_{trial.runtime}", RUNTIMES[trial.runtime].hint
+    where = f"{trial}: {trial.detail}" if trial.detail else f"{trial}, from the Interpreter, row by row"
+    if trial.result == "not tried":
+        hint = f"install {RUNTIMES[trial.runtime].package}, or leave {trial.runtime} out of device.runtimes"
+    elif trial.largest_difference is not None and (trial.result == "runs" or trial.largest_difference > tolerance):
+        is_close = trial.largest_difference <= tolerance
+        return Check(name, trial.largest_difference, tolerance, is_close, where, hint)
+    return Check(name, 0, 1, ok=False, detail=where, hint=hint, at_least=True)
