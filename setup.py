@@ -43,6 +43,8 @@ setup(
         "pyyaml",
         "rich",
         "scikit-learn",
+        # Each release is a development version, and has wheels for x86-64 only.
+        "tflite-micro>=0.dev20261023182759; platform_machine == 'x86_64'",
         "typer<0.28",  # from 0.28 on each command imports pydantic for its options: 0.2 CPU s
         "dill",  # tfx-bsl 1.16 imports it without declaring it
         "setuptools<81",  # TFX and TFDV still import pkg_resources

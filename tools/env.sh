@@ -20,7 +20,7 @@ die() { say "$*"; exit 1; }
 
 version_of() { "$1" -c 'import platform; print(platform.python_version())' 2>/dev/null </dev/null || true; }
 
-# Lane B's ml-metadata and TFDV wheels need glibc 2.39; lane A also runs with older versions.
+# Lane B's ml-metadata and TFDV wheels need glibc 2.39; lane A's tflite-micro wheel needs 2.28.
 lanes_here() {
     local glibc
     glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null | awk '{ print $2 }')
@@ -192,7 +192,7 @@ lock() {
         if [ -z "$(version_of .venv/bin/python)" ]; then new_venv; fi
         install_uv
     fi
-    local linux="--python-platform x86_64-manylinux2014"
+    local linux="--python-platform x86_64-manylinux_2_28" # tflite-micro has no older wheels
     # shellcheck disable=SC2086 # two words
     compile setup.py --extra dev --python-version 3.10 $linux -o requirements/lane-a.txt "$@"
     compile setup.py --extra dev --python-version 3.11 --universal -o requirements/lane-b.txt "$@"

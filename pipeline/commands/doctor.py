@@ -15,7 +15,7 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.sources import find_files, resolve_source
 from farebox.pipeline import process
 from farebox.pipeline.commands.options import AsJson
-from farebox.pipeline.provenance import LIBRARIES, lane
+from farebox.pipeline.provenance import LIBRARIES, OPTIONAL_LIBRARIES, lane
 
 OPENMP = "libgomp.so.1"
 MIN_FREE_BYTES = 2 << 30
@@ -48,6 +48,7 @@ def examine() -> list[Finding]:
         python(),
         glibc(),
         *map(library, (*LIBRARIES, "apache-beam", "tf-keras", "ai-edge-litert")),
+        *map(optional_library, OPTIONAL_LIBRARIES),
         openmp(),
         disk(),
         trips(),
@@ -68,7 +69,7 @@ def glibc() -> Finding:
     """The C library; lane B's wheels need a recent one."""
     _, version = platform.libc_ver()
     numbers = tuple(int(part) for part in version.split(".")[:2]) if version else ()
-    needed = (2, 39) if lane() == "B" else (2, 17)
+    needed = (2, 39) if lane() == "B" else (2, 28)
     return Finding("glibc", numbers >= needed, f"{version or 'none'}, needs {needed[0]}.{needed[1]}")
 
 
@@ -78,6 +79,12 @@ def library(name: str) -> Finding:
         return Finding(name, ok=True, value=importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
         return Finding(name, ok=False, value="not installed: make setup")
+
+
+def optional_library(name: str) -> Finding:
+    """A distribution that a run does without."""
+    finding = library(name)
+    return finding if finding.ok else Finding(name, ok=True, value="not installed: a run does without it")
 
 
 def openmp() -> Finding:
