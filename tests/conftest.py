@@ -353,7 +353,7 @@ def run_pusher(tmp_path):
     """run(content, base, ...) runs Pusher's executor under TFX's own spec and returns the PushedModel.
 
     blessed: 1 by input, or another number, or None for no value. judged: the bytes that each blessing names; by default
-    model_blessing names none. settings: PushSettings.
+    model_blessing names none. judgement, device: the gates' files beside them. settings: PushSettings.
     """
     from tfx.proto import pusher_pb2
     from tfx.types import standard_component_specs
@@ -364,7 +364,9 @@ def run_pusher(tmp_path):
 
     spec = standard_component_specs.PusherSpec
 
-    def run(content, base, *, blessed=(), judged=(), judgement=None, span=None, bands=None, **settings):
+    def run(
+        content, base, *, blessed=(), judged=(), judgement=None, device=None, span=None, bands=None, **settings
+    ):
         folder = tmp_path / f"pusher-{len(list(tmp_path.glob('pusher-*')))}"
         inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
         outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}
@@ -379,6 +381,8 @@ def run_pusher(tmp_path):
             attach(bands, inputs["model"][0])
         if judgement is not None:
             (folder / "model_blessing" / "judgement.json").write_text(judgement)
+        if device is not None:
+            (folder / "infra_blessing" / "device.json").write_text(device)
         blessings = {"model_blessing": 1, "infra_blessing": 1, **dict(blessed)}
         for key, value in blessings.items():
             if value is not None:

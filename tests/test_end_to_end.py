@@ -37,7 +37,7 @@ KEYS = {
     "": {
         "city", "run_id", "rows", "rmse", "mae", "model", "unreduced", "latency_us", "gates", "blessed", "pushed",
         "cpu_s", "peak_mb", "lane", "currency", "slices", "tuned", "yardsticks", "bias", "p95_absolute_error",
-        "intervals", "baseline", "ranges",
+        "intervals", "baseline", "ranges", "runtimes",
     },
     "rows": {"read", "examples", "rejected"},
     "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},

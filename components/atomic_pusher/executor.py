@@ -125,7 +125,7 @@ def _runtimes(blessings: Iterable[types.Artifact]) -> list[Any]:
         path = f"{blessing.uri}/{DEVICE_FILE}"
         if fileio.exists(path):
             with fileio.open(path, "rb") as file:
-                return list(json.loads(file.read())["measurements"].get("runtimes", ()))
+                return list(json.loads(file.read()).get("measurements", {}).get("runtimes", ()))
     return []
 
 

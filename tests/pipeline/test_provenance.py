@@ -68,6 +68,14 @@ def test_another_version_of_a_library_changes_the_digest(toy, monkeypatch):
     assert code_digest("toy.node") != before
 
 
+def test_an_optional_library_may_be_missing(toy, monkeypatch):
+    """It changes the digest when it comes, and nothing fails without it."""
+    monkeypatch.setattr(provenance, "OPTIONAL_LIBRARIES", ("no-such-library",))
+    without = code_digest("toy.node")
+    monkeypatch.setattr(provenance, "OPTIONAL_LIBRARIES", ("numpy",))
+    assert code_digest("toy.node") != without
+
+
 def test_a_module_that_is_not_there():
     with pytest.raises(ModuleNotFoundError, match="farebox.components.no_such_thing"):
         code_digest("farebox.components.no_such_thing")
@@ -96,6 +104,11 @@ def test_a_module_that_is_not_there():
             "farebox.components.trip_example_gen.profile",
         ),
         ("farebox.modules.training", {"farebox.modules.model"}, "farebox.pipeline"),
+        (
+            "farebox.components.device_validator.executor",
+            {"farebox.components.device_validator.runtimes.child"},  # runs in a process of its own
+            "farebox.components.quantizer",
+        ),
         (
             "farebox.components.trip_example_gen.executor",
             {"farebox.components.trip_example_gen.reader", "farebox.components.trip_example_gen.judging"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ INPUTS = (
     "pickup_hour",
     "pickup_weekday",
 )
+CONTRACT = {"batch": 1, "whole": "int32"}  # of a file that every runtime takes
 N_ROWS = 400
 MAX_BYTES, MAX_GZIP, MAX_FARE = 100_000, 50_000, 600.0
 
@@ -112,6 +114,17 @@ FAULTS = {
         ("custom_ops",), "FlexAtan",
     ),
     "custom operator": Fault(changed(first_operator_is_custom), ("custom_ops",), "SecretSauce"),
+    "whole numbers of 64 bits": Fault(
+        lambda convert, sound: convert(clips_inputs=True, whole="int64"),
+        ("runs_on_compiled_model",), "Unsupported dtype: int64",
+    ),
+    "a batch that is not fixed": Fault(
+        lambda convert, sound: convert(clips_inputs=True, batch=None), ("runs_on_compiled_model",), "is -1, not 1",
+    ),
+    "an operator that microcontrollers lack": Fault(
+        step(lambda fare: fare + 1e-6 * tf().atan2(fare, tf().abs(fare))), ("runs_on_tflite_micro",),
+        "Didn't find op for builtin opcode 'ATAN2'",
+    ),
     "NaN on real rows": Fault(
         step(lambda fare: tf().math.log(-tf().abs(fare) - 1.0)), ("not_finite",), "400 of 400 rows gave NaN",
     ),
@@ -127,7 +140,7 @@ FAULTS = {
     ),
     "a fare beyond belief": Fault(step(lambda fare: fare * 40.0), ("largest_output",), "row "),
     "sees the other rows": Fault(
-        step(lambda fare: 0.9 * fare + 0.1 * tf().reduce_mean(fare, axis=0, keepdims=True)),
+        step(lambda fare: 0.9 * fare + 0.1 * tf().reduce_mean(fare, axis=0, keepdims=True), batch=None),
         ("batch_gap",), "a row alone",
     ),
     "rolls dice": Fault(
@@ -154,7 +167,7 @@ FAULTS = {
         step(lambda fare: tf().concat([fare, fare], axis=1)), ("output_width",), "numbers a row",
     ),
     "one number for all rows": Fault(
-        step(lambda fare: tf().reduce_mean(fare, axis=0, keepdims=True)), ("runs",), "must run on built-in TFLite ops",
+        step(lambda fare: tf().reduce_mean(fare, axis=0, keepdims=True), batch=None), ("runs",), "must run on built-in TFLite ops",
     ),
     "too many bytes": Fault(step(lambda fare: of_weights(fare, 200, 1)), ("bytes",), "uncompressed"),
     "too many bytes in transit": Fault(
@@ -183,7 +196,7 @@ FAULTS = {
     ),
     "other kernels, other fares": Fault(step(last_bit_counts), ("delegate_gap",), "with XNNPACK and without"),
     "wants a lot of memory": Fault(
-        step(large_tensor), ("memory_kib",), "x the reference's",
+        step(large_tensor, batch=None), ("memory_kib",), "x the reference's",
     ),
     "crashes the runtime": Fault(
         changed(last_operator_writes_nowhere), ("survives", "runs", "loads"), "",
@@ -234,7 +247,8 @@ def test_the_sound_file_passes(judge, held_tflite):
 @pytest.mark.parametrize("name", FAULTS)
 def test_planted(judge, convert_tflite, held_tflite, name):
     fault = FAULTS[name]
-    report = judge(fault.make(convert_tflite, held_tflite), **fault.limits)
+    convert = functools.partial(convert_tflite, **CONTRACT)
+    report = judge(fault.make(convert, held_tflite), **fault.limits)
     refused = {check.name: check for check in report.checks if check.refuses}
     found = [refused[check] for check in fault.checks if check in refused]
     assert not report.ok and found, f"refused by {list(refused)}"

@@ -23,12 +23,17 @@ def runtime_checks(
 ) -> tuple[list[Check], tuple[RuntimeTrial, ...]]:
     """A check of each runtime that must run the file, and the trials of all.
 
-    Empty if nothing can be tried: no rows, a column that they lack, more than one number a row. Other checks say so.
+    Empty if nothing can be tried: no rows, rows without a column or of another type, more than one number a row. Other
+    checks say so.
     """
     rows = {name: column for name, column in rows.items() if name in model.input_names and len(column)}
     if len(rows) < len(model.inputs):
         return [], ()
     chosen, n_real = trial_rows(rows, limits)
+    try:
+        model.feed(chosen)
+    except InputError:
+        return [], ()
     expected = _row_by_row(model, chosen)
     if expected is not None and expected.ndim > 1:
         return [], ()

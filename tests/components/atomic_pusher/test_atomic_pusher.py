@@ -153,6 +153,15 @@ def test_spans_of_a_window_come_from_the_judgement(run_pusher, base):
 
 
 @pytest.mark.slow
+def test_the_manifest_says_what_runs_the_file(run_pusher, base):
+    """DeviceValidator's trials, from device.json; without that file there is no such key."""
+    trials = [{"runtime": "tflite_micro", "title": "tflite-micro", "version": "0.1", "result": "runs"}]
+    run_pusher(OLD, base)
+    assert "runtimes" not in json.loads((push.latest(base) / "manifest.json").read_text())
+    run_pusher(NEW, base, device=json.dumps({"blessed": True, "measurements": {"runtimes": trials}}))
+    assert json.loads((push.latest(base) / "manifest.json").read_text())["runtimes"] == trials
+
+
 @pytest.mark.parametrize(
     "judgement", [None, '{"sha256": "of others", "metrics": {"rmse": 1}}', '{"metrics": 1}', "[]", "half a {"]
 )

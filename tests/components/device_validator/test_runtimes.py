@@ -210,6 +210,13 @@ def test_a_runtime_that_answers_otherwise_is_refused(judge, held_tflite, tmp_pat
     assert "the Interpreter gives" in check.detail
 
 
+def test_rows_that_the_file_does_not_take_are_not_tried(judge, convert_tflite, held_tflite, trip_rows):
+    """A missing coordinate where the file has whole numbers; a column that the rows lack; no rows."""
+    assert judge(convert_tflite(types={"pickup_latitude": "int32"})) == ({}, {})
+    model = interpreter.TfliteModel(held_tflite)
+    assert runtime_checks(model, {**trip_rows, "pickup_hour": trip_rows["pickup_hour"][:0]}, limits()) == ([], ())
+
+
 def test_differences_by_hand():
     nan, inf = np.nan, np.inf
     found = trials.differences(np.array([1.0, nan, nan, inf, inf, 2.0]), np.array([1.5, nan, 1.0, inf, 1.0, -inf]))

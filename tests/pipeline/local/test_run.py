@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from farebox.components import files
+from farebox.components.device_validator.runtimes.table import RuntimeTrial
 from farebox.components.errors import Check, InputError
 from farebox.components.model_gate.judgement import Judgement
 from farebox.components.reporter.figures import (
@@ -143,6 +144,10 @@ def figures_with(linear: float) -> ModelFigures:
         bias=-0.125, p95_absolute_error=5.0, intervals={}, baseline=None, slices=(), tuned=None,
         model=ShippedModel("x", 9, 0.25, 4, "int8", "reduced", ("look-ups",), "abc", 100, 60, {"ADD": 3}),
         unreduced=FileSize(200, 90), latency_us=Latency(5.0, 9.0), ranges=RangeFigures(7, 0.9, 0.8833, 5.78),
+        runtimes=(
+            RuntimeTrial("compiled_model", "CompiledModel", "1.4.0", "runs"),
+            RuntimeTrial("tflite_micro", "tflite-micro", None, "not tried", "tflite-micro is not installed"),
+        ),
     )  # fmt: skip
 
 
@@ -156,6 +161,7 @@ def test_the_lines_of_a_finished_run():
         "25.0% zeros",
         "one fare takes p50 5.0 µs, p99 9.0 µs",
         "ranges hold 88.3% of the test fares, 90% promised; mean width 5.78 EUR, 7 bands",
+        "runs on CompiledModel 1.4.0; not tried: tflite-micro",
         "pushed to models/x",
     ]
 
@@ -188,6 +194,20 @@ def test_the_model_gates_line(tmp_path, blessed, word):
     blessing = types.SimpleNamespace(uri=str(tmp_path), get_int_custom_property={"blessed": blessed}.get)
     line = key_figures("ModelGate", {"blessing": [blessing]})
     assert line == f"0.98 x the no-embedding DNN, 1.06 x LightGBM; {word}"
+
+
+@pytest.mark.parametrize(
+    ("measurements", "line"),
+    [
+        ({}, "not blessed"),
+        ({"latency_us": {"p50": 5.25, "p99": 9.0}}, "not blessed, p50 5.2 µs"),
+        ({"runtimes": [{"result": "runs"}, {"result": "refused"}]}, "not blessed, runs on 1 of 2 runtimes"),
+    ],
+)
+def test_the_device_validators_line(tmp_path, measurements, line):
+    (tmp_path / "device.json").write_text(json.dumps({"measurements": measurements}))
+    blessing = types.SimpleNamespace(uri=str(tmp_path), get_int_custom_property={"blessed": 0}.get)
+    assert key_figures("DeviceValidator", {"blessing": [blessing]}) == line
 
 
 def test_the_tuners_line(tmp_path):
