@@ -167,7 +167,8 @@ FAULTS = {
         step(lambda fare: tf().concat([fare, fare], axis=1)), ("output_width",), "numbers a row",
     ),
     "one number for all rows": Fault(
-        step(lambda fare: tf().reduce_mean(fare, axis=0, keepdims=True), batch=None), ("runs",), "must run on built-in TFLite ops",
+        step(lambda fare: tf().reduce_mean(fare, axis=0, keepdims=True), batch=None),
+        ("runs",), "must run on built-in TFLite ops",
     ),
     "too many bytes": Fault(step(lambda fare: of_weights(fare, 200, 1)), ("bytes",), "uncompressed"),
     "too many bytes in transit": Fault(
