@@ -41,14 +41,14 @@ RUNTIMES = {
     ),
     "tflite_micro": Runtime(
         "tflite-micro", "tflite-micro", "micro",
-        "replace the operator that the detail names by those that tflite-micro has (docs/devices.md)",
+        "replace the operator that the detail names; for a type, try another rung (quantizer.mode=int8_weights)",
     ),
 }  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeTrial:
-    """What a runtime did with the file; the fields are JSON keys of device.json, summary.json and manifest.json.
+    """A trial of the file in a runtime; the fields are JSON keys of device.json, summary.json and manifest.json.
 
     runtime: its name in `RUNTIMES`. version: of its package, None if it is not installed. detail: its own first line
     about an error. largest_difference: from the Interpreter's outputs, in the output's unit. arena_bytes: the smallest

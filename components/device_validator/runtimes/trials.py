@@ -54,7 +54,7 @@ def structured(model: interpreter.TfliteModel, rows: Columns) -> Numbers:
 
 
 def _answer(runtime: Runtime, place: Path, model: interpreter.TfliteModel) -> Mapping[str, Any]:
-    """What the process of a runtime answers; `failed` is there, in words, if it failed."""
+    """The answer of a runtime's process; `failed`, in words, is there if it failed."""
     answer = place.with_suffix(".json")
     inputs = (str(place.with_name("model.tflite")), str(place.with_name("rows.npy")))
     dtype = np.dtype(model.output.dtype).name
@@ -91,7 +91,7 @@ def first_error(stderr: str) -> str:
     own = [line for line in native.splitlines() if line.strip() and not NOISE.match(line)]
     raised = [line for line in traceback.splitlines() if line and not line.startswith((" ", "└"))]
     lines = own or [re.sub(r"^[\w.]+: ", "", line) for line in raised]
-    words = re.sub(r"^(ERROR: )?(\[[^\]]+:\d+\] )?", "", lines[0]) if lines else ""
+    words = re.sub(r"^(ERROR: )?(\[[^\]]+:\d+\] |\S+\.cc:\d+ )?", "", lines[0]) if lines else ""
     return textwrap.shorten(words, MAX_WORDS, placeholder=" ...")
 
 

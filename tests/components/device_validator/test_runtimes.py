@@ -234,6 +234,7 @@ def test_differences_by_hand():
         ("WARNING: x\nTraceback (most recent call last):\n  File\nValueError: Unsupported dtype: int64",
          "Unsupported dtype: int64"),
         ("Didn't find op 'ATAN2'\nFailed to get\n \nTraceback (most recent call last):\n", "Didn't find op 'ATAN2'"),
+        ("tensorflow/lite/micro/kernels/x.cc:42 a == b was not true.\n", "a == b was not true."),
         ("", ""),
         ("x " * 200, "x " * 78 + "..."),
     ],
