@@ -307,8 +307,8 @@ def _convert(
     """A `.tflite`: fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_hour + 0.25 pickup_weekday.
 
     last_step: applied to the fare. era: from this era on the fare is 5 higher, and the file also asks for pickup_era.
-    clips_inputs: missing inputs are 0, and all are clipped to ±100. batch: rows of a call, None for any. whole: dtype of
-    whole numbers. types: unusual {input: dtype}; an input with a new name is added to the fare.
+    clips_inputs: missing inputs are 0, and all are clipped to ±100. batch: rows of a call, None for any. whole: dtype
+    of whole numbers. types: unusual {input: dtype}; an input with a new name is added to the fare.
     """
     import tensorflow as tf
     import tf_keras as keras
@@ -364,9 +364,7 @@ def run_pusher(tmp_path):
 
     spec = standard_component_specs.PusherSpec
 
-    def run(
-        content, base, *, blessed=(), judged=(), judgement=None, device=None, span=None, bands=None, **settings
-    ):
+    def run(content, base, *, blessed=(), judged=(), judgement=None, device=None, span=None, bands=None, **settings):
         folder = tmp_path / f"pusher-{len(list(tmp_path.glob('pusher-*')))}"
         inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
         outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}

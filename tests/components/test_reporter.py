@@ -169,6 +169,8 @@ def test_ranges_are_reported_as_promised_and_as_measured():
     bands = Bands(0.9, (10.0,), (-1.0, -4.0), (2.0, 8.0), (100, 100))
     assert range_figures(bands, {"coverage": 0.88, "range_width": 5.5}) == RangeFigures(2, 0.9, 0.88, 5.5)
     assert range_figures(None, ERRORS) is None
+
+
 def test_figures_of_a_run_before_there_were_runtimes_are_read():
     content = {key: value for key, value in FIGURES.items() if key != "runtimes"}
     assert Figures.from_json(content).measured.runtimes == ()
