@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from farebox.components.errors import InputError
@@ -25,6 +25,27 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = False,
     os.replace(aside, path)
     if durable:
         sync_folder(path.parent)
+
+
+def write_all_atomically(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Writes texts by file name into `folder`, which is made if needed: all are complete before any appears.
+
+    Raises InputError if the folder cannot be written.
+    """
+    asides = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, aside in asides.items():
+            aside.write_text(texts[path.name])
+        for path, aside in asides.items():
+            os.replace(aside, path)
+    except OSError as error:
+        raise InputError(f"out={folder} must be a folder that can be written: {error.strerror}") from error
+    finally:
+        for aside in asides.values():
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+    return list(asides)
 
 
 def write_durably(path: Path, content: bytes) -> None:

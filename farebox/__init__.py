@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from farebox.components.compression import Compression, compress
     from farebox.components.errors import GateError, InputError
     from farebox.pipeline.cluster.compile import CompiledPipeline, compile  # noqa: A004 - farebox.compile
-    from farebox.pipeline.fare_model import Evaluation, FareModel, FareRange, evaluate
+    from farebox.pipeline.fare_model import Evaluation, FareModel, FareRange, evaluate, export
     from farebox.pipeline.local.run import Run, run
     from farebox.pipeline.retraining.tick import TickResult, retrain
     from farebox.pipeline.settings.load import Settings, load_settings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "farebox.components.compression": ("Compression", "compress"),
     "farebox.components.errors": ("GateError", "InputError"),
-    "farebox.pipeline.fare_model": ("Evaluation", "FareModel", "FareRange", "evaluate"),
+    "farebox.pipeline.fare_model": ("Evaluation", "FareModel", "FareRange", "evaluate", "export"),
     "farebox.pipeline.local.run": ("Run", "run"),
     "farebox.pipeline.retraining.tick": ("TickResult", "retrain"),
     "farebox.pipeline.cluster.compile": ("CompiledPipeline", "compile"),
@@ -60,6 +60,7 @@ __all__ = [
     "compile",
     "compress",
     "evaluate",
+    "export",
     "load_settings",
     "retrain",
     "run",

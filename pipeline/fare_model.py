@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.atomic_pusher.versions import read_described_model
+from farebox.components.atomic_pusher.store import MANIFEST_FILE
+from farebox.components.atomic_pusher.versions import read_model
 from farebox.components.errors import InputError
+from farebox.components.files import write_all_atomically
 from farebox.components.networks.errors import RunningError
 from farebox.components.tflite.bands import Bands, of_manifest
 from farebox.components.tflite.interpreter import TfliteModel
@@ -29,6 +33,15 @@ BOUNDS = {
 }
 
 LAST_ERA = np.iinfo(np.int32).max  # a model takes a number above its last era for the last one
+GOLDEN_FILE = "golden.json"
+# One line for each input, in the header of exported source.
+MEANINGS = {
+    **dict.fromkeys(columns.COORDINATES, "degrees"),
+    columns.PASSENGER_COUNT: "passengers",
+    columns.PICKUP_HOUR: "0 to 23, local time",
+    columns.PICKUP_WEEKDAY: "0 to 6, Monday is 0, local time",
+    columns.PICKUP_ERA: "0 before the first change of the tariff, then 1, 2, ...",
+}
 
 Columns = dict[str, npt.NDArray[Any]]
 
@@ -150,6 +163,48 @@ def evaluate(model: FareModel | str | Path, settings: Settings) -> Evaluation:
         rows_used=error.rows,
         rows_rejected=rejected,
     )
+
+
+def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
+    """Writes the model as source code that needs no runtime, and returns the files' paths.
+
+    model: a `.tflite` file, a version's folder, or `models/CITY` for its latest. to: c, js, kotlin, swift, python or
+    rust. out: the folder. If golden.json is beside the model, a test program is among the files.
+
+    Raises InputError: the model cannot be read or holds an operator that the generator does not know, or `out` cannot
+    be written.
+    """
+    from farebox.components.tflite.codegen.export import source_code
+
+    file, content = read_model(model)
+    golden = file.with_name(GOLDEN_FILE)
+    told, currency = told_by_manifest(file)
+    texts = source_code(
+        content,
+        to,
+        name=file.stem,
+        origin=str(file),
+        meanings=MEANINGS | told,
+        result=currency,
+        golden=golden.read_bytes() if golden.is_file() else None,
+        golden_origin=str(golden),
+    )
+    return write_all_atomically(Path(out), texts)
+
+
+def told_by_manifest(file: Path) -> tuple[dict[str, str], str]:
+    """A line for each input that the manifest beside a file describes, and the currency; empty if it has none."""
+    try:
+        manifest = json.loads(file.with_name(MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError):
+        return {}, ""
+    lines: dict[str, str] = {}
+    inputs = manifest.get("inputs") if isinstance(manifest, dict) else None
+    for each in inputs if isinstance(inputs, list) else ():
+        if isinstance(each, dict) and "name" in each:
+            parts = [str(each[key]) for key in ("meaning", "unit", "coding") if each.get(key)]
+            lines |= {str(each["name"]): ", ".join(parts)} if parts else {}
+    return lines, str(manifest.get("currency", "")) if isinstance(manifest, dict) else ""
 
 
 def columns_of(table: Any) -> Columns:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.ir import Expression, Statement, apply, choose, number
+from farebox.components.tflite.codegen.loops import broadcast, looped, nest, row_major
 from farebox.components.tflite.codegen.lowering import Describe, Lowering, activated, clipped
 from farebox.components.tflite.codegen.model import Operator
 from farebox.components.tflite.codegen.places import STORAGE
@@ -29,7 +30,6 @@ UNARY: dict[str, Callable[[Expression], Expression]] = {
     "RELU": lambda x: clipped(x, 0.0, None),
     "RELU6": lambda x: clipped(x, 0.0, 6.0),
     "RELU_N1_TO_1": lambda x: clipped(x, -1.0, 1.0),
-    "RELU_0_TO_1": lambda x: clipped(x, 0.0, 1.0),
     "ZEROS_LIKE": lambda x: number(x.type, 0),
 }
 BINARY: dict[str, Callable[[Expression, Expression], Expression]] = {
@@ -59,7 +59,7 @@ def _unary(lower: Lowering, operator: Operator) -> list[Statement]:
 
 
 def _binary(lower: Lowering, operator: Operator) -> list[Statement]:
-    compute, (output,) = BINARY[operator.name], operator.outputs
+    compute = BINARY[operator.name]
     return _with_activation(lower, operator, compute, held=operator.name in ("MAXIMUM", "MINIMUM"))
 
 
@@ -67,8 +67,6 @@ def _with_activation(
     lower: Lowering, operator: Operator, compute: Callable[..., Expression], held: bool = False
 ) -> list[Statement]:
     """The statements of a binary operator, and of the activation that is fused with it."""
-    from farebox.components.tflite.codegen.loops import broadcast, looped, nest, row_major
-
     (output,), inputs = operator.outputs, [operator.input(0), operator.input(1)]
     strides = [row_major(output.shape), *(broadcast(each.shape, output.shape) for each in inputs)]
     axes, (target, *places) = nest(output.shape, strides)
@@ -76,9 +74,9 @@ def _with_activation(
     values = [lower.load(tensor, place) for tensor, place in zip(inputs, places, strict=True)]
     if held or operator.name in DIVISIONS:
         values = [lower.hold(value, body) for value in values]
-    if operator.name in DIVISIONS and values[1].type != "f32":
+    if operator.name == "FLOOR_DIV" or (operator.name in DIVISIONS and values[1].type != "f32"):  # by 0 is an error
         zero = number(values[1].type, 0)
-        if not isinstance(values[1], ir.Literal_) or values[1] == zero:
+        if not isinstance(values[1], ir.Number) or values[1] == zero:
             body.append(ir.Guard(apply("!=", values[1], zero)))
     result = compute(*values)
     if operator.option("fusedActivationFunction"):
@@ -87,14 +85,16 @@ def _with_activation(
 
 
 def _division(lower: Lowering, operator: Operator) -> list[Statement]:
-    def quotient(a: Expression, b: Expression) -> Expression:
+    def divided(a: Expression, b: Expression) -> Expression:
         if operator.name == "FLOOR_DIV" and a.type == "f32":
             return apply("floor", apply("/", a, b))
-        if operator.name == "FLOOR_DIV":  # exact: the remainder has the divisor's sign
-            return apply("/", apply("-", a, apply("mod", a, b)), b)
+        if operator.name == "FLOOR_DIV":  # one less than the truncated quotient, if the remainders differ
+            quotient = apply("/", a, b)
+            is_whole = apply("==", apply("mod", a, b), apply("-", a, apply("*", quotient, b)))
+            return choose(is_whole, quotient, apply("-", quotient, number(a.type, 1)))
         return apply(DIVISIONS[operator.name], a, b)
 
-    return _with_activation(lower, operator, quotient)
+    return _with_activation(lower, operator, divided)
 
 
 def _squared_difference(lower: Lowering, operator: Operator) -> list[Statement]:

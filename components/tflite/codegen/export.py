@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 
 from farebox.components.errors import InputError
@@ -48,7 +49,9 @@ def source_code(
         raise InputError(f"to={language} must be one of {', '.join(PRINTERS)}")
     program = lowered(content, origin)
     digest = hashlib.sha256(content).hexdigest()
-    printer = PRINTERS[language](program, Facts(identifier(name), origin, digest, dict(meanings or {}), result))
+    printer = PRINTERS[language](
+        program, Facts(identifier(name), os.path.basename(origin), digest, dict(meanings or {}), result)
+    )
     files = printer.files()
     if golden is not None:
         files |= golden_program(printer, read_golden(golden, program, golden_origin))

@@ -61,7 +61,9 @@ def golden_text(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
         return [plain(each) if isinstance(each, list) else each if _is_number(each) else None for each in values]
 
     columns = {"inputs": inputs, "outputs": outputs}
-    return json.dumps({key: {name: plain(list(each)) for name, each in value.items()} for key, value in columns.items()})
+    return json.dumps(
+        {key: {name: plain(list(each)) for name, each in value.items()} for key, value in columns.items()}
+    )
 
 
 def _is_number(value: Any) -> bool:

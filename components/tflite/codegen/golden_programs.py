@@ -1,4 +1,4 @@
-"""Test programs: each repeats the golden rows in its language, prints the largest difference, and fails above the bound.
+"""Test programs: each repeats the golden rows, prints the largest difference, and fails above the bound.
 
 A difference counts against the bound times the larger of 1 and the expected number: float32 has 7 digits.
 """
@@ -11,7 +11,7 @@ from farebox.components.tflite.codegen.golden import TOLERANCE, GoldenRows
 from farebox.components.tflite.codegen.javascript import JavaScriptPrinter
 from farebox.components.tflite.codegen.kotlin import KotlinPrinter
 from farebox.components.tflite.codegen.printer import Printer, wrapped
-from farebox.components.tflite.codegen.python import PythonPrinter
+from farebox.components.tflite.codegen.python import CODES, PythonPrinter
 from farebox.components.tflite.codegen.rust import RustPrinter
 from farebox.components.tflite.codegen.swift import SwiftPrinter
 
@@ -77,9 +77,9 @@ int main(void) {{
         {call}
         for (int i = 0; i < {size}; i++) {{
             const double wanted = golden_expected[n * {size} + i], got = result[i];
-            const double difference = isnan(wanted) && isnan(got) ? 0.0 : fabs(got - wanted);
-            if (!(difference <= {TOLERANCE} * fmax(1.0, fabs(wanted)))) failed++;
-            if (!(difference <= largest)) largest = difference;
+            const double difference = (isnan(wanted) && isnan(got)) || got == wanted ? 0.0 : fabs(got - wanted);
+            if (difference != 0.0 && !(difference <= {TOLERANCE} * fmax(1.0, fabs(wanted)))) failed++;
+            if (!(difference <= largest)) largest = isnan(difference) ? INFINITY : difference;
         }}
     }}
     printf("{golden.count} rows, largest difference %.3g\\n", largest);
@@ -107,9 +107,9 @@ for (let n = 0; n < {golden.count}; n++) {{
   const result = {f"[{call}]" if size == 1 else call};
   for (let i = 0; i < {size}; i++) {{
     const wanted = Math.fround(golden_expected[n * {size} + i]), got = result[i];
-    const difference = Number.isNaN(wanted) && Number.isNaN(got) ? 0 : Math.abs(got - wanted);
-    if (!(difference <= {TOLERANCE} * Math.max(1, Math.abs(wanted)))) failed++;
-    if (!(difference <= largest)) largest = difference;
+    const difference = Object.is(wanted, got) || got === wanted ? 0 : Math.abs(got - wanted);
+    if (difference !== 0 && !(difference <= {TOLERANCE} * Math.max(1, Math.abs(wanted)))) failed++;
+    if (!(difference <= largest)) largest = Number.isNaN(difference) ? Infinity : difference;
   }}
 }}
 console.log(`{golden.count} rows, largest difference ${{largest.toPrecision(3)}}`);
@@ -121,7 +121,8 @@ if (failed) throw new Error(`${{failed}} numbers differ from the model's`);
 def _python(printer: PythonPrinter, golden: GoldenRows) -> dict[str, str]:
     stem, size = printer.facts.stem, printer.program.result_size
     tables = "".join(
-        f"{name} = [\n" + "\n".join(wrapped(texts)) + "\n]\n" for name, _, texts in _columns(printer, golden)
+        f'{name} = array("{CODES[each.type]}", [\n' + "\n".join(wrapped(texts)) + "\n])\n"
+        for name, each, texts in _columns(printer, golden)
     )
     call = f"{stem}({', '.join(_arguments(printer, '{0}[n * {1} : n * {1} + {1}]'))})"
     return {
@@ -129,6 +130,7 @@ def _python(printer: PythonPrinter, golden: GoldenRows) -> dict[str, str]:
 
 import math
 import sys
+from array import array
 
 from {stem} import {stem}
 
@@ -138,9 +140,9 @@ for n in range({golden.count}):
     result = {f"[{call}]" if size == 1 else call}
     for i in range({size}):
         wanted, got = golden_expected[n * {size} + i], result[i]
-        difference = 0.0 if math.isnan(wanted) and math.isnan(got) else abs(got - wanted)
-        failed += not difference <= {TOLERANCE} * max(1.0, abs(wanted))
-        largest = difference if not difference <= largest else largest
+        difference = 0.0 if got == wanted or (math.isnan(wanted) and math.isnan(got)) else abs(got - wanted)
+        failed += difference != 0 and not difference <= {TOLERANCE} * max(1.0, abs(wanted))
+        largest = max(largest, math.inf if math.isnan(difference) else difference)
 print(f"{golden.count} rows, largest difference {{largest:.3g}}")
 sys.exit(1 if failed else 0)
 '''
@@ -153,7 +155,7 @@ def _rust(printer: RustPrinter, golden: GoldenRows) -> dict[str, str]:
         f"static {name.upper()}: [{each.type}; {len(texts)}] = [\n" + "\n".join(wrapped(texts)) + "\n];\n"
         for name, each, texts in _columns(printer, golden)
     )
-    arguments = _arguments(printer, "{0}[n * {1}..n * {1} + {1}].try_into().unwrap()")
+    arguments = _arguments(printer, "&std::array::from_fn(|i| {0}[n * {1} + i])")
     names = ", ".join(each.replace(f"golden_{p.name}", f"golden_{p.name}".upper(), 1) for each, p in
                       zip(arguments, printer.program.parameters, strict=True))  # fmt: skip
     call = f"{stem}::{stem}({names})"
@@ -168,9 +170,9 @@ fn main() {{
         let result: [f32; {size}] = {f"[{call}]" if size == 1 else call};
         for i in 0..{size} {{
             let (wanted, got) = (GOLDEN_EXPECTED[n * {size} + i] as f64, result[i] as f64);
-            let difference = if wanted.is_nan() && got.is_nan() {{ 0.0 }} else {{ (got - wanted).abs() }};
-            if !(difference <= {TOLERANCE} * wanted.abs().max(1.0)) {{ failed += 1; }}
-            if !(difference <= largest) {{ largest = difference; }}
+            let difference = if wanted.is_nan() && got.is_nan() || got == wanted {{ 0.0 }} else {{ (got - wanted).abs() }};
+            if difference != 0.0 && !(difference <= {TOLERANCE} * wanted.abs().max(1.0)) {{ failed += 1; }}
+            if !(difference <= largest) {{ largest = if difference.is_nan() {{ f64::INFINITY }} else {{ difference }}; }}
         }}
     }}
     println!("{golden.count} rows, largest difference {{largest:.3e}}");
@@ -206,9 +208,9 @@ fun main() {{
         for (i in 0 until {size}) {{
             val wanted = golden_expected[n * {size} + i].toDouble()
             val got = result[i].toDouble()
-            val difference = if (wanted.isNaN() && got.isNaN()) 0.0 else Math.abs(got - wanted)
-            if (!(difference <= {TOLERANCE} * Math.max(1.0, Math.abs(wanted)))) failed++
-            if (!(difference <= largest)) largest = difference
+            val difference = if (wanted.isNaN() && got.isNaN() || got == wanted) 0.0 else Math.abs(got - wanted)
+            if (difference != 0.0 && !(difference <= {TOLERANCE} * Math.max(1.0, Math.abs(wanted)))) failed++
+            if (!(difference <= largest)) largest = if (difference.isNaN()) Double.POSITIVE_INFINITY else difference
         }}
     }}
     println("{golden.count} rows, largest difference %.3g".format(java.util.Locale.ROOT, largest))
@@ -245,9 +247,9 @@ struct {title}Test {{
             for i in 0..<{size} {{
                 let wanted = Double(golden_expected[n * {size} + i])
                 let got = Double(result[i])
-                let difference = wanted.isNaN && got.isNaN ? 0.0 : abs(got - wanted)
-                if !(difference <= {TOLERANCE} * max(1.0, abs(wanted))) {{ failed += 1 }}
-                if !(difference <= largest) {{ largest = difference }}
+                let difference = wanted.isNaN && got.isNaN || got == wanted ? 0.0 : abs(got - wanted)
+                if difference != 0 && !(difference <= {TOLERANCE} * max(1.0, abs(wanted))) {{ failed += 1 }}
+                if !(difference <= largest) {{ largest = difference.isNaN ? Double.infinity : difference }}
             }}
         }}
         print("{golden.count} rows, largest difference \\(largest)")

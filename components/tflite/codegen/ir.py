@@ -8,7 +8,7 @@ makes NaN 0. Comparisons with NaN are false, except `!=`.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ class Index:
 
 
 @dataclasses.dataclass(frozen=True)
-class Literal_:
+class Number:
     """A number."""
 
     type: Type
@@ -90,7 +90,7 @@ class Cast:
     value: Expression
 
 
-Expression = Union[Literal_, Variable, Load, Apply, Choice, Cast]
+Expression: TypeAlias = "Number | Variable | Load | Apply | Choice | Cast"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Note:
     text: str
 
 
-Statement = Union[Store, Let, Assign, For, Guard, Note]
+Statement: TypeAlias = "Store | Let | Assign | For | Guard | Note"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +171,10 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """The function of a file. scratch: numbers of each type that it needs; result: an element of its output, the loop variable is i0."""
+    """The function of a file.
+
+    scratch: numbers of each type that it needs. result: an element of its output; `i0` is its variable.
+    """
 
     parameters: tuple[Parameter, ...]
     constants: tuple[Constant, ...]
@@ -182,11 +185,11 @@ class Program:
     result_column: str
 
 
-def number(type: Type, value: float | int | bool) -> Literal_:  # noqa: A002 - the field's name
+def number(type: Type, value: float | int | bool) -> Number:  # noqa: A002 - the field's name
     """A literal of the type."""
     if type == "f32":
-        return Literal_(type, float(np.float32(value)))
-    return Literal_(type, bool(value) if type == "bool" else int(value))
+        return Number(type, float(np.float32(value)))
+    return Number(type, bool(value) if type == "bool" else int(value))
 
 
 def apply(operator: str, *operands: Expression) -> Apply:

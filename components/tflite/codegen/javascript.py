@@ -75,6 +75,12 @@ class JavaScriptPrinter(Printer):
             return shortest(value).removesuffix(".0")
         return str(int(value)) if kind == "bool" else self.literal(kind, value)
 
+    def load(self, load: ir.Load) -> str:
+        text = self.element(load.array, load.index)
+        if load.array in self._names:  # a caller's array may hold doubles
+            return {"f32": "r({0})", "i32": "({0} | 0)", "i64": "BigInt({0})"}.get(load.type, "{0}").format(text)
+        return text
+
     def arithmetic(self, kind: ir.Type, operator: str, operands: Sequence[str]) -> str:
         infix = f"{operands[0]} {operator} {operands[1]}"
         if kind == "i64":
@@ -144,7 +150,9 @@ class JavaScriptPrinter(Printer):
             f"const {each.name} = new {ARRAYS[each.storage]}([\n" + "\n".join(self.numbers(each)) + "\n]);"
             for each in program.constants
         ]
-        head = [f"// {line}".rstrip() for line in self.about(f'import {{ {name} }} from "./{self.facts.stem}.mjs"; {call}')]
+        head = [
+            f"// {line}".rstrip() for line in self.about(f'import {{ {name} }} from "./{self.facts.stem}.mjs"; {call}')
+        ]
         top = [*head, "", "const r = Math.fround;", *scratch, *tables, ""]
         return {f"{self.facts.stem}.mjs": "\n".join([*top, *self.helpers(function), function])}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.places import SCRATCH
@@ -55,7 +54,7 @@ class KotlinPrinter(Printer):
 
     def table_number(self, kind: ir.Type, value: float | int | bool) -> str:
         if kind == "f32":
-            return shortest(value) if math.isfinite(value) else "NaN" if math.isnan(value) else f"{value:+}inity"
+            return shortest(value) if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
         return super().literal(kind, value)
 
     def load(self, load: ir.Load) -> str:
@@ -78,7 +77,9 @@ class KotlinPrinter(Printer):
         return f"{'var' if let.changes else 'val'} {let.name} = {value}"
 
     def fail(self) -> str:
-        return "return Float.NaN" if self.is_scalar else f"return FloatArray({self.program.result_size}) {{ Float.NaN }}"
+        return (
+            "return Float.NaN" if self.is_scalar else f"return FloatArray({self.program.result_size}) {{ Float.NaN }}"
+        )
 
     def simple(self, statement: ir.Store | ir.Let | ir.Assign) -> str:
         return super().simple(statement).removesuffix(";")

@@ -17,17 +17,30 @@ from farebox.components.tflite.codegen.model import Graph, Operator, Tensor
 from farebox.components.tflite.codegen.places import SCRATCH, STORAGE, scratch_plan, views
 
 Describe = Callable[["Lowering", Operator], list[Statement]]
-NARROW: dict[str, ir.Storage] = {"i1": "i8", "u1": "u8", "i2": "i16", "i4": "i32", "i8": "i64", "b1": "bool", "f4": "f32"}
-# Names that a printer uses itself, or that a language keeps: an input of such a name gets a `_`.
-RESERVED = frozenset(
-    "i j k n x_ result floats ints longs flags sum top at r in is as if do fn fun let val var for int def del not or and else enum func case "
-    "char long bool byte true false null none nil this self super type class const break while short float double "
-    "static return struct switch string object import export public private register volatile signed unsigned default "
-    "goto union void sizeof inline extern auto continue where when with yield from global lambda pass raise try except "
-    "finally assert async await nonlocal print package interface new delete function typeof instanceof throw throws catch "
-    "debugger arguments eval mod move mut pub ref trait unsafe use crate dyn impl loop match abstract become box final "
-    "macro override priv typeof unsized virtual init inout internal guard defer repeat protocol extension operator "
-    "fallthrough rethrows subscript typealias associatedtype deinit open math array struct f32 f64 i32 i64 u8 i8 main".split()
+NARROW: dict[str, ir.Storage] = {
+    "i1": "i8",
+    "u1": "u8",
+    "i2": "i16",
+    "i4": "i32",
+    "i8": "i64",
+    "b1": "bool",
+    "f4": "f32",
+}
+# An input of such a name gets a `_`.
+RESERVED = frozenset(  # of the languages, and of the printers
+    """
+    abs abstract and arguments array as assert associatedtype async at atan2 auto await become bool box break byte
+    c_float case catch ceil char class const continue cos crate debugger def default defer deinit del delete
+    difference divide do double dyn else enum eval except exp export extension extern f32 f64 failed fallthrough
+    false final finally flags float floats floor fn for from fun func function global golden_expected got goto guard
+    i i32 i64 i8 if impl import in infinity init inline inout instanceof int interface internal ints is j k lambda
+    largest let log long longs loop macro main match math mod move mut n nan new nil none nonlocal not null object
+    open operator or override package pass pow power print priv private protocol pub public r raise ref register
+    repeat result rethrows return rint round self sequence short signed sin sizeof sqrt static string struct
+    subscript sum super switch tanh this throw throws to_int top trait true try type typealias typeof u8 union
+    unsafe unsigned unsized use val var virtual void volatile wanted when where while whole with wrap32 wrap64 x_
+    yield
+    """.split()  # noqa: SIM905 - a list of two hundred strings reads worse
 )
 
 
@@ -77,7 +90,7 @@ class Lowering:
     def scale(self, tensor: Tensor) -> float | None:
         """The scale of a constant that is stored as int8 and stands for float32; None for others."""
         source = self._stored.get(tensor.index)
-        return None if source is None else source.scales[0]
+        return source.scales[0] if source is not None and source.scales else None
 
     def constant(self, values: npt.NDArray[Any], index: Index) -> Expression:
         """An element of a constant array, a literal if it has one element only."""
@@ -98,6 +111,8 @@ class Lowering:
             source = self._stored[tensor.index]
             assert source.values is not None
             whole = self.constant(source.values, index)
+            if not source.scales:
+                return whole
             zero = source.zero_points[0]
             centred = ir.apply("-", whole, ir.number("i32", zero)) if zero else whole
             return ir.apply("*", ir.cast("f32", centred), ir.number("f32", source.scales[0]))
@@ -111,7 +126,7 @@ class Lowering:
             parameter = self._parameters[root]
             if parameter.is_scalar:
                 return ir.Variable(parameter.type, parameter.name)
-            return ir.Load(parameter.type, storage, parameter.name, index.plus(offset))
+            return ir.Load(parameter.type, parameter.type, parameter.name, index.plus(offset))
         if root not in self._offsets:
             raise InputError(f"tensor={tensor.index} must be an input, a constant or computed before it is read")
         return ir.Load(storage, storage, SCRATCH[storage], index.plus(self._offsets[root] + offset))  # type: ignore[arg-type]
@@ -139,7 +154,7 @@ class Lowering:
 
     def hold(self, value: Expression, body: list[Statement]) -> Expression:
         """The value under a name, declared in `body`, unless it is a name or a number already."""
-        if isinstance(value, (ir.Variable, ir.Literal_)):
+        if isinstance(value, (ir.Variable, ir.Number)):
             return value
         let = ir.Let(self.name("v"), value)
         body.append(let)

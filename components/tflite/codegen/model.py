@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import struct
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,9 @@ from farebox.components.errors import InputError
 from farebox.components.tflite.codegen.sparse import dense
 from farebox.components.tflite.interpreter import column_name, schema
 
-DTYPES = {
+NOT_A_FILE = (struct.error, ValueError, TypeError, IndexError, AttributeError)  # of flatbuffers, for other bytes
+
+DTYPES: dict[str, np.dtype[Any]] = {
     "FLOAT32": np.dtype("<f4"), "FLOAT16": np.dtype("<f2"), "INT32": np.dtype("<i4"), "INT64": np.dtype("<i8"),
     "INT8": np.dtype("i1"), "UINT8": np.dtype("u1"), "INT16": np.dtype("<i2"), "BOOL": np.dtype("?"),
 }  # fmt: skip
@@ -80,7 +84,12 @@ def read_graph(content: bytes, origin: str) -> Graph:
     Raises InputError: more than one subgraph, a custom operator, or a type of numbers that the generator does not know.
     """
     read = schema()
-    model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    try:
+        if content[4:8] != b"TFL3":
+            raise ValueError("no identifier of TFLite")
+        model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    except NOT_A_FILE as error:
+        raise InputError(f"model={origin} must be a TFLite file, got {len(content)} bytes of something else") from error
     if len(model.subgraphs) != 1:
         raise InputError(f"model={origin} must have one subgraph to be exported, got {len(model.subgraphs)}")
     (graph,) = model.subgraphs
@@ -93,23 +102,30 @@ def read_graph(content: bytes, origin: str) -> Graph:
     for each in graph.operators:
         inputs = [None if i < 0 else tensors[int(i)] for i in ([] if each.inputs is None else each.inputs)]
         name = _operator_name(model.operatorCodes[each.opcodeIndex])
+        if name == "DENSIFY" and inputs[0] is not None:  # its constant is dense already
+            output = int(each.outputs[0])
+            tensors[output] = dataclasses.replace(inputs[0], index=output)
+            continue
         operators.append(Operator(name, tuple(inputs), named(each.outputs), each.builtinOptions))
     return Graph(named(graph.inputs), named(graph.outputs), tuple(operators))
 
 
 def _tensor(model: Any, index: int, record: Any, origin: str) -> Tensor:
-    names = {code: name for name, code in vars(schema().TensorType).items() if isinstance(code, int)}
-    dtype = names.get(record.type, f"type {record.type}")
+    dtype = _names(schema().TensorType).get(record.type, f"type {record.type}")
     shape = tuple(int(size) for size in (() if record.shape is None else record.shape))
     if dtype not in DTYPES:
-        raise InputError(f"model={origin}: tensor {index} must be one of {', '.join(DTYPES)} to be exported, got {dtype}")
+        raise InputError(
+            f"model={origin}: tensor {index} must be one of {', '.join(DTYPES)} to be exported, got {dtype}"
+        )
     data = model.buffers[record.buffer].data
     values = None
     if data is not None and len(data):
         flat = np.asarray(data, np.uint8).copy().view(DTYPES[dtype])
         values = flat.reshape(shape) if record.sparsity is None else dense(flat, shape, record.sparsity)
     quantization = record.quantization
-    scales, zero_points, axis = (), (), 0
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    axis = 0
     if quantization is not None and quantization.scale is not None:
         scales = tuple(float(each) for each in quantization.scale)
         points = quantization.zeroPoint
@@ -123,5 +139,10 @@ def _operator_name(code: Any) -> str:
     if code.customCode:
         return str(code.customCode.decode())
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    names = {value: name for name, value in vars(schema().BuiltinOperator).items() if isinstance(value, int)}
-    return names.get(number, f"UNKNOWN_{number}")
+    return _names(schema().BuiltinOperator).get(number, f"UNKNOWN_{number}")
+
+
+@functools.cache
+def _names(enumeration: Any) -> dict[int, str]:
+    """The names of an enumeration of the schema, by number."""
+    return {number: name for name, number in vars(enumeration).items() if isinstance(number, int)}

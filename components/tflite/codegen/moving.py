@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from farebox.components.errors import InputError
 from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.ir import Index, Statement
-from farebox.components.tflite.codegen.loops import broadcast, looped, nest, row_major
+from farebox.components.tflite.codegen.loops import looped, nest, row_major
 from farebox.components.tflite.codegen.lowering import Describe, Lowering, index_value
-from farebox.components.tflite.codegen.model import Operator, Tensor
+from farebox.components.tflite.codegen.model import Operator
 from farebox.components.tflite.codegen.places import split_sizes
 
 
-def _nothing(lower: Lowering, operator: Operator) -> list[Statement]:
+def _nothing(lower: Lowering, operator: Operator) -> list[Statement]:  # noqa: ARG001 - as all descriptions
     """RESHAPE and its kin: the output is a view of the input."""
     return []
 
@@ -108,11 +106,6 @@ def _transpose(lower: Lowering, operator: Operator) -> list[Statement]:
     return lower.copy(output, source, output.shape, [row_major(output.shape), [strides[axis] for axis in order]])
 
 
-def _broadcast_to(lower: Lowering, operator: Operator) -> list[Statement]:
-    (output,), source = operator.outputs, operator.input(0)
-    return lower.copy(output, source, output.shape, [row_major(output.shape), broadcast(source.shape, output.shape)])
-
-
 def _fill(lower: Lowering, operator: Operator) -> list[Statement]:
     return lower.elementwise(operator.outputs[0], [operator.input(1)], lambda x: x)
 
@@ -134,11 +127,10 @@ def _shape(lower: Lowering, operator: Operator) -> list[Statement]:
 
 def _gather(lower: Lowering, operator: Operator) -> list[Statement]:
     """Rows of a table; a position outside the table makes the whole result NaN (the interpreter returns an error)."""
-    (output,), is_lookup = operator.outputs, operator.name == "EMBEDDING_LOOKUP"
-    table, positions = (operator.input(1), operator.input(0)) if is_lookup else (operator.input(0), operator.input(1))
+    (output,), table, positions = operator.outputs, operator.input(0), operator.input(1)
     if operator.option("batchDims"):
         raise InputError(f"operator={operator.name} must have no batch dimensions to be exported")
-    axis = 0 if is_lookup else int(operator.option("axis")) % len(table.shape)
+    axis = int(operator.option("axis")) % len(table.shape)
     outer, inner = math.prod(table.shape[:axis]), math.prod(table.shape[axis + 1 :])
     rows, count = table.shape[axis], positions.size
     axes, (place,) = nest([count], [[1]], "p")
@@ -146,7 +138,6 @@ def _gather(lower: Lowering, operator: Operator) -> list[Statement]:
     position = lower.hold(lower.load(positions, place), body)
     body.append(_within(position, rows))
     at = lower.hold(index_value(position), body)
-    assert isinstance(at, (ir.Variable, ir.Cast, ir.Literal_))
     strides = [[count * inner, 1], [rows * inner, 1]]
     inner_axes, (target, source) = nest([outer, inner], strides)
     target = target.plus(0, *((variable, inner) for variable, _ in axes))
@@ -168,15 +159,9 @@ def _pad(lower: Lowering, operator: Operator) -> list[Statement]:
     return [*filled, *lower.copy(output, source, source.shape, [strides, row_major(source.shape)], (base, 0))]
 
 
-def rows_of(tensor: Tensor, width: int) -> int:
-    """Rows of a tensor that is read as a matrix of `width` columns."""
-    return int(np.prod(tensor.shape)) // width
-
-
 MOVING: dict[str, Describe] = {
     "RESHAPE": _nothing,
     "EXPAND_DIMS": _nothing,
-    "SQUEEZE": _nothing,
     "SPLIT": _split,
     "SPLIT_V": _split,
     "CONCATENATION": _concatenation,
@@ -185,12 +170,10 @@ MOVING: dict[str, Describe] = {
     "SLICE": _slice,
     "STRIDED_SLICE": _strided_slice,
     "TRANSPOSE": _transpose,
-    "BROADCAST_TO": _broadcast_to,
     "FILL": _fill,
     "TILE": _tile,
     "SHAPE": _shape,
     "GATHER": _gather,
-    "EMBEDDING_LOOKUP": _gather,
     "PAD": _pad,
     "PADV2": _pad,
 }

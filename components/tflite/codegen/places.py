@@ -10,7 +10,7 @@ from farebox.components.errors import InputError
 from farebox.components.tflite.codegen.ir import Storage
 from farebox.components.tflite.codegen.model import Graph, Operator, Tensor
 
-SAME_NUMBERS = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE")
+SAME_NUMBERS = ("RESHAPE", "EXPAND_DIMS")
 # Narrow integers are computed as 32-bit ones.
 STORAGE: Mapping[str, Storage] = {
     "FLOAT32": "f32", "FLOAT16": "f32", "INT32": "i32", "INT8": "i32", "UINT8": "i32", "INT16": "i32",
@@ -34,7 +34,7 @@ def is_quantized(tensor: Tensor) -> bool:
 
 def is_stored_constant(operator: Operator) -> bool:
     """Whether the operator widens a constant: it is read as it is stored, so nothing is computed."""
-    return operator.name in ("DEQUANTIZE", "DENSIFY") and operator.input(0).values is not None
+    return operator.name == "DEQUANTIZE" and operator.input(0).values is not None
 
 
 def split_sizes(operator: Operator) -> tuple[Tensor, int, list[int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
@@ -71,11 +70,11 @@ class Printer:
         """An element of an array, as a value."""
         return self.element(load.array, load.index)
 
-    def arithmetic(self, kind: ir.Type, operator: str, operands: Sequence[str]) -> str:
+    def arithmetic(self, kind: ir.Type, operator: str, operands: Sequence[str]) -> str:  # noqa: ARG002
         """+, -, *, / of two values of one type; integers wrap."""
         return f"({operands[0]} {operator} {operands[1]})"
 
-    def compare(self, kind: ir.Type, operator: str, operands: Sequence[str]) -> str:
+    def compare(self, kind: ir.Type, operator: str, operands: Sequence[str]) -> str:  # noqa: ARG002
         """A comparison of two values of a type."""
         return f"({operands[0]} {operator} {operands[1]})"
 
@@ -113,7 +112,7 @@ class Printer:
 
     def value(self, expression: ir.Expression) -> str:
         """The text of an expression; infix ones are in parentheses."""
-        if isinstance(expression, ir.Literal_):
+        if isinstance(expression, ir.Number):
             return self.literal(expression.type, expression.value)
         if isinstance(expression, ir.Variable):
             return self._names.get(expression.name, expression.name)
@@ -211,7 +210,7 @@ class Printer:
             return [f"{start}{self.one_line(head, body[0].strip())}"]
         return [f"{start}{head} {{", *body, f"{start}}}"]
 
-    def is_short(self, body: str) -> bool:
+    def is_short(self, body: str) -> bool:  # noqa: ARG002 - of a language
         """Whether a loop may hold the statement without braces."""
         return True
 
@@ -236,6 +235,11 @@ class Printer:
     def files(self) -> dict[str, str]:
         """The generated files: text by name."""
         raise NotImplementedError
+
+    def idle_parameters(self, text: str) -> list[str]:
+        """The parameters that the text of the function does not name."""
+        names = self._names.values()
+        return [name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)]
 
     @property
     def is_scalar(self) -> bool:
@@ -307,8 +311,3 @@ def camel(name: str) -> str:
     """`pickup_hour` as `pickupHour`."""
     first, *rest = name.split("_")
     return first + "".join(part.capitalize() for part in rest) if first else name
-
-
-def is_finite(value: float) -> bool:
-    """Whether a number is neither NaN nor infinite."""
-    return math.isfinite(value)

@@ -6,7 +6,7 @@ from farebox.components.errors import InputError
 from farebox.components.tflite.codegen import ir, quantized
 from farebox.components.tflite.codegen.dense import DENSE
 from farebox.components.tflite.codegen.elementwise import ELEMENTWISE
-from farebox.components.tflite.codegen.ir import Index, Parameter, Program, Statement
+from farebox.components.tflite.codegen.ir import Parameter, Program, Statement
 from farebox.components.tflite.codegen.loops import looped, nest
 from farebox.components.tflite.codegen.lowering import Describe, Lowering, identifier
 from farebox.components.tflite.codegen.model import Graph, Tensor, read_graph
@@ -23,12 +23,12 @@ def lowered(content: bytes, origin: str) -> Program:
     """
     graph = read_graph(content, origin)
     try:
-        return _program(graph, origin)
+        return _program(graph)
     except InputError as error:
         raise InputError(f"model={origin}: {error}") from error
 
 
-def _program(graph: Graph, origin: str) -> Program:
+def _program(graph: Graph) -> Program:
     output = _output(graph)
     parameters = _parameters(graph)
     quantized_inputs = [each for each in graph.inputs if is_quantized(each)]

@@ -34,8 +34,7 @@ class PythonPrinter(Printer):
     }  # fmt: skip
     HELPERS = {
         "whole": (
-            "def whole(function, x):\n"
-            "    return math.copysign(float(function(x)), x) if math.isfinite(x) else x\n\n\n"
+            "def whole(function, x):\n    return math.copysign(float(function(x)), x) if math.isfinite(x) else x\n\n\n"
         ),
         "divide": (
             "def divide(x, y):\n    if y:\n        return r(x / y)\n"
@@ -79,6 +78,12 @@ class PythonPrinter(Printer):
             return shortest(value)
         return str(int(value)) if kind == "bool" else self.literal(kind, value)
 
+    def load(self, load: ir.Load) -> str:
+        text = self.element(load.array, load.index)
+        if load.array in self._names:  # a caller's numbers are of Python's own types
+            return {"f32": "r({0})", "i32": "wrap32(int({0}))", "i64": "wrap64(int({0}))"}.get(load.type, "{0}").format(text)
+        return text
+
     def arithmetic(self, kind: ir.Type, operator: str, operands: Sequence[str]) -> str:
         if kind == "f32":
             is_divided = f"divide({bare(operands[0])}, {bare(operands[1])})"
@@ -97,7 +102,9 @@ class PythonPrinter(Printer):
             return f"r({inner})"
         if source == "f32":
             return f"to_int({inner}, {target[1:]})"
-        return f"wrap32({inner})" if (source, target) == ("i64", "i32") else f"int({inner})" if source == "bool" else value
+        return (
+            f"wrap32({inner})" if (source, target) == ("i64", "i32") else f"int({inner})" if source == "bool" else value
+        )
 
     def loop(self, variable: str, count: int) -> str:
         return f"for {variable} in range({count}):"
@@ -134,13 +141,20 @@ class PythonPrinter(Printer):
             if each.is_scalar and each.type in scalars
         ]
         scratch = [
-            f'    {SCRATCH[kind]} = array("{CODES[kind]}", [0]) * {size}' for kind, size in sorted(program.scratch.items())
+            f'    {SCRATCH[kind]} = array("{CODES[kind]}", [0]) * {size}'
+            for kind, size in sorted(program.scratch.items())
         ]
-        hints = [f"{e.name}: {HINTS[e.type] if e.is_scalar else f'Sequence[{HINTS[e.type]}]'}" for e in program.parameters]
+        hints = [
+            f"{e.name}: {HINTS[e.type] if e.is_scalar else f'Sequence[{HINTS[e.type]}]'}" for e in program.parameters
+        ]
         result = f"    return {self.result}"
         if not self.is_scalar:
             result = f"    return [{self.result} for i0 in range({program.result_size})]"
-        head = [f"def {name}(", *(f"    {hint}," for hint in hints), f") -> {'float' if self.is_scalar else 'list[float]'}:"]
+        head = [
+            f"def {name}(",
+            *(f"    {hint}," for hint in hints),
+            f") -> {'float' if self.is_scalar else 'list[float]'}:",
+        ]
         body = [*coerced, *scratch, *self.statements(program.body, 1), result]
         function = "\n".join([*head, *body, ""])
         tables = [
@@ -150,5 +164,11 @@ class PythonPrinter(Printer):
         about = "\n".join(line.rstrip() for line in self.about(f"from {name} import {name}; {call}"))
         imports = "from __future__ import annotations\n\nimport math\nfrom array import array\nfrom collections.abc import Sequence\nfrom ctypes import c_float"
         rounding = "def r(x):\n    return c_float(x).value\n\n\n"
-        parts = [f'"""{about}\n"""\n', f"{imports}\n", *tables, "\n", rounding + "".join(self.helpers(function)) + function]
+        parts = [
+            f'"""{about}\n"""\n',
+            f"{imports}\n",
+            *tables,
+            "\n",
+            rounding + "".join(self.helpers(function)) + function,
+        ]
         return {f"{name}.py": "\n".join(parts)}

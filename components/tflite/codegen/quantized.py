@@ -7,6 +7,7 @@ kernels without XNNPACK multiply by fixed-point numbers; their results are equal
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ import numpy.typing as npt
 from farebox.components.errors import InputError
 from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.dense import fully_connected, must_be_float
-from farebox.components.tflite.codegen.ir import Expression, Index, Statement, apply, number
+from farebox.components.tflite.codegen.elementwise import ELEMENTWISE
+from farebox.components.tflite.codegen.ir import Expression, Index, Statement, apply, choose, number
 from farebox.components.tflite.codegen.loops import looped, nest
-from farebox.components.tflite.codegen.lowering import Describe, Lowering, clipped
+from farebox.components.tflite.codegen.lowering import Describe, Lowering, activated, clipped
 from farebox.components.tflite.codegen.model import Operator, Tensor
 
 LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
@@ -25,7 +27,7 @@ LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 
 def quantized(lower: Lowering, value: Expression, tensor: Tensor, body: list[Statement]) -> Expression:
     """The integer of the tensor's scale that is nearest to a float32 value; NaN becomes the zero point."""
-    inverse = np.float32(1) / np.float32(tensor.scales[0])
+    inverse = float(np.float32(1) / np.float32(tensor.scales[0]))
     return to_integer(lower, apply("*", value, number("f32", inverse)), tensor, LIMITS[tensor.dtype], body)
 
 
@@ -73,7 +75,9 @@ def _widened(source: Tensor) -> Tensor:
     values: npt.NDArray[Any] = source.values.astype(np.float32)
     if source.scales:
         shape = [-1 if axis == source.axis else 1 for axis in range(len(source.shape))]
-        values = (values - np.reshape(source.zero_points, shape)) * np.reshape(np.float32(source.scales), shape)
+        values = (values - np.reshape(source.zero_points, shape)) * np.reshape(
+            np.array(source.scales, np.float32), shape
+        )
     return dataclasses.replace(source, dtype="FLOAT32", values=values.astype(np.float32), scales=(), zero_points=())
 
 
@@ -90,7 +94,7 @@ def _fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
 
 
 def _sums(
-    lower: Lowering, operator: Operator, totals: Tensor, zero_point: int, bias: npt.NDArray[Any] | None, row: Index
+    lower: Lowering, operator: Operator, *, totals: Tensor, zero_point: int, bias: npt.NDArray[Any] | None, row: Index
 ) -> list[Statement]:
     """The 32-bit sums of (input - zero point) * weight + bias, into `totals`."""
     source, weights = operator.input(0), operator.input(1)
@@ -117,8 +121,8 @@ def _of_integers(lower: Lowering, operator: Operator) -> list[Statement]:
     units, width = weights.shape
     bias = operator.input(2).values if len(operator.inputs) > 2 and operator.inputs[2] is not None else None
     rows, (row,) = nest([source.size // width], [[1]], "n")
-    statements = _sums(lower, operator, output, source.zero_points[0], bias, row)
-    scales = np.float32(source.scales[0]) * np.float32(weights.scales) / np.float32(output.scales[0])
+    statements = _sums(lower, operator, totals=output, zero_point=source.zero_points[0], bias=bias, row=row)
+    scales = np.float32(source.scales[0]) * np.array(weights.scales, np.float32) / np.float32(output.scales[0])
     outputs = [("j", units)] if units > 1 else []
     step = [("j", 1)] if units > 1 else []
     target = Index().plus(0, *((name, units * stride) for name, stride in row.terms), *step)
@@ -142,15 +146,103 @@ def _limits(operator: Operator, output: Tensor) -> tuple[int, int]:
 
 
 def _of_float_rows(lower: Lowering, operator: Operator) -> list[Statement]:
-    raise InputError("operator=FULLY_CONNECTED must have weights and rows of one type to be exported, got float32 int8")
+    """int8 weights and float32 rows ("dynamic range"): each row becomes int8 by its own scale and zero point.
+
+    The sums of integers stay below 2^24, so float32 holds them exactly.
+    """
+    (output,), source, weights = operator.outputs, operator.input(0), operator.input(1)
+    bias = operator.inputs[2] if len(operator.inputs) > 2 else None
+    units, width = weights.shape
+    if weights.values is None or any(weights.zero_points) or 255 * 127 * width >= 2**24:
+        raise InputError(f"operator={operator.name} must have at most 518 inputs with int8 weights, got {width}")
+    rows, (row,) = nest([source.size // width], [[1]], "n")
+    outputs, step = ([("j", units)], [("j", 1)]) if units > 1 else ([], [])
+    target = Index().plus(0, *((name, units * stride) for name, stride in row.terms), *step)
+    x = lower.load(source, Index().plus(0, *((name, width * stride) for name, stride in row.terms), ("i", 1)))
+    total, channel = lower.load(output, target), Index().plus(0, *step)
+    body, (steps, zero) = _row_scale(lower, x, width)
+    held: list[Statement] = []
+    count = clipped_to(lower.hold(apply("*", x, steps), held), zero)
+    q = lower.hold(apply("round", count), held)
+    weight = ir.cast("f32", lower.constant(weights.values.T, Index().plus(0, ("i", units), *step)))
+    scales = np.array(weights.scales, np.float32)
+    scale = lower.constant(scales, channel if len(scales) > 1 else Index())
+    inverse = apply("/", number("f32", 1), steps)
+    value: Expression = apply("*", apply("*", total, inverse), scale)
+    value = value if bias is None else apply("+", value, lower.load(bias, channel))
+    last: list[Statement] = []
+    value = activated(operator, lower.hold(value, last)) if operator.option("fusedActivationFunction") else value
+    body += [
+        *looped(outputs, [lower.store(output, target, number("f32", 0))]),
+        *looped(
+            [("i", width)],
+            [*held, *looped(outputs, [lower.store(output, target, apply("+", total, apply("*", q, weight)))])],
+        ),
+        *looped(outputs, [*last, lower.store(output, target, value)]),
+    ]
+    return looped(rows, body)
 
 
-MOVES = ("RESHAPE", "EXPAND_DIMS", "SQUEEZE", "SPLIT", "SPLIT_V", "CONCATENATION", "PACK", "UNPACK", "SLICE",
-         "STRIDED_SLICE", "TRANSPOSE", "GATHER", "EMBEDDING_LOOKUP", "TILE", "BROADCAST_TO", "SHAPE")  # fmt: skip
+def _row_scale(lower: Lowering, x: Expression, width: int) -> tuple[list[Statement], tuple[Expression, Expression]]:
+    """Names of a row's steps per unit and of its zero point, as XNNPACK chooses them from the row's range with 0."""
+    nil, one = number("f32", 0), number("f32", 1)
+    low, high = (ir.Variable("f32", lower.name(kind)) for kind in ("low", "top"))
+    body: list[Statement] = [
+        ir.Let(low.name, nil, changes=True),
+        ir.Let(high.name, nil, changes=True),
+        ir.For(
+            "i",
+            width,
+            (
+                ir.Assign(low.name, choose(apply("<", x, low), x, low)),
+                ir.Assign(high.name, choose(apply(">", x, high), x, high)),
+            ),
+        ),
+    ]
+    step = choose(apply("==", low, high), one, apply("/", number("f32", 255), apply("-", high, low)))
+    steps = lower.hold(step, body)
+    below, above = (lower.hold(apply("*", end, steps), body) for end in (low, high))
+    least, most = number("f32", -128), number("f32", 127)
+    is_low = apply(">", apply("+", apply("+", least, below), apply("+", most, above)), nil)
+    nearest = lower.hold(choose(is_low, apply("-", least, below), apply("-", most, above)), body)
+    return body, (steps, lower.hold(apply("round", clipped(nearest, -128.0, 127.0)), body))
+
+
+def clipped_to(count: Expression, zero: Expression) -> Expression:
+    """A count of steps within the int8 range around a zero point; NaN is the zero point."""
+    low, high = apply("-", number("f32", -128), zero), apply("-", number("f32", 127), zero)
+    inside = choose(apply("<", count, low), low, choose(apply(">", count, high), high, count))
+    return choose(apply("==", count, count), inside, number("f32", 0))
+
+
+def _by_table(lower: Lowering, operator: Operator) -> list[Statement]:
+    """A function of one int8 number: its 256 results, computed here as the runtime computes its table."""
+    (output,), source = operator.outputs, operator.input(0)
+    if (source.dtype, output.dtype) == ("FLOAT32", "FLOAT32"):
+        return ELEMENTWISE[operator.name](lower, operator)
+    if (source.dtype, output.dtype) != ("INT8", "INT8"):
+        raise InputError(f"operator={operator.name} on {source.dtype.lower()} must be float32 or int8 to be exported")
+    x = np.arange(-128, 128).astype(np.float32) - np.float32(source.zero_points[0])
+    y = TABLES[operator.name](x * np.float32(source.scales[0])) / np.float32(output.scales[0])
+    table = np.clip(np.rint(y) + output.zero_points[0], -128, 127).astype(np.int8)
+    axes, (place,) = nest([output.size], [[1]])
+    body: list[Statement] = []
+    at = lower.hold(ir.cast("index", apply("+", lower.load(source, place), number("i32", 128))), body)
+    assert isinstance(at, ir.Variable)
+    return looped(axes, [*body, lower.store(output, place, lower.constant(table, Index().plus(0, (at.name, 1))))])
+
+
+TABLES: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+    "TANH": np.tanh,
+    "LOGISTIC": lambda x: 1 / (1 + np.exp(-x)),
+}
+MOVES = ("RESHAPE", "EXPAND_DIMS", "SPLIT", "SPLIT_V", "CONCATENATION", "PACK", "UNPACK", "SLICE",
+         "STRIDED_SLICE", "TRANSPOSE", "GATHER", "TILE", "SHAPE")  # fmt: skip
 QUANTIZED: dict[str, Describe] = {
     "QUANTIZE": _quantize,
     "DEQUANTIZE": _dequantize,
     "FULLY_CONNECTED": _fully_connected,
+    **dict.fromkeys(TABLES, _by_table),
 }
 
 

@@ -124,7 +124,7 @@ class RustPrinter(Printer):
         head = [
             *(f"//! {line}".rstrip() for line in self.about(f"mod {name}; let fare = {name}::{call};")),
             "//! Without std: the feature `libm` of your crate, and the crate libm.",
-            "#![allow(unexpected_cfgs, clippy::all)]",
+            "#![allow(unexpected_cfgs, unused_variables, clippy::all)]",
             "",
         ]
         return {f"{name}.rs": "\n".join([*head, *tables, "", *self.helpers(function), function])}

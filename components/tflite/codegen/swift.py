@@ -113,10 +113,17 @@ class SwiftPrinter(Printer):
         result = self.result if self.is_scalar else f"(0..<{program.result_size}).map {{ i0 in {self.result} }}"
         returned = "Float" if self.is_scalar else "[Float]"
         function = "\n".join(
-            [f"    public static func {name}(\n{parameters}\n    ) -> {returned} {{", *body, f"        return {result}", "    }"]
+            [
+                f"    public static func {name}(\n{parameters}\n    ) -> {returned} {{",
+                *body,
+                f"        return {result}",
+                "    }",
+            ]
         )
         tables = [
-            f"    private static let {each.name}: [{STORED[each.storage]}] = [\n" + "\n".join(self.numbers(each)) + "\n    ]"
+            f"    private static let {each.name}: [{STORED[each.storage]}] = [\n"
+            + "\n".join(self.numbers(each))
+            + "\n    ]"
             for each in program.constants
         ]
         head = [f"// {line}".rstrip() for line in self.about(call)]
