@@ -10,7 +10,8 @@ from farebox.components.tflite.codegen.places import SCRATCH
 from farebox.components.tflite.codegen.printer import Printer, bare, shortest
 
 STORED = {
-    "f32": "float", "i32": "int32_t", "i64": "int64_t", "bool": "bool", "i8": "int8_t", "u8": "uint8_t", "i16": "int16_t",
+    "f32": "float", "i32": "int32_t", "i64": "int64_t", "bool": "bool", "i8": "int8_t", "u8": "uint8_t",
+    "i16": "int16_t",
 }  # fmt: skip
 
 
@@ -139,8 +140,10 @@ class CPrinter(Printer):
         compiled = " * Compile with -ffp-contract=off, so that each product is rounded as in the model. Link with -lm."
         guard = f"FAREBOX_{stem.upper()}_H"
         header = (
-            f"/*\n{head}\n{compiled}\n */\n#ifndef {guard}\n#define {guard}\n\n#include <stdbool.h>\n#include <stdint.h>\n\n"
-            f'#ifdef __cplusplus\nextern "C" {{\n#endif\n\n{self.signature};\n\n#ifdef __cplusplus\n}}\n#endif\n\n#endif\n'
+            f"/*\n{head}\n{compiled}\n */\n#ifndef {guard}\n#define {guard}\n\n"
+            f"#include <stdbool.h>\n#include <stdint.h>\n\n"
+            f'#ifdef __cplusplus\nextern "C" {{\n#endif\n\n{self.signature};\n\n'
+            f"#ifdef __cplusplus\n}}\n#endif\n\n#endif\n"
         )
         body = [
             *(f"    {STORED[kind]} {SCRATCH[kind]}[{size}];" for kind, size in sorted(self.program.scratch.items())),
@@ -150,7 +153,9 @@ class CPrinter(Printer):
             body.append(f"    return {self.result};")
         else:
             body.append(f"    for (int i0 = 0; i0 < {self.program.result_size}; i0++) result[i0] = {self.result};")
-        body[:0] = [f"    (void){name};" for name in self.idle_parameters("\n".join(line for line in body if "/*" not in line))]
+        body[:0] = [
+            f"    (void){name};" for name in self.idle_parameters("\n".join(line for line in body if "/*" not in line))
+        ]
         function = f"{self.signature} {{\n" + "\n".join(body) + "\n}\n"
         tables = "".join(
             f"static const {STORED[each.storage]} {each.name}[{len(each.values)}] = {{\n"

@@ -5,12 +5,15 @@ A difference counts against the bound times the larger of 1 and the expected num
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.c import CPrinter
 from farebox.components.tflite.codegen.golden import TOLERANCE, GoldenRows
 from farebox.components.tflite.codegen.javascript import JavaScriptPrinter
 from farebox.components.tflite.codegen.kotlin import KotlinPrinter
-from farebox.components.tflite.codegen.printer import Printer, wrapped
+from farebox.components.tflite.codegen.printer import Printer, camel, wrapped
 from farebox.components.tflite.codegen.python import CODES, PythonPrinter
 from farebox.components.tflite.codegen.rust import RustPrinter
 from farebox.components.tflite.codegen.swift import SwiftPrinter
@@ -18,10 +21,11 @@ from farebox.components.tflite.codegen.swift import SwiftPrinter
 
 def golden_program(printer: Printer, golden: GoldenRows) -> dict[str, str]:
     """The test program for a printer's file: text by name."""
-    return {
+    writers: dict[type[Printer], Callable[[Any, GoldenRows], dict[str, str]]] = {
         CPrinter: _c, JavaScriptPrinter: _javascript, KotlinPrinter: _kotlin, PythonPrinter: _python,
         RustPrinter: _rust, SwiftPrinter: _swift,
-    }[type(printer)](printer, golden)  # type: ignore[operator]  # fmt: skip
+    }  # fmt: skip
+    return writers[type(printer)](printer, golden)
 
 
 def _columns(printer: Printer, golden: GoldenRows) -> list[tuple[str, ir.Parameter, list[str]]]:
@@ -62,7 +66,8 @@ def _c(printer: CPrinter, golden: GoldenRows) -> dict[str, str]:
     if size > 1:
         call = f"{printer.function_name}({', '.join([*arguments, 'result'])});"
     return {
-        f"{stem}_test.c": f"""/* Golden rows of {stem}.c. cc -std=c99 -ffp-contract=off {stem}.c {stem}_test.c -lm && ./a.out */
+        f"{stem}_test.c": f"""/* Golden rows of {stem}.c.
+   cc -std=c99 -ffp-contract=off {stem}.c {stem}_test.c -lm && ./a.out */
 #include "{stem}.h"
 
 #include <math.h>
@@ -90,8 +95,6 @@ int main(void) {{
 
 
 def _javascript(printer: JavaScriptPrinter, golden: GoldenRows) -> dict[str, str]:
-    from farebox.components.tflite.codegen.printer import camel
-
     stem, size = printer.facts.stem, printer.program.result_size
     tables = "".join(
         f"const {name} = [\n" + "\n".join(wrapped(texts)) + "\n];\n" for name, _, texts in _columns(printer, golden)
@@ -170,9 +173,12 @@ fn main() {{
         let result: [f32; {size}] = {f"[{call}]" if size == 1 else call};
         for i in 0..{size} {{
             let (wanted, got) = (GOLDEN_EXPECTED[n * {size} + i] as f64, result[i] as f64);
-            let difference = if wanted.is_nan() && got.is_nan() || got == wanted {{ 0.0 }} else {{ (got - wanted).abs() }};
+            let is_equal = wanted.is_nan() && got.is_nan() || got == wanted;
+            let difference = if is_equal {{ 0.0 }} else {{ (got - wanted).abs() }};
             if difference != 0.0 && !(difference <= {TOLERANCE} * wanted.abs().max(1.0)) {{ failed += 1; }}
-            if !(difference <= largest) {{ largest = if difference.is_nan() {{ f64::INFINITY }} else {{ difference }}; }}
+            if !(difference <= largest) {{
+                largest = if difference.is_nan() {{ f64::INFINITY }} else {{ difference }};
+            }}
         }}
     }}
     println!("{golden.count} rows, largest difference {{largest:.3e}}");
@@ -183,8 +189,6 @@ fn main() {{
 
 
 def _kotlin(printer: KotlinPrinter, golden: GoldenRows) -> dict[str, str]:
-    from farebox.components.tflite.codegen.printer import camel
-
     name, size = camel(printer.facts.stem), printer.program.result_size
     title = name[0].upper() + name[1:]
     reads = {"f32": "toFloat", "i32": "toInt", "i64": "toLong", "bool": "toBooleanStrict"}
@@ -196,7 +200,8 @@ def _kotlin(printer: KotlinPrinter, golden: GoldenRows) -> dict[str, str]:
     )  # fmt: skip
     call = f"{title}.{name}({', '.join(_arguments(printer, '{0}.copyOfRange(n * {1}, n * {1} + {1})'))})"
     return {
-        f"{title}Test.kt": f"""// Golden rows of {title}.kt. kotlinc {title}.kt {title}Test.kt -include-runtime -d t.jar && java -jar t.jar
+        f"{title}Test.kt": f"""// Golden rows of {title}.kt.
+// kotlinc {title}.kt {title}Test.kt -include-runtime -d t.jar && java -jar t.jar
 import kotlin.system.exitProcess
 
 {tables}
@@ -221,8 +226,6 @@ fun main() {{
 
 
 def _swift(printer: SwiftPrinter, golden: GoldenRows) -> dict[str, str]:
-    from farebox.components.tflite.codegen.printer import camel
-
     name, size = camel(printer.facts.stem), printer.program.result_size
     title = name[0].upper() + name[1:]
     tables = "".join(
@@ -233,7 +236,8 @@ def _swift(printer: SwiftPrinter, golden: GoldenRows) -> dict[str, str]:
     arguments = _arguments(printer, "Array({0}[(n * {1})..<(n * {1} + {1})])")
     call = f"{title}.{name}({', '.join(f'{a}: {b}' for a, b in zip(labels, arguments, strict=True))})"
     return {
-        f"{title}Test.swift": f"""// Golden rows of {title}.swift. swiftc -parse-as-library {title}.swift {title}Test.swift -o t && ./t
+        f"{title}Test.swift": f"""// Golden rows of {title}.swift.
+// swiftc -parse-as-library {title}.swift {title}Test.swift -o t && ./t
 import Foundation
 
 {tables}

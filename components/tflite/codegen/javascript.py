@@ -38,7 +38,8 @@ class JavaScriptPrinter(Printer):
         ),
         "mod": (
             "/** The remainder with the divisor's sign. @param {number} a @param {number} b */\n"
-            "function mod(a, b) {\n  const rest = a % b;\n  return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;\n}\n"
+            "function mod(a, b) {\n  const rest = a % b;\n"
+            "  return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;\n}\n"
         ),
         "modBig": (
             "/** The remainder with the divisor's sign. @param {bigint} a @param {bigint} b */\n"
@@ -47,7 +48,8 @@ class JavaScriptPrinter(Printer):
         ),
         "toInt32": (
             "/** Truncates; out of range is the nearest limit, NaN is 0. @param {number} x */\n"
-            "function toInt32(x) {\n  return x >= 2147483647 ? 2147483647 : x <= -2147483648 ? -2147483648 : x | 0;\n}\n"
+            "function toInt32(x) {\n"
+            "  return x >= 2147483647 ? 2147483647 : x <= -2147483648 ? -2147483648 : x | 0;\n}\n"
         ),
         "toInt64": (
             "/** Truncates; out of range is the nearest limit, NaN is 0. @param {number} x */\n"

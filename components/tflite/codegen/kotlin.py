@@ -28,7 +28,10 @@ class KotlinPrinter(Printer):
         "tanh": "tanh({0})", "atan2": "atan2({0}, {1})", "pow": "({0}).pow({1})", "mod": "({0}).mod({1})",
     }  # fmt: skip
     HELPERS = {
-        name: f'    private fun {name}(vararg parts: String) = parts.flatMap {{ it.split(",") }}.map {{ it.trim().{read}() }}.{done}()\n'
+        name: (
+            f"    private fun {name}(vararg parts: String) =\n"
+            f'        parts.flatMap {{ it.split(",") }}.map {{ it.trim().{read}() }}.{done}()\n'
+        )
         for name, read, done in (
             ("floatsOf", "toFloat", "toFloatArray"),
             ("intsOf", "toInt", "toIntArray"),
@@ -54,7 +57,15 @@ class KotlinPrinter(Printer):
 
     def table_number(self, kind: ir.Type, value: float | int | bool) -> str:
         if kind == "f32":
-            return shortest(value) if math.isfinite(value) else "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+            return (
+                shortest(value)
+                if math.isfinite(value)
+                else "NaN"
+                if math.isnan(value)
+                else "Infinity"
+                if value > 0
+                else "-Infinity"
+            )
         return super().literal(kind, value)
 
     def load(self, load: ir.Load) -> str:

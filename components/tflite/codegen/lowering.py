@@ -26,6 +26,9 @@ NARROW: dict[str, ir.Storage] = {
     "b1": "bool",
     "f4": "f32",
 }
+VALUE: dict[ir.Storage, ir.Type] = {  # the type of a stored number, once it is loaded
+    "f32": "f32", "i32": "i32", "i64": "i64", "bool": "bool", "i8": "i32", "u8": "i32", "i16": "i32",
+}  # fmt: skip
 # An input of such a name gets a `_`.
 RESERVED = frozenset(  # of the languages, and of the printers
     """
@@ -81,11 +84,8 @@ class Lowering:
         self._stored[tensor.index] = source
 
     def values(self, tensor: Tensor) -> npt.NDArray[Any] | None:
-        """The numbers of a constant, as the file stores them; of a view too."""
-        root = self._stored.get(tensor.index)
-        if root is not None:
-            return root.values
-        return tensor.values
+        """The numbers of a constant, as the file stores them; None for a computed tensor."""
+        return self._stored.get(tensor.index, tensor).values
 
     def scale(self, tensor: Tensor) -> float | None:
         """The scale of a constant that is stored as int8 and stands for float32; None for others."""
@@ -97,7 +97,7 @@ class Lowering:
         if values.dtype == np.float16:
             values = values.astype(np.float32)
         storage = NARROW[values.dtype.str[1:]]
-        value_type: ir.Type = storage if storage in ("f32", "i64", "bool") else "i32"  # type: ignore[assignment]
+        value_type = VALUE[storage]
         if values.size == 1:
             return ir.number(value_type, values.reshape(-1)[0].item())
         key = storage, np.ascontiguousarray(values).tobytes()
@@ -118,18 +118,18 @@ class Lowering:
             return ir.apply("*", ir.cast("f32", centred), ir.number("f32", source.scales[0]))
         if tensor.values is not None:
             return self.constant(tensor.values, index)
-        root, offset = tensor.index, 0
         if tensor.index in self._views:
-            root, offset = self._views[tensor.index].root, self._views[tensor.index].offset
+            view = self._views[tensor.index]
+            return self.load(view.root, index.plus(view.offset))
         storage = STORAGE[tensor.dtype]
-        if root in self._parameters:
-            parameter = self._parameters[root]
+        if tensor.index in self._parameters:
+            parameter = self._parameters[tensor.index]
             if parameter.is_scalar:
                 return ir.Variable(parameter.type, parameter.name)
-            return ir.Load(parameter.type, parameter.type, parameter.name, index.plus(offset))
-        if root not in self._offsets:
+            return ir.Load(parameter.type, storage, parameter.name, index)
+        if tensor.index not in self._offsets:
             raise InputError(f"tensor={tensor.index} must be an input, a constant or computed before it is read")
-        return ir.Load(storage, storage, SCRATCH[storage], index.plus(self._offsets[root] + offset))  # type: ignore[arg-type]
+        return ir.Load(VALUE[storage], storage, SCRATCH[storage], index.plus(self._offsets[tensor.index]))
 
     def store(self, tensor: Tensor, index: Index, value: Expression) -> ir.Store:
         """Writes an element of a computed tensor."""

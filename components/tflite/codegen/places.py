@@ -23,7 +23,7 @@ SCRATCH: Mapping[Storage, str] = {"f32": "floats", "i32": "ints", "i64": "longs"
 class View:
     """A tensor whose numbers are those of another one, from `offset` on."""
 
-    root: int
+    root: Tensor
     offset: int
 
 
@@ -35,6 +35,11 @@ def is_quantized(tensor: Tensor) -> bool:
 def is_stored_constant(operator: Operator) -> bool:
     """Whether the operator widens a constant: it is read as it is stored, so nothing is computed."""
     return operator.name == "DEQUANTIZE" and operator.input(0).values is not None
+
+
+def sums_of(output: Tensor) -> Tensor:
+    """A tensor for the sums of a dense layer on integers, before they become those of its output."""
+    return dataclasses.replace(output, index=-1 - output.index, dtype="FLOAT32", scales=(), zero_points=())
 
 
 def split_sizes(operator: Operator) -> tuple[Tensor, int, list[int]]:
@@ -50,7 +55,7 @@ def views(graph: Graph) -> dict[int, View]:
     found: dict[int, View] = {}
 
     def add(tensor: Tensor, source: Tensor, offset: int) -> None:
-        base = found.get(source.index, View(source.index, 0))
+        base = found.get(source.index, View(source, 0))
         found[tensor.index] = View(base.root, base.offset + offset)
 
     for operator in graph.operators:
@@ -85,6 +90,8 @@ def scratch_plan(graph: Graph, aliases: Mapping[int, View]) -> tuple[dict[int, i
         for tensor in operator.outputs:
             if tensor.index not in aliases and not is_stored_constant(operator):
                 tensors[tensor.index], lives[tensor.index] = tensor, [step, step]
+            if operator.name == "FULLY_CONNECTED" and is_quantized(tensor):
+                tensors[-1 - tensor.index], lives[-1 - tensor.index] = sums_of(tensor), [step, step]
         for each in operator.inputs:
             if each is not None and (root := _root(each, aliases)) in lives:
                 lives[root][1] = step
@@ -111,7 +118,7 @@ def scratch_plan(graph: Graph, aliases: Mapping[int, View]) -> tuple[dict[int, i
 
 
 def _root(tensor: Tensor, aliases: Mapping[int, View]) -> int:
-    return aliases[tensor.index].root if tensor.index in aliases else tensor.index
+    return aliases[tensor.index].root.index if tensor.index in aliases else tensor.index
 
 
 def _overlap(first: list[int], second: list[int]) -> bool:

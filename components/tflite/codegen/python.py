@@ -9,6 +9,13 @@ from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.places import SCRATCH
 from farebox.components.tflite.codegen.printer import Printer, bare, shortest
 
+IMPORTS = """from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from ctypes import c_float
+"""
 CODES = {"f32": "f", "i32": "i", "i64": "q", "bool": "b", "i8": "b", "u8": "B", "i16": "h"}
 HINTS = {"f32": "float", "i32": "int", "i64": "int", "bool": "bool"}
 
@@ -38,10 +45,12 @@ class PythonPrinter(Printer):
         ),
         "divide": (
             "def divide(x, y):\n    if y:\n        return r(x / y)\n"
-            "    return math.nan if x != x or y != y or x == 0 else math.copysign(math.inf, x) * math.copysign(1, y)\n\n\n"
+            "    if x != x or y != y or x == 0:\n        return math.nan\n"
+            "    return math.copysign(math.inf, x) * math.copysign(1, y)\n\n\n"
         ),
         "divide_whole": (
-            "def divide_whole(x, y):\n    quotient = abs(x) // abs(y)\n    return quotient if (x < 0) == (y < 0) else -quotient\n\n\n"
+            "def divide_whole(x, y):\n    quotient = abs(x) // abs(y)\n"
+            "    return quotient if (x < 0) == (y < 0) else -quotient\n\n\n"
         ),
         "sqrt": _safe("sqrt", "math.sqrt(x)", "ValueError:\n        return math.nan"),
         "sin": _safe("sin", "math.sin(x)", "ValueError:\n        return math.nan"),
@@ -81,7 +90,9 @@ class PythonPrinter(Printer):
     def load(self, load: ir.Load) -> str:
         text = self.element(load.array, load.index)
         if load.array in self._names:  # a caller's numbers are of Python's own types
-            return {"f32": "r({0})", "i32": "wrap32(int({0}))", "i64": "wrap64(int({0}))"}.get(load.type, "{0}").format(text)
+            return {"f32": "r({0})", "i32": "wrap32(int({0}))", "i64": "wrap64(int({0}))"}.get(load.type, "{0}").format(
+                text
+            )
         return text
 
     def arithmetic(self, kind: ir.Type, operator: str, operands: Sequence[str]) -> str:
@@ -162,11 +173,10 @@ class PythonPrinter(Printer):
             for each in program.constants
         ]
         about = "\n".join(line.rstrip() for line in self.about(f"from {name} import {name}; {call}"))
-        imports = "from __future__ import annotations\n\nimport math\nfrom array import array\nfrom collections.abc import Sequence\nfrom ctypes import c_float"
         rounding = "def r(x):\n    return c_float(x).value\n\n\n"
         parts = [
             f'"""{about}\n"""\n',
-            f"{imports}\n",
+            IMPORTS,
             *tables,
             "\n",
             rounding + "".join(self.helpers(function)) + function,

@@ -21,6 +21,7 @@ from farebox.components.tflite.codegen.ir import Expression, Index, Statement, a
 from farebox.components.tflite.codegen.loops import looped, nest
 from farebox.components.tflite.codegen.lowering import Describe, Lowering, activated, clipped
 from farebox.components.tflite.codegen.model import Operator, Tensor
+from farebox.components.tflite.codegen.places import sums_of
 
 LIMITS = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 
@@ -93,44 +94,48 @@ def _fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
     return _of_integers(lower, operator)
 
 
-def _sums(
-    lower: Lowering, operator: Operator, *, totals: Tensor, zero_point: int, bias: npt.NDArray[Any] | None, row: Index
-) -> list[Statement]:
-    """The 32-bit sums of (input - zero point) * weight + bias, into `totals`."""
-    source, weights = operator.input(0), operator.input(1)
+def _of_integers(lower: Lowering, operator: Operator) -> list[Statement]:
+    """The sums of (input - zero point) * weight + bias, times a scale, as int8.
+
+    float32 holds the sums exactly if they stay below 2^24, as in all small layers, and compilers make faster code of it.
+    """
+    (output,), source, weights = operator.outputs, operator.input(0), operator.input(1)
     assert weights.values is not None
     units, width = weights.shape
-    shift = zero_point * weights.values.astype(np.int64).sum(axis=1)
-    first = ((0 if bias is None else bias.astype(np.int64)) - shift).astype(np.int32)
-    outputs = [("j", units)] if units > 1 else []
-    step = [("j", 1)] if units > 1 else []
+    first = _first(operator, source.zero_points[0])
+    reach = np.abs(first).max() + 128 * np.abs(weights.values.astype(np.int64)).sum(axis=1).max()
+    kind: ir.Type = "f32" if reach < 2**24 else "i32"
+    totals = sums_of(output) if kind == "f32" else output
+    rows, (row,) = nest([source.size // width], [[1]], "n")
+    outputs, step = ([("j", units)], [("j", 1)]) if units > 1 else ([], [])
+    channel = Index().plus(0, *step)
     target = Index().plus(0, *((name, units * stride) for name, stride in row.terms), *step)
     inputs = Index().plus(0, *((name, width * stride) for name, stride in row.terms), ("i", 1))
     held: list[Statement] = []
-    x = lower.hold(lower.load(source, inputs), held)
-    weight = lower.constant(weights.values.T, Index().plus(0, ("i", units), *step))
-    total = apply("+", lower.load(totals, target), apply("*", x, weight))
-    return [
-        *looped(outputs, [lower.store(totals, target, lower.constant(first, Index().plus(0, *step)))]),
-        *looped([("i", width)], [*held, *looped(outputs, [lower.store(totals, target, total)])]),
-    ]
-
-
-def _of_integers(lower: Lowering, operator: Operator) -> list[Statement]:
-    (output,), source, weights = operator.outputs, operator.input(0), operator.input(1)
-    units, width = weights.shape
-    bias = operator.input(2).values if len(operator.inputs) > 2 and operator.inputs[2] is not None else None
-    rows, (row,) = nest([source.size // width], [[1]], "n")
-    statements = _sums(lower, operator, totals=output, zero_point=source.zero_points[0], bias=bias, row=row)
+    x = lower.hold(ir.cast(kind, lower.load(source, inputs)), held)
+    weight = ir.cast(kind, lower.constant(weights.values.T, Index().plus(0, ("i", units), *step)))
+    total = lower.load(totals, target)
+    start = ir.cast(kind, lower.constant(first.astype(np.int32), channel))
     scales = np.float32(source.scales[0]) * np.array(weights.scales, np.float32) / np.float32(output.scales[0])
-    outputs = [("j", units)] if units > 1 else []
-    step = [("j", 1)] if units > 1 else []
-    target = Index().plus(0, *((name, units * stride) for name, stride in row.terms), *step)
-    scale = lower.constant(scales, Index().plus(0, *(step if len(scales) > 1 else [])))
+    scale = lower.constant(scales, channel if len(scales) > 1 else Index())
     body: list[Statement] = []
-    steps = apply("*", ir.cast("f32", lower.load(output, target)), scale)
-    value = to_integer(lower, steps, output, _limits(operator, output), body)
-    return looped(rows, [*statements, *looped(outputs, [*body, lower.store(output, target, value)])])
+    value = to_integer(lower, apply("*", ir.cast("f32", total), scale), output, _limits(operator, output), body)
+    summed = lower.store(totals, target, apply("+", total, apply("*", x, weight)))
+    statements = [
+        *looped(outputs, [lower.store(totals, target, start)]),
+        *looped([("i", width)], [*held, *looped(outputs, [summed])]),
+        *looped(outputs, [*body, lower.store(output, target, value)]),
+    ]
+    return looped(rows, statements)
+
+
+def _first(operator: Operator, zero_point: int) -> npt.NDArray[np.int64]:
+    """The bias, less what the input's zero point adds to each sum."""
+    weights = operator.input(1).values
+    assert weights is not None
+    shift = zero_point * weights.astype(np.int64).sum(axis=1)
+    bias = operator.input(2).values if len(operator.inputs) > 2 and operator.inputs[2] is not None else None
+    return -shift if bias is None else bias.astype(np.int64) - shift
 
 
 def _limits(operator: Operator, output: Tensor) -> tuple[int, int]:

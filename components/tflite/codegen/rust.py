@@ -110,8 +110,8 @@ class RustPrinter(Printer):
         if self.is_scalar:
             body.append(f"    {self.result}")
         else:
-            body += [f"    let mut result = [0.0; {program.result_size}];",
-                     f"    for i0 in 0..{program.result_size} {{ result[i0] = {self.result}; }}", "    result"]  # fmt: skip
+            loop = f"    for i0 in 0..{program.result_size} {{ result[i0] = {self.result}; }}"
+            body += [f"    let mut result = [0.0; {program.result_size}];", loop, "    result"]
         function = "\n".join(
             [f"pub fn {name}(", *(f"    {each}," for each in parameters), f") -> {returned} {{", *body, "}", ""]
         )

@@ -6,7 +6,6 @@ indices (CSR), blocks of a dimension last.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -45,8 +44,3 @@ def _places(levels: list[Any], level: int, position: list[int], place: list[int]
         children = [(i, int(indices[i])) for i in range(start, end)]
     for child, coordinate in children:
         yield from _places(levels, level + 1, [child], [*place, coordinate])
-
-
-def share_of_zeros(values: npt.NDArray[Any]) -> float:
-    """Share of zeros among the values, 0 if there are none."""
-    return float(np.count_nonzero(values == 0)) / max(math.prod(values.shape), 1)

@@ -54,7 +54,9 @@ def _interpreted(content: bytes, rows: dict[str, np.ndarray], delegates: bool = 
 
 def _inputs(content: bytes) -> list[str]:
     """The columns of a file's inputs, in its order."""
-    return [tflite.column_name(end["name"]) for end in tflite._interpreter(content, 1, False).get_input_details()]
+    return [
+        tflite.column_name(end["name"]) for end in tflite._interpreter(content, 1, delegates=False).get_input_details()
+    ]
 
 
 def _golden_of(content: bytes, rows: dict[str, np.ndarray]) -> str:
@@ -225,5 +227,3 @@ def run_golden() -> Callable[..., float]:
         return float(re.fullmatch(r"\d+ rows, largest difference (\S+)\n", printed)[1])
 
     return run
-
-

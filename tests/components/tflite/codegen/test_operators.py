@@ -172,7 +172,9 @@ def models(convert):
 @pytest.fixture(scope="module")
 def in_c(models, compiled, tmp_path_factory):
     """(case, rows) -> outputs of all models' C source, compiled into one library with UBSan; an alarm ends the test."""
-    return compiled(models, tmp_path_factory.mktemp("operators"), "-O1", "-fsanitize=undefined", "-fno-sanitize-recover")
+    return compiled(
+        models, tmp_path_factory.mktemp("operators"), "-O1", "-fsanitize=undefined", "-fno-sanitize-recover"
+    )
 
 
 def operators_of(content):

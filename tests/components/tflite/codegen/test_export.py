@@ -1,0 +1,152 @@
+"""Generated files as a whole: names, headers, golden rows, sizes, and what is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+from farebox.components.errors import InputError
+from farebox.components.tflite.codegen.export import PRINTERS, source_code
+
+FILES = {
+    "c": {"fare.h", "fare.c"}, "js": {"fare.mjs"}, "kotlin": {"Fare.kt"}, "swift": {"Fare.swift"},
+    "python": {"fare.py"}, "rust": {"fare.rs"},
+}  # fmt: skip
+TESTS = {
+    "c": "fare_test.c", "js": "fare.test.mjs", "kotlin": "FareTest.kt", "swift": "FareTest.swift",
+    "python": "fare_test.py", "rust": "fare_test.rs",
+}  # fmt: skip
+
+
+def golden(rows, shift=0.0):
+    """golden.json of trip_rows, whose fares are known by hand; the first is null without a longitude."""
+    inputs = {name: [each.item() for each in values] for name, values in rows.items() if name != "fare"}
+    inputs["pickup_longitude"] = [*inputs["pickup_longitude"][:2], None]
+    return json.dumps({"inputs": inputs, "outputs": {"fare": [15.0 + shift, 3.0, None]}})
+
+
+def test_golden_rows_hold_in_every_language(fare_tflite, trip_rows, run_golden, tmp_path, language):
+    assert run_golden(language, fare_tflite, golden(trip_rows), tmp_path) < 1e-6
+
+
+def test_a_wrong_golden_row_fails_in_every_language(fare_tflite, trip_rows, run_golden, tmp_path, language):
+    with pytest.raises(AssertionError, match="3 rows, largest difference (0.001|1.0*e-0?3|1.00e-03|0.00100)"):
+        run_golden(language, fare_tflite, golden(trip_rows, shift=0.001), tmp_path)
+
+
+@pytest.mark.parametrize("language", PRINTERS, ids=str)
+def test_files_are_named_after_the_model(fare_tflite, trip_rows, language):
+    files = source_code(fare_tflite, language, name="fare")
+    assert set(files) == FILES[language]
+    assert set(source_code(fare_tflite, language, name="fare", golden=golden(trip_rows))) == FILES[language] | {
+        TESTS[language]
+    }
+    assert all(text.endswith("}\n") or not text.endswith("\n\n") for text in files.values())
+
+
+@pytest.mark.parametrize("language", PRINTERS, ids=str)
+def test_the_header_tells_what_a_caller_needs(fare_tflite, language):
+    import hashlib
+
+    meanings = {"pickup_hour": "0 to 23, local time"}
+    text = "".join(
+        source_code(
+            fare_tflite, language, name="fare", origin="models/fare.tflite", meanings=meanings, result="USD"
+        ).values()
+    )
+    assert hashlib.sha256(fare_tflite).hexdigest() in text
+    hour = "pickupHour" if language in ("js", "kotlin", "swift") else "pickup_hour"
+    assert re.search(rf"{hour} +int64 +0 to 23, local time\n", text)
+    assert "Output: float32 USD\n" in text and "from fare.tflite. Do not edit." in text
+
+
+def test_inputs_with_names_that_a_language_keeps(convert, compiled, in_python, tmp_path):
+    """`in`, `floats` and `v1` are words of languages and of the generated code; `in_` is what `in` becomes."""
+    signature = dict.fromkeys(("in", "in_", "floats", "v1", "a_b", "_7", "lambda"), ((1, 1), "float32"))
+    content = convert(lambda *x: sum(2.0**place * each for place, each in enumerate(x)), signature)
+    row = {"in": 1, "in_": 2, "floats": 3, "v1": 4, "a_b": 5, "_7": 6, "lambda": 7}
+    rows = {name: np.array([[value]], np.float32) for name, value in row.items()}
+    for run in (compiled({"odd names": content}, tmp_path, "-O2"), in_python(content)):
+        np.testing.assert_array_equal(run("odd names", rows), [[sum(2**i * n for i, n in enumerate(row.values()))]])
+
+
+def test_c_keeps_no_state_and_is_small(held_tflite, tmp_path):
+    """Nothing in .data and .bss: two threads may call it."""
+    for name, text in source_code(held_tflite, "c", name="fare").items():
+        (tmp_path / name).write_text(text)
+    subprocess.run(["gcc", "-std=c99", "-Os", "-c", "fare.c"], cwd=tmp_path, check=True)
+    sizes = subprocess.run(["size", "fare.o"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    text, data, bss = map(int, sizes.splitlines()[1].split()[:3])
+    assert (data, bss) == (0, 0) and text < 3000
+
+
+def places(text: str) -> list[str]:
+    """What a source writes to, in its order, and its loops."""
+    written = re.findall(r"^\s*(?:for \(?(?:int )?(\w+).*?)?((?:floats|ints|longs|flags)\[[^=]*\]) \+?= ", text, re.M)
+    return [loop + place for loop, place in written]
+
+
+def tables(text: str) -> list[list[str]]:
+    """The numbers of a source's constants."""
+    found = re.findall(r"\bc\d+(?:\[\d+\]|: \[\w+\]) = [\[{]\n(.*?)\n\s*[\]}]", text, re.S)
+    return [re.sub(r"[f\s]", "", numbers).split(",") for numbers in found]
+
+
+def test_swift_has_the_structure_of_c(held_tflite):
+    """There is no Swift compiler here: its statements and constants must be those of the C that runs."""
+    c, swift = (source_code(held_tflite, language, name="fare") for language in ("c", "swift"))
+    assert places(c["fare.c"]) == places(swift["Fare.swift"]) and len(places(c["fare.c"])) > 10
+    assert tables(c["fare.c"]) == tables(swift["Fare.swift"]) != []
+    opened = re.sub(r'"[^"]*"|//.*', "", swift["Fare.swift"])
+    assert all(opened.count(a) == opened.count(b) for a, b in ("()", "[]", "{}"))
+
+
+@pytest.mark.parametrize("language", PRINTERS, ids=str)
+def test_an_operator_that_is_not_known_is_named(convert, language):
+    content = convert(lambda x: __import__("tensorflow").cumsum(x, 1), {"x": ((1, 4), "float32")})
+    with pytest.raises(
+        InputError, match=r"^model=m.tflite: operator=CUMSUM must be one that export knows \(\d+ of them\)$"
+    ):
+        source_code(content, language, origin="m.tflite")
+
+
+def test_a_flex_operator_is_named(convert_tflite):
+    import tensorflow as tf
+
+    with pytest.raises(InputError, match="operator=FlexAtan must be one that export knows"):
+        source_code(convert_tflite(tf.atan, select_tf_ops=True), "c")
+
+
+@pytest.mark.parametrize("content", [b"", b"city: nowhere", b"\0" * 100, b"\x1c\0\0\0TFL3" + b"\xff" * 40])
+def test_other_bytes_are_refused(content):
+    with pytest.raises(InputError, match="^model=x must be a TFLite file, got"):
+        source_code(content, "c", origin="x")
+
+
+def test_an_unknown_language_is_refused(fare_tflite):
+    with pytest.raises(InputError, match="^to=perl must be one of c, js, kotlin, swift, python, rust$"):
+        source_code(fare_tflite, "perl")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "golden=g.json must be JSON with inputs and outputs by name"),
+        ("{", "golden=g.json must be JSON with inputs and outputs by name"),
+        ('{"inputs": {}, "outputs": {"fare": [1]}}', "golden=g.json must have the rows of passenger_count"),
+    ],
+)
+def test_golden_rows_that_do_not_fit_are_refused(fare_tflite, text, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        source_code(fare_tflite, "c", golden=text, golden_origin="g.json")
+
+
+def test_golden_rows_of_unequal_number_are_refused(fare_tflite, trip_rows):
+    rows = json.loads(golden(trip_rows))
+    rows["inputs"]["pickup_hour"].pop()
+    with pytest.raises(InputError, match=r"must have equally many rows in all columns, got \[2, 3\]"):
+        source_code(fare_tflite, "c", golden=json.dumps(rows))
