@@ -97,7 +97,7 @@ def _fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
 def _of_integers(lower: Lowering, operator: Operator) -> list[Statement]:
     """The sums of (input - zero point) * weight + bias, times a scale, as int8.
 
-    float32 holds the sums exactly if they stay below 2^24, as in all small layers, and compilers make faster code of it.
+    float32 holds the sums exactly if they stay below 2^24, as in all small layers; compilers make faster code of it.
     """
     (output,), source, weights = operator.outputs, operator.input(0), operator.input(1)
     assert weights.values is not None
@@ -133,9 +133,9 @@ def _first(operator: Operator, zero_point: int) -> npt.NDArray[np.int64]:
     """The bias, less what the input's zero point adds to each sum."""
     weights = operator.input(1).values
     assert weights is not None
-    shift = zero_point * weights.astype(np.int64).sum(axis=1)
+    shift: npt.NDArray[np.int64] = zero_point * weights.astype(np.int64).sum(axis=1)
     bias = operator.input(2).values if len(operator.inputs) > 2 and operator.inputs[2] is not None else None
-    return -shift if bias is None else bias.astype(np.int64) - shift
+    return (0 if bias is None else bias.astype(np.int64)) - shift
 
 
 def _limits(operator: Operator, output: Tensor) -> tuple[int, int]:
