@@ -26,7 +26,7 @@ def export(
     to: Annotated[str, typer.Option(metavar="LANGUAGE", help="c, js, kotlin, swift, python or rust.")],
     out: Annotated[str, typer.Option(metavar="DIR", help="The folder for the files.")] = ".",
 ) -> None:
-    """Writes the model as source code that needs no runtime."""
+    """Writes a .tflite as source code that needs no runtime."""
     from farebox.pipeline import fare_model
 
     paths = fare_model.export(model, to, out)

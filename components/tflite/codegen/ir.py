@@ -18,7 +18,23 @@ Storage = Literal["f32", "i32", "i64", "bool", "i8", "u8", "i16"]
 
 ARITHMETIC = ("+", "-", "*", "/")
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
-FUNCTIONS = ("abs", "neg", "floor", "ceil", "round", "sqrt", "sin", "cos", "exp", "log", "tanh", "atan2", "pow", "mod")
+FUNCTIONS = (
+    "abs",
+    "neg",
+    "floor",
+    "ceil",
+    "round",
+    "sqrt",
+    "sin",
+    "cos",
+    "exp",
+    "log",
+    "tanh",
+    "atan2",
+    "pow",
+    "mod",
+    "fma",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,10 +77,11 @@ class Load:
 
 @dataclasses.dataclass(frozen=True)
 class Apply:
-    """An operator or a function of one or two values.
+    """An operator or a function of one to three values.
 
     operator: of ARITHMETIC, COMPARISONS or FUNCTIONS, or `and`, `or`, `not`. `round` is half to even; `mod` has the
-    sign of the divisor. Integers know no `/` by 0: a Guard stands before it.
+    sign of the divisor. `fma` is a + b * c, rounded once (in double, then to float32).
+    Integers know no `/` by 0: a Guard stands before it.
     """
 
     type: Type

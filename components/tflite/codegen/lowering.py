@@ -14,7 +14,7 @@ from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.ir import Expression, Index, Statement
 from farebox.components.tflite.codegen.loops import broadcast, looped, nest, row_major
 from farebox.components.tflite.codegen.model import Graph, Operator, Tensor
-from farebox.components.tflite.codegen.places import SCRATCH, STORAGE, scratch_plan, views
+from farebox.components.tflite.codegen.places import SCRATCH, STORAGE, feeds_steps, scratch_plan, views
 
 Describe = Callable[["Lowering", Operator], list[Statement]]
 NARROW: dict[str, ir.Storage] = {
@@ -61,6 +61,7 @@ class Lowering:
         self._parameters = parameters
         self._views = views(graph)
         self._offsets, self.scratch = scratch_plan(graph, self._views)
+        self._feeds_steps = feeds_steps(graph)
         self._constants: dict[tuple[str, bytes], ir.Constant] = {}
         self._stored: dict[int, Tensor] = {}  # a DEQUANTIZE's constant, by the index of the float tensor
         self._n_names = 0
@@ -73,6 +74,10 @@ class Lowering:
     def is_view(self, tensor: Tensor) -> bool:
         """Whether the tensor's numbers stand where another's do, so that nothing has to be copied."""
         return tensor.index in self._views
+
+    def feeds_steps(self, tensor: Tensor) -> bool:
+        """Whether the tensor's last digits matter, because an operator with steps follows."""
+        return tensor.index in self._feeds_steps
 
     def name(self, kind: str) -> str:
         """A name that is new in the function."""

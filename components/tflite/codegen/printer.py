@@ -17,7 +17,7 @@ WIDTH = 112  # of a line of constants
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the header of a generated file says.
+    """The facts in the header of a generated file.
 
     stem: the name of function and files. meanings: a line for each input, by its name in the file, as far as known;
     result: the same for the output.
@@ -135,9 +135,10 @@ class Printer:
         return self.function(kind, expression.operator, operands)
 
     def function(self, kind: ir.Type, name: str, operands: Sequence[str]) -> str:
-        """A function of one or two values; `FUNCTIONS` has templates by name, or by name and type."""
+        """A function of one to three values; `FUNCTIONS` has templates by name, or by name and type."""
         template = self.FUNCTIONS.get(f"{name} {kind}") or self.FUNCTIONS[name]
-        return template.format(*map(bare, operands)) if template[-1] == ")" else template.format(*operands)
+        is_call = template[-1] == ")" and name != "fma"
+        return template.format(*map(bare, operands)) if is_call else template.format(*operands)
 
     def use(self, helper: str) -> str:
         """Notes that the file needs a helper function; returns its name."""

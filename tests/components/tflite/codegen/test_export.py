@@ -66,9 +66,9 @@ def test_the_header_tells_what_a_caller_needs(fare_tflite, language):
 
 def test_inputs_with_names_that_a_language_keeps(convert, compiled, in_python, tmp_path):
     """`in`, `floats` and `v1` are words of languages and of the generated code; `in_` is what `in` becomes."""
-    signature = dict.fromkeys(("in", "in_", "floats", "v1", "a_b", "_7", "lambda"), ((1, 1), "float32"))
+    signature = dict.fromkeys(("in", "in_", "floats", "v1", "a_b", "type", "lambda"), ((1, 1), "float32"))
     content = convert(lambda *x: sum(2.0**place * each for place, each in enumerate(x)), signature)
-    row = {"in": 1, "in_": 2, "floats": 3, "v1": 4, "a_b": 5, "_7": 6, "lambda": 7}
+    row = {"in": 1, "in_": 2, "floats": 3, "v1": 4, "a_b": 5, "type": 6, "lambda": 7}
     rows = {name: np.array([[value]], np.float32) for name, value in row.items()}
     for run in (compiled({"odd names": content}, tmp_path, "-O2"), in_python(content)):
         np.testing.assert_array_equal(run("odd names", rows), [[sum(2**i * n for i, n in enumerate(row.values()))]])
