@@ -206,6 +206,7 @@ def test_tests_are_no_package():
         ("--help",),
         ("models",),
         ("verify", "models/toy"),
+        ("export", "models/toy", "--to=c"),
         ("predict", "--model=models/toy", "--pickup=-70,40.7", "--dropoff=-73.9,40.8", "--hour=8", "--weekday=2"),
     ],
     ids=lambda arguments: arguments[0],

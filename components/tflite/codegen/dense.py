@@ -20,8 +20,7 @@ def fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
     """activation(x W' + b): for each input, its share of every output: a compiler can work on several outputs at once.
 
     int8 weights: each input is multiplied by their scale once. If an operator with steps follows, product and sum are
-    rounded once, as XNNPACK does on processors with FMA: rounded twice, 1 in 9 outputs of a model that rounds its features
-    differed from LiteRT's by up to one such step.
+    rounded once, as XNNPACK does on processors with FMA: a last digit would otherwise become a step, now and then.
     """
     (output,), source, weights = operator.outputs, operator.input(0), operator.input(1)
     bias = operator.inputs[2] if len(operator.inputs) > 2 else None
