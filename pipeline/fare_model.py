@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.atomic_pusher.versions import read_described_model
 from farebox.components.atomic_pusher.store import MANIFEST_FILE
-from farebox.components.atomic_pusher.versions import read_model
+from farebox.components.atomic_pusher.versions import read_described_model, read_model
 from farebox.components.errors import InputError
 from farebox.components.files import write_all_atomically
 from farebox.components.networks.errors import RunningError

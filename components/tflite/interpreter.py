@@ -129,7 +129,7 @@ class TfliteModel:
             raise InputError(f"model={self._origin} must be a TFLite file, got: {_first_line(error)}") from error
         details = self._interpreter.get_input_details()
         self._inputs = tuple(map(self._end, details))
-        self.dynamic_inputs = tuple(_column_name(each["name"]) for each in details if -1 in each["shape_signature"])
+        self.dynamic_inputs = tuple(column_name(each["name"]) for each in details if -1 in each["shape_signature"])
         self._output = self._single_output()
         self._batch_rows = 0
 
