@@ -17,14 +17,18 @@ from farebox.components.errors import InputError
 from farebox.components.files import write_all_atomically
 from farebox.components.networks.errors import RunningError
 from farebox.components.tflite.bands import Bands, of_manifest
+from farebox.components.tflite.description import Description
+from farebox.components.tflite.files import GOLDEN_FILE
 from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.metadata import description_of
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, PICKUP_TIME
 from farebox.modules import columns
 
 if TYPE_CHECKING:
     from farebox.pipeline.settings.load import Settings
 
-BOUNDS = {
+# Of a model whose file tells no bounds.
+BOUNDS: dict[str, tuple[float, float]] = {
     **dict.fromkeys((columns.PICKUP_LONGITUDE, columns.DROPOFF_LONGITUDE), (-180, 180)),
     **dict.fromkeys((columns.PICKUP_LATITUDE, columns.DROPOFF_LATITUDE), (-90, 90)),
     columns.PASSENGER_COUNT: (1, 99),
@@ -32,7 +36,10 @@ BOUNDS = {
 }
 
 LAST_ERA = np.iinfo(np.int32).max  # a model takes a number above its last era for the last one
-GOLDEN_FILE = "golden.json"
+PLACES = (
+    (columns.PICKUP_LONGITUDE, columns.PICKUP_LATITUDE),
+    (columns.DROPOFF_LONGITUDE, columns.DROPOFF_LATITUDE),
+)
 # One line for each input, in the header of exported source.
 MEANINGS = {
     **dict.fromkeys(columns.COORDINATES, "degrees"),
@@ -65,6 +72,10 @@ class FareModel:
         self._interpreter = TfliteModel(content, origin=path)
         self._bands: Bands | None = of_manifest(manifest or {})
         self.currency: str | None = (manifest or {}).get("currency")
+        try:
+            self._description = description_of(content)
+        except ValueError as error:
+            raise InputError(f"model={path}: its metadata must be readable: {error}") from error
 
     @classmethod
     def load(cls, path: str | Path, *, public_key: str | Path | None = None) -> FareModel:
@@ -82,6 +93,14 @@ class FareModel:
         """The columns that the file takes, in its order."""
         return self._interpreter.input_names
 
+    @property
+    def description(self) -> Description:
+        """The file's own words: meaning, unit, type and bounds of each input and of the fare, and facts of the model.
+
+        A file without metadata tells names and types only.
+        """
+        return self._description
+
     def predict(self, trips: Any) -> Any:
         """Fares in the city's currency: a float for one trip, else float32 of shape (n,).
 
@@ -91,17 +110,18 @@ class FareModel:
             pickup_longitude, pickup_latitude, dropoff_longitude, dropoff_latitude   degrees
             pickup_hour, pickup_weekday   0 to 23, and 0 to 6 from Monday, in the city's local time;
                                           or pickup_time (datetime64, local time) instead of the two
-            passenger_count               1 to 99; 1 if there is no such column
+            passenger_count               1 to 99, or as the file says; 1 if there is no such column
             pickup_era                    number of the tariff's changes before the trip, for a model that knows several
                                           tariffs; from pickup_time, or the last one, if there is no such column
 
-        Other columns are ignored. Raises InputError if a column is missing or a value is out of bounds.
+        Other columns are ignored. Raises InputError if a column is missing or a value is out of bounds: those of the
+        file, which are the city's box and what ingest accepted, or of any place on Earth if the file tells none.
         """
         table = columns_of(trips)
         is_one = bool(table) and all(values.ndim == 0 for values in table.values())
         rows = {name: values.reshape(-1) if is_one else values for name, values in table.items()}
         rows = with_time(rows)
-        check_bounds(rows)
+        check_bounds(rows, self._description)
         fares = self._interpreter.predict(rows)
         return float(fares[0]) if is_one else fares
 
@@ -243,13 +263,36 @@ def _seconds(moments: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return times.astype(np.int64)
 
 
-def check_bounds(rows: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Raises InputError, which names the first value out of bounds; NaN is out of bounds."""
-    for name, (low, high) in BOUNDS.items():
+def check_bounds(rows: Mapping[str, npt.NDArray[Any]], description: Description) -> None:
+    """Raises InputError, which names the first value out of the file's bounds or of `BOUNDS`; NaN is out of bounds.
+
+    A longitude for a latitude cost 10 USD a trip in Chicago, and no bound of the Earth notices it there.
+    """
+    own = {
+        each.name: (each.minimum, each.maximum)
+        for each in description.inputs
+        if each.minimum is not None and each.maximum is not None
+    }
+    bounds = {**BOUNDS, **own}
+    for name, (low, high) in bounds.items():
         values = rows.get(name, np.zeros(0))
         if values.dtype.kind not in "fiu":
             continue  # the interpreter says what is wrong with it
         outside = np.flatnonzero(~((values >= low) & (values <= high)))  # NaN, too
         if len(outside):
             where = f" in row {outside[0]}" if len(values) > 1 else ""
-            raise InputError(f"{name}={values[outside[0]]:g}{where} must be between {low} and {high}")
+            model = f" for the model of {description.name}" if name in own and description.name else ""
+            hint = _swap_hint(rows, int(outside[0]), name, bounds)
+            raise InputError(f"{name}={values[outside[0]]:g}{where} must be between {low} and {high}{model}{hint}")
+
+
+def _swap_hint(
+    rows: Mapping[str, npt.NDArray[Any]], i: int, name: str, bounds: Mapping[str, tuple[float, float]]
+) -> str:
+    """Advice for a place that fits once longitude and latitude are swapped; empty for any other value."""
+    for longitude, latitude in PLACES:
+        if name in (longitude, latitude) and {longitude, latitude} <= set(rows):
+            swapped = {longitude: rows[latitude][i], latitude: rows[longitude][i]}
+            if all(bounds[each][0] <= value <= bounds[each][1] for each, value in swapped.items()):
+                return f"; swap {longitude} and {latitude}: then the place fits"
+    return ""

@@ -23,6 +23,7 @@ from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.errors import GateError
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 from farebox.components.tflite.bands import BANDS_PROPERTY, Bands, attached
+from farebox.components.tflite.files import GOLDEN_FILE
 
 SERVING_FILE, REFUSAL_FILE = "tflite", "refusal.json"
 BLESSINGS = ("model_blessing", "infra_blessing")
@@ -50,7 +51,8 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         store = store_at(json.loads(exec_properties["push_destination"])["filesystem"]["base_directory"])
         manifest = {**config.get("manifest", {}), **self._facts_of_the_run(input_dict, content)}
         try:
-            version = push.push(content, store, manifest, PushSettings(**config.get("push", {})))
+            settings = PushSettings(**config.get("push", {}))
+            version = push.push(content, store, manifest, settings, _golden(input_dict.get("infra_blessing", ())))
         except GateError as error:
             logging.error("Pusher: %s", error)
             self._MarkNotPushed(pushed_model)
@@ -100,6 +102,16 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
     def _bands(input_dict: dict[str, list[types.Artifact]]) -> Bands | None:
         """The bands of the model that is pushed."""
         return attached(artifact_utils.get_single_instance(input_dict["model"]))
+
+
+def _golden(blessings: Iterable[types.Artifact]) -> bytes | None:
+    """The golden.json beside the blessing of the bytes; None without one."""
+    for path in (f"{blessing.uri}/{GOLDEN_FILE}" for blessing in blessings):
+        if fileio.exists(path):
+            with fileio.open(path, "rb") as file:
+                content: bytes = file.read()
+            return content
+    return None
 
 
 def _judgement(blessings: Iterable[types.Artifact], digest: str) -> dict[str, Any]:

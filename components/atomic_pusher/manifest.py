@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from farebox.components.atomic_pusher.store import MANIFEST_FILE
-from farebox.components.tflite.files import FARE_FILE, gzip_bytes
+from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, gzip_bytes
 
 FORMAT_VERSION = 1
 
 NAME_DIGITS = 12  # of the SHA-256, in a version's name
+TFLITE_IDENTIFIER = b"TFL3"
 
 
 def sha256(content: bytes) -> str:
@@ -26,8 +27,12 @@ def version_name(content: bytes) -> str:
     return sha256(content)[:NAME_DIGITS]
 
 
-def describe(content: bytes, city: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest of these bytes; computed values replace those in `manifest`."""
+def describe(content: bytes, city: str, manifest: Mapping[str, Any], golden: bytes | None = None) -> dict[str, Any]:
+    """The manifest of these bytes; computed values replace those in `manifest`.
+
+    inputs, output and facts are read from the bytes themselves. golden: the content of golden.json, whose SHA-256 the
+    manifest holds, so that a signature covers it.
+    """
     return {
         "metrics": {},
         "spans": [],
@@ -37,8 +42,19 @@ def describe(content: bytes, city: str, manifest: Mapping[str, Any]) -> dict[str
         "sha256": sha256(content),
         "bytes": len(content),
         "gzip_bytes": gzip_bytes(content),
+        **_contract(content),
+        **({"golden_sha256": sha256(golden)} if golden is not None else {}),
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
     }
+
+
+def _contract(content: bytes) -> dict[str, Any]:
+    """What the file says of itself; empty for bytes that are no TFLite file."""
+    if content[4:8] != TFLITE_IDENTIFIER:
+        return {}
+    from farebox.components.tflite.metadata import description_of  # imports a runtime, which only a push needs
+
+    return description_of(content).as_json()
 
 
 def encode(manifest: Mapping[str, Any]) -> bytes:
@@ -68,4 +84,13 @@ def faults(name: str, files: Mapping[str, bytes]) -> list[str]:
         lines.append(f"{FARE_FILE}: bytes={len(content)} must be {manifest.get('bytes')}, as {MANIFEST_FILE} says")
     if digest[:NAME_DIGITS] != name:
         lines.append(f"{FARE_FILE}: sha256={digest} must begin with the folder's name, {name}")
-    return lines
+    return lines + _golden_faults(manifest, files)
+
+
+def _golden_faults(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> list[str]:
+    """A version may have no golden.json; its manifest must then name none."""
+    named, content = manifest.get("golden_sha256"), files.get(GOLDEN_FILE)
+    if content is None:
+        return [f"{GOLDEN_FILE} must be there, as {MANIFEST_FILE} says"] if named else []
+    digest = sha256(content)
+    return [] if digest == named else [f"{GOLDEN_FILE}: sha256={digest} must be {named}, as {MANIFEST_FILE} says"]

@@ -4,7 +4,9 @@ File structure:
   - {base}/LATEST: the name of the version that a reader should take
   - {base}/HISTORY: what LATEST named before, and what a person rolled back
   - {base}/{sha256[:12]}/fare.tflite
-  - {base}/{sha256[:12]}/manifest.json: sha256, bytes, gzip_bytes, city, created, parents, and what the pusher adds
+  - {base}/{sha256[:12]}/golden.json: rows and what the file answers to them, from DeviceValidator
+  - {base}/{sha256[:12]}/manifest.json: sha256, bytes, gzip_bytes, city, created, parents, inputs, output and facts from
+    the file's own metadata, golden_sha256, and what the pusher adds
   - {base}/{sha256[:12]}/manifest.sig: an Ed25519 signature of manifest.json, where there is a key
 """
 
@@ -19,18 +21,25 @@ from farebox.components.atomic_pusher.history import HISTORY_FILE, History
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, Store, is_version
 from farebox.components.errors import Check, GateError, InputError
-from farebox.components.tflite.files import FARE_FILE
+from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE
 
 LATEST_FILE = "LATEST"
 
 Opened = TypeVar("Opened")
 
 
-def push(content: bytes, store: Store, manifest: Mapping[str, Any], settings: PushSettings | None = None) -> str:
+def push(
+    content: bytes,
+    store: Store,
+    manifest: Mapping[str, Any],
+    settings: PushSettings | None = None,
+    golden: bytes | None = None,
+) -> str:
     """Ships the bytes as a version, points LATEST to it, removes what is beyond `keep`, returns the version's name.
 
     Bytes that are there already, intact, are not written again. Whatever moment the process dies at, LATEST names a
-    whole version, and the same push again ends as if nothing had happened.
+    whole version, and the same push again ends as if nothing had happened. golden: the content of golden.json, if there
+    is one.
 
     Raises:
         GateError: a person rolled exactly these bytes back.
@@ -44,8 +53,9 @@ def push(content: bytes, store: Store, manifest: Mapping[str, Any], settings: Pu
         refuse_rolled_back(name, history, store)
         after = history.at(latest).pushed(name)
         before = after.before(name, store.versions())
-        described = manifests.describe(content, _city(store), {**manifest, "parents": list(after.named[-2:-1])})
-        _ship(store, name, content, described, settings.signing_key)
+        facts = {**manifest, "parents": list(after.named[-2:-1])}
+        files = {FARE_FILE: content, **({} if golden is None else {GOLDEN_FILE: golden})}
+        _ship(store, name, files, manifests.describe(content, _city(store), facts, golden), settings.signing_key)
         point_latest(store, name, latest, after)
         for version in _beyond(settings.keep, store, name, before):
             store.remove(version)
@@ -164,14 +174,14 @@ def _holds(files: Mapping[str, bytes], name: str, content: bytes) -> bool:
     return files.get(FARE_FILE) == content and not manifests.faults(name, files)
 
 
-def _ship(store: Store, name: str, content: bytes, described: Mapping[str, Any], key: str | None) -> None:
-    """Writes the version, or only the files that it lacks."""
-    files = store.version(name)
-    if not _holds(files, name, content):
+def _ship(store: Store, name: str, files: Mapping[str, bytes], described: Mapping[str, Any], key: str | None) -> None:
+    """Writes the version, or only the files that it lacks. files: the model, and what else the manifest names."""
+    there = store.version(name)
+    if not _holds(there, name, files[FARE_FILE]):
         encoded = manifests.encode(described)
-        store.publish(name, {FARE_FILE: content, MANIFEST_FILE: encoded, **_signature(encoded, key)})
-    elif key and not _is_signed_with(key, files):
-        store.write(f"{name}/{SIGNATURE_FILE}", _signature(files[MANIFEST_FILE], key)[SIGNATURE_FILE])
+        store.publish(name, {**files, MANIFEST_FILE: encoded, **_signature(encoded, key)})
+    elif key and not _is_signed_with(key, there):
+        store.write(f"{name}/{SIGNATURE_FILE}", _signature(there[MANIFEST_FILE], key)[SIGNATURE_FILE])
 
 
 def _signature(manifest: bytes, key: str | None) -> dict[str, bytes]:

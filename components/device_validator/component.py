@@ -36,6 +36,8 @@ class DeviceValidatorSpec(ComponentSpec):
 class DeviceValidator(base_component.BaseComponent):
     """Writes `device.json` and an InfraBlessing as InfraValidator does, so that TFX's Pusher reads it.
 
+    Beside it, if the file is blessed, `golden.json`: rows and the file's answers, which Pusher ships with the file.
+
     model: holds the file to ship, Format-Serving/tflite.
     examples: raw rows; the first rows of the eval split are used.
     input_names: the raw columns that a device can provide.

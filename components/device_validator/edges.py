@@ -24,8 +24,8 @@ def edge_rows(rows: Columns, named: EdgeRows) -> tuple[list[str], dict[str, Numb
     base = {name: column[chosen] for name, column in rows.items()}
     edges = [*_by_column(base), *named.items()]
     names = [name for name, _ in edges for _ in chosen]
-    changed = [_changed(base, changes) for _, changes in edges]
-    return names, {name: np.concatenate([each[name] for each in changed]) for name in base}
+    rows_of_edges = [changed(base, changes) for _, changes in edges]
+    return names, {name: np.concatenate([each[name] for each in rows_of_edges]) for name in base}
 
 
 def _by_column(base: Columns) -> Iterator[tuple[str, Changes]]:
@@ -38,12 +38,12 @@ def _by_column(base: Columns) -> Iterator[tuple[str, Changes]]:
         yield from ((f"{name}={text}", {name: value}) for text, value in WHOLES.items())
 
 
-def _changed(base: Columns, changes: Changes) -> dict[str, Numbers]:
+def changed(base: Columns, changes: Changes) -> dict[str, Numbers]:
     """The base rows with the changes; ignores columns that are not in `base`."""
-    changed = dict(base)
+    rows = dict(base)
     for name, value in changes.items():
         if name in base:
             is_column = isinstance(value, str) and value in base
             source = base[str(value)] if is_column else np.full(len(base[name]), float(value))
-            changed[name] = source.astype(base[name].dtype)
-    return changed
+            rows[name] = source.astype(base[name].dtype)
+    return rows

@@ -20,10 +20,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from farebox.components.device_validator import validation
+from farebox.components.device_validator.golden import golden
 from farebox.components.device_validator.request import DEVICE_FILE, Limits, Numbers, Report, Request
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.networks import examples_io
-from farebox.components.tflite.files import tflite_path
+from farebox.components.tflite.files import GOLDEN_FILE, tflite_path
 
 ROWS = 4096
 
@@ -46,7 +47,10 @@ class DeviceValidatorExecutor(base_executor.BaseExecutor):
             path, *others = (_local(each, Path(folder) / f"{i}.tflite") for i, each in enumerate([model, *references]))
             request = Request(path, others[0] if others else None, rows, limits)
             report = validation.validate_in_child(request, Path(folder))
-        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), report)
+            blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+            if report.ok:  # a file that crashes its runtime has done so in the child
+                _write(blessing, GOLDEN_FILE, golden(path.read_bytes(), rows, limits.edge_rows))
+        _bless(blessing, report)
 
 
 def limits_of(exec_properties: Mapping[str, Any]) -> Limits:
@@ -76,12 +80,17 @@ def _number(feature: tf.train.Feature) -> Numbers:
     return np.array(feature.float_list.value, np.float32)
 
 
+def _write(artifact: types.Artifact, name: str, text: str) -> None:
+    fileio.makedirs(artifact.uri)
+    with fileio.open(os.path.join(artifact.uri, name), "w") as file:
+        file.write(text)
+
+
 def _bless(blessing: types.Artifact, report: Report) -> None:
     """Marks the artifact as tfx.components.infra_validator.executor does, with the SHA-256 of the validated file."""
     verdict = {"blessed": report.ok, **dataclasses.asdict(report)}
     examples_io.write_json(blessing, DEVICE_FILE, verdict)
-    with fileio.open(os.path.join(blessing.uri, "INFRA_BLESSED" if report.ok else "INFRA_NOT_BLESSED"), "w") as file:
-        file.write("")
+    _write(blessing, "INFRA_BLESSED" if report.ok else "INFRA_NOT_BLESSED", "")
     blessing.set_int_custom_property("blessed", int(report.ok))
     blessing.set_string_custom_property("sha256", report.measurements.get("sha256", ""))
     failed = "; ".join(f"{each.name}={each.value} ({each.detail})" for each in report.checks if not each.ok)

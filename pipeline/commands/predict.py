@@ -24,7 +24,7 @@ def predict(
     dropoff: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],
     hour: Annotated[int, typer.Option(help="0-23, local time.")],
     weekday: Annotated[int, typer.Option(help="0-6, Monday is 0.")],
-    passengers: Annotated[int, typer.Option(help="1-99.")] = 1,
+    passengers: Annotated[int, typer.Option(help="1-99, or fewer if the model's file says so.")] = 1,
     date: Annotated[
         str | None,
         typer.Option(metavar="YYYY-MM-DD", help="The day, for a city whose tariff has changed; today without it."),
