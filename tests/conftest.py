@@ -207,6 +207,7 @@ def _toy(toy: ToyTrips) -> ToyTrips:
     preprocess = functools.partial(preprocessing.preprocessing_fn, custom_config=config)
     _write_transformed(toy.folder, toy.columns, preprocess)
     counts = {"read": 1290, "examples": sum(ROWS.values()), "rejected": 10, "by_reason": {"outside_city": 10}}
+    counts |= {"days": ["2011-09-23", "2012-04-09"]}
     (toy.folder / "raw" / "counts.json").write_text(json.dumps(counts))
     return toy
 
@@ -275,8 +276,6 @@ def evaluate(toy_trips):
             Path(model.uri, "Format-Serving").mkdir(parents=True)
             Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
             inputs[key] = [model]
-        if bands is not None:
-            attach(bands, inputs["model"][0])
         config = nodes.eval_config(ModelBounds(max_rmse=max_rmse))
         context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args))
         properties = {
@@ -353,7 +352,7 @@ def run_pusher(tmp_path):
     """run(content, base, ...) runs Pusher's executor under TFX's own spec and returns the PushedModel.
 
     blessed: 1 by input, or another number, or None for no value. judged: the bytes that each blessing names; by default
-    model_blessing names none. judgement, device: the gates' files beside them. settings: PushSettings.
+    model_blessing names none. judgement, device, golden: the gates' files beside them. settings: PushSettings.
     """
     from tfx.proto import pusher_pb2
     from tfx.types import standard_component_specs
@@ -364,7 +363,9 @@ def run_pusher(tmp_path):
 
     spec = standard_component_specs.PusherSpec
 
-    def run(content, base, *, blessed=(), judged=(), judgement=None, device=None, span=None, bands=None, **settings):
+    def run(
+        content, base, *, blessed=(), judged=(), judgement=None, device=None, golden=None, span=None, **settings
+    ):
         folder = tmp_path / f"pusher-{len(list(tmp_path.glob('pusher-*')))}"
         inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
         outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}
@@ -375,12 +376,12 @@ def run_pusher(tmp_path):
         (folder / "model" / "Format-Serving" / "tflite").write_bytes(content)
         if span is not None:
             inputs["model"][0].set_int_custom_property("span", span)
-        if bands is not None:
-            attach(bands, inputs["model"][0])
         if judgement is not None:
             (folder / "model_blessing" / "judgement.json").write_text(judgement)
         if device is not None:
             (folder / "infra_blessing" / "device.json").write_text(device)
+        if golden is not None:
+            (folder / "infra_blessing" / "golden.json").write_text(golden)
         blessings = {"model_blessing": 1, "infra_blessing": 1, **dict(blessed)}
         for key, value in blessings.items():
             if value is not None:

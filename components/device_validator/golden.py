@@ -65,10 +65,9 @@ def _extremes(row: Columns, description: Description) -> Iterator[Changes]:
     for least_or_largest in (0, 1):
         yield from ({name: bound[least_or_largest]} for name, bound in bounds.items())
     corners = [name for name in decimals if name in bounds]
-    for first in (0, 1):
-        for last in (0, 1):
-            half = len(corners) // 2
-            yield {name: bounds[name][first if i < half else last] for i, name in enumerate(corners)}
+    half = len(corners) // 2
+    for first, last in ((0, 0), (0, 1), (1, 0), (1, 1)) if corners else ():
+        yield {name: bounds[name][first if i < half else last] for i, name in enumerate(corners)}
 
 
 def _plain(dtype: Any, values: Numbers) -> Any:

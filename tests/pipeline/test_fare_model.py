@@ -19,6 +19,8 @@ import farebox
 from farebox import FareModel, InputError
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.store import LocalStore
+from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.tflite.metadata import described
 
 TRIP = {
     "pickup_longitude": -70.0, "pickup_latitude": 40.7, "dropoff_longitude": -73.9, "dropoff_latitude": 40.8,
@@ -132,6 +134,74 @@ def test_a_value_that_cannot_be_used_is_named(model, changes, line):
     with pytest.raises(InputError) as caught:
         model.predict({**TRIP, **changes})
     assert str(caught.value).startswith(line)
+
+
+BOUNDS = {"longitude": (-74.05, -69.5), "latitude": (40.63, 40.85)}
+
+
+@pytest.fixture
+def boxed(tmp_path: Path, fare_tflite: bytes) -> FareModel:
+    """A model whose file tells its box and up to six passengers."""
+    places = [
+        TensorDescription(f"{end}_{axis}", minimum=low, maximum=high)
+        for end in ("pickup", "dropoff")
+        for axis, (low, high) in BOUNDS.items()
+    ]
+    inputs = (*places, TensorDescription("passenger_count", minimum=1, maximum=6))
+    (tmp_path / "boxed.tflite").write_bytes(described(fare_tflite, Description("nyc", inputs=inputs)))
+    return FareModel.load(tmp_path / "boxed.tflite")
+
+
+SWAP = "; swap {0}_longitude and {0}_latitude: then the place fits"
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"pickup_longitude": 40.7, "pickup_latitude": -70.0},
+            "pickup_longitude=40.7 must be between -74.05 and -69.5 for the model of nyc" + SWAP.format("pickup"),
+        ),
+        (
+            {"dropoff_longitude": 40.8, "dropoff_latitude": -73.9},
+            "dropoff_longitude=40.8 must be between -74.05 and -69.5 for the model of nyc" + SWAP.format("dropoff"),
+        ),
+        ({"dropoff_latitude": 41.9}, "dropoff_latitude=41.9 must be between 40.63 and 40.85 for the model of nyc"),
+        ({"pickup_longitude": 0, "pickup_latitude": 0}, "pickup_longitude=0 must be between -74.05 and -69.5 for the "),
+        ({"passenger_count": 7}, "passenger_count=7 must be between 1 and 6 for the model of nyc"),
+        ({"pickup_hour": 24}, "pickup_hour=24 must be between 0 and 23"),
+    ],
+)
+def test_a_place_outside_the_files_own_box_is_refused(boxed, changes, line):
+    with pytest.raises(InputError) as caught:
+        boxed.predict({**TRIP, **changes})
+    assert str(caught.value).startswith(line) and str(caught.value).endswith(line[-20:]) == (not line.endswith("the "))
+
+
+@pytest.mark.parametrize("dtype", [float, np.float32])
+def test_the_edge_of_the_box_is_inside(boxed, dtype):
+    """The file holds float32: -74.05 there is -74.05000305, and a row of either type lies within."""
+    edges = {
+        "pickup_longitude": -74.05,
+        "dropoff_longitude": -69.5,
+        "pickup_latitude": 40.63,
+        "dropoff_latitude": 40.85,
+    }
+    rows = {name: np.array([value], dtype) for name, value in edges.items()}
+    assert boxed.predict({**rows, "pickup_hour": [8], "pickup_weekday": [2]}).shape == (1,)
+
+
+def test_a_model_tells_what_its_inputs_mean(boxed, model):
+    by_name = {each.name: each for each in boxed.description.inputs}
+    assert (boxed.description.name, by_name["pickup_longitude"].minimum) == ("nyc", -74.05)
+    assert [each.name for each in model.description.inputs] == list(model.input_names)
+
+
+def test_metadata_that_cannot_be_read_are_bad_input(tmp_path, fare_tflite):
+    content = described(fare_tflite, Description("nyc")).replace(b"M001", b"M002")
+    (tmp_path / "odd.tflite").write_bytes(content)
+    with pytest.raises(InputError, match="odd.tflite: its metadata must be readable: TFLITE_METADATA must begin with"):
+        FareModel.load(tmp_path / "odd.tflite")
 
 
 def test_the_row_is_named(model):

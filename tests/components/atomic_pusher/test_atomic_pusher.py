@@ -13,6 +13,9 @@ from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
 from farebox.components.tflite.bands import Bands, of_manifest
+from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.metadata import described
 
 OLD, NEW = b"an old model", b"a new model" * 100
 
@@ -51,6 +54,21 @@ def test_a_version_is_named_by_its_content_and_described(base):
     }
     assert (base / "LATEST").read_text() == f"{version}\n"
     assert push.latest(base) == base / version
+
+
+def test_the_manifest_repeats_what_the_bytes_say_of_themselves(base, fare_tflite):
+    """Read from the pushed bytes, so that they cannot differ; a pusher's own claim is replaced."""
+    hour = TensorDescription("pickup_hour", "local time", unit="h", minimum=0, maximum=23)
+    said = Description("x", "Fares.", "1+a", (hour,), TensorDescription("", "fare", "USD"), {"days": ["a", "b"]})
+    folder = base / ship(described(fare_tflite, said), base, {"inputs": "a lie"})
+    manifest = json.loads((folder / "manifest.json").read_text())
+    names = [each["name"] for each in manifest["inputs"]]
+    assert names == list(TfliteModel(folder / "fare.tflite").input_names)
+    assert manifest["inputs"][names.index("pickup_hour")] == {
+        "name": "pickup_hour", "meaning": "local time", "unit": "h", "dtype": "int64", "minimum": 0, "maximum": 23,
+    }  # fmt: skip
+    assert (manifest["output"]["meaning"], manifest["output"]["unit"]) == ("fare", "USD")
+    assert manifest["facts"] == {"description": "Fares.", "version": "1+a", "days": ["a", "b"]}
 
 
 def test_the_same_bytes_again_change_nothing(base):
@@ -122,7 +140,7 @@ def test_latest_of_an_empty_folder_is_refused(tmp_path):
 def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
     metrics = {"rmse": 3.1, "mae": 1.9}
     judgement = {"sha256": hashlib.sha256(NEW).hexdigest(), "metrics": metrics, "baseline": None, "checks": []}
-    pushed = run_pusher(NEW, base, judgement=json.dumps(judgement), span=4)
+    pushed = run_pusher(NEW, base, judgement=json.dumps(judgement), span=4, golden="{}")
     version = hashlib.sha256(NEW).hexdigest()[:12]
     assert pushed.get_int_custom_property("pushed") == 1
     assert pushed.get_string_custom_property("pushed_destination") == str(base / version)
@@ -135,6 +153,8 @@ def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
         [4],
     )
     assert Path(pushed.uri, "fare.tflite").read_bytes() == NEW
+    assert (push.latest(base) / "golden.json").read_text() == Path(pushed.uri, "golden.json").read_text() == "{}"
+    assert manifest["golden_sha256"] == hashlib.sha256(b"{}").hexdigest()
 
 
 def test_the_bands_of_the_model_are_in_the_manifest(run_pusher, base):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher import manifest, push
 from farebox.components.atomic_pusher.manifest import version_name
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.errors import GateError
@@ -33,6 +33,16 @@ def test_a_version_is_written_and_described(store):
     assert push.latest_name(store) == b
     said = json.loads(store.version(b)["manifest.json"])
     assert (said["city"], said["sha256"][:12], said["parents"]) == ("chicago", b, [a])
+
+
+def test_golden_rows_are_written_before_the_manifest(store, monkeypatch):
+    real, written = type(store).write, []
+    monkeypatch.setattr(type(store), "write", lambda *args: (written.append(args[1]), real(*args)))
+    name = push.push(A, store, {}, golden=b"{}")
+    assert written[:3] == [f"{name}/fare.tflite", f"{name}/golden.json", f"{name}/manifest.json"]
+    assert not manifest.faults(name, store.version(name))
+    store.remove(name)
+    assert store.version(name) == {}
 
 
 def test_the_same_bytes_again_write_nothing(store, monkeypatch):

@@ -195,6 +195,27 @@ def test_a_signature_covers_manifest_and_model(base, tmp_path):
     assert versions.verify(base, public)[1][-1] == f"{folder}: manifest.sig must be there, to be checked with {public}"
 
 
+def test_golden_rows_stand_beside_the_model_and_the_manifest_names_their_bytes(base, tmp_path):
+    """So that a signature covers them; a version without them is whole too, such as those of older Farebox."""
+    private, public = make_key(tmp_path)
+    old = base / ship(B, base, signing_key=private)
+    name = push.push(A, LocalStore(base), {}, PushSettings(signing_key=private), golden=b"{}\n")
+    folder = base / name
+    assert (folder / "golden.json").read_bytes() == b"{}\n"
+    assert versions.verify(base, public) == (2, [])
+    (old / "golden.json").write_bytes(b"smuggled")
+    (line,) = versions.verify(base, public)[1]
+    assert line.startswith(f"{old}: golden.json: sha256=") and line.endswith(" must be None, as manifest.json says")
+    (old / "golden.json").unlink()
+    (folder / "golden.json").write_bytes(b"{ }")
+    (line,) = versions.verify(base, public)[1]
+    assert line.startswith(f"{folder}: golden.json: sha256=") and line.endswith(", as manifest.json says")
+    (folder / "golden.json").unlink()
+    assert versions.verify(base, public)[1] == [f"{folder}: golden.json must be there, as manifest.json says"]
+    push.push(A, LocalStore(base), {}, PushSettings(signing_key=private), golden=b"{}\n")
+    assert versions.verify(base, public) == (2, []), "the next push repairs it"
+
+
 def test_what_a_manifest_speaks_of_is_read_or_refused(base, tmp_path):
     """Without a key too; a file that no version's manifest speaks of is anybody's."""
     folder = base / ship(A, base)

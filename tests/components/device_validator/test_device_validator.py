@@ -302,6 +302,8 @@ def test_executor_blesses_a_good_file_as_infra_validator_does(tmp_path, held_tfl
     assert {check["name"] for check in device["checks"]} >= set(COMPARED)
     assert device["measurements"]["output"]["max"] == pytest.approx(19.5)
     assert blessing.get_string_custom_property("sha256") == device["measurements"]["sha256"]
+    golden = json.loads((tmp_path / "blessing" / "golden.json").read_text())
+    assert set(golden["inputs"]) == set(INPUTS) and 0 in golden["inputs"]["passenger_count"]
 
 
 @pytest.mark.parametrize("kind", ["flex_tflite", "nan_tflite"])
@@ -311,4 +313,5 @@ def test_executor_does_not_bless(tmp_path, trip_rows, kind, request):
     blessing, device = _run_validator(tmp_path, request.getfixturevalue(kind), trip_rows)
     assert not model_utils.is_infra_validated(blessing)
     assert (tmp_path / "blessing" / "INFRA_NOT_BLESSED").exists()
+    assert not (tmp_path / "blessing" / "golden.json").exists()
     assert not device["blessed"] and not all(check["ok"] for check in device["checks"])

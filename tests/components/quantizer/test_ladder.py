@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.components.quantizer.trials import QuantizationTrial, cost
 from farebox.components.tflite.bands import attached, fit
+from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.metadata import description_of
 
 INPUTS = (
     "pickup_longitude,pickup_latitude,dropoff_longitude,dropoff_latitude,passenger_count,pickup_hour,pickup_weekday"
@@ -277,9 +280,13 @@ def test_do_writes_the_files_and_the_log(toy_network, toy_trips, run_node):
     models = {"model": toy_network, "unreduced_model": toy_network}
     settings = {"max_rmse_increase": "1%", "float_arithmetic": False}
     ranges = {"bands": json.dumps({"min_rows": 50}), "smallest_label": 2.5}
-    outputs = run_node(
-        QuantizerExecutor, QuantizerSpec, models, settings, model_inputs=INPUTS, non_negative=1, **ranges
+    description = Description(
+        "chicago", inputs=(TensorDescription("pickup_hour", "local time", maximum=23),), facts={"seed": 1}
     )
+    outputs = run_node(
+        QuantizerExecutor, QuantizerSpec, models, settings,
+        model_inputs=INPUTS, non_negative=1, description=description.to_json(), **ranges,
+    )  # fmt: skip
     folder = Path(outputs["trials"].uri)
     choice = json.loads((folder / "choice.json").read_text())
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
@@ -288,6 +295,11 @@ def test_do_writes_the_files_and_the_log(toy_network, toy_trips, run_node):
     for trial, key in ((chosen, "quantized_model"), (trials[0], "reference_model")):
         content = Path(f"{outputs[key].uri}/Format-Serving/tflite").read_bytes()
         assert (trial["bytes"], trial["ops"]) == (len(content), TfliteModel(content).op_names())
+        assert trial["sha256"] == hashlib.sha256(content).hexdigest(), "what was judged and logged is what is handed on"
+        read = description_of(content)
+        assert (read.name, dict(read.facts)) == ("chicago", {"seed": 1, "days": ["2011-09-23", "2012-04-09"]})
+        (hour,) = (each for each in read.inputs if each.name == "pickup_hour")
+        assert (hour.meaning, hour.maximum) == ("local time", 23)
     held = [trial for trial in trials if trial["error"] is not None and trial["error"] <= choice["bound"]]
     assert chosen["bytes"] == min(trial["bytes"] for trial in held)
     assert json.loads((folder / "sensitivity.json").read_text())

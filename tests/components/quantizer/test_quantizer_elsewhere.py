@@ -85,6 +85,7 @@ def test_a_classifier_of_raw_columns_becomes_one_file(petals, quick_keras, run_n
         non_negative=0,
         bands="{}",
         smallest_label=None,
+        description="",
     )
     uri = Path(outputs["trials"].uri)
     choice = json.loads((uri / "choice.json").read_text())

@@ -54,6 +54,13 @@ print(json.dumps({
 """  # fmt: skip
 
 
+def test_every_column_says_what_it_means():
+    """The model's file and the manifest repeat it; the fare's unit is the city's currency."""
+    assert [column.name for column in RAW_COLUMNS if column.in_examples and not column.meaning] == []
+    units = {column.name: CITY.unit_of(column) for column in RAW_COLUMNS if column.unit}
+    assert (units["fare"], units["pickup_longitude"]) == ("USD", "degrees")
+
+
 @pytest.fixture(scope="module")
 def with_bags(tmp_path_factory) -> dict:
     """Uses of a column `bags` in a copy of the sources whose table has one more entry."""

@@ -101,12 +101,26 @@ def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "read": 500, "examples": 450, "rejected": 50, "by_reason": {"unparseable": 50},
     }  # fmt: skip
     assert sum(counts["by_split"].values()) == 450
+    # 1,300,000,000 s are 13 March 2011, 7:06; the last trip of a.csv is 298 * 977 s = 3 days 8:52 later.
+    assert counts["days"] == ["2011-03-13", "2011-03-16"]
     rejected = "".join(path.read_text() for path in sorted(uri.glob("rejected/*.csv"))).splitlines()
     named = Counter(line.split(",")[0] for line in rejected)
     assert named == {f'"{source}/a.csv"': 30, f'"{source}/b.csv"': 20, '"file"': len(list(uri.glob("rejected/*")))}
     assert f'"{source}/a.csv",11,"unparseable","fare","{lines(10)[9].strip()}"' in rejected
     assert len(list(uri.glob("Split-train/data_tfrecord-*.gz"))) > 5
     assert not (uri / "aside").exists()
+
+
+def test_trips_without_dates_have_no_days(tmp_path: Path) -> None:
+    from farebox.components.trip_example_gen.component import TripExampleGen
+
+    columns = Columns("fare", "x1", "y1", "x2", "y2", pickup_hour="h", pickup_weekday="d")
+    rows = [f"{2 + i},0.{i},0.5,0.25,0.75,{i},{i % 7}\n" for i in range(10)] * 20
+    (tmp_path / "trips.csv").write_text("fare,x1,y1,x2,y2,h,d\n" + "".join(rows))
+    node = TripExampleGen(str(tmp_path / "trips.csv"), dataclasses.replace(PROFILE, columns=columns), splits=(1, 1, 1))
+    execute(node, tmp_path / "examples")
+    counts = json.loads((tmp_path / "examples" / "counts.json").read_text())
+    assert (counts["examples"], counts["days"]) == (200, None)
 
 
 @pytest.mark.slow
