@@ -44,7 +44,7 @@ def slicing_config(settings: Settings) -> dict[str, Any]:
     }
 
 
-FOR_DEVICES = "Taxi fare. Computes in float32: do not allow float16. NaN: no place."
+FOR_DEVICES = "Taxi fare. In float32, never float16. NaN: no place."
 
 
 def description(settings: Settings) -> Description:

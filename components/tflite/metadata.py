@@ -2,7 +2,9 @@
 
 Fields and their numbers: metadata_schema.fbs of tensorflow/tflite-support, commit dd3362e, file identifier M001.
 Android Studio's code generator, MetadataExtractor (Java, Swift) and PyPI's tflite-support read it. The facts, for which
-the schema has no field, are JSON in `SubGraphMetadata.custom_metadata`.
+the schema has no field, are JSON in the subgraph's description: every reader shows them as text, where a CustomMetadata
+would be a list of bytes and 60 B more. No tensor has a `content`: the code generator (code_generator.cc,
+android_java_generator.cc) treats a named tensor without one as a plain number, as it does FeatureProperties.
 """
 
 from __future__ import annotations
@@ -21,19 +23,15 @@ from farebox.components.tflite.interpreter import column_name, schema
 from farebox.components.tflite.slim import SharingBuilder, packed
 
 ENTRY, IDENTIFIER = b"TFLITE_METADATA", b"M001"
-FACTS, AUTHOR = "facts", "Farebox"
-OLDEST_PARSER, PARSER_OF_FACTS = "1.0.0", "1.5.0"  # min_parser_version: custom_metadata came with 1.5.0
+AUTHOR, PARSER_VERSION = "Farebox", "1.0.0"  # of the schema that has every field below
 WHOLE = ("int32", "int64")
-FEATURE_PROPERTIES = 1  # of the union ContentProperties: a number, neither image nor sound nor box
 
 # Number of each field in its table.
 NAME, DESCRIPTION = 0, 1  # of a model, a subgraph and a tensor
 VERSION, SUBGRAPHS, MODEL_AUTHOR, PARSER, MODEL_FIELDS = 2, 3, 4, 7, 8
-INPUTS, OUTPUTS, CUSTOM, SUBGRAPH_FIELDS = 2, 3, 9, 10
-CONTENT, STATS, TENSOR_FIELDS = 3, 5, 7
-CONTENT_TYPE, CONTENT_PROPERTIES, CONTENT_FIELDS = 0, 1, 3
+INPUTS, OUTPUTS, SUBGRAPH_FIELDS = 2, 3, 10
+STATS, TENSOR_FIELDS = 5, 7
 MAX, MIN, STATS_FIELDS = 0, 1, 2
-CUSTOM_NAME, CUSTOM_DATA, CUSTOM_FIELDS = 0, 1, 2
 
 
 def described(content: bytes, description: Description) -> bytes:
@@ -69,19 +67,14 @@ def encoded(description: Description, inputs: Sequence[TensorDescription], outpu
         OUTPUTS: tables.vector([output]),
     }
     if description.facts:
-        facts = json.dumps(dict(description.facts), separators=(",", ":"), ensure_ascii=False).encode()
-        custom = {
-            CUSTOM_NAME: text(FACTS),
-            CUSTOM_DATA: builder.CreateNumpyVector(np.frombuffer(facts, np.uint8)),
-        }
-        subgraph[CUSTOM] = tables.vector([tables.table(CUSTOM_FIELDS, custom)])
+        subgraph[DESCRIPTION] = text(json.dumps(dict(description.facts), separators=(",", ":"), ensure_ascii=False))
     model = {SUBGRAPHS: tables.vector([tables.table(SUBGRAPH_FIELDS, subgraph)])}
     texts = {
         NAME: description.name,
         DESCRIPTION: description.description,
         VERSION: description.version,
         MODEL_AUTHOR: AUTHOR,
-        PARSER: PARSER_OF_FACTS if description.facts else OLDEST_PARSER,
+        PARSER: PARSER_VERSION,
     }
     model |= {field: text(value) for field, value in texts.items() if value}
     builder.Finish(tables.table(MODEL_FIELDS, model), IDENTIFIER)
@@ -95,15 +88,13 @@ class Tables:
         self._builder = builder
         self._known: dict[tuple[Any, ...], int] = {}
 
-    def table(self, n_fields: int, offsets: Mapping[int, int], byte: tuple[int, int] | None = None) -> int:
-        """A table with these offsets by the number of their field; byte: the number and the value of a byte's field."""
-        key = n_fields, tuple(sorted(offsets.items())), byte
+    def table(self, n_fields: int, offsets: Mapping[int, int]) -> int:
+        """A table with these offsets by the number of their field."""
+        key = n_fields, tuple(sorted(offsets.items()))
         if key not in self._known:
             self._builder.StartObject(n_fields)
             for field, offset in offsets.items():
                 self._builder.PrependUOffsetTRelativeSlot(field, offset, 0)
-            if byte:
-                self._builder.PrependUint8Slot(*byte, 0)
             self._known[key] = self._builder.EndObject()
         return self._known[key]
 
@@ -115,10 +106,8 @@ class Tables:
         return int(self._builder.EndVector())
 
     def tensor(self, name: str, described_as: TensorDescription) -> int:
-        """A TensorMetadata: a number (FeatureProperties), with its bounds as Stats."""
-        properties = self.table(0, {})
-        content = self.table(CONTENT_FIELDS, {CONTENT_PROPERTIES: properties}, (CONTENT_TYPE, FEATURE_PROPERTIES))
-        fields = {NAME: self._builder.CreateString(name), CONTENT: content}
+        """A TensorMetadata, with the bounds as Stats."""
+        fields = {NAME: self._builder.CreateString(name)}
         if described_as.text:
             fields[DESCRIPTION] = self._builder.CreateString(described_as.text)
         bounds = {MAX: described_as.maximum, MIN: described_as.minimum}
@@ -148,10 +137,7 @@ def description_of(content: bytes) -> Description:
         raise ValueError(f"{ENTRY.decode()} must begin with {IDENTIFIER.decode()}, got {data[4:8]!r}")
     root = _Reader(Table(data, flatbuffers.encode.Get(flatbuffers.packer.uoffset, data, 0)))
     (subgraph,) = root.tables(SUBGRAPHS)
-    facts: dict[str, Any] = {}
-    for custom in subgraph.tables(CUSTOM):
-        if custom.text(CUSTOM_NAME) == FACTS:
-            facts = json.loads(custom.octets(CUSTOM_DATA))
+    facts = subgraph.text(DESCRIPTION)
     pairs = zip(inputs, subgraph.tables(INPUTS), strict=True)
     return Description(
         name=root.text(NAME),
@@ -159,7 +145,7 @@ def description_of(content: bytes) -> Description:
         version=root.text(VERSION),
         inputs=tuple(_tensor(tensor, metadata) for tensor, metadata in pairs),
         output=_tensor(output, *subgraph.tables(OUTPUTS)),
-        facts=facts,
+        facts=json.loads(facts) if facts.startswith("{") else {},  # another writer's words
     )
 
 
@@ -176,10 +162,6 @@ class _Reader:
     def text(self, field: int) -> str:
         at = self._at(field)
         return self._table.String(at + self._table.Pos).decode() if at else ""
-
-    def octets(self, field: int) -> bytes:
-        at = self._at(field)
-        return bytes(self._table.GetVectorAsNumpy(number_types.Uint8Flags, at)) if at else b""
 
     def number(self, field: int) -> float | None:
         """The first of a vector of float32, as the shortest decimal that means it."""

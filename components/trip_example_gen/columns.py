@@ -83,7 +83,8 @@ RAW_COLUMNS = (
     # Hours are no category: a shift by some of them moves no single hour's share by much.
     RawColumn(PICKUP_HOUR, np.int64, is_time=True, bounds=(0, 23), meaning="local time"),
     RawColumn(
-        PICKUP_WEEKDAY, np.int64, is_time=True, bounds=(0, 6), is_categorical=True, meaning="local time, Monday 0",
+        PICKUP_WEEKDAY, np.int64, is_time=True, bounds=(0, 6), is_categorical=True,
+        meaning="local time, Monday 0",
     ),
     RawColumn(
         PICKUP_ERA, np.int64, "derived", model="dated", is_time=True, meaning="tariff changes before the pickup",
