@@ -5,7 +5,7 @@ The table of the raw columns is components/trip_example_gen/columns.py.
 
 from farebox.components.trip_example_gen import columns as raw
 
-PASSENGER_COUNT, FARE = raw.PASSENGER_COUNT, raw.FARE
+PASSENGER_COUNT, FARE, PICKUP_TIME = raw.PASSENGER_COUNT, raw.FARE, raw.PICKUP_TIME
 PICKUP_HOUR, PICKUP_WEEKDAY, PICKUP_ERA = raw.PICKUP_HOUR, raw.PICKUP_WEEKDAY, raw.PICKUP_ERA
 COORDINATES, MODEL_INPUTS, DATED_INPUTS = raw.COORDINATES, raw.MODEL_INPUTS, raw.DATED_INPUTS
 PICKUP_LONGITUDE, PICKUP_LATITUDE, DROPOFF_LONGITUDE, DROPOFF_LATITUDE = COORDINATES
@@ -18,6 +18,7 @@ DEFAULTS = {
     if column.default is not None and not isinstance(column.default, str)
 }
 
+TARIFF_CHANGES = "tariff_changes"  # a fact of a model's description: days, ISO 8601
 NUMERIC, RAW, DISTANCE_KM, DISTANCE_BAND = "numeric", "raw", "distance_km", "distance_band"
 PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK = "pickup_cell", "dropoff_cell", "pair_cell", "hour_of_week"
 

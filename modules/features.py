@@ -190,11 +190,18 @@ def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """Direction of travel as (sine, cosine) of the angle from north, shape (n, 2); (0, 0) if there is no movement.
 
-    displacement: km east and north, shape (n, 2), and its length, shape (n, 1). If both ends are one point, kernels
-    that fuse multiply and add leave some millimetres (float32's rounding of 20 km) and others nothing: a floor of 10 m
-    keeps that from becoming a direction.
+    displacement: km east and north, shape (n, 2), and its length of `at_least_10_m`, shape (n, 1).
     """
-    return displacement / tf.maximum(length, 0.01)
+    return displacement / length
+
+
+def at_least_10_m(length: tf.Tensor) -> tf.Tensor:
+    """The length in km, shape (n, 1), or 0.01 for a shorter one.
+
+    If both ends are one point, kernels that fuse multiply and add leave some millimetres (float32's rounding of 20 km)
+    and others nothing: the floor keeps that from becoming a direction, or its root from becoming metres.
+    """
+    return tf.maximum(length, 0.01)
 
 
 def cells(degrees: tf.Tensor, geography: Geography, n_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -247,7 +254,7 @@ def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
             half_chord(angles) * (2 * EARTH_RADIUS_KM),
             tf.reduce_sum(tf.abs(km), axis=1, keepdims=True),
             km,
-            bearing(km, straight_km),
+            bearing(km, at_least_10_m(straight_km)),
             clock.cycles(inputs, geography.n_tariff_changes),
             *(tf.cast(inputs[name], tf.float32) for name in PLAIN_INPUTS),
         ],
@@ -274,11 +281,9 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
     pieces = (("angles",), ("middle",), ("km",), ("moves",), ("pairs",))
     angles, middle, km, moves, pairs = on_plane(degrees, geography, places, pieces)
     straight_km, straight_lines_ = straight_lines(pairs)
-    changes = geography.n_tariff_changes
+    length, changes = at_least_10_m(straight_km), geography.n_tariff_changes
     angles_of_time, passengers, flags = clock.clock_and_era(clock.whole_numbers(inputs, changes), changes)
-    waves = tf.concat(
-        [tf.sin(angles_of_time), tf.math.log(straight_km + 1.0), tf.sqrt(straight_km), passengers], axis=1
-    )
+    waves = tf.concat([tf.sin(angles_of_time), tf.math.log(straight_km + 1.0), tf.sqrt(length), passengers], axis=1)
     return tf.concat(
         [
             middle,
@@ -286,7 +291,7 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
             straight_lines_,
             half_chord(angles),
             taxicab(moves),
-            bearing(km, straight_km),
+            bearing(km, length),
             clock.rounded(waves),  # passengers are whole: no rounding moves them
             tf.cast(straight_km < SAME_POINT_KM, tf.float32),
             flags,

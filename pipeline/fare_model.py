@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,12 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.atomic_pusher.store import MANIFEST_FILE
-from farebox.components.atomic_pusher.versions import read_described_model, read_model
+from farebox.components.atomic_pusher.versions import read_model
 from farebox.components.errors import InputError
 from farebox.components.files import write_all_atomically
 from farebox.components.networks.errors import RunningError
-from farebox.components.tflite.bands import Bands, of_manifest
+from farebox.components.tflite.bands import Bands, of_facts
 from farebox.components.tflite.description import Description
 from farebox.components.tflite.files import GOLDEN_FILE
 from farebox.components.tflite.interpreter import TfliteModel
@@ -40,15 +38,6 @@ PLACES = (
     (columns.PICKUP_LONGITUDE, columns.PICKUP_LATITUDE),
     (columns.DROPOFF_LONGITUDE, columns.DROPOFF_LATITUDE),
 )
-# One line for each input, in the header of exported source.
-MEANINGS = {
-    **dict.fromkeys(columns.COORDINATES, "degrees"),
-    columns.PASSENGER_COUNT: "passengers",
-    columns.PICKUP_HOUR: "0 to 23, local time",
-    columns.PICKUP_WEEKDAY: "0 to 6, Monday is 0, local time",
-    columns.PICKUP_ERA: "0 before the first change of the tariff, then 1, 2, ...",
-}
-
 Columns = dict[str, npt.NDArray[Any]]
 
 
@@ -61,21 +50,14 @@ class FareRange(NamedTuple):
 
 
 class FareModel:
-    """A fare model, as a device runs it: `FareModel.load("models/chicago").predict(trips)`.
+    """A fare model, as a device runs it: `FareModel.load("models/chicago").predict(trips)`."""
 
-    manifest: that of the model's version. Its bands give ranges to fares, and its currency the fares' unit. A file
-    without a manifest has neither.
-    """
-
-    def __init__(self, content: bytes, path: Path, manifest: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, content: bytes, path: Path) -> None:
         self.path = path
         self._interpreter = TfliteModel(content, origin=path)
-        self._bands: Bands | None = of_manifest(manifest or {})
-        self.currency: str | None = (manifest or {}).get("currency")
-        try:
-            self._description = description_of(content)
-        except ValueError as error:
-            raise InputError(f"model={path}: its metadata must be readable: {error}") from error
+        self._description = readable_description(content, path)
+        self._bands: Bands | None = of_facts(self._description.facts)
+        self._tariff_changes = np.array(self._description.facts.get(columns.TARIFF_CHANGES, ()), "datetime64[s]")
 
     @classmethod
     def load(cls, path: str | Path, *, public_key: str | Path | None = None) -> FareModel:
@@ -85,8 +67,8 @@ class FareModel:
 
         Raises InputError if the file cannot be read, is not what its manifest says, or is not signed.
         """
-        file, content, manifest = read_described_model(path, None if public_key is None else str(public_key))
-        return cls(content, file, manifest)
+        file, content = read_model(path, None if public_key is None else str(public_key))
+        return cls(content, file)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -120,10 +102,15 @@ class FareModel:
         table = columns_of(trips)
         is_one = bool(table) and all(values.ndim == 0 for values in table.values())
         rows = {name: values.reshape(-1) if is_one else values for name, values in table.items()}
-        rows = with_time(rows)
+        rows = with_time(rows, self._tariff_changes)
         check_bounds(rows, self._description)
         fares = self._interpreter.predict(rows)
         return float(fares[0]) if is_one else fares
+
+    @property
+    def currency(self) -> str | None:
+        """Unit of the fares, ISO 4217; None for a file that does not tell it."""
+        return self._description.output.unit or None
 
     @property
     def coverage(self) -> float | None:
@@ -139,7 +126,7 @@ class FareModel:
         """
         if self._bands is None:
             raise InputError(
-                f"model={self.path} must be a version whose manifest has bands, got none: "
+                f"model={self.path} must have bands in its metadata, got none: "
                 "run with bands.count above 0, on more trips if these were too few"
             )
         fares = self.predict(trips)
@@ -197,33 +184,26 @@ def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
 
     file, content = read_model(model)
     golden = file.with_name(GOLDEN_FILE)
-    told, currency = told_by_manifest(file)
+    description = readable_description(content, file)
     texts = source_code(
         content,
         to,
         name=file.stem,
         origin=str(file),
-        meanings=MEANINGS | told,
-        result=currency,
+        meanings={each.name: each.text for each in description.inputs if each.text},
+        result=description.output.unit,
         golden=golden.read_bytes() if golden.is_file() else None,
         golden_origin=str(golden),
     )
     return write_all_atomically(Path(out), texts)
 
 
-def told_by_manifest(file: Path) -> tuple[dict[str, str], str]:
-    """A line for each input that the manifest beside a file describes, and the currency; empty if it has none."""
+def readable_description(content: bytes, path: Path) -> Description:
+    """The file's description. Raises InputError, which names the path, if its metadata are damaged."""
     try:
-        manifest = json.loads(file.with_name(MANIFEST_FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}, ""
-    lines: dict[str, str] = {}
-    inputs = manifest.get("inputs") if isinstance(manifest, dict) else None
-    for each in inputs if isinstance(inputs, list) else ():
-        if isinstance(each, dict) and "name" in each:
-            parts = [str(each[key]) for key in ("meaning", "unit", "coding") if each.get(key)]
-            lines |= {str(each["name"]): ", ".join(parts)} if parts else {}
-    return lines, str(manifest.get("currency", "")) if isinstance(manifest, dict) else ""
+        return description_of(content)
+    except ValueError as error:
+        raise InputError(f"model={path}: its metadata must be readable: {error}") from error
 
 
 def columns_of(table: Any) -> Columns:
@@ -237,14 +217,20 @@ def columns_of(table: Any) -> Columns:
     raise InputError(f"trips={type(table).__name__} must be a dict, a DataFrame or an Arrow table")
 
 
-def with_time(rows: Columns) -> Columns:
-    """The same rows with hour, weekday, era and passengers filled in where they can be."""
+def with_time(rows: Columns, tariff_changes: npt.NDArray[Any]) -> Columns:
+    """The same rows with hour, weekday, era and passengers filled in where they can be.
+
+    tariff_changes: moments in the city's local time, datetime64, in order.
+    """
     completed = dict(rows)
     n_rows = len(next(iter(rows.values()), ()))
     if PICKUP_TIME in rows:
         seconds = _seconds(rows[PICKUP_TIME])
         completed.setdefault(columns.PICKUP_HOUR, seconds // 3600 % 24)
         completed.setdefault(columns.PICKUP_WEEKDAY, (seconds // 86400 + 3) % 7)  # 1970-01-01 was a Thursday
+        completed.setdefault(
+            columns.PICKUP_ERA, np.searchsorted(tariff_changes.astype(np.int64), seconds, side="right")
+        )
     for name, default in columns.DEFAULTS.items():
         completed.setdefault(name, np.full(n_rows, default))
     completed.setdefault(columns.PASSENGER_COUNT, np.ones(n_rows, np.int64))

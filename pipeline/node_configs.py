@@ -9,6 +9,7 @@ from typing import Any
 
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, FARE, RawColumn
+from farebox.modules import columns
 from farebox.pipeline import provenance
 from farebox.pipeline.settings.load import Settings
 
@@ -60,17 +61,17 @@ def description(settings: Settings) -> Description:
         version=f"{importlib.metadata.version('farebox')}+{schema[:8]}",
         inputs=tuple(_described(EXAMPLE_COLUMNS[name], settings) for name in settings.model_inputs),
         output=_described(EXAMPLE_COLUMNS[FARE], settings),
+        facts={columns.TARIFF_CHANGES: list(map(str, city.tariff_changes))} if settings.has_era else {},
     )
 
 
 def _described(column: RawColumn, settings: Settings) -> TensorDescription:
-    """A raw column in this city; that of the tariff's era names the days on which the tariff changed."""
+    """A raw column in this city."""
     city = settings.city
-    days = ", ".join(map(str, city.tariff_changes)) if column.model == "dated" else ""
     bounds = city.bounds_of(column)
     return TensorDescription(
         column.name,
-        meaning=f"{column.meaning}; changed on {days}" if days else column.meaning,
+        meaning=column.meaning,
         unit=city.unit_of(column),
         minimum=bounds.min if bounds else None,
         maximum=bounds.max if bounds else None,

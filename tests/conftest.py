@@ -259,7 +259,6 @@ def evaluate(toy_trips):
     from farebox.components.artifacts import EvaluatorBlessing
     from farebox.components.evaluator.executor import FileEvaluatorExecutor
     from farebox.components.model_gate.settings import ModelBounds
-    from farebox.components.tflite.bands import attach
     from farebox.pipeline import nodes
     from farebox.pipeline.settings.beam import BeamSettings
 
@@ -359,13 +358,10 @@ def run_pusher(tmp_path):
     from tfx.utils import json_utils, proto_utils
 
     from farebox.components.atomic_pusher.executor import AtomicPusherExecutor
-    from farebox.components.tflite.bands import attach
 
     spec = standard_component_specs.PusherSpec
 
-    def run(
-        content, base, *, blessed=(), judged=(), judgement=None, device=None, golden=None, span=None, **settings
-    ):
+    def run(content, base, *, blessed=(), judged=(), judgement=None, device=None, golden=None, span=None, **settings):
         folder = tmp_path / f"pusher-{len(list(tmp_path.glob('pusher-*')))}"
         inputs = {key: [spec.INPUTS[key].type()] for key in ("model", "model_blessing", "infra_blessing")}
         outputs = {key: [parameter.type()] for key, parameter in spec.OUTPUTS.items()}

@@ -22,7 +22,6 @@ from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.errors import GateError
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
-from farebox.components.tflite.bands import BANDS_PROPERTY, Bands, attached
 from farebox.components.tflite.files import GOLDEN_FILE
 
 SERVING_FILE, REFUSAL_FILE = "tflite", "refusal.json"
@@ -93,15 +92,9 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         return {
             **({"run_id": run_id} if run_id else {}),
             "metrics": judgement.get("metrics", {}),
-            **({BANDS_PROPERTY: bands.to_json()} if (bands := self._bands(input_dict)) else {}),
             **({"runtimes": runtimes} if runtimes else {}),
             **({"spans": spans} if spans else {}),
         }
-
-    @staticmethod
-    def _bands(input_dict: dict[str, list[types.Artifact]]) -> Bands | None:
-        """The bands of the model that is pushed."""
-        return attached(artifact_utils.get_single_instance(input_dict["model"]))
 
 
 def _golden(blessings: Iterable[types.Artifact]) -> bytes | None:

@@ -91,12 +91,7 @@ def read_model(path: str | Path, key: str | None = None) -> tuple[Path, bytes]:
 
     Raises InputError if something does not match.
     """
-    return read_described_model(path, key)[:2]
-
-
-def read_described_model(path: str | Path, key: str | None = None) -> tuple[Path, bytes, dict[str, Any]]:
-    """`read_model`, and the manifest that was checked; it is empty for a file that is not a version's."""
-    return open_model(path, lambda file: (file, *_checked_content(file, key)))
+    return open_model(path, lambda file: (file, _checked_content(file, key)))
 
 
 def rollback(base: Path, wanted: str | None = None) -> tuple[str | None, str]:
@@ -148,7 +143,7 @@ def _version(
     )
 
 
-def _checked_content(file: Path, key: str | None) -> tuple[bytes, dict[str, Any]]:
+def _checked_content(file: Path, key: str | None) -> bytes:
     folder = file.resolve().parent
     files = LocalStore(folder.parent).version(folder.name)
     try:
@@ -158,11 +153,10 @@ def _checked_content(file: Path, key: str | None) -> tuple[bytes, dict[str, Any]
     if key is not None:
         _must_be_signed(file, files, key)
     elif file.name != FARE_FILE or MANIFEST_FILE not in files:
-        return content, {}  # not a version: nothing to match
-    manifest = manifests.facts(files)
-    if manifest.get("sha256") != manifests.sha256(content):
+        return content  # not a version: nothing to match
+    if manifests.facts(files).get("sha256") != manifests.sha256(content):
         raise InputError(f"model={file} must be the file that {MANIFEST_FILE} speaks of, got other bytes")
-    return content, manifest
+    return content
 
 
 def _must_be_signed(file: Path, files: Mapping[str, bytes], key: str) -> None:

@@ -15,8 +15,9 @@ from tfx.utils import proto_utils
 
 from farebox.components.evaluator.metrics import JUDGED_FILE
 from farebox.components.networks import examples_io
-from farebox.components.tflite.bands import Bands, attached
+from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import tflite_path
+from farebox.components.tflite.metadata import bands_of
 
 ERRORS_CLASS = "RegressionErrors"
 FILES = {"candidate": "model", "baseline": "baseline_model"}
@@ -35,7 +36,7 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
         if slicing := exec_properties.get("slicing"):
             importlib.import_module(exec_properties["module_path"]).configure(json.loads(slicing))
         input_dict = without_missing_baseline(input_dict)
-        if bands := attached(input_dict["model"][0]):
+        if bands := bands_of(content_of(input_dict["model"][0])):
             exec_properties = {**exec_properties, "eval_config": with_bands(exec_properties["eval_config"], bands)}
         before = digests(input_dict)
         super().Do(input_dict, output_dict, exec_properties)
@@ -72,5 +73,10 @@ def digests(input_dict: dict[str, list[types.Artifact]]) -> dict[str, str | None
 
 def digest(model: types.Artifact) -> str:
     """SHA-256 of a Model artifact's `.tflite`."""
+    return hashlib.sha256(content_of(model)).hexdigest()
+
+
+def content_of(model: types.Artifact) -> bytes:
+    """The bytes of a Model artifact's `.tflite`."""
     with fileio.open(tflite_path(model), "rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
+        return bytes(file.read())

@@ -25,9 +25,9 @@ from farebox.components.model_gate import model_checks, yardsticks
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement, LastBlessed, SliceErrors
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.networks import examples_io
-from farebox.components.tflite.bands import attached
 from farebox.components.tflite.files import tflite_path
 from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.metadata import bands_of
 
 MODEL_PROPERTIES = (
     constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY,
@@ -51,7 +51,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         (blessing,) = output_dict["blessing"]
         bounds = ModelBounds(**json.loads(exec_properties["bounds"]))
         uri = inputs["evaluation"].uri
-        bands = attached(inputs["model"])
+        bands = bands_of(shipped_file(inputs))
         evidence = model_checks.Evidence(
             metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True), bands.coverage if bands else None
         )
@@ -152,8 +152,7 @@ def judged_rows(
     """
     output = tft.TFTransformOutput(inputs["transform_graph"].uri)
     layer, spec = output.transform_features_layer(), output.raw_feature_spec()
-    with tf.io.gfile.GFile(tflite_path(inputs["model"]), "rb") as file:
-        content = file.read()
+    content = shipped_file(inputs)
     if hashlib.sha256(content).hexdigest() != metrics.judged_digests(inputs["evaluation"].uri)["candidate"]:
         raise RuntimeError(f"ModelGate: {inputs['model'].uri} must hold the bytes that Evaluator judged, got others")
     shipped = TfliteModel(content)
@@ -162,6 +161,12 @@ def judged_rows(
         transformed = layer({name: tf.constant(values) for name, values in raw.items()})
         columns = {name: values.numpy() for name, values in transformed.items()}
         yield {**columns, yardsticks.SHIPPED: shipped.predict(raw)}, fares
+
+
+def shipped_file(inputs: dict[str, types.Artifact]) -> bytes:
+    """The bytes of the shipped file."""
+    with tf.io.gfile.GFile(tflite_path(inputs["model"]), "rb") as file:
+        return bytes(file.read())
 
 
 def network_predictor(model_run: types.Artifact, name: str) -> yardsticks.Predictor:

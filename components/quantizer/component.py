@@ -53,7 +53,7 @@ class Quantizer(base_component.BaseComponent):
     settings: a `QuantizerSettings`, a mapping of some of its fields, or either as JSON text. non_negative: both files
     return 0 if their network returns less, as for a fare, a duration or a count. description: both files carry it as
     metadata, with the days of the examples' rows; without it, they carry none. bands: a `BandSettings`, in the same
-    forms; the bands are a custom property of `quantized_model` (`bands.attached` reads them). smallest_label: no range
+    forms; the bands are a fact of the description of `quantized_model`. smallest_label: no range
     begins below it; by default 0 if `non_negative`.
 
     Raises ValueError, which names the key, for a setting that is unknown or out of its bounds.

@@ -25,6 +25,7 @@ from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.join import join
 from farebox.components.tflite.metadata import described
 from farebox.components.tflite.portable import portable
+from farebox.components.tflite.rounding import without_fine_rounding
 from farebox.components.tflite.slim import slim
 
 Function = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
@@ -70,11 +71,11 @@ class Front:
         self._files: dict[tuple[str, ...], bytes] = {}
 
     def file(self, names: Sequence[str]) -> bytes:
-        """Returns the float32 file whose outputs are the transformed columns `names`."""
+        """Returns the float32 file whose outputs are the transformed columns `names`, without their fine rounding."""
         key = tuple(sorted(names))
         if key not in self._files:
             exported = self.exported(lambda transformed: {name: transformed[name] for name in key}, ())
-            self._files[key] = exported.converter().convert()
+            self._files[key] = without_fine_rounding(exported.converter().convert())
         return self._files[key]
 
     def exported(self, then: Function, captured: Any) -> Exported:

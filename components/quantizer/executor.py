@@ -23,9 +23,10 @@ from farebox.components.quantizer.ladder import search
 from farebox.components.quantizer.rungs import is_of_raw_columns
 from farebox.components.quantizer.settings import REDUCED, UNREDUCED, BandSettings, QuantizerSettings
 from farebox.components.quantizer.trial_log import write_log
-from farebox.components.tflite.bands import attach
+from farebox.components.tflite.bands import FACT
 from farebox.components.tflite.description import Description
 from farebox.components.tflite.files import serving_dir, tflite_path
+from farebox.components.tflite.metadata import described
 from farebox.components.trip_example_gen.files import COUNTS_FILE, DAYS
 
 Batches = Iterable[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]]
@@ -66,6 +67,7 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             settings.calibration_rows,
         )
         file_rows = list(at_most(raw("eval"), examples_io.MAX_EVAL_ROWS))
+        description = description_of(exec_properties["description"], input_dict["raw_examples"][0])
         outcome = search(
             networks,
             front=front,
@@ -76,10 +78,8 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             output=label,
             settings=settings,
             non_negative=bool(exec_properties["non_negative"]),
-            description=description_of(exec_properties["description"], input_dict["raw_examples"][0]),
+            description=description,
         )
-        write_file(outcome.chosen.content, output_dict["quantized_model"][0])
-        write_file(outcome.trials[0].content, output_dict["reference_model"][0])
         objective = objective_of(networks[UNREDUCED])
         bands, why = bands_of(
             outcome.chosen.content,
@@ -88,9 +88,12 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             is_of_numbers=not objective.n_classes,
             floor=exec_properties.get("smallest_label"),
         )
-        if bands is not None:
-            attach(bands, output_dict["quantized_model"][0])
         logging.info("Quantizer: ranges: %s", why)
+        if bands is not None:
+            with_ranges = (description or Description()).with_facts(**{FACT: bands.to_json()})
+            outcome.chosen.set_content(described(outcome.chosen.content, with_ranges))
+        write_file(outcome.chosen.content, output_dict["quantized_model"][0])
+        write_file(outcome.trials[0].content, output_dict["reference_model"][0])
         write_log(outcome, objective.metric, settings.optimize_for, output_dict["trials"][0].uri, ranges=why)
 
 

@@ -17,8 +17,7 @@ import numpy.typing as npt
 from farebox.components.errors import InputError
 from farebox.components.networks.objective import Objective
 from farebox.components.quantizer.settings import Goal
-from farebox.components.tflite import interpreter
-from farebox.components.tflite.files import gzip_bytes
+from farebox.components.tflite import files, interpreter
 
 Content = bytes  # a field of a trial is called bytes
 ROUNDS, INVOKES = 5, 300  # of timing, the files in turn
@@ -52,6 +51,11 @@ class QuantizationTrial:
     def name(self) -> str:
         kept = f" ({len(self.kept_float)} nodes float)" if self.kept_float else ""
         return " + ".join((f"{self.rung} of the {self.network} network{kept}", *self.steps))
+
+    def set_content(self, content: Content) -> None:
+        """Replaces the file, with its digest and sizes; it must compute the same."""
+        self.content, self.sha256 = content, hashlib.sha256(content).hexdigest()
+        self.bytes, self.gzip_bytes = len(content), files.gzip_bytes(content)
 
     def as_json(self) -> dict[str, Any]:
         """Returns all fields except the content."""
@@ -92,8 +96,7 @@ class Judge:
             list(pool.map(self._measure, ready))
 
     def _measure(self, trial: QuantizationTrial) -> None:
-        trial.sha256 = hashlib.sha256(trial.content).hexdigest()
-        trial.bytes, trial.gzip_bytes = len(trial.content), gzip_bytes(trial.content)
+        trial.set_content(trial.content)
         model = interpreter.TfliteModel(trial.content)
         trial.ops, trial.dtypes = model.op_names(), dtypes(trial.content)
         if trial.sha256 not in self._known:

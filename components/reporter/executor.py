@@ -35,8 +35,9 @@ from farebox.components.reporter.figures import (
     StageRmse,
 )
 from farebox.components.tflite import interpreter
-from farebox.components.tflite.bands import Bands, attached
+from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
+from farebox.components.tflite.metadata import bands_of
 from farebox.components.trip_example_gen.files import COUNTS_FILE
 
 
@@ -96,7 +97,7 @@ def measured(
         tuned=read_json(inputs["model_run"], "training.json")["tuned"],
         model=shipped_model(inputs),
         unreduced=size_of(read_tflite(inputs["reference_model"])),
-        ranges=range_figures(attached(inputs["quantized_model"]), metrics),
+        ranges=range_figures(bands_of(read_tflite(inputs["quantized_model"])), metrics),
         latency_us=Latency(**device["latency_us"]) if device.get("latency_us") else None,
         runtimes=trials_from_json(device.get("runtimes", ())),
     )

@@ -11,7 +11,6 @@ Romano, Patterson and Candes 2019, "Conformalized Quantile Regression", theorem 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
@@ -22,7 +21,7 @@ import numpy.typing as npt
 
 from farebox.components.errors import InputError
 
-BANDS_PROPERTY = "bands"  # custom property of a Model artifact
+FACT = "bands"  # name among the facts of a file's description
 DIGITS = 4  # significant digits of stored numbers
 EXACT = 1e-9  # against binary rounding of (n + 1) * (1 - coverage)
 # shares of the missed labels that lie below their range, of which `fit` takes the one with the narrowest ranges
@@ -42,7 +41,8 @@ class Bands:
 
     coverage: share of labels that the ranges promise to hold. edges: ascending, one fewer than bands; the first band
     has no lower end, the last no upper one. lower: at most 0, upper: at least 0, so that a range holds its prediction.
-    rows: held-out rows by band. floor: no range begins below it unless its prediction does; None for no such bound.
+    rows: held-out rows by band; empty where they are not known. floor: no range begins below it unless its prediction
+    does; None for no such bound.
     All in the label's unit except coverage and rows.
 
     Raises InputError naming the field if these do not fit together.
@@ -52,7 +52,7 @@ class Bands:
     edges: tuple[float, ...]
     lower: tuple[float, ...]
     upper: tuple[float, ...]
-    rows: tuple[int, ...]
+    rows: tuple[int, ...] = ()
     floor: float | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Bands:
                 len(self.upper) == n_bands and all(each >= 0 for each in self.upper),
                 f"{n_bands} numbers of at least 0",
             ),
-            "rows": (len(self.rows) == n_bands, f"{n_bands} numbers"),
+            "rows": (len(self.rows) in (0, n_bands), f"{n_bands} numbers, or none"),
             "edges": (
                 len(self.edges) == n_bands - 1 and all(a < b for a, b in zip(self.edges, self.edges[1:], strict=False)),
                 f"{n_bands - 1} ascending numbers",
@@ -96,8 +96,9 @@ class Bands:
         return np.asarray((low <= values) & (values <= high))
 
     def to_json(self) -> dict[str, Any]:
-        """The fields by name."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        """The fields by name, without the rows, which a range does not need."""
+        fields = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {name: value for name, value in fields.items() if name != "rows"}
 
     @classmethod
     def from_json(cls, content: Any) -> Bands:
@@ -108,7 +109,7 @@ class Bands:
             }
             return cls(**fields)
         except (AttributeError, TypeError) as error:
-            raise InputError(f"bands={content} must have coverage, edges, lower, upper and rows: {error}") from error
+            raise InputError(f"bands={content} must have coverage, edges, lower and upper: {error}") from error
 
 
 def fit(
@@ -196,18 +197,7 @@ def odds(coverage: float) -> str:
     return f"{share.numerator} of {share.denominator}"
 
 
-def attach(bands: Bands, model: Any) -> None:
-    """Stores bands with a Model artifact."""
-    model.set_string_custom_property(BANDS_PROPERTY, json.dumps(bands.to_json()))
-
-
-def attached(model: Any) -> Bands | None:
-    """The bands that were stored with a Model artifact; None without any."""
-    text = model.get_string_custom_property(BANDS_PROPERTY)
-    return Bands.from_json(json.loads(text)) if text else None
-
-
-def of_manifest(manifest: Mapping[str, Any]) -> Bands | None:
-    """The bands in a version's manifest; None without any. Raises InputError if they cannot be read."""
-    content = manifest.get(BANDS_PROPERTY)
+def of_facts(facts: Mapping[str, Any]) -> Bands | None:
+    """The bands among the facts of a file's description; None without any. Raises InputError if they are damaged."""
+    content = facts.get(FACT)
     return None if content is None else Bands.from_json(content)

@@ -18,6 +18,7 @@ import numpy as np
 from flatbuffers import number_types
 from flatbuffers.table import Table
 
+from farebox.components.tflite.bands import Bands, of_facts
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.interpreter import column_name, schema
 from farebox.components.tflite.slim import SharingBuilder, packed
@@ -147,6 +148,11 @@ def description_of(content: bytes) -> Description:
         output=_tensor(output, *subgraph.tables(OUTPUTS)),
         facts=json.loads(facts) if facts.startswith("{") else {},  # another writer's words
     )
+
+
+def bands_of(content: bytes) -> Bands | None:
+    """The bands of a file's ranges; None without any. Raises InputError if they are damaged."""
+    return of_facts(description_of(content).facts)
 
 
 class _Reader:

@@ -76,14 +76,18 @@ def _drop_idle_casts(model: Any, graph: Any) -> None:
             kept.append(operator)
             continue
         operator.inputs = np.array([same.get(int(i), int(i)) for i in operator.inputs], np.int32)
-        code = model.operatorCodes[operator.opcodeIndex]
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == read.BuiltinOperator.CAST:
+        if _code(model, operator) == read.BuiltinOperator.CAST:
             source, target = int(operator.inputs[0]), int(operator.outputs[0])
             if graph.tensors[source].type == graph.tensors[target].type and target not in graph.outputs:
                 same[target] = source
                 continue
         kept.append(operator)
     graph.operators = kept
+
+
+def _code(model: Any, operator: Any) -> int:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def _order_inputs(model: Any, names: Sequence[str]) -> None:

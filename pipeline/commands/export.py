@@ -27,6 +27,7 @@ def export(
     out: Annotated[str, typer.Option(metavar="DIR", help="The folder for the files.")] = ".",
 ) -> None:
     """Writes a .tflite as source code that needs no runtime."""
+    from farebox.components.tflite.files import GOLDEN_FILE
     from farebox.pipeline import fare_model
 
     paths = fare_model.export(model, to, out)
@@ -36,4 +37,4 @@ def export(
     if len(sources) > 1:
         print(f"test it: {TEST_COMMANDS[to].format(*sources)}")
     else:
-        print(f"no test program: {fare_model.GOLDEN_FILE} is not beside the model")
+        print(f"no test program: {GOLDEN_FILE} is not beside the model")

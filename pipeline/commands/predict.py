@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -38,15 +38,13 @@ def predict(
     from farebox.pipeline.fare_model import FareModel
 
     start, end = place_of("pickup", pickup), place_of("dropoff", dropoff)
-    midnight = datetime.datetime.combine(
-        day_of(date) if date else datetime.date.today(), datetime.time(), datetime.timezone.utc
-    )
-    values = (*start, *end, passengers, hour, weekday, int(midnight.timestamp()) + 3600 * hour)
-    trip = dict(zip(columns.DATED_INPUTS, values, strict=True))
+    trip: dict[str, Any] = dict(zip(columns.MODEL_INPUTS, (*start, *end, passengers, hour, weekday), strict=True))
+    if date:
+        trip[columns.PICKUP_TIME] = datetime.datetime.combine(day_of(date), datetime.time(hour % 24))
     print(describe_fare(FareModel.load(model, public_key=require_signature), trip))
 
 
-def describe_fare(model: FareModel, trip: Mapping[str, float]) -> str:
+def describe_fare(model: FareModel, trip: Mapping[str, Any]) -> str:
     """`13.80 USD (10.90 to 17.60, 9 of 10 trips)`; without what the model does not have."""
     from farebox.components.tflite.bands import odds
 
