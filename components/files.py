@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,8 @@ def write_all_atomically(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, aside in asides.items():
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{path.name} in it is a folder")
             aside.write_text(texts[path.name])
         for path, aside in asides.items():
             os.replace(aside, path)

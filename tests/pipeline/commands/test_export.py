@@ -84,6 +84,13 @@ def test_export_refuses_in_one_line_and_writes_nothing(toy, tmp_path, call, argu
     assert sorted(os.listdir(tmp_path)) == before
 
 
+def test_a_folder_in_the_place_of_a_file_leaves_the_other_files_unwritten(toy, tmp_path, call):
+    (tmp_path / "kit/fare.c").mkdir(parents=True)
+    code, _, error = call("export", "models/toy", "--to", "c", "--out", "kit")
+    assert code == 2 and "--out=kit must be a folder that can be written: fare.c in it is a folder" in error
+    assert os.listdir(tmp_path / "kit") == ["fare.c"]
+
+
 def test_damaged_golden_rows_are_refused(toy, tmp_path, call):
     (toy / "golden.json").write_text("{}")
     code, _, error = call("export", "models/toy", "--to", "c", "--out", "kit")
