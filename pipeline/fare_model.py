@@ -190,8 +190,8 @@ def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
         to,
         name=file.stem,
         origin=str(file),
-        meanings={each.name: each.text for each in description.inputs if each.text},
-        result=description.output.unit,
+        meanings={each.name: each.line for each in description.inputs if each.line},
+        result=description.output.line,
         golden=golden.read_bytes() if golden.is_file() else None,
         golden_origin=str(golden),
     )

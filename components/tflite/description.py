@@ -39,6 +39,12 @@ class TensorDescription:
         """Meaning and unit in one line: `longitude, WGS84 [degrees]`."""
         return " ".join(part for part in (self.meaning, f"[{self.unit}]" if self.unit else "") if part)
 
+    @property
+    def line(self) -> str:
+        """The text and the bounds: `longitude, WGS84 [degrees], -87.95 to -87.52`."""
+        bounds = [] if self.minimum is None or self.maximum is None else [f"{self.minimum:g} to {self.maximum:g}"]
+        return ", ".join([*([self.text] if self.text else []), *bounds])
+
     @classmethod
     def of_text(cls, name: str, text: str, **fields: Any) -> TensorDescription:
         """Splits what `text` joined."""

@@ -25,7 +25,7 @@ def fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
     (output,), source, weights = operator.outputs, operator.input(0), operator.input(1)
     bias = operator.inputs[2] if len(operator.inputs) > 2 else None
     units, width = weights.shape
-    is_fused = lower.feeds_steps(output)
+    is_fused = lower.is_fused(output)
     stored, scale = lower.values(weights), lower.scale(weights)
     rows, (row,) = nest([source.size // width], [[1]], "n")
     step = [(name, stride) for name, stride in row.terms]

@@ -57,11 +57,11 @@ def identifier(text: str) -> str:
 class Lowering:
     """Turns operators into statements; collects the constants that they read."""
 
-    def __init__(self, graph: Graph, parameters: dict[int, ir.Parameter]) -> None:
+    def __init__(self, graph: Graph, parameters: dict[int, ir.Parameter], *, fuses: bool) -> None:
         self._parameters = parameters
         self._views = views(graph)
         self._offsets, self.scratch = scratch_plan(graph, self._views)
-        self._feeds_steps = feeds_steps(graph)
+        self._fused = feeds_steps(graph) if fuses else set()
         self._constants: dict[tuple[str, bytes], ir.Constant] = {}
         self._stored: dict[int, Tensor] = {}  # a DEQUANTIZE's constant, by the index of the float tensor
         self._n_names = 0
@@ -75,9 +75,9 @@ class Lowering:
         """Whether the tensor's numbers stand where another's do, so that nothing has to be copied."""
         return tensor.index in self._views
 
-    def feeds_steps(self, tensor: Tensor) -> bool:
-        """Whether the tensor's last digits matter, because an operator with steps follows."""
-        return tensor.index in self._feeds_steps
+    def is_fused(self, tensor: Tensor) -> bool:
+        """Whether the tensor's sums round each product and sum once, because an operator with steps follows."""
+        return tensor.index in self._fused
 
     def name(self, kind: str) -> str:
         """A name that is new in the function."""

@@ -248,6 +248,22 @@ def test_a_dense_layer_before_rounding_rounds_product_and_sum_once(convert, comp
         np.testing.assert_array_equal(run("rounded", x), wanted)
 
 
+def test_golden_rows_decide_how_sums_are_rounded(convert, run_golden, interpreted, tmp_path):
+    """Rows of LiteRT with XNNPACK, and of LiteRT without: both are held."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(2)
+    kernel, bias = random.normal(size=(1, 8)).astype(np.float32), random.normal(size=8).astype(np.float32)
+    content = convert(lambda x: tf.round((x @ kernel + bias) * 2.0**20), {"x": ((1, 1), "float32")})
+    x = {"x": random.normal(size=(300, 1)).astype(np.float32)}
+    answers = [interpreted(content, x, delegates=delegates) for delegates in (True, False)]
+    if (answers[0] == answers[1]).all():
+        pytest.skip("the processor has no FMA")
+    for number, wanted in enumerate(answers):
+        rows = json.dumps({"inputs": {"x": x["x"].tolist()}, "outputs": {"y": wanted.tolist()}})
+        assert run_golden("C -O3", content, rows, tmp_path / str(number)) == 0
+
+
 def test_a_cast_of_a_float_saturates_and_makes_nan_zero(in_c):
     edges = {name: values[:2] for name, values in edge_rows().items()}
     expected = [[0, 2147483647, -2147483648, 2147483647], [-2147483648, 2147483647, -2147483648, 2147483647]]
