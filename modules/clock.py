@@ -88,12 +88,15 @@ def tariff_era(era: tf.Tensor, n_tariff_changes: int) -> tf.Tensor:
     return tf.cast(tf.greater_equal(era, np.arange(1, n_tariff_changes + 1)), tf.float32)
 
 
-def clock_and_era(numbers: tf.Tensor, n_tariff_changes: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The angles of `clock_angles`, shape (n, 4); passengers, shape (n, 1); flags, 0 or 1, shape (n, 5 + n_changes).
+def clock_and_flags(
+    numbers: tf.Tensor, n_tariff_changes: int, length: tf.Tensor, short: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The angles of `clock_angles`, shape (n, 4); passengers, shape (n, 1); flags, 0 or 1, shape (n, 6 + n_changes).
 
-    numbers: of `whole_numbers`. The flags are those of FLAGS, then for each change of the tariff whether the trip
-    starts before it. One product with a constant matrix, as in `on_plane`; an interval around a middle needs an
-    absolute value and a comparison, and no table by hour of the week.
+    numbers: of `whole_numbers`. length: of the trip, shape (n, 1), in the unit of `short`. The flags are those of
+    FLAGS, then for each change of the tariff whether the trip starts before it, then whether its length is below
+    `short`. One product with a constant matrix, as in `on_plane`; an interval around a middle needs an absolute value
+    and a comparison, and no table by hour of the week.
     """
     names = _whole_names(n_tariff_changes)
     matrix, shift = _clock_columns(n_tariff_changes)
@@ -105,7 +108,8 @@ def clock_and_era(numbers: tf.Tensor, n_tariff_changes: int) -> tuple[tf.Tensor,
     product = tf.matmul(numbers, np.concatenate([matrix, plain, from_middle], axis=1).astype(np.float32))
     product += np.concatenate([shift, np.zeros(len(PLAIN_INPUTS)), -np.array(middles)]).astype(np.float32)
     angles, passengers, distances = tf.split(product, [matrix.shape[1], plain.shape[1], len(ours)], axis=1)
-    flags = tf.cast(tf.abs(distances) < np.array(half_widths, np.float32), tf.float32)
-    off = np.eye(len(ours), dtype=np.float32)
+    distances = tf.concat([tf.abs(distances), length], axis=1)
+    flags = tf.cast(distances < np.array([*half_widths, short], np.float32), tf.float32)
+    off = np.eye(len(ours) + 1, dtype=np.float32)
     off[0, : len(FLAGS)] -= [not_on_weekends for *_, not_on_weekends in FLAGS.values()]
     return angles, passengers, tf.nn.relu(tf.matmul(flags, off))

@@ -57,7 +57,7 @@ def crosses(
     the week. No analyzer needs the result of another: TFT's second phase does not run on Beam 2.74."""
     degrees = features.relative_degrees(inputs, geography)
     low, high = busy_box(degrees)
-    places = features.cells_and_zones((degrees - low) / (high - low), settings.n_cells, settings.n_zones)
+    places = features.cells_and_zones(degrees - low, high - low, settings.n_cells, settings.n_zones)
     # A shipped file has these ids in int32: there, the last CAST goes. TFLite splits no int64.
     ids = [tf.cast(place, tf.int64) for place in tf.split(tf.cast(places, tf.int32), 3, axis=1)]
     return dict(zip(columns.CROSSES, [*ids, clock.hour_of_week(inputs)], strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +17,7 @@ from farebox.components.files import write_all_atomically
 from farebox.components.networks.errors import RunningError
 from farebox.components.tflite.bands import Bands, of_facts
 from farebox.components.tflite.description import Description
-from farebox.components.tflite.files import GOLDEN_FILE
+from farebox.components.tflite.files import GOLDEN_FILE, TFLITE_IDENTIFIER
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import description_of
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, PICKUP_TIME
@@ -184,7 +185,7 @@ def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
 
     file, content = read_model(model)
     golden = file.with_name(GOLDEN_FILE)
-    description = readable_description(content, file)
+    description = readable_description(content, file) if content[4:8] == TFLITE_IDENTIFIER else Description()
     texts = source_code(
         content,
         to,
@@ -202,7 +203,7 @@ def readable_description(content: bytes, path: Path) -> Description:
     """The file's description. Raises InputError, which names the path, if its metadata are damaged."""
     try:
         return description_of(content)
-    except ValueError as error:
+    except (ValueError, struct.error) as error:  # struct: bytes that are no flatbuffer
         raise InputError(f"model={path}: its metadata must be readable: {error}") from error
 
 

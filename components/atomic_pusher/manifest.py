@@ -49,7 +49,7 @@ def describe(content: bytes, city: str, manifest: Mapping[str, Any], golden: byt
 
 
 def _contract(content: bytes) -> dict[str, Any]:
-    """What the file says of itself; empty for bytes that are no TFLite file."""
+    """The file's description of itself; empty for bytes that are no TFLite file."""
     if content[4:8] != TFLITE_IDENTIFIER:
         return {}
     from farebox.components.tflite.metadata import description_of  # imports a runtime, which only a push needs

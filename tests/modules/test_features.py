@@ -97,7 +97,7 @@ def test_displacement_of_a_southern_city_points_north_and_east():
 
 def test_bearing_by_hand():
     moved = tf.constant([[3.0, 4.0], [0.0, -2.0], [0.0, 0.0]])
-    found = features.bearing(moved, features.lengths(moved))
+    found = features.bearing(moved, features.at_least_10_m(features.lengths(moved)))
     np.testing.assert_allclose(found, [[0.6, 0.8], [0, -1], [0, 0]], atol=1e-6)
 
 
@@ -108,7 +108,7 @@ def test_lengths_of_pairs_of_columns():
 @given(east=st.floats(-50, 50, width=32), north=st.floats(-50, 50, width=32))
 def test_bearing_is_a_unit_vector_or_nothing(east, north):
     moved = tf.constant([[east, north]])
-    length = np.linalg.norm(features.bearing(moved, features.lengths(moved)).numpy())
+    length = np.linalg.norm(features.bearing(moved, features.at_least_10_m(features.lengths(moved))).numpy())
     if math.hypot(east, north) > 0.0101:
         assert length == pytest.approx(1, abs=1e-5)
     else:
@@ -118,7 +118,7 @@ def test_bearing_is_a_unit_vector_or_nothing(east, north):
 def test_a_rounding_error_has_no_bearing():
     """What is left of 20 km less 20 km where a kernel fuses multiply and add."""
     moved = tf.constant([[np.spacing(np.float32(20)), -np.spacing(np.float32(20))]])
-    assert np.abs(features.bearing(moved, features.lengths(moved))).max() < 1e-3
+    assert np.abs(features.bearing(moved, features.at_least_10_m(features.lengths(moved)))).max() < 1e-3
 
 
 def cycles(hour: int, weekday: int = 0) -> np.ndarray:
@@ -188,7 +188,7 @@ def test_any_coordinates_give_finite_features_of_a_trip_inside_the_box(trip):
     numeric = features.numeric(inputs(trip), CHICAGO).numpy()
     assert numeric.shape == (1, 16 + 2 * 2)
     assert np.isfinite(numeric).all()
-    assert np.all((numeric[:, :4] >= 0) & (numeric[:, :4] <= 1))
+    np.testing.assert_allclose(numeric[:, :4], np.clip(numeric[:, :4], 0, 1), atol=1e-6)
 
 
 def test_numeric_without_airports_by_hand():
@@ -245,8 +245,9 @@ def test_taxicab_by_hand():
 )
 def test_hour_flags_by_hand(hour, weekday, flags):
     numbers = clock.whole_numbers(inputs((0, 0, 0, 0), hour=hour, weekday=weekday), 0)
-    *_, found = clock.clock_and_era(numbers, 0)
-    np.testing.assert_array_equal(found, [[*flags[:4], 1 - flags[4]]])  # the last one is night by hand, day in the code
+    for length, is_short in ((0.5, 1), (1.0, 0)):
+        *_, found = clock.clock_and_flags(numbers, 0, tf.constant([[length]]), 1.0)
+        np.testing.assert_array_equal(found, [[*flags[:4], 1 - flags[4], is_short]])  # night by hand, day in the code
 
 
 def test_an_hour_that_is_none_is_held_in_the_week():
@@ -267,7 +268,7 @@ def test_an_era_is_a_flag_for_each_change_before_it():
 def test_extended_flags_the_changes_that_a_trip_starts_before(era, before):
     """A number above the last era is the last era: a device need not know how many there are."""
     found = features.extended(inputs((0, 0, 3, 0)) | era_of(era), ERAS).numpy()[0]
-    np.testing.assert_array_equal(found[-2:], before)
+    np.testing.assert_array_equal(found[-3:-1], before)
 
 
 @given(passengers=st.integers(-(2**31), 2**31 - 1), hour=st.integers(-99, 99), weekday=st.integers(-99, 99))
@@ -297,12 +298,12 @@ def test_extended_by_hand():
     half_chord = math.sin(math.radians(3 / 2))
     lines = [east, 0, 3, DEGREE_KM, 2 * DEGREE_KM, half_chord, east, east, 0, east, 1, 0]
     clock = [math.sin(math.pi * 2 / 3), 0, math.cos(math.pi * 2 / 3), 1]
-    rest = [math.log(1 + east), math.sqrt(east), 1, 0, 0, 1, 0, 0, 1, 0]
+    rest = [math.log(1 + east), math.sqrt(east), 1, 0, 1, 0, 0, 1, 0, 0]
     np.testing.assert_allclose(found, [*middle, *lines, *clock, *rest], rtol=1e-5, atol=1e-3)
     assert len(found) == 25 + 2 + 1
     here = inputs((1, 0.5, 1.0002, 0.5)) | era_of(0)
     found = features.extended(here, city).numpy()[0]
-    assert (found[21], found[-1]) == (1, 1)  # 22 m are one point; before the change
+    assert (found[-1], found[-2]) == (1, 1)  # 22 m are one point; before the change
 
 
 @given(trip=st.tuples(anything, anything, anything, anything))
@@ -320,7 +321,7 @@ def test_cells_and_zones_are_integer_arithmetic(position, n_cells, n_zones):
     cells, zones = ([bucket(value, n) for value in position] for n in (n_cells, n_zones))
     pickup, dropoff = (cells[i] * n_cells + cells[i + 1] for i in (0, 2))
     pair = ((zones[0] * n_zones + zones[1]) * n_zones + zones[2]) * n_zones + zones[3]
-    found = features.cells_and_zones(tf.constant([position]), n_cells, n_zones)
+    found = features.cells_and_zones(tf.constant([position]), tf.ones(4), n_cells, n_zones)
     assert found.numpy().astype(int).tolist() == [[pickup, dropoff, pair]]
 
 

@@ -87,7 +87,7 @@ def test_the_full_set_is_extended_standardized_and_compact(full_trips):
     assert train[columns.NUMERIC].shape[1] == 25 + 2 * 2 + 1
     assert np.abs(train[columns.NUMERIC]).max() <= preprocessing.MAX_DEVIATION
     era = full_trips.columns["train"]["pickup_era"]
-    np.testing.assert_array_equal(train[columns.NUMERIC][:, -1:] < 0, era)  # the flag says: before the change
+    np.testing.assert_array_equal(train[columns.NUMERIC][:, -2:-1] < 0, era)  # the flag says: before the change
     np.testing.assert_array_equal(train[columns.RAW][:, -1:], era)
 
 
@@ -101,7 +101,7 @@ def test_cells_lie_over_the_box_that_train_keeps_busy(full_trips, split):
 
     low, high = np.quantile(places("train").reshape(-1, 2), [0.01, 0.99], axis=0)
     position = (places(split) - np.tile(low, 2)) / np.tile(high - low, 2)
-    expected = features.cells_and_zones(position.astype(np.float32), 4, 2).numpy()
+    expected = features.cells_and_zones(position.astype(np.float32), np.ones(4, np.float32), 4, 2).numpy()
     found = _transformed(full_trips, split)
     for column, cross in enumerate((columns.PICKUP_CELL, columns.DROPOFF_CELL, columns.PAIR_CELL)):
         assert np.mean(found[cross][:, 0] != expected[:, column]) < 0.03

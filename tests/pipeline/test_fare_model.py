@@ -17,8 +17,6 @@ import pytest
 
 import farebox
 from farebox import FareModel, InputError
-from farebox.components.atomic_pusher import push
-from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.metadata import described
 
@@ -58,18 +56,19 @@ def test_many_trips_in_each_table(model, table_of):
     np.testing.assert_allclose(fares, [FARE + 2, FARE])
 
 
-def pushed(base: Path, content: bytes, **facts) -> Path:
-    """A version with these facts in its manifest."""
-    push.push(content, LocalStore(base), facts)
-    return base
+def with_words(folder: Path, content: bytes, currency: str = "", **facts) -> Path:
+    """The file with a description of these facts."""
+    path = folder / "fare.tflite"
+    path.write_bytes(described(content, Description(output=TensorDescription("fare", unit=currency), facts=facts)))
+    return path
 
 
-BANDS = {"coverage": 0.9, "edges": [13.0], "lower": [-1.0, -4.0], "upper": [2.0, 8.0], "rows": [99, 99], "floor": 2.5}
+BANDS = {"coverage": 0.9, "edges": [13.0], "lower": [-1.0, -4.0], "upper": [2.0, 8.0], "floor": 2.5}
 
 
 def test_a_range_with_every_fare(tmp_path, fare_tflite):
     """A fare of 15 is in the upper band; 1 of 12, whose range begins at 11."""
-    model = FareModel.load(pushed(tmp_path / "nyc", fare_tflite, bands=BANDS, currency="USD"))
+    model = FareModel.load(with_words(tmp_path, fare_tflite, "USD", bands=BANDS))
     assert (model.coverage, model.currency) == (0.9, "USD")
     ranged = model.predict_range(TRIP)
     assert all(isinstance(value, float) for value in ranged) and ranged == pytest.approx((15.0, 11.0, 23.0))
@@ -83,17 +82,15 @@ def test_a_range_with_every_fare(tmp_path, fare_tflite):
 
 def test_a_model_without_bands_has_no_ranges(model, tmp_path, fare_tflite):
     assert (model.coverage, model.currency) == (None, None)
-    for each in (model, FareModel.load(pushed(tmp_path / "nyc", fare_tflite))):
-        with pytest.raises(
-            InputError, match="^model=.*fare.tflite must be a version whose manifest has bands, got none"
-        ):
+    for each in (model, FareModel.load(with_words(tmp_path, fare_tflite))):
+        with pytest.raises(InputError, match="^model=.*fare.tflite must have bands in its metadata, got none"):
             each.predict_range(TRIP)
 
 
 def test_bands_that_cannot_be_read_are_bad_input(tmp_path, fare_tflite):
-    base = pushed(tmp_path / "nyc", fare_tflite, bands={**BANDS, "edges": []})
+    path = with_words(tmp_path, fare_tflite, bands={**BANDS, "edges": []})
     with pytest.raises(InputError, match=r"^bands.edges=\(\) must be 1 ascending numbers"):
-        FareModel.load(base)
+        FareModel.load(path)
 
 
 def test_no_trips_are_no_fares(model):
@@ -107,6 +104,16 @@ def test_the_time_of_a_pickup_gives_hour_and_weekday(model):
     times = pd.to_datetime(["2024-03-06 08:00", "1970-01-02 23:30"])
     fares = model.predict(pd.DataFrame([trip, trip]).assign(pickup_time=times))
     np.testing.assert_allclose(fares, [FARE, FARE + 0.5 * 15 + 0.25 * 2])
+
+
+def test_the_time_of_a_pickup_gives_the_era(tmp_path, convert_tflite):
+    """From the days that the file tells; a change comes at midnight."""
+    model = FareModel.load(with_words(tmp_path, convert_tflite(era=2), tariff_changes=["2012-09-04", "2015-01-01"]))
+    trip = {name: value for name, value in TRIP.items() if name not in ("pickup_hour", "pickup_weekday")}
+    times = ["2012-09-03T08:00", "2014-12-31T08:59", "2015-01-01T08:00"]  # Monday, Wednesday, Thursday
+    fares = model.predict(pd.DataFrame([trip] * 3).assign(pickup_time=pd.to_datetime(times)))
+    np.testing.assert_allclose(fares, [FARE - 0.5, FARE, FARE + 5.25])
+    assert model.predict({**TRIP, "pickup_time": np.datetime64("2012-09-03")}) == pytest.approx(FARE)
 
 
 def test_a_model_of_several_tariffs_takes_the_era_or_the_last_one(tmp_path, convert_tflite):

@@ -32,11 +32,10 @@ def test_the_output_is_in_the_citys_currency(chicago):
     assert (chicago.output.minimum, chicago.output.maximum) == (2.25, 200)
 
 
-def test_an_era_names_the_days_on_which_the_tariff_changed(chicago):
-    (dated,) = (each for each in chicago.inputs if "changed" in each.meaning)
-    assert dated.meaning.endswith("; changed on 2016-01-01") and dated.name == chicago.inputs[-1].name
+def test_the_days_of_the_tariffs_changes_are_facts_where_the_era_is_an_input(chicago):
+    assert (chicago.inputs[-1].name, chicago.facts) == ("pickup_era", {"tariff_changes": ["2016-01-01"]})
     plain = description(load_settings("chicago", overrides={"city.tariff_changes": []}))
-    assert len(plain.inputs) == 7 and not any("changed" in each.meaning for each in plain.inputs)
+    assert len(plain.inputs) == 7 and not plain.facts
 
 
 def test_its_version_changes_with_the_bounds_and_not_with_the_gates(chicago):
@@ -51,5 +50,5 @@ def test_its_version_changes_with_the_bounds_and_not_with_the_gates(chicago):
 
 def test_a_citys_metadata_stay_small():
     """Names of seven inputs alone take 436 B."""
-    chicago = description(load_settings("chicago"))
-    assert len(encoded(chicago.with_facts(days=["2013-01-01", "2016-12-31"]), chicago.inputs[:7], "fare")) <= 900
+    chicago = description(load_settings("chicago", overrides={"city.tariff_changes": []}))
+    assert len(encoded(chicago.with_facts(days=["2013-01-01", "2016-12-31"]), chicago.inputs, "fare")) <= 900

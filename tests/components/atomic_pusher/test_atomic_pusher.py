@@ -12,7 +12,6 @@ from farebox.components.atomic_pusher import push, versions
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
-from farebox.components.tflite.bands import Bands, of_manifest
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import described
@@ -155,14 +154,6 @@ def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
     assert Path(pushed.uri, "fare.tflite").read_bytes() == NEW
     assert (push.latest(base) / "golden.json").read_text() == Path(pushed.uri, "golden.json").read_text() == "{}"
     assert manifest["golden_sha256"] == hashlib.sha256(b"{}").hexdigest()
-
-
-def test_the_bands_of_the_model_are_in_the_manifest(run_pusher, base):
-    bands = Bands(0.9, (10.0,), (-1.0, -4.0), (2.0, 8.0), (100, 100), floor=2.5)
-    run_pusher(NEW, base, bands=bands)
-    assert of_manifest(json.loads((push.latest(base) / "manifest.json").read_text())) == bands
-    run_pusher(OLD, base)
-    assert "bands" not in json.loads((push.latest(base) / "manifest.json").read_text())
 
 
 def test_spans_of_a_window_come_from_the_judgement(run_pusher, base):

@@ -14,10 +14,10 @@ from farebox.components.errors import InputError
 from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.components.quantizer.trials import QuantizationTrial, cost
-from farebox.components.tflite.bands import attached, fit
+from farebox.components.tflite.bands import fit
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.interpreter import TfliteModel
-from farebox.components.tflite.metadata import description_of
+from farebox.components.tflite.metadata import bands_of, described, description_of
 
 INPUTS = (
     "pickup_longitude,pickup_latitude,dropoff_longitude,dropoff_latitude,passenger_count,pickup_hour,pickup_weekday"
@@ -297,17 +297,22 @@ def test_do_writes_the_files_and_the_log(toy_network, toy_trips, run_node):
         assert (trial["bytes"], trial["ops"]) == (len(content), TfliteModel(content).op_names())
         assert trial["sha256"] == hashlib.sha256(content).hexdigest(), "what was judged and logged is what is handed on"
         read = description_of(content)
-        assert (read.name, dict(read.facts)) == ("chicago", {"seed": 1, "days": ["2011-09-23", "2012-04-09"]})
+        facts = {name: value for name, value in read.facts.items() if name != "bands"}
+        assert (read.name, facts) == ("chicago", {"seed": 1, "days": ["2011-09-23", "2012-04-09"]})
         (hour,) = (each for each in read.inputs if each.name == "pickup_hour")
         assert (hour.meaning, hour.maximum) == ("local time", 23)
     held = [trial for trial in trials if trial["error"] is not None and trial["error"] <= choice["bound"]]
-    assert chosen["bytes"] == min(trial["bytes"] for trial in held)
     assert json.loads((folder / "sensitivity.json").read_text())
     assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
-    bands, held_out = attached(outputs["quantized_model"]), toy_trips.columns["eval"]
-    shipped = Path(f"{outputs['quantized_model'].uri}/Format-Serving/tflite").read_bytes()
-    assert bands == fit(
+    held_out = toy_trips.columns["eval"]
+    shipped, reference = (
+        Path(f"{outputs[key].uri}/Format-Serving/tflite").read_bytes() for key in ("quantized_model", "reference_model")
+    )
+    bands = fit(
         TfliteModel(shipped).predict(held_out), held_out["fare"], coverage=0.9, n_bands=7, min_rows=50, floor=2.5
     )
+    assert bands_of(shipped) == dataclasses.replace(bands, rows=())
     assert choice["ranges"] == f"{len(bands)} bands of {min(bands.rows)} to {max(bands.rows)} rows of eval"
-    assert attached(outputs["reference_model"]) is None
+    assert bands_of(reference) is None
+    before = described(shipped, description.with_facts(days=["2011-09-23", "2012-04-09"]))  # without its ranges
+    assert len(before) == min(len(before), *(trial["bytes"] for trial in held))

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from farebox.components.tflite.bands import attached
 from farebox.components.tflite.files import tflite_path
 from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.metadata import bands_of
 
 ROWS = {"train": 400, "eval": 300}
 
@@ -90,7 +90,8 @@ def test_a_classifier_of_raw_columns_becomes_one_file(petals, quick_keras, run_n
     uri = Path(outputs["trials"].uri)
     choice = json.loads((uri / "choice.json").read_text())
     trials = [json.loads(line) for line in (uri / "trials.jsonl").read_text().splitlines()]
-    assert choice["ranges"] == "none: the model predicts classes" and attached(outputs["quantized_model"]) is None
+    shipped = Path(f"{outputs['quantized_model'].uri}/Format-Serving/tflite").read_bytes()
+    assert choice["ranges"] == "none: the model predicts classes" and bands_of(shipped) is None
     assert choice["metric"] == "log_loss" and choice["eval_error"]["shipped"] <= choice["bound"]
     assert {"float32", "float16", "int8_weights", "int8", "int16x8"} <= {trial["rung"] for trial in trials}
     content = Path(tflite_path(outputs["quantized_model"])).read_bytes()

@@ -116,7 +116,7 @@ def test_any_predictions_give_whole_bands(predictions, n_bands, floor):
     assert sum(bands.rows) == len(p) and min(bands.rows) >= 20 and len(bands) <= n_bands
     low, high = bands.ranges(p)
     assert (low <= p).all() and (p <= high).all()
-    assert Bands.from_json(json.loads(json.dumps(bands.to_json()))) == bands
+    assert Bands.from_json(json.loads(json.dumps(bands.to_json()))) == dataclasses.replace(bands, rows=())
 
 
 def test_a_prediction_on_an_edge_belongs_to_the_band_above():
@@ -167,7 +167,7 @@ def test_numbers_that_are_not_finite(value):
         ({"edges": ()}, "bands.edges=() must be 1 ascending numbers"),
         ({"lower": (1.0, -4.0)}, "bands.lower=(1.0, -4.0) must be numbers of at most 0, one or more"),
         ({"upper": (2.0,)}, "bands.upper=(2.0,) must be 2 numbers of at least 0"),
-        ({"rows": ()}, "bands.rows=() must be 2 numbers"),
+        ({"rows": (5,)}, "bands.rows=(5,) must be 2 numbers, or none"),
         ({"upper": (2.0, float("inf"))}, "bands: edges, lower, upper and floor must be finite"),
     ],
 )

@@ -13,6 +13,8 @@ import pytest
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import GateError, InputError
+from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.tflite.metadata import described
 from farebox.pipeline import cli, process
 
 FAREBOX = Path(sys.executable).with_name("farebox")
@@ -26,7 +28,7 @@ city:
 """
 HEADER = "paid,x0,y0,x1,y1,hour,day\n"
 GOOD = "5,0,51,0.5,51.5,1,0\n"
-BANDS = {"coverage": 0.9, "edges": [13.0], "lower": [-1.0, -4.0], "upper": [2.0, 8.0], "rows": [99, 99], "floor": 2.5}
+BANDS = {"coverage": 0.9, "edges": [13.0], "lower": [-1.0, -4.0], "upper": [2.0, 8.0], "floor": 2.5}
 
 
 @pytest.fixture
@@ -88,16 +90,17 @@ def test_predict_through_the_command(model):
 
 
 @pytest.mark.parametrize(
-    ("facts", "line"),
+    ("currency", "facts", "line"),
     [
-        ({"bands": BANDS, "currency": "USD"}, "15.00 USD (11.00 to 23.00, 9 of 10 trips)"),
-        ({"bands": {**BANDS, "coverage": 0.95}}, "15.00 (11.00 to 23.00, 19 of 20 trips)"),
-        ({"currency": "EUR"}, "15.00 EUR"),
-        ({}, "15.00"),
+        ("USD", {"bands": BANDS}, "15.00 USD (11.00 to 23.00, 9 of 10 trips)"),
+        ("", {"bands": {**BANDS, "coverage": 0.95}}, "15.00 (11.00 to 23.00, 19 of 20 trips)"),
+        ("EUR", {}, "15.00 EUR"),
+        ("", {}, "15.00"),
     ],
 )
-def test_predict_prints_what_the_manifest_knows(fare_tflite, place, call, facts, line):
-    push.push(fare_tflite, LocalStore(place / "models/nyc"), facts)
+def test_predict_prints_what_the_file_tells(fare_tflite, place, call, currency, facts, line):
+    words = Description(output=TensorDescription("fare", unit=currency), facts=facts)
+    push.push(described(fare_tflite, words), LocalStore(place / "models/nyc"), {})
     assert call(*trip(model="models/nyc")) == (0, f"{line}\n", "")
 
 
@@ -105,10 +108,11 @@ def test_predict_counts_passengers(model, call):
     assert call(*trip(), "--passengers", "3") == (0, "17.00\n", "")
 
 
-def test_predict_tells_a_dated_model_the_day(place, convert_tflite, call):
-    """1.5e9 s are 14 July 2017 2:40: after it the fare is 5 higher, and today is after it."""
-    (place / "dated.tflite").write_bytes(convert_tflite(change=1_500_000_000))
-    for day, fare in (("2017-07-13", "15.00\n"), ("2017-07-15", "20.00\n"), (None, "20.00\n")):
+def test_predict_finds_the_era_of_a_day(place, convert_tflite, call):
+    """From 15 July 2017 on the fare is 5 higher; without a day the last tariff holds."""
+    words = Description(facts={"tariff_changes": ["2017-07-15"]})
+    (place / "dated.tflite").write_bytes(described(convert_tflite(era=1), words))
+    for day, fare in (("2017-07-14", "15.00\n"), ("2017-07-15", "20.00\n"), (None, "20.00\n")):
         given = [] if day is None else ["--date", day]
         assert call(*trip(model="dated.tflite"), *given) == (0, fare, "")
 

@@ -12,6 +12,8 @@ import pytest
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.atomic_pusher.store import LocalStore
+from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.tflite.metadata import described
 from farebox.pipeline.commands.export import TEST_COMMANDS
 
 
@@ -19,9 +21,9 @@ from farebox.pipeline.commands.export import TEST_COMMANDS
 def toy(tmp_path, monkeypatch, fare_tflite, trip_rows):
     """models/toy with one version of `fare_tflite` and golden rows beside it."""
     monkeypatch.chdir(tmp_path)
-    hour = {"name": "pickup_hour", "meaning": "local time", "minimum": 0, "maximum": 23}
-    manifest = {"inputs": [hour], "output": {"name": "fare", "unit": "EUR"}}
-    push.push(fare_tflite, LocalStore(tmp_path / "models/toy"), manifest, PushSettings())
+    hour = TensorDescription("pickup_hour", "local time", minimum=0, maximum=23)
+    content = described(fare_tflite, Description(inputs=(hour,), output=TensorDescription("fare", unit="EUR")))
+    push.push(content, LocalStore(tmp_path / "models/toy"), {}, PushSettings())
     (version,) = (folder for folder in (tmp_path / "models/toy").iterdir() if folder.is_dir())
     inputs = {name: [each.item() for each in values] for name, values in trip_rows.items() if name != "fare"}
     (version / "golden.json").write_text(json.dumps({"inputs": inputs, "outputs": {"fare": [15.0, 3.0, 19.5]}}))
@@ -43,11 +45,11 @@ def test_export_writes_source_and_says_how_to_test_it(toy, tmp_path, call, langu
         assert ended.stdout.startswith("3 rows, largest difference 0"), ended.stderr
 
 
-def test_the_manifest_tells_meaning_bounds_and_currency(toy, tmp_path, call):
+def test_the_file_tells_meaning_bounds_and_currency(toy, tmp_path, call):
     call("export", str(toy), "--to", "c")
     header = (tmp_path / "fare.h").read_text()
-    assert "pickup_hour        int64     local time, 0 to 23\n" in header and "Output: float32 EUR\n" in header
-    assert "pickup_longitude   float32   degrees\n" in header
+    assert "pickup_hour        int64     local time, 0 to 23\n" in header and "Output: float32 [EUR]\n" in header
+    assert "pickup_longitude   float32\n" in header
 
 
 def test_a_file_without_golden_rows_has_no_test_program(toy, tmp_path, call):

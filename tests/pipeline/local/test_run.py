@@ -156,7 +156,7 @@ def test_the_lines_of_a_finished_run():
     console.RunConsole(stream).summary(
         Figures(figures_with(linear=4.0), (), blessed=True, pushed="models/x"), "lisbon", "EUR"
     )
-    assert stream.getvalue().splitlines()[-4:] == [
+    assert stream.getvalue().splitlines()[-5:] == [
         "100 B (60 B gzip), 50% of the unreduced 200 B; 3 ops; int8 + look-ups of the reduced network, k=4, "
         "25.0% zeros",
         "one fare takes p50 5.0 µs, p99 9.0 µs",
