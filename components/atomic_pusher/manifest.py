@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from farebox.components.atomic_pusher.store import MANIFEST_FILE
-from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, gzip_bytes
+from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, TFLITE_IDENTIFIER, gzip_bytes
 
 FORMAT_VERSION = 1
 
 NAME_DIGITS = 12  # of the SHA-256, in a version's name
-TFLITE_IDENTIFIER = b"TFL3"
 
 
 def sha256(content: bytes) -> str:

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 FARE_FILE = "fare.tflite"  # the name under which a model is pushed
+TFLITE_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every file
 GOLDEN_FILE = "golden.json"  # beside it: rows, and what the file answers to them
 
 
