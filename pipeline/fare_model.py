@@ -260,6 +260,8 @@ def check_bounds(rows: Mapping[str, npt.NDArray[Any]], description: Description)
         for each in description.inputs
         if each.minimum is not None and each.maximum is not None
     }
+    if columns.PICKUP_ERA in own:
+        own[columns.PICKUP_ERA] = own[columns.PICKUP_ERA][0], LAST_ERA
     bounds = {**BOUNDS, **own}
     for name, (low, high) in bounds.items():
         values = rows.get(name, np.zeros(0))

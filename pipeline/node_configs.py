@@ -9,6 +9,7 @@ from typing import Any
 
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, FARE, RawColumn
+from farebox.components.trip_example_gen.profile import Bounds
 from farebox.modules import columns
 from farebox.pipeline import provenance
 from farebox.pipeline.settings.load import Settings
@@ -66,9 +67,10 @@ def description(settings: Settings) -> Description:
 
 
 def _described(column: RawColumn, settings: Settings) -> TensorDescription:
-    """A raw column in this city."""
+    """A raw column in this city; the tariff's era counts to the number of changes."""
     city = settings.city
-    bounds = city.bounds_of(column)
+    is_era = column.name == columns.PICKUP_ERA
+    bounds = Bounds(0, len(city.tariff_changes)) if is_era else city.bounds_of(column)
     return TensorDescription(
         column.name,
         meaning=column.meaning,

@@ -1,4 +1,4 @@
-"""What a `.tflite` tells about itself: each input and the output in the file's order, and facts of the whole."""
+"""Description of a `.tflite`: each input and the output in the file's order, and facts of the whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TensorDescription:
     dtype: as the file has it, such as `float32`; empty until a file says so. minimum, maximum: the closed interval of
     valid values, None where it is open.
 
-    Raises ValueError for a text that `DescribedFile` could not read back, or an empty interval.
+    Raises ValueError for a text that metadata.py could not read back, or an empty interval.
     """
 
     name: str

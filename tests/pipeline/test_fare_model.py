@@ -185,6 +185,16 @@ def test_a_place_outside_the_files_own_box_is_refused(boxed, changes, line):
     assert str(caught.value).startswith(line) and str(caught.value).endswith(line[-20:]) == (not line.endswith("the "))
 
 
+def test_an_era_beyond_the_last_is_the_last_one(tmp_path, convert_tflite):
+    """The file says 0 to 2: larger numbers stay allowed, smaller ones do not."""
+    said = Description("nyc", inputs=(TensorDescription("pickup_era", minimum=0, maximum=2),))
+    (tmp_path / "dated.tflite").write_bytes(described(convert_tflite(era=2), said))
+    model = FareModel.load(tmp_path / "dated.tflite")
+    assert model.predict({**TRIP, "pickup_era": 9}) == model.predict({**TRIP, "pickup_era": 2}) == model.predict(TRIP)
+    with pytest.raises(InputError, match="^pickup_era=-1 must be between 0 and 2147483647 for the model of nyc$"):
+        model.predict({**TRIP, "pickup_era": -1})
+
+
 @pytest.mark.parametrize("dtype", [float, np.float32])
 def test_the_edge_of_the_box_is_inside(boxed, dtype):
     """The file holds float32: -74.05 there is -74.05000305, and a row of either type lies within."""

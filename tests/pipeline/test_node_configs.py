@@ -33,7 +33,9 @@ def test_the_output_is_in_the_citys_currency(chicago):
 
 
 def test_the_days_of_the_tariffs_changes_are_facts_where_the_era_is_an_input(chicago):
-    assert (chicago.inputs[-1].name, chicago.facts) == ("pickup_era", {"tariff_changes": ["2016-01-01"]})
+    era = chicago.inputs[-1]
+    assert (era.name, era.minimum, era.maximum) == ("pickup_era", 0, 1)
+    assert chicago.facts == {"tariff_changes": ["2016-01-01"]}
     plain = description(load_settings("chicago", overrides={"city.tariff_changes": []}))
     assert len(plain.inputs) == 7 and not plain.facts
 
