@@ -1,4 +1,4 @@
-"""What the graph hands to nodes: settings for user code of stock nodes as plain JSON, and the model's description."""
+"""Settings for the user code of stock nodes, as plain JSON, and the description of the model's file."""
 
 from __future__ import annotations
 
