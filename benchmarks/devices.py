@@ -2,8 +2,8 @@
 
     python benchmarks/devices.py MODEL... [--npm DIR] [--kotlin DIR] [--python PYTHON] [--json FILE]
 
-MODEL is a version's folder or models/CITY, with golden.json beside the file. Prints a Markdown table for each: whether a
-runtime gives the golden rows' fares to 1e-4, the largest difference, the bytes that a device carries, and the time of
+MODEL is a version's folder or models/CITY, with golden.json beside the file. Prints a Markdown table for each: whether
+a runtime gives the golden rows' fares to 1e-4, the largest difference, the bytes that a device carries, and the time of
 a row. What is not installed is "not tried". browser.py says how to fill the folder of npm, tools/kotlin.sh that of
 Kotlin's compiler; PYTHON is one with ai-edge-litert 2.3, which brings `litert-benchmark`.
 """

@@ -24,12 +24,12 @@ from farebox.components.tflite.interpreter import column_name, schema
 from farebox.components.tflite.slim import SharingBuilder, packed
 
 ENTRY, IDENTIFIER = b"TFLITE_METADATA", b"M001"
-AUTHOR, PARSER_VERSION = "Farebox", "1.0.0"  # of the schema that has every field below
+PARSER_VERSION = "1.0.0"  # of the schema that has every field below
 WHOLE = ("int32", "int64")
 
 # Number of each field in its table.
 NAME, DESCRIPTION = 0, 1  # of a model, a subgraph and a tensor
-VERSION, SUBGRAPHS, MODEL_AUTHOR, PARSER, MODEL_FIELDS = 2, 3, 4, 7, 8
+VERSION, SUBGRAPHS, PARSER, MODEL_FIELDS = 2, 3, 7, 8
 INPUTS, OUTPUTS, SUBGRAPH_FIELDS = 2, 3, 10
 STATS, TENSOR_FIELDS = 5, 7
 MAX, MIN, STATS_FIELDS = 0, 1, 2
@@ -74,7 +74,6 @@ def encoded(description: Description, inputs: Sequence[TensorDescription], outpu
         NAME: description.name,
         DESCRIPTION: description.description,
         VERSION: description.version,
-        MODEL_AUTHOR: AUTHOR,
         PARSER: PARSER_VERSION,
     }
     model |= {field: text(value) for field, value in texts.items() if value}

@@ -178,9 +178,7 @@ def test_the_public_reader_reads_the_same(thin, reader_python, tmp_path):
     shown = read["shown"]
     assert read["facts"] == dict(FULL.facts)
     assert read["parser"] == shown["min_parser_version"] == "1.0.0"
-    assert (shown["name"], shown["description"], shown["version"], shown["author"]) == (
-        FULL.name, FULL.description, FULL.version, "Farebox",
-    )  # fmt: skip
+    assert (shown["name"], shown["description"], shown["version"]) == (FULL.name, FULL.description, FULL.version)
     (subgraph,) = shown["subgraph_metadata"]
     tensors = [*subgraph["input_tensor_metadata"], *subgraph["output_tensor_metadata"]]
     for tensor, mine in zip(tensors, (*ours.inputs, ours.output), strict=True):
