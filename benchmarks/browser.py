@@ -91,14 +91,19 @@ def in_browser(package: str, model: Path, types: dict[str, str], modules: Path) 
             (folder / name).write_bytes(source.read_bytes())
         (folder / "types.json").write_text(json.dumps(types))
         (folder / "index.html").write_text(PAGE % PAGES[package])
-        answers: queue.Queue[dict[str, Any]] = queue.Queue()
-        handler = functools.partial(_Handler, answers, directory=place)
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            try:
-                return _visit(f"http://127.0.0.1:{server.server_port}/index.html", answers)
-            finally:
-                server.shutdown()
+        return answer_of(folder)
+
+
+def answer_of(folder: Path) -> dict[str, Any]:
+    """What the folder's index.html posts to /answer when Chromium opens it; `error` if it posts nothing in time."""
+    answers: queue.Queue[dict[str, Any]] = queue.Queue()
+    handler = functools.partial(_Handler, answers, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            return _visit(f"http://127.0.0.1:{server.server_port}/index.html", answers)
+        finally:
+            server.shutdown()
 
 
 def chromium() -> str | None:

@@ -176,16 +176,22 @@ def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
     """Writes the model as source code that needs no runtime, and returns the files' paths.
 
     model: a `.tflite` file, a version's folder, or `models/CITY` for its latest. to: c, js, kotlin, swift, python or
-    rust. out: the folder. If golden.json is beside the model, a test program is among the files.
+    rust; app for snippets that call a LiteRT runtime instead. out: the folder. If golden.json is beside the model, a
+    test program is among the files; app needs it.
 
     Raises InputError: the model cannot be read or holds an operator that the generator does not know, or `out` cannot
     be written.
     """
+    from farebox.components.tflite.codegen.app import APP, app_files
     from farebox.components.tflite.codegen.export import source_code
 
     file, content = read_model(model)
     golden = file.with_name(GOLDEN_FILE)
     description = readable_description(content, file) if content[4:8] == TFLITE_IDENTIFIER else Description()
+    if to == APP:
+        if not golden.is_file():
+            raise InputError(f"to=app: {golden} must be there, as beside a pushed version: the snippets test with it")
+        return write_all_atomically(Path(out), app_files(content, file.name, description, golden.read_bytes()))
     texts = source_code(
         content,
         to,

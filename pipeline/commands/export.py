@@ -23,10 +23,16 @@ def export(
         typer.Argument(metavar="MODEL", help="A .tflite file, a version's folder, or models/CITY for its latest."),
     ],
     *,
-    to: Annotated[str, typer.Option(metavar="LANGUAGE", help="c, js, kotlin, swift, python or rust.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            metavar="LANGUAGE",
+            help="c, js, kotlin, swift, python or rust: source without a runtime; app: snippets that call LiteRT.",
+        ),
+    ],
     out: Annotated[str, typer.Option(metavar="DIR", help="The folder for the files.")] = ".",
 ) -> None:
-    """Writes a .tflite as source code that needs no runtime."""
+    """Writes a .tflite as source code that needs no runtime, or snippets of apps that call one."""
     from farebox.components.tflite.files import GOLDEN_FILE
     from farebox.pipeline import fare_model
 
@@ -34,7 +40,9 @@ def export(
     for path in paths:
         print(f"{path} ({path.stat().st_size:,} B)")
     sources = [path.name for path in paths if path.suffix != ".h"]
-    if len(sources) > 1:
+    if to not in TEST_COMMANDS:
+        print("each snippet says at its head where it goes, and compares the rows of golden.json")
+    elif len(sources) > 1:
         print(f"test it: {TEST_COMMANDS[to].format(*sources)}")
     else:
         print(f"no test program: {GOLDEN_FILE} is not beside the model")

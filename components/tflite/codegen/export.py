@@ -47,7 +47,7 @@ def source_code(
     golden rows that do not fit.
     """
     if language not in PRINTERS:
-        raise InputError(f"to={language} must be one of {', '.join(PRINTERS)}")
+        raise InputError(f"to={language} must be one of {', '.join(PRINTERS)} or app")
     program = lowered(content, origin)
     rows = None if golden is None else read_golden(golden, program, golden_origin)
     if rows is not None and (apart := lowered(content, origin, fuses=False)).body != program.body:

@@ -69,7 +69,7 @@ def test_a_second_export_replaces_the_first(toy, tmp_path, call):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("models/toy", "--to", "perl"), "--to=perl must be one of c, js, kotlin, swift, python, rust"),
+        (("models/toy", "--to", "perl"), "--to=perl must be one of c, js, kotlin, swift, python, rust or app"),
         (("nowhere.tflite", "--to", "c"), "nowhere.tflite"),
         (("note.txt", "--to", "c"), "model=note.txt must be a TFLite file, got 5 bytes of something else"),
         (("models/toy", "--to", "c", "--out", "note.txt"), "--out=note.txt must be a folder that can be written: "),
