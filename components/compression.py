@@ -237,7 +237,7 @@ class _Settings:
 def _settings(network: keras.Model, held_out: _Split, budget: float | str, seed: int) -> _Settings:
     """Returns settings with which each component decides whether it pays, all within the budget."""
     check_budget(budget)
-    quantizer = QuantizerSettings(max_rmse_increase=budget, seed=seed, float_arithmetic=False)
+    quantizer = QuantizerSettings(max_rmse_increase=budget, seed=seed, portable=False)
     error = examples_io.network_error(network, held_out.batches).error
     share = max(quantizer.bound(error) / error - 1, 0.0) if error else 0.0
     return _Settings(

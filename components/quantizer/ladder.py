@@ -105,7 +105,7 @@ class Ladder:
         for network in self._networks:
             self._try_after_training(network)
         needs_training = not any(self._holds(trial) and "int8" in trial.dtypes for trial in self.trials)
-        if needs_training and not self._settings.float_arithmetic:
+        if needs_training and not self._settings.portable:
             self._say(f"no post-training integer rung holds eval error {self.bound:.4f}: qat is tried")
             for rung in RUNGS.values():
                 if rung.auto == "last":
@@ -149,7 +149,7 @@ class Ladder:
             self._study(trial)
 
     def _may_ship(self, rung: Rung) -> bool:
-        return rung.has_float_arithmetic or not self._settings.float_arithmetic
+        return rung.is_portable or not self._settings.portable
 
     def _holds(self, trial: QuantizationTrial) -> bool:
         return trial.error <= self.bound
@@ -212,7 +212,7 @@ class Ladder:
         if thin is not None:
             source, steps = self._prepare(thin), (LOOKUPS,)
             trials.append(self._try(QuantizationTrial(best.rung, best.network, best.kept_float, steps), source))
-        if rung.has_float_kernels:
+        if rung.has_float_kernels and not self._settings.portable:  # tflite-micro has no sparse kernels
             trial = QuantizationTrial(best.rung, best.network, (), (*steps, SPARSE))
             trials.append(self._try(trial, source, is_sparse=True))
         return [trial for trial in trials if trial.content]

@@ -15,8 +15,8 @@ class Rung:
     `target_spec.supported_types`. operators: a name in `tf.lite.OpsSet`, beside the built-in operators. io_type: of the
     file's inputs and output. calibrates: activation ranges come from real rows. is_of_raw_columns: it quantizes the
     transform before the network too, so its calibration rows are raw columns. has_int8_weights: weights become int8 in
-    the converted file. has_float_arithmetic: it computes in float32, so that all runtimes agree; integer kernels of two
-    runtimes round differently. can_keep_float: the nodes that it harms most can stay float. has_float_kernels: its
+    the converted file. is_portable: every runtime has its kernels and gives the same answers; integer kernels of
+    two runtimes round differently, and tflite-micro reads no float16. can_keep_float: the nodes that it harms most can stay float. has_float_kernels: its
     kernels can be stored sparse. is_trained: the network is trained for int8 first; keeps_zeros: its zeros stay.
     """
 
@@ -29,23 +29,23 @@ class Rung:
     calibrates: bool = False
     is_of_raw_columns: bool = False
     has_int8_weights: bool = False
-    has_float_arithmetic: bool = False
+    is_portable: bool = False
     can_keep_float: bool = False
     has_float_kernels: bool = False
     is_trained: bool = False
     keeps_zeros: bool = False
 
 
-FLOAT32 = Rung("float32", is_optimized=False, has_float_arithmetic=True, has_float_kernels=True)  # the reference
+FLOAT32 = Rung("float32", is_optimized=False, is_portable=True, has_float_kernels=True)  # the reference
 INT16X8_OPERATORS = "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8"
 # In the order in which `auto` tries them; of two files that cost the same, the first ships.
 RUNGS = {
     rung.name: rung
     for rung in (
         FLOAT32,
-        Rung("float16", weight_type="float16", has_float_arithmetic=True, has_float_kernels=True),
+        Rung("float16", weight_type="float16", has_float_kernels=True),
         Rung("dynamic", has_float_kernels=True),
-        Rung("int8_weights", is_optimized=False, has_int8_weights=True, has_float_arithmetic=True),
+        Rung("int8_weights", is_optimized=False, has_int8_weights=True, is_portable=True),
         Rung("int8", calibrates=True, can_keep_float=True),
         Rung("int16x8", calibrates=True, operators=INT16X8_OPERATORS),
         Rung(

@@ -24,9 +24,9 @@ class QuantizerSettings:
 
     mode: Mode = "auto"
     """Rung of the file; `auto` takes the cheapest one that holds max_rmse_increase."""
-    float_arithmetic: bool = True
-    """Whether `auto` tries only formats that compute in float32, so that all runtimes agree to 1e-4. Integer kernels of
-    two runtimes differ by a step of the output, 0.25 USD for NYC, and save fewer than 100 bytes."""
+    portable: bool = True
+    """Whether `auto` tries only formats that every runtime has and answers alike to 1e-4: float32 and int8_weights. The
+    integer kernels of two runtimes differ by a step of the output, 0.25 USD for NYC, and save fewer than 100 bytes."""
     optimize_for: Goal = "size"
     """Cost that `auto` minimizes: bytes, latency of one row (p50), or their product (`balanced`)."""
     max_rmse_increase: Increase = "0.2%"

@@ -68,7 +68,7 @@ def search(rows):
             evaluation=evaluation,
             file_rows=[({"x": x[:256]}, labels[:256])],
             output="y",
-            settings=QuantizerSettings(**{"float_arithmetic": False} | chosen),
+            settings=QuantizerSettings(**{"portable": False} | chosen),
         )
 
     return run
@@ -278,7 +278,7 @@ def test_do_writes_the_files_and_the_log(toy_network, toy_trips, run_node):
     from farebox.components.quantizer.executor import QuantizerExecutor
 
     models = {"model": toy_network, "unreduced_model": toy_network}
-    settings = {"max_rmse_increase": "1%", "float_arithmetic": False}
+    settings = {"max_rmse_increase": "1%", "portable": False}
     ranges = {"bands": json.dumps({"min_rows": 50}), "smallest_label": 2.5}
     description = Description(
         "chicago", inputs=(TensorDescription("pickup_hour", "local time", maximum=23),), facts={"seed": 1}
