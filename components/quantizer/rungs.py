@@ -12,12 +12,13 @@ class Rung:
 
     auto: `always` tries it on every network; `last` only on the first network, if no integer file holds the budget;
     `never` leaves it to `mode`. is_optimized: the converter quantizes (`tf.lite.Optimize.DEFAULT`). weight_type: of
-    `target_spec.supported_types`. operators: a name in `tf.lite.OpsSet`, beside the built-in operators. io_type: of the
-    file's inputs and output. calibrates: activation ranges come from real rows. is_of_raw_columns: it quantizes the
-    transform before the network too, so its calibration rows are raw columns. has_int8_weights: weights become int8 in
-    the converted file. is_portable: every runtime has its kernels and gives the same answers; integer kernels of
-    two runtimes round differently, and tflite-micro reads no float16. can_keep_float: the nodes that it harms most can stay float. has_float_kernels: its
-    kernels can be stored sparse. is_trained: the network is trained for int8 first; keeps_zeros: its zeros stay.
+    `target_spec.supported_types`. operators: a name in `tf.lite.OpsSet`, beside the built-in operators. io_type: of
+    the file's inputs and output. calibrates: activation ranges come from real rows. is_of_raw_columns: it quantizes
+    the transform before the network too, so its calibration rows are raw columns. has_int8_weights: weights become
+    int8 in the converted file. is_portable: every runtime has its kernels and gives the same answers; integer kernels
+    of two runtimes round differently, and tflite-micro reads no float16. can_keep_float: the nodes that it harms most
+    can stay float. has_float_kernels: its kernels can be stored sparse. is_trained: the network is trained for int8
+    first; keeps_zeros: its zeros stay.
     """
 
     name: str
