@@ -258,6 +258,8 @@ def evaluate(toy_trips):
 
     from farebox.components.artifacts import EvaluatorBlessing
     from farebox.components.evaluator.executor import FileEvaluatorExecutor
+    from farebox.components.tflite.description import Description
+    from farebox.components.tflite.metadata import described
     from farebox.components.model_gate.settings import ModelBounds
     from farebox.pipeline import nodes
     from farebox.pipeline.settings.beam import BeamSettings
@@ -273,6 +275,8 @@ def evaluate(toy_trips):
             model = standard_artifacts.Model()
             model.id, model.uri = number, str(folder / key)
             Path(model.uri, "Format-Serving").mkdir(parents=True)
+            if bands is not None and key == "model":
+                content = described(content, Description(facts={"bands": bands.to_json()}))
             Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
             inputs[key] = [model]
         config = nodes.eval_config(ModelBounds(max_rmse=max_rmse))

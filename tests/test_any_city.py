@@ -244,7 +244,7 @@ def test_predicted_fares_follow_the_tariff(ran):
         when = ("--hour", "12", "--weekday", "1", "--date", day)
         result = farebox(ran.place, "predict", "--model", ran.model, "--pickup", pickup, "--dropoff", dropoff, *when)
         assert result.returncode == 0, result.stderr
-        return float(result.stdout) / base
+        return float(result.stdout.split()[0]) / base
 
     assert base_fares(2) == pytest.approx(3.4, rel=0.25)
     assert base_fares(8) == pytest.approx(10.6, rel=0.25)
