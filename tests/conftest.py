@@ -258,9 +258,9 @@ def evaluate(toy_trips):
 
     from farebox.components.artifacts import EvaluatorBlessing
     from farebox.components.evaluator.executor import FileEvaluatorExecutor
+    from farebox.components.model_gate.settings import ModelBounds
     from farebox.components.tflite.description import Description
     from farebox.components.tflite.metadata import described
-    from farebox.components.model_gate.settings import ModelBounds
     from farebox.pipeline import nodes
     from farebox.pipeline.settings.beam import BeamSettings
 
@@ -275,9 +275,9 @@ def evaluate(toy_trips):
             model = standard_artifacts.Model()
             model.id, model.uri = number, str(folder / key)
             Path(model.uri, "Format-Serving").mkdir(parents=True)
-            if bands is not None and key == "model":
-                content = described(content, Description(facts={"bands": bands.to_json()}))
-            Path(model.uri, "Format-Serving", "tflite").write_bytes(content)
+            facts = {"bands": bands.to_json()} if bands is not None and key == "model" else {}
+            told = described(content, Description(facts=facts)) if facts else content
+            Path(model.uri, "Format-Serving", "tflite").write_bytes(told)
             inputs[key] = [model]
         config = nodes.eval_config(ModelBounds(max_rmse=max_rmse))
         context = FileEvaluatorExecutor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args))

@@ -28,7 +28,7 @@ SMALL = (
     "data_gate.min_rows=500", "data_gate.min_split_rows=30",
     "training.epochs=4", "training.pseudo_trips=0", "training.teacher_weight=0",
     "reducer.n_components=16", "pruner.final_sparsity=0",
-    "quantizer.mode=float16", "gates.max_rmse=30", "gates.max_bias=null", "gates.max_ratio_to_yardstick=null",
+    "quantizer.mode=int8_weights", "gates.max_rmse=30", "gates.max_bias=null", "gates.max_ratio_to_yardstick=null",
     "gates.slices.max_bias=null",
 )  # fmt: skip
 ROWS, FIRST = 700, datetime.date(2024, 3, 4)

@@ -18,7 +18,7 @@ BESIDE = Path(__file__).parents[2] / "shared" / "data" / "nyc" / "taxi-fares.csv
 TRIPS = Path(os.environ.get("FAREBOX_NYC", BESIDE))
 SMALL = (
     "training.epochs=20", "training.teacher_weight=0", "training.pseudo_trips=0", "reducer.n_components=16",
-    "pruner.final_sparsity=0", "quantizer.mode=float16",
+    "pruner.final_sparsity=0", "quantizer.mode=int8_weights",
 )  # fmt: skip
 
 pytestmark = [

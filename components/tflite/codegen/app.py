@@ -246,7 +246,7 @@ def _contract(lines: str, output: TensorDescription) -> list[str]:
 
 
 def _placeholders(stem: str, whole: Mapping[str, bool], words: Sequence[TensorDescription]) -> dict[str, str]:
-    """What the templates of the languages with a garbage collector ask for."""
+    """Values of the placeholders in every template but tflite-micro's own."""
     camel = {name: re.sub(r"_(\w)", lambda match: match.group(1).upper(), name) for name in whole}
     width = max(map(len, whole))
     types = {name: "int32" if is_whole else "float32" for name, is_whole in whole.items()}
@@ -279,7 +279,7 @@ def _placeholders(stem: str, whole: Mapping[str, bool], words: Sequence[TensorDe
 
 
 def _micro(stem: str, whole: Mapping[str, bool], operators: Mapping[str, int], n_bytes: int) -> dict[str, str]:
-    """What the template of tflite-micro asks for."""
+    """Values of the placeholders in the template of tflite-micro."""
     adders = [ADDERS.get(name, "".join(part.capitalize() for part in name.split("_"))) for name in operators]
     return {
         "arena": str(-(-ARENA_FACTOR * n_bytes // 1024) * 1024),

@@ -128,7 +128,7 @@ def test_other_bytes_are_refused(content):
 
 
 def test_an_unknown_language_is_refused(fare_tflite):
-    with pytest.raises(InputError, match="^to=perl must be one of c, js, kotlin, swift, python, rust$"):
+    with pytest.raises(InputError, match="^to=perl must be one of c, js, kotlin, swift, python, rust or app$"):
         source_code(fare_tflite, "perl")
 
 
