@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,10 @@ def exclusive(runs_dir: Path) -> Iterator[None]:
 
 
 def new_run_id() -> str:
-    """An id made of the moment, to the millisecond."""
-    return datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")[:-3]
+    """An id made of the moment, to the millisecond; the process gets no second one within it."""
+    moment = datetime.datetime.now()
+    time.sleep(0.001)
+    return moment.strftime("%Y%m%d-%H%M%S-%f")[:-3]
 
 
 def make_folder(folder: Path) -> None:
