@@ -29,11 +29,15 @@ try {
   const values = (name, i) => types[name] === "int32"
     ? new Int32Array([golden.inputs[name][i]]) : new Float32Array([golden.inputs[name][i] ?? NaN]);
   %(load)s
-  const outputs = [], start = performance.now();
+  const outputs = [], times = [];
   for (let i = 0; i < rows; i++) outputs.push(await predict(i));
-  const again = performance.now();
-  for (let i = 0; i < rows; i++) await predict(i);
-  await answer({outputs, us: 1000 * (performance.now() - again) / rows});
+  for (let i = 0; i < rows; i += 10) {  // ten rows at a time: a page's clock has steps of 5 or 100 us
+    const start = performance.now();
+    for (let j = 0; j < 10; j++) await predict((i + j) %% rows);
+    times.push(100 * (performance.now() - start));
+  }
+  times.sort((a, b) => a - b);
+  await answer({outputs, us: times[times.length >> 1]});
 } catch (error) { await answer({error: String(error.message ?? error)}); }
 </script>"""
 LITERT_JS = {
@@ -80,7 +84,7 @@ def version_of(package: str, modules: Path) -> str | None:
 
 
 def in_browser(package: str, model: Path, types: dict[str, str], modules: Path) -> dict[str, Any]:
-    """`outputs` of the golden rows beside the model and `us` of a row, or `error`.
+    """`outputs` of the golden rows beside the model and `us` of a row (the median), or `error`.
 
     package: a key of PAGES. types: dtype by input. modules: the folder of `npm install --prefix`.
     """
