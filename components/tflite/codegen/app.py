@@ -85,9 +85,10 @@ final class ~{Name}Model {
         let golden = try JSONSerialization.jsonObject(with: data) as! [String: [String: [Any]]]
         let given = golden["inputs"]!, fares = golden["outputs"]!.values.first! as! [Double]
         func number(_ name: String, _ i: Int) -> Double { given[name]![i] as? Double ?? .nan }
-        return try fares.indices.map { i in
-            abs(try predict(~{swift_golden}) - Float(fares[i]))
-        }.max()!
+        return try fares.indices.reduce(Float(0)) { largest, i in
+            let difference = abs(try predict(~{swift_golden}) - Float(fares[i]))
+            return difference.isNaN ? .infinity : max(largest, difference)
+        }
     }
 
     private func set<T>(_ value: T, _ index: Int) throws {
@@ -162,7 +163,7 @@ float ~{stem}_largest_difference() {
   float largest = 0;
   for (int i = 0; i < ~{stem}_golden_rows; i++) {
     const float difference = std::fabs(~{stem}_predict(~{micro_golden}) - ~{stem}_golden_output[i]);
-    largest = difference > largest ? difference : largest;
+    if (!(difference <= largest)) largest = std::isnan(difference) ? INFINITY : difference;
   }
   return largest;
 }

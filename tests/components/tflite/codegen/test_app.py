@@ -99,6 +99,46 @@ def test_the_array_of_a_microcontroller_is_the_file(kit, content, compiler, suff
     assert subprocess.run([kit / "main"], capture_output=True, check=True).stdout == content
 
 
+API = """#pragma once
+#include <cmath>
+struct Data {{ float* f; int* i32; }};
+struct TfLiteTensor {{ Data data; }};
+enum TfLiteStatus {{ kTfLiteOk, kTfLiteError }};
+namespace tflite {{
+inline const unsigned char* GetModel(const void* data) {{ return static_cast<const unsigned char*>(data); }}
+template <unsigned n> struct MicroMutableOpResolver {{ {adders} }};
+struct MicroInterpreter {{
+  float number[16]; int whole[16]; TfLiteTensor tensor[16];
+  template <class R> MicroInterpreter(const unsigned char*, R&, unsigned char*, unsigned long) {{}}
+  TfLiteTensor* input(int i) {{ tensor[i] = {{{{number + i, whole + i}}}}; return tensor + i; }}
+  TfLiteTensor* output(int) {{ return input(15); }}
+  TfLiteStatus AllocateTensors() {{ return kTfLiteError; }}
+  TfLiteStatus Invoke() {{ return kTfLiteError; }}
+}};
+}}
+"""
+
+
+def test_the_microcontroller_snippet_notices_a_model_that_does_not_run(kit, content):
+    """Without tflite-micro's library: an interpreter of its form that fails, as one in too small an arena does."""
+    if shutil.which("c++") is None:
+        pytest.skip("c++ is missing: install g++")
+    adders = " ".join(
+        f"void Add{name}() {{}}" for name in re.findall(r"resolver\.Add(\w+)\(\)", (kit / "fare_micro.cc").read_text())
+    )
+    (kit / "api.h").write_text(API.format(adders=adders))
+    for name in re.findall(r'#include "(tensorflow/.*)"', (kit / "fare_micro.cc").read_text()):
+        (kit / name).parent.mkdir(parents=True, exist_ok=True)
+        (kit / name).write_text('#pragma once\n#include "api.h"\n')
+    (kit / "main.cc").write_text(
+        '#include <cstdio>\n#include "fare_micro.cc"\nint main() { std::printf("%f", fare_largest_difference()); }\n'
+    )
+    subprocess.run(
+        ["c++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-I.", "main.cc", "-o", "main"], cwd=kit, check=True
+    )
+    assert subprocess.run([kit / "main"], capture_output=True, text=True, check=True).stdout == "inf"
+
+
 def test_the_microcontroller_registers_the_files_operators(kit, content):
     """By tflite-micro's names, as the interpreter counts the operators."""
     text = (kit / "fare_micro.cc").read_text()
