@@ -20,6 +20,7 @@ import tf_keras as keras
 from farebox.components.errors import InputError
 from farebox.components.quantizer.rungs import FLOAT32, RUNGS, Rung
 from farebox.components.tflite.description import Description
+from farebox.components.tflite.flatbuffer import opened
 from farebox.components.tflite.int8_weights import int8_weights
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.join import join
@@ -178,11 +179,9 @@ class Source:
 
     def nodes(self) -> tuple[str, ...]:
         """Names of the nodes that int8 can quantize, in the network's order."""
-        flatbuffer = schema()
-        model = flatbuffer.ModelT.InitFromObj(flatbuffer.Model.GetRootAs(self._part(FLOAT32), 0))
-        (graph,) = model.subgraphs
+        (graph,) = opened(self._part(FLOAT32)).subgraphs
         tensors = (graph.tensors[int(operator.outputs[0])] for operator in graph.operators)
-        return tuple(tensor.name.decode() for tensor in tensors if tensor.type == flatbuffer.TensorType.FLOAT32)
+        return tuple(tensor.name.decode() for tensor in tensors if tensor.type == schema().TensorType.FLOAT32)
 
 
 def matching(nodes: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from farebox.components.errors import InputError
 from farebox.components.networks.objective import Objective
 from farebox.components.quantizer.settings import Goal
 from farebox.components.tflite import files, interpreter
+from farebox.components.tflite.flatbuffer import opened
 
 Content = bytes  # a field of a trial is called bytes
 ROUNDS, INVOKES = 5, 300  # of timing, the files in turn
@@ -126,10 +127,9 @@ class Judge:
 
 def dtypes(content: bytes) -> dict[str, int]:
     """Counts the file's tensors by type."""
-    flatbuffer = interpreter.schema()
-    names = {code: name.lower() for name, code in vars(flatbuffer.TensorType).items() if isinstance(code, int)}
-    model = flatbuffer.ModelT.InitFromObj(flatbuffer.Model.GetRootAs(content, 0))
-    counts = collections.Counter(names[tensor.type] for graph in model.subgraphs for tensor in graph.tensors)
+    kinds = vars(interpreter.schema().TensorType)
+    names = {code: name.lower() for name, code in kinds.items() if isinstance(code, int)}
+    counts = collections.Counter(names[tensor.type] for graph in opened(content).subgraphs for tensor in graph.tensors)
     return dict(sorted(counts.items()))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from farebox.components.tflite import interpreter
+from farebox.components.tflite.flatbuffer import code_of, opened
+from farebox.components.tflite.interpreter import schema
 
-CARRIERS = ("DEQUANTIZE", "GATHER", "RESHAPE")  # they read stored integers, and compute nothing with them
+# They move stored integers and compute nothing with them; the inputs of a CONCATENATION of int8 have one scale.
+CARRIERS = ("CONCATENATION", "DEQUANTIZE", "GATHER", "RESHAPE")
 
 
 def has_integer_kernels(content: bytes) -> bool:
@@ -14,27 +16,20 @@ def has_integer_kernels(content: bytes) -> bool:
 
     Constants that DEQUANTIZE makes float32 when the file is loaded do not count.
     """
-    read = interpreter.schema()
-    model = read.Model.GetRootAs(content, 0)
-    carriers = {getattr(read.BuiltinOperator, name) for name in CARRIERS}
-    graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+    model = opened(content)
+    carriers = {getattr(schema().BuiltinOperator, name) for name in CARRIERS}
     return any(
-        _code(model, operator) not in carriers and any(_is_quantized(graph, i) for i in _inputs(operator))
-        for graph in graphs
-        for operator in (graph.Operators(k) for k in range(graph.OperatorsLength()))
+        code_of(model, operator) not in carriers and any(_is_quantized(graph.tensors[i]) for i in _inputs(operator))
+        for graph in model.subgraphs
+        for operator in graph.operators
     )
-
-
-def _code(model: Any, operator: Any) -> int:
-    code = model.OperatorCodes(operator.OpcodeIndex())
-    return max(int(code.BuiltinCode()), int(code.DeprecatedBuiltinCode()))
 
 
 def _inputs(operator: Any) -> list[int]:
     """Indices of the tensors that an operator reads; -1 is an input that is left out."""
-    return [index for i in range(operator.InputsLength()) if (index := int(operator.Inputs(i))) >= 0]
+    return [int(i) for i in ([] if operator.inputs is None else operator.inputs) if i >= 0]
 
 
-def _is_quantized(graph: Any, index: int) -> bool:
-    quantization = graph.Tensors(index).Quantization()
-    return quantization is not None and quantization.ScaleLength() > 0
+def _is_quantized(tensor: Any) -> bool:
+    record = tensor.quantization
+    return record is not None and record.scale is not None and len(record.scale) > 0

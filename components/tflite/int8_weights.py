@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import flatbuffers
 import numpy as np
-import numpy.typing as npt
 
+from farebox.components.tflite.flatbuffer import add_buffer, code_of, constant, opened, packed
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.joint_look_ups import joint_look_ups
 
@@ -22,8 +21,7 @@ def int8_weights(content: bytes) -> bytes:
     A constant whose rows are gathered is dequantized after the look-up; every other one when the file is loaded. Tables
     whose rows are concatenated share a scale and a DEQUANTIZE.
     """
-    read = schema()
-    model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    read, model = schema(), opened(content)
     (graph,) = model.subgraphs
     model.operatorCodes.append(read.OperatorCodeT())
     code = len(model.operatorCodes) - 1
@@ -55,35 +53,27 @@ def int8_weights(content: bytes) -> bytes:
         if table in gathered - joint_tables:
             operators.append(_dequantized_rows(graph, operator, table, code))
     graph.operators = operators
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def _ranges(model: Any, graph: Any) -> dict[int, float]:
     """The largest magnitude of each float32 constant that is large enough, by its tensor."""
     ranges = {}
     for index, tensor in enumerate(graph.tensors):
-        data = model.buffers[tensor.buffer].data
+        data = constant(model, tensor)
         if tensor.type == schema().TensorType.FLOAT32 and data is not None and len(data) >= 4 * MIN_WEIGHTS:
-            largest = float(np.abs(_values(data)).max())
+            largest = float(np.abs(data.view(np.float32)).max())
             if np.isfinite(largest) and largest > 0:
                 ranges[index] = largest
     return ranges
 
 
-def _values(data: Any) -> npt.NDArray[np.float32]:
-    return np.asarray(data, np.uint8).copy().view(np.float32)
-
-
 def _narrow(model: Any, tensor: Any, scale: float) -> None:
-    """Makes a constant int8."""
-    buffer = schema().BufferT()
-    buffer.data = np.rint(_values(model.buffers[tensor.buffer].data) / scale).astype(np.int8).view(np.uint8)
-    model.buffers.append(buffer)
-    tensor.buffer, tensor.type, tensor.quantization = (
-        len(model.buffers) - 1, schema().TensorType.INT8, _symmetric(scale),
-    )  # fmt: skip
+    """Makes a float32 constant int8."""
+    data = constant(model, tensor)
+    assert data is not None, "a constant has bytes"
+    tensor.buffer = add_buffer(model, np.rint(data.view(np.float32) / scale).astype(np.int8))
+    tensor.type, tensor.quantization = schema().TensorType.INT8, _symmetric(scale)
 
 
 def _gathered(model: Any, graph: Any) -> set[int]:
@@ -92,8 +82,7 @@ def _gathered(model: Any, graph: Any) -> set[int]:
     tables: set[int] = set()
     read_otherwise: set[int] = set()
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        is_gather = max(code.builtinCode, code.deprecatedBuiltinCode) == gather
+        is_gather = code_of(model, operator) == gather
         for position, index in enumerate(operator.inputs):
             (tables if is_gather and position == 0 else read_otherwise).add(int(index))
     return tables - read_otherwise

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import flatbuffers
 import numpy as np
 
-from farebox.components.tflite.interpreter import schema
+from farebox.components.tflite.flatbuffer import opened, packed
 
 
 def join(first: bytes, second: bytes) -> bytes:
@@ -15,7 +12,7 @@ def join(first: bytes, second: bytes) -> bytes:
 
     Each has one subgraph and one signature. Raises ValueError if `first` lacks an output that `second` needs.
     """
-    head, tail = (_opened(content) for content in (first, second))
+    head, tail = (opened(content) for content in (first, second))
     (graph,), (added,) = head.subgraphs, tail.subgraphs
     outputs = {each.name: each.tensorIndex for each in head.signatureDefs[0].outputs}
     inputs = {each.tensorIndex: each.name for each in tail.signatureDefs[0].inputs}
@@ -41,11 +38,4 @@ def join(first: bytes, second: bytes) -> bytes:
     signature.outputs = tail.signatureDefs[0].outputs
     for each in signature.outputs:
         each.tensorIndex = place[each.tensorIndex]
-    builder = flatbuffers.Builder(len(first) + len(second))
-    builder.Finish(head.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _opened(content: bytes) -> Any:
-    read = schema()
-    return read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    return packed(head)

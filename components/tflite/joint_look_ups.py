@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from farebox.components.tflite.flatbuffer import add_buffer, code_of
 from farebox.components.tflite.interpreter import schema
 
 
@@ -63,10 +64,9 @@ class JointLookUps:
 
 def _shape(model: Any, sizes: list[int]) -> Any:
     """A constant tensor with a shape."""
-    buffer, tensor = schema().BufferT(), schema().TensorT()
-    buffer.data = np.array(sizes, np.int32).view(np.uint8)
-    model.buffers.append(buffer)
-    tensor.buffer, tensor.type, tensor.shape = len(model.buffers) - 1, schema().TensorType.INT32, np.array([2])
+    tensor = schema().TensorT()
+    tensor.buffer, tensor.type = add_buffer(model, np.array(sizes, np.int32)), schema().TensorType.INT32
+    tensor.shape = np.array([len(sizes)], np.int32)
     return tensor
 
 
@@ -76,28 +76,25 @@ def joint_look_ups(model: Any, graph: Any, tables: set[int]) -> list[JointLookUp
     producers = {int(end): operator for operator in graph.operators for end in operator.outputs}
     reads = collections.Counter(int(end) for operator in graph.operators for end in operator.inputs)
 
-    def code(operator: Any) -> int:
-        each = model.operatorCodes[operator.opcodeIndex]
-        return int(max(each.builtinCode, each.deprecatedBuiltinCode))
-
     def chain(tensor: int) -> tuple[Any, Any] | None:
         """The GATHER and the RESHAPE that make a tensor."""
         reshape = producers.get(tensor)
-        if reshape is None or code(reshape) != read.RESHAPE or reads[tensor] != 1:
+        if reshape is None or code_of(model, reshape) != read.RESHAPE or reads[tensor] != 1:
             return None
         rows = int(reshape.inputs[0])
         gather = producers.get(rows)
-        if gather is None or code(gather) != read.GATHER or reads[rows] != 1 or int(gather.inputs[0]) not in tables:
+        if gather is None or code_of(model, gather) != read.GATHER or reads[rows] != 1:
+            return None
+        table = int(gather.inputs[0])
+        if table not in tables or reads[table] != 1:
             return None
         shape, flat = graph.tensors[rows].shape, graph.tensors[tensor].shape
-        if reads[int(gather.inputs[0])] != 1:
-            return None
         is_flattened = len(shape) == 3 and shape[1] == 1 and len(flat) == 2 and flat[1] == shape[2]
         return (gather, reshape) if is_flattened else None
 
     runs = []
     for operator in graph.operators:
-        if code(operator) != read.CONCATENATION or operator.builtinOptions.axis not in (1, -1):
+        if code_of(model, operator) != read.CONCATENATION or operator.builtinOptions.axis not in (1, -1):
             continue
         chains = [chain(int(tensor)) for tensor in operator.inputs]
         start = next((i for i, each in enumerate(chains) if each), len(chains))

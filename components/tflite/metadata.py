@@ -20,8 +20,9 @@ from flatbuffers.table import Table
 
 from farebox.components.tflite.bands import Bands, of_facts
 from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.tflite.flatbuffer import add_buffer, opened
 from farebox.components.tflite.interpreter import column_name, schema
-from farebox.components.tflite.slim import SharingBuilder, packed
+from farebox.components.tflite.slim import SharingBuilder, packed_once
 
 ENTRY, IDENTIFIER = b"TFLITE_METADATA", b"M001"
 PARSER_VERSION = "1.0.0"  # of the schema that has every field below
@@ -40,21 +41,17 @@ def described(content: bytes, description: Description) -> bytes:
 
     An input without a description gets its name. Raises ValueError if one is described that the file does not have.
     """
-    read = schema()
-    model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    model = opened(content)
     inputs, (output,) = _tensors(model)
     known = {each.name: each for each in description.inputs}
     if unknown := sorted(set(known) - {each.name for each in inputs}):
         names = ", ".join(each.name for each in inputs)
         raise ValueError(f"description.inputs={', '.join(unknown)} must be inputs of the file, got {names}")
-    buffer, entry = read.BufferT(), read.MetadataT()
-    buffer.data = np.frombuffer(
-        encoded(description, [known.get(each.name, each) for each in inputs], output.name), np.uint8
-    )
-    entry.name, entry.buffer = ENTRY, len(model.buffers)
-    model.buffers.append(buffer)
+    data = encoded(description, [known.get(each.name, each) for each in inputs], output.name)
+    entry = schema().MetadataT()
+    entry.name, entry.buffer = ENTRY, add_buffer(model, np.frombuffer(data, np.uint8))
     model.metadata = [each for each in model.metadata or () if each.name != ENTRY] + [entry]
-    return packed(model, len(content))
+    return packed_once(model)
 
 
 def encoded(description: Description, inputs: Sequence[TensorDescription], output_name: str) -> bytes:
@@ -126,8 +123,7 @@ def description_of(content: bytes) -> Description:
 
     Raises ValueError if the file has more than one output or its metadata cannot be read.
     """
-    read = schema()
-    model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    model = opened(content)
     inputs, (output,) = _tensors(model)
     buffers = [model.buffers[each.buffer].data for each in model.metadata or () if each.name == ENTRY]
     if not buffers or buffers[0] is None:

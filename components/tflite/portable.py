@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
+from farebox.components.tflite.flatbuffer import add_buffer, code_of, constant, drop_idle, opened, packed
 from farebox.components.tflite.interpreter import schema
 
 
@@ -21,8 +21,7 @@ def portable(content: bytes, input_names: Sequence[str]) -> bytes:
     Whole numbers beyond ±2^31 cannot be sent to it. An axis of unknown size other than the batch stays unknown. Raises
     ValueError for a constant that int32 cannot hold, and for inputs that the file's signature does not name.
     """
-    read = schema()
-    model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    model = opened(content)
     for graph in model.subgraphs:
         _narrow(model, graph)
         _drop_idle_casts(model, graph)
@@ -30,9 +29,7 @@ def portable(content: bytes, input_names: Sequence[str]) -> bytes:
             if tensor.shapeSignature is not None and -1 not in tensor.shapeSignature[1:]:
                 tensor.shapeSignature = None
     _order_inputs(model, input_names)
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def _narrow(model: Any, graph: Any) -> None:
@@ -45,15 +42,13 @@ def _narrow(model: Any, graph: Any) -> None:
         if tensor.type != read.TensorType.INT64 or _has_scale(tensor):
             continue
         tensor.type = read.TensorType.INT32
-        data = model.buffers[tensor.buffer].data
-        if data is not None and len(data):
-            wide = np.asarray(data, np.uint8).copy().view(np.int64)
+        data = constant(model, tensor)
+        if data is not None:
+            wide = data.view(np.int64)
             narrow = wide.astype(np.int32)
             if (narrow != wide).any():
                 raise ValueError(f"constant={wide[narrow != wide][0]} must be within ±2^31 to become int32")
-            model.buffers.append(read.BufferT())
-            model.buffers[-1].data = narrow.view(np.uint8)
-            tensor.buffer = len(model.buffers) - 1
+            tensor.buffer = add_buffer(model, narrow)
     for operator in graph.operators:
         options = operator.builtinOptions
         for field in ("inDataType", "outDataType", "outputType", "idxOutType"):
@@ -67,27 +62,14 @@ def _has_scale(tensor: Any) -> bool:
 
 
 def _drop_idle_casts(model: Any, graph: Any) -> None:
-    """Drops each CAST between tensors of one type; whoever read its output reads its input."""
-    read = schema()
-    same: dict[int, int] = {}
-    kept = []
-    for operator in graph.operators:
-        if operator.inputs is None:
-            kept.append(operator)
-            continue
-        operator.inputs = np.array([same.get(int(i), int(i)) for i in operator.inputs], np.int32)
-        if _code(model, operator) == read.BuiltinOperator.CAST:
-            source, target = int(operator.inputs[0]), int(operator.outputs[0])
-            if graph.tensors[source].type == graph.tensors[target].type and target not in graph.outputs:
-                same[target] = source
-                continue
-        kept.append(operator)
-    graph.operators = kept
+    """Drops each CAST between tensors of one type."""
+    cast = schema().BuiltinOperator.CAST
 
+    def is_idle(operator: Any) -> bool:
+        source, target = (graph.tensors[int(ends[0])] for ends in (operator.inputs, operator.outputs))
+        return code_of(model, operator) == cast and bool(source.type == target.type)
 
-def _code(model: Any, operator: Any) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+    drop_idle(graph, is_idle)
 
 
 def _order_inputs(model: Any, names: Sequence[str]) -> None:

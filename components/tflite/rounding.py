@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
 
+from farebox.components.tflite.flatbuffer import code_of, constant, opened, packed
 from farebox.components.tflite.interpreter import schema
 
 FINE = 4096  # parts of 1
@@ -19,13 +19,11 @@ FINE = 4096  # parts of 1
 
 def without_fine_rounding(content: bytes) -> bytes:
     """The same model without MUL, ROUND, MUL that round to multiples of 1/4096, or of a finer step."""
-    model = schema().ModelT.InitFromObj(schema().Model.GetRootAs(content, 0))
+    model = opened(content)
     for graph in model.subgraphs:
         _drop_fine_rounding(model, graph)
         _drop_unread(graph)
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def _drop_fine_rounding(model: Any, graph: Any) -> None:
@@ -34,13 +32,13 @@ def _drop_fine_rounding(model: Any, graph: Any) -> None:
     makers = {int(end): operator for operator in graph.operators for end in operator.outputs}
     rounded: dict[int, int] = {}
     for operator in graph.operators:
-        if _code(model, operator) != operators.MUL:
+        if code_of(model, operator) != operators.MUL:
             continue
         inner = makers.get(int(operator.inputs[0]))
         outer = (
-            makers.get(int(inner.inputs[0])) if inner is not None and _code(model, inner) == operators.ROUND else None
+            makers.get(int(inner.inputs[0])) if inner is not None and code_of(model, inner) == operators.ROUND else None
         )
-        if outer is None or _code(model, outer) != operators.MUL:
+        if outer is None or code_of(model, outer) != operators.MUL:
             continue
         grid, step = (_scalar(model, graph, int(each.inputs[1])) for each in (outer, operator))
         if grid is not None and step is not None and grid >= FINE and grid * step == 1:
@@ -52,9 +50,9 @@ def _drop_fine_rounding(model: Any, graph: Any) -> None:
 
 def _scalar(model: Any, graph: Any, index: int) -> float | None:
     """A constant float32 number; None for another tensor."""
-    data = model.buffers[graph.tensors[index].buffer].data
+    data = constant(model, graph.tensors[index])
     is_number = graph.tensors[index].type == schema().TensorType.FLOAT32 and data is not None and len(data) == 4
-    return float(np.asarray(data, np.uint8).copy().view(np.float32)[0]) if is_number else None
+    return float(data.view(np.float32)[0]) if is_number and data is not None else None
 
 
 def _drop_unread(graph: Any) -> None:
@@ -66,8 +64,3 @@ def _drop_unread(graph: Any) -> None:
             read |= {int(end) for end in operator.inputs if end >= 0}
             kept.append(operator)
     graph.operators = kept[::-1]
-
-
-def _code(model: Any, operator: Any) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))

@@ -14,6 +14,7 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
+from farebox.components.tflite.flatbuffer import add_buffer, code_of, constant, drop_idle, opened, packed
 from farebox.components.tflite.interpreter import schema
 
 ALIGNMENT, NATURAL = 16, 8  # bytes: of constants, as the schema asks; of one number, which needs no more
@@ -85,8 +86,7 @@ def _content(record: Any) -> tuple[Any, ...]:
 
 def slim(content: bytes) -> bytes:
     """The same model, smaller. Raises nothing of its own: what it does not know stays unchanged."""
-    read = schema()
-    model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+    model = opened(content)
     _drop_notes(model)
     for graph in model.subgraphs:
         _name_by_signature(model, graph)
@@ -95,15 +95,13 @@ def slim(content: bytes) -> bytes:
         _widen_small_constants(model, graph)
         _drop_unused_tensors(model, graph)
     _rank_codes(model)
-    return packed(model, len(content))
+    return packed_once(model)
 
 
-def packed(model: Any, size: int) -> bytes:
-    """Writes a model with equal objects once; size: of the builder to begin with, in bytes. Changes the model."""
+def packed_once(model: Any) -> bytes:
+    """The bytes of a ModelT, equal objects written once. Changes the model."""
     _share(model)
-    builder = SharingBuilder(size)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model, SharingBuilder(1024))
 
 
 def _drop_notes(model: Any) -> None:
@@ -142,27 +140,17 @@ def _filled(value: Any) -> bool:
 
 def _drop_idle_reshapes(model: Any, graph: Any) -> None:
     """Drops RESHAPE operators to (-1, ...) whose input has that shape already."""
-    read = schema()
-    same: dict[int, int] = {}
-    kept = []
-    for operator in graph.operators:
-        if operator.inputs is None:
-            kept.append(operator)
-            continue
-        operator.inputs = np.array([same.get(int(i), int(i)) for i in operator.inputs], np.int32)
-        if (
-            _code(model.operatorCodes[operator.opcodeIndex]) == read.BuiltinOperator.RESHAPE
-            and len(operator.inputs) == 2
-        ):
-            source = graph.tensors[int(operator.inputs[0])]
-            data = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
-            shape = None if data is None else _bytes_of(data).view(np.int32).tolist()
-            wanted = None if source.shape is None or not len(source.shape) else [-1, *source.shape[1:].tolist()]
-            if shape == wanted is not None and int(operator.outputs[0]) not in graph.outputs:
-                same[int(operator.outputs[0])] = int(operator.inputs[0])
-                continue
-        kept.append(operator)
-    graph.operators = kept
+    reshape = schema().BuiltinOperator.RESHAPE
+
+    def is_idle(operator: Any) -> bool:
+        if code_of(model, operator) != reshape or len(operator.inputs) != 2:
+            return False
+        source, wanted = graph.tensors[int(operator.inputs[0])], constant(model, graph.tensors[operator.inputs[1]])
+        if wanted is None or source.shape is None or not len(source.shape):
+            return False
+        return bool(wanted.view(np.int32).tolist() == [-1, *source.shape[1:].tolist()])
+
+    drop_idle(graph, is_idle)
 
 
 def _widen_small_constants(model: Any, graph: Any) -> None:
@@ -170,22 +158,15 @@ def _widen_small_constants(model: Any, graph: Any) -> None:
     read = schema()
     kept = []
     for operator in graph.operators:
-        if _code(model.operatorCodes[operator.opcodeIndex]) == read.BuiltinOperator.DEQUANTIZE:
+        if code_of(model, operator) == read.BuiltinOperator.DEQUANTIZE:
             narrow, wide = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-            values = model.buffers[narrow.buffer].data
-            is_float16 = narrow.type == read.TensorType.FLOAT16 and values is not None and len(values)
-            if is_float16 and len(values) <= DEQUANTIZE_BYTES and operator.outputs[0] not in graph.outputs:
-                model.buffers.append(read.BufferT())
-                model.buffers[-1].data = _bytes_of(values).view(np.float16).astype(np.float32).view(np.uint8)
-                wide.buffer = len(model.buffers) - 1
+            values = constant(model, narrow) if narrow.type == read.TensorType.FLOAT16 else None
+            is_small = values is not None and len(values) <= DEQUANTIZE_BYTES
+            if values is not None and is_small and operator.outputs[0] not in graph.outputs:
+                wide.buffer = add_buffer(model, values.view(np.float16).astype(np.float32))
                 continue
         kept.append(operator)
     graph.operators = kept
-
-
-def _code(operator_code: Any) -> int:
-    """Codes above 127 stand in `builtinCode` only, and older files fill only the deprecated field."""
-    return int(max(operator_code.builtinCode, operator_code.deprecatedBuiltinCode))
 
 
 def _bytes_of(values: Any) -> npt.NDArray[Any]:

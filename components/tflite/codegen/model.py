@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 from farebox.components.errors import InputError
 from farebox.components.tflite.codegen.sparse import dense
+from farebox.components.tflite.files import TFLITE_IDENTIFIER
+from farebox.components.tflite.flatbuffer import code_number, opened
 from farebox.components.tflite.interpreter import column_name, schema
 
 NOT_A_FILE = (struct.error, ValueError, TypeError, IndexError, AttributeError)  # of flatbuffers, for other bytes
@@ -83,11 +85,10 @@ def read_graph(content: bytes, origin: str) -> Graph:
 
     Raises InputError: more than one subgraph, a custom operator, or a type of numbers that the generator does not know.
     """
-    read = schema()
     try:
-        if content[4:8] != b"TFL3":
+        if content[4:8] != TFLITE_IDENTIFIER:
             raise ValueError("no identifier of TFLite")
-        model = read.ModelT.InitFromObj(read.Model.GetRootAs(content, 0))
+        model = opened(content)
     except NOT_A_FILE as error:
         raise InputError(f"model={origin} must be a TFLite file, got {len(content)} bytes of something else") from error
     if len(model.subgraphs) != 1:
@@ -138,7 +139,7 @@ def _tensor(model: Any, index: int, record: Any, origin: str) -> Tensor:
 def _operator_name(code: Any) -> str:
     if code.customCode:
         return str(code.customCode.decode())
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    number = code_number(code)
     return _names(schema().BuiltinOperator).get(number, f"UNKNOWN_{number}")
 
 

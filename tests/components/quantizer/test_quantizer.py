@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from farebox.components.errors import InputError
 from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.components.tflite.arithmetic import has_integer_kernels
 from farebox.components.tflite.interpreter import TfliteModel, schema
 
 AFTER_TRAINING = [rung.name for rung in RUNGS.values() if rung.auto == "always"]
@@ -267,6 +268,7 @@ def test_tables_side_by_side_share_a_scale_and_a_dequantize(quick_keras):
     for layer, table in zip(layers, tables, strict=True):
         layer.set_weights([table])
     model = TfliteModel(conversion.Source(network, None, [], "y").file("int8_weights"))
+    assert not has_integer_kernels(model.content), "runtimes must agree on it as on a float32 file"
     scale = max(np.abs(table).max() for table in tables) / 127
     columns = {"x": random.normal(size=(20, 3)).astype(np.float32)}
     columns |= {f"id_{i}": random.integers(0, 60, (20, 1)) for i in range(3)}
