@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import logging
+import math
 import os
 import queue
 import signal
@@ -134,11 +135,17 @@ def run(
     say("stopped")
 
 
-def next_event(events: queue.SimpleQueue[int | None]) -> int | None:
-    """Waits for an event, and looks again each second: on Python 3.13 a waiting queue can miss what a handler puts."""
+def next_event(events: queue.SimpleQueue[int | None], deadline: float = math.inf) -> int | None:
+    """Waits for an event, and looks again each second: a waiting queue can miss what a handler puts.
+
+    deadline: of time.monotonic(). Raises queue.Empty if it passes.
+    """
     while True:
+        left = deadline - time.monotonic()
         with contextlib.suppress(queue.Empty):
-            return events.get(timeout=LOOK_S)
+            return events.get(timeout=min(max(left, 0.0), LOOK_S))
+        if left <= 0:
+            raise queue.Empty
 
 
 @contextlib.contextmanager
@@ -157,11 +164,10 @@ def heard(signals: queue.SimpleQueue[int | None]) -> Iterator[None]:
 
 def await_end(ticker: Ticker, happened: queue.SimpleQueue[int | None], grace: float | None) -> None:
     """Waits until the running tick ends, for at most `grace` seconds or until another signal."""
-    deadline = None if grace is None else time.monotonic() + grace
+    deadline = math.inf if grace is None else time.monotonic() + grace
     with contextlib.suppress(queue.Empty):
         while ticker.process is not None:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if happened.get(timeout=left) is not None:
+            if next_event(happened, deadline) is not None:
                 return
 
 
