@@ -22,24 +22,32 @@ ROWS = 200
 
 
 def golden(content: bytes, rows: Columns, named: EdgeRows) -> str:
-    """JSON of inputs and outputs by name, 200 numbers each, null for NaN; fewer if there are fewer real rows.
+    """JSON of `golden_rows` and the file's answers by name, null for NaN. rows: raw columns of shape (n,)."""
+    model = TfliteModel(content, delegates=False)
+    columns, _ = golden_rows(model, rows, model.predict(rows), named)
+    answers = [model.predict({name: values[[i]] for name, values in columns.items()}) for i in range(_length(columns))]
+    return as_json(columns, {description_of(content).output.name: np.concatenate(answers)})
+
+
+def golden_rows(model: TfliteModel, rows: Columns, outputs: Numbers, named: EdgeRows) -> tuple[dict[str, Numbers], int]:
+    """The file's inputs in 200 rows, fewer if there are fewer real ones: columns of shape (n,); and how many are
+    extremes, which come first.
 
     Extremes of one real row: each decimal in turn and all of them missing; each input at its least and its largest
     valid value, where the file tells them; decimals in opposite corners; the changes in `named`. Then real rows, spread
-    evenly over the outputs, the least and the largest among them. rows: raw columns of shape (n,).
+    evenly over the outputs, the least and the largest among them. outputs: of the rows, shape (n,).
     """
-    model, description = TfliteModel(content, delegates=False), description_of(content)
     inputs = {end.name: rows[end.name] for end in model.inputs}
-    order = np.argsort(model.predict(inputs), kind="stable")
+    order = np.argsort(outputs, kind="stable")
     middle = {name: values[order[len(order) // 2]][None] for name, values in inputs.items()}
-    extremes = [changed(middle, changes) for changes in (*_extremes(middle, description), *named.values())]
+    changes = (*_extremes(middle, description_of(model.content)), *named.values())
+    extremes = [changed(middle, each) for each in changes]
     spread = order[np.unique(np.linspace(0, len(order) - 1, min(len(order), ROWS - len(extremes))).astype(int))]
     columns = {
         name: np.concatenate([*(row[name] for row in extremes), values[spread]]) for name, values in inputs.items()
     }
-    columns = {end.name: columns[end.name].astype(_plain(end.dtype, columns[end.name])) for end in model.inputs}
-    answers = [model.predict({name: values[[i]] for name, values in columns.items()}) for i in range(_length(columns))]
-    return as_json(columns, {description.output.name: np.concatenate(answers)})
+    typed = {end.name: columns[end.name].astype(_plain(end.dtype, columns[end.name])) for end in model.inputs}
+    return typed, len(extremes)
 
 
 def as_json(inputs: Mapping[str, Numbers], outputs: Mapping[str, Numbers]) -> str:
@@ -71,8 +79,9 @@ def _extremes(row: Columns, description: Description) -> Iterator[Changes]:
 
 
 def _plain(dtype: Any, values: Numbers) -> Any:
-    """The file's type, or the column's own if the file's is quantized."""
-    return dtype if np.dtype(dtype).name in ("float32", "int32", "int64") else values.dtype
+    """The file's type, or the column's own if the file's is quantized or takes no such number."""
+    is_plain = np.dtype(dtype).name in ("float32", "int32", "int64")
+    return dtype if is_plain and np.dtype(dtype).kind == values.dtype.kind else values.dtype
 
 
 def _length(columns: Columns) -> int:

@@ -1,4 +1,4 @@
-"""Checks of the runtimes that must run the file, on real rows and edge rows."""
+"""Checks of the runtimes that must run the file, on the golden rows and on edge rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import numpy as np
 from farebox.components.device_validator.behaviour import at
 from farebox.components.device_validator.comparison import scale_of
 from farebox.components.device_validator.edges import LARGEST, edge_rows
+from farebox.components.device_validator.golden import golden_rows
 from farebox.components.device_validator.request import Columns, Limits, Numbers
 from farebox.components.device_validator.runtimes.table import RUNTIMES, RuntimeTrial
 from farebox.components.device_validator.runtimes.trials import try_runtimes
 from farebox.components.errors import Check, InputError
 from farebox.components.tflite import arithmetic, interpreter
 
-ROWS = 200  # half of them real, half at the edge
+EDGE_ROWS = 100
 
 
 def runtime_checks(
@@ -29,7 +30,7 @@ def runtime_checks(
     rows = {name: column for name, column in rows.items() if name in model.input_names and len(column)}
     if len(rows) < len(model.inputs):
         return [], ()
-    chosen, n_real = trial_rows(rows, limits)
+    chosen, real = trial_rows(model, rows, limits)
     try:
         model.feed(chosen)
     except InputError:
@@ -37,7 +38,7 @@ def runtime_checks(
     expected = _row_by_row(model, chosen)
     if expected is not None and expected.ndim > 1:
         return [], ()
-    tolerance = tolerance_of(model, 0.0 if expected is None else scale_of(expected[:n_real]), limits)
+    tolerance = tolerance_of(model, 0.0 if expected is None else scale_of(expected[real]), limits)
     trials = try_runtimes(model, chosen, expected, tolerance)
     return checks_of(trials, tolerance, limits), trials
 
@@ -51,22 +52,23 @@ def _row_by_row(model: interpreter.TfliteModel, rows: Columns) -> Numbers | None
     return np.asarray(np.concatenate(outputs))
 
 
-def trial_rows(rows: Columns, limits: Limits) -> tuple[dict[str, Numbers], int]:
-    """Real rows, then edge rows, spread over all there are: columns of shape (at most ROWS,); the number of real ones.
+def trial_rows(model: interpreter.TfliteModel, rows: Columns, limits: Limits) -> tuple[dict[str, Numbers], slice]:
+    """The golden rows, then edge rows, spread over all there are: columns of shape (n,); and where the real ones are.
 
     Without whole numbers of two billion: outputs must be believable for them (`edge_largest_output`), but each
     runtime's sine gives another number.
     """
+    try:
+        outputs = model.predict(rows)
+    except InputError:
+        outputs = np.zeros(len(next(iter(rows.values()))))
+    golden, n_extremes = golden_rows(model, rows, outputs.reshape(len(outputs), -1)[:, 0], limits.edge_rows)
     names, edges = edge_rows(rows, limits.edge_rows)
-    edges = at(edges, [i for i, name in enumerate(names) if str(LARGEST) not in name])
-    real, edge = (_spread(each, ROWS // 2) for each in (rows, edges))
-    return {name: np.concatenate([real[name], edge[name]]) for name in rows}, len(next(iter(real.values())))
-
-
-def _spread(rows: Columns, count: int) -> dict[str, Numbers]:
-    n_rows = len(next(iter(rows.values())))
-    chosen = np.linspace(0, n_rows - 1, min(count, n_rows)).astype(int)
-    return {name: column[chosen] for name, column in rows.items()}
+    believable = [i for i, name in enumerate(names) if str(LARGEST) not in name]
+    spread = np.linspace(0, len(believable) - 1, min(EDGE_ROWS, len(believable))).astype(int)
+    edges = at(edges, [believable[i] for i in spread])
+    columns = {name: np.concatenate([golden[name], edges[name]]) for name in golden}
+    return columns, slice(n_extremes, len(next(iter(golden.values()))))
 
 
 def tolerance_of(model: interpreter.TfliteModel, scale: float, limits: Limits) -> float:

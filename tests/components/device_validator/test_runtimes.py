@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from farebox.components.device_validator import validation
+from farebox.components.device_validator.golden import golden as make_golden
 from farebox.components.device_validator.request import Limits, Request
 from farebox.components.device_validator.runtimes import child, trials
 from farebox.components.device_validator.runtimes.checks import runtime_checks, trial_rows
@@ -258,10 +259,14 @@ def test_no_child_imports_tensorflow(held_tflite, trip_rows, tmp_path, name):
     assert json.loads((tmp_path / "answer.json").read_text())["outputs"] == pytest.approx([15.0, 3.0, 19.5])
 
 
-def test_rows_are_real_ones_and_edges_without_two_billion(trip_rows):
-    rows, n_real = trial_rows({name: trip_rows[name] for name in INPUTS}, limits())
-    n_rows = len(rows["pickup_hour"])
-    assert n_real == 3 and n_real < n_rows <= 200
+def test_rows_are_the_golden_ones_and_edges_without_two_billion(held_tflite, trip_rows):
+    model = interpreter.TfliteModel(held_tflite)
+    rows, real = trial_rows(model, {name: trip_rows[name] for name in INPUTS}, limits())
+    golden = json.loads(make_golden(held_tflite, trip_rows, limits().edge_rows))["inputs"]
+    for name in INPUTS:
+        expected = np.array([np.nan if value is None else value for value in golden[name]], rows[name].dtype)
+        np.testing.assert_array_equal(rows[name][: real.stop], expected)
+    assert real.stop - real.start == 3 and real.stop < len(rows["pickup_hour"]) <= 300
     assert np.isnan(rows["dropoff_latitude"]).any() and np.isinf(rows["pickup_longitude"]).any()
     assert -1 in rows["pickup_weekday"] and np.abs(rows["pickup_weekday"]).max() < 2**31 - 1
 
