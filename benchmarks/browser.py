@@ -99,7 +99,10 @@ def in_browser(package: str, model: Path, types: dict[str, str], modules: Path) 
 
 
 def answer_of(folder: Path) -> dict[str, Any]:
-    """What the folder's index.html posts to /answer when Chromium opens it; `error` if it posts nothing in time."""
+    """Opens the folder's index.html in Chromium, and returns what the page posts to /answer.
+
+    Returns an `error` if it posts nothing within 90 s.
+    """
     answers: queue.Queue[dict[str, Any]] = queue.Queue()
     handler = functools.partial(_Handler, answers, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

@@ -1,4 +1,4 @@
-"""Where a pushed file runs: every LiteRT runtime, the web, microcontrollers, and its source code without a runtime.
+"""Runs a pushed file in every LiteRT runtime, in web pages and on microcontrollers, and its exported source code.
 
     python benchmarks/devices.py MODEL... [--npm DIR] [--kotlin DIR] [--python PYTHON] [--older PYTHON] [--json FILE]
 

@@ -131,8 +131,5 @@ def custom_extractors(eval_shared_model: Any, eval_config: Any, tensor_adapter_c
     names = [extractor.stage_name for extractor in extractors]
     last = tfma.extractors.Extractor(stage_name=names[-1], ptransform=beam.FlatMap(_slice, city=dict(_city)))
     predictions = predict_extractor(eval_shared_model, eval_config)
-    return [
-        *extractors[: names.index(predictions.stage_name)],
-        predictions,
-        last,
-    ]  # evaluators ask for the last one by its name
+    # evaluators ask for the last one by its name
+    return [*extractors[: names.index(predictions.stage_name)], predictions, last]

@@ -58,7 +58,7 @@ class FareModel:
         self._interpreter = TfliteModel(content, origin=path)
         self._description = readable_description(content, path)
         self._bands: Bands | None = of_facts(self._description.facts)
-        self._tariff_changes = np.array(self._description.facts.get(columns.TARIFF_CHANGES, ()), "datetime64[s]")
+        self._tariff_changes = days_of(self._description, path)
 
     @classmethod
     def load(cls, path: str | Path, *, public_key: str | Path | None = None) -> FareModel:
@@ -211,6 +211,15 @@ def readable_description(content: bytes, path: Path) -> Description:
         return description_of(content)
     except (ValueError, struct.error) as error:  # struct: bytes that are no flatbuffer
         raise InputError(f"model={path}: its metadata must be readable: {error}") from error
+
+
+def days_of(description: Description, path: Path) -> npt.NDArray[Any]:
+    """The days of the tariff's changes, datetime64 of shape (n,). Raises InputError if the file tells no days there."""
+    told = description.facts.get(columns.TARIFF_CHANGES, ())
+    try:
+        return np.array(told, "datetime64[s]").reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model={path}: {columns.TARIFF_CHANGES}={told} must be days, such as 2012-09-04") from error
 
 
 def columns_of(table: Any) -> Columns:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from farebox.components.device_validator.golden import as_json
 from farebox.components.device_validator.runtimes.table import RUNTIMES
-from farebox.components.tflite.codegen.golden import golden_text
 from farebox.components.tflite.interpreter import TfliteModel
 
 NOTHING = {"older": None, "kotlin": None, "python": None}
@@ -37,9 +37,8 @@ def version(tmp_path, convert_tflite) -> Path:
     fares = np.concatenate(
         [model.predict({name: each[i : i + 1] for name, each in columns.items()}) for i in range(12)]
     )
-    inputs = {name: values.tolist() for name, values in columns.items()}
     (tmp_path / "fare.tflite").write_bytes(content)
-    (tmp_path / "golden.json").write_text(golden_text(inputs, {"fare": fares.tolist()}))
+    (tmp_path / "golden.json").write_text(as_json(columns, {"fare": fares}))
     return tmp_path
 
 

@@ -116,6 +116,11 @@ def test_the_time_of_a_pickup_gives_the_era(tmp_path, convert_tflite):
     assert model.predict({**TRIP, "pickup_time": np.datetime64("2012-09-03")}) == pytest.approx(FARE)
 
 
+def test_days_that_are_none_are_bad_input(tmp_path, fare_tflite):
+    with pytest.raises(InputError, match=r"^model=.*fare.tflite: tariff_changes=\['soon'\] must be days, such as"):
+        FareModel.load(with_words(tmp_path, fare_tflite, tariff_changes=["soon"]))
+
+
 def test_a_model_of_several_tariffs_takes_the_era_or_the_last_one(tmp_path, convert_tflite):
     (tmp_path / "dated.tflite").write_bytes(convert_tflite(era=2))
     model = FareModel.load(tmp_path / "dated.tflite")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from farebox.components.errors import InputError
@@ -52,19 +51,3 @@ def _rows(values: list[Any], size: int) -> tuple[tuple[float, ...], ...]:
     if any(len(row) != size for row in rows):
         raise ValueError(f"rows must have {size} numbers")
     return tuple(tuple(math.nan if each is None else each for each in row) for row in rows)
-
-
-def golden_text(inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> str:
-    """The JSON of golden rows; NaN and infinities are written as null."""
-
-    def plain(values: Any) -> list[Any]:
-        return [plain(each) if isinstance(each, list) else each if _is_number(each) else None for each in values]
-
-    columns = {"inputs": inputs, "outputs": outputs}
-    return json.dumps(
-        {key: {name: plain(list(each)) for name, each in value.items()} for key, value in columns.items()}
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) or math.isfinite(value)

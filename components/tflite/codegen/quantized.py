@@ -1,7 +1,8 @@
 """Quantized numbers: int8 and float32 into each other, and dense layers on int8.
 
 Arithmetic follows XNNPACK, which LiteRT runs by default: a 32-bit sum times one float32, rounded half to even. The
-kernels without XNNPACK multiply by fixed-point numbers; their results are equal but for rare ties.
+kernels without XNNPACK multiply by fixed-point numbers instead; their results differ only where a number lies exactly
+between two steps.
 """
 
 from __future__ import annotations

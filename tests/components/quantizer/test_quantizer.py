@@ -251,7 +251,7 @@ def test_look_ups_that_do_not_pay_are_not_made(quick_keras, n_ids, n_trained):
 
 
 def test_tables_side_by_side_share_a_scale_and_a_dequantize(quick_keras):
-    """By hand: the numbers, then the rows of three tables, each rounded to a 127th of the largest entry of all."""
+    """Computed by hand: all tables are rounded to one step, which is the largest entry of the three tables over 127."""
     import tf_keras as keras
 
     from farebox.components.quantizer import conversion

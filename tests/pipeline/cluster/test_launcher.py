@@ -75,8 +75,8 @@ def spec(*, code: dict[str, str] | None = None, hook: bool = False) -> dict:
 @pytest.fixture
 def launcher(tmp_path):
     def make(**options) -> Launcher:
-        (tmp_path / "root").mkdir()
-        return Launcher(spec(**options), tmp_path / "root", Path(sys.executable).parent, {"n": 5})
+        (tmp_path / "base").mkdir()
+        return Launcher(spec(**options), tmp_path / "base", Path(sys.executable).parent, {"n": 5})
 
     return make
 
@@ -93,7 +93,7 @@ def test_nodes_come_after_those_that_they_depend_on(launcher):
 def test_what_a_node_says_of_its_outputs_reaches_the_next_one(launcher, tmp_path):
     found = launcher()
     outputs = found.launch("b", tmp_path / "b.txt")
-    assert Path(outputs["rows"].uri).match(f"{tmp_path}/root/b/*/rows") and set(outputs) == {"rows"}
+    assert Path(outputs["rows"].uri).match(f"{tmp_path}/base/b/*/rows") and set(outputs) == {"rows"}
     assert outputs["rows"].get_int_custom_property("rows") == 3
     assert outputs["rows"].get_string_custom_property("made") == "by hand"
     found.launch("c", tmp_path / "c.txt")
@@ -133,7 +133,7 @@ def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
 def test_a_hook_runs_before_the_node(launcher, tmp_path):
     found = launcher(hook=True)
     found.launch("b", tmp_path / "b.txt")
-    assert list(tmp_path.glob("root/b/*/output_metadata.json.hook")) and written(found, "b")
+    assert list(tmp_path.glob("base/b/*/output_metadata.json.hook")) and written(found, "b")
 
 
 def test_a_node_that_fails_says_why(launcher, tmp_path):

@@ -85,7 +85,7 @@ def test_c_keeps_no_state_and_is_small(held_tflite, tmp_path):
 
 
 def places(text: str) -> list[str]:
-    """What a source writes to, in its order, and its loops."""
+    """The places that a source writes to, in its order, each behind its loop."""
     written = re.findall(r"^\s*(?:for \(?(?:int )?(\w+).*?)?((?:floats|ints|longs|flags)\[[^=]*\]) \+?= ", text, re.M)
     return [loop + place for loop, place in written]
 
