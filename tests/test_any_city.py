@@ -34,7 +34,7 @@ city:
   name: santiago
   columns: {fare: valor, pickup_longitude: lon_a, pickup_latitude: lat_a, dropoff_longitude: lon_b,
             dropoff_latitude: lat_b, pickup_hour: hora, pickup_weekday: dia}
-  weekday_of_monday: 1
+  weekdays: monday_1
   box: {west: -70.82, east: -70.50, south: -33.62, north: -33.34}
   fare: {min: 500, max: 50000}
   currency: CLP
@@ -48,6 +48,7 @@ city:
   columns: {fare: total, pickup_longitude: x0, pickup_latitude: y0, dropoff_longitude: x1, dropoff_latitude: y1,
             passenger_count: people, pickup_time: started}
   time_format: epoch
+  times: local
   box: {west: -78.62, east: -78.33, south: -0.40, north: 0.02}
   fare: {min: 1.5, max: 100}
   airports: {sucre: {longitude: -78.3575, latitude: -0.1292}}

@@ -12,6 +12,11 @@ DAY_S = 86400
 END_OF_EPOCH_S = 4102444800  # the year 2100: a larger number is in milliseconds, or no time at all
 
 
+def seconds_of(day: datetime.date) -> int:
+    """Seconds since 1970 at the day's midnight."""
+    return (day - datetime.date(1970, 1, 1)).days * DAY_S
+
+
 def hour_of(epoch: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """0 to 23."""
     hours: npt.NDArray[np.int64] = epoch % DAY_S // 3600

@@ -28,6 +28,7 @@ from tfx.utils import proto_utils
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.chunks import Chunk
 from farebox.components.trip_example_gen.clock import days_of
 from farebox.components.trip_example_gen.columns import PICKUP_EPOCH
 from farebox.components.trip_example_gen.driver import custom_config
@@ -42,7 +43,7 @@ from farebox.components.trip_example_gen.files import (
 )
 from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
 from farebox.components.trip_example_gen.records import tfrecords
-from farebox.components.trip_example_gen.sources import GZIP, Chunk, pick_files, plan_chunks
+from farebox.components.trip_example_gen.sources import GZIP, pick_files, plan_chunks
 from farebox.components.trip_example_gen.spans import FileSystem, Window
 from farebox.components.trip_example_gen.splits import assign_splits
 

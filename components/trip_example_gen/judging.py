@@ -14,21 +14,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from farebox.components.trip_example_gen import cells, clock
+from farebox.components.trip_example_gen import clock, expressions, places, times
+from farebox.components.trip_example_gen.binding import Binding
+from farebox.components.trip_example_gen.chunks import Rows
 from farebox.components.trip_example_gen.columns import (
-    EXAMPLE_COLUMNS,
+    COORDINATES,
     NUMBER_COLUMNS,
     PICKUP_EPOCH,
     PICKUP_ERA,
     PICKUP_HOUR,
     PICKUP_TIME,
     PICKUP_WEEKDAY,
+    POLYLINE,
     RawColumn,
 )
 from farebox.components.trip_example_gen.profile import Bounds, CityProfile
-from farebox.components.trip_example_gen.sources import Rows
 
-UNPARSEABLE, BAD_TIMESTAMP = "unparseable", "bad_timestamp"
+UNPARSEABLE, BAD_TIMESTAMP, BAD_WEEKDAY = "unparseable", "bad_timestamp", "bad_weekday"
+UNKNOWN_LOCATION = "unknown_location"
+ENDS = ("pickup", "dropoff")
 REJECTED = pa.schema(
     {"file": pa.string(), "row": pa.int64(), "reason": pa.string(), "column": pa.string(), "text": pa.string()}
 )
@@ -36,18 +40,20 @@ REJECTED = pa.schema(
 
 @dataclasses.dataclass(frozen=True)
 class Trips:
-    """Judged rows: each one is in `examples` or in `rejected`.
+    """Judged rows: each one is in `examples`, in `rejected`, or left out by `city.where`.
 
-    examples: the columns of `EXAMPLE_COLUMNS`, float32 degrees and fare, int64 the rest.
+    examples: the profile's `example_columns`, float32 degrees and fare, int64 the rest.
     rejected: file, row (CSV: the line, where the header is line 1; Parquet: the row, from 1), reason, column (the
         source's that is at fault, empty for a malformed line) and the row as text.
     """
 
     examples: pa.RecordBatch
     rejected: pa.Table
+    n_left_out: int = 0
 
     @property
     def n_read(self) -> int:
+        """Rows that were judged: all but those that `city.where` leaves out."""
         return int(self.examples.num_rows + self.rejected.num_rows)
 
     def reasons(self) -> Counter[tuple[str, str]]:
@@ -71,13 +77,26 @@ class RowCheck:
 def judge(rows: Rows, path: str, profile: CityProfile) -> Trips:
     """Examples and rejected rows; `path` is the rows' file."""
     with np.errstate(over="ignore", invalid="ignore"):  # cells like 1e300 are what the checks are for
+        is_wanted = _wanted(rows, profile)
         values, checks = _values_and_checks(rows, profile)
     first = np.full(len(rows.numbers), len(checks))
     for i in reversed(range(len(checks))):
         first[checks[i].rejects] = i
-    is_trip = first == len(checks)
-    arrays = [pa.array(values[name][is_trip].astype(column.dtype)) for name, column in EXAMPLE_COLUMNS.items()]
-    return Trips(pa.RecordBatch.from_arrays(arrays, list(EXAMPLE_COLUMNS)), _rejected(rows, path, checks, first))
+    is_trip = (first == len(checks)) & is_wanted
+    example_columns = profile.example_columns
+    arrays = [pa.array(values[name][is_trip].astype(column.dtype)) for name, column in example_columns.items()]
+    return Trips(
+        pa.RecordBatch.from_arrays(arrays, list(example_columns)),
+        _rejected(rows, path, checks, np.where(is_wanted, first, len(checks))),
+        int(np.count_nonzero(~is_wanted)),
+    )
+
+
+def _wanted(rows: Rows, profile: CityProfile) -> npt.NDArray[np.bool_]:
+    """Which rows `city.where` does not leave out, shape (n,)."""
+    if rows.binding.where is None or not len(rows.numbers):
+        return np.ones(len(rows.numbers), bool)
+    return expressions.holds(rows.binding.where, rows.columns, profile.csv)
 
 
 def _rejected(rows: Rows, path: str, checks: Sequence[RowCheck], first: npt.NDArray[np.int64]) -> pa.Table:
@@ -101,20 +120,20 @@ def _rejected(rows: Rows, path: str, checks: Sequence[RowCheck], first: npt.NDAr
 
 def _values_and_checks(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
     """The columns of the examples, valid in rows that no check rejects; and the checks, gravest first."""
-    sources = profile.columns.sources()
-    values, unparseable = _parse(rows, sources)
+    binding = rows.binding
+    values, unparseable = _parse(rows, profile)
     missing = []
     for column in NUMBER_COLUMNS:
         is_missing = np.isnan(values[column.name])
-        if column.is_required:
-            missing.append(RowCheck(column.missing_reason, sources[column.name], is_missing))
+        if column.missing_reason:
+            missing.append(RowCheck(column.missing_reason, _origin(column.name, binding), is_missing))
         else:
             values[column.name] = np.where(is_missing, profile.default_of(column), values[column.name])
     times, bad_times = _times(rows, profile)
     outside = [
         RowCheck(
             column.bounds_reason,
-            sources.get(column.name, ""),
+            _origin(column.name, binding),
             _is_invalid(values[column.name], column, profile.bounds_of(column)),
         )
         for column in NUMBER_COLUMNS
@@ -122,19 +141,49 @@ def _values_and_checks(rows: Rows, profile: CityProfile) -> tuple[Values, list[R
     return values | times, [*unparseable, *missing, *bad_times, *outside]
 
 
-def _parse(rows: Rows, sources: dict[str, str]) -> tuple[Values, list[RowCheck]]:
-    """The columns of numbers, NaN if missing; the checks of required columns come first."""
-    values: Values = {}
-    checks = []
-    numbers = [column for column in EXAMPLE_COLUMNS.values() if not column.is_time]
-    for column in sorted(numbers, key=lambda column: not column.is_required):
+def _origin(name: str, binding: Binding) -> str:
+    """The source's column that gives ours, be it a coordinate from a point or a zone."""
+    if name in binding.columns or name not in COORDINATES:
+        return binding.text_of(name)
+    ways = (f"{name.partition('_')[0]}_point", POLYLINE, f"{name.partition('_')[0]}_location")
+    return next(binding.text_of(way) for way in ways if way in binding.columns)
+
+
+def _parse(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
+    """The columns of numbers, NaN if missing; the checks of columns that must have a value come first."""
+    values, checks = _places(rows, profile)
+    numbers = [column for column in profile.example_columns.values() if not column.is_time]
+    for column in sorted(numbers, key=lambda column: not column.missing_reason):
         name = column.name
-        values[name] = np.full(len(rows.numbers), np.nan)
-        if name in sources:
-            values[name], is_bad = cells.numbers(rows.columns[name])
-            checks.append(RowCheck(UNPARSEABLE, sources[name], is_bad))
+        if name in rows.binding.columns:
+            values[name], is_bad = expressions.numbers(rows.binding.columns[name], rows.columns, profile.csv)
+            checks.append(RowCheck(UNPARSEABLE, rows.binding.text_of(name), is_bad))
+        elif name not in values:
+            values[name] = np.full(len(rows.numbers), np.nan)
         if column.dtype is np.float32:
             values[name] = values[name].astype(np.float32)  # before the bounds: what is written is what was judged
+    return values, checks
+
+
+def _places(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
+    """Coordinates, float64 of shape (n,), of a source that has points, polylines or locations instead."""
+    values: Values = {}
+    checks = []
+    for end in ENDS:
+        for way in (f"{end}_point", POLYLINE, f"{end}_location"):
+            if way not in rows.binding.columns:
+                continue
+            cells_of_way = expressions.texts(rows.binding.columns[way], rows.columns)
+            if way == POLYLINE:
+                pair, is_bad = places.of_polyline(cells_of_way, end)
+            elif way == f"{end}_point":
+                pair, is_bad = places.of_points(cells_of_way)
+            else:
+                known = profile.locations.places if profile.locations else {}
+                pair, is_bad = places.of_locations(cells_of_way, known)
+            values[f"{end}_longitude"], values[f"{end}_latitude"] = pair
+            reason = UNKNOWN_LOCATION if way == f"{end}_location" else UNPARSEABLE
+            checks.append(RowCheck(reason, rows.binding.text_of(way), is_bad))
     return values, checks
 
 
@@ -151,37 +200,43 @@ def _is_invalid(values: npt.NDArray[Any], column: RawColumn, bounds: Bounds | No
 def _times(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
     """Hour, weekday (Monday 0), era of the tariff and epoch (s) of the pickup; if the source gives hour and weekday,
     the last era and epoch 0."""
-    if profile.columns.pickup_time is not None:
+    if PICKUP_TIME in rows.binding.columns:
         return _from_moments(rows, profile)
     return _from_parts(rows, profile)
 
 
 def _from_moments(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
-    seconds = cells.seconds(rows.columns[PICKUP_TIME], profile.time_format)
-    is_bad = ~((seconds >= 0) & (seconds < clock.END_OF_EPOCH_S))
-    epoch = np.where(is_bad, 0, seconds).astype(np.int64)  # NumPy divides integers faster than floats
-    times: Values = {
+    moments = times.seconds(column_of(PICKUP_TIME, rows), profile.time_source, profile.csv)
+    first, end = profile.days.seconds
+    is_bad = ~((moments >= first) & (moments < end))
+    epoch = np.where(is_bad, 0, moments).astype(np.int64)  # NumPy divides integers faster than floats
+    values: Values = {
         PICKUP_HOUR: clock.hour_of(epoch),
         PICKUP_WEEKDAY: clock.weekday_of(epoch // clock.DAY_S),
         PICKUP_ERA: clock.era_of(epoch, profile.tariff_changes),
         PICKUP_EPOCH: epoch,
     }
-    return times, [RowCheck(BAD_TIMESTAMP, profile.columns.pickup_time, is_bad)]
+    return values, [RowCheck(BAD_TIMESTAMP, rows.binding.text_of(PICKUP_TIME), is_bad)]
+
+
+def column_of(ours: str, rows: Rows) -> pa.Array:
+    """The cells of our column: as they are, or joined as text by an expression."""
+    expression = rows.binding.columns[ours]
+    return rows.columns[expression.names[0]] if expression.is_column else expressions.texts(expression, rows.columns)
 
 
 def _from_parts(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
-    hour, weekday = (cells.numbers(rows.columns[name])[0] for name in (PICKUP_HOUR, PICKUP_WEEKDAY))
+    hour = expressions.numbers(rows.binding.columns[PICKUP_HOUR], rows.columns, profile.csv)[0]
     is_hour = (hour >= 0) & (hour <= 23) & (hour % 1 == 0)
-    # Weekdays are numbered from 0 or from 1: if Monday is 1, Sunday may be 0 (cron) or 7 (ISO).
-    first, last = int(profile.weekday_of_monday > 1), 7 - int(profile.weekday_of_monday == 0)
-    is_weekday = (weekday >= first) & (weekday <= last) & (weekday % 1 == 0)
-    times: Values = {
+    assert profile.weekdays is not None, "CityProfile asks for it"
+    weekday = times.weekdays(column_of(PICKUP_WEEKDAY, rows), profile.weekdays, profile.csv)
+    values: Values = {
         PICKUP_HOUR: hour,
-        PICKUP_WEEKDAY: (weekday - profile.weekday_of_monday) % 7,
+        PICKUP_WEEKDAY: weekday,
         PICKUP_ERA: np.full(len(hour), len(profile.tariff_changes)),
         PICKUP_EPOCH: np.zeros(len(hour)),
     }
-    return times, [
-        RowCheck(BAD_TIMESTAMP, profile.columns.pickup_hour, ~is_hour),
-        RowCheck(BAD_TIMESTAMP, profile.columns.pickup_weekday, ~is_weekday),
+    return values, [
+        RowCheck(BAD_TIMESTAMP, rows.binding.text_of(PICKUP_HOUR), ~is_hour),
+        RowCheck(BAD_WEEKDAY, rows.binding.text_of(PICKUP_WEEKDAY), np.isnan(weekday)),
     ]

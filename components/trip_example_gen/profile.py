@@ -9,26 +9,55 @@ import dataclasses
 import datetime
 import json
 import operator
-from typing import Any
+from typing import Any, get_args
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.columns import CURRENCY, SOURCE_COLUMNS, RawColumn
+from farebox.components.trip_example_gen import clock, time_zones
+from farebox.components.trip_example_gen.columns import (
+    CURRENCY,
+    DROPOFF_LATITUDE,
+    DROPOFF_LOCATION,
+    DROPOFF_LONGITUDE,
+    DROPOFF_POINT,
+    EXAMPLE_COLUMNS,
+    PICKUP_LATITUDE,
+    PICKUP_LOCATION,
+    PICKUP_LONGITUDE,
+    PICKUP_POINT,
+    POLYLINE,
+    SOURCE_COLUMNS,
+    RawColumn,
+)
+from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen.times import Held, TimeSource, Weekdays, check_format
+
+Source = str | tuple[str, ...]
+# The ways to say where an end of a trip is: columns that go together.
+PLACES_OF = {
+    "pickup": ((PICKUP_LONGITUDE, PICKUP_LATITUDE), (PICKUP_LOCATION,), (PICKUP_POINT,), (POLYLINE,)),
+    "dropoff": ((DROPOFF_LONGITUDE, DROPOFF_LATITUDE), (DROPOFF_LOCATION,), (DROPOFF_POINT,), (POLYLINE,)),
+}
 
 _SourceNames: Any = dataclasses.make_dataclass(
     "_SourceNames",
-    [(column.name, str) if column.is_required else (column.name, str | None, None) for column in SOURCE_COLUMNS],
+    [(column.name, Source) if column.is_required else (column.name, Source | None, None) for column in SOURCE_COLUMNS],
     frozen=True,
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns(_SourceNames):
-    """The source's name of each of `SOURCE_COLUMNS`: text if the source must have it, else text or None.
+    """Where each of `SOURCE_COLUMNS` is in the source: None, a column's name, an expression over columns, or several of
+    them, of which each file uses the first one that it has.
 
-    Either `pickup_time`, or both `pickup_hour` and `pickup_weekday`.
+    Either `pickup_time`, or both `pickup_hour` and `pickup_weekday`. For each end coordinates, a point, a location or
+    the polyline; each file uses the first of these ways that it has.
     """
 
     def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
         by_time = self.pickup_time is not None
         by_parts = self.pickup_hour is not None and self.pickup_weekday is not None
         if by_time == by_parts or (by_time and (self.pickup_hour or self.pickup_weekday)):
@@ -36,10 +65,39 @@ class Columns(_SourceNames):
                 "city.columns must name either pickup_time, or both pickup_hour and pickup_weekday, got "
                 f"pickup_time={self.pickup_time} pickup_hour={self.pickup_hour} pickup_weekday={self.pickup_weekday}"
             )
+        self._check_places()
+        self._check_names()
 
-    def sources(self) -> dict[str, str]:
-        """Our column: the source's, for the columns that the source has."""
-        return {ours: theirs for ours, theirs in dataclasses.asdict(self).items() if theirs is not None}
+    def _check_places(self) -> None:
+        for end, ways in PLACES_OF.items():
+            named = [[name for name in way if getattr(self, name)] for way in ways]
+            halves = [names for names, way in zip(named, ways, strict=True) if names and len(names) < len(way)]
+            if halves or not any(named):
+                raise InputError(
+                    f"city.columns must say where the {end} is: {end}_longitude and {end}_latitude, {end}_point, "
+                    f"{end}_location or polyline, got {', '.join(halves[0]) if halves else 'none of them'}"
+                )
+
+    def _check_names(self) -> None:
+        owners: dict[str, str] = {}
+        for ours, texts in self.sources().items():
+            for text in texts:
+                if not text.strip():
+                    raise InputError(f"city.columns.{ours} must name a column, got blank text")
+                if text in owners:
+                    raise InputError(
+                        f"city.columns.{ours}={text} must be another column than city.columns.{owners[text]}={text}"
+                    )
+            owners.update(dict.fromkeys(texts, ours))
+
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Our column: the source's, in the order in which they are tried; for the columns that the source has."""
+        columns = dataclasses.asdict(self).items()
+        return {ours: _several(text) for ours, text in columns if text}
+
+
+def _several(source: Source) -> tuple[str, ...]:
+    return (source,) if isinstance(source, str) else tuple(source)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +145,61 @@ class Place:
 
 
 @dataclasses.dataclass(frozen=True)
+class Days:
+    """The first and the last day on which a pickup is plausible; trips of other days are rejected."""
+
+    min: datetime.date = datetime.date(1990, 1, 1)
+    """First day; an earlier one is a number read in the wrong unit."""
+    max: datetime.date | None = None
+    """Last day; null for tomorrow."""
+
+    @property
+    def seconds(self) -> tuple[int, int]:
+        """The first moment, and the first one that is too late, in local seconds since 1970."""
+        last = self.max or datetime.date.today() + datetime.timedelta(days=1)
+        first, end = (clock.seconds_of(day) for day in (self.min, last + datetime.timedelta(days=1)))
+        return first, end
+
+
+@dataclasses.dataclass(frozen=True)
+class Locations:
+    """A table of zones or named places, for a source that has their ids or names instead of coordinates."""
+
+    file: str | None = None
+    """CSV or GeoJSON file with a row or polygon for each place, relative to the city file."""
+    id: str = "LocationID"
+    """Column or property with the id or name that the trips have."""
+    longitude: str = "longitude"
+    """Column with the longitude, in degrees (WGS84); for GeoJSON the polygon's centroid is taken."""
+    latitude: str = "latitude"
+    """Column with the latitude, in degrees (WGS84)."""
+    places: dict[str, Place] = dataclasses.field(default_factory=dict)
+    """The places by id, instead of a file; filled from the file when a run starts."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """A further input of the model, from a column of the source; it must be known before the trip."""
+
+    column: Source | None = None
+    """Name of the column, or expression; null for the feature's own name."""
+    values: tuple[str, ...] = ()
+    """The values of a category, which the model takes as their number from 0 on; empty for a number."""
+    min: float | None = None
+    """Least valid number; trips with a lesser one are rejected."""
+    max: float | None = None
+    """Largest valid number; trips with a larger one are rejected."""
+    default: float | str | None = None
+    """Number or value where a trip has none; null to reject such trips."""
+    meaning: str = ""
+    """Meaning, for people and for the model's file."""
+    unit: str = ""
+    """Unit of a number."""
+    known_before: bool = False
+    """Whether to take a feature whose name sounds as if it were known only after the trip, such as `trip_seconds`."""
+
+
+@dataclasses.dataclass(frozen=True)
 class CityProfile:
     """A city and the format of its source."""
 
@@ -100,10 +213,30 @@ class CityProfile:
     """Plausible fares, in the city's currency; other trips are rejected."""
     source: str | None = None
     """The city's own trips, used if no others are given: `package:NAME/FOLDER` in an installed package, or a path."""
-    time_format: str = "epoch"
-    """Format of `pickup_time`: `epoch` (seconds) or a strptime format; times are taken as the city's local time."""
-    weekday_of_monday: int = 0
-    """Number of a Monday in the source's weekday column."""
+    time_format: Source = "epoch"
+    """Format of `pickup_time`: `epoch` (seconds), `epoch_ms`, `epoch_us`, `excel` (days) or a strptime format; or
+    several, which are tried in order."""
+    times: Held | None = None
+    """What the hours in `pickup_time` are: `local` (whatever their label says), `utc`, or `offset` (each has its own).
+    Must be given for a source that names moments: epochs, offsets, `Z`, Parquet's timestamps with a zone."""
+    time_zone: str | None = None
+    """IANA time zone of the city, such as `America/Chicago`; `utc` and `offset` need it."""
+    days: Days = Days()
+    """First and last plausible day of a pickup; other trips are rejected."""
+    weekdays: Weekdays | None = None
+    """Coding of `pickup_weekday`: `monday_0` (0 to 6), `monday_1` (1 to 7, ISO 8601), `sunday_0` (0 to 6), `sunday_1`
+    (1 to 7) or `names` (English, or their beginnings)."""
+    where: str | None = None
+    """Condition on the source's columns, such as `payment_type in (1, 2) and rate_code == 1`; other rows are left
+    out."""
+    csv: CsvDialect = PLAIN
+    """Dialect of CSV files."""
+    ignore_files: tuple[str, ...] = ()
+    """Patterns of file names in a folder of trips that are no trips, such as `*_lookup.csv`."""
+    locations: Locations | None = None
+    """Zones or named places, for `pickup_location` and `dropoff_location`."""
+    features: dict[str, Feature] | tuple[str, ...] = dataclasses.field(default_factory=dict)
+    """Further inputs of the model by name, such as `{traffic: {min: 0}}`; or a list of columns of numbers."""
     passengers: Bounds = Bounds(1, 6)
     """Plausible numbers of passengers; other trips are rejected."""
     passengers_default: int = 1
@@ -126,6 +259,46 @@ class CityProfile:
             raise InputError(f"city.tariff_changes={days} must be different days, in order")
         if not -90 < self.grid_angle < 90:
             raise InputError(f"city.grid_angle={self.grid_angle} must be between -90 and 90")
+        if not isinstance(self.features, dict):
+            object.__setattr__(self, "features", {name: Feature() for name in self.features})
+        self._check_times()
+
+    def _check_times(self) -> None:
+        for each in self.time_source.formats:
+            check_format(each, "city.time_format")
+        if not self.time_source.formats:
+            raise InputError("city.time_format must name at least one format, got none")
+        if self.time_zone is not None:
+            time_zones.check_zone(self.time_zone, "city.time_zone")
+        if self.times in ("utc", "offset") and self.time_zone is None:
+            raise InputError(
+                f"city.times={self.times} needs city.time_zone, the IANA name of the city's, such as America/Chicago"
+            )
+        if self.columns.pickup_weekday is not None and self.weekdays is None:
+            raise InputError(
+                f"city.weekdays must tell how city.columns.pickup_weekday={self.columns.pickup_weekday} counts: "
+                f"one of {', '.join(get_args(Weekdays))}"
+            )
+
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Our column or feature: the source's columns or expressions, in the order in which they are tried."""
+        return {**self.columns.sources(), **{name: _several(each.column or name) for name, each in self.extra.items()}}
+
+    @property
+    def extra(self) -> dict[str, Feature]:
+        """The further inputs of the model by name."""
+        assert isinstance(self.features, dict), "__post_init__ makes it one"
+        return self.features
+
+    @property
+    def time_source(self) -> TimeSource:
+        """How the source writes the time of a pickup."""
+        return TimeSource(_several(self.time_format), self.times, self.time_zone)
+
+    @property
+    def example_columns(self) -> dict[str, RawColumn]:
+        """The columns of this city's examples by name, in the order in which they are written; the label is last."""
+        return EXAMPLE_COLUMNS
 
     def bounds_of(self, column: RawColumn) -> Bounds | None:
         """The column's valid values in this city; None if it has no bounds."""
@@ -153,12 +326,7 @@ def profile_to_json(profile: CityProfile) -> str:
 
 def profile_from_json(text: str) -> CityProfile:
     """The inverse of `profile_to_json`."""
-    fields = json.loads(text)
-    fields["columns"] = Columns(**fields["columns"])
-    fields["box"] = Box(**fields["box"])
-    fields["fare"] = Bounds(**fields["fare"])
-    fields["passengers"] = Bounds(**fields["passengers"])
-    for kind in ("airports", "landmarks"):
-        fields[kind] = {name: Place(**place) for name, place in fields[kind].items()}
-    fields["tariff_changes"] = tuple(map(datetime.date.fromisoformat, fields["tariff_changes"]))
-    return CityProfile(**fields)
+    import pydantic  # 0.1 s, which `farebox predict` need not wait
+
+    profile: CityProfile = pydantic.TypeAdapter(CityProfile).validate_json(text)
+    return profile

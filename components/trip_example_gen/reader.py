@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.chunks import Chunk, OpenFile
 from farebox.components.trip_example_gen.judging import Trips, judge
 from farebox.components.trip_example_gen.profile import CityProfile
-from farebox.components.trip_example_gen.sources import Chunk, OpenFile, find_files, plan_chunks, read_rows
+from farebox.components.trip_example_gen.sources import find_files, plan_chunks, read_rows
 
 SHOWN_REASONS = 3
 
@@ -47,5 +48,5 @@ def check_usable(
 
 def read_chunk(chunk: Chunk, profile: CityProfile, open_file: OpenFile = open) -> Iterator[Trips]:
     """The trips of a chunk, in pieces of bounded size."""
-    for rows in read_rows(chunk, profile, open_file):
+    for rows in read_rows(chunk, open_file):
         yield judge(rows, chunk.path, profile)

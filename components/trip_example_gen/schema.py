@@ -24,6 +24,10 @@ def _feature(column: RawColumn, bounds: Bounds | None) -> str:
 
 def _domain(column: RawColumn, bounds: Bounds) -> str:
     if column.dtype is np.float32:
-        return f"  float_domain {{ min: {bounds.min} max: {bounds.max} }}\n"
+        return f"  float_domain {{ min: {_plain(bounds.min)} max: {_plain(bounds.max)} }}\n"
     categorical = " is_categorical: true" if column.is_categorical else ""
     return f"  int_domain {{ min: {bounds.min:.0f} max: {bounds.max:.0f}{categorical} }}\n"
+
+
+def _plain(number: float) -> str:
+    return str(float(number)).removesuffix(".0")

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from farebox.components.errors import InputError
+from farebox.components.trip_example_gen import binding
 from farebox.components.trip_example_gen.clock import END_OF_EPOCH_S
 from farebox.components.trip_example_gen.columns import (
     COORDINATES,
@@ -32,15 +33,18 @@ from farebox.components.trip_example_gen.columns import (
     PICKUP_LONGITUDE,
     PICKUP_TIME,
     PICKUP_WEEKDAY,
+    RAW_COLUMNS,
     SOURCE_COLUMNS,
 )
 from farebox.components.trip_example_gen.profile import Bounds, CityProfile
 from farebox.components.trip_example_gen.simulated_trips import Trips, draw_trips, tariff_changes
+from farebox.components.trip_example_gen.times import NUMBERS, WEEKDAY_NUMBERS
 
 CHUNK_ROWS, PART_CHUNKS = 1 << 17, 8  # a million rows per file of a folder
 FIRST_DAY, END_DAY = datetime.date(1971, 1, 1), datetime.date(2100, 1, 1)  # before it, ms would pass for s
 DEFAULT_DAY, DEFAULT_DAYS = datetime.date(2024, 1, 1), 364  # a Monday, and 52 whole weeks
 FAULTS = ("missing_coordinate", "outside_city", "fare_out_of_bounds", "unparseable", "bad_timestamp")
+LEFT_OUT = frozenset(column.name for column in RAW_COLUMNS if column.is_place)
 NO_NUMBER, NO_TIME = "#VALUE!", "0000-00-00 00:00:00"  # as spreadsheets and MySQL write them
 
 Track = Callable[[Sequence[int]], Iterable[int]]
@@ -144,16 +148,17 @@ def _tables(profile: CityProfile, order: Order, track: Track) -> Iterator[tuple[
         faulty = np.flatnonzero(random.random(n) < order.dirt)
         _spoil(columns, faulty, profile, random)
         columns |= _uniform_columns(columns, profile, n, random)  # last: the other columns stay what they are
-        arrays = [pa.array(columns[ours], from_pandas=True) for ours in profile.columns.sources()]
+        arrays = [pa.array(columns[ours], from_pandas=True) for ours in plain_names(profile)]
         yield pa.Table.from_arrays(_as_dialect(arrays, profile), schema=schema), len(faulty)
 
 
 def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
     """Appends lines, after a header in a new file. Joins cells itself: Arrow 10 writes text in quotes only."""
     cells = dict(zip(table.schema.names, (column.cast(pa.string()) for column in table.columns), strict=True))
-    fare, time = profile.columns.fare, profile.columns.pickup_time
+    names = plain_names(profile)
+    fare, time = names[FARE], names.get(PICKUP_TIME)
     cells[fare] = pc.if_else(pc.equal(cells[fare], "inf"), NO_NUMBER, cells[fare])
-    if time and "," in profile.time_format:
+    if time and "," in time_format_of(profile):
         cells[time] = pc.binary_join_element_wise("", cells[time], "", '"')
     lines = pc.binary_join_element_wise(*cells.values(), ",", null_handling="replace").to_pylist()
     with path.open("a", encoding="utf-8", newline="") as file:
@@ -168,15 +173,35 @@ def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
 def _schema(profile: CityProfile) -> pa.Schema:
     """The source's columns, in the order of `Columns`."""
     kinds = {column.name: pa.float64() if column.dtype is np.float32 else pa.int64() for column in SOURCE_COLUMNS}
-    if profile.time_format != "epoch":
+    if time_format_of(profile) != "epoch":
         kinds[PICKUP_TIME] = pa.string()
-    return pa.schema([(theirs, kinds[ours]) for ours, theirs in profile.columns.sources().items()])
+    return pa.schema([(theirs, kinds[ours]) for ours, theirs in plain_names(profile).items()])
+
+
+def plain_names(profile: CityProfile) -> dict[str, str]:
+    """Our column: the source's, the first of several. Raises InputError for a source that cannot be simulated."""
+    names = {}
+    for ours, (theirs, *_) in profile.sources().items():
+        if ours in LEFT_OUT or not binding.column_or_expression(theirs, ()).is_column:
+            raise InputError(f"city.columns.{ours}={theirs} cannot be simulated: it must be one column")
+        names[ours] = theirs
+    return names
+
+
+def time_format_of(profile: CityProfile) -> str:
+    """The format in which times are written. Raises InputError for a source that cannot be simulated."""
+    first = profile.time_source.formats[0]
+    if profile.times in ("utc", "offset"):
+        raise InputError(f"city.times={profile.times} cannot be simulated: times must be local")
+    if first in NUMBERS and first != "epoch":
+        raise InputError(f"city.time_format={first} cannot be simulated: it must be epoch or a strptime format")
+    return first
 
 
 def _columns(trips: Trips, profile: CityProfile) -> Cells:
     """Our column: float64 of shape (n,), times in s; the weekday by the source's count, with Sunday up to 7."""
-    first = int(profile.weekday_of_monday > 0)
-    weekday = (trips.weekday() + profile.weekday_of_monday - first) % 7 + first
+    monday, first, _ = WEEKDAY_NUMBERS.get(profile.weekdays or "", (0, 0, 6))
+    weekday = (trips.weekday() + monday - first) % 7 + first
     places = np.moveaxis(trips.places, 1, 2).reshape(4, -1)
     values: dict[str, npt.NDArray[Any]] = dict(zip(COORDINATES, places, strict=True))
     values |= {FARE: trips.fare, PASSENGER_COUNT: trips.passengers, PICKUP_TIME: trips.epoch}
@@ -242,8 +267,8 @@ def _time_text(seconds: pa.Array, profile: CityProfile) -> pa.Array:
     broken = pc.greater(seconds, END_OF_EPOCH_S)
     moments = pc.if_else(broken, 0.0, seconds).cast(pa.int64()).cast(pa.timestamp("s"))
     try:
-        text = pc.strftime(moments, format=profile.time_format)
+        text = pc.strftime(moments, format=time_format_of(profile))
     except pa.ArrowInvalid as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"city.time_format={profile.time_format} cannot be simulated: {reason}") from error
+        raise InputError(f"city.time_format={time_format_of(profile)} cannot be simulated: {reason}") from error
     return pc.if_else(broken, NO_TIME, text)

@@ -27,6 +27,7 @@ PROFILE = CityProfile(
     columns=Columns("fare", "x1", "y1", "x2", "y2", passenger_count="n", pickup_time="t"),
     box=Box(0, 1, 0, 1),
     fare=Bounds(1, 100),
+    times="local",
 )
 HEADER = "fare,x1,y1,x2,y2,n,t\n"
 BEAM = list(BeamSettings().pipeline_args)
@@ -81,12 +82,9 @@ def expected(path: Path) -> dict[str, list[tuple[float, ...]]]:
 
 
 def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from farebox.components.trip_example_gen import executor, sources
+    from farebox.components.trip_example_gen import chunks, executor
 
-    monkeypatch.setattr(sources, "CHUNK_BYTES", 4000)
-    monkeypatch.setattr(
-        executor, "plan_chunks", lambda *a, **k: sources.plan_chunks(*a, **k, chunk_bytes=4000)
-    )  # many chunks of few rows
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 4000)  # many chunks of few rows
     monkeypatch.setattr(executor, "ENCODE_ROWS", 7)
     source = tmp_path / "data"
     source.mkdir()
@@ -115,9 +113,10 @@ def test_trips_without_dates_have_no_days(tmp_path: Path) -> None:
     from farebox.components.trip_example_gen.component import TripExampleGen
 
     columns = Columns("fare", "x1", "y1", "x2", "y2", pickup_hour="h", pickup_weekday="d")
+    profile = dataclasses.replace(PROFILE, columns=columns, weekdays="monday_0")
     rows = [f"{2 + i},0.{i},0.5,0.25,0.75,{i},{i % 7}\n" for i in range(10)] * 20
     (tmp_path / "trips.csv").write_text("fare,x1,y1,x2,y2,h,d\n" + "".join(rows))
-    node = TripExampleGen(str(tmp_path / "trips.csv"), dataclasses.replace(PROFILE, columns=columns), splits=(1, 1, 1))
+    node = TripExampleGen(str(tmp_path / "trips.csv"), profile, splits=(1, 1, 1))
     execute(node, tmp_path / "examples")
     counts = json.loads((tmp_path / "examples" / "counts.json").read_text())
     assert (counts["examples"], counts["days"]) == (200, None)
@@ -171,9 +170,9 @@ def test_parquet_and_csv_give_the_same_examples(tmp_path: Path, monkeypatch: pyt
     import pyarrow.csv as pa_csv
     import pyarrow.parquet as pq
 
-    from farebox.components.trip_example_gen import sources
+    from farebox.components.trip_example_gen import chunks
 
-    monkeypatch.setattr(sources, "BATCH_ROWS", 50)  # the one row group, and so the one chunk, comes in four pieces
+    monkeypatch.setattr(chunks, "BATCH_ROWS", 50)  # the one row group, and so the one chunk, comes in four pieces
     (tmp_path / "a.csv").write_text(HEADER + "".join(lines(200)))
     text = pa_csv.ConvertOptions(column_types={"fare": pa.string()})
     pq.write_table(pa_csv.read_csv(tmp_path / "a.csv", convert_options=text), tmp_path / "a.parquet")

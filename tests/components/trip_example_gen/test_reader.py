@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import reader, sources
+from farebox.components.trip_example_gen import chunks, reader, sources
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.judging import Trips
 from farebox.components.trip_example_gen.profile import (
@@ -48,7 +48,9 @@ NYC = CityProfile(
     time_format="%Y-%m-%d %H:%M:%S",
 )
 BY_PARTS = dataclasses.replace(
-    NYC, columns=Columns("fare_usd", "lon_a", "lat_a", "lon_b", "lat_b", pickup_hour="h", pickup_weekday="wd")
+    NYC,
+    columns=Columns("fare_usd", "lon_a", "lat_a", "lon_b", "lat_b", pickup_hour="h", pickup_weekday="wd"),
+    weekdays="monday_0",
 )
 PARTS_HEADER = "fare_usd,h,wd,lon_a,lat_a,lon_b,lat_b"
 
@@ -59,10 +61,10 @@ def write(folder: Path, *lines: str, name: str = "trips.csv", header: str = HEAD
     return str(path)
 
 
-def read(path: str, profile: CityProfile = NYC, chunk_bytes: int = sources.CHUNK_BYTES) -> Trips:
+def read(path: str, profile: CityProfile = NYC, chunk_bytes: int = chunks.CHUNK_BYTES) -> Trips:
     """All trips of a source in one piece, with `plan_chunks` and `read_chunk`."""
-    chunks = sources.plan_chunks(sources.find_files(path), profile, chunk_bytes)
-    parts = [trips for chunk in chunks for trips in reader.read_chunk(chunk, profile)]
+    planned = sources.plan_chunks(sources.find_files(path), profile, chunk_bytes)
+    parts = [trips for chunk in planned for trips in reader.read_chunk(chunk, profile)]
     columns = [pa.concat_arrays([part.examples.column(i) for part in parts]) for i in range(len(NAMES))]
     return Trips(pa.RecordBatch.from_arrays(columns, NAMES), pa.concat_tables([part.rejected for part in parts]))
 
@@ -136,22 +138,32 @@ def test_missing_passengers_take_the_default(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("weekday_of_monday", "weekday", "expected"),
-    [(0, 0, 0), (0, 6, 6), (1, 0, 6), (1, 1, 0), (1, 7, 6), (2, 1, 6), (2, 2, 0), (2, 7, 5)],
-)
-def test_weekdays_are_counted_from_monday(tmp_path: Path, weekday_of_monday: int, weekday: int, expected: int) -> None:
-    path = write(tmp_path, f"12.5,23,{weekday},-73.99,40.73,-73.98,40.75", header=PARTS_HEADER)
-    examples = read(path, dataclasses.replace(BY_PARTS, weekday_of_monday=weekday_of_monday)).examples
+    ("weekdays", "cell", "expected"),
+    [
+        ("monday_0", "0", 0), ("monday_0", "6", 6), ("monday_1", "1", 0), ("monday_1", "7", 6), ("sunday_0", "0", 6),
+        ("sunday_0", "6", 5), ("sunday_1", "1", 6), ("sunday_1", "2", 0), ("sunday_1", "7", 5), ("names", "Sunday", 6),
+        ("names", "mon", 0), ("names", " THURS. ", 3), ("monday_0", "3.0", 3),
+    ],
+)  # fmt: skip
+def test_weekdays_are_counted_from_monday(tmp_path: Path, weekdays: str, cell: str, expected: int) -> None:
+    path = write(tmp_path, f"12.5,23,{cell},-73.99,40.73,-73.98,40.75", header=PARTS_HEADER)
+    examples = read(path, dataclasses.replace(BY_PARTS, weekdays=weekdays)).examples
     row = examples.to_pylist()[0]
     assert (row["pickup_hour"], row["pickup_weekday"], row["pickup_epoch"]) == (23, expected, 0)
 
 
 @pytest.mark.parametrize(
-    ("parts", "column"), [("24,0", "h"), ("-1,0", "h"), ("1.5,0", "h"), (",0", "h"), ("1,7", "wd")]
-)
-def test_impossible_hours_and_weekdays_are_rejected(tmp_path: Path, parts: str, column: str) -> None:
+    ("weekdays", "parts", "column"),
+    [
+        ("monday_0", "24,0", "h"), ("monday_0", "-1,0", "h"), ("monday_0", "1.5,0", "h"), ("monday_0", ",0", "h"),
+        ("monday_0", "1,7", "wd"), ("monday_1", "1,0", "wd"), ("sunday_1", "1,0", "wd"), ("sunday_0", "1,7", "wd"),
+        ("monday_0", "1,", "wd"), ("monday_0", "1,1.5", "wd"), ("names", "1,m", "wd"), ("names", "1,lundi", "wd"),
+    ],
+)  # fmt: skip
+def test_impossible_hours_and_weekdays_are_rejected(tmp_path: Path, weekdays: str, parts: str, column: str) -> None:
     path = write(tmp_path, f"12.5,{parts},-73.99,40.73,-73.98,40.75", header=PARTS_HEADER)
-    assert rejected(read(path, BY_PARTS)) == [(2, "bad_timestamp", column)]
+    reason = "bad_timestamp" if column == "h" else "bad_weekday"
+    assert rejected(read(path, dataclasses.replace(BY_PARTS, weekdays=weekdays))) == [(2, reason, column)]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,7 @@ def test_impossible_hours_and_weekdays_are_rejected(tmp_path: Path, parts: str, 
 )
 def test_epoch_seconds_not_milliseconds(tmp_path: Path, epoch: str, n_examples: int) -> None:
     path = write(tmp_path, GOOD.replace("2011-01-28 20:42:59", epoch))
-    examples = read(path, dataclasses.replace(NYC, time_format="epoch")).examples
+    examples = read(path, dataclasses.replace(NYC, time_format="epoch", times="local")).examples
     assert examples.column("pickup_epoch").to_pylist() == [1296247379] * n_examples
 
 
@@ -193,7 +205,7 @@ def test_gzip_is_read_as_a_stream_of_blocks(tmp_path: Path, monkeypatch: pytest.
     plain = read(write(tmp_path, *lines))
     path = tmp_path / "trips.csv.gz"
     path.write_bytes(gzip.compress("\n".join([HEADER, *lines]).encode()))
-    monkeypatch.setattr(sources, "CHUNK_BYTES", 200)
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 200)
     zipped = read(str(path))
     assert zipped.examples.equals(plain.examples)
     assert rejected(zipped) == rejected(plain)
@@ -206,8 +218,8 @@ def test_files_of_a_folder_are_read_in_order_of_name(tmp_path: Path) -> None:
     write(tmp_path, GOOD, GOOD, name="b.csv")
     write(tmp_path, "x", name="a.CSV")
     write(tmp_path, "not trips", name="notes.txt")
-    chunks = sources.plan_chunks(sources.find_files(str(tmp_path)), NYC, chunk_bytes=20)
-    assert [(os.path.basename(c.path), c.index, c.row) for c in chunks] == [
+    planned = sources.plan_chunks(sources.find_files(str(tmp_path)), NYC, chunk_bytes=20)
+    assert [(os.path.basename(c.path), c.index, c.row) for c in planned] == [
         ("a.CSV", 0, 2),
         ("b.csv", 1, 2),
         ("b.csv", 2, 3),
@@ -251,11 +263,11 @@ def test_parquet_of_many_types(tmp_path: Path) -> None:
     assert trips.examples.num_rows == 1
     wrong = [(2, "missing_label", "fare_usd"), (3, "bad_timestamp", "when"), (4, "unparseable", "lon_a")]
     assert sorted(rejected(trips)) == wrong
-    assert '"pickup_longitude": "here"' in trips.rejected["text"].to_pylist()[2]
+    assert '"lon_a": "here"' in trips.rejected["text"].to_pylist()[2]
 
 
 def test_parquet_row_numbers_continue_across_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "BATCH_ROWS", 3)
+    monkeypatch.setattr(chunks, "BATCH_ROWS", 3)
     path = str(tmp_path / "trips.parquet")
     pq.write_table(pa.concat_tables([pa.table(PARQUET)] * 3), path, row_group_size=2)
     assert len(sources.plan_chunks([path], NYC)) == 3
@@ -317,12 +329,9 @@ def test_places_without_trips_are_refused(tmp_path: Path) -> None:
     ("column", "values", "message"),
     [
         ("fare_usd", pa.array([[1.0]]), r"column fare_usd \(city.columns.fare\) must be a number, got list"),
-        (
-            "when",
-            pa.array([1], pa.timestamp("s", "America/New_York")),
-            r"must be a local time, got timestamp\[ms, tz=Am",
-        ),
-        ("when", pa.array([1]), r"column when \(city.columns.pickup_time\) must be a local time, got int64"),
+        ("when", pa.array([1], pa.timestamp("s", "America/New_York")), r"names moments \(timestamp\[ms, tz=Am"),
+        ("when", pa.array([1]), r"column when \(city.columns.pickup_time\) must be a time, got int64"),
+        ("when", pa.array([15000], pa.date32()), r"column when .* must be a time, got date32.* a date has no hour"),
     ],
 )
 def test_parquet_columns_of_unusable_types_are_refused(
@@ -444,7 +453,8 @@ def test_nyc_sample() -> None:
         "fare_amount", "pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude",
         passenger_count="passenger_count", pickup_time="pickup_datetime",
     )  # fmt: skip
-    trips = read(str(NYC_SAMPLE), dataclasses.replace(NYC, columns=columns, time_format="%Y-%m-%d %H:%M:%S UTC"))
+    profile = dataclasses.replace(NYC, columns=columns, time_format="%Y-%m-%d %H:%M:%S UTC", times="local")
+    trips = read(str(NYC_SAMPLE), profile)
     assert (trips.n_read, trips.examples.num_rows) == (10_476, 10_358)
     assert {reason for reason, _ in trips.reasons()} == {"outside_city"}
 

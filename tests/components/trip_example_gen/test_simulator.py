@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader, simulator
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
-from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Place
+from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Days, Place
 from farebox.components.trip_example_gen.simulator import Order, simulate
 
 FARE_AND_PLACES = ("paid", "x0", "y0", "x1", "y1")
@@ -26,6 +26,8 @@ NYC = CityProfile(
     box=Box(-74.05, -73.75, 40.63, 40.85),
     fare=Bounds(2.5, 200),
     time_format="%Y-%m-%d %H:%M:%S UTC",
+    times="local",
+    days=Days(max=datetime.date(2100, 1, 1)),
 )
 SYDNEY = dataclasses.replace(
     NYC,
@@ -38,10 +40,10 @@ BY_PARTS = Columns(*FARE_AND_PLACES, pickup_hour="h", pickup_weekday="wd")
 DIALECTS = {
     "text": NYC,
     "text with a comma, AM and PM": dataclasses.replace(NYC, time_format="%b %d, %Y %I:%M:%S %p"),
-    "epoch": dataclasses.replace(NYC, time_format="epoch"),
-    "hour and weekday, Monday 0": dataclasses.replace(NYC, columns=BY_PARTS),
-    "hour and weekday, Monday 1": dataclasses.replace(NYC, columns=BY_PARTS, weekday_of_monday=1),
-    "hour and weekday, Monday 2": dataclasses.replace(NYC, columns=BY_PARTS, weekday_of_monday=2),
+    "epoch": dataclasses.replace(NYC, time_format="epoch", times="local"),
+    "hour and weekday, Monday 0": dataclasses.replace(NYC, columns=BY_PARTS, weekdays="monday_0"),
+    "hour and weekday, Monday 1": dataclasses.replace(NYC, columns=BY_PARTS, weekdays="monday_1"),
+    "hour and weekday, Monday 2": dataclasses.replace(NYC, columns=BY_PARTS, weekdays="sunday_1"),
     "no passengers": dataclasses.replace(
         NYC, columns=dataclasses.replace(TIMED, passenger_count=None), passengers_default=2
     ),
@@ -259,7 +261,7 @@ def test_fares_rise_when_the_tariff_changes(trips_of) -> None:
         assert after["fare"][rows].mean() == pytest.approx(before["fare"][rows].mean() * rise, rel=0.005)
     # 2012-09-21 less half of 364 days.
     assert Order(1).first_day(eras).isoformat() == "2012-03-23"
-    assert Order(1).first_day(dataclasses.replace(eras, columns=BY_PARTS)) == simulator.DEFAULT_DAY
+    assert Order(1).first_day(dataclasses.replace(eras, columns=BY_PARTS, weekdays="monday_0")) == simulator.DEFAULT_DAY
 
 
 @pytest.mark.parametrize("name", ["old.csv", "old.parquet", "old", "old/"])
@@ -307,8 +309,13 @@ def test_invalid_orders_are_refused(tmp_path: Path, order: dict, line: str) -> N
 
 def test_profiles_that_cannot_be_simulated_are_refused(tmp_path: Path) -> None:
     out = str(tmp_path / "trips.csv")
-    with pytest.raises(InputError, match="city.time_format=%Y-%m-%d%z cannot be simulated: Timezone not present"):
-        simulate(dataclasses.replace(NYC, time_format="%Y-%m-%d%z"), Order(10), out)
+    in_utc = dataclasses.replace(NYC, times="utc", time_zone="America/New_York")
+    with pytest.raises(InputError, match="city.times=utc cannot be simulated: times must be local"):
+        simulate(in_utc, Order(10), out)
+    with pytest.raises(InputError, match="city.time_format=excel cannot be simulated: it must be epoch or a strptime"):
+        simulate(dataclasses.replace(NYC, time_format="excel"), Order(10), out)
+    with pytest.raises(InputError, match=r"city.columns.fare=a \+ b cannot be simulated: it must be one column"):
+        simulate(dataclasses.replace(NYC, columns=dataclasses.replace(TIMED, fare="a + b")), Order(10), out)
     with pytest.raises(InputError, match="city.fare.max=0 must be above 0 to simulate trips"):
         simulate(dataclasses.replace(NYC, fare=Bounds(-9, 0)), Order(10), out)
     with pytest.raises(InputError, match=r"trips.csv.gz must end in .csv or .parquet, or be the name of a folder"):

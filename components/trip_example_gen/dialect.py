@@ -1,0 +1,57 @@
+"""How a source writes CSV: the settings of `city.csv`."""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+from typing import Annotated
+
+from farebox.components.errors import Condition, InputError, check_fields
+
+ONE_CHARACTER = Condition("one ASCII character", lambda value: len(value) == 1 and value.isascii())
+Character = Annotated[str, ONE_CHARACTER]
+
+
+@dataclasses.dataclass(frozen=True)
+class CsvDialect:
+    """How a source writes CSV. The defaults are RFC 4180's, in UTF-8."""
+
+    separator: Character | None = None
+    """Character between two fields; null for a tab in `.tsv` files, else a comma."""
+    decimal: Character = "."
+    """Character before the decimals of a number."""
+    thousands: Character | None = None
+    """Character between groups of three digits, such as the comma of `1,020.00`; null if numbers have none."""
+    quote: Character = '"'
+    """Character around a field that holds separators or line breaks; a double one stands for itself."""
+    escape: Character | None = None
+    """Character before a quote that is part of a field, such as a backslash; null if quotes are doubled."""
+    names: tuple[str, ...] | None = None
+    """Names of the columns, for files whose first line is a row; null if it is a header."""
+    comment: Character | None = None
+    """Character at the start of lines that are not read."""
+    ragged: bool = False
+    """Whether a row may have fewer fields than the header, which then are missing, or more, which are not read. Empty
+    fields behind the last column are never a fault."""
+    encoding: str | None = None
+    """Encoding of the text, by Python's name such as `latin-1`; null for UTF-8, or UTF-16 with a byte order mark."""
+    missing: tuple[str, ...] = ()
+    """Further texts that stand for a missing value, such as `\\N` or `-`."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "city.csv")
+        if self.encoding is not None:
+            try:
+                codecs.lookup(self.encoding)
+            except LookupError as error:
+                raise InputError(f"city.csv.encoding={self.encoding} must be an encoding that Python knows") from error
+        if self.thousands == self.decimal:
+            raise InputError(f"city.csv.thousands={self.thousands} must differ from city.csv.decimal={self.decimal}")
+        marks = [mark for mark in (self.separator, self.quote, self.escape, self.comment) if mark]
+        if len(set(marks)) != len(marks):
+            raise InputError(f"city.csv: separator, quote, escape and comment must differ, got {' '.join(marks)}")
+        if self.names is not None and len(set(self.names)) != len(self.names):
+            raise InputError(f"city.csv.names={list(self.names)} must be different names")
+
+
+PLAIN = CsvDialect()

@@ -1,0 +1,249 @@
+"""Expressions over the columns of a source: `fare_amount + tolls_amount`, `payment_type in (1, 2)`.
+
+A small part of Python's grammar, evaluated by whole columns and never as code: columns, numbers, text in quotes,
+`+ - * /`, comparisons, `in`, `not in`, `is None`, `and`, `or`, `not`, and the functions of `FUNCTIONS`. A name that is
+no Python name stands in backquotes: `` `Trip Total` - Tips ``.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from farebox.components.errors import InputError
+from farebox.components.trip_example_gen import cells
+from farebox.components.trip_example_gen.dialect import CsvDialect
+
+FUNCTIONS = ("abs", "coalesce", "lower", "round")
+QUOTED = re.compile(r"`([^`]*)`")
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+}  # fmt: skip
+_COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}  # fmt: skip
+_TEXT_COMPARISONS = {
+    ast.Eq: pc.equal, ast.NotEq: pc.not_equal, ast.Lt: pc.less, ast.LtE: pc.less_equal, ast.Gt: pc.greater,
+    ast.GtE: pc.greater_equal,
+}  # fmt: skip
+_ALLOWED = (
+    ast.Expression, ast.BinOp, ast.UnaryOp, ast.USub, ast.UAdd, ast.Not, ast.BoolOp, ast.And, ast.Or, ast.Compare,
+    ast.In, ast.NotIn, ast.Is, ast.IsNot, ast.Name, ast.Load, ast.Constant, ast.Tuple, ast.List, ast.Call,
+    *_ARITHMETIC, *_COMPARISONS,
+)  # fmt: skip
+
+Mask = npt.NDArray[np.bool_]
+Cells = Mapping[str, pa.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Expression:
+    """A parsed text. names: the source's columns in it, each once, in order. is_column: nothing but one name."""
+
+    text: str
+    tree: ast.expr = dataclasses.field(compare=False, repr=False)
+    names: tuple[str, ...]
+
+    @property
+    def is_column(self) -> bool:
+        return isinstance(self.tree, ast.Name)
+
+
+@functools.cache
+def parse(text: str) -> Expression:
+    """Raises InputError, which names the text and the place of the fault."""
+    names: dict[str, str] = {}
+
+    def placeholder(match: re.Match[str]) -> str:
+        return names.setdefault(match[1], f"quoted_{len(names)}_")
+
+    try:
+        tree = ast.parse(QUOTED.sub(placeholder, text).strip(), mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"expression {text} cannot be read: {getattr(error, 'msg', error)}") from error
+    originals = {ours: theirs for theirs, ours in names.items()}
+    for node in ast.walk(tree):
+        if not isinstance(node, _ALLOWED) or (isinstance(node, ast.Call) and not _is_known(node)):
+            raise InputError(
+                f"expression {text} must be of columns, numbers, texts, + - * /, comparisons, in, and, or, not, "
+                f"is None and {', '.join(FUNCTIONS)}(), got {ast.unparse(node)}"
+            )
+        if isinstance(node, ast.Name):
+            node.id = originals.get(node.id, node.id)
+    functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    used = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in functions]
+    return Expression(text, tree, tuple(dict.fromkeys(used)))
+
+
+def numbers(expression: Expression, columns: Cells, dialect: CsvDialect) -> tuple[npt.NDArray[np.float64], Mask]:
+    """The expression's numbers, shape (n,), NaN if one of its cells is missing; and where a cell cannot be parsed."""
+    return _Numbers(columns, dialect).of(expression.tree)
+
+
+def texts(expression: Expression, columns: Cells) -> pa.Array:
+    """The expression as text, n values, null if one of its cells is missing; `+` joins."""
+    return _text(expression.tree, columns)
+
+
+def holds(expression: Expression, columns: Cells, dialect: CsvDialect) -> Mask:
+    """Where a condition holds, shape (n,); a comparison with a missing cell does not hold."""
+    return _Conditions(columns, dialect).of(expression.tree)
+
+
+def _is_known(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Name) and call.func.id in FUNCTIONS and bool(call.args) and not call.keywords
+
+
+def _length(columns: Cells) -> int:
+    return len(next(iter(columns.values())))
+
+
+class _Numbers:
+    def __init__(self, columns: Cells, dialect: CsvDialect) -> None:
+        self._columns, self._dialect = columns, dialect
+
+    def of(self, node: ast.expr) -> tuple[npt.NDArray[np.float64], Mask]:
+        match node:
+            case ast.Name():
+                return cells.numbers(self._columns[node.id], self._dialect)
+            case ast.Constant(value=bool() | str() | None):
+                raise InputError(f"expression: {ast.unparse(node)} must be a number")
+            case ast.Constant():
+                n = _length(self._columns)
+                return np.full(n, float(node.value)), np.zeros(n, bool)  # type: ignore[arg-type] # bytes fail to parse
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd()):
+                values, is_bad = self.of(node.operand)
+                return (-values if isinstance(node.op, ast.USub) else values), is_bad
+            case ast.BinOp():
+                (left, left_bad), (right, right_bad) = self.of(node.left), self.of(node.right)
+                with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                    values = _ARITHMETIC[type(node.op)](left, right)
+                return values, left_bad | right_bad | np.isinf(values)
+            case ast.Call():
+                return self._call(node)
+            case _:
+                raise InputError(f"expression: {ast.unparse(node)} must be a number, not true or false")
+
+    def _call(self, node: ast.Call) -> tuple[npt.NDArray[np.float64], Mask]:
+        parts = [self.of(argument) for argument in node.args]
+        values, is_bad = parts[0]
+        match node.func.id:  # type: ignore[attr-defined] # `parse` let names pass only
+            case "abs":
+                return np.abs(values), is_bad
+            case "round":
+                return np.round(values), is_bad
+            case "coalesce":
+                for others, others_bad in parts[1:]:
+                    is_bad = np.where(np.isnan(values) & ~is_bad, others_bad, is_bad)
+                    values = np.where(np.isnan(values), others, values)
+                return values, is_bad
+            case name:
+                raise InputError(f"expression: {name}() gives text where a number must be")
+
+
+class _Conditions:
+    def __init__(self, columns: Cells, dialect: CsvDialect) -> None:
+        self._columns, self._numbers = columns, _Numbers(columns, dialect)
+
+    def of(self, node: ast.expr) -> Mask:
+        match node:
+            case ast.BoolOp():
+                parts = [self.of(value) for value in node.values]
+                combine = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
+                return np.asarray(combine.reduce(parts))
+            case ast.UnaryOp(op=ast.Not()):
+                return ~self.of(node.operand)
+            case ast.Compare():
+                operands = [node.left, *node.comparators]
+                parts = [
+                    self._compare(left, op, right)
+                    for left, op, right in zip(operands, node.ops, operands[1:], strict=False)
+                ]
+                return np.asarray(np.logical_and.reduce(parts))
+            case ast.Constant(value=bool()):
+                return np.full(_length(self._columns), node.value)
+            case _:
+                raise InputError(f"expression: {ast.unparse(node)} must be true or false, such as a comparison")
+
+    def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Mask:
+        if isinstance(op, (ast.Is, ast.IsNot)):
+            if not (isinstance(right, ast.Constant) and right.value is None):
+                raise InputError(f"expression: is {ast.unparse(right)} must be is None or is not None")
+            is_missing = self._is_missing(left)
+            return is_missing if isinstance(op, ast.Is) else ~is_missing
+        if isinstance(op, (ast.In, ast.NotIn)):
+            if not isinstance(right, (ast.Tuple, ast.List)) or not right.elts:
+                raise InputError(f"expression: in {ast.unparse(right)} must be in a list, such as (1, 2)")
+            is_in = np.logical_or.reduce([self._compare(left, ast.Eq(), each) for each in right.elts])
+            return np.asarray(is_in) if isinstance(op, ast.In) else ~is_in & ~self._is_missing(left)
+        if _is_text(left) or _is_text(right):
+            return self._compare_texts(left, op, right)
+        (first, first_bad), (second, second_bad) = self._numbers.of(left), self._numbers.of(right)
+        is_known = ~(np.isnan(first) | np.isnan(second) | first_bad | second_bad)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(_COMPARISONS[type(op)](first, second) & is_known)
+
+    def _compare_texts(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Mask:
+        """By text, or by time if one side is a column of times."""
+        sides = [_text_or_time(node, self._columns) for node in (left, right)]
+        times = [side.type for side in sides if pa.types.is_temporal(side.type)]
+        if times:
+            try:
+                sides = [side.cast(pa.timestamp("us")) for side in map(_without_zone, sides)]
+            except pa.ArrowInvalid as error:
+                text = ast.unparse(right if _is_text(right) else left)
+                raise InputError(f"expression: {text} must be a time such as '2019-01-31'") from error
+        return np.asarray(pc.fill_null(_TEXT_COMPARISONS[type(op)](*sides), fill_value=False))
+
+    def _is_missing(self, node: ast.expr) -> Mask:
+        if isinstance(node, ast.Name):
+            return cells.is_missing(self._columns[node.id])
+        values, _ = self._numbers.of(node)
+        return np.isnan(values)
+
+
+def _is_text(node: ast.expr) -> bool:
+    if isinstance(node, ast.Call):
+        return node.func.id == "lower" or any(map(_is_text, node.args))  # type: ignore[attr-defined]
+    if isinstance(node, ast.BinOp):
+        return _is_text(node.left) or _is_text(node.right)
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _text_or_time(node: ast.expr, columns: Cells) -> pa.Array:
+    if isinstance(node, ast.Name) and pa.types.is_temporal(columns[node.id].type):
+        return columns[node.id]
+    return _text(node, columns)
+
+
+def _without_zone(side: pa.Array) -> pa.Array:
+    zone = getattr(side.type, "tz", None)
+    return side.cast(pa.timestamp("us", zone)).cast(pa.int64()).cast(pa.timestamp("us")) if zone else side
+
+
+def _text(node: ast.expr, columns: Cells) -> pa.Array:
+    match node:
+        case ast.Name():
+            return cells.text(columns[node.id])
+        case ast.Constant(value=str()):
+            return pa.array([node.value]).take(pa.array(np.zeros(_length(columns), np.int64)))
+        case ast.Call(func=ast.Name(id="lower")):
+            return pc.utf8_lower(_text(node.args[0], columns))
+        case ast.Call(func=ast.Name(id="coalesce")):
+            return pc.coalesce(*(_text(argument, columns) for argument in node.args))
+        case ast.BinOp(op=ast.Add()):
+            return pc.binary_join_element_wise(_text(node.left, columns), _text(node.right, columns), "")
+        case _:
+            raise InputError(f"expression: {ast.unparse(node)} must be text")
