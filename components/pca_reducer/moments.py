@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+from farebox.components.networks.splitmix64 import GOLDEN_GAMMA, splitmix64
 
 
 class Moments:
@@ -131,13 +131,8 @@ def summary_of(arrays: dict[str, npt.NDArray[Any]]) -> Summary:
     return summary
 
 
-def position_hashes(seed: int, shard: str, first_row: int, n_rows: int) -> npt.NDArray[Any]:
-    """Hashes, uint64 of shape (n_rows,), that depend on seed, shard and row number only.
-
-    SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number generators"), a stream per seed and shard.
-    """
+def position_hashes(seed: int, shard: str, first_row: int, n_rows: int) -> npt.NDArray[np.uint64]:
+    """Hashes, shape (n_rows,), that depend on seed, shard and row number only: a stream per seed and shard."""
     start = int.from_bytes(hashlib.blake2b(f"{seed}/{shard}".encode(), digest_size=8).digest(), "big")
-    z = np.arange(first_row + 1, first_row + n_rows + 1, dtype=np.uint64) * GOLDEN + np.array([start], np.uint64)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    steps = np.arange(first_row, first_row + n_rows, dtype=np.uint64)
+    return splitmix64(np.array([start], np.uint64) + steps * GOLDEN_GAMMA)

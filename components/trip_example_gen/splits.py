@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from farebox.components.networks.splitmix64 import splitmix64
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, PICKUP_ERA
 
 # The era follows from the epoch and the city's settings: a day added to the tariff's changes moves no trip.
@@ -23,14 +24,6 @@ def assign_splits(examples: pa.RecordBatch, buckets: Sequence[int], seed: int = 
     for name in HASHED:
         values = examples.column(examples.schema.get_field_index(name)).to_numpy(zero_copy_only=False)
         bits = values.view(np.uint32) if values.dtype == np.float32 else values.view(np.uint64)
-        hashes = _splitmix64(hashes ^ bits.astype(np.uint64))
+        hashes = splitmix64(hashes ^ bits.astype(np.uint64))
     edges = np.cumsum(buckets)
     return np.searchsorted(edges, hashes % np.uint64(edges[-1]), side="right")
-
-
-def _splitmix64(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Steele, Lea and Flood's mixer (https://prng.di.unimi.it/splitmix64.c), element by element; wraps modulo 2^64."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
