@@ -20,7 +20,7 @@ from farebox.pipeline.commands.submit import (
     Region,
     RunnerName,
     ServiceAccount,
-    checked_runner,
+    cluster_target,
 )
 
 
@@ -95,22 +95,10 @@ def schedule(
 
     typed = options_given(context)
     if "--runner" in typed:
-        from farebox.pipeline.cluster.service import ClusterTarget
         from farebox.pipeline.commands import remote_schedule
 
-        schedule_orders.check_options(checked_runner(runner), typed)
-        target = ClusterTarget(
-            runner=checked_runner(runner),
-            host=host,
-            namespace=namespace,
-            experiment=experiment,
-            project=project,
-            region=region,
-            endpoint=endpoint,
-            service_account=service_account,
-            network=network,
-            patience=patience,
-        )
+        target = cluster_target(context)
+        schedule_orders.check_options(target.runner, typed)
         options = remote_schedule.RemoteScheduleOptions(
             cron=cron or "", spec=spec, parameters=parameters or (), timezone=timezone, name=name, replace=replace,
             listing=listing, delete=delete, as_json=as_json,

@@ -19,6 +19,10 @@ TARGET_FLAGS = {
     **{key: f"--{key}" for key in ("runner", "host", "namespace", "project", "region", "endpoint")},
     "parameter": "--parameter",
 }
+TARGET_OPTIONS = (
+    "runner", "host", "namespace", "experiment", "project", "region", "endpoint", "service_account", "network",
+    "patience",
+)  # fmt: skip
 SUBMIT_FLAGS = {**TARGET_FLAGS, "spec": "SPEC", "attach": "--attach"}
 
 RunnerName = Annotated[str, typer.Option("--runner", metavar="kubeflow|vertex", help="The service that runs it.")]
@@ -46,6 +50,7 @@ Patience = Annotated[float, typer.Option(metavar="SECONDS", help="How long a fai
 
 
 def submit(
+    context: typer.Context,
     *,
     spec: Annotated[str | None, typer.Argument(metavar="SPEC", help="A file that `farebox compile` wrote.")] = None,
     runner: RunnerName = "kubeflow",
@@ -75,20 +80,8 @@ def submit(
     Credentials come from the standard places of the environment.
     """
     from farebox.pipeline.cluster import submit as submission
-    from farebox.pipeline.cluster.service import ClusterTarget
 
-    target = ClusterTarget(
-        runner=checked_runner(runner),
-        host=host,
-        namespace=namespace,
-        experiment=experiment,
-        project=project,
-        region=region,
-        endpoint=endpoint,
-        service_account=service_account,
-        network=network,
-        patience=patience,
-    )
+    target = cluster_target(context)
     request = submission.SubmitRequest(
         target=target, spec=spec, parameters=parameters or (), key=key, again=again, attach=attach, wait=wait, poll=poll
     )
@@ -111,6 +104,14 @@ def submit(
     exit_as_ended(result)
     if not as_json and wait:
         print(f"{result['run']} {result['state']}")
+
+
+def cluster_target(context: typer.Context) -> ClusterTarget:
+    """The service that TARGET_OPTIONS of a command's call name. Raises InputError if --runner is unknown."""
+    from farebox.pipeline.cluster.service import ClusterTarget
+
+    checked_runner(context.params["runner"])
+    return ClusterTarget(**{name: context.params[name] for name in TARGET_OPTIONS})
 
 
 def exit_as_ended(result: dict[str, Any]) -> None:
