@@ -46,12 +46,12 @@ class Condition:
     """A condition, the measured figures, and whether it holds."""
 
     name: str
-    found: str
+    figures: str
     ok: bool
 
     def describe(self) -> str:
         """`one retrain per cause: 9 retrains: yes`."""
-        return f"{self.name}: {self.found}: {'yes' if self.ok else 'no'}"
+        return f"{self.name}: {self.figures}: {'yes' if self.ok else 'no'}"
 
 
 def insist(name: str, conditions: Iterable[Condition]) -> None:

@@ -82,7 +82,7 @@ def known(name: str) -> str | None:
 def graph() -> dict[str, set[str]]:
     """Each module, and those of ours that it imports, late imports included."""
     return {
-        module: {found for name in imports(path) if (found := known(name)) and found != module}
+        module: {ours for name in imports(path) if (ours := known(name)) and ours != module}
         for module, path in MODULES.items()
     }
 
@@ -143,7 +143,7 @@ def test_every_module_is_reached():
         if module not in reached:
             reached.add(module)
             waiting += graph()[module]
-            waiting += [found for name in names_in_strings(MODULES[module]) if (found := known(name))]
+            waiting += [ours for name in names_in_strings(MODULES[module]) if (ours := known(name))]
     empty = {module for module, path in MODULES.items() if path.name == "__init__.py"}
     assert set(MODULES) - reached - empty == set()
 
@@ -237,13 +237,13 @@ def test_light_modules_import_neither_tfx_nor_tensorflow():
     code = f"""
 import importlib, json, sys
 heavy = {{"tfx", "tensorflow", "tf_keras", "apache_beam", "ml_metadata"}}
-found = {{}}
+loaded = {{}}
 for name in {LIGHT}:
     importlib.import_module(name)
     if heavy & set(sys.modules):
-        found[name] = sorted(heavy & set(sys.modules))
+        loaded[name] = sorted(heavy & set(sys.modules))
         break
-print(json.dumps(found))
+print(json.dumps(loaded))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == {}

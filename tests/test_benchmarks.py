@@ -58,8 +58,8 @@ def test_the_interval_is_that_of_the_definition(report):
     """Two splits of 7 and 5 rows, two seeds."""
     random = np.random.default_rng(5)
     squared, reference = ([random.gamma(1, 4, (2, n)) for n in (7, 5)] for _ in range(2))
-    found = report.bootstrap_interval(squared, reference, resamples=40, seed=3)
-    assert found == pytest.approx(plain_interval(squared, reference, 40, 3))
+    interval = report.bootstrap_interval(squared, reference, resamples=40, seed=3)
+    assert interval == pytest.approx(plain_interval(squared, reference, 40, 3))
 
 
 def test_rows_are_paired(report):
@@ -126,9 +126,9 @@ def test_intervals_by_hand(report, by_hand):
     first, second = intervals[:2]
     assert (first["model"], first["reference"], second["reference"]) == ("shipped", "lightgbm", "no_embedding_dnn")
     assert [(one["low"], one["high"]) for one in (first, second)] == [(1, 1), (0.5, 0.5)]
-    found = report.against_lightgbm(intervals)
-    assert set(found) == set(report.MODELS) - {"lightgbm"}
-    assert found["shipped"]["ratio"] == pytest.approx(3.8 / 4.0) and found["no_embedding_dnn"]["low"] == 2
+    to_lightgbm = report.against_lightgbm(intervals)
+    assert set(to_lightgbm) == set(report.MODELS) - {"lightgbm"}
+    assert to_lightgbm["shipped"]["ratio"] == pytest.approx(3.8 / 4.0) and to_lightgbm["no_embedding_dnn"]["low"] == 2
     line = report.describe_interval(first)
     assert line == "shipped file / LightGBM on test: 0.950, 95 % interval 1.000 to 1.000"
 
@@ -139,8 +139,8 @@ def test_the_picture_shows_dots_near_and_numbers_far(report, by_hand, tmp_path, 
 
     squared = [{name: np.random.default_rng(0).gamma(1, 4, (2, 30)) for name in report.MODELS}]
     monkeypatch.setattr(plt, "close", lambda _: None)
-    found = report.against_lightgbm(report.intervals_of(squared, by_hand[1]))
-    report.draw(tmp_path / "accuracy.png", "chicago", by_hand[1], found)
+    to_lightgbm = report.against_lightgbm(report.intervals_of(squared, by_hand[1]))
+    report.draw(tmp_path / "accuracy.png", "chicago", by_hand[1], to_lightgbm)
     axes = plt.gcf().axes[0]
     monkeypatch.undo()
     plt.close("all")
@@ -185,8 +185,8 @@ def test_eval_errors_are_read_from_trainer_and_quantizer(accuracy, tmp_path):
     for name, content in (("training", training), ("choice", choice)):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
     here = SimpleNamespace(uri=str(tmp_path))
-    found = accuracy.eval_errors({"Trainer": {"model_run": here}, "Quantizer": {"trials": here}})
-    assert found == {"network": 4.0, "raw_dnn": 4.0, "lightgbm": 4.0, "shipped": 3.5}
+    errors = accuracy.eval_errors({"Trainer": {"model_run": here}, "Quantizer": {"trials": here}})
+    assert errors == {"network": 4.0, "raw_dnn": 4.0, "lightgbm": 4.0, "shipped": 3.5}
 
 
 def test_a_result_of_other_settings_is_not_taken_for_this_one(accuracy, tmp_path, monkeypatch):
@@ -275,8 +275,8 @@ def test_a_process_is_measured_with_its_children(processes, tmp_path):
     """A loop of at least 0.2 CPU seconds in a child, 64 MB touched in it; what fails is no measurement."""
     loop = "import time; held = b'1' * (64 << 20)\nwhile time.process_time() < 0.2: pass"
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
-    found = processes.measured(processes.python("-c", code, loop), tmp_path / "log.txt")
-    assert found["cpu_s"] >= 0.2 and found["peak_mb"] >= 64 and found["wall_s"] > 0
+    cost = processes.measured(processes.python("-c", code, loop), tmp_path / "log.txt")
+    assert cost["cpu_s"] >= 0.2 and cost["peak_mb"] >= 64 and cost["wall_s"] > 0
     with pytest.raises(RuntimeError, match="ended with 1:\nno such trip"):
         processes.measured(processes.python("-c", "raise SystemExit('no such trip')"), tmp_path / "log.txt")
 
@@ -342,8 +342,8 @@ def test_device_ratios_are_to_the_shipped_file(load_script):
     """Two forms by hand; and calls are timed in turns, each as often."""
     device = load_script("device")
     row = {"bytes": 10_000.0, "us_one": 5.0, "us_batch": 400.0}
-    found = device.table({device.SHIPPED: row, device.SAVED_MODEL: {"bytes": 0.0, "us_one": 50.0, "us_batch": 600.0}})
-    assert found.splitlines()[2:] == [
+    table = device.table({device.SHIPPED: row, device.SAVED_MODEL: {"bytes": 0.0, "us_one": 50.0, "us_batch": 600.0}})
+    assert table.splitlines()[2:] == [
         "| shipped file | 10,000 | 5.0 | 1.0 | 400.0 | 1.0 |",
         "| SavedModel |  | 50.0 | 10.0 | 600.0 | 1.5 |",
     ]
@@ -401,18 +401,20 @@ NAMES = ("ExampleGen", "window", "cause", "drift is seen", "killed", "directly",
 
 def failing(days_report, days, ingests=INGESTS, trainings=5) -> list[str]:
     """The words of NAMES in the names of the conditions that do not hold."""
-    found = [each.name for each in days_report.conditions(days, ingests, trainings) if not each.ok]
-    return [word for name in found for word in NAMES if word in name.replace("on the window directly", "directly")]
+    failed = [each.name for each in days_report.conditions(days, ingests, trainings) if not each.ok]
+    return [word for name in failed for word in NAMES if word in name.replace("on the window directly", "directly")]
 
 
 def test_what_must_hold_of_the_days_holds_by_hand(days_report, days):
-    found = days_report.conditions(days, INGESTS, 5)
-    assert [each.ok for each in found] == [True] * 7, found
-    told = [each.found for each in found]
-    assert told[0] == "20 executions, 20 span versions"
-    assert told[2] == "5 retrains (new_data 3, drift 1, after_drift 1), 5 executions of Trainer, second ticks all idle"
-    assert told[4:6] == ["day 8, 60 s", "1.000 (day 12), 1.000 (day 18)"]
-    assert told[6] == "4.000 against 10.000 USD, means of days 18 to 20"
+    conditions = days_report.conditions(days, INGESTS, 5)
+    assert [each.ok for each in conditions] == [True] * 7, conditions
+    figures = [each.figures for each in conditions]
+    assert figures[0] == "20 executions, 20 span versions"
+    assert (
+        figures[2] == "5 retrains (new_data 3, drift 1, after_drift 1), 5 executions of Trainer, second ticks all idle"
+    )
+    assert figures[4:6] == ["day 8, 60 s", "1.000 (day 12), 1.000 (day 18)"]
+    assert figures[6] == "4.000 against 10.000 USD, means of days 18 to 20"
 
 
 @pytest.mark.parametrize("ingests", [INGESTS | {(3, 1): 2}, {**INGESTS, (3, 1): 0}, INGESTS | {(20, 1): 1}])
@@ -495,7 +497,7 @@ def test_a_model_that_has_not_recovered_fails(days_report, days):
         day.rmse, day.direct = 5.1, 5.1 if day.direct else None
     assert failing(days_report, days) == ["from then on"]
     changed(days[17], decision="keep", causes=(), outcome="kept")
-    assert days_report.recovered(days).found == "never"
+    assert days_report.recovered(days).figures == "never"
 
 
 def test_the_days_are_a_table_and_a_picture(days_report, days, tmp_path, monkeypatch):
@@ -526,8 +528,8 @@ def test_spans_come_as_the_calendar_says(retraining, tmp_path):
     for day in range(1, 31):
         (tmp_path / "truth" / f"{day}.csv").write_text(f"trips of {day}\n")
     profile = load_settings("chicago", None).city
-    found = {day: retraining.deliver(tmp_path, profile, day, 20) for day in range(1, 31)}
-    assert {day: each for day, each in found.items() if each != ([], ((day, 1),))} == {
+    deliveries = {day: retraining.deliver(tmp_path, profile, day, 20) for day in range(1, 31)}
+    assert {day: each for day, each in deliveries.items() if each != ([], ((day, 1),))} == {
         6: (["span 6 late"], ()),
         9: (["tick killed"], ((9, 1),)),
         10: (["span 6 comes"], ((10, 1), (6, 1))),
@@ -538,7 +540,7 @@ def test_spans_come_as_the_calendar_says(retraining, tmp_path):
         26: (["span 20 again"], ((26, 1), (20, 2))),
     }
     lying = {path.parent.relative_to(tmp_path / "data").as_posix() for path in tmp_path.glob("data/*/*/_SUCCESS")}
-    assert lying == {f"span-{span}/v-{version}" for _, comes in found.values() for span, version in comes}
+    assert lying == {f"span-{span}/v-{version}" for _, comes in deliveries.values() for span, version in comes}
     assert (tmp_path / "data/span-6/v-1/trips.csv").read_text() == "trips of 6\n"
     assert len((tmp_path / "data/span-20/v-2/trips.csv").read_text().splitlines()) == 21
 

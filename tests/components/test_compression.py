@@ -131,9 +131,9 @@ def test_a_call_changes_nothing_of_its_process():
     assert ended.returncode == 0, ended.stderr[-2000:]
     lines = ended.stdout.splitlines()
     assert len(lines) == 1, "it printed to stdout"
-    found = json.loads(lines[0])
-    assert found["changed"] == [] and not found["tfx"]
-    assert {"qat", "pqat"} <= set(found["rungs"])
+    report = json.loads(lines[0])
+    assert report["changed"] == [] and not report["tfx"]
+    assert {"qat", "pqat"} <= set(report["rungs"])
 
 
 @pytest.mark.parametrize(

@@ -116,8 +116,8 @@ def test_the_window_is_the_newest_artifact_of_each_version_by_todays_code(span_o
     given = {"spans": [again, first, *others]}
 
     def resolved(*spans):
-        found = SpanWindowStrategy([list(each) for each in spans], "today").resolve_artifacts(None, given)
-        return [artifact.id for artifact in found["spans"]]
+        window = SpanWindowStrategy([list(each) for each in spans], "today").resolve_artifacts(None, given)
+        return [artifact.id for artifact in window["spans"]]
 
     assert resolved((1, 1), (2, 2)) == [again.id, others[1].id]
     with pytest.raises(InputError, match=r"window: spans \[\(3, 1\)\] must have been ingested by this code"):

@@ -74,7 +74,7 @@ class FakeKubeflow(FakeService):
             case "GET experiments" | "GET pipelines" | "GET runs" | "GET recurringruns":
                 return self._page(path, path if path != "recurringruns" else "recurringRuns", request)
             case "GET pipelines/ID/versions":
-                self.found("pipelines", key)
+                self.row_of("pipelines", key)
                 return self._page("versions", "pipeline_versions", request, pipeline_id=key)
             case "POST experiments":
                 return self._named("experiments", "experiment_id", request.json)
@@ -83,18 +83,18 @@ class FakeKubeflow(FakeService):
             case "POST pipelines/upload_version":
                 return self._upload(request)
             case "GET pipelines/ID/versions/ID":
-                return self.found("versions", path.rpartition("/")[2])
+                return self.row_of("versions", path.rpartition("/")[2])
             case "POST runs":
                 return self._new("runs", "run_id", {**self._checked_run(request.json), "state": "PENDING"})
             case "GET runs/ID":
-                return self._at_this_look(self.found("runs", key))
+                return self._at_this_look(self.row_of("runs", key))
             case "POST runs/ID:terminate":
-                return self._terminate(self.found("runs", key))
+                return self._terminate(self.row_of("runs", key))
             case "POST recurringruns":
                 row = {**self._checked_run(check_recurring(request.json)), "status": f"{request.json['mode']}D"}
                 return self._new("recurringruns", "recurring_run_id", row)
             case "DELETE recurringruns/ID":
-                self.found("recurringruns", key)
+                self.row_of("recurringruns", key)
                 del self.rows["recurringruns"][key]
                 return {}
         raise RefusedError(404, f"{method} is no path of this API")
@@ -103,7 +103,7 @@ class FakeKubeflow(FakeService):
         """A new version. A name that exists is refused without a word of why; 2.0 calls that an internal error."""
         row = {"display_name": request.query["name"], "pipeline_id": request.query["pipelineid"]}
         try:
-            self.found("pipelines", row["pipeline_id"])
+            self.row_of("pipelines", row["pipeline_id"])
             return self._named("versions", "pipeline_version_id", {**row, "pipeline_spec": parse_upload(request)})
         except RefusedError as refusal:
             status, message = refusal.args
@@ -114,7 +114,7 @@ class FakeKubeflow(FakeService):
     def _checked_run(self, body: dict[str, Any]) -> dict[str, Any]:
         """Refuses what the pipeline does not declare, and lets 500 hide that there is no such version."""
         reference = body["pipeline_version_reference"]
-        self.found("experiments", body["experiment_id"])
+        self.row_of("experiments", body["experiment_id"])
         version = self.rows.get("versions", {}).get(reference["pipeline_version_id"])
         if version is None or version["pipeline_id"] != reference["pipeline_id"]:
             raise RefusedError(500, "Failed to create a run due to error fetching manifest")
@@ -146,7 +146,7 @@ class FakeKubeflow(FakeService):
         """At most two rows a page, so that clients must ask for a second page. Empty fields are left out."""
         query = request.query
         if "experiment_id" in query:
-            self.found("experiments", query["experiment_id"])
+            self.row_of("experiments", query["experiment_id"])
         where.update({key: query[key] for key in ("experiment_id", "namespace") if key in query})
         rows = [row for row in self.kept(kind) if all(row.get(key) == value for key, value in where.items())]
         for predicate in predicates(query.get("filter", "")):
@@ -174,9 +174,9 @@ def predicates(text: str) -> list[dict[str, Any]]:
     """The conditions of a filter. The service decodes it once more after HTTP has: a + is a space."""
     if re.search("%(?![0-9A-Fa-f]{2})", text):
         raise RefusedError(400, f"Invalid input error: failed to parse valid filter from {text}")
-    found: list[dict[str, Any]] = json.loads(unquote_plus(text) or "{}").get("predicates", [])
-    assert all((each["operation"], each["key"]) == ("EQUALS", "display_name") for each in found)
-    return found
+    conditions: list[dict[str, Any]] = json.loads(unquote_plus(text) or "{}").get("predicates", [])
+    assert all((each["operation"], each["key"]) == ("EQUALS", "display_name") for each in conditions)
+    return conditions
 
 
 def page_begin(query: Mapping[str, str]) -> int:

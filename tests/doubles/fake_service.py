@@ -100,7 +100,7 @@ class FakeService:
     def keep(self, kind: str, key: str, row: dict[str, Any]) -> dict[str, Any]:
         return self.rows.setdefault(kind, {}).setdefault(key, row)
 
-    def found(self, kind: str, key: str) -> dict[str, Any]:
+    def row_of(self, kind: str, key: str) -> dict[str, Any]:
         try:
             return self.rows[kind][key]
         except KeyError:

@@ -55,15 +55,15 @@ class FakeVertex(FakeService):
             case "POST /pipelineJobs":
                 return self._job(request)
             case "GET /pipelineJobs/ID":
-                return self._at_this_look(self.found("jobs", key))
+                return self._at_this_look(self.row_of("jobs", key))
             case "POST /pipelineJobs/ID:cancel":
-                return self._cancel(self.found("jobs", key))
+                return self._cancel(self.row_of("jobs", key))
             case "POST /schedules":
                 return self._schedule(request)
             case "GET /schedules":
                 return self._page(request)
             case "DELETE /schedules/ID":
-                self.found("schedules", key)
+                self.row_of("schedules", key)
                 return operation(f"{self.PARENT[4:]}/operations/{key}")
             case "GET /operations/ID":
                 return self._finish_deletion(path, key)

@@ -117,6 +117,6 @@ def test_a_module_that_is_not_there():
     ],
 )
 def test_closures_of_our_nodes(node, within, without):
-    found = closure(node)
-    assert within <= found
-    assert not [name for name in found if name == without or name.startswith(without + ".")]
+    modules = closure(node)
+    assert within <= modules
+    assert not [name for name in modules if name == without or name.startswith(without + ".")]

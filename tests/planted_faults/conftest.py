@@ -128,10 +128,10 @@ def _in_memory(examples: Any, schema: Any, statistics: Any) -> None:
         folder = Path(artifact_utils.get_split_uri([examples], split))
         records = list(tf.data.TFRecordDataset(list(map(str, folder.iterdir())), "GZIP").as_numpy_iterator())
         frame = pd.DataFrame({name: column.numpy() for name, column in tf.io.parse_example(records, spec).items()})
-        found = tfdv.generate_statistics_from_dataframe(frame, options, n_jobs=1)
+        split_statistics = tfdv.generate_statistics_from_dataframe(frame, options, n_jobs=1)
         target = Path(artifact_utils.get_split_uri([statistics], split))
         target.mkdir(parents=True)
-        (target / "FeatureStats.pb").write_bytes(found.SerializeToString())
+        (target / "FeatureStats.pb").write_bytes(split_statistics.SerializeToString())
 
 
 @pytest.fixture(scope="session")

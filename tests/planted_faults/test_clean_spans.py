@@ -30,13 +30,13 @@ def describe_rows():
         schema = text_format.Parse(schema_text(profile), schema_pb2.Schema())
         options = tfdv.StatsOptions(schema=schema, num_quantiles_histogram_buckets=QUANTILES)
         split_of, frame = assign_splits(batch, tuple(SHARES.values())), batch.to_pandas()
-        found = {}
+        by_split = {}
         for i, split in enumerate(SHARES):
             statistics = tfdv.generate_statistics_from_dataframe(
                 frame[split_of == i].reset_index(drop=True), options, n_jobs=1
             )
-            found[split] = distributions.distributions(distributions.read(statistics.SerializeToString()))
-        return found
+            by_split[split] = distributions.distributions(distributions.read(statistics.SerializeToString()))
+        return by_split
 
     return describe
 

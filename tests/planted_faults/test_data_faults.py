@@ -230,8 +230,8 @@ def test_without_a_baseline_the_verdict_says_why(baseline, judge, tmp_path):
     assert drift(finds_baseline=0)["detail"] == "no baseline on this orchestrator: drift was not looked for"
     gone = copy.deepcopy(baseline.artifacts["statistics"])
     gone.uri = str(tmp_path / "gone")
-    found = drift(before=dataclasses.replace(baseline, artifacts={"statistics": gone}))
-    assert found["detail"].startswith("no baseline that can be read: ") and str(tmp_path / "gone") in found["detail"]
+    check = drift(before=dataclasses.replace(baseline, artifacts={"statistics": gone}))
+    assert check["detail"].startswith("no baseline that can be read: ") and str(tmp_path / "gone") in check["detail"]
     verdict = types.SimpleNamespace(uri=str(Path(baseline.artifacts["examples"].uri).with_name("verdict")))
     assert key_figures("DataGate", {"verdict": [verdict]}).startswith("13 of 13 checks hold; no baseline that can be")
 

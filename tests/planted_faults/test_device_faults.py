@@ -251,6 +251,6 @@ def test_planted(judge, convert_tflite, held_tflite, name):
     convert = functools.partial(convert_tflite, **CONTRACT)
     report = judge(fault.make(convert, held_tflite), **fault.limits)
     refused = {check.name: check for check in report.checks if check.refuses}
-    found = [refused[check] for check in fault.checks if check in refused]
-    assert not report.ok and found, f"refused by {list(refused)}"
-    assert fault.words in found[0].detail and found[0].hint
+    refusals = [refused[check] for check in fault.checks if check in refused]
+    assert not report.ok and refusals, f"refused by {list(refused)}"
+    assert fault.words in refusals[0].detail and refusals[0].hint

@@ -72,9 +72,9 @@ def place(tmp_path, run_pusher, monkeypatch, capsys, caplog) -> Place:
         return capsys.readouterr().err.splitlines()
 
     base = tmp_path / "models" / "chicago"
-    found = Place(base, keys, pusher, command)
-    found.ship(GOOD, "ours")
-    return found
+    place = Place(base, keys, pusher, command)
+    place.ship(GOOD, "ours")
+    return place
 
 
 def predict(place: Place, model: Path) -> list[str]:

@@ -148,8 +148,8 @@ def scenarios(folder: Path) -> Iterator[dict[str, tuple]]:
 def killed_at_every_step(folder: Path) -> dict[str, int]:
     """Steps by scenario. After each kill a reader gets the old or the new version; the same work again ends alike."""
     counts = {}
-    with scenarios(folder) as found:
-        for name, (prepare, work, allowed, key) in found.items():
+    with scenarios(folder) as all_scenarios:
+        for name, (prepare, work, allowed, key) in all_scenarios.items():
             template, undisturbed = folder / name / "template", folder / name / "undisturbed"
             template.parent.mkdir()
             prepare(template)
@@ -234,10 +234,10 @@ def together(folder: Path, rounds: int = 60) -> dict[str, int]:
     for number in range(rounds):
         base = fresh(folder / f"round-{number}")
         all_at_once(base, list(works.values()))
-        found = state(base)
-        assert found in serial, found[:20]
+        end_state = state(base)
+        assert end_state in serial, end_state[:20]
         assert all(push.is_intact(base / name) for name in NAME.values())
-        seen.add(serial[found])
+        seen.add(serial[end_state])
     return {"rounds": rounds, "orders": len(serial), "seen": len(seen)}
 
 

@@ -29,12 +29,12 @@ def test_killed_at_every_step_the_old_version_or_the_new_is_whole_and_a_retry_en
 
 @pytest.mark.slow
 def test_killed_200_times_at_random_no_reader_sees_anything_but_a_whole_version(tmp_path):
-    found = counted("random", tmp_path)
-    assert found["pushes"] == 200 and found["killed"] > 20, found
-    assert found["seen"] > 1 and found["reads"] > 200, found
+    counts = counted("random", tmp_path)
+    assert counts["pushes"] == 200 and counts["killed"] > 20, counts
+    assert counts["seen"] > 1 and counts["reads"] > 200, counts
 
 
 @pytest.mark.slow
 def test_two_pushes_and_a_rollback_at_once_end_as_some_order_of_them(tmp_path):
-    found = counted("together", tmp_path)
-    assert found["seen"] > 1, found
+    counts = counted("together", tmp_path)
+    assert counts["seen"] > 1, counts

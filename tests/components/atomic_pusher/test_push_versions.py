@@ -59,9 +59,9 @@ def test_what_was_rolled_back_is_pushed_again_only_once_a_person_names_it(base, 
         with pytest.raises(
             GateError,
             match=f"version {name} was rolled back in .*: roll back to version {name}: that points LATEST to it again$",
-        ) as found:
+        ) as refusal:
             ship(content, base)
-        (check,) = found.value.checks
+        (check,) = refusal.value.checks
         assert (check.name, check.ok) == ("rolled_back", False) and check.hint.startswith("roll back to version")
     assert push.latest(base).name == a
     versions.rollback(base, c)
@@ -101,12 +101,12 @@ def test_rollback_refuses_what_is_not_there(base, wanted, line):
 
 def test_rollback_refuses_a_beginning_of_two_versions(base):
     """There are 16 first digits, so two of 17 versions share one."""
-    found: dict[str, str] = {}
+    name_by_first_digit: dict[str, str] = {}
     for number in range(17):
         name = ship(bytes([number]), base, keep=20)
-        if name[0] in found:
+        if name[0] in name_by_first_digit:
             break
-        found[name[0]] = name
+        name_by_first_digit[name[0]] = name
     with pytest.raises(InputError, match=f"version={name[0]} must be the beginning of one version"):
         versions.rollback(base, name[0])
 

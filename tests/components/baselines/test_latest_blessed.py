@@ -70,9 +70,9 @@ def baseline(store, tmp_path):
         }
         resolved = LatestOtherBlessedStrategy(models_dir).resolve_artifacts(store, channels)
         assert resolved["candidate"] == [models[candidate]]
-        (found,) = resolved["model"] or [None]
+        (last_blessed,) = resolved["model"] or [None]
         assert len(resolved["model_blessing"]) == len(resolved["model"])
-        return found and int(found.uri.removeprefix("models/"))
+        return last_blessed and int(last_blessed.uri.removeprefix("models/"))
 
     return resolve
 

@@ -71,8 +71,8 @@ def lineage(store):
                 "candidate": [examples],
             }  # fmt: skip
             strategy = LatestNetworkStrategy("nowhere", "unreduced_model", "examples")
-            found = strategy.resolve_artifacts(store, channels)["model"]
-            return found[0].id if found else None
+            networks = strategy.resolve_artifacts(store, channels)["model"]
+            return networks[0].id if networks else None
 
     return Lineage()
 

@@ -92,8 +92,8 @@ class Lineage:
         resolved = LatestBlessedStatisticsStrategy("nowhere").resolve_artifacts(self.store, channels)
         assert set(resolved) == set(channels)
         assert resolved["candidate"] == channels["candidate"]
-        (found,) = resolved["statistics"] or [None]
-        return found and found.uri.removeprefix("statistics/")
+        (statistics,) = resolved["statistics"] or [None]
+        return statistics and statistics.uri.removeprefix("statistics/")
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ COUNTS = {"read": 200, "examples": 190, "rejected": 10, "by_reason": {"unparseab
 
 
 def _anomalies(severity=anomalies_pb2.AnomalyInfo.ERROR, **features: str) -> bytes:
-    found = anomalies_pb2.Anomalies()
+    anomalies = anomalies_pb2.Anomalies()
     for feature, reason in features.items():
-        found.anomaly_info[feature].severity = severity
-        found.anomaly_info[feature].reason.add(short_description=reason, description=f"{reason} at length")
-    return found.SerializeToString()
+        anomalies.anomaly_info[feature].severity = severity
+        anomalies.anomaly_info[feature].reason.add(short_description=reason, description=f"{reason} at length")
+    return anomalies.SerializeToString()
 
 
 def test_only_errors_count():
@@ -37,10 +37,10 @@ def test_only_errors_count():
 
 
 def test_anomalies_of_the_whole_dataset_and_empty_splits_count():
-    found = anomalies_pb2.Anomalies(data_missing=True)
-    found.dataset_anomaly_info.severity = anomalies_pb2.AnomalyInfo.ERROR
-    found.dataset_anomaly_info.short_description = "Low num examples"
-    assert [str(error) for error in data_checks.read_errors("eval", found.SerializeToString())] == [
+    anomalies = anomalies_pb2.Anomalies(data_missing=True)
+    anomalies.dataset_anomaly_info.severity = anomalies_pb2.AnomalyInfo.ERROR
+    anomalies.dataset_anomaly_info.short_description = "Low num examples"
+    assert [str(error) for error in data_checks.read_errors("eval", anomalies.SerializeToString())] == [
         "eval/(dataset): Low num examples: ",
         "eval/(dataset): No examples: the split is empty",
     ]
@@ -143,12 +143,12 @@ def test_drift_says_feature_measure_bound_and_rows():
 def test_thresholds_by_feature_and_features_left_out():
     now, before = {"a": _shares(d0=0.5, d1=0.5)}, {"a": _shares(d0=0.8, d1=0.2)}
 
-    def found(**settings):
+    def verdicts(**settings):
         return [check.ok for check in data_checks.judge_drift(now, before, DataGateSettings(**settings), lambda *_: [])]
 
-    assert found() == [False]
-    assert found(thresholds={"a": 0.3}) == found(max_categorical=0.3) == [True]
-    assert found(thresholds={"a": None}) == found(ignore_features=("a",)) == found(drift="ignore") == []
+    assert verdicts() == [False]
+    assert verdicts(thresholds={"a": 0.3}) == verdicts(max_categorical=0.3) == [True]
+    assert verdicts(thresholds={"a": None}) == verdicts(ignore_features=("a",)) == verdicts(drift="ignore") == []
 
 
 def test_features_that_changed_kind_are_not_compared():
@@ -176,8 +176,8 @@ def test_tfdv_anomalies_are_read():
     hour = tfdv.get_feature(schema, "pickup_hour")
     hour.int_domain.min, hour.int_domain.max = 0, 23
     bad = trips.assign(pickup_hour=[0, 8, 25] * 9, fare=["a", "b", "c"] * 9).drop(columns="passenger_count")
-    found = tfdv.validate_statistics(tfdv.generate_statistics_from_dataframe(bad), schema)
-    errors = data_checks.read_errors("train", found.SerializeToString())
+    anomalies = tfdv.validate_statistics(tfdv.generate_statistics_from_dataframe(bad), schema)
+    errors = data_checks.read_errors("train", anomalies.SerializeToString())
     assert {error.feature for error in errors} == {"pickup_hour", "fare", "passenger_count"}
     (hour_error,) = (error for error in errors if error.feature == "pickup_hour")
     assert "25" in hour_error.description

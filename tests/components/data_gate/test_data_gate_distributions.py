@@ -51,38 +51,38 @@ def test_l_infinity_is_tfdvs(schema, statistics):
     compared = schema_pb2.Schema()
     compared.CopyFrom(schema)
     compared.feature[0].drift_comparator.infinity_norm.threshold = 0.0
-    found = tfdv.validate_statistics(now, compared, previous_statistics=before).drift_skew_info[0]
+    tfdv_drift = tfdv.validate_statistics(now, compared, previous_statistics=before).drift_skew_info[0]
     ours = distributions.distance(_distributions(now)["weekday"], _distributions(before)["weekday"])
-    assert ours.value == pytest.approx(found.drift_measurements[0].value, abs=1e-9)
+    assert ours.value == pytest.approx(tfdv_drift.drift_measurements[0].value, abs=1e-9)
     assert (ours.measure, ours.grown.value) == ("L-infinity", "6") and ours.grown.holds(6) and not ours.grown.holds(5)
 
 
 def test_jensen_shannon_by_hand():
     """Half of all values in common: JS of (1/2, 1/2, 0) and (0, 1/2, 1/2) is 0.5 bits."""
     now, before = np.repeat([1.0, 2.0], 50), np.repeat([2.0, 3.0], 50)
-    found = distributions.distance(Distribution(400, quantiles=now), Distribution(400, quantiles=before))
-    assert found.value == pytest.approx(0.5)
-    assert found.measure == "Jensen-Shannon"
-    assert (found.grown.now, found.grown.before) == (0.5, 0.0)
-    assert found.grown.holds(1.0) and not found.grown.holds(2.0)
+    distance = distributions.distance(Distribution(400, quantiles=now), Distribution(400, quantiles=before))
+    assert distance.value == pytest.approx(0.5)
+    assert distance.measure == "Jensen-Shannon"
+    assert (distance.grown.now, distance.grown.before) == (0.5, 0.0)
+    assert distance.grown.holds(1.0) and not distance.grown.holds(2.0)
 
 
 def test_chance_equals_the_tables():
     half = Distribution(1000, shares={"a": 0.5, "b": 0.5})
-    found = distributions.distance(half, half)
-    assert found.chance == pytest.approx(CHANCES["l_infinity"] * math.sqrt(0.25 * 2 / 1000), rel=1e-3)
+    distance = distributions.distance(half, half)
+    assert distance.chance == pytest.approx(CHANCES["l_infinity"] * math.sqrt(0.25 * 2 / 1000), rel=1e-3)
     even = Distribution(1000, quantiles=np.arange(100.0))
-    found = distributions.distance(even, even)
-    assert found.value == pytest.approx(0.0, abs=1e-12)
-    assert found.chance == pytest.approx(CHANCES["chi2"] * 2 / 1000 / (8 * math.log(2)), rel=1e-3)
+    distance = distributions.distance(even, even)
+    assert distance.value == pytest.approx(0.0, abs=1e-12)
+    assert distance.chance == pytest.approx(CHANCES["chi2"] * 2 / 1000 / (8 * math.log(2)), rel=1e-3)
 
 
 def test_equal_data_stay_within_a_fraction_of_the_threshold(statistics):
     """TFDV's divergence, which interpolates, exceeds the threshold."""
     for seed in range(5):
         now, before = (_distributions(statistics(4000, seed + part))["fare"] for part in (0, 100))
-        found = distributions.distance(now, before)
-        assert found.value < 0.01 + found.chance / 4
+        distance = distributions.distance(now, before)
+        assert distance.value < 0.01 + distance.chance / 4
 
 
 def test_a_tariff_rise_is_far_below_a_gross_fault(statistics):

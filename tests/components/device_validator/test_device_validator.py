@@ -150,13 +150,13 @@ def test_edge_rows_by_hand():
     """Two real rows: each change is made to both, what it does not name stays, and dtypes are kept."""
     rows = {"x": np.array([1, 2], np.float32), "y": np.array([3, 4], np.float32), "n": np.array([5, 6], np.int64)}
     names, edges = edge_rows(rows, {"swapped": {"x": "y", "y": "x"}, "far": {"x": 90.0}, "other": {"absent": 1.0}})
-    found = {name: [tuple(edges[c][i] for c in rows) for i, n in enumerate(names) if n == name] for name in names}
-    assert found["swapped"] == [(3, 1, 5), (4, 2, 6)]
-    assert found["far"] == [(90, 3, 5), (90, 4, 6)]
-    assert found["other"] == [(1, 3, 5), (2, 4, 6)]
-    assert found["n=-1"] == [(1, 3, -1), (2, 4, -1)]
-    assert np.isnan(found["x=nan"][0][0]) and found["x=nan"][1][1:] == (4, 6)
-    assert found["all decimals=inf"] == [(np.inf, np.inf, 5), (np.inf, np.inf, 6)]
+    by_change = {name: [tuple(edges[c][i] for c in rows) for i, n in enumerate(names) if n == name] for name in names}
+    assert by_change["swapped"] == [(3, 1, 5), (4, 2, 6)]
+    assert by_change["far"] == [(90, 3, 5), (90, 4, 6)]
+    assert by_change["other"] == [(1, 3, 5), (2, 4, 6)]
+    assert by_change["n=-1"] == [(1, 3, -1), (2, 4, -1)]
+    assert np.isnan(by_change["x=nan"][0][0]) and by_change["x=nan"][1][1:] == (4, 6)
+    assert by_change["all decimals=inf"] == [(np.inf, np.inf, 5), (np.inf, np.inf, 6)]
     assert {name: str(column.dtype) for name, column in edges.items()} == {"x": "float32", "y": "float32", "n": "int64"}
 
 
@@ -174,8 +174,8 @@ def _timings(file: tuple[float, float], reference: tuple[float, float]) -> np.nd
 def test_latency_bounds_are_a_ratio_and_a_slack():
     """1.5 x 4 + 1 = 7; 2 x 6 + 3 = 15."""
     settings = DeviceSettings(max_latency_ratio=1.5, latency_slack_us=1.0, max_p99_ratio=2.0, p99_slack_us=3.0)
-    found = {check.name: check for check in comparison.timing_checks(_timings((7.0, 15.5), (4.0, 6.0)), settings)}
-    p50, p99 = found["latency_p50_us"], found["latency_p99_us"]
+    checks = {check.name: check for check in comparison.timing_checks(_timings((7.0, 15.5), (4.0, 6.0)), settings)}
+    p50, p99 = checks["latency_p50_us"], checks["latency_p99_us"]
     assert (p50.value, p50.bound, p50.ok) == (7.0, 7.0, True)
     assert (p99.value, p99.bound, p99.ok) == (15.5, 15.0, False)
     assert p50.detail == "1.75 x the reference's 4.0 µs, in turns"
@@ -190,8 +190,8 @@ def test_rounds_in_which_the_machine_was_busy_change_nothing():
 
 def test_a_file_is_too_slow_only_if_every_timing_says_so(monkeypatch, held_tflite, trip_rows):
     slow, quick = _timings((40.0, 60.0), (4.0, 6.0)), _timings((4.0, 6.0), (4.0, 6.0))
-    for found, ok in (([slow, slow, quick], True), ([slow] * comparison.ATTEMPTS, False)):
-        waiting = iter(found)
+    for timings, ok in (([slow, slow, quick], True), ([slow] * comparison.ATTEMPTS, False)):
+        waiting = iter(timings)
         monkeypatch.setattr(timing, "interleaved_us", lambda models, rows, waiting=waiting: next(waiting))
         judged, times = comparison.latency_checks(None, None, trip_rows, DeviceSettings())
         assert all(check.ok for check in judged) == ok and next(waiting, None) is None
@@ -199,7 +199,7 @@ def test_a_file_is_too_slow_only_if_every_timing_says_so(monkeypatch, held_tflit
 
 
 @pytest.mark.parametrize(
-    ("found", "base", "ok", "detail"),
+    ("file_kib", "base", "ok", "detail"),
     [
         (1300.0, 1000.0, True, "1.30 x the reference's 1000 KiB"),
         (1301.0, 1000.0, False, "1.30 x the reference's 1000 KiB"),
@@ -207,8 +207,8 @@ def test_a_file_is_too_slow_only_if_every_timing_says_so(monkeypatch, held_tflit
         (1.0, None, False, "the reference's process gave no answer"),
     ],
 )
-def test_memory_bound_is_a_ratio_and_a_slack(found, base, ok, detail):
-    check = comparison.memory_check(found, base, DeviceSettings(max_memory_ratio=1.2, memory_slack_kib=100))
+def test_memory_bound_is_a_ratio_and_a_slack(file_kib, base, ok, detail):
+    check = comparison.memory_check(file_kib, base, DeviceSettings(max_memory_ratio=1.2, memory_slack_kib=100))
     assert check.ok == ok and detail in check.detail
 
 

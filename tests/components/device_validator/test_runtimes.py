@@ -220,8 +220,10 @@ def test_rows_that_the_file_does_not_take_are_not_tried(judge, convert_tflite, h
 
 def test_differences_by_hand():
     nan, inf = np.nan, np.inf
-    found = trials.differences(np.array([1.0, nan, nan, inf, inf, 2.0]), np.array([1.5, nan, 1.0, inf, 1.0, -inf]))
-    np.testing.assert_array_equal(found, [0.5, 0.0, inf, 0.0, inf, inf])
+    differences = trials.differences(
+        np.array([1.0, nan, nan, inf, inf, 2.0]), np.array([1.5, nan, 1.0, inf, 1.0, -inf])
+    )
+    np.testing.assert_array_equal(differences, [0.5, 0.0, inf, 0.0, inf, inf])
 
 
 @pytest.mark.parametrize(

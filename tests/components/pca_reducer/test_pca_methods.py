@@ -44,9 +44,9 @@ def points() -> np.ndarray:
     return mixed.astype(np.float32).astype(np.float64)
 
 
-def aligned(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def aligned(components: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """Cosines between rows: 1 or -1 where they are the same direction."""
-    units = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (found, expected)]
+    units = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (components, expected)]
     return np.sum(units[0] * units[1], axis=1)
 
 

@@ -47,8 +47,8 @@ def test_candidates_by_hand(largest, candidates):
 )
 def test_a_fraction_counts_variance(fraction, k):
     """Sixteenths 8 4 2 1 1 and three dead units: cumulative 0.5, 0.75, 0.875, 0.9375, 1."""
-    found, why = selection.fixed(ReducerSettings(n_components=fraction), curve(8, 4, 2, 1, 1, 0, 0, 0))
-    assert found == k and why == f"explains at least {fraction} of the variance, rounded up to a multiple of 4"
+    n_components, why = selection.fixed(ReducerSettings(n_components=fraction), curve(8, 4, 2, 1, 1, 0, 0, 0))
+    assert n_components == k and why == f"explains at least {fraction} of the variance, rounded up to a multiple of 4"
 
 
 def test_a_fraction_forgives_the_last_bit():
@@ -59,8 +59,8 @@ def test_a_fraction_forgives_the_last_bit():
 def test_a_fraction_that_a_method_does_not_reach_takes_all():
     """Five components that explain 9 of 12."""
     settings = ReducerSettings(n_components=0.9, method="lda")
-    found, why = selection.fixed(settings, curve(4, 2, 1, 1, 1, total=12))
-    assert found == 5 and why == "all that method=lda has: they explain 0.7500 of the variance, below 0.9"
+    n_components, why = selection.fixed(settings, curve(4, 2, 1, 1, 1, total=12))
+    assert n_components == 5 and why == "all that method=lda has: they explain 0.7500 of the variance, below 0.9"
 
 
 def test_a_number_is_taken_as_it_is():

@@ -137,8 +137,8 @@ def test_a_ramp_may_not_outlast_its_epochs():
 
 def test_rounds_leave_equal_fractions():
     """0.2 pruned first, 0.9 in two rounds: 0.8 left, then 0.8 * sqrt(1/8), then 0.1."""
-    found = [round_sparsity(0.2, 0.9, number, 2) for number in (0, 1, 2)]
-    assert found == pytest.approx([0.2, 1 - 0.8 * 8**-0.5, 0.9])
+    sparsities = [round_sparsity(0.2, 0.9, number, 2) for number in (0, 1, 2)]
+    assert sparsities == pytest.approx([0.2, 1 - 0.8 * 8**-0.5, 0.9])
 
 
 @pytest.mark.parametrize(

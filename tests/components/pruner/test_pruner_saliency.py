@@ -29,9 +29,9 @@ X = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
 def test_of_a_linear_layer_it_is_the_rise_of_the_squared_error():
     """Without a weight, predictions move by w x, and their mean square is w² mean(x²)."""
     network = dense(1)
-    found = saliency(network, ["last"], batches(x=X))["last"]
+    scores = saliency(network, ["last"], batches(x=X))["last"]
     kernel = network.get_layer("last").get_weights()[0]
-    np.testing.assert_allclose(found[:, 0], kernel[:, 0] ** 2 * np.mean(X.astype(np.float64) ** 2, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(scores[:, 0], kernel[:, 0] ** 2 * np.mean(X.astype(np.float64) ** 2, axis=0), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("units", "activation"), [(3, "softmax"), (1, "sigmoid")])
@@ -67,7 +67,7 @@ def test_hidden_layers_and_tables_by_jacobian():
     ids = np.array([[i % 5, (i + 1 + i % 4) % 5] for i in range(12)], np.int64)
     assert (ids[:, 0] != ids[:, 1]).all()
 
-    found = curvature(network, ["table", "hidden"], batches(pair=ids, x=X))
+    curvatures = curvature(network, ["table", "hidden"], batches(pair=ids, x=X))
     for name in ("table", "hidden"):
         weight, total = network.get_layer(name).weights[0], 0.0
         for row in range(12):
@@ -75,4 +75,4 @@ def test_hidden_layers_and_tables_by_jacobian():
                 parts = tf.unstack(network({"pair": ids[row : row + 1], "x": X[row : row + 1]})[0])
             slopes = [tf.convert_to_tensor(tape.gradient(part, weight)).numpy() for part in parts]
             total = total + sum(slope**2 for slope in slopes)  # 2 (df/dw)², averaged over two outputs
-        np.testing.assert_allclose(found[name], total / 12, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(curvatures[name], total / 12, rtol=1e-4, atol=1e-7)

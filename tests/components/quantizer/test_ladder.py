@@ -140,9 +140,10 @@ def test_auto_tries_the_rungs_of_the_table(small, search, monkeypatch):
 @pytest.mark.parametrize(("goal", "best"), [("size", "small"), ("latency", "quick"), ("balanced", "even")])
 def test_the_cost_of_each_goal_by_hand(goal, best):
     """100 B in 9 us, 300 B in 4 us, 150 B in 5 us: products 900, 1200 and 750."""
-    found = {"small": (100, 9.0), "quick": (300, 4.0), "even": (150, 5.0)}
+    sizes_and_latencies = {"small": (100, 9.0), "quick": (300, 4.0), "even": (150, 5.0)}
     trials = [
-        QuantizationTrial("int8", name, bytes=size, latency_us={"p50": p50}) for name, (size, p50) in found.items()
+        QuantizationTrial("int8", name, bytes=size, latency_us={"p50": p50})
+        for name, (size, p50) in sizes_and_latencies.items()
     ]
     assert min(trials, key=lambda trial: cost(trial, goal)).network == best
 

@@ -299,10 +299,10 @@ def test_calibration_has_the_extremes():
     labels = np.random.default_rng(0).permutation(100).astype(float)
     batches = [({"x": labels[i : i + 10, None]}, labels[i : i + 10]) for i in range(0, 100, 10)]
     rows = calibration_rows(batches, 10)
-    found = [row["x"].item() for row in rows]
-    assert {97, 98, 99, 0} < set(found) and len(found) == 10 and rows[0]["x"].shape == (1, 1)
-    assert [label for label in labels if label in found] == found
-    assert set(labels[:4]) <= set(found)
+    chosen_labels = [row["x"].item() for row in rows]
+    assert {97, 98, 99, 0} < set(chosen_labels) and len(chosen_labels) == 10 and rows[0]["x"].shape == (1, 1)
+    assert [label for label in labels if label in chosen_labels] == chosen_labels
+    assert set(labels[:4]) <= set(chosen_labels)
 
 
 @pytest.mark.slow
@@ -328,8 +328,8 @@ def test_quantization_aware_training_keeps_the_fares(source, toy_trips, toy_netw
     assert rmse < 1.2 * examples_io.network_error(network, toy_trips.batches("test")).rmse
     assert types(model.content, (81, 6)) == types(model.content, (8, 16)) == {schema().TensorType.INT8}
     trained = aware.get_layer("quant_hidden_1").get_weights()
-    (found,) = (weight for weight in trained if weight.shape == (16, 8))
-    still_zero = np.mean(found[before[network.weights.index(network.get_layer("hidden_1").kernel)] == 0] == 0)
+    (trained_kernel,) = (weight for weight in trained if weight.shape == (16, 8))
+    still_zero = np.mean(trained_kernel[before[network.weights.index(network.get_layer("hidden_1").kernel)] == 0] == 0)
     assert (still_zero == 1) if keeps_zeros else (still_zero < 0.5)
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)

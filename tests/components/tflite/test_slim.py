@@ -99,8 +99,8 @@ def test_constants_are_aligned_and_written_once():
     """The schema asks for 16 bytes; NumPy reads the vectors where they lie in the file."""
     content = slim(dense_tflite(is_float16=False))
     read = tflite.schema().Model.GetRootAs(content, 0)
-    found = [read.Buffers(i).DataAsNumpy() for i in range(read.BuffersLength())]
-    arrays = [values for values in found if isinstance(values, np.ndarray)]
+    buffers = [read.Buffers(i).DataAsNumpy() for i in range(read.BuffersLength())]
+    arrays = [values for values in buffers if isinstance(values, np.ndarray)]
     start = np.frombuffer(content, np.uint8).ctypes.data
     assert len({values.tobytes() for values in arrays}) == len(arrays) >= 3
     assert all((values.ctypes.data - start) % ALIGNMENT == 0 for values in arrays)

@@ -112,10 +112,10 @@ def test_parameters_have_defaults_and_reach_their_nodes(spec):
 def test_what_lies_outside_of_artifacts_is_never_taken_from_the_cache(spec, tmp_path):
     """Kubeflow runs no hook that would see that files have changed; Vertex AI does."""
     vertex = compiled(tmp_path, runner="vertex")
-    for found, ingests in ((spec, False), (vertex, True)):
-        uncached = {name for name in graph(found)["nodes"] if not cached(found, name)}
+    for job, ingests in ((spec, False), (vertex, True)):
+        uncached = {name for name in graph(job)["nodes"] if not cached(job, name)}
         assert uncached == {"LatestPushed", "Pusher", *(() if ingests else ("TripExampleGen",))}
-        assert ("lifecycle" in container(found, "TripExampleGen")) == ingests
+        assert ("lifecycle" in container(job, "TripExampleGen")) == ingests
 
 
 def test_every_node_is_a_container_with_its_resources(spec, tmp_path):
@@ -126,12 +126,12 @@ def test_every_node_is_a_container_with_its_resources(spec, tmp_path):
         '{"cpuLimit": 2.0, "memoryLimit": 8.0}'
     }
     trainer = "cluster.nodes={Trainer: {memory_gb: 32, accelerator: nvidia.com/gpu}, Transform: {cpu: 4}}"
-    found = compiled(tmp_path, trainer, "cluster.cpu=1")
-    assert container(found, "Trainer")["resources"] == {
+    job = compiled(tmp_path, trainer, "cluster.cpu=1")
+    assert container(job, "Trainer")["resources"] == {
         "cpuLimit": 1.0, "memoryLimit": 32.0, "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
     }  # fmt: skip
-    assert container(found, "Transform")["resources"] == {"cpuLimit": 4.0, "memoryLimit": 8.0}
-    assert container(found, "Pusher")["resources"] == {"cpuLimit": 1.0, "memoryLimit": 8.0}
+    assert container(job, "Transform")["resources"] == {"cpuLimit": 4.0, "memoryLimit": 8.0}
+    assert container(job, "Pusher")["resources"] == {"cpuLimit": 1.0, "memoryLimit": 8.0}
 
 
 def test_both_services_protos_take_it(spec):
@@ -153,9 +153,9 @@ def test_yaml_is_the_bare_pipeline_with_its_root(spec, tmp_path):
     from farebox.pipeline.cluster.compile import write_job
 
     write_job(spec, tmp_path / "made" / "farebox.yaml")
-    found = specs.load(str(tmp_path / "made" / "farebox.yaml"))
-    assert (found.pipeline, found.root) == (spec["pipelineSpec"], ROOT)
-    assert found.commit == "abc1234" and found.defaults == {"epochs": 40, "max_rmse_increase": "0.2%"}
+    loaded = specs.load(str(tmp_path / "made" / "farebox.yaml"))
+    assert (loaded.pipeline, loaded.root) == (spec["pipelineSpec"], ROOT)
+    assert loaded.commit == "abc1234" and loaded.defaults == {"epochs": 40, "max_rmse_increase": "0.2%"}
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def test_our_artifact_types_are_titles_that_import(spec):
     from farebox.components import artifacts
 
     ours = {name for name, cls in vars(artifacts).items() if getattr(cls, "__module__", "") == artifacts.__name__}
-    found = set(re.findall(r"title: farebox\.(\w+)", json.dumps(spec)))
-    assert found == ours
+    titles = set(re.findall(r"title: farebox\.(\w+)", json.dumps(spec)))
+    assert titles == ours
     for name in ours:
         assert getattr(importlib.import_module("farebox"), name) is getattr(artifacts, name)
 

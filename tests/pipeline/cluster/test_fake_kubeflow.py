@@ -48,7 +48,7 @@ def test_errors_have_grpcs_codes_and_a_second_status(service, kubeflow):
 
 def test_a_run_that_has_ended_cannot_be_stopped(service, kubeflow):
     service._call("run", "terminate_run", "run-1")
-    assert kubeflow.found("runs", "run-1")["state"] == "CANCELING"
+    assert kubeflow.row_of("runs", "run-1")["state"] == "CANCELING"
     assert refusal(service, "run", "terminate_run", "run-1")[0] == 400
     assert service.run("run-1").state == "cancelled"
     assert refusal(service, "run", "terminate_run", "run-1")[0] == 400

@@ -86,8 +86,8 @@ def test_a_schedule_that_the_comments_of_the_proto_exclude(service, change, comp
 def test_a_cancellation_only_begins_and_a_cancelled_job_has_an_error(service):
     sent(service, toy_job())
     service.stop("x")
-    found = service.run("x")
-    assert (found.state, found.error) == ("cancelled", "The job was cancelled.")
+    run = service.run("x")
+    assert (run.state, run.error) == ("cancelled", "The job was cancelled.")
 
 
 def test_a_deletion_is_an_operation_that_is_not_done_at_once(service, vertex):

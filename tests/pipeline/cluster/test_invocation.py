@@ -55,7 +55,7 @@ def test_tfx_parses_it_and_refuses_the_original(invocation, side, refusal):
 
     with pytest.raises(refusal):
         parsed(json.dumps(invocation))
-    found = parsed(for_tfx(json.dumps(invocation), SPEC))
-    assert {key: artifacts[0].type_name for key, artifacts in found.items()} == (
+    channels = parsed(for_tfx(json.dumps(invocation), SPEC))
+    assert {key: artifacts[0].type_name for key, artifacts in channels.items()} == (
         {"examples": "Examples"} if side == "inputs" else {"model": "Model"}
     )

@@ -16,15 +16,15 @@ NODE = """
 import json, os, sys
 given = json.loads(sys.argv[1])
 outputs = given["outputs"]
-for key, found in outputs["artifacts"].items():
-    uri = found["artifacts"][0]["uri"]
+for key, entry in outputs["artifacts"].items():
+    uri = entry["artifacts"][0]["uri"]
     os.makedirs(uri)
     with open(uri + "/given.json", "w") as file:
         about = {"words": sys.argv[2:], "folder": os.listdir("."), "environment": dict(os.environ)}
         json.dump({"given": given, **about}, file)
-    found["artifacts"][0]["metadata"] = {"rows": 3.0}
-artifacts = {key: {"artifacts": [{"uri": found["artifacts"][0]["uri"], "metadata": {"rows": 3.0}}]}
-             for key, found in outputs["artifacts"].items()}
+    entry["artifacts"][0]["metadata"] = {"rows": 3.0}
+artifacts = {key: {"artifacts": [{"uri": entry["artifacts"][0]["uri"], "metadata": {"rows": 3.0}}]}
+             for key, entry in outputs["artifacts"].items()}
 with open(outputs["outputFile"], "w") as file:
     json.dump({"artifacts": artifacts}, file)
 """
@@ -91,13 +91,13 @@ def test_nodes_come_after_those_that_they_depend_on(launcher):
 
 
 def test_what_a_node_says_of_its_outputs_reaches_the_next_one(launcher, tmp_path):
-    found = launcher()
-    outputs = found.launch("b", tmp_path / "b.txt")
+    node_launcher = launcher()
+    outputs = node_launcher.launch("b", tmp_path / "b.txt")
     assert Path(outputs["rows"].uri).match(f"{tmp_path}/base/b/*/rows") and set(outputs) == {"rows"}
     assert outputs["rows"].get_int_custom_property("rows") == 3
     assert outputs["rows"].get_string_custom_property("made") == "by hand"
-    found.launch("c", tmp_path / "c.txt")
-    (examples,) = written(found, "c")["given"]["inputs"]["artifacts"]["examples"]["artifacts"]
+    node_launcher.launch("c", tmp_path / "c.txt")
+    (examples,) = written(node_launcher, "c")["given"]["inputs"]["artifacts"]["examples"]["artifacts"]
     assert examples == {
         "name": "1", "uri": outputs["rows"].uri, "type": {"instanceSchema": ""},
         "metadata": {"made": "by hand", "rows": 3, "display_name": "rows", "store_session_info": "{}"},
@@ -105,9 +105,9 @@ def test_what_a_node_says_of_its_outputs_reaches_the_next_one(launcher, tmp_path
 
 
 def test_parameters_are_the_runs_or_the_files_own(launcher, tmp_path):
-    found = launcher()
-    found.launch("b", tmp_path / "b.txt")
-    given = written(found, "b")
+    node_launcher = launcher()
+    node_launcher.launch("b", tmp_path / "b.txt")
+    given = written(node_launcher, "b")
     assert given["given"]["inputs"]["parameterValues"] == {"epochs": 5, "seed": 7} and given["words"] == ["--runner=x"]
 
 
@@ -115,9 +115,9 @@ def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
     """No checkout on its path, no folder with anything in it, no variable but those of every machine."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PGPASSWORD", "secret")
-    found = launcher()
-    found.launch("b", tmp_path / "b.txt")
-    given = written(found, "b")
+    node_launcher = launcher()
+    node_launcher.launch("b", tmp_path / "b.txt")
+    given = written(node_launcher, "b")
     assert given["folder"] == []
     assert set(given["environment"]) <= {
         "HOME",
@@ -131,17 +131,17 @@ def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
 
 
 def test_a_hook_runs_before_the_node(launcher, tmp_path):
-    found = launcher(hook=True)
-    found.launch("b", tmp_path / "b.txt")
-    assert list(tmp_path.glob("base/b/*/output_metadata.json.hook")) and written(found, "b")
+    node_launcher = launcher(hook=True)
+    node_launcher.launch("b", tmp_path / "b.txt")
+    assert list(tmp_path.glob("base/b/*/output_metadata.json.hook")) and written(node_launcher, "b")
 
 
 def test_a_node_that_fails_says_why(launcher, tmp_path):
     with pytest.raises(
         NodeError, match=f"b ended with 1: the mean fare is no number .all of it in {tmp_path}/b.txt"
-    ) as found:
+    ) as failure:
         launcher(code={"b": FAILS}).launch("b", tmp_path / "b.txt")
-    assert found.value.code == 1 and "halfway" in (tmp_path / "b.txt").read_text()
+    assert failure.value.code == 1 and "halfway" in (tmp_path / "b.txt").read_text()
 
 
 def test_a_node_that_writes_no_metadata_has_not_ended_well(launcher, tmp_path):
@@ -150,27 +150,27 @@ def test_a_node_that_writes_no_metadata_has_not_ended_well(launcher, tmp_path):
 
 
 def test_what_kubeflow_cannot_run_is_refused(launcher, tmp_path):
-    found = launcher()
-    found.spec["deploymentSpec"]["executors"]["b_executor"] = {"resolver": {}}
+    node_launcher = launcher()
+    node_launcher.spec["deploymentSpec"]["executors"]["b_executor"] = {"resolver": {}}
     with pytest.raises(InputError, match="task b must have a container, got resolver: Kubeflow runs nothing else"):
-        found.launch("b", tmp_path / "b.txt")
+        node_launcher.launch("b", tmp_path / "b.txt")
 
 
 def test_kubeflow_adds_an_output_for_logs_and_vertexs_hook_sees_none(launcher, tmp_path):
     """Since 2.5, for every container."""
-    found = launcher(hook=True)
-    hook = found.spec["deploymentSpec"]["executors"]["b_executor"]["container"]["lifecycle"]["preCacheCheck"]
+    node_launcher = launcher(hook=True)
+    hook = node_launcher.spec["deploymentSpec"]["executors"]["b_executor"]["container"]["lifecycle"]["preCacheCheck"]
     hook["command"][-1] = "import json, sys; assert list(json.loads(sys.argv[1])['outputs']['artifacts']) == ['rows']"
-    found.launch("b", tmp_path / "b.txt")
-    (logs,) = written(found, "b")["given"]["outputs"]["artifacts"]["executor-logs"]["artifacts"]
+    node_launcher.launch("b", tmp_path / "b.txt")
+    (logs,) = written(node_launcher, "b")["given"]["outputs"]["artifacts"]["executor-logs"]["artifacts"]
     assert logs["type"] == {"schemaTitle": "system.Artifact"} and logs["uri"].endswith("/executor-logs")
 
 
 def test_a_second_launch_writes_elsewhere(launcher):
     """The driver puts a random folder between task and key."""
-    found = launcher()
-    files = {found.executor_input("b")["outputs"]["outputFile"] for _ in range(2)}
-    assert len(files) == 2 and {Path(file).parents[1] for file in files} == {found.root / "b"}
+    node_launcher = launcher()
+    files = {node_launcher.executor_input("b")["outputs"]["outputFile"] for _ in range(2)}
+    assert len(files) == 2 and {Path(file).parents[1] for file in files} == {node_launcher.root / "b"}
 
 
 @pytest.mark.parametrize(
@@ -185,31 +185,31 @@ def test_a_second_launch_writes_elsewhere(launcher):
     ],
 )
 def test_values_arrive_as_protos_json_writes_them(launcher, kind, value, given):
-    found = launcher()
-    found.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"] = {"parameterType": kind}
-    found.parameters = {"n": value}
-    assert json.dumps(found.executor_input("b")["inputs"]["parameterValues"]["epochs"]) == given
+    node_launcher = launcher()
+    node_launcher.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"] = {"parameterType": kind}
+    node_launcher.parameters = {"n": value}
+    assert json.dumps(node_launcher.executor_input("b")["inputs"]["parameterValues"]["epochs"]) == given
 
 
 @pytest.mark.parametrize(("kind", "value"), [("NUMBER_INTEGER", "5"), ("NUMBER_DOUBLE", True), ("LIST", {}), ("X", 1)])
 def test_a_value_of_another_type_is_refused(launcher, kind, value):
-    found = launcher()
-    found.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"] = {"parameterType": kind}
-    found.parameters = {"n": value}
+    node_launcher = launcher()
+    node_launcher.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"] = {"parameterType": kind}
+    node_launcher.parameters = {"n": value}
     with pytest.raises(InputError, match=f"parameter epochs={value!r} must be of type {kind}: Kubeflow's driver"):
-        found.executor_input("b")
+        node_launcher.executor_input("b")
 
 
 def test_a_value_that_the_run_lacks_is_the_components_default_or_left_out_or_refused(launcher):
-    found = launcher()
-    found.parameters = {}
+    node_launcher = launcher()
+    node_launcher.parameters = {}
     with pytest.raises(InputError, match="parameter epochs of task b must have a value: it has no default"):
-        found.executor_input("b")
-    epochs = found.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"]
+        node_launcher.executor_input("b")
+    epochs = node_launcher.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"]
     epochs["isOptional"] = True
-    assert found.executor_input("b")["inputs"]["parameterValues"] == {"seed": 7}
+    assert node_launcher.executor_input("b")["inputs"]["parameterValues"] == {"seed": 7}
     epochs["defaultValue"] = 9.0
-    assert found.executor_input("b")["inputs"]["parameterValues"] == {"seed": 7, "epochs": 9}
+    assert node_launcher.executor_input("b")["inputs"]["parameterValues"] == {"seed": 7, "epochs": 9}
 
 
 def test_metadata_comes_back_as_mlmd_stores_it():

@@ -72,9 +72,9 @@ def test_the_executor_input_is_changed_in_that_alone():
         "inputs": {"parameterValues": {"custom_config": TRAINER, "epochs": 3}, "artifacts": {"examples": {}}},
         "outputs": {"outputFile": "/there"},
     }
-    found = json.loads(with_parameters(json.dumps(invocation)))
-    assert json.loads(found["inputs"]["parameterValues"].pop("custom_config"))["training"]["epochs"] == 3
-    assert found == {
+    new_invocation = json.loads(with_parameters(json.dumps(invocation)))
+    assert json.loads(new_invocation["inputs"]["parameterValues"].pop("custom_config"))["training"]["epochs"] == 3
+    assert new_invocation == {
         "inputs": {"parameterValues": {}, "artifacts": {"examples": {}}},
         "outputs": {"outputFile": "/there"},
     }

@@ -112,13 +112,13 @@ def test_the_rehearsal_pushes_what_the_local_run_pushes(place, rehearsed):
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert len(re.findall("✓", ended.stdout)) == 17 and "✓ environment" in ended.stdout
     (summary,) = place.glob("rehearsal/*/summary.json")
-    found = json.loads(summary.read_text())
-    assert found["pushed"].startswith(f"{place}/bucket/farebox/models/chicago/")
+    figures = json.loads(summary.read_text())
+    assert figures["pushed"].startswith(f"{place}/bucket/farebox/models/chicago/")
     overrides = [word for setting in SMALL for word in ("--set", setting)]
     local = json.loads(farebox(place, "run", "--out", "local", "--json", *overrides).stdout)
     for key in ("rmse", "mae", "bias", "yardsticks", "rows"):
-        assert found[key] == pytest.approx(local[key], rel=1e-9), key
-    assert found["model"]["sha256"] == local["model"]["sha256"]
+        assert figures[key] == pytest.approx(local[key], rel=1e-9), key
+    assert figures["model"]["sha256"] == local["model"]["sha256"]
 
 
 @pytest.mark.slow

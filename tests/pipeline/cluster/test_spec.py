@@ -97,14 +97,14 @@ def test_the_commit_is_the_images_tag(spec_file, image, commit):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "complaint"),
     [
         ("", "compiled pipeline, got nothing"),
         ("[1]", "compiled pipeline, got no mapping"),
         ("{}", "it lacks 'pipelineInfo'"),
     ],
 )
-def test_a_file_that_is_no_pipeline_is_one_line(tmp_path, text, found):
+def test_a_file_that_is_no_pipeline_is_one_line(tmp_path, text, complaint):
     (tmp_path / "spec.json").write_text(text)
-    with pytest.raises(InputError, match=f"spec={tmp_path}/spec.json must be .*{found}"):
+    with pytest.raises(InputError, match=f"spec={tmp_path}/spec.json must be .*{complaint}"):
         specs.load(str(tmp_path / "spec.json"))

@@ -44,13 +44,13 @@ def test_again_key_and_other_parameters_are_new_runs(remote, spec_file):
 
 def test_json_is_the_result_and_nothing_else(remote, spec_file):
     _, out, err = remote.submit(spec_file(), ROWS, "--json")
-    found = json.loads(out)
-    assert found["submitted"] and found["state"] == "succeeded" and found["error"] is None
+    result = json.loads(out)
+    assert result["submitted"] and result["state"] == "succeeded" and result["error"] is None
     cached = "skipped" if remote.target.runner == "vertex" else "succeeded"
-    assert found["nodes"] == {"TripExampleGen": cached, "Trainer": "succeeded", "Pusher": "succeeded"}
-    assert "Trainer" in err and found["run"] in found["url"]
+    assert result["nodes"] == {"TripExampleGen": cached, "Trainer": "succeeded", "Pusher": "succeeded"}
+    assert "Trainer" in err and result["run"] in result["url"]
     again = json.loads(remote.submit(spec_file(), ROWS, "--json")[1])
-    assert not again["submitted"] and again["run"] == found["run"]
+    assert not again["submitted"] and again["run"] == result["run"]
 
 
 @pytest.mark.parametrize("what", ["lost", "drop", 503, 500, 429])
@@ -66,8 +66,8 @@ def test_an_answer_too_late_is_looked_for(remote, spec_file):
     remote.server.fail("POST", remote.path, "late", 2.0)
     target = dataclasses.replace(remote.target, request_timeout=0.5)
     lines: list[str] = []
-    found = submit(SubmitRequest(target, spec_file(), ["rows=5"], poll=0.01), lines.append, lines.append)
-    assert found["state"] == "succeeded" and found["submitted"]
+    result = submit(SubmitRequest(target, spec_file(), ["rows=5"], poll=0.01), lines.append, lines.append)
+    assert result["state"] == "succeeded" and result["submitted"]
     assert len(remote.runs) == len(remote.server.seen("POST", remote.path)) == 1
     assert any("no answer in time; trying again" in line for line in lines)
 
@@ -78,10 +78,10 @@ def test_two_at_once_make_one_run(remote, spec_file):
     remote.server.gate = ("POST", remote.path.strip("$"), threading.Barrier(2))
     request = SubmitRequest(remote.target, spec_file(), ["rows=5"], wait=False)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda _: submit(request, lambda _: None, lambda _: None), range(2)))
+        results = list(pool.map(lambda _: submit(request, lambda _: None, lambda _: None), range(2)))
     assert len(remote.server.seen("POST", remote.path)) == 2
     going = [row for row in remote.runs if not row["state"].removeprefix("PIPELINE_STATE_").startswith("CANCEL")]
-    assert [remote.id_of(row) for row in going] == list({each["run"] for each in found})
+    assert [remote.id_of(row) for row in going] == list({each["run"] for each in results})
 
 
 PLACE = r"^farebox: (--host=http://127.0.0.1:\d+|Vertex AI project=acme region=us-central1 at http://127.0.0.1:\d+): "
@@ -136,9 +136,9 @@ def test_a_failed_node_is_named_with_its_words(remote, spec_file):
 
 
 def test_no_wait_returns_at_once_and_attach_watches_and_sends_nothing(remote, spec_file):
-    found = json.loads(remote.submit(spec_file(), ROWS, "--no-wait", "--json")[1])
-    assert found["state"] == "pending" and found["nodes"] == {}
-    code, out, _ = remote.submit("--attach", found["run"])
+    result = json.loads(remote.submit(spec_file(), ROWS, "--no-wait", "--json")[1])
+    assert result["state"] == "pending" and result["nodes"] == {}
+    code, out, _ = remote.submit("--attach", result["run"])
     assert code == 0 and "Pusher               succeeded" in out and len(remote.runs) == 1
     code, _, err = remote.submit("--attach", "run-99", "--patience=0.5")
     assert code == 2 and "404" in err

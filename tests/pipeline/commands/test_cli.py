@@ -153,9 +153,9 @@ def test_evaluate_by_hand(model, place, call):
     (place / "trips.csv").write_text(HEADER + rows)
     arguments = ["evaluate", "--model", model, "--city", "springfield.yaml", "--data", "trips.csv"]
     code, out, _ = call(*arguments, "--json")
-    found = json.loads(out)
-    assert (code, found["rows"]) == (0, {"read": 4, "used": 2, "rejected": 2})
-    assert found["rmse"] == pytest.approx(2.5**0.5) and found["mae"] == pytest.approx(1.5)
+    evaluation = json.loads(out)
+    assert (code, evaluation["rows"]) == (0, {"read": 4, "used": 2, "rejected": 2})
+    assert evaluation["rmse"] == pytest.approx(2.5**0.5) and evaluation["mae"] == pytest.approx(1.5)
     assert call(*arguments)[1] == "RMSE 1.5811, MAE 1.5000 over 2 trips; 2 rejected\n"
 
 

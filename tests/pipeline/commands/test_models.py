@@ -142,13 +142,13 @@ print('here', [name for name in ("cryptography", "tfx", "tensorflow") if name in
 
 
 @pytest.mark.parametrize(
-    ("key", "found"), [("gone.pem", ": No such file or directory"), ("text", ", got something else")]
+    ("key", "reason"), [("gone.pem", ": No such file or directory"), ("text", ", got something else")]
 )
-def test_a_signing_key_that_is_none_stops_a_run_before_it_begins(out, call, key, found):
+def test_a_signing_key_that_is_none_stops_a_run_before_it_begins(out, call, key, reason):
     Path("text").write_text("no key")
     code, shown, error = call("run", "--city", "chicago", "--out", "new", "--set", f"push.signing_key={key}")
     assert (code, shown) == (2, "")
-    assert error == f"farebox: push.signing_key={key} must be an Ed25519 private key in PEM format{found}\n"
+    assert error == f"farebox: push.signing_key={key} must be an Ed25519 private key in PEM format{reason}\n"
     assert not Path("new").exists()
 
 

@@ -31,7 +31,7 @@ def row(space: str, method: str, **changes) -> dict:
 
 
 @pytest.fixture
-def found() -> dict:
+def comparison() -> dict:
     unchanged = row("input", "pca", folded=False, why="skipped: no k holds", k=24, n_features=24)
     refused = {
         "space": "input",
@@ -59,31 +59,31 @@ def test_auto_becomes_a_share_of_the_variance_so_that_every_method_folds():
     assert reduce.reducer_for(settings, "preactivation", "pls", 8).n_components == 8
 
 
-def test_the_table_fits_a_terminal_and_says_why_there_are_dashes(found):
+def test_the_table_fits_a_terminal_and_says_why_there_are_dashes(comparison):
     console = Console(width=80)
     with console.capture() as captured:
-        console.print(reduce.table(found))
+        console.print(reduce.table(comparison))
     lines = [line.split() for line in captured.get().splitlines() if line.strip()]
     assert lines[0] == ["reduction", "k", "kept", "folded", "tuned", "params", "90%", "95%", "99%"]
     assert lines[2] == ["preactivation", "pca", "4/16", "91.2%", "3.750", "3.250", "1,234", "4", "7", "–"]
     assert lines[4] == ["input", "pca", "24/24", "91.2%", "–", "–", "1,234", "4", "7", "–"]
     assert lines[5] == ["input", "nmf", *"–" * 8]
     headline = "lisbon: eval RMSE in EUR; of the unreduced network 3.000, 2,345 parameters"
-    assert reduce.headline(found) == headline
-    assert reduce.remarks(found)[1:] == [
+    assert reduce.headline(comparison) == headline
+    assert reduce.remarks(comparison)[1:] == [
         "input pca: skipped: no k holds", "input nmf: reducer.method=nmf must have no negative feature",
     ]  # fmt: skip
 
 
-def test_the_picture_shows_near_errors_and_writes_far_ones(found, tmp_path):
+def test_the_picture_shows_near_errors_and_writes_far_ones(comparison, tmp_path):
     from farebox.components.pca_reducer import plots
 
-    figure = plots.comparison(found)
+    figure = plots.comparison(comparison)
     left, middle, right = figure.axes[:3]
     assert [line.get_label() for line in left.lines[:2]] == ["pca, ica", "lda"]
     assert list(middle.lines[0].get_ydata()) == [0.5, 0.7, 0.8, 0.9123, 0.98]
     assert [text.get_text() for text in right.texts] == ["3.75 →", "9.50 →"]  # the end is 1.15 * 3
-    reduce.draw(tmp_path / "reduction.png", found)
+    reduce.draw(tmp_path / "reduction.png", comparison)
     assert (tmp_path / "reduction.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -131,9 +131,9 @@ def test_every_method_leaves_its_files(artifacts, call, tmp_path):
     stale.mkdir(parents=True)
     arguments = ["--out", "out", "--set", "reducer.fine_tune_epochs=1", "--set", "reducer.label_bins=4"]
     code, shown, _ = call("reduce", *arguments, "--json")
-    found = json.loads(shown)
-    assert code == 0 and json.loads((tmp_path / "out" / "reduction.json").read_text()) == found
-    rows = {(row["space"], row["method"]): row for row in found["reductions"]}
+    comparison = json.loads(shown)
+    assert code == 0 and json.loads((tmp_path / "out" / "reduction.json").read_text()) == comparison
+    rows = {(row["space"], row["method"]): row for row in comparison["reductions"]}
     assert list(rows) == [(space, method) for space, methods in reduce.SPACES.items() for method in methods]
     nmf = rows.pop(("input", "nmf"))
     assert nmf["why"].startswith("reducer.method=nmf must have features of at least 0") and not stale.exists()

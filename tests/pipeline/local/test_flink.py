@@ -110,14 +110,14 @@ class Run:
 
         path = self.out / "runs" / "chicago" / "metadata.sqlite"
         with metadata.Metadata(metadata.sqlite_metadata_connection_config(str(path))) as handle:
-            (found,) = (one for one in handle.store.get_executions() if one.type.endswith(node))
+            (execution,) = (one for one in handle.store.get_executions() if one.type.endswith(node))
             properties = {
                 key: data_types_utils.get_metadata_value(value)
-                for key, value in found.custom_properties.items()
+                for key, value in execution.custom_properties.items()
                 if not key.startswith("__")
             }
-            inputs = execution_lib.get_input_artifacts(handle, found.id)
-            outputs = execution_lib.get_output_artifacts(handle, found.id)
+            inputs = execution_lib.get_input_artifacts(handle, execution.id)
+            outputs = execution_lib.get_output_artifacts(handle, execution.id)
         return inputs, outputs, properties
 
 
@@ -172,8 +172,8 @@ def records(folder: Path, split: str) -> list[bytes]:
     import tensorflow as tf
 
     files = sorted(map(str, (folder / f"Split-{split}").glob("*.gz")))
-    found = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
-    return sorted(tf.train.Example.FromString(record).SerializeToString(deterministic=True) for record in found)
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+    return sorted(tf.train.Example.FromString(record).SerializeToString(deterministic=True) for record in records)
 
 
 def rows(folder: Path, split: str) -> np.ndarray:
@@ -208,23 +208,23 @@ def test_statistics_are_the_same(locally):
 
     flink, local = (outputs["statistics"] for outputs in locally("StatisticsGen"))
     for split in SPLITS:
-        found, expected = (
+        on_flink, expected = (
             tfdv.load_stats_binary(str(folder / f"Split-{split}" / "FeatureStats.pb")) for folder in (flink, local)
         )
-        assert found.datasets[0].num_examples == expected.datasets[0].num_examples > 0
-        found, expected = flat(found), flat(expected)
+        assert on_flink.datasets[0].num_examples == expected.datasets[0].num_examples > 0
+        on_flink, expected = flat(on_flink), flat(expected)
         numbers = {path for path, value in expected.items() if isinstance(value, float)}
         assert len(numbers) > 100
         for path in numbers:
-            assert found.pop(path) == pytest.approx(expected.pop(path), rel=1e-6, abs=1e-9), path
-        assert found == expected
+            assert on_flink.pop(path) == pytest.approx(expected.pop(path), rel=1e-6, abs=1e-9), path
+        assert on_flink == expected
 
 
 def flat(statistics: Any) -> dict[str, Any]:
     """Leaves of a message by their path; features by name, which are in no order."""
     from google.protobuf.json_format import MessageToDict
 
-    found = {}
+    leaves = {}
 
     def walk(value: Any, path: str) -> None:
         if isinstance(value, dict):
@@ -234,11 +234,11 @@ def flat(statistics: Any) -> dict[str, Any]:
             for number, part in enumerate(value):
                 walk(part, f"{path}[{number}]")
         else:
-            found[path] = value
+            leaves[path] = value
 
     for feature in MessageToDict(statistics.datasets[0])["features"]:
         walk(feature, "".join(feature["path"]["step"]))
-    return found
+    return leaves
 
 
 def test_transformed_examples_are_the_same_set(locally):
@@ -250,10 +250,10 @@ def test_transformed_examples_are_the_same_set(locally):
 
 def test_projections_are_the_same(locally):
     flink, local = (outputs["projection"] for outputs in locally("PcaReducer"))
-    with np.load(flink / "projection.npz") as found, np.load(local / "projection.npz") as expected:
-        assert set(found) == set(expected)
-        for name in found:
-            np.testing.assert_allclose(found[name], expected[name], **CLOSE, err_msg=name)
+    with np.load(flink / "projection.npz") as on_flink, np.load(local / "projection.npz") as expected:
+        assert set(on_flink) == set(expected)
+        for name in on_flink:
+            np.testing.assert_allclose(on_flink[name], expected[name], **CLOSE, err_msg=name)
 
 
 def test_metrics_are_the_same(locally):
@@ -270,7 +270,7 @@ def test_metrics_are_the_same(locally):
         assert flink[where].keys() == figures.keys()
         mean = figures["mean_label"].value
         for name, expected in figures.items():
-            found, scale = flink[where][name], mean if name == "bias" else 0
-            assert found.value == pytest.approx(expected.value, rel=1e-6, abs=1e-6 * scale), (where, name)
-            bounds, wanted = (found.lower, found.upper), (expected.lower, expected.upper)
+            on_flink, scale = flink[where][name], mean if name == "bias" else 0
+            assert on_flink.value == pytest.approx(expected.value, rel=1e-6, abs=1e-6 * scale), (where, name)
+            bounds, wanted = (on_flink.lower, on_flink.upper), (expected.lower, expected.upper)
             assert bounds == pytest.approx(wanted, rel=1e-6, abs=1e-6 * mean), (where, name)

@@ -105,12 +105,12 @@ def test_the_manifest_holds_what_is_known_before_a_run(tmp_path):
         nodes = {node.id: node for node in create_pipeline(settings, target).components}
         return json.loads(nodes["Pusher"].exec_properties["custom_config"])
 
-    found = config()
-    assert found == config() and found["push"] == {"keep": 3, "signing_key": None}
-    assert (found["manifest"]["city"], found["manifest"]["lane"]) == ("chicago", lane())
+    pusher_config = config()
+    assert pusher_config == config() and pusher_config["push"] == {"keep": 3, "signing_key": None}
+    assert (pusher_config["manifest"]["city"], pusher_config["manifest"]["lane"]) == ("chicago", lane())
     schema = schema_source(settings).encode()
-    assert found["manifest"]["schema_sha256"] == hashlib.sha256(schema).hexdigest()
-    digests = found["manifest"]["code_sha256"]
+    assert pusher_config["manifest"]["schema_sha256"] == hashlib.sha256(schema).hexdigest()
+    digests = pusher_config["manifest"]["code_sha256"]
     assert digests["Pruner"] == code_digest("farebox.components.pruner.executor")
     assert {"TripExampleGen", "Transform", "Trainer", "Quantizer", "DeviceValidator"} < set(digests)
 

@@ -31,12 +31,12 @@ SOURCES = {
 @pytest.fixture
 def runs(tmp_path, monkeypatch):
     """Toy modules, all but `common` of which wait; how often any of them was run."""
-    found: list[int] = []
+    run_log: list[int] = []
     for name, text in SOURCES.items():
         path = tmp_path / f"{name}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text.replace("runs.append", "__import__('builtins').runs.append"))
-    monkeypatch.setattr("builtins.runs", found, raising=False)
+    monkeypatch.setattr("builtins.runs", run_log, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     whole = ("whole", "slow", "broken", "own", "lacking", "giving", "not_installed")
     monkeypatch.setattr(lean_imports, "WAITING", {"waits": "inner", **dict.fromkeys(whole, lean_imports.NONE)})
@@ -44,7 +44,7 @@ def runs(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
     lean_imports.defer()
     before = set(sys.modules)
-    yield found
+    yield run_log
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
@@ -115,18 +115,18 @@ def test_its_loader_is_its_own(runs):
 def test_threads_wait_for_the_one_that_runs_it(runs):
     import slow
 
-    barrier, found = threading.Barrier(4), []
+    barrier, values = threading.Barrier(4), []
 
     def look() -> None:
         barrier.wait()
-        found.append(slow.VALUE)
+        values.append(slow.VALUE)
 
     threads = [threading.Thread(target=look) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (found, runs) == ([4] * 4, [1])
+    assert (values, runs) == ([4] * 4, [1])
 
 
 def test_what_it_raises_comes_through_each_time(runs):

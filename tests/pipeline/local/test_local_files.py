@@ -13,10 +13,10 @@ from farebox.pipeline.local import local_files
 @pytest.fixture
 def registry(monkeypatch):
     """TFX's, where TensorFlow answers first, until ours is preferred."""
-    found = filesystem_registry.FilesystemRegistry()
-    found.register(TensorflowFilesystem, 10, use_as_fallback=True)
-    monkeypatch.setattr(filesystem_registry, "DEFAULT_FILESYSTEM_REGISTRY", found)
-    return found
+    tfx_registry = filesystem_registry.FilesystemRegistry()
+    tfx_registry.register(TensorflowFilesystem, 10, use_as_fallback=True)
+    monkeypatch.setattr(filesystem_registry, "DEFAULT_FILESYSTEM_REGISTRY", tfx_registry)
+    return tfx_registry
 
 
 def test_the_fingerprint_of_data_stays_what_it_was(registry, tmp_path):

@@ -238,5 +238,5 @@ def test_batches_have_the_same_rows_at_every_pace():
     from tfx_bsl.coders import batch_util
 
     libraries.fix_batches()
-    found = batch_util.GetBatchElementsKwargs(None)
-    assert found["min_batch_size"] == found["max_batch_size"]
+    bounds = batch_util.GetBatchElementsKwargs(None)
+    assert bounds["min_batch_size"] == bounds["max_batch_size"]

@@ -108,10 +108,10 @@ def demoted() -> dict[str, Any]:
 def binary(name: str) -> Path:
     """On PATH, in /usr/sbin, or where Debian keeps PostgreSQL; skips the test where it is not."""
     debian = sorted(str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin"))
-    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", *reversed(debian)]))
-    if not found:
+    path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], "/usr/sbin", *reversed(debian)]))
+    if not path:
         pytest.skip(LACKING.format(name))
-    return Path(found).resolve()
+    return Path(path).resolve()
 
 
 def free_port() -> int:
@@ -381,10 +381,10 @@ database.register_types(settings, config, pipeline)
     ended = at_once(code, 2, server.url(name))
     assert [process.returncode for process in ended] == [0] * 2, [process.stderr for process in ended]
     counts = "SELECT name, type_kind, count(*) FROM Type GROUP BY name, type_kind"
-    found = {(kind, name): count for name, kind, count in server.execute(counts, name=name)}
+    type_counts = {(kind, name): count for name, kind, count in server.execute(counts, name=name)}
     expected = {f"{kind}{number}" for kind in ("Node", "Context", "Artifact") for number in range(20)}
-    assert expected | {"execution_cache"} <= {name for _, name in found}
-    assert set(found.values()) == {1}
+    assert expected | {"execution_cache"} <= {name for _, name in type_counts}
+    assert set(type_counts.values()) == {1}
 
 
 def test_a_held_lock_is_an_error(server, name, monkeypatch):
@@ -428,10 +428,10 @@ def test_strings_come_back_as_they_were_and_in_order(server, name):
         first = store.get_artifacts_by_id(ids[:1])[0]
         first.state = mlmd.Artifact.LIVE
         store.put_artifacts([first])
-        found = store.get_artifacts_by_id(ids)
-        assert [artifact.id for artifact in found] == ids
-        assert [artifact.uri for artifact in found] == [f"/runs/{text}" for text in texts]
-        for artifact, text in zip(found, texts, strict=True):
+        stored_artifacts = store.get_artifacts_by_id(ids)
+        assert [artifact.id for artifact in stored_artifacts] == ids
+        assert [artifact.uri for artifact in stored_artifacts] == [f"/runs/{text}" for text in texts]
+        for artifact, text in zip(stored_artifacts, texts, strict=True):
             assert artifact.properties["text"].string_value == artifact.custom_properties["text"].string_value == text
         assert [artifact.id for artifact in store.get_artifacts_by_uri(f"/runs/{texts[1]}")] == ids[1:2]
         assert sorted(artifact.id for artifact in store.get_artifacts()) == ids
@@ -445,13 +445,13 @@ def test_a_folder_id_belongs_to_one_folder_and_ends_with_the_database(server, na
     def place(folder: str) -> str | None:
         settings = settings_of(server.url(name), tmp_path / folder)
         settings.runs_dir.mkdir(parents=True, exist_ok=True)
-        found = database.folder_id(settings, database.connection_config(settings))
+        folder_id = database.folder_id(settings, database.connection_config(settings))
         with database.open_metadata(database.connection_config(settings)) as handle:
             kind = handle.store.put_context_type(mlmd.ContextType(name="pipeline"))
-            pipeline = mlmd.Context(type_id=kind, name=database.pipeline_name(settings, found))
+            pipeline = mlmd.Context(type_id=kind, name=database.pipeline_name(settings, folder_id))
             with contextlib.suppress(Exception):  # it exists
                 handle.store.put_contexts([pipeline])
-        return found
+        return folder_id
 
     here, there = place("here"), place("there")
     assert re.fullmatch("[0-9a-f]{8}", here) and here != there
@@ -525,10 +525,10 @@ def artifacts_by_pipeline(server: Server, name: str) -> dict[str, set[str]]:
         JOIN Type ON Type.id = Context.type_id AND Type.name = 'pipeline'
         JOIN Attribution ON Attribution.context_id = Context.id
         JOIN Artifact ON Artifact.id = Attribution.artifact_id"""
-    found: dict[str, set[str]] = {}
+    uris_by_pipeline: dict[str, set[str]] = {}
     for pipeline, uri in server.execute(query, name=name):
-        found.setdefault(pipeline, set()).add(uri)
-    return found
+        uris_by_pipeline.setdefault(pipeline, set()).add(uri)
+    return uris_by_pipeline
 
 
 @pytest.mark.slow
@@ -556,10 +556,10 @@ def test_two_runs_at_once_on_an_empty_database(server, name, tmp_path):
         again = lines_of(whole_run(url, there))
         assert {node for node, cached in again.items() if not cached} == resolvers
 
-    found = artifacts_by_pipeline(server, name)
-    assert len(found) == 2
+    uris_by_pipeline = artifacts_by_pipeline(server, name)
+    assert len(uris_by_pipeline) == 2
     for folder in (here, there):
-        (own,) = [uris for uris in found.values() if all(uri.startswith(f"{folder}/") for uri in uris)]
+        (own,) = [uris for uris in uris_by_pipeline.values() if all(uri.startswith(f"{folder}/") for uri in uris)]
         assert len(own) >= 4
     assert all(count == 1 for *_, count in server.execute(
         "SELECT name, type_kind, count(*) FROM Type GROUP BY name, type_kind", name=name))  # fmt: skip

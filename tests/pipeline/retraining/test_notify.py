@@ -150,14 +150,14 @@ def test_only_the_outcomes_asked_for(settings_with, listening):
 
 def samples(path: Path) -> dict[tuple[str, ...], float]:
     """By (name, further labels' values); each has the city."""
-    found = {}
+    values = {}
     for family in text_string_to_metric_families(path.read_text()):
         assert family.documentation and family.samples, family.name
         for sample in family.samples:
             labels = dict(sample.labels)
             assert labels.pop("city") == "chicago"
-            found[(sample.name.removeprefix("farebox_"), *labels.values())] = sample.value
-    return found
+            values[(sample.name.removeprefix("farebox_"), *labels.values())] = sample.value
+    return values
 
 
 def test_metrics_of_a_history(settings_with, tmp_path, capfd):

@@ -26,9 +26,9 @@ START = datetime.datetime(2024, 3, 4, 3, tzinfo=datetime.timezone.utc)  # of a c
 def spans_of(record: Record) -> dict[str, list]:
     """Without versions where they are 1."""
     return {
-        name: [each if name == "missing" or each[1] > 1 else each[0] for each in found]
-        for name, found in dataclasses.asdict(record.spans).items()
-        if found
+        name: [each if name == "missing" or each[1] > 1 else each[0] for each in spans]
+        for name, spans in dataclasses.asdict(record.spans).items()
+        if spans
     }
 
 
@@ -291,8 +291,8 @@ def test_age_is_a_cause_where_anything_is_new(age, tried, causes, reason):
     """A run on what it was trained on before would come from the cache, tick after tick."""
     newer = tuple(each for each in SPANS if each not in tried)
     settings = SpanSettings(pattern="{SPAN}", min_new_spans=None, max_age_days=7)
-    found = decide(Situation(SPANS, tried, newer, age), settings, str)
-    assert found == (causes, [reason])
+    decision = decide(Situation(SPANS, tried, newer, age), settings, str)
+    assert decision == (causes, [reason])
 
 
 def test_the_age_is_that_of_the_latest_version(city):

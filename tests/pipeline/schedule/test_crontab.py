@@ -25,14 +25,14 @@ MINUTE = datetime.timedelta(minutes=1)
 
 def moments(text: str, start: str, count: int, zone: datetime.tzinfo = UTC) -> list[str]:
     """The first firings from a wall-clock time on, in UTC: `01-31 Sat 04:30`."""
-    trigger, found = CrontabTrigger(parse(text), zone), []
+    trigger, firings = CrontabTrigger(parse(text), zone), []
     now = datetime.datetime.fromisoformat(start).replace(tzinfo=zone).astimezone(UTC)
     previous = None
     for _ in range(count):
         previous = trigger.get_next_fire_time(previous, now)
-        found.append(f"{previous:%m-%d %a %H:%M}")
+        firings.append(f"{previous:%m-%d %a %H:%M}")
         now = previous
-    return found
+    return firings
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_every_named_time_comes_once_a_day_for_ten_years():
     for zone in (LONDON, ZoneInfo("America/Santiago"), ZoneInfo("Australia/Lord_Howe")):
         start = datetime.datetime(2020, 1, 1, 12, tzinfo=zone)
         for text in ("15 0 * * *", "45 23 * * *", "45 1 * * *"):
-            found, crontab, now = [], parse(text), start
+            firings, crontab, now = [], parse(text), start
             for _ in range(3650):
                 now = next_firing(crontab, zone, now)
-                found.append(now)
+                firings.append(now)
                 now += MINUTE
-            gaps = {(after - before) / datetime.timedelta(hours=1) for before, after in itertools.pairwise(found)}
+            gaps = {(after - before) / datetime.timedelta(hours=1) for before, after in itertools.pairwise(firings)}
             assert gaps <= {23, 23.5, 24, 24.5, 25}, (zone, text)
 
 
@@ -154,11 +154,11 @@ def test_no_moment_is_missed_or_invented(text, offset):
     except InputError as error:
         assert "must exist in month" in str(error) and not expected  # 30 and 31 February
         return
-    found, now = [], start
+    firings, now = [], start
     while (now := next_firing(crontab, UTC, now)) and now < start + 2880 * MINUTE:
-        found.append(now)
+        firings.append(now)
         now += MINUTE
-    assert found == expected
+    assert firings == expected
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze (Debian: systemd)")
@@ -178,8 +178,8 @@ def test_systemd_fires_at_the_same_moments(text):
             return
         expected.append(now)
         now += MINUTE
-    found = {moment for event in calendar_events(crontab, "UTC") for moment in systemd(event, 12)}
-    assert sorted(found)[:12] == expected
+    systemd_firings = {moment for event in calendar_events(crontab, "UTC") for moment in systemd(event, 12)}
+    assert sorted(systemd_firings)[:12] == expected
 
 
 def systemd(event: str, count: int) -> list[datetime.datetime]:

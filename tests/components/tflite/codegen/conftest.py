@@ -103,7 +103,7 @@ def _compiled(models: dict[str, bytes], folder: Path, *flags: str) -> Callable[.
 
     def run(name: str, rows: dict[str, np.ndarray]) -> np.ndarray:
         header = (folder / f"{identifier(name)}.h").read_text()
-        size = int(found[1]) if (found := re.search(r"float result\[(\d+)\]", header)) else 1
+        size = int(size_match[1]) if (size_match := re.search(r"float result\[(\d+)\]", header)) else 1
         function = getattr(library, f"farebox_{identifier(name)}")
         function.restype = ctypes.c_float if size == 1 else None
         answers = np.zeros((len(next(iter(rows.values()))), size), np.float32)

@@ -92,8 +92,8 @@ def places(text: str) -> list[str]:
 
 def tables(text: str) -> list[list[str]]:
     """The numbers of a source's constants."""
-    found = re.findall(r"\bc\d+(?:\[\d+\]|: \[\w+\]) = [\[{]\n(.*?)\n\s*[\]}]", text, re.S)
-    return [re.sub(r"[f\s]", "", numbers).split(",") for numbers in found]
+    constants = re.findall(r"\bc\d+(?:\[\d+\]|: \[\w+\]) = [\[{]\n(.*?)\n\s*[\]}]", text, re.S)
+    return [re.sub(r"[f\s]", "", numbers).split(",") for numbers in constants]
 
 
 def test_swift_has_the_structure_of_c(held_tflite):
