@@ -74,8 +74,8 @@ def test_haversine_is_symmetric_and_at_most_half_the_circumference(trip):
 def plane(trip: tuple[float, ...], geography: Geography, places=()) -> dict[str, np.ndarray]:
     degrees = features.relative_degrees(inputs(trip), geography)
     names = ("angles", "scaled", "km", "moves", "middle", "pairs")
-    found = features.on_plane(degrees, geography, places, [(name,) for name in names])
-    return {name: values.numpy()[0] for name, values in zip(names, found, strict=True)}
+    pieces = features.on_plane(degrees, geography, places, [(name,) for name in names])
+    return {name: values.numpy()[0] for name, values in zip(names, pieces, strict=True)}
 
 
 def test_pieces_are_columns_side_by_side():
@@ -97,8 +97,8 @@ def test_displacement_of_a_southern_city_points_north_and_east():
 
 def test_bearing_by_hand():
     moved = tf.constant([[3.0, 4.0], [0.0, -2.0], [0.0, 0.0]])
-    found = features.bearing(moved, features.at_least_10_m(features.lengths(moved)))
-    np.testing.assert_allclose(found, [[0.6, 0.8], [0, -1], [0, 0]], atol=1e-6)
+    directions = features.bearing(moved, features.at_least_10_m(features.lengths(moved)))
+    np.testing.assert_allclose(directions, [[0.6, 0.8], [0, -1], [0, 0]], atol=1e-6)
 
 
 def test_lengths_of_pairs_of_columns():
@@ -225,8 +225,8 @@ def test_the_street_grid_by_hand():
 
 
 def test_taxicab_by_hand():
-    found = features.taxicab(tf.constant([[3.0, -4.0, -1.0, 2.0]]))
-    np.testing.assert_array_equal(found, [[7, 1, 2, 3]])
+    distances = features.taxicab(tf.constant([[3.0, -4.0, -1.0, 2.0]]))
+    np.testing.assert_array_equal(distances, [[7, 1, 2, 3]])
 
 
 @pytest.mark.parametrize(
@@ -246,8 +246,9 @@ def test_taxicab_by_hand():
 def test_hour_flags_by_hand(hour, weekday, flags):
     numbers = clock.whole_numbers(inputs((0, 0, 0, 0), hour=hour, weekday=weekday), 0)
     for length, is_short in ((0.5, 1), (1.0, 0)):
-        *_, found = clock.clock_and_flags(numbers, 0, tf.constant([[length]]), 1.0)
-        np.testing.assert_array_equal(found, [[*flags[:4], 1 - flags[4], is_short]])  # night by hand, day in the code
+        *_, flag_columns = clock.clock_and_flags(numbers, 0, tf.constant([[length]]), 1.0)
+        by_day = 1 - flags[4]  # night by hand, day in the code
+        np.testing.assert_array_equal(flag_columns, [[*flags[:4], by_day, is_short]])
 
 
 def test_an_hour_that_is_none_is_held_in_the_week():
@@ -260,15 +261,15 @@ def era_of(era: int) -> dict[str, tf.Tensor]:
 
 
 def test_an_era_is_a_flag_for_each_change_before_it():
-    found = clock.tariff_era(tf.constant([[0], [1], [2]], tf.int64), 2)
-    np.testing.assert_array_equal(found, [[0, 0], [1, 0], [1, 1]])
+    flags = clock.tariff_era(tf.constant([[0], [1], [2]], tf.int64), 2)
+    np.testing.assert_array_equal(flags, [[0, 0], [1, 0], [1, 1]])
 
 
 @pytest.mark.parametrize(("era", "before"), [(0, [1, 1]), (1, [0, 1]), (2, [0, 0]), (3, [0, 0]), (10**6, [0, 0])])
 def test_extended_flags_the_changes_that_a_trip_starts_before(era, before):
     """A number above the last era is the last era: a device need not know how many there are."""
-    found = features.extended(inputs((0, 0, 3, 0)) | era_of(era), ERAS).numpy()[0]
-    np.testing.assert_array_equal(found[-3:-1], before)
+    extended = features.extended(inputs((0, 0, 3, 0)) | era_of(era), ERAS).numpy()[0]
+    np.testing.assert_array_equal(extended[-3:-1], before)
 
 
 @given(passengers=st.integers(-(2**31), 2**31 - 1), hour=st.integers(-99, 99), weekday=st.integers(-99, 99))
@@ -292,18 +293,18 @@ def test_extended_by_hand():
     """From (0, 0) 3 degrees east at the equator, at 8 h on a Monday after the change; a landmark at (1, 0)."""
     city = Geography(0, 4, -1, 1, landmarks=((1.0, 0.0),), n_tariff_changes=1)
     trip = inputs((0, 0, 3, 0), hour=8) | era_of(1)
-    found = features.extended(trip, city).numpy()[0]
+    extended = features.extended(trip, city).numpy()[0]
     east = 3 * DEGREE_KM
     middle = [east / 2, DEGREE_KM]
     half_chord = math.sin(math.radians(3 / 2))
     lines = [east, 0, 3, DEGREE_KM, 2 * DEGREE_KM, half_chord, east, east, 0, east, 1, 0]
     clock = [math.sin(math.pi * 2 / 3), 0, math.cos(math.pi * 2 / 3), 1]
     rest = [math.log(1 + east), math.sqrt(east), 1, 0, 1, 0, 0, 1, 0, 0]
-    np.testing.assert_allclose(found, [*middle, *lines, *clock, *rest], rtol=1e-5, atol=1e-3)
-    assert len(found) == 25 + 2 + 1
+    np.testing.assert_allclose(extended, [*middle, *lines, *clock, *rest], rtol=1e-5, atol=1e-3)
+    assert len(extended) == 25 + 2 + 1
     here = inputs((1, 0.5, 1.0002, 0.5)) | era_of(0)
-    found = features.extended(here, city).numpy()[0]
-    assert (found[-1], found[-2]) == (1, 1)  # 22 m are one point; before the change
+    extended = features.extended(here, city).numpy()[0]
+    assert (extended[-1], extended[-2]) == (1, 1)  # 22 m are one point; before the change
 
 
 @given(trip=st.tuples(anything, anything, anything, anything))
@@ -321,8 +322,8 @@ def test_cells_and_zones_are_integer_arithmetic(position, n_cells, n_zones):
     cells, zones = ([bucket(value, n) for value in position] for n in (n_cells, n_zones))
     pickup, dropoff = (cells[i] * n_cells + cells[i + 1] for i in (0, 2))
     pair = ((zones[0] * n_zones + zones[1]) * n_zones + zones[2]) * n_zones + zones[3]
-    found = features.cells_and_zones(tf.constant([position]), tf.ones(4), n_cells, n_zones)
-    assert found.numpy().astype(int).tolist() == [[pickup, dropoff, pair]]
+    cell_ids = features.cells_and_zones(tf.constant([position]), tf.ones(4), n_cells, n_zones)
+    assert cell_ids.numpy().astype(int).tolist() == [[pickup, dropoff, pair]]
 
 
 @given(west=st.floats(-180, 179), south=st.floats(-90, 89))

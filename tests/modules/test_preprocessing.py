@@ -102,13 +102,13 @@ def test_cells_lie_over_the_box_that_train_keeps_busy(full_trips, split):
     low, high = np.quantile(places("train").reshape(-1, 2), [0.01, 0.99], axis=0)
     position = (places(split) - np.tile(low, 2)) / np.tile(high - low, 2)
     expected = features.cells_and_zones(position.astype(np.float32), np.ones(4, np.float32), 4, 2).numpy()
-    found = _transformed(full_trips, split)
+    transformed = _transformed(full_trips, split)
     for column, cross in enumerate((columns.PICKUP_CELL, columns.DROPOFF_CELL, columns.PAIR_CELL)):
-        assert np.mean(found[cross][:, 0] != expected[:, column]) < 0.03
-        assert found[cross].dtype == np.int64
+        assert np.mean(transformed[cross][:, 0] != expected[:, column]) < 0.03
+        assert transformed[cross].dtype == np.int64
     trips = full_trips.columns[split]
     hours = trips[columns.PICKUP_WEEKDAY] * 24 + trips[columns.PICKUP_HOUR]
-    np.testing.assert_array_equal(found[columns.HOUR_OF_WEEK], hours)
+    np.testing.assert_array_equal(transformed[columns.HOUR_OF_WEEK], hours)
 
 
 def test_nothing_a_device_sends_leaves_the_tables(full_trips, transform_full):

@@ -39,8 +39,8 @@ def test_airport_trips_start_or_end_within_three_kilometres():
     ohare, town = [-87.9073, 41.9803], [-87.63, 41.88]
     near, far = [ohare[0], ohare[1] + 0.026], [ohare[0], ohare[1] + 0.028]
     trips = _trips([town, ohare, far, town], [near, town, town, town])
-    found = slicing.airports(trips, {"ohare": ohare}).reshape(-1).tolist()
-    assert found == ["ohare", "ohare", "none", "none"]
+    airports = slicing.airports(trips, {"ohare": ohare}).reshape(-1).tolist()
+    assert airports == ["ohare", "ohare", "none", "none"]
     assert slicing.airports(trips, {}).reshape(-1).tolist() == ["none"] * 4
 
 
@@ -49,8 +49,8 @@ def test_pickup_areas_are_named_by_their_middle():
     from farebox.modules import slicing
 
     trips = _trips([[100.1, 0.1], [109.9, 4.9], [103.0, 2.0], [99.0, 7.0]], [[100, 0]] * 4)
-    found = slicing.pickup_areas(trips, [100.0, 110.0, 0.0, 5.0]).reshape(-1).tolist()
-    assert found == ["101.00,0.50", "109.00,4.50", "103.00,2.50", "101.00,4.50"]
+    areas = slicing.pickup_areas(trips, [100.0, 110.0, 0.0, 5.0]).reshape(-1).tolist()
+    assert areas == ["101.00,0.50", "109.00,4.50", "103.00,2.50", "101.00,4.50"]
 
 
 def test_what_was_configured_outlives_a_reload():
@@ -89,17 +89,17 @@ def test_every_row_is_in_one_slice_of_each_kind():
     }
     city = {"box": [0.0, 10.0, 0.0, 10.0], "airports": {}}
     rows: dict[str, list[float]] = {}
-    for found in slicing._slice(extracts, city):
-        (slice_key,) = found[tfma.constants.SLICE_KEY_TYPES_KEY]
+    for extract in slicing._slice(extracts, city):
+        (slice_key,) = extract[tfma.constants.SLICE_KEY_TYPES_KEY]
         kind = slice_key[0][0] if slice_key else "all"
-        mine = found[tfma.constants.LABELS_KEY].reshape(-1)
+        mine = extract[tfma.constants.LABELS_KEY].reshape(-1)
         if kind == columns.PICKUP_HOUR:
             assert type(slice_key[0][1]) is int and (mine % 3 == slice_key[0][1]).all()
-        assert found[tfma.constants.PREDICTIONS_KEY]["new"].reshape(-1).tolist() == (-mine).tolist()
-        assert found[slicing.ROW_HASH].tolist() == slicing.row_hashes(trips)[mine.astype(int)].tolist()
+        assert extract[tfma.constants.PREDICTIONS_KEY]["new"].reshape(-1).tolist() == (-mine).tolist()
+        assert extract[slicing.ROW_HASH].tolist() == slicing.row_hashes(trips)[mine.astype(int)].tolist()
         rows.setdefault(kind, []).extend(mine)
     assert set(rows) == {"all", *slicing.SLICED_BY}
-    assert all(sorted(found) == list(range(50)) for found in rows.values())
+    assert all(sorted(slice_labels) == list(range(50)) for slice_labels in rows.values())
 
 
 def test_a_rows_hash_is_its_own():

@@ -149,12 +149,12 @@ def test_the_same_seed_tries_the_same_and_finds_the_same(toy_trips, tmp_path, se
 
 
 def test_another_seed_tries_others(toy_trips, tmp_path):
-    found = []
+    searches = []
     for seed in (1, 2):
         settings = dataclasses.replace(SETTINGS, epochs=1, seed=seed)
         trials = Executors(toy_trips, tmp_path / str(seed), settings).tune(2)
-        found.append({trial["trial_id"]: _values(trial) for trial in trials})
-    assert found[0]["0"] == found[1]["0"] and found[0]["1"] != found[1]["1"]
+        searches.append({trial["trial_id"]: _values(trial) for trial in trials})
+    assert searches[0]["0"] == searches[1]["0"] and searches[0]["1"] != searches[1]["1"]
 
 
 def test_without_a_teacher_its_weight_is_not_searched(toy_trips, tmp_path):

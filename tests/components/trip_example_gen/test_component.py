@@ -139,13 +139,13 @@ def test_the_examples_are_those_of_the_stock_component(tmp_path: Path) -> None:
 
     def examples_of(node: Any, name: str) -> list[dict[str, tuple[str, list[float]]]]:
         execute(node, tmp_path / name)
-        found = []
+        examples = []
         files = [str(path) for path in (tmp_path / name).glob("Split-*/*")]
         for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
             features = tf.train.Example.FromString(record).features.feature
             kinds = {name: str(feature.WhichOneof("kind")) for name, feature in features.items()}
-            found.append({name: (kind, list(getattr(features[name], kind).value)) for name, kind in kinds.items()})
-        return sorted(found, key=lambda row: sorted(row.items()))
+            examples.append({name: (kind, list(getattr(features[name], kind).value)) for name, kind in kinds.items()})
+        return sorted(examples, key=lambda row: sorted(row.items()))
 
     ours, stock = examples_of(component(source), "ours"), examples_of(CsvExampleGen(str(canonical)), "stock")
     assert len(ours) == len(rows) == 360

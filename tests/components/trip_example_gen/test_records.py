@@ -19,13 +19,13 @@ def read(content: bytes, folder) -> list[dict[str, float | int]]:
 
     path = folder / "records"
     path.write_bytes(content)
-    found = []
+    rows = []
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         features = tf.train.Example.FromString(record).features.feature
         (*lists,) = ((name, getattr(one, one.WhichOneof("kind")).value) for name, one in features.items())
         assert all(len(values) == 1 for _, values in lists)
-        found.append({name: values[0] for name, values in lists})
-    return found
+        rows.append({name: values[0] for name, values in lists})
+    return rows
 
 
 def batch(floats: list[float], ids: list[int], counts: list[int]) -> pa.RecordBatch:
@@ -41,8 +41,8 @@ def by_value(rows: list[dict[str, float | int]]) -> list[tuple[float | int, ...]
 @given(rows=st.lists(st.tuples(FLOAT32, INT64, INT64), min_size=1, max_size=20))
 def test_every_row_is_read_back(rows, tmp_path_factory):
     given_rows = batch(*map(list, zip(*rows, strict=True)))
-    found = read(tfrecords(given_rows), tmp_path_factory.mktemp("records"))
-    assert by_value(found) == by_value(given_rows.to_pylist())
+    read_rows = read(tfrecords(given_rows), tmp_path_factory.mktemp("records"))
+    assert by_value(read_rows) == by_value(given_rows.to_pylist())
 
 
 @pytest.mark.parametrize("edge", [0, 127, 128, 16383, 16384, 2**35 - 1, 2**35, 2**63 - 1, -1, -(2**63)])
