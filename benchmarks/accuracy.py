@@ -31,6 +31,7 @@ from accuracy_report import (
     RAW_DNN,
     SHIPPED,
     FloatArray,
+    Result,
     Results,
     Squared,
     report,
@@ -103,8 +104,13 @@ def make_runs(options: argparse.Namespace) -> tuple[Results, Squared]:
         started = time.monotonic()
         start_one(__file__, options, split, seed)
         print(f"{what}: {time.monotonic() - started:.0f} s", file=sys.stderr)
-    results = [[json.loads(paths_of(options.out, split, seed)[0].read_text()) for seed in seeds] for split in splits]
+    results = [[read_result(paths_of(options.out, split, seed)[0]) for seed in seeds] for split in splits]
     return results, [squared_errors([paths_of(options.out, split, seed)[1] for seed in seeds]) for split in splits]
+
+
+def read_result(path: Path) -> Result:
+    """Reads what `measure` wrote."""
+    return Result.from_json(json.loads(path.read_text()))
 
 
 def is_finished(options: argparse.Namespace, split: int, seed: int) -> bool:
@@ -132,17 +138,11 @@ def measure(options: argparse.Namespace, split: int, seed: int) -> None:
         nodes, cached = outputs_of(settings, summary.run_id)
         predicted, fares = predictions(nodes)
         eval_rmse = eval_errors(nodes)
-    check_agreement(test_errors(summary.to_json()), predicted, fares)
+    check_agreement(test_errors(summary), predicted, fares)
     np.savez_compressed(errors_path, fares=fares, **predicted)
-    result = {
-        "split": split,
-        "seed": seed,
-        "digest": digest,
-        "eval_rmse": eval_rmse,
-        "trainer_cpu_s": None if "Trainer" in cached else summary.cpu_s["Trainer"],
-        "summary": summary.to_json(),
-    }
-    files.write_atomically(summary_path, json.dumps(result, indent=2))  # last: it marks the run as finished
+    trainer_cpu_s = None if "Trainer" in cached else summary.cpu_s["Trainer"]
+    result = Result(split, seed, digest, eval_rmse, trainer_cpu_s, summary)
+    files.write_atomically(summary_path, json.dumps(result.to_json(), indent=2))  # last: it marks the run as finished
 
 
 def eval_errors(nodes: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -11,9 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from whole_runs import measured_of
+
+from farebox.pipeline.local.run import RunSummary
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from farebox.components.reporter.figures import ModelFigures
 
 SHIPPED, NETWORK, LIGHTGBM = "shipped", "network", "lightgbm"
 RAW_DNN, NO_EMBEDDING_DNN = "raw_dnn", "no_embedding_dnn"
@@ -36,8 +41,35 @@ MAX_BYTES, MAX_TO_RAW_DNN = 30_000, 0.5
 MAX_TO_LIGHTGBM, MAX_TO_LIGHTGBM_ELSEWHERE = {"chicago": 0.98}, 1.0
 
 FloatArray = npt.NDArray[np.float64]
-Results = list[list[dict[str, Any]]]  # by split and seed, as `accuracy.measure` writes them
 Squared = list[dict[str, FloatArray]]  # of each split: fares (n_rows,) and models' squared errors (n_seeds, n_rows)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A run of the benchmark, as `accuracy.measure` writes it.
+
+    digest: of all that its figures depend on. eval_rmse: RMSE on eval by model, for those that have one. trainer_cpu_s:
+    CPU seconds of Trainer, None if it came from the cache.
+    """
+
+    split: int
+    seed: int
+    digest: str
+    eval_rmse: Mapping[str, float]
+    trainer_cpu_s: float | None
+    summary: RunSummary
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Result:
+        """Reads what `to_json` returns."""
+        return cls(**{**content, "summary": RunSummary.from_json(content["summary"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return {**vars(self), "summary": self.summary.to_json()}
+
+
+Results = list[list[Result]]  # by split and seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +96,10 @@ class Aim:
         )
 
 
-def test_errors(summary: Mapping[str, Any]) -> dict[str, float]:
-    """RMSE on test by model, from a run's summary."""
-    return {**summary["yardsticks"], NETWORK: summary["rmse"]["engineered"], SHIPPED: summary["rmse"]["shipped"]}
+def test_errors(summary: RunSummary) -> dict[str, float]:
+    """RMSE on test by model."""
+    measured: ModelFigures = measured_of(summary)
+    return {**measured.yardsticks, NETWORK: measured.rmse.engineered, SHIPPED: measured.rmse.shipped}
 
 
 # The figures: `rmse` is of shape (n_splits, n_seeds)
@@ -102,7 +135,7 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def by_model(results: Results, errors_of: Callable[[Mapping[str, Any]], Mapping[str, float]]) -> dict[str, FloatArray]:
+def by_model(results: Results, errors_of: Callable[[Result], Mapping[str, float]]) -> dict[str, FloatArray]:
     """RMSE by model, of shape (n_splits, n_seeds); only models that have one in every run."""
     errors = [[errors_of(result) for result in split] for split in results]
     known = [name for name in MODELS if all(name in each for split in errors for each in split)]
@@ -126,12 +159,12 @@ def table_of(held: Mapping[str, FloatArray], test: Mapping[str, FloatArray]) -> 
 def intervals_of(squared: Squared, test: Mapping[str, FloatArray]) -> list[dict[str, Any]]:
     """Ratios on test with their intervals: the shipped file to two models, and all models to LightGBM."""
     pairs = dict.fromkeys([*COMPARED, *((name, LIGHTGBM) for name in MODELS if name != LIGHTGBM)])
-    found = []
+    intervals = []
     for model, reference in pairs:
         low, high = bootstrap_interval([one[model] for one in squared], [one[reference] for one in squared])
         pair = {"model": model, "reference": reference, "ratio": ratio(test[model], test[reference])}
-        found.append({**pair, "low": low, "high": high})
-    return found
+        intervals.append({**pair, "low": low, "high": high})
+    return intervals
 
 
 def aims_of(city: str, test: Mapping[str, FloatArray], n_bytes: int, trainer_cpu_s: float | None) -> list[Aim]:
@@ -153,10 +186,11 @@ def report(out: Path, overrides: Sequence[str], results: Results, squared: Squar
     """Prints the table; writes accuracy.json, accuracy.md and accuracy.png into `out`."""
     from rich.console import Console
 
-    runs = [run_facts(one) for split in results for one in split]
-    held = by_model(results, lambda one: one["eval_rmse"])
-    test = by_model(results, lambda one: test_errors(one["summary"]))
-    city, currency = (results[0][0]["summary"][key] for key in ("city", "currency"))
+    runs = [run_facts(result) for split in results for result in split]
+    held = by_model(results, lambda result: result.eval_rmse)
+    test = by_model(results, lambda result: test_errors(result.summary))
+    first = results[0][0].summary
+    city, currency = first.city, first.currency
     times = [run["trainer_cpu_s"] for run in runs if run["trainer_cpu_s"] is not None]
     table, intervals = table_of(held, test), intervals_of(squared, test)
     aims = aims_of(city, test, max(run["bytes"] for run in runs), statistics.median(times) if times else None)
@@ -164,11 +198,11 @@ def report(out: Path, overrides: Sequence[str], results: Results, squared: Squar
     facts = {
         "city": city,
         "currency": currency,
-        "splits": [split[0]["split"] for split in results],
-        "seeds": [one["seed"] for one in results[0]],
+        "splits": [split[0].split for split in results],
+        "seeds": [result.seed for result in results[0]],
         "test_rows": rows,
         "overrides": list(overrides),
-        "lane": results[0][0]["summary"]["lane"],
+        "lane": first.lane,
     }
     title = f"{city}: {plural(len(results), 'split')} x {plural(len(results[0]), 'training seed')}, RMSE in {currency}"
     lines = [
@@ -196,16 +230,20 @@ def plural(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def run_facts(result: Mapping[str, Any]) -> dict[str, Any]:
+def run_facts(result: Result) -> dict[str, Any]:
     """The figures of a run that accuracy.json keeps."""
-    summary = result["summary"]
+    figures = result.summary.figures
+    measured: ModelFigures = measured_of(result.summary)
     return {
-        **{key: result[key] for key in ("split", "seed", "eval_rmse", "trainer_cpu_s")},
-        "test_rmse": test_errors(summary),
-        "bytes": summary["model"]["bytes"],
-        "blessed": summary["blessed"],
-        "refused_by": [gate["name"] for gate in summary["gates"] if not gate["ok"]],
-        "run_id": summary["run_id"],
+        "split": result.split,
+        "seed": result.seed,
+        "eval_rmse": result.eval_rmse,
+        "trainer_cpu_s": result.trainer_cpu_s,
+        "test_rmse": test_errors(result.summary),
+        "bytes": measured.model.bytes,
+        "blessed": figures.blessed,
+        "refused_by": [gate.name for gate in figures.gates if not gate.ok],
+        "run_id": result.summary.run_id,
     }
 
 
@@ -251,17 +289,17 @@ def draw(path: Path, title: str, test: Mapping[str, FloatArray], intervals: Mapp
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     axes.axvline(1, color="#444444", linewidth=1.5)
     for height, name in enumerate(DRAWN):
-        found, color = intervals[name], "#c2500a" if name == SHIPPED else "#33638d"
-        if found["ratio"] > WORTH_SEEING:
+        interval, color = intervals[name], "#c2500a" if name == SHIPPED else "#33638d"
+        if interval["ratio"] > WORTH_SEEING:
             at_right = axes.get_yaxis_transform()
-            axes.text(0.99, height, f"{found['ratio']:.2f} →", transform=at_right, ha="right", **label(color))
+            axes.text(0.99, height, f"{interval['ratio']:.2f} →", transform=at_right, ha="right", **label(color))
             continue
         dots = test[name] / test[LIGHTGBM]
         heights = np.repeat(height + np.linspace(-0.2, 0.2, len(dots) + 2)[1:-1], dots.shape[1])  # a line per split
         axes.plot(dots.ravel(), heights, "o", color=color, alpha=0.4, markersize=7, markeredgewidth=0)
-        axes.plot((found["low"], found["high"]), (height, height), "|-", color=color, linewidth=2, markersize=14)
-        axes.plot(found["ratio"], height, "D", color=color, markersize=9)  # need not lie within the interval
-        axes.text(found["ratio"], height - 0.33, f"{found['ratio']:.3f}", ha="center", **label(color))
+        axes.plot((interval["low"], interval["high"]), (height, height), "|-", color=color, linewidth=2, markersize=14)
+        axes.plot(interval["ratio"], height, "D", color=color, markersize=9)  # need not lie within the interval
+        axes.text(interval["ratio"], height - 0.33, f"{interval['ratio']:.3f}", ha="center", **label(color))
     axes.set_ylim(len(DRAWN) - 0.5, -0.6)
     axes.set_yticks(range(len(DRAWN)), [MODELS[name] for name in DRAWN], fontsize=14)
     axes.tick_params(axis="x", labelsize=13)

@@ -10,16 +10,22 @@ cores. --summaries reads the runs/CITY/latest/summary.json of earlier runs inste
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from processes import machine, measured, python
-from whole_runs import one_line_errors
+from whole_runs import measured_of, one_line_errors
+
+from farebox.pipeline.local.run import RunSummary
+
+if TYPE_CHECKING:
+    from farebox.components.reporter.figures import ModelFigures
 
 NO_GATE = ("gates.max_rmse=1000", "gates.max_ratio_to_yardstick=10")  # only time and memory matter here
 HOLDERS = (
@@ -45,12 +51,11 @@ def main() -> None:
     options = parser.parse_args()
     with one_line_errors("growth"), tempfile.TemporaryDirectory() as folder:
         paths = options.summaries or [run(options.city, rows, Path(folder)) for rows in sorted(options.rows)]
-        summaries = [json.loads(path.read_text()) for path in paths]
-    summaries.sort(key=lambda summary: summary["rows"]["read"])
+        summaries = sorted((read_summary(path) for path in paths), key=rows_read)
     print(table(summaries))
     if options.json:
-        kept = [{key: summary[key] for key in ("rows", "cpu_s", "peak_mb")} for summary in summaries]
-        options.json.write_text(json.dumps({"machine": machine(), "runs": kept}, indent=2) + "\n")
+        runs = [run_facts(summary) for summary in summaries]
+        options.json.write_text(json.dumps({"machine": machine(), "runs": runs}, indent=2) + "\n")
     if options.picture:
         draw(summaries, options.picture)
 
@@ -68,31 +73,52 @@ def run(city: str, rows: int, folder: Path) -> Path:
     return summary
 
 
-def nodes_of(summaries: Sequence[dict[str, Any]]) -> list[str]:
+def read_summary(path: Path) -> RunSummary:
+    """Reads a summary.json."""
+    return RunSummary.from_json(json.loads(path.read_text()))
+
+
+def rows_read(summary: RunSummary) -> int:
+    """Rows that the run read. Raises InputError if the run has no figures."""
+    figures: ModelFigures = measured_of(summary)
+    return figures.rows.read
+
+
+def run_facts(summary: RunSummary) -> dict[str, Any]:
+    """The figures of a run that --json keeps."""
+    figures: ModelFigures = measured_of(summary)
+    return {"rows": dataclasses.asdict(figures.rows), "cpu_s": dict(summary.cpu_s), "peak_mb": dict(summary.peak_mb)}
+
+
+def nodes_of(summaries: Sequence[RunSummary]) -> list[str]:
     """Nodes that take at least a second in the largest run, in the pipeline's order."""
-    return [node for node, cpu_s in summaries[-1]["cpu_s"].items() if cpu_s >= LEAST_CPU_S]
+    return [node for node, cpu_s in summaries[-1].cpu_s.items() if cpu_s >= LEAST_CPU_S]
 
 
-def series(summaries: Sequence[dict[str, Any]], key: str) -> dict[str, list[float]]:
-    """cpu_s or peak_mb of each run: by node, of all nodes, and for CPU of the nodes whose work grows with every row."""
-    found = {node: [summary[key][node] for summary in summaries] for node in nodes_of(summaries)}
-    per_run = [summary[key] for summary in summaries]
-    if key == "peak_mb":
-        return {**found, ALL: [max(values.values()) for values in per_run]}
-    every_row = [sum(cpu_s for node, cpu_s in values.items() if node not in HOLDERS) for values in per_run]
-    return {**found, EVERY_ROW: every_row, ALL: [sum(values.values()) for values in per_run]}
+def cpu_series(summaries: Sequence[RunSummary]) -> dict[str, list[float]]:
+    """CPU seconds of each run: by node, of the nodes whose work grows with every row, and of all nodes."""
+    by_node = {node: [summary.cpu_s[node] for summary in summaries] for node in nodes_of(summaries)}
+    every_row = [sum(cpu_s for node, cpu_s in run.cpu_s.items() if node not in HOLDERS) for run in summaries]
+    return {**by_node, EVERY_ROW: every_row, ALL: [sum(run.cpu_s.values()) for run in summaries]}
 
 
-def table(summaries: Sequence[dict[str, Any]]) -> str:
+def memory_series(summaries: Sequence[RunSummary]) -> dict[str, list[float]]:
+    """Peak memory (MB) of each run: by node, and of the largest node."""
+    by_node = {node: [summary.peak_mb[node] for summary in summaries] for node in nodes_of(summaries)}
+    return {**by_node, ALL: [max(run.peak_mb.values()) for run in summaries]}
+
+
+def table(summaries: Sequence[RunSummary]) -> str:
     """Two Markdown tables, CPU seconds and peak MB: a line per node, and one for all; the growth of the last step."""
-    parts = (("CPU s", "cpu_s", "{:.1f}"), ("peak MB", "peak_mb", "{:.0f}"))
-    return "\n\n".join(_table(summaries, *part) for part in parts)
+    rows = [rows_read(summary) for summary in summaries]
+    cpu = _table("CPU s", rows, cpu_series(summaries), "{:.1f}")
+    return f"{cpu}\n\n{_table('peak MB', rows, memory_series(summaries), '{:.0f}')}"
 
 
-def _table(summaries: Sequence[dict[str, Any]], title: str, key: str, number: str) -> str:
-    head = [title, *(f"{summary['rows']['read']:,} rows" for summary in summaries), "growth"]
+def _table(title: str, rows: Sequence[int], series: Mapping[str, Sequence[float]], number: str) -> str:
+    head = [title, *(f"{n:,} rows" for n in rows), "growth"]
     lines = [f"| {' | '.join(head)} |", "|---|" + "--:|" * (len(head) - 1)]
-    for name, values in series(summaries, key).items():
+    for name, values in series.items():
         growth = f"{values[-1] / values[-2]:.2f}" if len(values) > 1 else ""
         lines.append(f"| {' | '.join([name, *map(number.format, values), growth])} |")
     return "\n".join(lines)
@@ -104,16 +130,16 @@ def off_a_line(rows: Sequence[int], values: Sequence[float]) -> float:
     return float(np.max(np.abs(values - line) / line))
 
 
-def draw(summaries: Sequence[dict[str, Any]], path: Path) -> None:
+def draw(summaries: Sequence[RunSummary], path: Path) -> None:
     """Draws CPU seconds and peak memory over rows, a line per node; dashed if it holds a bounded part of the rows."""
     import matplotlib
     from matplotlib.figure import Figure
 
     figure = Figure((12, 5), layout="constrained")
-    rows = [summary["rows"]["read"] for summary in summaries]
-    for axes, key in zip(figure.subplots(1, 2), ("cpu_s", "peak_mb"), strict=True):
+    rows, cpu_s = [rows_read(summary) for summary in summaries], cpu_series(summaries)
+    for axes, series in zip(figure.subplots(1, 2), (cpu_s, memory_series(summaries)), strict=True):
         axes.set_prop_cycle(color=matplotlib.colormaps["tab20"].colors)  # type: ignore[attr-defined]
-        for name, values in series(summaries, key).items():
+        for name, values in series.items():
             width, color = (2.5, {"color": "black"}) if name in (EVERY_ROW, ALL) else (1.2, {})
             style = "o--" if name in (*HOLDERS, ALL) else "o-"
             axes.plot(rows, values, style, markersize=4, linewidth=width, label=name, **color)
@@ -121,7 +147,7 @@ def draw(summaries: Sequence[dict[str, Any]], path: Path) -> None:
         axes.grid(color="#dddddd")
         axes.spines[["top", "right"]].set_visible(False)
     cpu, memory = figure.axes
-    off = off_a_line(rows, series(summaries, "cpu_s")[EVERY_ROW])
+    off = off_a_line(rows, cpu_s[EVERY_ROW])
     cpu.set(ylim=(0, None), xlim=(0, None), title=f"CPU seconds; {EVERY_ROW}: a straight line within {off:.0%}")
     cpu.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
     memory.set(xscale="log", ylim=(0, None), title="peak MB, logarithmic rows")

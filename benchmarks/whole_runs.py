@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from farebox.components.errors import GateError, InputError
 
 if TYPE_CHECKING:
+    from farebox.components.reporter.figures import ModelFigures
+    from farebox.pipeline.local.run import RunSummary
     from farebox.pipeline.settings.load import Settings
 
 SEEDED = ("training.seed", "reducer.seed", "pruner.seed", "quantizer.seed")
@@ -105,6 +107,13 @@ def start_one(script: str, options: argparse.Namespace, *one: int) -> None:
     done = subprocess.run(command, env=environment, check=False)
     if done.returncode:
         sys.exit(done.returncode)
+
+
+def measured_of(summary: RunSummary) -> ModelFigures:
+    """The figures of a run's model. Raises InputError if a gate stopped the run before there was one."""
+    if summary.figures.measured is None:
+        raise InputError(f"run {summary.run_id} of {summary.city} must have a model: a gate stopped it before")
+    return summary.figures.measured
 
 
 def outputs_of(settings: Settings, run_id: str) -> tuple[dict[str, dict[str, Any]], set[str]]:

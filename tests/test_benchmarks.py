@@ -13,7 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from farebox.components.errors import InputError
+from farebox.components.errors import Check, InputError
+from farebox.components.reporter.figures import Figures, FileSize, ModelFigures, Rows, ShippedModel, StageRmse
+from farebox.pipeline.local.run import RunSummary
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "accuracy.py"
 
@@ -84,25 +86,64 @@ def test_ratio_of_means_and_spread_by_hand(report):
     assert report.spread(rmse[:, :1]) is None
 
 
-def result(model_rmse: float, lightgbm: float, eval_lightgbm: float) -> dict:
+def summary_of(shipped: float = 3.0, lightgbm: float = 3.0, read: int = 22, **costs) -> RunSummary:
+    """A run's summary by hand; shipped, lightgbm: RMSE on test. costs: cpu_s and peak_mb."""
     yardsticks = {
-        "predict_mean": 10.0,
-        "linear_on_distance": 5.0,
-        "raw_dnn": 8.0,
-        "no_embedding_dnn": 4.0,
-        "lightgbm": lightgbm,
-    }
-    held = {"network": 3.0, "raw_dnn": 8.0, "no_embedding_dnn": 4.0, "lightgbm": eval_lightgbm, "shipped": 3.0}
-    rmse = {"engineered": 3.5, "shipped": model_rmse}
-    return {"eval_rmse": held, "summary": {"yardsticks": yardsticks, "rmse": rmse}}
+        "predict_mean": 10.0, "linear_on_distance": 5.0, "raw_dnn": 8.0, "no_embedding_dnn": 4.0, "lightgbm": lightgbm,
+    }  # fmt: skip
+    measured = ModelFigures(
+        rows=Rows(read, 20, 2), yardsticks=yardsticks, rmse=StageRmse(10.0, 5.0, 8.0, 3.5, 3.5, 3.5, shipped), mae=1.5,
+        bias=-0.125, p95_absolute_error=5.0, intervals={}, baseline=None, slices=(), tuned=None,
+        model=ShippedModel("x", 9, 0.25, 4, "int8", "reduced", (), "abc", 100, 60, {"ADD": 3}),
+        unreduced=FileSize(200, 90), latency_us=None,
+    )  # fmt: skip
+    gates = (Check("max_bias", 0.05, 0.03, ok=False), Check("max_rmse", shipped, 5.0, ok=True))
+    figures = Figures(measured, gates, blessed=False, pushed=None)
+    return RunSummary("chicago", "run-1", "USD", figures, **({"cpu_s": {}, "peak_mb": {}} | costs), lane="A")
 
 
 @pytest.fixture
-def by_hand(report):
-    """(RMSE on eval, on test) of one split and two seeds: shipped 3.6 and 4.0, LightGBM 3.8 and 4.2, on eval 6."""
-    results = [[result(3.6, 3.8, 6.0), result(4.0, 4.2, 6.0)]]
-    held = report.by_model(results, lambda one: one["eval_rmse"])
-    return held, report.by_model(results, lambda one: report.test_errors(one["summary"]))
+def results(report) -> list[list]:
+    """One split and two seeds: shipped 3.6 and 4.0, LightGBM 3.8 and 4.2, on eval 6."""
+    held = {"network": 3.0, "raw_dnn": 8.0, "no_embedding_dnn": 4.0, "lightgbm": 6.0, "shipped": 3.0}
+    summaries = (summary_of(3.6, 3.8), summary_of(4.0, 4.2))
+    return [[report.Result(1000, seed, "0", held, 7.0, summary) for seed, summary in enumerate(summaries, start=1)]]
+
+
+@pytest.fixture
+def by_hand(report, results):
+    """RMSE on eval and on test, of `results`."""
+    held = report.by_model(results, lambda result: result.eval_rmse)
+    return held, report.by_model(results, lambda result: report.test_errors(result.summary))
+
+
+def test_a_result_survives_its_file(accuracy, results, tmp_path):
+    path = tmp_path / "summary-1000-1.json"
+    path.write_text(json.dumps(results[0][0].to_json()))
+    assert accuracy.read_result(path) == results[0][0]
+
+
+def test_facts_of_a_run(report, results):
+    test_rmse = {
+        "predict_mean": 10.0, "linear_on_distance": 5.0, "raw_dnn": 8.0, "no_embedding_dnn": 4.0, "lightgbm": 3.8,
+        "network": 3.5, "shipped": 3.6,
+    }  # fmt: skip
+    assert report.run_facts(results[0][0]) == {
+        "split": 1000, "seed": 1, "eval_rmse": results[0][0].eval_rmse, "trainer_cpu_s": 7.0, "test_rmse": test_rmse,
+        "bytes": 100, "blessed": False, "refused_by": ["max_bias"], "run_id": "run-1",
+    }  # fmt: skip
+
+
+def test_a_report_holds_all_results(report, results, tmp_path, capsys):
+    squared = [{name: np.ones((2, 30)) for name in (*report.MODELS, "fares")}]
+    report.report(tmp_path, ["training.epochs=3"], results, squared)
+    content = json.loads((tmp_path / "accuracy.json").read_text())
+    assert [content[key] for key in ("city", "currency", "splits", "seeds", "lane")] == [
+        "chicago", "USD", [1000], [1, 2], "A",
+    ]  # fmt: skip
+    assert [run["run_id"] for run in content["runs"]] == ["run-1", "run-1"]
+    assert "chicago: 1 split x 2 training seeds, RMSE in USD" in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"accuracy.json", "accuracy.md", "accuracy.png"}
 
 
 def test_table_by_hand(report, by_hand):
@@ -318,13 +359,14 @@ def test_growth_is_that_of_the_last_step(load_script, tmp_path):
     """Two runs by hand: Trainer costs 4 times as much of ten times the rows, 1.5 times the memory."""
     growth = load_script("growth")
     runs = [
-        {
-            "rows": {"read": 10**n},
-            "cpu_s": {"Trainer": seconds, "Pusher": 0.1 * n},
-            "peak_mb": {"Trainer": mb, "Pusher": 9},
-        }
+        summary_of(
+            read=10**n,
+            cpu_s={"Trainer": seconds, "Pusher": 0.1 * n},
+            peak_mb={"Trainer": mb, "Pusher": 9},
+        )
         for n, seconds, mb in ((5, 10.0, 1000.0), (6, 40.0, 1500.0))
     ]
+    assert growth.table(runs).splitlines()[0] == "| CPU s | 100,000 rows | 1,000,000 rows | growth |"
     cpu_s, peak_mb = (part.splitlines()[2:] for part in growth.table(runs).split("\n\n"))
     assert cpu_s == [
         "| Trainer | 10.0 | 40.0 | 4.00 |",
@@ -336,6 +378,24 @@ def test_growth_is_that_of_the_last_step(load_script, tmp_path):
     assert growth.off_a_line([1, 2, 11], [10.0, 18.0, 30.0]) == pytest.approx(0.5)
     growth.draw(runs, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_growth_reads_summaries_and_refuses_a_run_without_a_model(load_script, tmp_path, monkeypatch, capsys):
+    growth = load_script("growth")
+    costs = {"cpu_s": {"Trainer": 2.0, "Pusher": 1.0}, "peak_mb": {"Trainer": 900.0, "Pusher": 9.0}}
+    for read in (100, 10):
+        (tmp_path / f"{read}.json").write_text(json.dumps(summary_of(read=read, **costs).to_json()))
+    command = ["growth.py", "--json", str(tmp_path / "growth.json"), "--summaries"]
+    monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / "100.json"), str(tmp_path / "10.json")])
+    growth.main()
+    runs = json.loads((tmp_path / "growth.json").read_text())["runs"]
+    assert runs == [{"rows": {"read": read, "examples": 20, "rejected": 2}, **costs} for read in (10, 100)]
+    refused = dataclasses.replace(summary_of(**costs), figures=Figures.of_refusal(()))
+    (tmp_path / "10.json").write_text(json.dumps(refused.to_json()))
+    with pytest.raises(SystemExit) as end:
+        growth.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "growth: run run-1 of chicago must have a model: a gate stopped it before\n"
 
 
 def test_device_ratios_are_to_the_shipped_file(load_script):
