@@ -122,8 +122,8 @@ def wait(order: ScheduleOrder, grace: float | None, now: bool) -> None:
     check_data(order.settings())
     from farebox.pipeline.schedule import foreground
 
-    patience = foreground.Patience(order.misfire or DEFAULT_MISFIRE_S, grace)
-    foreground.run(order.command(farebox()), when, zone, patience, now)
+    limits = foreground.TimeLimits(order.misfire or DEFAULT_MISFIRE_S, grace)
+    foreground.run(order.command(farebox()), when, zone, limits, now)
 
 
 def files_of(emit: str, order: ScheduleOrder, options: FileOptions) -> dict[str, str]:

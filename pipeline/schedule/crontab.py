@@ -31,7 +31,7 @@ class Field:
     high: int
     names: tuple[str, ...] = ()
 
-    def number(self, text: str) -> int:
+    def parse_number(self, text: str) -> int:
         """The number that `7` or `sun` means. Raises ValueError."""
         if text.lower() in self.names:
             return self.low + self.names.index(text.lower())
@@ -41,22 +41,24 @@ class Field:
             raise ValueError(f"{self.name}={text} must be between {self.low} and {self.high}")
         return int(text)
 
-    def numbers(self, text: str) -> frozenset[int]:
+    def parse(self, text: str) -> frozenset[int]:
         """The numbers that a field means: `*`, `*/15`, `1-5`, `1-5/2`, `1,15` and lists of them. Raises ValueError."""
         result: set[int] = set()
         for part in text.split(","):
-            span, slash, step = part.partition("/")
+            interval, slash, step = part.partition("/")
             if slash and (not re.fullmatch(r"[0-9]{1,3}", step) or int(step) < 1):
                 raise ValueError(f"{self.name}={part} must have a step of at least 1 after /")
-            first, dash, last = span.partition("-")
-            if span == "*":
+            first, dash, last = interval.partition("-")
+            if interval == "*":
                 low, high = self.low, self.high
             elif dash:
-                low, high = self.number(first), self.number(last)
+                low, high = self.parse_number(first), self.parse_number(last)
             elif slash:
-                raise ValueError(f"{self.name}={part} must name a range before /, such as {span}-{self.high}/{step}")
+                raise ValueError(
+                    f"{self.name}={part} must name a range before /, such as {interval}-{self.high}/{step}"
+                )
             else:
-                low = high = self.number(span)
+                low = high = self.parse_number(interval)
             if low > high:
                 raise ValueError(f"{self.name}={part} must rise from {first} to {last}")
             result.update(range(low, high + 1, int(step or 1)))
@@ -74,8 +76,9 @@ EVERY_DAY, EVERY_WEEKDAY = frozenset(range(1, 32)), frozenset(range(7))
 class Crontab:
     """The moments of a crontab line; weekdays from 0, Sunday.
 
-    either: a day is one of `days` or of `weekdays`, else it must be in both. by_interval: `*` in minute or hour: it
-    fires by elapsed time, even when clocks go back; otherwise by the clock, once per named time.
+    day_or: a day is one of `days` or of `weekdays`, else it must be in both (the name is croniter's). is_wildcard: `*`
+    in minute or hour, a wildcard job of cron(8): it fires by elapsed time, even when clocks go back; otherwise by the
+    clock, once per named time.
     """
 
     text: str
@@ -84,13 +87,13 @@ class Crontab:
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]
-    either: bool
-    by_interval: bool
+    day_or: bool
+    is_wildcard: bool
 
     def has_day(self, day: datetime.date) -> bool:
         """Whether the line fires on that day."""
         in_days, in_weekdays = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        return day.month in self.months and (in_days or in_weekdays if self.either else in_days and in_weekdays)
+        return day.month in self.months and (in_days or in_weekdays if self.day_or else in_days and in_weekdays)
 
 
 def parse(text: str) -> Crontab:
@@ -103,19 +106,17 @@ def parse(text: str) -> Crontab:
         names = " ".join(field.name for field in FIELDS)
         raise InputError(f"cron={text} must have the five fields {names}, got {len(parts)}")
     try:
-        minutes, hours, days, months, weekdays = (
-            field.numbers(part) for field, part in zip(FIELDS, parts, strict=True)
-        )
+        minutes, hours, days, months, weekdays = (field.parse(part) for field, part in zip(FIELDS, parts, strict=True))
     except ValueError as error:
         raise InputError(f"cron={text}: {error}") from error
     weekdays = frozenset(number % 7 for number in weekdays)
-    either = not (parts[2].startswith("*") or parts[4].startswith("*"))
-    if either and (days == EVERY_DAY or weekdays == EVERY_WEEKDAY):  # 1-31 or 0-6: any day is one of them
-        days, weekdays, either = EVERY_DAY, EVERY_WEEKDAY, False
-    if not either and all(min(days) > LONGEST_MONTH[month - 1] for month in months):
+    day_or = not (parts[2].startswith("*") or parts[4].startswith("*"))
+    if day_or and (days == EVERY_DAY or weekdays == EVERY_WEEKDAY):  # 1-31 or 0-6: any day is one of them
+        days, weekdays, day_or = EVERY_DAY, EVERY_WEEKDAY, False
+    if not day_or and all(min(days) > LONGEST_MONTH[month - 1] for month in months):
         raise InputError(f"cron={text}: day-of-month={parts[2]} must exist in month={parts[3]}")
-    by_interval = "*" in parts[0] or "*" in parts[1]
-    return Crontab(" ".join(parts), minutes, hours, days, months, weekdays, either, by_interval)
+    is_wildcard = "*" in parts[0] or "*" in parts[1]
+    return Crontab(" ".join(parts), minutes, hours, days, months, weekdays, day_or, is_wildcard)
 
 
 def ranges(numbers: frozenset[int]) -> list[tuple[int, int]]:

@@ -25,8 +25,8 @@ from farebox.pipeline.schedule.crontab import (
 
 MOUNT = "/farebox"  # where a container finds the claim with its data, runs/ and models/
 USER_ID = 10001  # a number, or the kubelet cannot tell that it is not root
-NO_RETRY = [2, 3]  # exit codes that a second try would only repeat: bad input, a gate refused
-EVERY_WEEKDAY_FIELD = Field("day-of-week", 0, 6)  # Kubernetes refuses 7
+NO_RETRY_CODES = [2, 3]  # exit codes that a second try would only repeat: bad input, a gate refused
+KUBERNETES_WEEKDAY = Field("day-of-week", 0, 6)  # Kubernetes refuses 7
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def systemd(tick: Tick, crontab: Crontab, zone: str | None, user: str, env_file:
     """A .service and a .timer, by file name."""
     environment = [f"EnvironmentFile={_unit_path(env_file)}"] if env_file else []
     service = [
-        *_head(tick, env_file),
+        *_header(tick, env_file),
         "[Unit]",
         f"Description=Farebox: a retraining tick of {tick.city}",
         "",
@@ -72,7 +72,7 @@ def systemd(tick: Tick, crontab: Crontab, zone: str | None, user: str, env_file:
         f"User={user}",
         f"WorkingDirectory={_unit_path(tick.folder)}",
         *environment,
-        f"ExecStart={' '.join(map(_unit_word, tick.command))}",
+        f"ExecStart={' '.join(map(_exec_word, tick.command))}",
         "NoNewPrivileges=yes",
     ]
     timer = [
@@ -92,11 +92,11 @@ def systemd(tick: Tick, crontab: Crontab, zone: str | None, user: str, env_file:
 
 def calendar_events(crontab: Crontab, zone: str | None) -> list[str]:
     """Events of systemd.time(7): one, or two if a day may be in either field."""
-    time = f"{_listed(crontab.hours, HOUR, 2)}:{_listed(crontab.minutes, MINUTE, 2)}:00"
-    month = _listed(crontab.months, MONTH, 2)
-    any_day, days = f"*-{month}-*", f"*-{month}-{_listed(crontab.days, DAY, 2)}"
+    time = f"{_format_field(crontab.hours, HOUR, 2)}:{_format_field(crontab.minutes, MINUTE, 2)}:00"
+    month = _format_field(crontab.months, MONTH, 2)
+    any_day, days = f"*-{month}-*", f"*-{month}-{_format_field(crontab.days, DAY, 2)}"
     weekdays = ",".join(WEEKDAYS[number].capitalize() for number in sorted(crontab.weekdays))
-    if crontab.either:
+    if crontab.day_or:
         events = [f"{days} {time}", f"{weekdays} {any_day} {time}"]
     else:
         events = [f"{days} {time}" if crontab.weekdays == EVERY_WEEKDAY else f"{weekdays} {days} {time}"]
@@ -110,12 +110,12 @@ def cron(tick: Tick, crontab: Crontab, env_file: str | None) -> dict[str, str]:
         steps += ["set -a", f". {shlex.quote(env_file)}", "set +a"]
     steps.append(f"exec {shlex.join(tick.command)} >>{shlex.quote(tick.log)} 2>&1")
     line = f"{crontab.text} {' && '.join(steps)}".replace("%", r"\%")
-    return {f"{tick.name}.crontab": "\n".join([*_head(tick, env_file), line]) + "\n"}
+    return {f"{tick.name}.crontab": "\n".join([*_header(tick, env_file), line]) + "\n"}
 
 
 def kubernetes(tick: Tick, crontab: Crontab, zone: str, container: Container) -> dict[str, str]:
     """A CronJob (batch/v1). Raises InputError for days that its fields cannot express."""
-    head = [f"# {crontab.text}", *_head(tick, container.secret and f"Secret {container.secret}")]
+    comments = [f"# {crontab.text}", *_header(tick, container.secret and f"Secret {container.secret}")]
     manifest = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -130,26 +130,26 @@ def kubernetes(tick: Tick, crontab: Crontab, zone: str, container: Container) ->
             "jobTemplate": {"spec": _job(tick, container)},
         },
     }
-    return {f"{tick.name}.yaml": "\n".join(head) + "\n" + yaml.safe_dump(manifest, sort_keys=False, width=120)}
+    return {f"{tick.name}.yaml": "\n".join(comments) + "\n" + yaml.safe_dump(manifest, sort_keys=False, width=120)}
 
 
-def kubernetes_schedule(crontab: Crontab, why: str = "Kubernetes would take the days of either") -> str:
+def kubernetes_schedule(crontab: Crontab, reason: str = "Kubernetes would take the days of either") -> str:
     """The five fields for robfig/cron.
 
-    Its `*/2` in a field of days does not mean `both fields`, as in cron: such a line raises InputError, with `why`.
+    Its `*/2` in a field of days does not mean `both fields`, as in cron: such a line raises InputError, with `reason`.
     """
-    if not crontab.either and crontab.days != EVERY_DAY and crontab.weekdays != EVERY_WEEKDAY:
+    if not crontab.day_or and crontab.days != EVERY_DAY and crontab.weekdays != EVERY_WEEKDAY:
         raise InputError(
-            f"cron={crontab.text}: day-of-month and day-of-week must not both be restricted with * and a step: {why}"
+            f"cron={crontab.text}: day-of-month and day-of-week must not both be restricted with * and a step: {reason}"
         )
     fields = (
         (crontab.minutes, MINUTE),
         (crontab.hours, HOUR),
         (crontab.days, DAY),
         (crontab.months, MONTH),
-        (crontab.weekdays, EVERY_WEEKDAY_FIELD),
+        (crontab.weekdays, KUBERNETES_WEEKDAY),
     )
-    return " ".join(_listed(numbers, field, 1, "-") for numbers, field in fields)
+    return " ".join(_format_field(numbers, field, 1, "-") for numbers, field in fields)
 
 
 def _job(tick: Tick, container: Container) -> dict[str, Any]:
@@ -167,10 +167,10 @@ def _job(tick: Tick, container: Container) -> dict[str, Any]:
         "containers": [_container(tick, container)],
         "volumes": [{"name": "farebox", "persistentVolumeClaim": {"claimName": container.claim}}],
     }
-    exits = {"containerName": "retrain", "operator": "In", "values": NO_RETRY}
+    exit_codes = {"containerName": "retrain", "operator": "In", "values": NO_RETRY_CODES}
     return {
         "backoffLimit": 2,
-        "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": exits}]},
+        "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": exit_codes}]},
         "template": {"metadata": {"labels": {"app.kubernetes.io/name": "farebox"}}, "spec": pod},
     }
 
@@ -188,11 +188,13 @@ def _container(tick: Tick, container: Container) -> dict[str, Any]:
     }
 
 
-def _head(tick: Tick, holder: str | None) -> list[str]:
-    return [f"# {holder} must set {', '.join(tick.variables)}"] if holder and tick.variables else []
+def _header(tick: Tick, variables_source: str | None) -> list[str]:
+    """A comment with the variables that `variables_source`, a file or a Secret, must set."""
+    needs_variables = variables_source and tick.variables
+    return [f"# {variables_source} must set {', '.join(tick.variables)}"] if needs_variables else []
 
 
-def _listed(numbers: frozenset[int], field: Field, digits: int, dash: str = "..") -> str:
+def _format_field(numbers: frozenset[int], field: Field, digits: int, dash: str = "..") -> str:
     """A field as text: `*`, or numbers and ranges."""
     if len(numbers) == field.high - field.low + 1:
         return "*"
@@ -206,7 +208,7 @@ def _unit_path(path: str) -> str:
     return path.replace("%", "%%")
 
 
-def _unit_word(word: str) -> str:
+def _exec_word(word: str) -> str:
     """A word for ExecStart: % and $ doubled, quoted if needed (systemd.service(5), "Command lines")."""
     word = word.replace("%", "%%").replace("$", "$$")
     if re.fullmatch(r"[\w@/.,:=+%$-]+", word, re.ASCII):

@@ -17,7 +17,7 @@ MAX_DAYS = 41 * 366  # a 29 February on a given weekday comes after 40 years at 
 
 
 class CrontabTrigger(BaseTrigger):
-    """APScheduler's trigger for a crontab line. Its own CronTrigger counts weekdays from Monday, has no `either`, and
+    """APScheduler's trigger for a crontab line. Its own CronTrigger counts weekdays from Monday, has no `day_or`, and
     repeats a firing in the hour in which clocks go back, or returns a past one (3.11.3). Here all is in UTC."""
 
     def __init__(self, crontab: Crontab, zone: datetime.tzinfo) -> None:
@@ -39,18 +39,18 @@ def next_firing(crontab: Crontab, zone: datetime.tzinfo, start: datetime.datetim
     start = start.astimezone(UTC)
     day = start.astimezone(zone).date() - datetime.timedelta(days=1)  # whose last firing a gap may have put off
     for _ in range(MAX_DAYS):
-        following = day + datetime.timedelta(days=1)
+        next_day = day + datetime.timedelta(days=1)
         instants = [
-            *_from(firings(crontab, zone, day), start)[:1],
-            *_from(firings(crontab, zone, following), start)[:1],
+            *_not_before(start, firings(crontab, zone, day))[:1],
+            *_not_before(start, firings(crontab, zone, next_day))[:1],
         ]
         if instants:
             return min(instants)
-        day = following
+        day = next_day
     return None
 
 
-def _from(instants: tuple[datetime.datetime, ...], start: datetime.datetime) -> tuple[datetime.datetime, ...]:
+def _not_before(start: datetime.datetime, instants: tuple[datetime.datetime, ...]) -> tuple[datetime.datetime, ...]:
     return instants[bisect.bisect_left(instants, start) :]
 
 
@@ -59,20 +59,20 @@ def firings(crontab: Crontab, zone: datetime.tzinfo, day: datetime.date) -> tupl
     """The instants (UTC, sorted) of a day of the zone's calendar.
 
     As in cron(8), a named time that a clock change skips is not lost: it fires as long after the change as it would
-    have without it. A time that comes twice fires once, the first time. `by_interval` follows the new time at once.
+    have without it. A time that comes twice fires once, the first time. A wildcard job follows the new time at once.
     """
     if not crontab.has_day(day):
         return ()
-    fired = set()
+    instants = set()
     for hour in crontab.hours:
         for minute in crontab.minutes:
-            wall = datetime.datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
-            first = wall.astimezone(UTC)
-            if not crontab.by_interval:
-                fired.add(first)
-            elif first.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
-                fired |= {first, wall.replace(fold=1).astimezone(UTC)}
-    return tuple(sorted(fired))
+            wall_time = datetime.datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+            instant = wall_time.astimezone(UTC)
+            if not crontab.is_wildcard:
+                instants.add(instant)
+            elif instant.astimezone(zone).replace(tzinfo=None) == wall_time.replace(tzinfo=None):
+                instants |= {instant, wall_time.replace(fold=1).astimezone(UTC)}
+    return tuple(sorted(instants))
 
 
 def time_zone(name: str | None) -> datetime.tzinfo:
@@ -87,7 +87,7 @@ def time_zone(name: str | None) -> datetime.tzinfo:
         raise InputError(f"timezone={name} must be a time zone's name, such as Europe/London") from error
 
 
-def shown(instant: datetime.datetime, zone: datetime.tzinfo) -> str:
+def format_instant(instant: datetime.datetime, zone: datetime.tzinfo) -> str:
     """`2026-11-26 03:00 GMT (03:00 UTC)`, with the day if it differs in UTC."""
     local, utc = instant.astimezone(zone), instant.astimezone(UTC)
     day = "" if local.date() == utc.date() else "%Y-%m-%d "

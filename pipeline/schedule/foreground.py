@@ -19,17 +19,17 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED, JobExe
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from farebox.pipeline.schedule.crontab import Crontab
-from farebox.pipeline.schedule.firing import UTC, CrontabTrigger, next_firing, shown
+from farebox.pipeline.schedule.firing import UTC, CrontabTrigger, format_instant, next_firing
 
-AWAKE_S = 60.0  # a clock that was set, or a machine that slept, is noticed within it
-KILL_S = 10.0  # from SIGTERM to SIGKILL
-LOOK_S = 1.0  # seconds between two looks at the queue of signals
+MAX_SLEEP_S = 60.0  # a clock that was set, or a machine that slept, is noticed within it
+KILL_TIMEOUT_S = 10.0  # from SIGTERM to SIGKILL
+POLL_S = 1.0  # seconds between two looks at the queue of signals
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-MEANINGS = {0: "done", 2: "bad input", 3: "a gate refused"}
+EXIT_MEANINGS = {0: "done", 2: "bad input", 3: "a gate refused"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Patience:
+class TimeLimits:
     """Waiting times in seconds.
 
     misfire: how late a tick may still begin (None: any time). grace: how long a running tick may go on after a signal
@@ -45,14 +45,14 @@ class WakefulScheduler(BackgroundScheduler):
 
     def _process_jobs(self) -> float | None:
         wait = super()._process_jobs()
-        return AWAKE_S if wait is None else min(wait, AWAKE_S)
+        return MAX_SLEEP_S if wait is None else min(wait, MAX_SLEEP_S)
 
 
-class Ticker:
-    """Runs the command of a tick and can end it; calls `ended` after each."""
+class TickRunner:
+    """Runs the command of a tick and can end it; puts None into `events` after each."""
 
-    def __init__(self, command: Sequence[str], ended: queue.SimpleQueue[int | None]) -> None:
-        self.command, self.ended = tuple(command), ended
+    def __init__(self, command: Sequence[str], events: queue.SimpleQueue[int | None]) -> None:
+        self.command, self.events = tuple(command), events
         self.process: subprocess.Popen[bytes] | None = None
         self.closed, self.lock = False, threading.Lock()
 
@@ -68,8 +68,8 @@ class Ticker:
                 return f"no tick: {self.command[0]}: {error.strerror}"
         code = self.process.wait()
         self.process = None
-        self.ended.put(None)
-        return f"tick ended after {time.monotonic() - started:.1f} s: {meaning(code)}"
+        self.events.put(None)
+        return f"tick ended after {time.monotonic() - started:.1f} s: {describe_exit(code)}"
 
     def close(self) -> bool:
         """Starts no more ticks. Returns whether one is running."""
@@ -77,23 +77,23 @@ class Ticker:
             self.closed = True
             return self.process is not None
 
-    def end(self) -> None:
+    def terminate(self) -> None:
         """Ends the running tick and its children: SIGTERM, then SIGKILL."""
         if (process := self.process) is None:
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for signal_number in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
+                os.killpg(process.pid, signal_number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(KILL_S)
+                process.wait(KILL_TIMEOUT_S)
 
 
-def meaning(code: int) -> str:
+def describe_exit(code: int) -> str:
     """The meaning of an exit code of `farebox retrain`; below 0, Popen's number of the signal that killed it."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}, the next tick resumes it"
-    if code in MEANINGS:
-        return f"{MEANINGS[code]} (exit code {code})"
+    if code in EXIT_MEANINGS:
+        return f"{EXIT_MEANINGS[code]} (exit code {code})"
     return f"crashed (exit code {code}), the next tick resumes it"
 
 
@@ -101,36 +101,36 @@ def run(
     command: Sequence[str],
     crontab: Crontab,
     zone: datetime.tzinfo,
-    patience: Patience = Patience(),
-    at_once: bool = False,
+    limits: TimeLimits = TimeLimits(),
+    run_now: bool = False,
 ) -> None:
     """Runs ticks until SIGTERM, SIGINT or SIGHUP; a second signal ends a running tick at once.
 
-    at_once: the first tick runs now, for spans that came before the start.
+    run_now: the first tick runs now, for spans that came before the start.
     """
-    happened: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # signals, and None when a tick has ended
-    ticker = Ticker(command, happened)
+    events: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # signals, and None when a tick has ended
+    tick_runner = TickRunner(command, events)
     scheduler = WakefulScheduler(timezone=UTC)
     scheduler.add_listener(report_skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
     scheduler.add_job(
-        lambda: say(f"{ticker.run()}; {upcoming(crontab, zone)}"),
+        lambda: say(f"{tick_runner.run()}; {describe_next_firing(crontab, zone)}"),
         CrontabTrigger(crontab, zone),
         max_instances=1,
         coalesce=True,
-        misfire_grace_time=patience.misfire,
-        **({"next_run_time": datetime.datetime.now(UTC)} if at_once else {}),
+        misfire_grace_time=limits.misfire,
+        **({"next_run_time": datetime.datetime.now(UTC)} if run_now else {}),
     )
     logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it warns of is said in our own lines
-    with heard(happened):
+    with queue_signals(events):
         scheduler.start(paused=True)
-        say(f"{crontab.text}: {upcoming(crontab, zone)}")
+        say(f"{crontab.text}: {describe_next_firing(crontab, zone)}")
         scheduler.resume()
-        number = next(event for event in iter(lambda: next_event(happened), ()) if event is not None)
+        signal_number = next_signal(events)
         scheduler.pause()
-        if ticker.close():
-            say(f"{signal.Signals(number).name}: {farewell(patience.grace)}; another signal ends it at once")
-            await_end(ticker, happened, patience.grace)
-            ticker.end()
+        if tick_runner.close():
+            say(f"{signal.Signals(signal_number).name}: {describe_grace(limits.grace)}; another signal ends it at once")
+            wait_for_tick(tick_runner, events, limits.grace)
+            tick_runner.terminate()
         scheduler.shutdown()  # waits for the tick's last line
     say("stopped")
 
@@ -143,31 +143,38 @@ def next_event(events: queue.SimpleQueue[int | None], deadline: float = math.inf
     while True:
         left = deadline - time.monotonic()
         with contextlib.suppress(queue.Empty):
-            return events.get(timeout=min(max(left, 0.0), LOOK_S))
+            return events.get(timeout=min(max(left, 0.0), POLL_S))
         if left <= 0:
             raise queue.Empty
 
 
+def next_signal(events: queue.SimpleQueue[int | None]) -> int:
+    """Waits for a signal, whatever ticks end before."""
+    while (event := next_event(events)) is None:
+        pass
+    return event
+
+
 @contextlib.contextmanager
-def heard(signals: queue.SimpleQueue[int | None]) -> Iterator[None]:
+def queue_signals(events: queue.SimpleQueue[int | None]) -> Iterator[None]:
     """Puts SIGTERM, SIGINT and SIGHUP into the queue (which is safe in a handler), unless they are ignored (nohup)."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    for number, handler in before.items():
+    previous_handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in previous_handlers.items():
         if handler != signal.SIG_IGN:
-            signal.signal(number, lambda received, _: signals.put(received))
+            signal.signal(number, lambda number, _: events.put(number))
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in previous_handlers.items():
             signal.signal(number, handler)
 
 
-def await_end(ticker: Ticker, happened: queue.SimpleQueue[int | None], grace: float | None) -> None:
+def wait_for_tick(tick_runner: TickRunner, events: queue.SimpleQueue[int | None], grace: float | None) -> None:
     """Waits until the running tick ends, for at most `grace` seconds or until another signal."""
     deadline = math.inf if grace is None else time.monotonic() + grace
     with contextlib.suppress(queue.Empty):
-        while ticker.process is not None:
-            if next_event(happened, deadline) is not None:
+        while tick_runner.process is not None:
+            if next_event(events, deadline) is not None:
                 return
 
 
@@ -179,15 +186,15 @@ def report_skipped(event: JobSubmissionEvent | JobExecutionEvent) -> None:
         say(f"the tick of {event.scheduled_run_time:%Y-%m-%d %H:%M} UTC is too late by now (misfire)")
 
 
-def farewell(grace: float | None) -> str:
+def describe_grace(grace: float | None) -> str:
     """Says what happens to the running tick."""
     return "the running tick goes on to its end" if grace is None else f"the running tick has {grace:g} s to end"
 
 
-def upcoming(crontab: Crontab, zone: datetime.tzinfo) -> str:
+def describe_next_firing(crontab: Crontab, zone: datetime.tzinfo) -> str:
     """A line with the next firing, in the zone and in UTC."""
     instant = next_firing(crontab, zone, datetime.datetime.now(UTC))
-    return f"next tick {shown(instant, zone)}" if instant else "no next tick"
+    return f"next tick {format_instant(instant, zone)}" if instant else "no next tick"
 
 
 def say(text: str) -> None:

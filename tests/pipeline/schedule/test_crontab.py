@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from farebox.components.errors import InputError
 from farebox.pipeline.schedule.crontab import parse
 from farebox.pipeline.schedule.files import calendar_events, kubernetes_schedule
-from farebox.pipeline.schedule.firing import UTC, CrontabTrigger, next_firing, shown, time_zone
+from farebox.pipeline.schedule.firing import UTC, CrontabTrigger, format_instant, next_firing, time_zone
 
 LONDON = ZoneInfo("Europe/London")
 MINUTE = datetime.timedelta(minutes=1)
@@ -184,11 +184,11 @@ def test_systemd_fires_at_the_same_moments(text):
 
 def systemd(event: str, count: int) -> list[datetime.datetime]:
     """The event's first firings from 1 December 2027 on, by systemd."""
-    shown = subprocess.run(
+    calendar = subprocess.run(
         ["systemd-analyze", "calendar", "--base-time=2027-11-30 23:59:59 UTC", f"--iterations={count}", event],
         capture_output=True, text=True, check=True, env={**os.environ, "TZ": "UTC", "LC_ALL": "C"},
     ).stdout  # fmt: skip
-    times = re.findall(r"(?:Next elapse|Iter\. #\d+|Iteration #\d+): \w+ (\S+ \S+) UTC", shown)
+    times = re.findall(r"(?:Next elapse|Iter\. #\d+|Iteration #\d+): \w+ (\S+ \S+) UTC", calendar)
     return [datetime.datetime.fromisoformat(time).replace(tzinfo=UTC) for time in times]
 
 
@@ -248,5 +248,5 @@ def test_refuses_a_zone(name):
 
 def test_shown_in_both_clocks():
     instant = datetime.datetime(2026, 7, 1, 23, 30, tzinfo=UTC)
-    assert shown(instant, UTC) == "2026-07-01 23:30 UTC (23:30 UTC)"
-    assert shown(instant, LONDON) == "2026-07-02 00:30 BST (2026-07-01 23:30 UTC)"
+    assert format_instant(instant, UTC) == "2026-07-01 23:30 UTC (23:30 UTC)"
+    assert format_instant(instant, LONDON) == "2026-07-02 00:30 BST (2026-07-01 23:30 UTC)"

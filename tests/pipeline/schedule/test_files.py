@@ -20,9 +20,10 @@ from farebox.pipeline.schedule import crontab, files
 from farebox.pipeline.settings.load import CITIES
 
 FAREBOX = Path(sys.executable).with_name("farebox")
-NIGHTLY = ("schedule", "--cron", "30 3 1,15 * 1-5")
-IMAGE = ("--emit", "kubernetes", "--image", "registry.example/farebox:0123abc", "--claim", "taxi")
-NASTY = ("/opt/fare box/farebox", "retrain", "--set", """city.name='50% of "$HOME" \\ $(id)'""")
+SCHEDULE = ("schedule", "--cron", "30 3 1,15 * 1-5")
+KUBERNETES = ("--emit", "kubernetes", "--image", "registry.example/farebox:0123abc", "--claim", "taxi")
+# A command with characters that systemd or sh would read as their own.
+COMMAND = ("/opt/fare box/farebox", "retrain", "--set", """city.name='50% of "$HOME" \\ $(id)'""")
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def place(tmp_path, monkeypatch) -> Path:
 def test_systemd_takes_its_units(place, call):
     (place / "env").write_text("HOOK=https://hooks.example/T0/secret\n")
     code, out, err = call(
-        *NIGHTLY, "--data", "trips", "--timezone", "Europe/London", "--emit", "systemd", "--to", ".",
+        *SCHEDULE, "--data", "trips", "--timezone", "Europe/London", "--emit", "systemd", "--to", ".",
         "--env-file", "env", "--set", "notify.webhook_env=HOOK",
     )  # fmt: skip
     assert (code, out.split(), err) == (0, ["farebox-retrain-chicago.service", "farebox-retrain-chicago.timer"], "")
@@ -55,18 +56,18 @@ def test_systemd_takes_its_units(place, call):
 
 def test_a_unit_keeps_every_character(tmp_path):
     """The words read back as systemd.service(5) says: quotes, then \\\\, then %% and $$."""
-    tick = files.Tick("chicago", NASTY, "/srv", "/srv/log")
+    tick = files.Tick("chicago", COMMAND, "/srv", "/srv/log")
     text = files.systemd(tick, crontab.parse("@daily"), None, "farebox", None)["farebox-retrain-chicago.service"]
     line = re.search(r"^ExecStart=(.*)$", text, re.M)[1]
     assert re.findall(r"%+|\$+", line) == ["%%", "$$", "$$"]
     words = [quoted or plain for quoted, plain in re.findall(r'"((?:[^"\\]|\\.)*)"|(\S+)', line)]
-    assert tuple(re.sub(r"\\(.)", r"\1", word).replace("%%", "%").replace("$$", "$") for word in words) == NASTY
+    assert tuple(re.sub(r"\\(.)", r"\1", word).replace("%%", "%").replace("$$", "$") for word in words) == COMMAND
 
 
 def test_a_crontab_line_does_what_it_says(place, tmp_path, call):
     """As cron does: \\% is %, and the rest goes to /bin/sh. The command shows its words."""
     (place / "env").write_text("HOOK='https://hooks.example/?a=1&b=2'\n")
-    words = ("/bin/sh", "-c", 'printf "%s|" "$@" "$HOOK"', "sh", *NASTY)
+    words = ("/bin/sh", "-c", 'printf "%s|" "$@" "$HOOK"', "sh", *COMMAND)
     tick = files.Tick("chicago", words, str(place), str(place / "log"), ("HOOK",))
     text = files.cron(tick, crontab.parse("30 3 * * 1"), str(place / "env"))["farebox-retrain-chicago.crontab"]
     comment, line = text.splitlines()
@@ -75,11 +76,11 @@ def test_a_crontab_line_does_what_it_says(place, tmp_path, call):
     command = line.split(" ", 5)[5]
     assert not re.search(r"(?<!\\)%", command)
     subprocess.run(["/bin/sh", "-c", command.replace(r"\%", "%")], check=True, cwd=tmp_path)
-    assert (place / "log").read_text() == "|".join([*NASTY, "https://hooks.example/?a=1&b=2"]) + "|"
+    assert (place / "log").read_text() == "|".join([*COMMAND, "https://hooks.example/?a=1&b=2"]) + "|"
 
 
 def test_a_crontab_line_of_the_command(place, call):
-    code, out, err = call(*NIGHTLY, "--data", "trips", "--emit", "cron")
+    code, out, err = call(*SCHEDULE, "--data", "trips", "--emit", "cron")
     assert (code, err) == (0, "")
     command = shlex.split(out.split(" ", 5)[5])
     assert out.startswith("30 3 1,15 * 1-5 cd ")
@@ -101,8 +102,8 @@ def cron_job(text: str):
 
 def test_kubernetes_types_take_its_manifest(call):
     code, out, err = call(
-        *NIGHTLY, *IMAGE, "--data", "/farebox/trips", "--timezone", "Europe/London", "--secret", "hooks", "--misfire",
-        "600", "--set", "notify.webhook_env=HOOK",
+        *SCHEDULE, *KUBERNETES, "--data", "/farebox/trips", "--timezone", "Europe/London", "--secret", "hooks",
+        "--misfire", "600", "--set", "notify.webhook_env=HOOK",
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert out.startswith("# 30 3 1,15 * 1-5\n# Secret hooks must set HOOK\n")
@@ -131,7 +132,9 @@ def test_a_manifest_with_a_city_file(place, call):
     text = (CITIES / "chicago/city.yaml").read_text().replace("name: chicago", "name: Ch_2")
     text = re.sub(r"^schema: .*$", "", text, flags=re.M)
     (place / "ch.yaml").write_text(text)
-    code, out, err = call("schedule", "--cron", "0 3 * * 7", *IMAGE, "--city", "ch.yaml", "--set", "city.currency=$(X)")
+    code, out, err = call(
+        "schedule", "--cron", "0 3 * * 7", *KUBERNETES, "--city", "ch.yaml", "--set", "city.currency=$(X)"
+    )
     assert (code, err) == (0, "")
     job = cron_job(out)
     assert (job.metadata.name, job.spec.schedule, job.spec.time_zone) == (
@@ -149,7 +152,7 @@ def test_a_long_name_still_names_a_cron_job():
     assert len(name) <= 52 and re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name)
 
 
-SECRET = "--set notify.webhook must not go into a file: name its variable, notify.webhook_env"
+SECRET_REFUSED = "--set notify.webhook must not go into a file: name its variable, notify.webhook_env"
 
 
 @pytest.mark.parametrize(
@@ -170,17 +173,20 @@ SECRET = "--set notify.webhook must not go into a file: name its variable, notif
         (("--emit", "systemd", "--misfire", "9"), "--misfire must go with no --emit or --emit kubernetes, got --emit"),
         (("--emit", "kubernetes", "--env-file", "e"), "--env-file must go with --emit systemd or --emit cron, got"),
         (("--emit", "kubernetes"), "--image and --claim must be given for --emit kubernetes"),
-        ((*IMAGE, "--data", "trips"), "--data=trips must be below /farebox, where the claim is mounted"),
-        ((*IMAGE, "--out", "/srv"), "--out=/srv must be below /farebox, where the claim is mounted"),
-        ((*IMAGE, "--cron", "0 3 */2 * 1"), "--cron=0 3 */2 * 1: day-of-month and day-of-week must not both be"),
-        ((*IMAGE, "--set", "notify.webhook_env=HOOK"), "--secret NAME must be given: it sets HOOK"),
+        ((*KUBERNETES, "--data", "trips"), "--data=trips must be below /farebox, where the claim is mounted"),
+        ((*KUBERNETES, "--out", "/srv"), "--out=/srv must be below /farebox, where the claim is mounted"),
+        (
+            (*KUBERNETES, "--cron", "0 3 */2 * 1"),
+            "--cron=0 3 */2 * 1: day-of-month and day-of-week must not both be",
+        ),
+        ((*KUBERNETES, "--set", "notify.webhook_env=HOOK"), "--secret NAME must be given: it sets HOOK"),
         (
             ("--emit", "cron", "--timezone", "Europe/London"),
             "--timezone=Europe/London must be left out for --emit cron",
         ),
         (("--emit", "cron", "--out", "gone"), "--out=gone must be a folder that exists: cron's log goes there"),
         (("--emit", "cron", "--set", "notify.webhook_env=HOOK"), "--env-file FILE must be given: it sets HOOK"),
-        (("--emit", "cron", "--set", "notify.webhook=https://hooks.example/T0"), SECRET),
+        (("--emit", "cron", "--set", "notify.webhook=https://hooks.example/T0"), SECRET_REFUSED),
         (
             ("--emit", "cron", "--set", "beam.args=[mysql://farebox:hunter2@db/x]"),
             "--set beam.args must not hold a pass",
@@ -191,7 +197,7 @@ SECRET = "--set notify.webhook must not go into a file: name its variable, notif
     ],
 )
 def test_refuses(place, call, arguments, line):
-    code, out, err = call(*NIGHTLY, *arguments)
+    code, out, err = call(*SCHEDULE, *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert line in err and "hunter2" not in err and "T0" not in err
     assert err.startswith("farebox: ")
