@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import cells
-from farebox.components.trip_example_gen.dialect import CsvDialect
+from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
 
 FUNCTIONS = ("abs", "coalesce", "lower", "round")
 QUOTED = re.compile(r"`([^`]*)`")
@@ -75,10 +75,10 @@ def parse(text: str) -> Expression:
         raise InputError(f"expression {text} cannot be read: {getattr(error, 'msg', error)}") from error
     originals = {ours: theirs for theirs, ours in names.items()}
     for node in ast.walk(tree):
-        if not isinstance(node, _ALLOWED) or (isinstance(node, ast.Call) and not _is_known(node)):
+        if not isinstance(node, _ALLOWED) or not _is_known(node):
             raise InputError(
                 f"expression {text} must be of columns, numbers, texts, + - * /, comparisons, in, and, or, not, "
-                f"is None and {', '.join(FUNCTIONS)}(), got {ast.unparse(node)}"
+                f"is None and {', '.join(FUNCTIONS)}(), got {ast.unparse(node) or type(node).__name__}"
             )
         if isinstance(node, ast.Name):
             node.id = originals.get(node.id, node.id)
@@ -92,18 +92,33 @@ def numbers(expression: Expression, columns: Cells, dialect: CsvDialect) -> tupl
     return _Numbers(columns, dialect).of(expression.tree)
 
 
-def texts(expression: Expression, columns: Cells) -> pa.Array:
+def texts(expression: Expression, columns: Cells, dialect: CsvDialect) -> pa.Array:
     """The expression as text, n values, null if one of its cells is missing; `+` joins."""
-    return _text(expression.tree, columns)
+    return _text(expression.tree, columns, dialect)
 
 
 def holds(expression: Expression, columns: Cells, dialect: CsvDialect) -> Mask:
-    """Where a condition holds, shape (n,); a comparison with a missing cell does not hold."""
-    return _Conditions(columns, dialect).of(expression.tree)
+    """Where a condition holds, shape (n,). As in SQL, neither a comparison with a missing cell holds nor its `not`."""
+    flags = _Conditions(columns, dialect).of(expression.tree)
+    return np.asarray(pc.fill_null(flags, fill_value=False).to_numpy(zero_copy_only=False))
 
 
-def _is_known(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Name) and call.func.id in FUNCTIONS and bool(call.args) and not call.keywords
+def check_condition(text: str, key: str) -> None:
+    """Raises InputError, which names the key, for a text that is no condition on columns."""
+    try:
+        condition = parse(text)
+        holds(condition, dict.fromkeys(condition.names or ("",), pa.array([], pa.string())), PLAIN)
+    except InputError as error:
+        raise InputError(f"{key}={text} must be a condition such as `payment_type in (1, 2)`: {error}") from error
+
+
+def _is_known(node: ast.AST) -> bool:
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, (int, float, str)) or node.value is None
+    if isinstance(node, ast.Call):
+        name = node.func.id if isinstance(node.func, ast.Name) else None
+        return name in FUNCTIONS and bool(node.args) and not node.keywords
+    return True
 
 
 def _length(columns: Cells) -> int:
@@ -119,7 +134,7 @@ class _Numbers:
             case ast.Name():
                 return cells.numbers(self._columns[node.id], self._dialect)
             case ast.Constant(value=bool() | str() | None):
-                raise InputError(f"expression: {ast.unparse(node)} must be a number")
+                raise InputError(f"{ast.unparse(node)} must be a number")
             case ast.Constant():
                 n = _length(self._columns)
                 return np.full(n, float(node.value)), np.zeros(n, bool)  # type: ignore[arg-type] # bytes fail to parse
@@ -134,7 +149,7 @@ class _Numbers:
             case ast.Call():
                 return self._call(node)
             case _:
-                raise InputError(f"expression: {ast.unparse(node)} must be a number, not true or false")
+                raise InputError(f"{ast.unparse(node)} must be a number, not true or false")
 
     def _call(self, node: ast.Call) -> tuple[npt.NDArray[np.float64], Mask]:
         parts = [self.of(argument) for argument in node.args]
@@ -150,66 +165,63 @@ class _Numbers:
                     values = np.where(np.isnan(values), others, values)
                 return values, is_bad
             case name:
-                raise InputError(f"expression: {name}() gives text where a number must be")
+                raise InputError(f"{name}() gives text where a number must be")
 
 
 class _Conditions:
-    def __init__(self, columns: Cells, dialect: CsvDialect) -> None:
-        self._columns, self._numbers = columns, _Numbers(columns, dialect)
+    """True, false or, where a cell is missing, null, as in SQL."""
 
-    def of(self, node: ast.expr) -> Mask:
+    def __init__(self, columns: Cells, dialect: CsvDialect) -> None:
+        self._columns, self._dialect, self._numbers = columns, dialect, _Numbers(columns, dialect)
+
+    def of(self, node: ast.expr) -> pa.Array:
         match node:
             case ast.BoolOp():
-                parts = [self.of(value) for value in node.values]
-                combine = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-                return np.asarray(combine.reduce(parts))
+                combine = pc.and_kleene if isinstance(node.op, ast.And) else pc.or_kleene
+                return functools.reduce(combine, map(self.of, node.values))
             case ast.UnaryOp(op=ast.Not()):
-                return ~self.of(node.operand)
+                return pc.invert(self.of(node.operand))
             case ast.Compare():
                 operands = [node.left, *node.comparators]
-                parts = [
-                    self._compare(left, op, right)
-                    for left, op, right in zip(operands, node.ops, operands[1:], strict=False)
-                ]
-                return np.asarray(np.logical_and.reduce(parts))
+                steps = zip(operands, node.ops, operands[1:], strict=False)
+                return functools.reduce(pc.and_kleene, (self._compare(*step) for step in steps))
             case ast.Constant(value=bool()):
-                return np.full(_length(self._columns), node.value)
+                return pa.array(np.full(_length(self._columns), node.value))
             case _:
-                raise InputError(f"expression: {ast.unparse(node)} must be true or false, such as a comparison")
+                raise InputError(f"{ast.unparse(node)} must be true or false, such as a comparison")
 
-    def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Mask:
+    def _compare(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pa.Array:
         if isinstance(op, (ast.Is, ast.IsNot)):
             if not (isinstance(right, ast.Constant) and right.value is None):
-                raise InputError(f"expression: is {ast.unparse(right)} must be is None or is not None")
-            is_missing = self._is_missing(left)
-            return is_missing if isinstance(op, ast.Is) else ~is_missing
+                raise InputError(f"is {ast.unparse(right)} must be is None or is not None")
+            is_missing = pa.array(self._is_missing(left))
+            return is_missing if isinstance(op, ast.Is) else pc.invert(is_missing)
         if isinstance(op, (ast.In, ast.NotIn)):
             if not isinstance(right, (ast.Tuple, ast.List)) or not right.elts:
-                raise InputError(f"expression: in {ast.unparse(right)} must be in a list, such as (1, 2)")
-            is_in = np.logical_or.reduce([self._compare(left, ast.Eq(), each) for each in right.elts])
-            return np.asarray(is_in) if isinstance(op, ast.In) else ~is_in & ~self._is_missing(left)
+                raise InputError(f"in {ast.unparse(right)} must be in a list, such as (1, 2)")
+            is_in = functools.reduce(pc.or_kleene, (self._compare(left, ast.Eq(), each) for each in right.elts))
+            return is_in if isinstance(op, ast.In) else pc.invert(is_in)
         if _is_text(left) or _is_text(right):
             return self._compare_texts(left, op, right)
         (first, first_bad), (second, second_bad) = self._numbers.of(left), self._numbers.of(right)
-        is_known = ~(np.isnan(first) | np.isnan(second) | first_bad | second_bad)
+        is_unknown = np.isnan(first) | np.isnan(second) | first_bad | second_bad
         with np.errstate(invalid="ignore"):
-            return np.asarray(_COMPARISONS[type(op)](first, second) & is_known)
+            return pa.array(_COMPARISONS[type(op)](first, second), mask=is_unknown)
 
-    def _compare_texts(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Mask:
+    def _compare_texts(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pa.Array:
         """By text, or by time if one side is a column of times."""
-        sides = [_text_or_time(node, self._columns) for node in (left, right)]
-        times = [side.type for side in sides if pa.types.is_temporal(side.type)]
-        if times:
+        sides = [_text_or_time(node, self._columns, self._dialect) for node in (left, right)]
+        if any(pa.types.is_temporal(side.type) for side in sides):
             try:
                 sides = [side.cast(pa.timestamp("us")) for side in map(_without_zone, sides)]
             except pa.ArrowInvalid as error:
                 text = ast.unparse(right if _is_text(right) else left)
-                raise InputError(f"expression: {text} must be a time such as '2019-01-31'") from error
-        return np.asarray(pc.fill_null(_TEXT_COMPARISONS[type(op)](*sides), fill_value=False))
+                raise InputError(f"{text} must be a time such as '2019-01-31'") from error
+        return _TEXT_COMPARISONS[type(op)](*sides)
 
     def _is_missing(self, node: ast.expr) -> Mask:
         if isinstance(node, ast.Name):
-            return cells.is_missing(self._columns[node.id])
+            return cells.is_missing(self._columns[node.id], self._dialect)
         values, _ = self._numbers.of(node)
         return np.isnan(values)
 
@@ -222,10 +234,10 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _text_or_time(node: ast.expr, columns: Cells) -> pa.Array:
+def _text_or_time(node: ast.expr, columns: Cells, dialect: CsvDialect) -> pa.Array:
     if isinstance(node, ast.Name) and pa.types.is_temporal(columns[node.id].type):
         return columns[node.id]
-    return _text(node, columns)
+    return _text(node, columns, dialect)
 
 
 def _without_zone(side: pa.Array) -> pa.Array:
@@ -233,17 +245,22 @@ def _without_zone(side: pa.Array) -> pa.Array:
     return side.cast(pa.timestamp("us", zone)).cast(pa.int64()).cast(pa.timestamp("us")) if zone else side
 
 
-def _text(node: ast.expr, columns: Cells) -> pa.Array:
+def _text(node: ast.expr, columns: Cells, dialect: CsvDialect) -> pa.Array:
+    """Text, null where a cell is missing."""
     match node:
         case ast.Name():
-            return cells.text(columns[node.id])
+            column = columns[node.id]
+            text = cells.text(column)
+            is_missing = pa.array(cells.is_missing(column, dialect))
+            return pc.if_else(is_missing, pa.scalar(None, text.type), text)
         case ast.Constant(value=str()):
             return pa.array([node.value]).take(pa.array(np.zeros(_length(columns), np.int64)))
         case ast.Call(func=ast.Name(id="lower")):
-            return pc.utf8_lower(_text(node.args[0], columns))
+            return pc.utf8_lower(_text(node.args[0], columns, dialect))
         case ast.Call(func=ast.Name(id="coalesce")):
-            return pc.coalesce(*(_text(argument, columns) for argument in node.args))
+            return pc.coalesce(*(_text(argument, columns, dialect) for argument in node.args))
         case ast.BinOp(op=ast.Add()):
-            return pc.binary_join_element_wise(_text(node.left, columns), _text(node.right, columns), "")
+            parts = (_text(part, columns, dialect) for part in (node.left, node.right))
+            return pc.binary_join_element_wise(*parts, "")
         case _:
-            raise InputError(f"expression: {ast.unparse(node)} must be text")
+            raise InputError(f"{ast.unparse(node)} must be text")

@@ -173,7 +173,7 @@ def _places(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
         for way in (f"{end}_point", POLYLINE, f"{end}_location"):
             if way not in rows.binding.columns:
                 continue
-            cells_of_way = expressions.texts(rows.binding.columns[way], rows.columns)
+            cells_of_way = expressions.texts(rows.binding.columns[way], rows.columns, profile.csv)
             if way == POLYLINE:
                 pair, is_bad = places.of_polyline(cells_of_way, end)
             elif way == f"{end}_point":
@@ -206,7 +206,7 @@ def _times(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
 
 
 def _from_moments(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
-    moments = times.seconds(column_of(PICKUP_TIME, rows), profile.time_source, profile.csv)
+    moments = times.seconds(column_of(PICKUP_TIME, rows, profile), profile.time_source, profile.csv)
     first, end = profile.days.seconds
     is_bad = ~((moments >= first) & (moments < end))
     epoch = np.where(is_bad, 0, moments).astype(np.int64)  # NumPy divides integers faster than floats
@@ -219,17 +219,19 @@ def _from_moments(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowChe
     return values, [RowCheck(BAD_TIMESTAMP, rows.binding.text_of(PICKUP_TIME), is_bad)]
 
 
-def column_of(ours: str, rows: Rows) -> pa.Array:
+def column_of(ours: str, rows: Rows, profile: CityProfile) -> pa.Array:
     """The cells of our column: as they are, or joined as text by an expression."""
     expression = rows.binding.columns[ours]
-    return rows.columns[expression.names[0]] if expression.is_column else expressions.texts(expression, rows.columns)
+    if expression.is_column:
+        return rows.columns[expression.names[0]]
+    return expressions.texts(expression, rows.columns, profile.csv)
 
 
 def _from_parts(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
     hour = expressions.numbers(rows.binding.columns[PICKUP_HOUR], rows.columns, profile.csv)[0]
     is_hour = (hour >= 0) & (hour <= 23) & (hour % 1 == 0)
     assert profile.weekdays is not None, "CityProfile asks for it"
-    weekday = times.weekdays(column_of(PICKUP_WEEKDAY, rows), profile.weekdays, profile.csv)
+    weekday = times.weekdays(column_of(PICKUP_WEEKDAY, rows, profile), profile.weekdays, profile.csv)
     values: Values = {
         PICKUP_HOUR: hour,
         PICKUP_WEEKDAY: weekday,

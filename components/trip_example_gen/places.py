@@ -21,8 +21,8 @@ _LAST = rf"\[\s*{_PAIR}[^\[\]]*\]\s*\]\s*$"
 
 
 def of_points(column: pa.Array) -> tuple[Pair, Mask]:
-    """WKT such as `POINT (-87.6 41.9)`; and which cells hold something else."""
-    return _matched(column, _POINT)
+    """WKT such as `POINT (-87.6 41.9)`; and which cells hold something else. `POINT EMPTY` is a missing place."""
+    return _matched(column, _POINT, empty=r"(?i)^\s*POINT\s+EMPTY\s*$")
 
 
 def of_polyline(column: pa.Array, end: str) -> tuple[Pair, Mask]:
@@ -46,15 +46,12 @@ def _plain(text: str) -> str:
     return text.removesuffix(".0")
 
 
-def _matched(column: pa.Array, pattern: str, empty: str | None = None) -> tuple[Pair, Mask]:
+def _matched(column: pa.Array, pattern: str, *, empty: str) -> tuple[Pair, Mask]:
     text = cells.text(column)
     groups = pc.extract_regex(text, pattern)
     longitude, latitude = (
         pc.struct_field(groups, [i]).cast(pa.float64()).to_numpy(zero_copy_only=False) for i in (0, 1)
     )
-    is_missing = cells.is_missing(column)
-    if empty:
-        is_missing = is_missing | pc.fill_null(pc.match_substring_regex(text, empty), fill_value=True).to_numpy(
-            zero_copy_only=False
-        )
+    is_empty = pc.fill_null(pc.match_substring_regex(text, empty), fill_value=True).to_numpy(zero_copy_only=False)
+    is_missing = cells.is_missing(column) | is_empty
     return (longitude, latitude), np.isnan(longitude) & ~is_missing

@@ -12,7 +12,7 @@ import operator
 from typing import Any, get_args
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import clock, time_zones
+from farebox.components.trip_example_gen import clock, expressions, time_zones
 from farebox.components.trip_example_gen.columns import (
     CURRENCY,
     DROPOFF_LATITUDE,
@@ -262,6 +262,8 @@ class CityProfile:
         if not isinstance(self.features, dict):
             object.__setattr__(self, "features", {name: Feature() for name in self.features})
         self._check_times()
+        if self.where is not None:
+            expressions.check_condition(self.where, "city.where")
 
     def _check_times(self) -> None:
         for each in self.time_source.formats:
