@@ -98,7 +98,10 @@ def texts(expression: Expression, columns: Cells, dialect: CsvDialect) -> pa.Arr
 
 
 def holds(expression: Expression, columns: Cells, dialect: CsvDialect) -> Mask:
-    """Where a condition holds, shape (n,). As in SQL, neither a comparison with a missing cell holds nor its `not`."""
+    """Mask of the rows where a condition holds, shape (n,).
+
+    As in SQL, neither a comparison with a missing cell holds nor its `not`.
+    """
     flags = _Conditions(columns, dialect).of(expression.tree)
     return np.asarray(pc.fill_null(flags, fill_value=False).to_numpy(zero_copy_only=False))
 
@@ -209,7 +212,7 @@ class _Conditions:
             return pa.array(_COMPARISONS[type(op)](first, second), mask=is_unknown)
 
     def _compare_texts(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pa.Array:
-        """By text, or by time if one side is a column of times."""
+        """Compares texts, or times if one side is a column of times."""
         sides = [_text_or_time(node, self._columns, self._dialect) for node in (left, right)]
         if any(pa.types.is_temporal(side.type) for side in sides):
             try:

@@ -47,7 +47,7 @@ _SourceNames: Any = dataclasses.make_dataclass(
 
 @dataclasses.dataclass(frozen=True)
 class Columns(_SourceNames):
-    """Where each of `SOURCE_COLUMNS` is in the source: None, a column's name, an expression over columns, or several of
+    """The source of each of `SOURCE_COLUMNS`: None, a column's name, an expression over columns, or several of
     them, of which each file uses the first one that it has.
 
     Either `pickup_time`, or both `pickup_hour` and `pickup_weekday`. For each end coordinates, a point, a location or

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -187,12 +188,28 @@ def build(content: Mapping[str, Any], where: str) -> Settings:
     try:
         return pydantic.TypeAdapter(Settings).validate_python(content)
     except pydantic.ValidationError as error:
-        raise SettingsError("; ".join(f"{where}: {_explain(fault)}" for fault in error.errors()[:3])) from error
+        faults = list(itertools.islice(_explained(error.errors()), 3))
+        raise SettingsError("; ".join(f"{where}: {fault}" for fault in faults)) from error
 
 
-def _explain(fault: Any) -> str:
+def _explained(faults: Sequence[Any]) -> Iterator[str]:
+    """pydantic's errors as `section.key=value must ...`; those of a union's members as one."""
+    for key, group in itertools.groupby(faults, _key_of):
+        members = list(group)
+        first = _explain(key, members[0])
+        others = [
+            fault["msg"].removeprefix("Input should be ") for fault in members[1:] if fault["type"] != "value_error"
+        ]
+        yield " or ".join([first, *others])
+
+
+def _key_of(fault: Any) -> str:
+    """The setting's key, without the member of a union that pydantic tried, such as `str` or `tuple[str, ...]`."""
+    return ".".join(str(part) for part in fault["loc"] if not re.fullmatch(r"str|int|float|\w+\[.*\]", str(part)))
+
+
+def _explain(key: str, fault: Any) -> str:
     """One of pydantic's errors as `section.key=value must ...`."""
-    key = ".".join(str(part) for part in fault["loc"])
     match fault["type"]:
         case "unexpected_keyword_argument":
             return f"{key} is not a setting"

@@ -23,6 +23,7 @@ city:
   name: springfield
   columns: {fare: paid, pickup_longitude: x0, pickup_latitude: y0, dropoff_longitude: x1, dropoff_latitude: y1,
             pickup_hour: hour, pickup_weekday: day}
+  weekdays: monday_0
   box: {west: -1, east: 1, south: 50, north: 52}
   fare: {min: 1, max: 100}
 """
