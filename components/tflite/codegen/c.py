@@ -21,7 +21,6 @@ class CPrinter(Printer):
     COMMENT = "/* "
     TYPES = {"f32": "float", "i32": "int32_t", "i64": "int64_t", "bool": "bool", "index": "int"}
     FUNCTIONS = {
-        "fma": "(float)((double){0} + (double){1} * (double){2})",
         "neg": "-{0}", "abs": "fabsf({0})", "floor": "floorf({0})", "ceil": "ceilf({0})", "round": "rintf({0})",
         "sqrt": "sqrtf({0})", "sin": "sinf({0})", "cos": "cosf({0})", "exp": "expf({0})", "log": "logf({0})",
         "tanh": "tanhf({0})", "atan2": "atan2f({0}, {1})", "pow": "powf({0}, {1})", "mod": "mod_f32({0}, {1})",

@@ -19,13 +19,11 @@ from farebox.components.tflite.codegen.places import STORAGE
 def fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
     """activation(x W' + b): for each input, its share of every output: a compiler can work on several outputs at once.
 
-    int8 weights: each input is multiplied by their scale once. If an operator with steps follows, product and sum are
-    rounded once, as XNNPACK does on processors with FMA: a last digit would otherwise become a step, now and then.
+    int8 weights: each input is multiplied by their scale once.
     """
     (output,), source, weights = operator.outputs, operator.input(0), operator.input(1)
     bias = operator.inputs[2] if len(operator.inputs) > 2 else None
     units, width = weights.shape
-    is_fused = lower.is_fused(output)
     stored, scale = lower.values(weights), lower.scale(weights)
     rows, (row,) = nest([source.size // width], [[1]], "n")
     step = [(name, stride) for name, stride in row.terms]
@@ -41,13 +39,11 @@ def fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
     else:
         weight = lower.constant(stored.T, Index().plus(0, ("i", units), *outputs and (("j", 1),)))
         weight = ir.cast("f32", weight)
-        if scale is not None and is_fused:
-            weight = apply("*", weight, number("f32", scale))
-        elif scale is not None:
+        if scale is not None:
             x = apply("*", x, number("f32", scale))
     x = lower.hold(x, held)
-    more = apply("fma", total, x, weight) if is_fused else apply("+", total, apply("*", x, weight))
-    add = [*held, *looped(outputs, [lower.store(output, target, more)])]
+    more = lower.store(output, target, apply("+", total, apply("*", x, weight)))
+    add = [*held, *looped(outputs, [more])]
     statements = [*looped(outputs, [lower.store(output, target, first)]), *looped([("i", width)], add)]
     if operator.option("fusedActivationFunction"):
         inside: list[Statement] = []

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from farebox.components.errors import InputError
 from farebox.components.tflite.codegen.c import CPrinter
 from farebox.components.tflite.codegen.golden import read_golden
-from farebox.components.tflite.codegen.golden_programs import golden_program, misses
+from farebox.components.tflite.codegen.golden_programs import golden_program
 from farebox.components.tflite.codegen.javascript import JavaScriptPrinter
 from farebox.components.tflite.codegen.kotlin import KotlinPrinter
 from farebox.components.tflite.codegen.lowering import identifier
@@ -40,8 +40,7 @@ def source_code(
 
     content: of a `.tflite` with one output. language: a key of PRINTERS. name: of the file, from which the names of
     function and files come. origin: the file's name in errors and in the header. meanings: a line for each input, by
-    name; result: the same for the output. golden: JSON, `{"inputs": {name: [...]}, "outputs": {name: [...]}}`; they
-    also decide whether dense layers round product and sum once, if a runtime without XNNPACK has made them.
+    name; result: the same for the output. golden: JSON, `{"inputs": {name: [...]}, "outputs": {name: [...]}}`.
 
     Raises InputError: an unknown language; a file that cannot be read or has an operator that has no description;
     golden rows that do not fit.
@@ -50,8 +49,6 @@ def source_code(
         raise InputError(f"to={language} must be one of {', '.join(PRINTERS)} or app")
     program = lowered(content, origin)
     rows = None if golden is None else read_golden(golden, program, golden_origin)
-    if rows is not None and (apart := lowered(content, origin, fuses=False)).body != program.body:
-        program = min(program, apart, key=lambda each: misses(each, rows))
     digest = hashlib.sha256(content).hexdigest()
     printer = PRINTERS[language](
         program, Facts(identifier(name), os.path.basename(origin), digest, dict(meanings or {}), result)

@@ -13,7 +13,7 @@ from farebox.components.tflite.codegen.c import CPrinter
 from farebox.components.tflite.codegen.golden import TOLERANCE, GoldenRows
 from farebox.components.tflite.codegen.javascript import JavaScriptPrinter
 from farebox.components.tflite.codegen.kotlin import KotlinPrinter
-from farebox.components.tflite.codegen.printer import Facts, Printer, camel, wrapped
+from farebox.components.tflite.codegen.printer import Printer, camel, wrapped
 from farebox.components.tflite.codegen.python import CODES, PythonPrinter
 from farebox.components.tflite.codegen.rust import RustPrinter
 from farebox.components.tflite.codegen.swift import SwiftPrinter
@@ -26,23 +26,6 @@ def golden_program(printer: Printer, golden: GoldenRows) -> dict[str, str]:
         RustPrinter: _rust, SwiftPrinter: _swift,
     }  # fmt: skip
     return writers[type(printer)](printer, golden)
-
-
-def misses(program: ir.Program, golden: GoldenRows) -> int:
-    """How many golden numbers the program misses by more than the bound, computed here by its Python source."""
-    (source,) = PythonPrinter(program, Facts("model", "", "", {}, "")).files().values()
-    scope: dict[str, Any] = {}
-    exec(compile(source, "model.py", "exec"), scope)
-    missed = 0
-    for columns, wanted in zip(zip(*golden.inputs, strict=True), golden.outputs, strict=True):
-        values = [
-            tuple(_typed(each.type, number) for number in column)
-            for each, column in zip(program.parameters, columns, strict=True)
-        ]
-        got = scope["model"](*(each[0] if len(each) == 1 else each for each in values))
-        for a, b in zip([got] if program.result_size == 1 else got, wanted, strict=True):
-            missed += not (a == b or (a != a and b != b) or abs(a - b) <= TOLERANCE * max(1.0, abs(b)))
-    return missed
 
 
 def _columns(printer: Printer, golden: GoldenRows) -> list[tuple[str, ir.Parameter, list[str]]]:

@@ -33,7 +33,6 @@ FUNCTIONS = (
     "atan2",
     "pow",
     "mod",
-    "fma",
 )
 
 
@@ -77,10 +76,10 @@ class Load:
 
 @dataclasses.dataclass(frozen=True)
 class Apply:
-    """An operator or a function of one to three values.
+    """An operator or a function of one or two values.
 
     operator: of ARITHMETIC, COMPARISONS or FUNCTIONS, or `and`, `or`, `not`. `round` is half to even; `mod` has the
-    sign of the divisor. `fma` is a + b * c, rounded once (in double, then to float32).
+    sign of the divisor.
     Integers know no `/` by 0: a Guard stands before it.
     """
 

@@ -22,7 +22,6 @@ class JavaScriptPrinter(Printer):
     INDENT = "  "
     TYPES = {"f32": "number", "i32": "number", "i64": "bigint", "bool": "boolean", "index": "number"}
     FUNCTIONS = {
-        "fma": "r({0} + {1} * {2})",
         "neg": "-{0}", "abs": "Math.abs({0})", "floor": "Math.floor({0})", "ceil": "Math.ceil({0})",
         "round": "round({0})", "sqrt": "r(Math.sqrt({0}))", "sin": "r(Math.sin({0}))", "cos": "r(Math.cos({0}))",
         "exp": "r(Math.exp({0}))", "log": "r(Math.log({0}))", "tanh": "r(Math.tanh({0}))",

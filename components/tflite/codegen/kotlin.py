@@ -23,7 +23,6 @@ class KotlinPrinter(Printer):
     TERNARY = "(if ({0}) {1} else {2})"
     HAS_BARE_CHOICE = True
     FUNCTIONS = {
-        "fma": "({0}.toDouble() + {1}.toDouble() * {2}.toDouble()).toFloat()",
         "neg": "(-{0})", "abs": "abs({0})", "floor": "floor({0})", "ceil": "ceil({0})", "round": "round({0})",
         "sqrt": "sqrt({0})", "sin": "sin({0})", "cos": "cos({0})", "exp": "exp({0})", "log": "ln({0})",
         "tanh": "tanh({0})", "atan2": "atan2({0}, {1})", "pow": "({0}).pow({1})", "mod": "({0}).mod({1})",

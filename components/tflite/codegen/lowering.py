@@ -14,7 +14,7 @@ from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.ir import Expression, Index, Statement
 from farebox.components.tflite.codegen.loops import broadcast, looped, nest, row_major
 from farebox.components.tflite.codegen.model import Graph, Operator, Tensor
-from farebox.components.tflite.codegen.places import SCRATCH, STORAGE, feeds_steps, scratch_plan, views
+from farebox.components.tflite.codegen.places import SCRATCH, STORAGE, scratch_plan, views
 
 Describe = Callable[["Lowering", Operator], list[Statement]]
 NARROW: dict[str, ir.Storage] = {
@@ -57,11 +57,10 @@ def identifier(text: str) -> str:
 class Lowering:
     """Turns operators into statements; collects the constants that they read."""
 
-    def __init__(self, graph: Graph, parameters: dict[int, ir.Parameter], *, fuses: bool) -> None:
+    def __init__(self, graph: Graph, parameters: dict[int, ir.Parameter]) -> None:
         self._parameters = parameters
         self._views = views(graph)
         self._offsets, self.scratch = scratch_plan(graph, self._views)
-        self._fused = feeds_steps(graph) if fuses else set()
         self._constants: dict[tuple[str, bytes], ir.Constant] = {}
         self._stored: dict[int, Tensor] = {}  # a DEQUANTIZE's constant, by the index of the float tensor
         self._n_names = 0
@@ -74,10 +73,6 @@ class Lowering:
     def is_view(self, tensor: Tensor) -> bool:
         """Whether the tensor's numbers stand where another's do, so that nothing has to be copied."""
         return tensor.index in self._views
-
-    def is_fused(self, tensor: Tensor) -> bool:
-        """Whether the tensor's sums round each product and sum once, because an operator with steps follows."""
-        return tensor.index in self._fused
 
     def name(self, kind: str) -> str:
         """A name that is new in the function."""

@@ -11,10 +11,6 @@ from farebox.components.tflite.codegen.ir import Storage
 from farebox.components.tflite.codegen.model import Graph, Operator, Tensor
 
 SAME_NUMBERS = ("RESHAPE", "EXPAND_DIMS")
-STEPS = frozenset(
-    ("ROUND", "FLOOR", "CEIL", "FLOOR_DIV", "FLOOR_MOD", "QUANTIZE", "EQUAL", "NOT_EQUAL", "LESS", "LESS_EQUAL",
-     "GREATER", "GREATER_EQUAL")
-)  # fmt: skip
 # Narrow integers are computed as 32-bit ones.
 STORAGE: Mapping[str, Storage] = {
     "FLOAT32": "f32", "FLOAT16": "f32", "INT32": "i32", "INT8": "i32", "UINT8": "i32", "INT16": "i32",
@@ -77,17 +73,6 @@ def views(graph: Graph) -> dict[int, View]:
                 for number, output in enumerate(operator.outputs):
                     add(output, source, inner * sum(sizes[:number]))
     return found
-
-
-def feeds_steps(graph: Graph) -> set[int]:
-    """Indices of the tensors whose last digits matter, because an operator with steps (ROUND, a comparison) follows."""
-    indices: set[int] = set()
-    for operator in reversed(graph.operators):
-        is_cast = operator.name == "CAST" and operator.input(0).dtype == "FLOAT32"
-        is_dynamic = operator.name == "FULLY_CONNECTED" and operator.input(1).dtype == "INT8"
-        if operator.name in STEPS or is_cast or is_dynamic or any(each.index in indices for each in operator.outputs):
-            indices |= {each.index for each in operator.inputs if each is not None}
-    return indices
 
 
 def scratch_plan(graph: Graph, aliases: Mapping[int, View]) -> tuple[dict[int, int], dict[Storage, int]]:

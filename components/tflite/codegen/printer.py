@@ -135,10 +135,9 @@ class Printer:
         return self.function(kind, expression.operator, operands)
 
     def function(self, kind: ir.Type, name: str, operands: Sequence[str]) -> str:
-        """A function of one to three values; `FUNCTIONS` has templates by name, or by name and type."""
+        """A function of one or two values; `FUNCTIONS` has templates by name, or by name and type."""
         template = self.FUNCTIONS.get(f"{name} {kind}") or self.FUNCTIONS[name]
-        is_call = template[-1] == ")" and name != "fma"
-        return template.format(*map(bare, operands)) if is_call else template.format(*operands)
+        return template.format(*map(bare, operands)) if template[-1] == ")" else template.format(*operands)
 
     def use(self, helper: str) -> str:
         """Notes that the file needs a helper function; returns its name."""

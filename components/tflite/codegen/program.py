@@ -16,26 +16,24 @@ from farebox.components.tflite.codegen.places import STORAGE, is_quantized
 OPERATORS: dict[str, Describe] = {**ELEMENTWISE, **MOVING, **DENSE, **quantized.QUANTIZED}
 
 
-def lowered(content: bytes, origin: str, *, fuses: bool = True) -> Program:
+def lowered(content: bytes, origin: str) -> Program:
     """The program of a `.tflite`; origin: its name in errors.
-
-    fuses: dense layers before operators with steps round product and sum once, as XNNPACK does.
 
     Raises InputError: an operator, a type of numbers or an output that the generator does not know.
     """
     graph = read_graph(content, origin)
     try:
-        return _program(graph, fuses=fuses)
+        return _program(graph)
     except InputError as error:
         raise InputError(f"model={origin}: {error}") from error
 
 
-def _program(graph: Graph, *, fuses: bool) -> Program:
+def _program(graph: Graph) -> Program:
     output = _output(graph)
     parameters = _parameters(graph)
     quantized_inputs = [each for each in graph.inputs if is_quantized(each)]
     given = parameters.keys() - {each.index for each in quantized_inputs}
-    lower = Lowering(graph, {index: parameters[index] for index in sorted(given)}, fuses=fuses)
+    lower = Lowering(graph, {index: parameters[index] for index in sorted(given)})
     body = [line for each in quantized_inputs for line in _quantized_input(lower, each, parameters[each.index])]
     for operator in graph.operators:
         if operator.name not in OPERATORS:

@@ -33,7 +33,6 @@ class PythonPrinter(Printer):
     TYPES = {"f32": "float", "i32": "int", "i64": "int", "bool": "bool", "index": "int"}
     TERNARY = "({1} if {0} else {2})"
     FUNCTIONS = {
-        "fma": "r({0} + {1} * {2})",
         "neg": "-{0}", "abs": "abs({0})", "floor": "whole(math.floor, {0})", "ceil": "whole(math.ceil, {0})",
         "round": "whole(round, {0})", "sqrt": "sqrt({0})", "sin": "sin({0})", "cos": "cos({0})", "exp": "exp({0})",
         "log": "log({0})", "tanh": "r(math.tanh({0}))", "atan2": "r(math.atan2({0}, {1}))", "pow": "power({0}, {1})",

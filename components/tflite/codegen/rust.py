@@ -35,7 +35,6 @@ class RustPrinter(Printer):
     TERNARY = "(if {0} {{ {1} }} else {{ {2} }})"
     HAS_BARE_CHOICE = True
     FUNCTIONS = {
-        "fma": "(({0} as f64 + {1} as f64 * {2} as f64) as f32)",
         **{name: f"{name}({{0}})" for name in STD}, "atan2": "atan2({0}, {1})", "pow": "pow({0}, {1})", "neg": "-{0}",
         "mod": "modulo({0}, {1})", "mod i32": "modulo_i32({0}, {1})", "mod i64": "modulo_i64({0}, {1})",
         "neg i32": "i32::wrapping_neg({0})", "neg i64": "i64::wrapping_neg({0})", "abs i32": "i32::wrapping_abs({0})",

@@ -20,7 +20,6 @@ class SwiftPrinter(Printer):
 
     TYPES = {"f32": "Float", "i32": "Int32", "i64": "Int64", "bool": "Bool", "index": "Int"}
     FUNCTIONS = {
-        "fma": "Float(Double({0}) + Double({1}) * Double({2}))",
         "neg": "(-{0})", "abs": "abs({0})", "floor": "floor({0})", "ceil": "ceil({0})", "round": "rint({0})",
         "sqrt": "sqrtf({0})", "sin": "sinf({0})", "cos": "cosf({0})", "exp": "expf({0})", "log": "logf({0})",
         "tanh": "tanhf({0})", "atan2": "atan2f({0}, {1})", "pow": "powf({0}, {1})", "mod": "modulo({0}, {1})",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -227,41 +226,6 @@ def _answer(content, row, delegates, interpreted):
         return interpreted(content, one, delegates=delegates)[0]
     except RuntimeError:
         return np.full(interpreted(content, rows(2))[0].shape, np.nan)
-
-
-def test_a_dense_layer_before_rounding_rounds_product_and_sum_once(convert, compiled, in_python, interpreted, tmp_path):
-    """As XNNPACK on a processor with FMA: otherwise a last digit becomes a step in some rows.
-
-    Only the first input counts: the order in which XNNPACK adds the others differs between processors.
-    """
-    import tensorflow as tf
-
-    if " fma " not in Path("/proc/cpuinfo").read_text():
-        pytest.skip("the processor has no FMA")
-    random = np.random.default_rng(2)
-    kernel, bias = (random.normal(size=size).astype(np.float32) for size in ((4, 16), 16))
-    kernel[1:] = 0
-    content = convert(lambda x: tf.round((x @ kernel + bias) * 2.0**20), {"x": ((1, 4), "float32")})
-    x = {"x": random.normal(size=(500, 4)).astype(np.float32)}
-    wanted = interpreted(content, x)
-    for run in (compiled({"rounded": content}, tmp_path, "-O2"), in_python(content)):
-        np.testing.assert_array_equal(run("rounded", x), wanted)
-
-
-def test_golden_rows_decide_how_sums_are_rounded(convert, run_golden, interpreted, tmp_path):
-    """Rows of LiteRT with XNNPACK, and of LiteRT without: both are held."""
-    import tensorflow as tf
-
-    random = np.random.default_rng(2)
-    kernel, bias = random.normal(size=(1, 8)).astype(np.float32), random.normal(size=8).astype(np.float32)
-    content = convert(lambda x: tf.round((x @ kernel + bias) * 2.0**20), {"x": ((1, 1), "float32")})
-    x = {"x": random.normal(size=(300, 1)).astype(np.float32)}
-    answers = [interpreted(content, x, delegates=delegates) for delegates in (True, False)]
-    if (answers[0] == answers[1]).all():
-        pytest.skip("the processor has no FMA")
-    for number, wanted in enumerate(answers):
-        rows = json.dumps({"inputs": {"x": x["x"].tolist()}, "outputs": {"y": wanted.tolist()}})
-        assert run_golden("C -O3", content, rows, tmp_path / str(number)) == 0
 
 
 def test_a_cast_of_a_float_saturates_and_makes_nan_zero(in_c):
