@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from farebox.components.errors import InputError
 from farebox.components.tflite.codegen.golden import TOLERANCE
-from farebox.components.tflite.codegen.lowering import identifier
+from farebox.components.tflite.codegen.names import identifier
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.interpreter import TfliteModel
 

@@ -12,7 +12,7 @@ from farebox.components.tflite.codegen.golden import read_golden
 from farebox.components.tflite.codegen.golden_programs import golden_program
 from farebox.components.tflite.codegen.javascript import JavaScriptPrinter
 from farebox.components.tflite.codegen.kotlin import KotlinPrinter
-from farebox.components.tflite.codegen.lowering import identifier
+from farebox.components.tflite.codegen.names import identifier
 from farebox.components.tflite.codegen.printer import Facts, Printer
 from farebox.components.tflite.codegen.program import lowered
 from farebox.components.tflite.codegen.python import PythonPrinter

@@ -13,7 +13,8 @@ from farebox.components.tflite.codegen.c import CPrinter
 from farebox.components.tflite.codegen.golden import TOLERANCE, GoldenRows
 from farebox.components.tflite.codegen.javascript import JavaScriptPrinter
 from farebox.components.tflite.codegen.kotlin import KotlinPrinter
-from farebox.components.tflite.codegen.printer import Printer, camel, wrapped
+from farebox.components.tflite.codegen.names import camel
+from farebox.components.tflite.codegen.printer import Printer, wrapped
 from farebox.components.tflite.codegen.python import CODES, PythonPrinter
 from farebox.components.tflite.codegen.rust import RustPrinter
 from farebox.components.tflite.codegen.swift import SwiftPrinter

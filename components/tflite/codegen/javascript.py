@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from farebox.components.tflite.codegen import ir
+from farebox.components.tflite.codegen.names import camel
 from farebox.components.tflite.codegen.places import SCRATCH
-from farebox.components.tflite.codegen.printer import Printer, bare, camel, shortest
+from farebox.components.tflite.codegen.printer import Printer, bare, shortest
 
 ARRAYS = {
     "f32": "Float32Array", "i32": "Int32Array", "i64": "BigInt64Array", "bool": "Uint8Array", "i8": "Int8Array",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from farebox.components.tflite.codegen import ir
+from farebox.components.tflite.codegen.names import camel
 from farebox.components.tflite.codegen.places import SCRATCH
-from farebox.components.tflite.codegen.printer import Printer, bare, camel, shortest
+from farebox.components.tflite.codegen.printer import Printer, bare, shortest
 
 ARRAYS = {"f32": "FloatArray", "i32": "IntArray", "i64": "LongArray", "bool": "BooleanArray"}
 READERS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,29 +28,6 @@ NARROW: dict[str, ir.Storage] = {
 VALUE: dict[ir.Storage, ir.Type] = {  # the type of a stored number, once it is loaded
     "f32": "f32", "i32": "i32", "i64": "i64", "bool": "bool", "i8": "i32", "u8": "i32", "i16": "i32",
 }  # fmt: skip
-# An input of such a name gets a `_`.
-RESERVED = frozenset(  # of the languages, and of the printers
-    """
-    abs abstract and arguments array as assert associatedtype async at atan2 auto await become bool box break byte
-    c_float case catch ceil char class const continue cos crate debugger def default defer deinit del delete
-    difference divide do double dyn else enum eval except exp export extension extern f32 f64 failed fallthrough
-    false final finally flags float floats floor fn for from fun func function global golden_expected got goto guard
-    i i32 i64 i8 if impl import in infinity init inline inout instanceof int interface internal ints is j k lambda
-    largest let log long longs loop macro main match math mod move mut n nan new nil none nonlocal not null object
-    open operator or override package pass pow power print priv private protocol pub public r raise ref register
-    repeat result rethrows return rint round self sequence short signed sin sizeof sqrt static string struct
-    subscript sum super switch tanh this throw throws to_int top trait true try type typealias typeof u8 union
-    unsafe unsigned unsized use val var virtual void volatile wanted when where while whole with wrap32 wrap64 x_
-    yield
-    """.split()  # noqa: SIM905 - a list of two hundred strings reads worse
-)
-
-
-def identifier(text: str) -> str:
-    """The text as a lower-case name that each of the languages allows."""
-    name = re.sub(r"\W+", "_", text, flags=re.ASCII).strip("_").lower() or "x"
-    is_taken = name in RESERVED or name[0].isdigit() or re.fullmatch(r"[a-z]\d+", name)
-    return f"{name}_" if is_taken and not name[0].isdigit() else f"x_{name}" if is_taken else name
 
 
 class Lowering:

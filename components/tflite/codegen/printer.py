@@ -305,9 +305,3 @@ def bare(text: str) -> str:
         if depth == 0 and place < len(text) - 1:
             return text
     return text[1:-1]
-
-
-def camel(name: str) -> str:
-    """`pickup_hour` as `pickupHour`."""
-    first, *rest = name.split("_")
-    return first + "".join(part.capitalize() for part in rest) if first else name

@@ -8,9 +8,10 @@ from farebox.components.tflite.codegen.dense import DENSE
 from farebox.components.tflite.codegen.elementwise import ELEMENTWISE
 from farebox.components.tflite.codegen.ir import Parameter, Program, Statement
 from farebox.components.tflite.codegen.loops import looped, nest
-from farebox.components.tflite.codegen.lowering import Describe, Lowering, identifier
+from farebox.components.tflite.codegen.lowering import Describe, Lowering
 from farebox.components.tflite.codegen.model import Graph, Tensor, read_graph
 from farebox.components.tflite.codegen.moving import MOVING
+from farebox.components.tflite.codegen.names import distinct
 from farebox.components.tflite.codegen.places import STORAGE, is_quantized
 
 OPERATORS: dict[str, Describe] = {**ELEMENTWISE, **MOVING, **DENSE, **quantized.QUANTIZED}
@@ -77,14 +78,9 @@ def _output(graph: Graph) -> Tensor:
 def _parameters(graph: Graph) -> dict[int, Parameter]:
     """A parameter for each input, by tensor index; names are made different."""
     parameters: dict[int, Parameter] = {}
-    names: set[str] = set()
-    for tensor in graph.inputs:
+    for tensor, name in zip(graph.inputs, distinct(each.name for each in graph.inputs), strict=True):
         kind: ir.Type = "f32" if is_quantized(tensor) else STORAGE[tensor.dtype]  # type: ignore[assignment]
         if tensor.dtype not in ("FLOAT32", "INT32", "INT64", "BOOL") and not is_quantized(tensor):
             raise InputError(f"input={tensor.name} must be float32, int32, int64, bool or quantized to be exported")
-        name = identifier(tensor.name)
-        while name in names:
-            name += "_"
-        names.add(name)
         parameters[tensor.index] = Parameter(name, tensor.name, kind, tensor.size)
     return parameters

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from farebox.components.tflite.codegen import ir
+from farebox.components.tflite.codegen.names import camel
 from farebox.components.tflite.codegen.places import SCRATCH
-from farebox.components.tflite.codegen.printer import Printer, bare, camel, shortest
+from farebox.components.tflite.codegen.printer import Printer, bare, shortest
 
 STORED = {
     "f32": "Float", "i32": "Int32", "i64": "Int64", "bool": "Bool", "i8": "Int8", "u8": "UInt8", "i16": "Int16",

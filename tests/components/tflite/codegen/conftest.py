@@ -18,7 +18,7 @@ import pytest
 
 from farebox.components.tflite import interpreter as tflite
 from farebox.components.tflite.codegen.export import source_code
-from farebox.components.tflite.codegen.lowering import identifier
+from farebox.components.tflite.codegen.names import identifier
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off")
 SANITIZERS = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")

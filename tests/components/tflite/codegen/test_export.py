@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
 import subprocess
 
@@ -11,6 +12,7 @@ import pytest
 
 from farebox.components.errors import InputError
 from farebox.components.tflite.codegen.export import PRINTERS, source_code
+from farebox.components.tflite.codegen.names import camel, distinct, identifier
 
 FILES = {
     "c": {"fare.h", "fare.c"}, "js": {"fare.mjs"}, "kotlin": {"Fare.kt"}, "swift": {"Fare.swift"},
@@ -72,6 +74,43 @@ def test_inputs_with_names_that_a_language_keeps(convert, compiled, in_python, t
     rows = {name: np.array([[value]], np.float32) for name, value in row.items()}
     for run in (compiled({"odd names": content}, tmp_path, "-O2"), in_python(content)):
         np.testing.assert_array_equal(run("odd names", rows), [[sum(2**i * n for i, n in enumerate(row.values()))]])
+
+
+# Of the languages, and of C++, which reads the header; Python tells its own.
+WORDS = """
+    abstract alignas alignof and and_eq arguments as asm associatedtype auto become bitand bitor bool box break case
+    catch char char16_t char32_t char8_t class co_await compl concept const const_cast consteval constexpr constinit
+    continue crate debugger decltype default defer deinit delete do double dyn dynamic_cast else enum eval explicit
+    export extends extension extern fallthrough false fileprivate final finally float fn for friend fun func
+    function gen goto guard if impl implements import in init inline inout instanceof int interface internal is let
+    linux long loop macro match mod move mut mutable namespace new nil noexcept not not_eq null nullptr object open
+    operator or or_eq override package precedencegroup priv private protected protocol pub public ref register
+    reinterpret_cast repeat requires restrict rethrows return self short signed sizeof static static_assert
+    static_cast struct subscript super switch template this thread_local throw throws trait true try type typealias
+    typedef typeid typename typeof union unix unsafe unsigned unsized use using val var virtual void volatile
+    wchar_t when where while with xor xor_eq yield
+    """.split()  # noqa: SIM905 - a list of two hundred strings reads worse
+
+
+@pytest.mark.parametrize("word", sorted({*WORDS, *map(str.lower, keyword.kwlist)}))
+def test_no_input_and_no_function_has_the_name_of_a_keyword(word):
+    name = identifier(word)
+    assert name != word and camel(name) != word
+
+
+def test_names_that_differ_only_in_style_stay_different():
+    names = distinct(["a_b", "a__b", "A b", "class", "class_"])
+    assert names[:2] == ["a_b", "a__b_"] and len({camel(name) for name in names}) == len(names)
+
+
+def test_a_keyword_is_an_input_and_a_model_in_javascript(convert, tmp_path):
+    """`class_` became `class` again where a language writes names without underscores."""
+    content = convert(lambda a, b: a - b, dict.fromkeys(("class", "default"), ((1, 1), "float32")))
+    rows = json.dumps({"inputs": {"class": [3.0], "default": [1.0]}, "outputs": {"y": [2.0]}})
+    for name, text in source_code(content, "js", name="this", golden=rows).items():
+        (tmp_path / name).write_text(text)
+    ended = subprocess.run(["node", "this_.test.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.stdout.startswith("1 rows, largest difference 0"), ended.stderr
 
 
 def test_c_keeps_no_state_and_is_small(held_tflite, tmp_path):

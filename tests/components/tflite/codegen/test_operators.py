@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from farebox.components.tflite import interpreter as tflite
+from farebox.components.tflite.codegen.export import PRINTERS, source_code
+from farebox.components.tflite.codegen.names import identifier
 from farebox.components.tflite.codegen.program import OPERATORS
 
 TABLE = np.arange(24, dtype=np.float32).reshape(6, 4) / 7 - 1
@@ -264,3 +267,14 @@ def test_edges_in_every_language(whole, run_golden, compiled, tmp_path, language
     answers = compiled({"whole": whole}, tmp_path / "c", "-O2")("whole", edge_rows())
     inputs = {name: values.tolist() for name, values in edge_rows().items()}
     run_golden(language, whole, json.dumps({"inputs": inputs, "outputs": {"y": answers.tolist()}}), tmp_path)
+
+
+@pytest.mark.parametrize("language", PRINTERS, ids=str)
+def test_no_input_has_a_name_of_the_generated_code(whole, language):
+    """A helper, a local variable or a function of the language would be hidden, or changed without an error."""
+    text = max(source_code(whole, language, name="net").values(), key=len)
+    start = re.search(r"\b(?:farebox_|(?:fun|function|def|fn|func) )net\(", text)
+    body = re.sub(r'#.*|//.*|/\*.*?\*/|".*?"|\b\w+: ', "", text[start.end() :])
+    words = {re.sub(r"([A-Z])", r"_\1", word).lower() for word in re.findall(r"(?<![\w.:])[a-z_]\w*", body)}
+    allowed = {"x", "y", "k", "net", "list"}  # the inputs, one of them as `k_`; Python's type of the result
+    assert not {word for word in words - allowed if word == word.rstrip("_") and identifier(word) == word}
