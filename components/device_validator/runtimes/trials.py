@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ def try_runtimes(
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor() as pool:
         (Path(folder) / "model.tflite").write_bytes(model.content)
         np.save(Path(folder) / "rows.npy", structured(model, rows))
-        answers = pool.map(lambda name: _answer(RUNTIMES[name], Path(folder) / name, model), RUNTIMES)
+        n_rows = len(next(iter(rows.values())))
+        answers = pool.map(lambda name: _answer(RUNTIMES[name], Path(folder) / name, model, n_rows), RUNTIMES)
         trials = zip(RUNTIMES, answers, strict=True)
         return tuple(_trial(name, model, answer, expected, tolerance) for name, answer in trials)
 
@@ -53,36 +54,53 @@ def structured(model: interpreter.TfliteModel, rows: Columns) -> Numbers:
     return stored
 
 
-def _answer(runtime: Runtime, place: Path, model: interpreter.TfliteModel) -> Mapping[str, Any]:
+def _answer(runtime: Runtime, place: Path, model: interpreter.TfliteModel, n_rows: int) -> dict[str, Any]:
     """The answer of a runtime's process; `failed`, in words, is there if it failed."""
     answer = place.with_suffix(".json")
     inputs = (str(place.with_name("model.tflite")), str(place.with_name("rows.npy")))
     dtype = np.dtype(model.output.dtype).name
     command = [*(runtime.command or this_python()), runtime.how, runtime.package, *inputs, dtype, str(answer)]
+    failed, answered = _run(command), _read(answer)
+    if not failed and (answered.get("version") is not None or not answered) and not _is_complete(answered, n_rows):
+        failed = f"it ended without an answer of {n_rows} numbers"
+    return {"version": None, **answered, **({"failed": failed} if failed else {})}
+
+
+def _run(command: Sequence[str]) -> str:
+    """Runs a runtime's process and returns in words how it failed; empty if it did not."""
     try:
         ended = subprocess.run(
             command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT_S, check=False
         )
     except OSError as error:
-        return {"version": None, "failed": str(error)}
+        return str(error)
     except subprocess.TimeoutExpired:
-        return {**_read(answer), "failed": f"no answer within {TIMEOUT_S} s"}
+        return f"no answer within {TIMEOUT_S} s"
+    last_words = first_error(ended.stderr)
     if ended.returncode < 0:
-        last_words = first_error(ended.stderr)
         died = f"died of signal {-ended.returncode}"
-        return {**_read(answer), "failed": f"{died}: {last_words}" if last_words else died}
-    if ended.returncode:
-        return {**_read(answer), "failed": first_error(ended.stderr) or f"exit code {ended.returncode}"}
-    return _read(answer)
+        return f"{died}: {last_words}" if last_words else died
+    return (last_words or f"exit code {ended.returncode}") if ended.returncode else ""
+
+
+def _read(answer: Path) -> dict[str, Any]:
+    """Reads a process's answer; empty if there is none, or no JSON of the right form."""
+    try:
+        content = json.loads(answer.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_complete(answered: Mapping[str, Any], n_rows: int) -> bool:
+    """Whether there is a number for each row."""
+    outputs = answered.get("outputs")
+    return isinstance(outputs, list) and len(outputs) == n_rows and all(isinstance(x, (int, float)) for x in outputs)
 
 
 def this_python() -> tuple[str, ...]:
     """The command that runs child.py in this environment."""
     return (sys.executable, "-I", "-m", child.__name__)
-
-
-def _read(answer: Path) -> dict[str, Any]:
-    return dict(json.loads(answer.read_text())) if answer.exists() else {"version": None}
 
 
 def first_error(stderr: str) -> str:

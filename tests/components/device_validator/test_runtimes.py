@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -173,6 +174,22 @@ def test_a_hang_ends(judge, held_tflite, tmp_path, monkeypatch):
     added(monkeypatch, command=(program(tmp_path, "exec sleep 30"),))
     trial = judge(held_tflite)[1]["further"]
     assert (trial.result, trial.detail) == ("refused", "no answer within 1 s")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "", "{", "[]", "{}", '{"version": "1"}', '{"version": "1", "outputs": []}',
+        '{"version": "1", "outputs": [1.0]}', '{"version": "1", "outputs": [null, "a", 1]}',
+    ],
+)  # fmt: skip
+def test_a_runtime_that_ends_without_its_answers_is_refused(judge, held_tflite, tmp_path, monkeypatch, answer):
+    """Exit code 0, and no file, half a file, or fewer numbers than rows: neither a pass nor a traceback."""
+    script = "for last; do :; done\nprintf '%s' '" + answer + '\' > "$last"' if answer else "exit 0"
+    added(monkeypatch, command=(program(tmp_path, script),))
+    checks, tried = judge(held_tflite)
+    assert checks["runs_on_further"].refuses and tried["further"].result == "refused"
+    assert re.fullmatch(r"it ended without an answer of \d+ numbers", tried["further"].detail)
 
 
 def test_a_program_that_is_not_there_is_no_pass(judge, held_tflite, tmp_path, monkeypatch):
