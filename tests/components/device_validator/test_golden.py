@@ -110,3 +110,22 @@ def test_a_file_without_metadata_has_no_corners(held_tflite):
     made = json.loads(golden(held_tflite, trips(3), NAMED))
     (answers,) = made["outputs"].values()
     assert len(answers) == 3 + len(PLACES) + 1 + len(NAMED)
+
+
+def test_a_file_of_integer_kernels_is_answered_as_by_default(convert_tflite):
+    """As apps and exported source compute it; the kernels without XNNPACK round its inputs otherwise."""
+    import tensorflow as tf
+
+    def wide(fare):
+        weights = np.random.default_rng(0).normal(0, 0.1, (50, 50)).astype(np.float32)
+        return tf.reduce_mean(tf.sin(tf.tile(fare, [1, 50]) * tf.range(50.0)) @ weights, axis=1, keepdims=True)
+
+    hybrid = convert_tflite(wide, batch=1, optimizations=[tf.lite.Optimize.DEFAULT])
+    made = json.loads(golden(hybrid, trips(50), {}))
+    columns, (answers,) = arrays(made), made["outputs"].values()
+    by_default, plain = (
+        [model.predict({name: values[[i]] for name, values in columns.items()})[0] for i in range(len(answers))]
+        for model in (TfliteModel(hybrid, delegates=True), TfliteModel(hybrid, delegates=False))
+    )
+    np.testing.assert_array_equal(np.array(answers, np.float32), by_default)
+    assert (np.array(by_default) != plain).any()
