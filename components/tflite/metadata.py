@@ -10,6 +10,7 @@ android_java_generator.cc) treats a named tensor without one as a plain number, 
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -121,10 +122,18 @@ class Tables:
 def description_of(content: bytes) -> Description:
     """The file's description; without metadata, and where it tells nothing, the names and types of its tensors.
 
-    Raises ValueError if the file has more than one output or its metadata cannot be read.
+    Of several outputs, which Farebox does not ship, it tells the first. Raises ValueError for bytes that are damaged.
     """
+    try:
+        return _read(content)
+    except (IndexError, KeyError, TypeError, AttributeError, struct.error) as error:  # of flatbuffers
+        raise ValueError(f"they point to what is not there: {error}") from error
+
+
+def _read(content: bytes) -> Description:
     model = opened(content)
-    inputs, (output,) = _tensors(model)
+    inputs, outputs = _tensors(model)
+    output = outputs[0] if outputs else TensorDescription("")
     buffers = [model.buffers[each.buffer].data for each in model.metadata or () if each.name == ENTRY]
     if not buffers or buffers[0] is None:
         return Description(inputs=tuple(inputs), output=output)
@@ -140,7 +149,7 @@ def description_of(content: bytes) -> Description:
         description=root.text(DESCRIPTION),
         version=root.text(VERSION),
         inputs=tuple(_tensor(tensor, metadata) for tensor, metadata in pairs),
-        output=_tensor(output, *subgraph.tables(OUTPUTS)),
+        output=_tensor(output, *subgraph.tables(OUTPUTS)[:1]),
         facts=json.loads(facts) if facts.startswith("{") else {},  # another writer's words
     )
 

@@ -17,7 +17,8 @@ from farebox.components.tflite.files import TFLITE_IDENTIFIER
 from farebox.components.tflite.flatbuffer import code_number, opened
 from farebox.components.tflite.interpreter import column_name, schema
 
-NOT_A_FILE = (struct.error, ValueError, TypeError, IndexError, AttributeError)  # of flatbuffers, for other bytes
+# Of flatbuffers and NumPy, for bytes of something else and for a file whose tables do not fit each other.
+NOT_A_FILE = (struct.error, ValueError, TypeError, IndexError, KeyError, AttributeError, ZeroDivisionError)
 
 DTYPES: dict[str, np.dtype[Any]] = {
     "FLOAT32": np.dtype("<f4"), "FLOAT16": np.dtype("<f2"), "INT32": np.dtype("<i4"), "INT64": np.dtype("<i8"),
@@ -91,6 +92,15 @@ def read_graph(content: bytes, origin: str) -> Graph:
         model = opened(content)
     except NOT_A_FILE as error:
         raise InputError(f"model={origin} must be a TFLite file, got {len(content)} bytes of something else") from error
+    try:
+        return _graph(model, origin)
+    except InputError:
+        raise
+    except NOT_A_FILE as error:
+        raise InputError(f"model={origin} must be a TFLite file that is not damaged: {error}") from error
+
+
+def _graph(model: Any, origin: str) -> Graph:
     if len(model.subgraphs) != 1:
         raise InputError(f"model={origin} must have one subgraph to be exported, got {len(model.subgraphs)}")
     (graph,) = model.subgraphs

@@ -9,7 +9,7 @@ from farebox.components.tflite.codegen.elementwise import ELEMENTWISE
 from farebox.components.tflite.codegen.ir import Parameter, Program, Statement
 from farebox.components.tflite.codegen.loops import looped, nest
 from farebox.components.tflite.codegen.lowering import Describe, Lowering
-from farebox.components.tflite.codegen.model import Graph, Tensor, read_graph
+from farebox.components.tflite.codegen.model import NOT_A_FILE, Graph, Operator, Tensor, read_graph
 from farebox.components.tflite.codegen.moving import MOVING
 from farebox.components.tflite.codegen.names import distinct
 from farebox.components.tflite.codegen.places import STORAGE, is_quantized
@@ -27,6 +27,21 @@ def lowered(content: bytes, origin: str) -> Program:
         return _program(graph)
     except InputError as error:
         raise InputError(f"model={origin}: {error}") from error
+    except NOT_A_FILE as error:
+        raise InputError(f"model={origin} must be a TFLite file that is not damaged: {error}") from error
+
+
+def _described(lower: Lowering, operator: Operator) -> list[Statement]:
+    """The operator's statements. Raises InputError, which names it, if it is not known or its tensors do not fit it."""
+    if operator.name not in OPERATORS:
+        raise InputError(f"operator={operator.name} must be one that export knows ({len(OPERATORS)} of them)")
+    quantized.check(operator)
+    try:
+        return OPERATORS[operator.name](lower, operator)
+    except InputError:
+        raise
+    except NOT_A_FILE as error:
+        raise InputError(f"operator={operator.name} must have tensors and options that fit it: {error}") from error
 
 
 def _program(graph: Graph) -> Program:
@@ -37,11 +52,7 @@ def _program(graph: Graph) -> Program:
     lower = Lowering(graph, {index: parameters[index] for index in sorted(given)})
     body = [line for each in quantized_inputs for line in _quantized_input(lower, each, parameters[each.index])]
     for operator in graph.operators:
-        if operator.name not in OPERATORS:
-            raise InputError(f"operator={operator.name} must be one that export knows ({len(OPERATORS)} of them)")
-        quantized.check(operator)
-        statements = OPERATORS[operator.name](lower, operator)
-        if statements:
+        if statements := _described(lower, operator):
             shape = " x ".join(map(str, operator.outputs[0].shape)) or "1"
             body += [ir.Note(f"{operator.name} {shape}"), *statements]
     _, (place,) = nest([output.size], [[1]])
@@ -71,7 +82,7 @@ def _quantized_input(lower: Lowering, tensor: Tensor, parameter: Parameter) -> l
 def _output(graph: Graph) -> Tensor:
     kinds = [each.dtype for each in graph.outputs]
     if len(kinds) != 1 or not (kinds == ["FLOAT32"] or is_quantized(graph.outputs[0])):
-        raise InputError(f"outputs={' '.join(kinds) or 'none'} must be one of float32 or quantized to be exported")
+        raise InputError(f"outputs={' '.join(kinds) or 'none'} must be one, float32 or quantized, to be exported")
     return graph.outputs[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import site
 import subprocess
@@ -108,6 +109,15 @@ def test_metadata_of_another_kind_are_refused(thin):
     content = described(thin, FULL)
     with pytest.raises(ValueError, match="^TFLITE_METADATA must begin with M001, got b'M002'$"):
         description_of(content.replace(b"M001", b"M002"))
+
+
+def test_damaged_bytes_raise_a_value_error_or_are_read(thin):
+    """Offsets, types and lengths that point elsewhere: readers catch ValueError and struct.error only."""
+    content = described(thin, FULL)
+    for place in range(8, len(content), 12):
+        for damage in (b"\xff\xff\xff\xff", b"\1\0\0\0", b"\x63"):
+            with contextlib.suppress(ValueError):
+                description_of(content[:place] + damage + content[place + len(damage) :])
 
 
 def test_json_carries_a_description():

@@ -166,6 +166,27 @@ def test_other_bytes_are_refused(content):
         source_code(content, "c", origin="x")
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_damaged_file_is_exported_or_refused_in_one_line(held_tflite):
+    """Every eighth place of the file, with each of three damages: no other error than InputError."""
+    for place in range(8, len(held_tflite), 8):
+        for damage in (b"\xff\xff\xff\xff", b"\1\0\0\0", b"\xa5"):
+            content = held_tflite[:place] + damage + held_tflite[place + len(damage) :]
+            try:
+                source_code(content, "c", origin="x")
+            except InputError as error:
+                assert str(error).startswith("model=x") and "\n" not in str(error)
+
+
+def test_several_outputs_are_refused_in_those_words(convert, tmp_path):
+    """Not as damaged metadata."""
+    from farebox import export
+
+    (tmp_path / "two.tflite").write_bytes(convert(lambda x: (x * 2, x + 1), {"x": ((1, 2), "float32")}))
+    with pytest.raises(InputError, match="two.tflite: outputs=FLOAT32 FLOAT32 must be one, float32 or quantized"):
+        export(tmp_path / "two.tflite", "c", tmp_path)
+
+
 def test_an_unknown_language_is_refused(fare_tflite):
     with pytest.raises(InputError, match="^to=perl must be one of c, js, kotlin, swift, python, rust or app$"):
         source_code(fare_tflite, "perl")
