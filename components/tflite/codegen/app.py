@@ -8,17 +8,24 @@ of LiteRT 2.3.0 for Kotlin (CompiledModel), TensorFlowLiteSwift 2.17, @litertjs/
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 
 from farebox.components.errors import InputError
-from farebox.components.tflite.codegen.golden import TOLERANCE
-from farebox.components.tflite.codegen.names import identifier
-from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.tflite.codegen.golden import TOLERANCE, GoldenRows, read_golden
+from farebox.components.tflite.codegen.ir import Parameter
+from farebox.components.tflite.codegen.names import camel, distinct, identifier
+from farebox.components.tflite.codegen.printer import commented, shortest
+from farebox.components.tflite.description import Description
 from farebox.components.tflite.interpreter import TfliteModel
 
 APP = "app"
 ARENA_FACTOR = 4  # of the file's bytes; DeviceValidator's `arena_bytes` is the smallest that it takes
+TAKEN = frozenset(  # by the snippets themselves
+    ("arena", "buffer", "context", "dtype", "fares", "inputs", "interpreter", "json", "model", "np", "output",
+     "outputs", "pathlib", "tensor", "value", "values")
+)  # fmt: skip
 ADDERS = {"BATCH_MATMUL": "BatchMatMul"}  # names of tflite-micro that do not follow from the operator's
 
 
@@ -212,19 +219,30 @@ def app_files(content: bytes, file: str, description: Description, golden: bytes
 
     file: its name, from which names in the snippets come. golden: the content of golden.json.
 
-    Raises InputError for a file with other inputs.
+    Raises InputError for a file with other inputs or another output, for golden rows that do not fit, and for a name
+    that a string of some language would read otherwise.
     """
+    if not re.fullmatch(r"[\w .,+@-]+", file):
+        raise InputError(f"to=app: model={file!r} must have a name of letters, digits, spaces and . , + @ - _")
     model, stem = TfliteModel(content), identifier(file.removesuffix(".tflite"))
-    for end in model.inputs:
-        if end.tail not in ((), (1,)) or end.dtype.__name__ not in ("float32", "int32"):
-            raise InputError(
-                f"to=app: input {end.name} must be one float32 or int32 number, got {end.dtype.__name__} {end.tail}"
-            )
-    whole = {end.name: end.dtype.__name__ == "int32" for end in model.inputs}
-    words = {each.name: each for each in description.inputs}
-    values = _placeholders(stem, whole, [words.get(name, TensorDescription(name)) for name in whole])
-    values |= {"file": file} | _micro(stem, whole, model.op_names(), len(content))
-    contract = _contract(values["lines"], description.output)
+    ends = [*(("input", end, ("float32", "int32")) for end in model.inputs), ("output", model.output, ("float32",))]
+    for role, end, kinds in ends:
+        if end.tail not in ((), (1,)) or end.dtype.__name__ not in kinds:
+            got = f"{end.dtype.__name__} {end.tail}"
+            raise InputError(f"to=app: {role} {end.name} must be one {' or '.join(kinds)} number, got {got}")
+    parameters = [
+        Parameter(name, end.name, "i32" if end.dtype.__name__ == "int32" else "f32", 1)
+        for name, end in zip(distinct([end.name for end in model.inputs], TAKEN), model.inputs, strict=True)
+    ]
+    rows = read_golden(golden, parameters, Parameter("result", model.output.name, "f32", 1))
+    words = {each.name: each.line for each in description.inputs}
+    values = _placeholders(stem, parameters, words)
+    values |= {"file": file} | _micro(stem, parameters, model.op_names(), len(content))
+    contract = [
+        "Inputs, in this order:",
+        *values["lines"].splitlines(),
+        f"Output: {commented(description.output.line) or 'one float32 number'}",
+    ]
     comment, plain = "\n".join(f"// {line}" for line in contract), "\n".join(contract)
     templates = {
         f"{values['Name']}Model.kt": KOTLIN, f"{values['Name']}Model.swift": SWIFT, f"{stem}_litert.mjs": WEB,
@@ -234,7 +252,11 @@ def app_files(content: bytes, file: str, description: Description, golden: bytes
         name: filled(template, {**values, "contract": plain if template is PYTHON else comment})
         for name, template in templates.items()
     }
-    return {**texts, f"{stem}_model.h": _array(stem, content), f"{stem}_golden.h": _golden_arrays(stem, whole, golden)}
+    return {
+        **texts,
+        f"{stem}_model.h": _array(stem, content),
+        f"{stem}_golden.h": _golden_arrays(stem, parameters, rows),
+    }
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
@@ -242,56 +264,57 @@ def filled(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"~\{(\w+)\}", lambda match: values[match.group(1)], template)
 
 
-def _contract(lines: str, output: TensorDescription) -> list[str]:
-    return ["Inputs, in this order:", *lines.splitlines(), f"Output: {output.line or 'one float32 number'}"]
-
-
-def _placeholders(stem: str, whole: Mapping[str, bool], words: Sequence[TensorDescription]) -> dict[str, str]:
-    """Values of the placeholders in every template but tflite-micro's own."""
-    camel = {name: re.sub(r"_(\w)", lambda match: match.group(1).upper(), name) for name in whole}
-    width = max(map(len, whole))
-    types = {name: "int32" if is_whole else "float32" for name, is_whole in whole.items()}
-    lines = [f"  {each.name:<{width}}  {types[each.name]:<7}  {each.line}".rstrip() for each in words]
-    kinds = {name: ("Int" if is_whole else "Float") for name, is_whole in whole.items()}
+def _placeholders(stem: str, parameters: Sequence[Parameter], words: Mapping[str, str]) -> dict[str, str]:
+    """Values of the placeholders in every template but tflite-micro's own; words: what a column means."""
+    width = max(len(each.column) for each in parameters)
+    types = ["int32" if each.type == "i32" else "float32" for each in parameters]
+    lines = [
+        commented(f"{each.column:<{width}}  {kind:<7}  {words.get(each.column, '')}".rstrip())
+        for each, kind in zip(parameters, types, strict=True)
+    ]
+    names = [camel(each.name) for each in parameters]
+    columns = [json.dumps(each.column, ensure_ascii=False) for each in parameters]
+    kotlin = ["Int" if each.type == "i32" else "Float" for each in parameters]
+    swift = ["Int32" if each.type == "i32" else "Float" for each in parameters]
+    ends = list(zip(names, kotlin, swift, columns, strict=True))
     return {
         "stem": stem,
         "Name": stem[:1].upper() + stem[1:],
         "tolerance": f"{TOLERANCE * 10:g}",
-        "lines": "\n".join(lines),
-        "names": json.dumps(list(whole)),
-        "types": json.dumps(list(types.values())),
-        "kotlin_parameters": ", ".join(f"{camel[name]}: {kind}" for name, kind in kinds.items()),
+        "lines": "\n".join(f"  {line}" for line in lines),
+        "names": f"[{', '.join(columns)}]",
+        "types": json.dumps(types),
+        "kotlin_parameters": ", ".join(f"{name}: {kind}" for name, kind, _, _ in ends),
         "kotlin_writes": "\n".join(
-            f"        inputs[{i}].write{kind}({kind.lower()}ArrayOf({camel[name]}))"
-            for i, (name, kind) in enumerate(kinds.items())
+            f"        inputs[{i}].write{kind}({kind.lower()}ArrayOf({name}))"
+            for i, (name, kind, _, _) in enumerate(ends)
         ),
-        "kotlin_golden": ", ".join(f'number("{name}", i).to{kind}()' for name, kind in kinds.items()),
-        "swift_parameters": ", ".join(
-            f"{camel[name]}: {'Int32' if kind == 'Int' else kind}" for name, kind in kinds.items()
+        "kotlin_golden": ", ".join(
+            f"number({column}, i).to{kind}()".replace("$", "\\$") for _, kind, _, column in ends
         ),
-        "swift_writes": "\n".join(f"        try set({camel[name]}, {i})" for i, name in enumerate(kinds)),
-        "swift_golden": ", ".join(
-            f'{camel[name]}: {"Int32" if kind == "Int" else kind}(number("{name}", i))' for name, kind in kinds.items()
-        ),
-        "js_parameters": ", ".join(camel.values()),
-        "js_arrays": ", ".join(f"{kind}32Array.of({camel[name]})" for name, kind in kinds.items()),
-        "python_parameters": ", ".join(whole),
+        "swift_parameters": ", ".join(f"{name}: {kind}" for name, _, kind, _ in ends),
+        "swift_writes": "\n".join(f"        try set({name}, {i})" for i, name in enumerate(names)),
+        "swift_golden": ", ".join(f"{name}: {kind}(number({column}, i))" for name, _, kind, column in ends),
+        "js_parameters": ", ".join(names),
+        "js_arrays": ", ".join(f"{kind}32Array.of({name})" for name, kind, _, _ in ends),
+        "python_parameters": ", ".join(each.name for each in parameters),
     }
 
 
-def _micro(stem: str, whole: Mapping[str, bool], operators: Mapping[str, int], n_bytes: int) -> dict[str, str]:
+def _micro(stem: str, parameters: Sequence[Parameter], operators: Mapping[str, int], n_bytes: int) -> dict[str, str]:
     """Values of the placeholders in the template of tflite-micro."""
     adders = [ADDERS.get(name, "".join(part.capitalize() for part in name.split("_"))) for name in operators]
+    kinds = [("int", "i32") if each.type == "i32" else ("float", "f") for each in parameters]
     return {
         "arena": str(-(-ARENA_FACTOR * n_bytes // 1024) * 1024),
         "n_operators": str(len(adders)),
         "micro_adds": "\n".join(f"    resolver.Add{name}();" for name in adders),
-        "micro_parameters": ", ".join(f"{'int' if is_whole else 'float'} {name}" for name, is_whole in whole.items()),
+        "micro_parameters": ", ".join(f"{kind} {each.name}" for each, (kind, _) in zip(parameters, kinds, strict=True)),
         "micro_writes": "\n".join(
-            f"  model.input({i})->data.{'i32' if is_whole else 'f'}[0] = {name};"
-            for i, (name, is_whole) in enumerate(whole.items())
+            f"  model.input({i})->data.{field}[0] = {each.name};"
+            for i, (each, (_, field)) in enumerate(zip(parameters, kinds, strict=True))
         ),
-        "micro_golden": ", ".join(f"{stem}_golden_{name}[i]" for name in whole),
+        "micro_golden": ", ".join(f"{stem}_golden_{each.name}[i]" for each in parameters),
     }
 
 
@@ -305,19 +328,28 @@ def _array(stem: str, content: bytes) -> str:
     )
 
 
-def _golden_arrays(stem: str, whole: Mapping[str, bool], golden: bytes) -> str:
+def _golden_arrays(stem: str, parameters: Sequence[Parameter], golden: GoldenRows) -> str:
     """A C header with the golden rows."""
-    content = json.loads(golden)
-    (expected,) = content["outputs"].values()
 
-    def array(name: str, values: Sequence[float | None], kind: str) -> str:
-        text = (lambda value: f"{float(value)!r}f") if kind == "float" else str
-        numbers = ["NAN" if value is None else text(value) for value in values]
+    def array(name: str, values: Sequence[tuple[float, ...]], kind: str) -> str:
+        numbers = [_c_number(value, kind) for (value,) in values]
         lines = [", ".join(numbers[start : start + 10]) for start in range(0, len(numbers), 10)]
         return f"static const {kind} {stem}_golden_{name}[] = {{\n  " + ",\n  ".join(lines) + "};\n"
 
-    arrays = [array(name, content["inputs"][name], "int" if is_whole else "float") for name, is_whole in whole.items()]
+    arrays = [
+        array(each.name, values, "int" if each.type == "i32" else "float")
+        for each, values in zip(parameters, golden.inputs, strict=True)
+    ]
     head = (
-        f"// Rows of golden.json.\n#pragma once\n#include <math.h>\nenum {{ {stem}_golden_rows = {len(expected)} }};\n"
+        f"// Rows of golden.json.\n#pragma once\n#include <math.h>\nenum {{ {stem}_golden_rows = {golden.count} }};\n"
     )
-    return head + "".join([*arrays, array("output", expected, "float")])
+    return head + "".join([*arrays, array("output", golden.outputs, "float")])
+
+
+def _c_number(value: float, kind: str) -> str:
+    if kind == "int":
+        return "0" if math.isnan(value) else str(int(value))
+    if not math.isfinite(value):
+        return "NAN" if math.isnan(value) else f"{'-' * (value < 0)}INFINITY"
+    text = shortest(value)
+    return f"{text}f" if "." in text or "e" in text else f"{text}.0f"

@@ -10,10 +10,11 @@ from farebox.components.errors import InputError
 from farebox.components.tflite.codegen.c import CPrinter
 from farebox.components.tflite.codegen.golden import read_golden
 from farebox.components.tflite.codegen.golden_programs import golden_program
+from farebox.components.tflite.codegen.ir import Parameter
 from farebox.components.tflite.codegen.javascript import JavaScriptPrinter
 from farebox.components.tflite.codegen.kotlin import KotlinPrinter
 from farebox.components.tflite.codegen.names import identifier
-from farebox.components.tflite.codegen.printer import Facts, Printer
+from farebox.components.tflite.codegen.printer import Facts, Printer, commented
 from farebox.components.tflite.codegen.program import lowered
 from farebox.components.tflite.codegen.python import PythonPrinter
 from farebox.components.tflite.codegen.rust import RustPrinter
@@ -48,11 +49,12 @@ def source_code(
     if language not in PRINTERS:
         raise InputError(f"to={language} must be one of {', '.join(PRINTERS)} or app")
     program = lowered(content, origin)
-    rows = None if golden is None else read_golden(golden, program, golden_origin)
+    result_end = Parameter("result", program.result_column, "f32", program.result_size)
+    rows = None if golden is None else read_golden(golden, program.parameters, result_end, golden_origin)
     digest = hashlib.sha256(content).hexdigest()
-    printer = PRINTERS[language](
-        program, Facts(identifier(name), os.path.basename(origin), digest, dict(meanings or {}), result)
-    )
+    words = {column: commented(text) for column, text in (meanings or {}).items()}
+    facts = Facts(identifier(name), commented(os.path.basename(origin)), digest, words, commented(result))
+    printer = PRINTERS[language](program, facts)
     files = printer.files()
     if rows is not None:
         files |= golden_program(printer, rows)

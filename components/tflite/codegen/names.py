@@ -9,7 +9,7 @@ from collections.abc import Iterable
 RESERVED = frozenset(  # of the languages, of C++ for the header, of functions that are called, and of the printers
     """
     abs abstract alignas alignof and and_eq any arguments array as asm assert associatedtype async at atan2 auto await
-    become bitand bitor bool box break by byte c_float case catch ceil char char16_t char32_t char8_t class
+    become bitand bitor bool box break by byte c_float case catch ceil char char16_t char32_t char8_t class collections
     compl concept const const_cast consteval constexpr constinit continue cos crate ctypes debugger decltype def
     default defer deinit del delete difference divide divide_whole divided do double dyn dynamic_cast elif else enum
     eval except exp explicit export extends extension extern f32 f64 failed fallthrough false fileprivate final finally
@@ -46,12 +46,12 @@ def camel(name: str) -> str:
     return first + "".join(part.capitalize() for part in rest) + "_" * (len(name) - len(name.rstrip("_")))
 
 
-def distinct(columns: Iterable[str]) -> list[str]:
-    """A name for each column: different ones, also in the style of `camel`."""
+def distinct(columns: Iterable[str], taken: frozenset[str] = frozenset()) -> list[str]:
+    """A name for each column, none of `taken`: different ones, also in the style of `camel`."""
     names: dict[str, str] = {}
     for column in columns:
         name = identifier(column)
-        while camel(name) in names:
+        while camel(name) in names or name in taken:
             name += "_"
         names[camel(name)] = name
     return list(names.values())

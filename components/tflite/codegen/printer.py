@@ -305,3 +305,9 @@ def bare(text: str) -> str:
         if depth == 0 and place < len(text) - 1:
             return text
     return text[1:-1]
+
+
+def commented(text: str) -> str:
+    """The text as it can stand in a comment or a docstring of each language: on one line, and ending none."""
+    line = " ".join(text.encode(errors="replace").decode().splitlines()).rstrip()
+    return re.sub(r"\*(?=/)", "* ", line).replace("/*", "/ *").replace('"""', "'''").replace("\\", "/")

@@ -169,3 +169,34 @@ def test_kotlin_and_swift_feed_each_input_in_its_type(kit, content):
 def test_a_file_with_other_inputs_is_refused(convert_tflite):
     with pytest.raises(InputError, match=r"^to=app: input \w+ must be one float32 or int32 number, got int64"):
         app_files(convert_tflite(), "fare.tflite", WORDS, b"{}")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"inputs": {}, "outputs": {}}', '{"inputs": {}, "outputs": {"fare": [1]}}', "\0"]
+)
+def test_golden_rows_that_do_not_fit_are_refused(content, text):
+    with pytest.raises(InputError, match="^golden=golden.json must "):
+        app_files(content, "fare.tflite", WORDS, text.encode())
+
+
+@pytest.mark.parametrize("file", ['a"b.tflite', "a$b.tflite", "a\nb.tflite", "a\\b.tflite"])
+def test_a_file_whose_name_a_string_would_change_is_refused(content, file):
+    with pytest.raises(InputError, match="^to=app: model=.* must have a name of letters, digits, spaces"):
+        app_files(content, file, WORDS, b"{}")
+
+
+def test_inputs_may_have_any_names(convert, tmp_path):
+    """Keywords, names of the snippet itself, spaces and quotes: the Python snippet runs, the web one is parsed."""
+    names = ("class", "model", "a b", 'say "x"', "$price")
+    content = convert(
+        lambda *x: sum(2.0**i * each for i, each in enumerate(x)), dict.fromkeys(names, ((1, 1), "float32"))
+    )
+    columns = TfliteModel(content).input_names
+    golden = {"inputs": {name: [1.0] for name in columns}, "outputs": {"y": [31.0]}}
+    for name, text in app_files(content, "fare.tflite", Description(), json.dumps(golden).encode()).items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "golden.json").write_text(json.dumps(golden))
+    (tmp_path / "fare.tflite").write_bytes(content)
+    ended = subprocess.run([sys.executable, "fare_litert.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert float(ended.stdout.removeprefix("largest difference ")) < 1e-4
+    subprocess.run(["node", "--check", "fare_litert.mjs"], cwd=tmp_path, check=True)

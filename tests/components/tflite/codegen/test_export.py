@@ -6,6 +6,7 @@ import json
 import keyword
 import re
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -29,6 +30,14 @@ def golden(rows, shift=0.0):
     inputs = {name: [each.item() for each in values] for name, values in rows.items() if name != "fare"}
     inputs["pickup_longitude"] = [*inputs["pickup_longitude"][:2], None]
     return json.dumps({"inputs": inputs, "outputs": {"fare": [15.0 + shift, 3.0, None]}})
+
+
+def rows_with(**values):
+    """golden.json of one row of ones, with these values instead."""
+    names = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude", "passenger_count",
+             "pickup_hour", "pickup_weekday")  # fmt: skip
+    inputs = {name: [values.get(name, 1)] for name in names}
+    return json.dumps({"inputs": inputs, "outputs": {"fare": [values.get("fare", 1)]}})
 
 
 def test_golden_rows_hold_in_every_language(fare_tflite, trip_rows, run_golden, tmp_path, language):
@@ -166,6 +175,25 @@ def test_other_bytes_are_refused(content):
         source_code(content, "c", origin="x")
 
 
+AWKWARD = 'a\nb */ /* """ \\N \udcff'
+
+
+@pytest.mark.parametrize("language", PRINTERS, ids=str)
+def test_words_of_a_file_end_no_comment(fare_tflite, tmp_path, language):
+    """A name with a line break, a quote or a backslash, and words of another writer's metadata."""
+    columns = ("pickup_hour", "pickup_longitude")
+    awkward, plain = (
+        source_code(fare_tflite, language, name="net", origin=text, meanings=dict.fromkeys(columns, text), result=text)
+        for text in (AWKWARD, "plain")
+    )
+    for name, text in awkward.items():
+        (tmp_path / name).write_text(text)
+        assert text.count("\n") == plain[name].count("\n")
+    checks = {"c": "gcc -Wall -Werror -c net.c", "js": "node --check net.mjs", "python": "python -W error net.py"}
+    if language in checks:
+        subprocess.run(checks[language].replace("python", sys.executable).split(), cwd=tmp_path, check=True)
+
+
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_a_damaged_file_is_exported_or_refused_in_one_line(held_tflite):
     """Every eighth place of the file, with each of three damages: no other error than InputError."""
@@ -198,6 +226,12 @@ def test_an_unknown_language_is_refused(fare_tflite):
         ("[]", "golden=g.json must be JSON with inputs and outputs by name"),
         ("{", "golden=g.json must be JSON with inputs and outputs by name"),
         ('{"inputs": {}, "outputs": {"fare": [1]}}', "golden=g.json must have the rows of passenger_count"),
+        (rows_with(pickup_longitude="a"), 'golden=g.json: pickup_longitude must hold float32 numbers or null, got "a"'),
+        (rows_with(pickup_longitude=True), "golden=g.json: pickup_longitude must hold float32 numbers or null, got tr"),
+        (rows_with(pickup_hour=1.5), "golden=g.json: pickup_hour must hold int64 numbers or null, got 1.5"),
+        (rows_with(pickup_hour=2**63), "golden=g.json: pickup_hour must hold int64 numbers or null, got 9223372036854"),
+        (rows_with(pickup_hour=float("inf")), "golden=g.json: pickup_hour must hold int64 numbers or null, got Infin"),
+        (rows_with(fare="x"), r'golden=g.json: \w+ must hold float32 numbers or null, got "x"'),
     ],
 )
 def test_golden_rows_that_do_not_fit_are_refused(fare_tflite, text, message):
