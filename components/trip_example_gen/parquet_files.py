@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import chunks
+from farebox.components.trip_example_gen import chunks, safe_arrow
 from farebox.components.trip_example_gen.binding import Binding, bind
 from farebox.components.trip_example_gen.cells import is_text
 from farebox.components.trip_example_gen.chunks import Chunk, OpenFile, Rows
@@ -19,12 +19,14 @@ from farebox.components.trip_example_gen.columns import PICKUP_TIME
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.times import NUMBERS, check_source
 
+safe_arrow.close_cve_2023_47248()  # before the first file is opened, in every process
+
 
 def _open_parquet(path: str, open_file: OpenFile) -> pq.ParquetFile:
     try:
         # Of a local file Arrow reads what it needs; TFX's file objects lack what Arrow asks of a file.
         return pq.ParquetFile(path if "://" not in path else io.BytesIO(open_file(path, "rb").read()))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, RuntimeError) as error:  # ValueError: a refused type
         raise InputError(f"{path}: unreadable Parquet: {str(error).splitlines()[0]}") from error
 
 

@@ -71,7 +71,7 @@ def estimated_rows(files: Iterable[str]) -> int:
     """
     rows = 0.0
     for path in files:
-        with contextlib.suppress(OSError, EOFError, zlib.error, pa.ArrowException):
+        with contextlib.suppress(OSError, EOFError, ValueError, zlib.error, pa.ArrowException):
             if path.lower().endswith(".parquet"):
                 rows += pq.read_metadata(path).num_rows
                 continue

@@ -1,0 +1,34 @@
+"""Arrow for files from outside: reading one runs no code.
+
+Before version 14.0.1, pyarrow unpickles the type of a column that a Parquet or Arrow file calls
+`arrow.py_extension_type` (CVE-2023-47248). The package pyarrow-hotfix closes that too; it is not needed here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import pyarrow as pa
+
+UNSAFE_TYPE = "arrow.py_extension_type"
+
+
+def close_cve_2023_47248() -> None:
+    """Makes this process refuse columns of a pickled type; does nothing if pyarrow itself unpickles none.
+
+    Call it in every process, before the first file is opened.
+    """
+    if not hasattr(pa, "PyExtensionType") or hasattr(pa.PyExtensionType, "set_auto_load"):
+        return
+
+    class RefusedType(pa.ExtensionType):
+        def __arrow_ext_serialize__(self) -> bytes:
+            return b""
+
+        @classmethod
+        def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> pa.DataType:
+            raise ValueError(f"a column of {storage_type} has a pickled type ({UNSAFE_TYPE}), which could run code")
+
+    with contextlib.suppress(KeyError):  # another library may have removed it
+        pa.unregister_extension_type(UNSAFE_TYPE)
+    pa.register_extension_type(RefusedType(pa.null(), UNSAFE_TYPE))
