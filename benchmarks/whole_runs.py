@@ -86,7 +86,7 @@ def digest_of(settings: Settings) -> str:
     from farebox.components.trip_example_gen.sources import find_files
     from farebox.pipeline.provenance import code_digest
 
-    files = [*find_files(settings.data), *filter(None, [settings.schema])]
+    files = [*find_files(settings.data, settings.city.ignore_files), *filter(None, [settings.schema])]
     stamps = [(path, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in files]
     content = {
         **dataclasses.asdict(dataclasses.replace(settings, out=".")),

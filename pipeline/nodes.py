@@ -49,7 +49,14 @@ def trip_example_gen(settings: Settings, spans: SpanInput | None) -> TripExample
     if spans:
         source = {"input_base": spans.delivery.path, "delivery": spans.delivery}
     elif arrival.pattern:
-        source["window"] = Window(settings.data, arrival.pattern, arrival.window, arrival.marker, arrival.quiet_s)
+        source["window"] = Window(
+            settings.data,
+            arrival.pattern,
+            arrival.window,
+            arrival.marker,
+            arrival.quiet_s,
+            settings.city.ignore_files,
+        )
     return TripExampleGen(
         **source,
         profile=settings.city,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import expressions
 from farebox.components.trip_example_gen.columns import PICKUP_TIME, RAW_COLUMNS
 from farebox.components.trip_example_gen.expressions import Expression
+from farebox.components.trip_example_gen.file_lists import partitions_of
 from farebox.components.trip_example_gen.profile import PLACES_OF, CityProfile
 
 PLACES = frozenset(column.name for column in RAW_COLUMNS if column.is_place)
+
+
+class NoColumnsError(InputError):
+    """A file has none of the columns that the profile names: perhaps it holds no trips."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,17 +25,19 @@ class Binding:
     """Our column: the expression over the file's columns that gives it; and the condition on rows, if there is one.
 
     texts: columns that a CSV reader must read as text; the others may be read as numbers where all cells are numbers.
+    partitions: columns that the names of the file's folders give, such as `year=2019`, with the file's value.
     """
 
     columns: dict[str, Expression]
     where: Expression | None
     texts: frozenset[str]
+    partitions: dict[str, str | None] = dataclasses.field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The file's columns that are read, sorted."""
         used = {name for expression in self.columns.values() for name in expression.names}
-        return tuple(sorted(used.union(self.where.names if self.where else ())))
+        return tuple(sorted(used.union(self.where.names if self.where else ()) - set(self.partitions)))
 
     def text_of(self, ours: str) -> str:
         """The file's name of our column, or its expression; empty if the file does not have it."""
@@ -38,13 +45,20 @@ class Binding:
 
 
 def bind(profile: CityProfile, names: Sequence[str], path: str) -> Binding:
-    """Binds the profile's columns to a file's, `names`. Raises InputError if the file lacks one, or has it twice."""
+    """Binds the profile's columns to a file's, `names`, and to those of its folders' names (`year=2019`).
+
+    Raises:
+        InputError: the file lacks a column, or has it twice.
+    """
+    partitions = {name: value for name, value in partitions_of(path).items() if name not in names}
+    names = (*names, *partitions)
     unused = _unused_places(profile, names)
-    columns = {
-        ours: _first(texts, names, f"city.{_key_of(ours, profile)}", path)
-        for ours, texts in profile.sources().items()
-        if ours not in unused
-    }
+    try:
+        columns = _bind_columns(profile, names, unused, path)
+    except InputError as error:
+        if any(_has(texts, names) for texts in profile.sources().values()):
+            raise
+        raise NoColumnsError(str(error)) from error
     where = expressions.parse(profile.where) if profile.where else None
     if where:
         _check(where, names, "city.where", path)
@@ -56,7 +70,17 @@ def bind(profile: CityProfile, names: Sequence[str], path: str) -> Binding:
     for ours, feature in profile.extra.items():
         if feature.values:
             texts.update(columns[ours].names)
-    return Binding(columns, where, frozenset(texts))
+    return Binding(columns, where, frozenset(texts), partitions)
+
+
+def _bind_columns(
+    profile: CityProfile, names: Sequence[str], unused: Collection[str], path: str
+) -> dict[str, Expression]:
+    return {
+        ours: _first(texts, names, f"city.{_key_of(ours, profile)}", path)
+        for ours, texts in profile.sources().items()
+        if ours not in unused
+    }
 
 
 def _key_of(ours: str, profile: CityProfile) -> str:

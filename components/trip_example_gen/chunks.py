@@ -25,10 +25,12 @@ class Chunk:
     """A part of a file that is read in one go, and the unit of work of TripExampleGen.
 
     index: the chunk's place among all chunks of a run.
-    first, last: CSV: bytes [first, last), both at line starts; gzip: the whole file; Parquet: row groups [first, last).
+    first, last: CSV: bytes [first, last), both at line starts; 0 and 0: the whole of a packed file; Parquet: row
+        groups [first, last).
     row: the number in its file, from 1, of its first line (CSV, where the header is line 1) or row (Parquet).
     binding: which of the file's columns give ours.
     names: the header of a CSV file.
+    is_parquet: whether the file is Parquet, whatever its name.
     """
 
     path: str
@@ -38,6 +40,7 @@ class Chunk:
     row: int
     binding: Binding
     names: tuple[str, ...] = ()
+    is_parquet: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,9 +17,9 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 
 from farebox.components.trip_example_gen.driver import TripExampleGenDriver
 from farebox.components.trip_example_gen.executor import TripExampleGenExecutor
-from farebox.components.trip_example_gen.files import INGEST_PROPERTY
+from farebox.components.trip_example_gen.file_lists import SUFFIXES, has_pattern, split_pattern
+from farebox.components.trip_example_gen.files import INGEST_PROPERTY, SOURCE_PROPERTY
 from farebox.components.trip_example_gen.profile import CityProfile, profile_to_json
-from farebox.components.trip_example_gen.sources import SUFFIXES
 from farebox.components.trip_example_gen.spans import Delivery, Window
 
 SPLITS = ("train", "eval", "test")
@@ -52,7 +52,8 @@ class TripExampleGen(FileBasedExampleGen):
     ) -> None:
         """Raises ValueError for shares or an input_config that cannot be used.
 
-        input_base: a folder or a file. splits: the shares of `SPLITS`. code_digest: keeps the cache right.
+        input_base: a folder, a file or a glob pattern, see `sources.find_files`. splits: the shares of `SPLITS`.
+        code_digest: keeps the cache right.
         input_config, range_config: TFX's, for instance one split with the pattern `span-{SPAN}/*`, of which the driver
             takes the newest.
         delivery: the version of a span that is in `input_base`; `examples` then have the custom properties span,
@@ -73,6 +74,8 @@ class TripExampleGen(FileBasedExampleGen):
         ]
         custom_config = example_gen_pb2.CustomConfig()
         properties = {"profile": profile_to_json(profile), "seed": seed, "code_digest": code_digest}
+        if not input_config and not window:
+            properties[SOURCE_PROPERTY] = input_base if "://" in input_base else os.path.abspath(input_base)
         if delivery:
             identity = {"span": delivery.span, "version": delivery.version, "sha256": delivery.sha256}
             properties |= {"delivery": identity, INGEST_PROPERTY: ingest_digest(profile, splits, seed, code_digest)}
@@ -95,9 +98,14 @@ def ingest_digest(profile: CityProfile, splits: Sequence[int], seed: int, code_d
 
 
 def _folder_and_pattern(input_base: str) -> tuple[str, str]:
-    """A folder and a pattern in it, both escaped because TFX globs the two joined. A suffix marks a file."""
+    """A folder and a pattern in it, escaped unless they are a pattern because TFX globs the two joined.
+
+    A suffix marks a file. TFX only takes the fingerprint of these files, and not where the driver is ours.
+    """
     if "://" not in input_base:
         input_base = os.path.abspath(input_base)
+    if has_pattern(input_base) and not os.path.exists(input_base):
+        return split_pattern(input_base)
     if os.path.isdir(input_base) or not input_base.lower().endswith(SUFFIXES):
         return glob.escape(input_base), "*"
     return glob.escape(os.path.dirname(input_base)), glob.escape(os.path.basename(input_base))

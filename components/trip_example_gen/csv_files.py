@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +16,7 @@ from farebox.components.trip_example_gen import chunks
 from farebox.components.trip_example_gen.binding import bind
 from farebox.components.trip_example_gen.chunks import Chunk, OpenFile, Rows, decode
 from farebox.components.trip_example_gen.columns import PICKUP_TIME
+from farebox.components.trip_example_gen.packed import UnpackedFile, open_unpacked
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.times import check_source
 
@@ -27,31 +25,26 @@ _FIELD = r'(?:"(?:[^"]|"")*"|[^",][^,]*|)'
 _CLOSED_QUOTES = rf"\A{_FIELD}(?:,{_FIELD})*\n?\z"
 
 
-def _open_csv(path: str, open_file: OpenFile) -> Any:
-    file = open_file(path, "rb")
-    return gzip.GzipFile(fileobj=file) if path.lower().endswith(".gz") else file
-
-
 def plan_csv(path: str, profile: CityProfile, chunk_bytes: int, open_file: OpenFile) -> Iterator[Chunk]:
-    """Cuts a file at line starts. Raises InputError if its header lacks a column, or if it cannot be unpacked."""
-    try:
-        with _open_csv(path, open_file) as file:
-            header = file.readline()
-            names = _parse_header(header, path)
-            binding = bind(profile, names, path)
-            if PICKUP_TIME in binding.columns:
-                where = f"{path}: column {binding.text_of(PICKUP_TIME)} (city.columns.{PICKUP_TIME})"
-                check_source(profile.time_source, None, where)
-            if path.lower().endswith(".gz"):
-                yield Chunk(path, 0, 0, 0, 2, binding, names)
-                return
-            first, line = len(header), 2
-            while block := file.read(chunk_bytes):
-                block += file.readline()
-                yield Chunk(path, 0, first, first + len(block), line, binding, names)
-                first, line = first + len(block), line + block.count(b"\n")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: cannot be unpacked: {error}") from error
+    """Cuts a file at line starts; a packed file is one chunk.
+
+    Raises InputError if its header lacks a column, or if it cannot be unpacked.
+    """
+    with open_unpacked(path, open_file) as file:
+        header = file.readline()
+        names = _parse_header(header, path)
+        binding = bind(profile, names, path)
+        if PICKUP_TIME in binding.columns:
+            where = f"{path}: column {binding.text_of(PICKUP_TIME)} (city.columns.{PICKUP_TIME})"
+            check_source(profile.time_source, None, where)
+        if isinstance(file, UnpackedFile):
+            yield Chunk(path, 0, 0, 0, 2, binding, names)
+            return
+        first, line = len(header), 2
+        while block := file.read(chunk_bytes):
+            block += file.readline()
+            yield Chunk(path, 0, first, first + len(block), line, binding, names)
+            first, line = first + len(block), line + block.count(b"\n")
 
 
 def _parse_header(header: bytes, path: str) -> tuple[str, ...]:
@@ -69,20 +62,18 @@ def read_csv(chunk: Chunk, open_file: OpenFile) -> Iterator[Rows]:
 
 def _read_blocks(chunk: Chunk, open_file: OpenFile) -> Iterator[tuple[bytes, int]]:
     """Yields blocks of whole lines, each with the number of its first line."""
-    try:
-        with _open_csv(chunk.path, open_file) as file:
-            if not chunk.path.lower().endswith(".gz"):
-                file.seek(chunk.first)
-                yield file.read(chunk.last - chunk.first), chunk.row
-                return
-            file.readline()
-            line = chunk.row
-            while block := file.read(chunks.CHUNK_BYTES):
-                block += file.readline()
-                yield block, line
-                line += block.count(b"\n")
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{chunk.path}: cannot be unpacked: {error}") from error
+    if chunk.last:
+        with open_file(chunk.path, "rb") as file:
+            file.seek(chunk.first)
+            yield file.read(chunk.last - chunk.first), chunk.row
+        return
+    with open_unpacked(chunk.path, open_file) as file:
+        file.readline()
+        line = chunk.row
+        while block := file.read(chunks.CHUNK_BYTES):
+            block += file.readline()
+            yield block, line
+            line += block.count(b"\n")
 
 
 def _split_lines(raw: bytes, first: int) -> tuple[pa.Array, npt.NDArray[np.int64]]:

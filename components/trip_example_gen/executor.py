@@ -8,13 +8,12 @@ import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import tensorflow as tf
 from absl import logging
 from isal import isal_zlib
 from tfx import types
@@ -37,16 +36,19 @@ from farebox.components.trip_example_gen.files import (
     DAYS,
     INGEST_PROPERTY,
     REJECTED_FOLDER,
+    SOURCE_PROPERTY,
     SPAN_PROPERTY,
     WINDOW_PROPERTY,
     span_of_days,
 )
 from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
 from farebox.components.trip_example_gen.records import tfrecords
-from farebox.components.trip_example_gen.sources import GZIP, pick_files, plan_chunks
-from farebox.components.trip_example_gen.spans import FileSystem, Window
+from farebox.components.trip_example_gen.remote_files import file_system_of
+from farebox.components.trip_example_gen.sources import check_counted_once, find_files, plan_chunks
+from farebox.components.trip_example_gen.spans import Window
 from farebox.components.trip_example_gen.splits import assign_splits
 
+GZIP = 16  # added to zlib's window size for a gzip header
 ENCODE_ROWS = 1 << 14  # at a time: an example takes about 300 bytes, and encoding makes a few copies
 
 
@@ -65,14 +67,16 @@ class _Job:
 class _Counts:
     """Rows of some chunks.
 
-    days: of the first and the last pickup among the examples, None without dates. error: the text of an input error,
-    which fails the run once Beam has ended.
+    days: of the first and the last pickup among the examples, None without dates. fault: the index of the first chunk
+    that has one, and its `reader.first_fault`. error: the text of an input error, which fails the run once Beam has
+    ended.
     """
 
     read: int = 0
     by_split: Counter[str] = dataclasses.field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
     days: tuple[str, str] | None = None
+    fault: tuple[int, str] | None = None
     error: str = ""
 
 
@@ -89,11 +93,12 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         custom = custom_config(exec_properties)
+        profile = profile_from_json(custom["profile"])
         if "window" in custom:
             source, files = custom["window"]["base"], _window_files(custom["window"], examples, exec_properties)
         else:
-            source, files = _input_files(exec_properties)
-        profile = profile_from_json(custom["profile"])
+            source = custom.get(SOURCE_PROPERTY) or _input_pattern(exec_properties)
+            files = _files_of(source, profile.ignore_files)
         chunks = plan_chunks(files, profile, open_file=fileio.open)
         shares = _splits(exec_properties)
         _describe(examples, tuple(shares), exec_properties)
@@ -163,7 +168,9 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
                     shards[split].write(examples)
                     by_split[split] = examples.num_rows
             days = days_of(trips.examples.column(PICKUP_EPOCH).to_numpy()) if job.profile.columns.pickup_time else None
-            total = _add([total, _Counts(trips.n_read, by_split, trips.reasons(), days)])
+            text = reader.first_fault(trips, chunk, job.profile)
+            fault = (chunk.index, text) if text else None
+            total = _add([_Counts(trips.n_read, by_split, trips.reasons(), days, fault), total])
     for shard in shards.values():
         shard.close()
     return total
@@ -184,6 +191,7 @@ def _add(counts: Iterable[_Counts]) -> _Counts:
         by_split=sum((part.by_split for part in parts), Counter()),
         reasons=sum((part.reasons for part in parts), Counter()),
         days=span_of_days(part.days for part in parts),
+        fault=min((part.fault for part in parts if part.fault), default=None),
         error=min((part.error for part in parts if part.error), default=""),
     )
 
@@ -200,6 +208,7 @@ def _write_counts(counts: _Counts, uri: str) -> None:
         "by_column": [[reason, column, count] for (reason, column), count in sorted(counts.reasons.items())],
         "by_split": counts.by_split,
         DAYS: counts.days,
+        "fault": counts.fault,
         "error": counts.error,
     }
     with fileio.open(os.path.join(uri, COUNTS_FILE), "w") as file:
@@ -211,14 +220,16 @@ def _read_counts(uri: str) -> _Counts:
     with fileio.open(os.path.join(uri, COUNTS_FILE)) as file:
         totals = json.loads(file.read())
     reasons = Counter({(reason, column): count for reason, column, count in totals["by_column"]})
-    return _Counts(totals["read"], Counter(totals["by_split"]), reasons, error=totals["error"])
+    fault = tuple(totals["fault"]) if totals["fault"] else None
+    return _Counts(totals["read"], Counter(totals["by_split"]), reasons, fault=fault, error=totals["error"])
 
 
 def _check(source: str, profile: CityProfile, splits: Iterable[str], counts: _Counts) -> None:
     if counts.error:
         raise InputError(counts.error)
     n_examples = counts.by_split.total()
-    reader.check_usable(source, profile, counts.read, n_examples, counts.reasons)
+    fault = counts.fault[1] if counts.fault else ""
+    reader.check_usable(source, profile, counts.read, n_examples, counts.reasons, fault=fault)
     for split in splits:
         if not counts.by_split[split]:
             raise InputError(f"{source}: split {split} got none of {n_examples} examples, give more trips")
@@ -237,40 +248,34 @@ def _describe(examples: types.Artifact, splits: tuple[str, ...], exec_properties
     examples_utils.set_file_format(examples, write_split.to_file_format_str(file_format))
 
 
-def _input_files(exec_properties: dict[str, Any]) -> tuple[str, list[str]]:
-    """The source's name for messages, and its files; the driver has already put span and version into the pattern."""
+def _input_pattern(exec_properties: dict[str, Any]) -> str:
+    """The glob pattern of the files; the driver has already put span and version into it."""
     input_config = proto_utils.json_to_proto(
         exec_properties[standard_component_specs.INPUT_CONFIG_KEY], example_gen_pb2.Input()
     )
-    base = exec_properties[standard_component_specs.INPUT_BASE_KEY]
-    pattern = os.path.join(base, input_config.splits[0].pattern)
-    source = pattern.removesuffix("/*")
-    matches = fileio.glob(pattern)
-    if not matches:
-        raise InputError(f"{source}: no such file, or a folder without files")
-    return source, pick_files(map(os.fsdecode, matches), source)
+    base: str = exec_properties[standard_component_specs.INPUT_BASE_KEY]
+    return os.path.join(base, input_config.splits[0].pattern)
+
+
+def _files_of(source: str, ignore: Sequence[str]) -> list[str]:
+    file_system = file_system_of(source)
+    files = find_files(source, ignore, file_system)
+    check_counted_once(files, fileio.open, lambda path: file_system.size_and_time(path)[0])
+    return files
 
 
 def _window_files(window: dict[str, Any], examples: types.Artifact, exec_properties: dict[str, Any]) -> list[str]:
     """The files of the window's spans; sets the artifact's span and window, as SpanWindow does."""
     limits = [int(exec_properties.get(name, -1)) for name in ("first_span", "last_span")]
     first, last = (None if limit < 0 else limit for limit in limits)
-    spans = Window(**window).spans(first, last, time.time(), REMOTE_FILES)
+    file_system = file_system_of(window["base"])
+    spans = Window(**window).spans(first, last, time.time(), file_system)
+    for each in spans:
+        check_counted_once(each.files, fileio.open, lambda path: file_system.size_and_time(path)[0])
     examples.set_int_custom_property(SPAN_PROPERTY, spans[-1].span)
     examples.set_string_custom_property(WINDOW_PROPERTY, json.dumps([[each.span, each.version] for each in spans]))
     logging.info("TripExampleGen: spans %s", [(each.span, each.version) for each in spans])
     return [file for each in spans for file in each.files]
-
-
-def _size_and_time(path: str) -> tuple[int, int]:
-    try:
-        status = tf.io.gfile.stat(path)
-    except tf.errors.OpError:
-        return 0, 0
-    return status.length, status.mtime_nsec
-
-
-REMOTE_FILES = FileSystem(tf.io.gfile.glob, tf.io.gfile.isdir, tf.io.gfile.exists, _size_and_time)
 
 
 def _splits(exec_properties: dict[str, Any]) -> dict[str, int]:

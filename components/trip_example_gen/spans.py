@@ -12,11 +12,11 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.sources import SUFFIXES
+from farebox.components.trip_example_gen.file_lists import LOCAL_FILES, FileSystem, files_at, size_and_time
 
 TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::(\d+))?\}")
 DATE = ("YYYY", "MM", "DD")
@@ -38,28 +38,6 @@ class Delivery:
     path: str
     sha256: str
     stamp: str = ""
-
-
-def size_and_time(path: str) -> tuple[int, int]:
-    """Bytes, and ns since 1970; zeros if the file has no status, such as a broken link, which ingest will refuse."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
-@dataclasses.dataclass(frozen=True)
-class FileSystem:
-    """The file system of the spans, by default this machine's; `size_and_time` as the function of this module."""
-
-    glob: Callable[[str], Iterable[str]] = glob.glob
-    is_folder: Callable[[str], bool] = os.path.isdir
-    exists: Callable[[str], bool] = os.path.exists
-    size_and_time: Callable[[str], tuple[int, int]] = size_and_time
-
-
-LOCAL_FILES = FileSystem()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +66,7 @@ class SpanFiles:
 class Window:
     """The newest `size` spans of a folder, for a TripExampleGen that finds its spans itself.
 
-    base: the folder of the trips. pattern, marker, quiet_s: see `find_spans`.
+    base: the folder of the trips. pattern, marker, quiet_s, ignore: see `find_spans`.
     """
 
     base: str
@@ -96,6 +74,7 @@ class Window:
     size: int
     marker: str | None
     quiet_s: float
+    ignore: Sequence[str] = ()
 
     def spans(
         self, first: int | None, last: int | None, now: float, file_system: FileSystem = LOCAL_FILES
@@ -103,7 +82,13 @@ class Window:
         """The newest complete version of each span up to `last`, or from `first` on. Raises InputError if none is."""
         versions = list(
             find_spans(
-                self.base, self.pattern, marker=self.marker, quiet_s=self.quiet_s, now=now, file_system=file_system
+                self.base,
+                self.pattern,
+                marker=self.marker,
+                quiet_s=self.quiet_s,
+                now=now,
+                ignore=self.ignore,
+                file_system=file_system,
             )
         )
         window = window_of(versions, self.size, first, last)
@@ -131,12 +116,21 @@ def check_pattern(pattern: str) -> None:
 
 
 def find_spans(
-    base: str, pattern: str, *, marker: str | None, quiet_s: float, now: float, file_system: FileSystem = LOCAL_FILES
+    base: str,
+    pattern: str,
+    *,
+    marker: str | None,
+    quiet_s: float,
+    now: float,
+    ignore: Sequence[str] = (),
+    file_system: FileSystem = LOCAL_FILES,
 ) -> Iterator[SpanFiles]:
     """The paths in a folder that match the pattern, complete or not, by span and version.
 
     One is complete if it holds a file of the marker's name or, without a marker, was last written at least quiet_s
     seconds before `now` (s since 1970).
+
+    ignore: patterns of names of files that are no trips, as `city.ignore_files`.
     """
     expression = re.compile(_regular_expression(pattern))
     wildcards = glob.escape(base.rstrip("/")) + "/" + TOKEN.sub("*", pattern)
@@ -145,7 +139,7 @@ def find_spans(
         match = expression.fullmatch(path.removeprefix(base.rstrip("/") + "/").rstrip("/"))
         numbers = _span_and_version(match.groupdict()) if match else None
         if numbers:
-            files = _files_of(path, file_system)
+            files = tuple(files_at(path, ignore, file_system) or ())
             if marker is not None:
                 is_complete = file_system.exists(os.path.join(path, marker))
             else:
@@ -195,13 +189,6 @@ def _span_and_version(numbers: dict[str, str]) -> tuple[int, int] | None:
     except ValueError:
         return None
     return (day - FIRST_DAY).days, version
-
-
-def _files_of(path: str, file_system: FileSystem) -> tuple[str, ...]:
-    """The files of trips at a path, sorted."""
-    is_folder = file_system.is_folder(path)
-    files = sorted(file_system.glob(os.path.join(glob.escape(path), "*"))) if is_folder else [path]
-    return tuple(file for file in files if file.lower().endswith(SUFFIXES))
 
 
 def _sha256(file: str) -> str:

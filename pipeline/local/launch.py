@@ -149,7 +149,8 @@ def deferred(operator: type[BaseExecutorOperator], prepare: Callable[[], None]) 
 
 def files_of(settings: Settings, spans: SpanInput | None) -> list[str]:
     """The files of trips that a run reads, including those of its window's spans."""
-    return [file for path in (spans.paths if spans else (settings.data,)) for file in find_files(path)]
+    paths = spans.paths if spans else (settings.data,)
+    return [file for path in paths for file in find_files(path, settings.city.ignore_files)]
 
 
 def prepare_push(node: Any, model: Path, settings: Settings) -> None:

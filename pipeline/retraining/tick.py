@@ -84,7 +84,14 @@ def spans_in_folder(settings: Settings) -> list[SpanFiles]:
     """Every version of a span in the folder of the trips, complete or not."""
     spans = settings.spans
     return list(
-        find_spans(settings.data, str(spans.pattern), marker=spans.marker, quiet_s=spans.quiet_s, now=time.time())
+        find_spans(
+            settings.data,
+            str(spans.pattern),
+            marker=spans.marker,
+            quiet_s=spans.quiet_s,
+            now=time.time(),
+            ignore=settings.city.ignore_files,
+        )
     )
 
 

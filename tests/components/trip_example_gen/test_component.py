@@ -243,7 +243,7 @@ def test_an_error_inside_beam_stays_an_input_error(tmp_path: Path) -> None:
 
 
 def test_a_pattern_without_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"{tmp_path}/data: no such file, or a folder without files"):
+    with pytest.raises(InputError, match=f"{tmp_path}/data: no such file or folder"):
         execute(component(tmp_path / "data"), tmp_path / "examples")
 
 

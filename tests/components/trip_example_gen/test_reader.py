@@ -217,7 +217,7 @@ def test_gzip_is_read_as_a_stream_of_blocks(tmp_path: Path, monkeypatch: pytest.
 def test_files_of_a_folder_are_read_in_order_of_name(tmp_path: Path) -> None:
     write(tmp_path, GOOD, GOOD, name="b.csv")
     write(tmp_path, "x", name="a.CSV")
-    write(tmp_path, "not trips", name="notes.txt")
+    write(tmp_path, "not trips", name="notes.md")
     planned = sources.plan_chunks(sources.find_files(str(tmp_path)), NYC, chunk_bytes=20)
     assert [(os.path.basename(c.path), c.index, c.row) for c in planned] == [
         ("a.CSV", 0, 2),
@@ -279,7 +279,7 @@ def test_parquet_row_numbers_continue_across_row_groups(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", b"", "a.csv: first line must be a header, got an empty file"),
+        ("a.csv", b"", "a.csv: must hold trips, got an empty file"),
         ("a.csv", b"\n1,2\n", "a.csv: first line must be a header, got a blank line"),
         ("a.csv", HEADER.encode() + b"\n", "a.csv: has a header and no rows"),
         ("a.csv", HEADER.encode() + b"\r\n\r\n\n", "a.csv: has a header and no rows"),
@@ -293,20 +293,32 @@ def test_parquet_row_numbers_continue_across_row_groups(tmp_path: Path, monkeypa
             b"fare_usd," + HEADER.encode(),
             "a.csv: column fare_usd (city.columns.fare) occurs more than once, found ",
         ),
-        ("a.parquet", b"", "a.parquet: must be Parquet, got an empty file"),
+        ("a.parquet", b"", "a.parquet: must hold trips, got an empty file"),
         ("a.parquet", b"fare,when", "a.parquet: unreadable Parquet: "),
-        ("a.csv.gz", b"fare,when", "a.csv.gz: cannot be unpacked: "),
+        ("a.csv.gz", b"fare,when", "a.csv.gz: column fare_usd (city.columns.fare) is missing, found fare, when"),
         ("a.csv.gz", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 40, "a.csv.gz: cannot be unpacked: "),
-        ("a.txt", GOOD.encode(), "a.txt: must be or hold files that end in .csv, .csv.gz, .parquet, found none"),
+        ("a.dat", GOOD.encode(), "a.dat: must be or hold files that end in .csv, .tsv, .txt, .parquet, .gz, "),
         (
             "a.csv",
             "\n".join([HEADER, *["x" + GOOD] * 9]).encode(),
-            "a.csv: none of 9 rows is a trip of nyc: 9 unparseable (column fare_usd)",
+            "a.csv: none of 9 rows is a trip of nyc: 9 unparseable (column fare_usd); row 2 of a.csv: x12.5,2011",
         ),
         (
             "a.csv",
             "\n".join([HEADER, GOOD.replace("-73", "73"), "1,2"]).encode(),
-            "a.csv: none of 2 rows is a trip of nyc: 1 outside_city (column lon_a), 1 unparseable",
+            "a.csv: none of 2 rows is a trip of nyc: 1 outside_city (column lon_a), 1 unparseable; row 2 of a.csv: 12",
+        ),
+        (
+            "a.csv",
+            "\n".join([HEADER, *[GOOD + ",7,8"] * 8]).encode(),
+            "a.csv: none of 8 rows is a trip of nyc: 8 unparseable; "
+            f"row 2 of a.csv has 9 fields, not the 7 of the header: {GOOD}",
+        ),
+        (
+            "a.csv",
+            (HEADER + '\n"' + GOOD).encode(),
+            "a.csv: none of 1 rows is a trip of nyc: 1 unparseable; "
+            "row 2 of a.csv has 1 fields, not the 7 of the header",
         ),
     ],
 )
@@ -321,7 +333,7 @@ def test_an_unusable_file_is_one_line(tmp_path: Path, name: str, content: bytes,
 def test_places_without_trips_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         sources.find_files(str(tmp_path / "nowhere"))
-    with pytest.raises(InputError, match="must be or hold files that end in .csv, .csv.gz, .parquet, found none"):
+    with pytest.raises(InputError, match="must be or hold files that end in .csv, .tsv, .*, found none"):
         sources.find_files(str(tmp_path))
 
 

@@ -123,7 +123,7 @@ def test_a_deliverys_digest_depends_only_on_its_content(tmp_path):
     """Names, times, the marker and files of other kinds do not matter."""
     one, other = deliver(tmp_path / "span-1"), deliver(tmp_path / "span-2", age_s=5000, marker="_SUCCESS")
     (other / "trips.csv").rename(other / "renamed.csv")
-    (other / "notes.txt").write_text("not trips")
+    (other / "notes.md").write_text("not trips")
     deliver(tmp_path / "span-3", trips="fare\n2\n")
     first, second, third = find(tmp_path)
     assert first.sha256() == second.sha256() != third.sha256()
