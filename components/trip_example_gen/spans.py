@@ -1,7 +1,8 @@
 """Deliveries of trips: the spans and versions in a folder, whether they are complete, and their content's digest.
 
-Patterns are TFX's: `span-{SPAN}`, `span-{SPAN:4}/v-{VERSION}`, `{YYYY}-{MM}-{DD}`, where a span is a day since 1970. No
-TFX here: a tick that finds nothing new should not wait for its import.
+Patterns are TFX's: `span-{SPAN}`, `span-{SPAN:4}/v-{VERSION}`, `{YYYY}-{MM}-{DD}`, where a span is a day since 1970;
+and ours: `{YYYY}-{MM}`, where a span is a month since January 1970. No TFX here: a tick that finds nothing new should
+not wait for its import.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from farebox.components.trip_example_gen.file_lists import LOCAL_FILES, FileSyst
 
 TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::(\d+))?\}")
 DATE = ("YYYY", "MM", "DD")
-FIRST_DAY = datetime.date(1970, 1, 1)
+FIRST_DAY, FIRST_YEAR = datetime.date(1970, 1, 1), 1970
+MONTHS = 12
 BLOCK = 1 << 20
 STAMP_DIGITS = 16
 
@@ -102,13 +104,16 @@ class Window:
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises ValueError if TFX could not find spans with it."""
+    """Raises ValueError if a path does not tell the span by it."""
     names = [name for name, _ in TOKEN.findall(pattern)]
     by_number, by_date = names.count("SPAN"), [names.count(name) for name in DATE]
     if re.search(r"[{}*?\[\]]", TOKEN.sub("", pattern)):
         raise ValueError(f"spans.pattern={pattern} must have no wildcards and only TFX's braces, such as {{SPAN}}")
-    if (by_number, by_date) not in ((1, [0, 0, 0]), (0, [1, 1, 1])):
-        raise ValueError(f"spans.pattern={pattern} must have either {{SPAN}} or {{YYYY}}, {{MM}} and {{DD}}, once each")
+    if (by_number, by_date) not in ((1, [0, 0, 0]), (0, [1, 1, 1]), (0, [1, 1, 0])):
+        raise ValueError(
+            f"spans.pattern={pattern} must have either {{SPAN}} or {{YYYY}}, {{MM}} and, if a span is a day, {{DD}}, "
+            "once each"
+        )
     if names.count("VERSION") > 1:
         raise ValueError(f"spans.pattern={pattern} must have {{VERSION}} at most once")
     if os.path.isabs(pattern) or ".." in Path(pattern).parts:
@@ -164,8 +169,25 @@ def window_of(
 
 
 def name_of_span(pattern: str, span: int) -> str:
-    """The span for people: `12`, or the day if the pattern has dates."""
-    return str(FIRST_DAY + datetime.timedelta(days=span)) if "{YYYY}" in pattern else str(span)
+    """The span for people: `12`, or the day or month if the pattern has dates."""
+    if "{YYYY}" not in pattern:
+        return str(span)
+    if "{DD}" in pattern:
+        return str(FIRST_DAY + datetime.timedelta(days=span))
+    return f"{FIRST_YEAR + span // MONTHS}-{span % MONTHS + 1:02}"
+
+
+def span_of_name(pattern: str, name: str) -> int:
+    """The inverse of `name_of_span`. Raises ValueError."""
+    if "{YYYY}" not in pattern:
+        return int(name)
+    if "{DD}" in pattern:
+        return (datetime.date.fromisoformat(name) - FIRST_DAY).days
+    return _month_of(datetime.date.fromisoformat(f"{name}-01"))
+
+
+def _month_of(day: datetime.date) -> int:
+    return (day.year - FIRST_YEAR) * MONTHS + day.month - 1
 
 
 def _regular_expression(pattern: str) -> str:
@@ -185,10 +207,10 @@ def _span_and_version(numbers: dict[str, str]) -> tuple[int, int] | None:
     if "SPAN" in numbers:
         return int(numbers["SPAN"]), version
     try:
-        day = datetime.date(*(int(numbers[name]) for name in DATE))
+        day = datetime.date(*(int(numbers.get(name, 1)) for name in DATE))
     except ValueError:
         return None
-    return (day - FIRST_DAY).days, version
+    return (day - FIRST_DAY).days if "DD" in numbers else _month_of(day), version
 
 
 def _sha256(file: str) -> str:

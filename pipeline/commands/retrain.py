@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import functools
 import json
 import sys
@@ -13,7 +12,7 @@ from typing import Annotated
 import typer
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.spans import FIRST_DAY, name_of_span
+from farebox.components.trip_example_gen.spans import name_of_span, span_of_name
 from farebox.pipeline.commands.options import AsJson, City, Overrides
 from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local.console import RunConsole
@@ -97,13 +96,13 @@ def _print(result: TickResult, settings: Settings, as_json: bool) -> None:
 
 
 def span_number(text: str, settings: Settings) -> int:
-    """The number of a span, given as a number or, if the pattern is dated, as a day. Raises InputError."""
+    """The number of a span, given as a number or, if the pattern is dated, as a day or month. Raises InputError."""
     try:
-        if "{YYYY}" in str(settings.spans.pattern):
-            return (datetime.date.fromisoformat(text) - FIRST_DAY).days
-        return int(text)
+        return span_of_name(str(settings.spans.pattern), text)
     except ValueError as error:
-        raise InputError(f"span={text} must be a number, or a day as YYYY-MM-DD if spans.pattern is dated") from error
+        raise InputError(
+            f"span={text} must be a number or, if spans.pattern is dated, a day as YYYY-MM-DD or a month as YYYY-MM"
+        ) from error
 
 
 def exit_code(record: Record) -> int:

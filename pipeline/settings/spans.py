@@ -15,8 +15,8 @@ class SpanSettings:
     """Arrival of trips in spans, and the causes to retrain."""
 
     pattern: str | None = None
-    """Path of a span inside the folder of trips: `span-{SPAN}`, `span-{SPAN}/v-{VERSION}` or `{YYYY}-{MM}-{DD}`; null
-    if all trips are one lot."""
+    """Path of a span inside the folder of trips: `span-{SPAN}`, `span-{SPAN}/v-{VERSION}`, `{YYYY}-{MM}-{DD}` or, for
+    months, `{YYYY}-{MM}`; null if all trips are one lot."""
     window: Count = 7
     """Spans that a model is trained on, up to the newest."""
     marker: str | None = None

@@ -37,6 +37,8 @@ def find(base: Path, pattern: str = "span-{SPAN}", marker: str | None = None, qu
         ("span-{SPAN}/v-{VERSION}", ["span-3/v-2", "span-3/v-1", "span-4/v"], [(3, 1), (3, 2)]),
         ("{YYYY}-{MM}-{DD}", ["1970-01-02", "1970-02-30", "1971-01-01"], [(1, 1), (365, 1)]),
         ("{YYYY}/{MM}/{DD}", ["1970/01/03"], [(2, 1)]),
+        ("{YYYY}-{MM}", ["1970-01", "1970-13", "2018-12", "2019-01"], [(0, 1), (587, 1), (588, 1)]),
+        ("year={YYYY}/month={MM}", ["year=2019/month=01", "year=2019/day=02"], [(588, 1)]),
         ("a.b-{SPAN}", ["a.b-1", "aXb-2"], [(1, 1)]),
     ],
 )
@@ -79,7 +81,8 @@ def test_the_folder_may_have_glob_characters(tmp_path):
     [
         ("trips", "either {SPAN} or {YYYY}"),
         ("{SPAN}-{SPAN}", "once each"),
-        ("{YYYY}-{MM}", "either {SPAN} or {YYYY}"),
+        ("{YYYY}-{DD}", "either {SPAN} or {YYYY}"),
+        ("{MM}", "either {SPAN} or {YYYY}"),
         ("{SPAN}-{YYYY}-{MM}-{DD}", "either {SPAN} or {YYYY}"),
         ("{SPAN}/{VERSION}/{VERSION}", "{VERSION} at most once"),
         ("span-{SPAN}*", "no wildcards"),
@@ -147,6 +150,14 @@ def test_an_unreadable_file_is_still_a_delivery(tmp_path):
 def test_a_span_has_a_number_or_a_day_as_name():
     day = (datetime.date(2024, 2, 29) - datetime.date(1970, 1, 1)).days
     assert (spans.name_of_span("{YYYY}{MM}{DD}", day), spans.name_of_span("{SPAN}", day)) == ("2024-02-29", str(day))
+    assert [spans.name_of_span("{YYYY}/{MM}", span) for span in (0, 587, 588)] == ["1970-01", "2018-12", "2019-01"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"), [("{SPAN}", "12"), ("{YYYY}{MM}{DD}", "2024-02-29"), ("{YYYY}/{MM}", "2019-01")]
+)
+def test_a_span_is_found_by_its_name(pattern, name):
+    assert spans.name_of_span(pattern, spans.span_of_name(pattern, name)) == name
 
 
 def window(base: Path, size: int = 2, first: int | None = None, last: int | None = None) -> list[tuple[int, int]]:

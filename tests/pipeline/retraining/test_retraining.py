@@ -458,12 +458,16 @@ def test_a_plain_run_of_spans_says_what_gathers_them(city):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "text", "span"), [("{SPAN}", "12", 12), ("{YYYY}-{MM}-{DD}", "1970-01-13", 12), ("{SPAN}", "x", None)]
-)
+    ("pattern", "text", "span"),
+    [
+        ("{SPAN}", "12", 12), ("{YYYY}-{MM}-{DD}", "1970-01-13", 12), ("{YYYY}/{MM}", "1971-01", 12),
+        ("{SPAN}", "x", None), ("{YYYY}/{MM}", "x", None),
+    ],
+)  # fmt: skip
 def test_a_span_on_the_command_line(city, pattern, text, span):
     settings = dataclasses.replace(city.settings(), spans=SpanSettings(pattern=pattern))
     if span is None:
-        with pytest.raises(InputError, match="span=x must be a number, or a day"):
+        with pytest.raises(InputError, match="span=x must be a number or, if spans.pattern is dated, a day"):
             retrain.span_number(text, settings)
     else:
         assert retrain.span_number(text, settings) == span
