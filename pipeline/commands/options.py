@@ -10,7 +10,7 @@ import typer
 from farebox.components.errors import InputError
 
 City = Annotated[str, typer.Option(help="A shipped city (chicago, nyc) or your own city.yaml.")]
-Data = Annotated[str | None, typer.Option(help="A CSV or Parquet file, or a folder of them.")]
+Data = Annotated[str | None, typer.Option(help="CSV or Parquet: a file, a folder, or a glob pattern in quotes.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. gates.max_rmse=4.")
 ]
