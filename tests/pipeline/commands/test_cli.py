@@ -218,7 +218,7 @@ def test_simulate_refuses(place, call, arguments, line):
 
 NO_TRIP = "trips.csv: none of 3 rows is a trip of springfield: "
 BAD_TRIPS = {
-    "an empty file": ("", "trips.csv: first line must be a header, got an empty file"),
+    "an empty file": ("", "trips.csv: must hold trips, got an empty file"),
     "no rows": (HEADER, "trips.csv: has a header and no rows"),
     "a missing column": ("paid,x0,y0\n1,2,3\n", "trips.csv: column x1 (city.columns.dropoff_longitude) is missing"),
     "text for numbers": (HEADER + "free,0,51,0.5,51.5,1,0\n" * 3, NO_TRIP + "3 unparseable"),
