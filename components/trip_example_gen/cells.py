@@ -14,6 +14,13 @@ from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
 
 _MISSING = r"null|none|n/a|na|#n/a|#na|<na>|[-+]?nan"
 _CURRENCY = r"[$€£¥₹₽₺₩₱฿]"
+# Of a blank and an apostrophe also the kinds that are not ASCII.
+_ALIKE = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
+_USUAL = tuple(
+    CsvDialect(decimal=decimal, thousands=thousands)
+    for decimal, others in ((".", ", '"), (",", ". '"))
+    for thousands in others
+)
 
 
 def numbers(column: pa.Array, dialect: CsvDialect) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
@@ -23,10 +30,29 @@ def numbers(column: pa.Array, dialect: CsvDialect) -> tuple[npt.NDArray[np.float
     if is_text(column.type):
         trimmed = pc.utf8_trim_whitespace(column)
         is_number = pc.fill_null(pc.match_substring_regex(trimmed, _number(dialect)), fill_value=False)
-        is_bad = pc.invert(pc.or_(is_number, pa.array(is_missing(column, dialect)))).to_numpy(zero_copy_only=False)
+        is_empty = pa.array(is_missing(column, dialect))
+        if dialect.missing:
+            is_number = pc.and_not(is_number, is_empty)  # -1 may stand for a missing value
+        is_bad = pc.invert(pc.or_(is_number, is_empty)).to_numpy(zero_copy_only=False)
         column = _plain(pc.if_else(is_number, trimmed, pa.scalar(None, trimmed.type)), dialect)
     values: npt.NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return values, is_bad | np.isinf(values)
+
+
+def are_of_other_dialect(column: pa.Array, dialect: CsvDialect) -> npt.NDArray[np.bool_]:
+    """Mask of the cells, shape (n,), that are no numbers in this dialect and are in a usual other one.
+
+    Such as `1,020.00` without `thousands`, or `12,50` with a decimal point: numbers, of which the file has others that
+    are read, so that to leave these out alone would tilt the label.
+    """
+    column = undictionary(column)
+    _, is_bad = numbers(column, dialect)
+    if not is_text(column.type) or not is_bad.any():
+        return np.zeros(len(column), bool)
+    suspects = pc.utf8_trim_whitespace(column.filter(pa.array(is_bad)))
+    is_number = [pc.match_substring_regex(suspects, _number(each)) for each in _USUAL]
+    is_bad[is_bad] = np.logical_or.reduce([each.to_numpy(zero_copy_only=False) for each in is_number])
+    return is_bad
 
 
 def is_missing(column: pa.Array, dialect: CsvDialect = PLAIN) -> npt.NDArray[np.bool_]:
@@ -66,11 +92,17 @@ def _number(dialect: CsvDialect) -> str:
     point = re.escape(dialect.decimal)
     whole = r"\d+"
     if dialect.thousands:
-        whole = rf"(?:\d{{1,3}}(?:{re.escape(dialect.thousands)}\d{{3}})+|\d+)"
+        whole = rf"(?:\d{{1,3}}(?:[{_groups(dialect)}]\d{{3}})+|\d+)"
     digits = rf"(?:{whole}(?:{point}\d*)?|{point}\d+)"
     return (
         rf"^(?:[-+]?{_CURRENCY}?\s?{digits}(?:[eE][-+]?\d+)?|{_CURRENCY}?\s?[-+]{digits}|[-+]?{digits}\s?{_CURRENCY})$"
     )
+
+
+def _groups(dialect: CsvDialect) -> str:
+    """The characters between groups of digits, for a class of a regular expression."""
+    mark = dialect.thousands or ""
+    return _ALIKE.get(mark, re.escape(mark))
 
 
 @functools.cache
@@ -82,7 +114,7 @@ def _plain(numbers_as_text: pa.Array, dialect: CsvDialect) -> pa.Array:
     """Numbers as Arrow's cast reads them: Arrow 10 parses no leading plus sign, Arrow 18 does."""
     plain = numbers_as_text
     if dialect.thousands:
-        plain = pc.replace_substring(plain, dialect.thousands, "")
+        plain = pc.replace_substring_regex(plain, f"[{_groups(dialect)}]", "")
     if dialect.decimal != ".":
         plain = pc.replace_substring(plain, dialect.decimal, ".")
     signs = pc.match_substring_regex(plain, rf"{_CURRENCY}|\s")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from farebox.components.trip_example_gen.binding import Binding
+from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
 
 CHUNK_BYTES = 16 << 20
 BATCH_ROWS = 1 << 17
@@ -25,11 +26,11 @@ class Chunk:
     """A part of a file that is read in one go, and the unit of work of TripExampleGen.
 
     index: the chunk's place among all chunks of a run.
-    first, last: CSV: bytes [first, last), both at line starts; 0 and 0: the whole of a packed file; Parquet: row
-        groups [first, last).
+    first, last: CSV: bytes [first, last), both at row starts; a file that can be read from its beginning only, such as
+        a packed one: bytes from `first` on, last is 0; Parquet: row groups [first, last).
     row: the number in its file, from 1, of its first line (CSV, where the header is line 1) or row (Parquet).
     binding: which of the file's columns give ours.
-    names: the header of a CSV file.
+    names, dialect: of a CSV file; with separator and encoding.
     is_parquet: whether the file is Parquet, whatever its name.
     """
 
@@ -41,6 +42,7 @@ class Chunk:
     binding: Binding
     names: tuple[str, ...] = ()
     is_parquet: bool = False
+    dialect: CsvDialect = PLAIN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +51,9 @@ class Rows:
 
     binding: which columns give ours.
     columns: the source's columns that are read, by the source's name: numbers or text, n values each.
-    numbers: line (CSV) or row (Parquet) in the file, from 1, shape (n,).
-    lines: the n lines of a CSV.
-    malformed: number and text of lines that have no columns: a wrong number of fields, or a quote never closed.
+    numbers: first line (CSV) or row (Parquet) in the file, from 1, shape (n,).
+    lines: the n rows of a CSV with their line ends.
+    malformed: number and text of rows that have no columns: a wrong number of fields, or a quote never closed.
     """
 
     binding: Binding
@@ -71,5 +73,5 @@ class Rows:
 
 
 def decode(line: bytes) -> str:
-    """A line of CSV as text, at most `MAX_TEXT` characters."""
+    """A row of CSV as text, at most `MAX_TEXT` characters."""
     return line.decode("utf-8", "replace").rstrip("\n")[:MAX_TEXT]

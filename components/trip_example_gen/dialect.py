@@ -8,8 +8,11 @@ from typing import Annotated
 
 from farebox.components.errors import Condition, InputError, check_fields
 
-ONE_CHARACTER = Condition("one ASCII character", lambda value: len(value) == 1 and value.isascii())
+ONE_CHARACTER = Condition(
+    "one ASCII character, no line break", lambda value: len(value) == 1 and value.isascii() and value not in "\0\r\n"
+)
 Character = Annotated[str, ONE_CHARACTER]
+_DIGITS = tuple("0123456789+-eE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +24,8 @@ class CsvDialect:
     decimal: Character = "."
     """Character before the decimals of a number."""
     thousands: Character | None = None
-    """Character between groups of three digits, such as the comma of `1,020.00`; null if numbers have none."""
+    """Character between groups of three digits, such as the comma of `1,020.00`; null if numbers have none. A blank
+    stands for every kind of blank, an apostrophe for the curved one, too."""
     quote: Character = '"'
     """Character around a field that holds separators or line breaks; a double one stands for itself."""
     escape: Character | None = None
@@ -42,16 +46,33 @@ class CsvDialect:
         check_fields(self, "city.csv")
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
-            except LookupError as error:
-                raise InputError(f"city.csv.encoding={self.encoding} must be an encoding that Python knows") from error
+                is_text = codecs.lookup(self.encoding)._is_text_encoding  # hex is none
+            except LookupError:
+                is_text = False
+            if not is_text:
+                raise InputError(
+                    f"city.csv.encoding={self.encoding} must be an encoding of text that Python knows, such as latin-1"
+                )
         if self.thousands == self.decimal:
             raise InputError(f"city.csv.thousands={self.thousands} must differ from city.csv.decimal={self.decimal}")
         marks = [mark for mark in (self.separator, self.quote, self.escape, self.comment) if mark]
         if len(set(marks)) != len(marks):
             raise InputError(f"city.csv: separator, quote, escape and comment must differ, got {' '.join(marks)}")
+        if self.decimal in _DIGITS or self.thousands in _DIGITS:
+            raise InputError(
+                f"city.csv.decimal={self.decimal} and thousands={self.thousands} must be no digit and no sign"
+            )
         if self.names is not None and len(set(self.names)) != len(self.names):
             raise InputError(f"city.csv.names={list(self.names)} must be different names")
 
 
 PLAIN = CsvDialect()
+
+
+def dialect_hint(dialect: CsvDialect) -> str:
+    """The settings to choose from where cells are numbers of another dialect."""
+    thousands = "null" if dialect.thousands is None else repr(dialect.thousands)
+    return (
+        f"numbers are not written as city.csv says (decimal {dialect.decimal!r}, thousands {thousands}): 1,020.00 "
+        "needs city.csv.thousands=',', and 12,50 needs city.csv.decimal=','"
+    )

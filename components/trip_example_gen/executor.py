@@ -168,7 +168,7 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
                     shards[split].write(examples)
                     by_split[split] = examples.num_rows
             days = days_of(trips.examples.column(PICKUP_EPOCH).to_numpy()) if job.profile.columns.pickup_time else None
-            text = reader.first_fault(trips, chunk, job.profile)
+            text = reader.first_fault(trips, chunk)
             fault = (chunk.index, text) if text else None
             total = _add([_Counts(trips.n_read, by_split, trips.reasons(), days, fault), total])
     for shard in shards.values():

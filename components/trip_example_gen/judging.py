@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from farebox.components.trip_example_gen import clock, expressions, places, times
+from farebox.components.trip_example_gen import cells, clock, expressions, places, times
 from farebox.components.trip_example_gen.binding import Binding
 from farebox.components.trip_example_gen.chunks import Rows
 from farebox.components.trip_example_gen.columns import (
@@ -31,7 +31,7 @@ from farebox.components.trip_example_gen.columns import (
 from farebox.components.trip_example_gen.profile import Bounds, CityProfile
 
 UNPARSEABLE, BAD_TIMESTAMP, BAD_WEEKDAY = "unparseable", "bad_timestamp", "bad_weekday"
-UNKNOWN_LOCATION = "unknown_location"
+UNKNOWN_LOCATION, OTHER_DIALECT = "unknown_location", "other_dialect"
 ENDS = ("pickup", "dropoff")
 REJECTED = pa.schema(
     {"file": pa.string(), "row": pa.int64(), "reason": pa.string(), "column": pa.string(), "text": pa.string()}
@@ -157,12 +157,23 @@ def _parse(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
         name = column.name
         if name in rows.binding.columns:
             values[name], is_bad = expressions.numbers(rows.binding.columns[name], rows.columns, profile.csv)
-            checks.append(RowCheck(UNPARSEABLE, rows.binding.text_of(name), is_bad))
+            checks += _unparseable(name, rows, is_bad, profile)
         elif name not in values:
             values[name] = np.full(len(rows.numbers), np.nan)
         if column.dtype is np.float32:
             values[name] = values[name].astype(np.float32)  # before the bounds: what is written is what was judged
     return values, checks
+
+
+def _unparseable(name: str, rows: Rows, is_bad: npt.NDArray[np.bool_], profile: CityProfile) -> tuple[RowCheck, ...]:
+    """The checks of our column's cells that cannot be parsed: are they numbers in another dialect, then the others."""
+    where = rows.binding.text_of(name)
+    unparseable = RowCheck(UNPARSEABLE, where, is_bad)
+    if not is_bad.any():
+        return (unparseable,)
+    used = [rows.columns[each] for each in rows.binding.columns[name].names]
+    is_other = np.logical_or.reduce([cells.are_of_other_dialect(each, profile.csv) for each in used])
+    return RowCheck(OTHER_DIALECT, where, is_bad & is_other), unparseable
 
 
 def _places(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:

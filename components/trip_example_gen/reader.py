@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.chunks import MAX_TEXT, Chunk, OpenFile
-from farebox.components.trip_example_gen.judging import Trips, judge
-from farebox.components.trip_example_gen.packed import text_name
+from farebox.components.trip_example_gen.dialect import dialect_hint
+from farebox.components.trip_example_gen.judging import OTHER_DIALECT, Trips, judge
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.sources import check_counted_once, find_files, plan_chunks, read_rows
 
@@ -37,7 +37,7 @@ def read_trips(path: str, profile: CityProfile) -> Iterator[Trips]:
         for trips in read_chunk(chunk, profile):
             n_read, n_examples = n_read + trips.n_read, n_examples + trips.examples.num_rows
             reasons.update(trips.reasons())
-            fault = fault or first_fault(trips, chunk, profile)
+            fault = fault or first_fault(trips, chunk)
             yield trips
     check_usable(path, profile, n_read, n_examples, reasons, fault=fault)
 
@@ -60,10 +60,11 @@ def check_usable(
             for (reason, column), n in Counter(reasons).most_common(SHOWN_REASONS)
         )
         example = f"; {fault}" * bool(fault)
-        raise InputError(f"{path}: none of {n_read} rows is a trip of {profile.name}: {commonest}{example}")
+        hint = f"; {dialect_hint(profile.csv)}" * any(reason == OTHER_DIALECT for reason, _ in reasons)
+        raise InputError(f"{path}: none of {n_read} rows is a trip of {profile.name}: {commonest}{hint}{example}")
 
 
-def first_fault(trips: Trips, chunk: Chunk, profile: CityProfile) -> str:
+def first_fault(trips: Trips, chunk: Chunk) -> str:
     """The first rejected row for people: its number, its fields if there are too few or too many, and its text.
 
     Empty if there is an example, or no row.
@@ -73,17 +74,19 @@ def first_fault(trips: Trips, chunk: Chunk, profile: CityProfile) -> str:
     first = trips.rejected.slice(pc.index(trips.rejected["row"], pc.min(trips.rejected["row"])).as_py(), 1)
     (row,) = first.to_pylist()
     is_malformed = not row["column"] and chunk.names and len(row["text"]) < MAX_TEXT
-    fault = f" has {_fields(row['text'], chunk, profile)}" if is_malformed else ""
-    return f"row {row['row']} of {os.path.basename(chunk.path)}{fault}: {row['text'][:SHOWN_TEXT]}"
+    fault = f" has {_fields(row['text'], chunk)}" if is_malformed else ""
+    text = " ".join(row["text"][:SHOWN_TEXT].splitlines())
+    return f"row {row['row']} of {os.path.basename(chunk.path)}{fault}: {text}"
 
 
-def _fields(line: str, chunk: Chunk, profile: CityProfile) -> str:
+def _fields(line: str, chunk: Chunk) -> str:
     """The number of fields of a line that is no row, and of the header."""
-    dialect, is_tsv = profile.csv, text_name(chunk.path).lower().endswith(".tsv")
-    separator = dialect.separator or ("\t" if is_tsv else ",")
-    n_fields = len(
-        next(csv.reader([line], delimiter=separator, quotechar=dialect.quote, escapechar=dialect.escape), [])
-    )
+    dialect = chunk.dialect
+    reader = csv.reader([line], delimiter=dialect.separator or ",", quotechar=dialect.quote, escapechar=dialect.escape)
+    try:
+        n_fields = len(next(reader, []))
+    except csv.Error:
+        return "no fields"
     if n_fields == len(chunk.names):
         return f"a quote that is not closed in its {n_fields} fields"
     return f"{n_fields} fields, not the {len(chunk.names)} of the header"
