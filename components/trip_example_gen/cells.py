@@ -114,7 +114,8 @@ def _plain(numbers_as_text: pa.Array, dialect: CsvDialect) -> pa.Array:
     """Numbers as Arrow's cast reads them: Arrow 10 parses no leading plus sign, Arrow 18 does."""
     plain = numbers_as_text
     if dialect.thousands:
-        plain = pc.replace_substring_regex(plain, f"[{_groups(dialect)}]", "")
+        for mark in _ALIKE.get(dialect.thousands, dialect.thousands):
+            plain = pc.replace_substring(plain, mark, "")
     if dialect.decimal != ".":
         plain = pc.replace_substring(plain, dialect.decimal, ".")
     signs = pc.match_substring_regex(plain, rf"{_CURRENCY}|\s")

@@ -37,9 +37,9 @@ def columns_of(
     positions: the places of the columns from 0 on. texts: columns that stay text; in the others numbers are parsed as
     numbers, and a column of the block with a cell that is no number comes as text. where: the block, for messages.
     """
-    width = _width(block.rows, layout)
+    width, is_mixed = _width(block.rows, layout)
     rows = _plain(block, layout)
-    if layout.dialect.ragged:
+    if layout.dialect.ragged or is_mixed:
         rows = _levelled(rows, np.flatnonzero(count_fields(rows, layout.dialect) != width), width, layout)
     kinds = {place: pa.string() if name in texts else pa.float64() for name, place in positions.items()}
     if not layout.dialect.ragged:
@@ -67,15 +67,19 @@ def _is_blank(cells: pa.Array) -> Mask:
     return np.asarray(pc.match_substring_regex(cells.cast(pa.binary()), r"^\s*$").to_numpy(zero_copy_only=False))
 
 
-def _width(rows: pa.Array, layout: Layout) -> int:
-    """The usual number of fields: those of the header, and empty ones that most of the first rows have behind them."""
+def _width(rows: pa.Array, layout: Layout) -> tuple[int, bool]:
+    """The usual number of fields, and whether some of the first rows have another one.
+
+    It is that of the header and of the empty fields that most of the first rows have behind them.
+    """
     sample = rows.slice(0, SAMPLE_ROWS)
     if layout.dialect.ragged or not len(sample):
-        return layout.most
+        return layout.most, False
     n_fields = count_fields(sample, layout.dialect)
     n_filled = count_fields(without_trailing(sample, layout.dialect), layout.dialect)
     usual = n_fields[n_filled <= layout.most]
-    return max(layout.most, int(np.bincount(usual).argmax())) if len(usual) else layout.most
+    width = max(layout.most, int(np.bincount(usual).argmax())) if len(usual) else layout.most
+    return width, bool((n_fields != width).any())
 
 
 def _plain(block: Block, layout: Layout) -> pa.Array:

@@ -325,8 +325,11 @@ def _is_row(lines: _Lines, layout: Layout) -> Mask:
 def _fits(rows: pa.Array, layout: Layout) -> Mask:
     """Which rows have the right number of fields, empty ones at the end not counted."""
     n_fields = count_fields(rows, layout.dialect)
-    n_filled = count_fields(without_trailing(rows, layout.dialect), layout.dialect)
-    return np.asarray((n_fields >= layout.least) & (n_filled <= layout.most))
+    longer = np.flatnonzero(n_fields > layout.most)
+    if len(longer):
+        filled = without_trailing(rows.take(pa.array(longer)), layout.dialect)
+        n_fields[longer] = np.maximum(count_fields(filled, layout.dialect), layout.least)
+    return np.asarray((n_fields >= layout.least) & (n_fields <= layout.most))
 
 
 def count_fields(rows: pa.Array, dialect: CsvDialect) -> Positions:
