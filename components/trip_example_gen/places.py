@@ -34,16 +34,18 @@ def of_polyline(column: pa.Array, end: str) -> tuple[Pair, Mask]:
 def of_locations(column: pa.Array, places: dict[str, Place]) -> tuple[Pair, Mask]:
     """Places by id or name; and which cells have one that the table lacks."""
     ids = pc.utf8_trim_whitespace(cells.text(column)).dictionary_encode()
-    known = [places.get(_plain(each)) for each in ids.dictionary.to_pylist()] + [None]
+    by_key = {key_of(each): place for each, place in places.items()}
+    known = [by_key.get(key_of(each)) for each in ids.dictionary.to_pylist()] + [None]
     codes = pc.fill_null(ids.indices, len(known) - 1).to_numpy(zero_copy_only=False)
     table = np.array([(place.longitude, place.latitude) if place else (np.nan, np.nan) for place in known])
     longitude, latitude = table[codes].T
     return (longitude, latitude), np.isnan(longitude) & ~cells.is_missing(column)
 
 
-def _plain(text: str) -> str:
-    """An id as the table has it: `230.0`, as pandas writes a column of integers with gaps, is 230."""
-    return text.removesuffix(".0")
+def key_of(text: str) -> str:
+    """An id or name as it is compared: case and spaces do not matter; `230.0`, as pandas writes it if the column has
+    gaps, is 230."""
+    return " ".join(text.split()).casefold().removesuffix(".0")
 
 
 def _matched(column: pa.Array, pattern: str, *, empty: str) -> tuple[Pair, Mask]:

@@ -138,10 +138,11 @@ class Box:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """An airport or a landmark; degrees (WGS84)."""
+    """An airport, a landmark or a location; degrees (WGS84)."""
 
     longitude: float
     latitude: float
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +169,10 @@ class Locations:
     file: str | None = None
     """CSV or GeoJSON file with a row or polygon for each place, relative to the city file."""
     id: str = "LocationID"
-    """Column or property with the id or name that the trips have."""
+    """Column or property with the id or name that the trips have; case and spaces around words do not matter."""
+    name: str | None = None
+    """Column or property with a name for people, which `farebox predict` takes, too; null for `zone` or `name`, if
+    there is one."""
     longitude: str = "longitude"
     """Column with the longitude, in degrees (WGS84); for GeoJSON the polygon's centroid is taken."""
     latitude: str = "latitude"
@@ -264,6 +268,12 @@ class CityProfile:
         self._check_times()
         if self.where is not None:
             expressions.check_condition(self.where, "city.where")
+        for end in (PICKUP_LOCATION, DROPOFF_LOCATION):
+            if getattr(self.columns, end) and self.locations is None:
+                raise InputError(
+                    f"city.columns.{end}={getattr(self.columns, end)} needs city.locations, the table of zones, such "
+                    "as {file: taxi_zones.csv, id: LocationID}"
+                )
 
     def _check_times(self) -> None:
         for each in self.time_source.formats:

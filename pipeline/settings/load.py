@@ -186,10 +186,19 @@ def build(content: Mapping[str, Any], where: str) -> Settings:
     """Returns settings from nested mappings. Raises SettingsError naming `where` for unknown and missing keys and wrong
     values."""
     try:
-        return pydantic.TypeAdapter(Settings).validate_python(content)
+        return pydantic.TypeAdapter(Settings).validate_python(_with_text_ids(content))
     except pydantic.ValidationError as error:
         faults = list(itertools.islice(_explained(error.errors()), 3))
         raise SettingsError("; ".join(f"{where}: {fault}" for fault in faults)) from error
+
+
+def _with_text_ids(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same sections with ids of `city.locations.places` as text: YAML reads 230 as a number."""
+    copied = copy.deepcopy(dict(content))
+    match copied:
+        case {"city": {"locations": {"places": dict(places)} as locations}}:
+            locations["places"] = {str(id_): place for id_, place in places.items()}
+    return copied
 
 
 def _explained(faults: Sequence[Any]) -> Iterator[str]:
@@ -221,6 +230,20 @@ def _explain(key: str, fault: Any) -> str:
             return f"{key}={fault['input']}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
 
 
+def with_places(settings: Settings, path: Path) -> Settings:
+    """The settings with the places of `city.locations`, from its file beside the city file, `path`."""
+    from farebox.components.trip_example_gen import locations
+
+    city = settings.city
+    if city.locations is None:
+        return settings
+    try:
+        read = locations.filled(city.locations, path.parent, city.box)
+    except InputError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    return dataclasses.replace(settings, city=dataclasses.replace(city, locations=read))
+
+
 def load_settings(
     city: str, data: str | None = None, out: str = ".", overrides: Sequence[str] | Mapping[str, Any] = ()
 ) -> Settings:
@@ -244,7 +267,7 @@ def load_settings(
     source = data or (content.get("city") or {}).get("source")
     if not source:
         raise SettingsError(f"data must be a file or folder of trips: city={city} has none of its own")
-    settings = build({**content, "data": str(source), "out": out}, str(path))
+    settings = with_places(build({**content, "data": str(source), "out": out}, str(path)), path)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", settings.city.name):
         raise SettingsError(f"{path}: city.name={settings.city.name} must be letters, digits, - and _")
     schema = path.parent / settings.schema if settings.schema else None
