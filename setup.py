@@ -13,7 +13,7 @@ setup(
     packages=find_packages(include=["farebox*"]),
     package_data={
         "farebox": ["py.typed"],
-        "farebox.data": ["*/city.yaml", "*/schema.pbtxt", "*/README.md"],
+        "farebox.data": ["*/city.yaml", "*/schema.pbtxt", "*/README.md", "*/*.csv"],
     },
     install_requires=[
         f"tfx>=1.16,<1.17; {LANE_A}",
