@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.atomic_pusher.versions import read_model
+from farebox.components.atomic_pusher.versions import read_beside, read_model
 from farebox.components.errors import InputError
 from farebox.components.files import write_all_atomically
 from farebox.components.networks.errors import RunningError
 from farebox.components.tflite.bands import Bands, of_facts
 from farebox.components.tflite.description import Description
-from farebox.components.tflite.files import GOLDEN_FILE, TFLITE_IDENTIFIER
+from farebox.components.tflite.files import GOLDEN_FILE, LOCATIONS_FILE, TFLITE_IDENTIFIER
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import description_of
-from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, PICKUP_TIME
+from farebox.components.trip_example_gen.columns import (
+    DROPOFF_LOCATION,
+    EXAMPLE_COLUMNS,
+    PICKUP_LOCATION,
+    PICKUP_TIME,
+)
+from farebox.components.trip_example_gen.place_table import PlaceTable
 from farebox.modules import columns
 
 if TYPE_CHECKING:
@@ -39,6 +45,7 @@ PLACES = (
     (columns.PICKUP_LONGITUDE, columns.PICKUP_LATITUDE),
     (columns.DROPOFF_LONGITUDE, columns.DROPOFF_LATITUDE),
 )
+LOCATIONS = (PICKUP_LOCATION, DROPOFF_LOCATION)  # ends whose coordinates are PLACES, in this order
 Columns = dict[str, npt.NDArray[Any]]
 
 
@@ -53,8 +60,9 @@ class FareRange(NamedTuple):
 class FareModel:
     """A fare model, as a device runs it: `FareModel.load("models/chicago").predict(trips)`."""
 
-    def __init__(self, content: bytes, path: Path) -> None:
+    def __init__(self, content: bytes, path: Path, places: PlaceTable | None = None) -> None:
         self.path = path
+        self.places = places
         self._interpreter = TfliteModel(content, origin=path)
         self._description = readable_description(content, path)
         self._bands: Bands | None = of_facts(self._description.facts)
@@ -69,7 +77,9 @@ class FareModel:
         Raises InputError if the file cannot be read, is not what its manifest says, or is not signed.
         """
         file, content = read_model(path, None if public_key is None else str(public_key))
-        return cls(content, file)
+        table = read_beside(file, LOCATIONS_FILE)
+        places = None if table is None else PlaceTable.parse(table, file.with_name(LOCATIONS_FILE))
+        return cls(content, file, places)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -91,6 +101,8 @@ class FareModel:
         Arrow table, with the columns
 
             pickup_longitude, pickup_latitude, dropoff_longitude, dropoff_latitude   degrees
+            or pickup_location, dropoff_location   ids or names of places, for a model that has locations.json
+                                          beside it; coordinates count if there are both
             pickup_hour, pickup_weekday   0 to 23, and 0 to 6 from Monday, in the city's local time;
                                           or pickup_time (datetime64, local time) instead of the two
             passenger_count               1 to 99, or as the file says; 1 if there is no such column
@@ -103,7 +115,7 @@ class FareModel:
         table = columns_of(trips)
         is_one = bool(table) and all(values.ndim == 0 for values in table.values())
         rows = {name: values.reshape(-1) if is_one else values for name, values in table.items()}
-        rows = with_time(rows, self._tariff_changes)
+        rows = with_time(with_coordinates(rows, self.places, self.path), self._tariff_changes)
         check_bounds(rows, self._description)
         fares = self._interpreter.predict(rows)
         return float(fares[0]) if is_one else fares
@@ -231,6 +243,20 @@ def columns_of(table: Any) -> Columns:
     if hasattr(table, "columns") and hasattr(table, "__getitem__"):  # pandas, Polars
         return {str(name): np.asarray(table[name]) for name in table.columns}
     raise InputError(f"trips={type(table).__name__} must be a dict, a DataFrame or an Arrow table")
+
+
+def with_coordinates(rows: Columns, places: PlaceTable | None, path: Path) -> Columns:
+    """The same rows with coordinates of the ends that have a location instead. Raises InputError for an unknown one."""
+    completed = dict(rows)
+    for location, ends in zip(LOCATIONS, PLACES, strict=True):
+        if location in rows and not set(ends) & set(rows):
+            if places is None:
+                raise InputError(
+                    f"column {location} needs {LOCATIONS_FILE} beside the model, got none beside {path}: "
+                    f"give {' and '.join(ends)}"
+                )
+            completed |= dict(zip(ends, places.coordinates(rows[location], location), strict=True))
+    return completed
 
 
 def with_time(rows: Columns, tariff_changes: npt.NDArray[Any]) -> Columns:

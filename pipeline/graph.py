@@ -30,7 +30,7 @@ from farebox.components.trip_example_gen.component import TripExampleGen
 from farebox.components.trip_example_gen.curated_schema import CuratedSchema
 from farebox.modules import columns
 from farebox.pipeline import provenance
-from farebox.pipeline.node_configs import description, feature_config, fitting_config, slicing_config
+from farebox.pipeline.node_configs import description, feature_config, fitting_config, locations_config, slicing_config
 from farebox.pipeline.nodes import (
     ERRORS_MODULE,
     data_checks,
@@ -173,6 +173,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
                     [span for span, _ in target.spans.window] if target.spans else (),
                 ),
                 "push": dataclasses.asdict(settings.push),
+                **locations_config(settings),
             },
             custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),
         ),

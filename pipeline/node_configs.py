@@ -8,6 +8,7 @@ import importlib.metadata
 from typing import Any
 
 from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.trip_example_gen import place_table
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, FARE, RawColumn
 from farebox.components.trip_example_gen.profile import Bounds
 from farebox.modules import columns
@@ -44,6 +45,15 @@ def slicing_config(settings: Settings) -> dict[str, Any]:
         "box": [box.west, box.east, box.south, box.north],
         "airports": {name: [place.longitude, place.latitude] for name, place in airports.items()},
     }
+
+
+def locations_config(settings: Settings) -> dict[str, str]:
+    """Setting of AtomicPusher: the text of locations.json; empty for a city without such a table."""
+    if settings.city.locations is None:
+        return {}
+    places = settings.city.locations.places
+    table = {id_: (place.longitude, place.latitude, place.name) for id_, place in places.items()}
+    return {"locations": place_table.to_json(table)}
 
 
 FOR_DEVICES = "Taxi fare. In float32, never float16. NaN: no place."

@@ -31,8 +31,9 @@ BLESSINGS = ("model_blessing", "infra_blessing")
 class AtomicPusherExecutor(tfx_pusher.Executor):
     """Pushes Format-Serving/tflite to the destination's base_directory, if both blessings hold for its bytes.
 
-    `custom_config["manifest"]` is added to the manifest, `custom_config["push"]` are `PushSettings`. If a person
-    rolled these bytes back, it pushes nothing and writes the failed check to `{pushed_model.uri}/refusal.json`.
+    `custom_config["manifest"]` is added to the manifest, `custom_config["push"]` are `PushSettings`,
+    `custom_config["locations"]` is the text of locations.json, if there is one. If a person rolled these bytes back, it
+    pushes nothing and writes the failed check to `{pushed_model.uri}/refusal.json`.
     """
 
     def Do(
@@ -51,7 +52,9 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         manifest = {**config.get("manifest", {}), **self._facts_of_the_run(input_dict, content)}
         try:
             settings = PushSettings(**config.get("push", {}))
-            version = push.push(content, store, manifest, settings, _golden(input_dict.get("infra_blessing", ())))
+            golden, locations = _golden(input_dict.get("infra_blessing", ())), config.get("locations")
+            table = locations.encode() if locations else None
+            version = push.push(content, store, manifest, settings, golden=golden, locations=table)
         except GateError as error:
             logging.error("Pusher: %s", error)
             self._MarkNotPushed(pushed_model)

@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from farebox.components.atomic_pusher.store import MANIFEST_FILE
-from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, TFLITE_IDENTIFIER, gzip_bytes
+from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE, TFLITE_IDENTIFIER, gzip_bytes
 
 FORMAT_VERSION = 1
 
+BESIDE = {
+    GOLDEN_FILE: "golden_sha256",
+    LOCATIONS_FILE: "locations_sha256",
+}  # files beside the model: their digest's key
 NAME_DIGITS = 12  # of the SHA-256, in a version's name
 
 
@@ -26,11 +30,13 @@ def version_name(content: bytes) -> str:
     return sha256(content)[:NAME_DIGITS]
 
 
-def describe(content: bytes, city: str, manifest: Mapping[str, Any], golden: bytes | None = None) -> dict[str, Any]:
+def describe(
+    content: bytes, city: str, manifest: Mapping[str, Any], beside: Mapping[str, bytes] | None = None
+) -> dict[str, Any]:
     """The manifest of these bytes; computed values replace those in `manifest`.
 
-    inputs, output and facts are read from the bytes themselves. golden: the content of golden.json, whose SHA-256 the
-    manifest holds, so that a signature covers it.
+    inputs, output and facts are read from the bytes themselves. beside: content of the files of `BESIDE` that there
+    are; the manifest holds their SHA-256, so that a signature covers them.
     """
     return {
         "metrics": {},
@@ -42,7 +48,7 @@ def describe(content: bytes, city: str, manifest: Mapping[str, Any], golden: byt
         "bytes": len(content),
         "gzip_bytes": gzip_bytes(content),
         **_contract(content),
-        **({"golden_sha256": sha256(golden)} if golden is not None else {}),
+        **{BESIDE[file]: sha256(text) for file, text in (beside or {}).items()},
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds"),
     }
 
@@ -83,13 +89,13 @@ def faults(name: str, files: Mapping[str, bytes]) -> list[str]:
         lines.append(f"{FARE_FILE}: bytes={len(content)} must be {manifest.get('bytes')}, as {MANIFEST_FILE} says")
     if digest[:NAME_DIGITS] != name:
         lines.append(f"{FARE_FILE}: sha256={digest} must begin with the folder's name, {name}")
-    return lines + _golden_faults(manifest, files)
+    return lines + [fault for file in BESIDE for fault in faults_beside(file, manifest, files.get(file))]
 
 
-def _golden_faults(manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> list[str]:
-    """A version may have no golden.json; its manifest must then name none."""
-    named, content = manifest.get("golden_sha256"), files.get(GOLDEN_FILE)
+def faults_beside(file: str, manifest: Mapping[str, Any], content: bytes | None) -> list[str]:
+    """A line if the content of a file of `BESIDE` is not what the manifest names; None for no file."""
+    named = manifest.get(BESIDE[file])
     if content is None:
-        return [f"{GOLDEN_FILE} must be there, as {MANIFEST_FILE} says"] if named else []
+        return [f"{file} must be there, as {MANIFEST_FILE} says"] if named else []
     digest = sha256(content)
-    return [] if digest == named else [f"{GOLDEN_FILE}: sha256={digest} must be {named}, as {MANIFEST_FILE} says"]
+    return [] if digest == named else [f"{file}: sha256={digest} must be {named}, as {MANIFEST_FILE} says"]

@@ -5,8 +5,9 @@ File structure:
   - {base}/HISTORY: what LATEST named before, and what a person rolled back
   - {base}/{sha256[:12]}/fare.tflite
   - {base}/{sha256[:12]}/golden.json: rows and what the file answers to them, from DeviceValidator
+  - {base}/{sha256[:12]}/locations.json: coordinates of the city's zones or places by id, if it has such a table
   - {base}/{sha256[:12]}/manifest.json: sha256, bytes, gzip_bytes, city, created, parents, inputs, output and facts from
-    the file's own metadata, golden_sha256, and what the pusher adds
+    the file's own metadata, golden_sha256, locations_sha256, and what the pusher adds
   - {base}/{sha256[:12]}/manifest.sig: an Ed25519 signature of manifest.json, where there is a key
 """
 
@@ -21,7 +22,7 @@ from farebox.components.atomic_pusher.history import HISTORY_FILE, History
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, Store, is_version
 from farebox.components.errors import Check, GateError, InputError
-from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE
+from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE
 
 LATEST_FILE = "LATEST"
 
@@ -33,13 +34,15 @@ def push(
     store: Store,
     manifest: Mapping[str, Any],
     settings: PushSettings | None = None,
+    *,
     golden: bytes | None = None,
+    locations: bytes | None = None,
 ) -> str:
     """Ships the bytes as a version, points LATEST to it, removes what is beyond `keep`, returns the version's name.
 
     Bytes that are there already, intact, are not written again. Whatever moment the process dies at, LATEST names a
-    whole version, and the same push again ends as if nothing had happened. golden: the content of golden.json, if there
-    is one.
+    whole version, and the same push again ends as if nothing had happened. golden,
+    locations: the content of golden.json and locations.json, if there is one.
 
     Raises:
         GateError: a person rolled exactly these bytes back.
@@ -54,8 +57,10 @@ def push(
         after = history.at(latest).pushed(name)
         before = after.before(name, store.versions())
         facts = {**manifest, "parents": list(after.named[-2:-1])}
-        files = {FARE_FILE: content, **({} if golden is None else {GOLDEN_FILE: golden})}
-        _ship(store, name, files, manifests.describe(content, _city(store), facts, golden), settings.signing_key)
+        optional = {GOLDEN_FILE: golden, LOCATIONS_FILE: locations}
+        beside = {file: text for file, text in optional.items() if text is not None}
+        described = manifests.describe(content, _city(store), facts, beside)
+        _ship(store, name, {FARE_FILE: content, **beside}, described, settings.signing_key)
         point_latest(store, name, latest, after)
         for version in _beyond(settings.keep, store, name, before):
             store.remove(version)

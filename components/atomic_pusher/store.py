@@ -14,10 +14,10 @@ from typing import Protocol
 
 from farebox.components.errors import InputError
 from farebox.components.files import locked, sync_folder, write_atomically, write_durably
-from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE
+from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE
 
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
-VERSION_FILES = (FARE_FILE, GOLDEN_FILE, MANIFEST_FILE, SIGNATURE_FILE)
+VERSION_FILES = (FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE, MANIFEST_FILE, SIGNATURE_FILE)
 STAGING, REMOVED, ASIDE, LOCK_FILE = ".staging-", ".removed-", ".aside-", ".lock"
 
 

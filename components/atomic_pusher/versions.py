@@ -94,6 +94,20 @@ def read_model(path: str | Path, key: str | None = None) -> tuple[Path, bytes]:
     return open_model(path, lambda file: (file, _checked_content(file, key)))
 
 
+def read_beside(file: Path, name: str) -> bytes | None:
+    """The content of a file of `manifest.BESIDE` beside a model's file; None if there is none.
+
+    Raises InputError if a manifest is there and names other bytes, or none.
+    """
+    folder = file.resolve().parent
+    files = LocalStore(folder.parent).version(folder.name)
+    if MANIFEST_FILE in files and file.name == FARE_FILE:
+        faults = manifests.faults_beside(name, manifests.facts(files), files.get(name))
+        if faults:
+            raise InputError(f"model={file}: {faults[0]}")
+    return files.get(name)
+
+
 def rollback(base: Path, wanted: str | None = None) -> tuple[str | None, str]:
     """Points LATEST to a version, by default to the previous one; returns what LATEST named before and names now.
 

@@ -9,6 +9,7 @@ from typing import Any
 FARE_FILE = "fare.tflite"  # the name under which a model is pushed
 TFLITE_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every file
 GOLDEN_FILE = "golden.json"  # beside it: rows, and what the file answers to them
+LOCATIONS_FILE = "locations.json"  # beside it: coordinates by id, for a city that has zones
 
 
 def serving_dir(model: Any) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.places import key_of
+from farebox.components.trip_example_gen.place_table import key_of
 from farebox.components.trip_example_gen.profile import Box, Locations, Place
 
 NAME_COLUMNS = ("zone", "name")  # compared without case, if `city.locations.name` names none

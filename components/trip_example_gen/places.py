@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from farebox.components.trip_example_gen import cells
+from farebox.components.trip_example_gen.place_table import key_of
 from farebox.components.trip_example_gen.profile import Place
 
 Pair = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]  # longitude and latitude, shape (n,), NaN if unknown
@@ -40,12 +41,6 @@ def of_locations(column: pa.Array, places: dict[str, Place]) -> tuple[Pair, Mask
     table = np.array([(place.longitude, place.latitude) if place else (np.nan, np.nan) for place in known])
     longitude, latitude = table[codes].T
     return (longitude, latitude), np.isnan(longitude) & ~cells.is_missing(column)
-
-
-def key_of(text: str) -> str:
-    """An id or name as it is compared: case and spaces do not matter; `230.0`, as pandas writes it if the column has
-    gaps, is 230."""
-    return " ".join(text.split()).casefold().removesuffix(".0")
 
 
 def _matched(column: pa.Array, pattern: str, *, empty: str) -> tuple[Pair, Mask]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from farebox.components.errors import InputError
+
+if TYPE_CHECKING:
+    from farebox.components.trip_example_gen.place_table import PlaceTable
 
 City = Annotated[str, typer.Option(help="A shipped city (chicago, nyc) or your own city.yaml.")]
 Data = Annotated[str | None, typer.Option(help="CSV or Parquet: a file, a folder, or a glob pattern in quotes.")]
@@ -25,10 +28,15 @@ def day_of(text: str) -> datetime.date:
         raise InputError(f"--date={text} must be a day, YYYY-MM-DD") from error
 
 
-def place_of(name: str, text: str) -> tuple[float, float]:
-    """(longitude, latitude) of `LON,LAT`. Raises InputError."""
+def place_of(name: str, text: str, places: PlaceTable | None = None) -> tuple[float, float]:
+    """(longitude, latitude) of `LON,LAT`, or of the id or name of a place in the model's table. Raises InputError."""
     try:
         longitude, latitude = (float(part) for part in text.split(","))
     except ValueError as error:
+        if places is not None:
+            try:
+                return places.place(text, f"--{name}")[:2]
+            except InputError as unknown:
+                raise InputError(f"{unknown}; or LON,LAT in degrees") from error
         raise InputError(f"--{name}={text} must read LON,LAT in degrees, such as -87.63,41.88") from error
     return longitude, latitude

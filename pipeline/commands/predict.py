@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 Model = Annotated[str, typer.Option(help="A .tflite file, a version's folder, or models/CITY for its latest.")]
 
+PLACE = "Degrees; or the id or name of a zone, for a model with locations.json beside it."
+
 
 def predict(
     *,
     model: Model,
-    pickup: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],
-    dropoff: Annotated[str, typer.Option(metavar="LON,LAT", help="Degrees.")],
+    pickup: Annotated[str, typer.Option(metavar="LON,LAT|ZONE", help=PLACE)],
+    dropoff: Annotated[str, typer.Option(metavar="LON,LAT|ZONE", help=PLACE)],
     hour: Annotated[int, typer.Option(help="0-23, local time.")],
     weekday: Annotated[int, typer.Option(help="0-6, Monday is 0.")],
     passengers: Annotated[int, typer.Option(help="1-99, or fewer if the model's file says so.")] = 1,
@@ -37,11 +39,12 @@ def predict(
     from farebox.modules import columns
     from farebox.pipeline.fare_model import FareModel
 
-    start, end = place_of("pickup", pickup), place_of("dropoff", dropoff)
+    fare_model = FareModel.load(model, public_key=require_signature)
+    start, end = place_of("pickup", pickup, fare_model.places), place_of("dropoff", dropoff, fare_model.places)
     trip: dict[str, Any] = dict(zip(columns.MODEL_INPUTS, (*start, *end, passengers, hour, weekday), strict=True))
     if date:
         trip[columns.PICKUP_TIME] = datetime.datetime.combine(day_of(date), datetime.time(hour % 24))
-    print(describe_fare(FareModel.load(model, public_key=require_signature), trip))
+    print(describe_fare(fare_model, trip))
 
 
 def describe_fare(model: FareModel, trip: Mapping[str, Any]) -> str:

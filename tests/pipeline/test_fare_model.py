@@ -5,6 +5,7 @@ fare_tflite: fare = 2.5 - 0.1 pickup_longitude + passenger_count + 0.5 pickup_ho
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ import pytest
 
 import farebox
 from farebox import FareModel, InputError
+from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.metadata import described
 
@@ -54,6 +57,43 @@ def test_many_trips_in_each_table(model, table_of):
     )
     assert fares.dtype == np.float32
     np.testing.assert_allclose(fares, [FARE + 2, FARE])
+
+
+def zoned(folder: Path, content: bytes) -> FareModel:
+    """The model as a version with a table of two places."""
+    table = {"132": [-70, 40.7, "JFK Airport"], "230": [-73.9, 40.8]}
+    push.push(content, LocalStore(folder / "models/zoned"), {}, locations=json.dumps(table).encode())
+    return FareModel.load(folder / "models/zoned")
+
+
+def test_places_instead_of_coordinates(tmp_path, fare_tflite):
+    model = zoned(tmp_path, fare_tflite)
+    time = {"pickup_hour": 8, "pickup_weekday": 2}
+    assert model.predict({"pickup_location": 132, "dropoff_location": "230", **time}) == model.predict(TRIP)
+    both = {"pickup_location": ["jfk airport", 230], "dropoff_location": [230, "132"], "pickup_hour": [8, 8]}
+    fares = model.predict(pd.DataFrame({**both, "pickup_weekday": [2, 2]}))
+    np.testing.assert_allclose(fares, [FARE, FARE + 0.39])
+    half = {**TRIP, "dropoff_location": "nowhere"}
+    assert model.predict(half) == model.predict(TRIP), "coordinates count if there are both"
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        ({"pickup_location": 13, "dropoff_location": 230}, "pickup_location=13 must be the id or name of one of the"),
+        ({"pickup_location": 230, "dropoff_location": "JFK"}, "dropoff_location=JFK must be .*; similar: JFK Airport"),
+        ({"pickup_location": 230}, "dropoff_longitude"),
+        ({"pickup_location": 230, "pickup_latitude": 40.0, "dropoff_location": 132}, "pickup_longitude"),
+    ],
+)
+def test_unknown_places_are_refused(tmp_path, fare_tflite, places, message):
+    with pytest.raises(InputError, match=message):
+        zoned(tmp_path, fare_tflite).predict({**places, "pickup_hour": 8, "pickup_weekday": 2})
+
+
+def test_places_need_a_table(model):
+    with pytest.raises(InputError, match=r"column pickup_location needs locations.json beside the model, got none"):
+        model.predict({"pickup_location": 132, "dropoff_location": 230, "pickup_hour": 8, "pickup_weekday": 2})
 
 
 def with_words(folder: Path, content: bytes, currency: str = "", **facts) -> Path:

@@ -216,6 +216,25 @@ def test_golden_rows_stand_beside_the_model_and_the_manifest_names_their_bytes(b
     assert versions.verify(base, public) == (2, []), "the next push repairs it"
 
 
+def test_the_table_of_places_stands_beside_the_model_and_the_manifest_names_its_bytes(base):
+    folder = base / push.push(A, LocalStore(base), {}, golden=b"{}\n", locations=b'{"1": [2, 3]}')
+    assert versions.verify(base) == (1, [])
+    assert versions.read_beside(folder / "fare.tflite", "locations.json") == b'{"1": [2, 3]}'
+    (folder / "locations.json").write_bytes(b'{"1": [3, 2]}')
+    (line,) = versions.verify(base)[1]
+    assert line.startswith(f"{folder}: locations.json: sha256=") and line.endswith(", as manifest.json says")
+    with pytest.raises(InputError, match="fare.tflite: locations.json: sha256=.* must be .*, as manifest.json says"):
+        versions.read_beside(folder / "fare.tflite", "locations.json")
+    (folder / "locations.json").unlink()
+    with pytest.raises(InputError, match=r"fare.tflite: locations.json must be there, as manifest.json says"):
+        versions.read_beside(folder / "fare.tflite", "locations.json")
+
+
+def test_a_version_without_a_table_of_places(base):
+    folder = base / ship(A, base)
+    assert versions.read_beside(folder / "fare.tflite", "locations.json") is None
+
+
 def test_what_a_manifest_speaks_of_is_read_or_refused(base, tmp_path):
     """Without a key too; a file that no version's manifest speaks of is anybody's."""
     folder = base / ship(A, base)

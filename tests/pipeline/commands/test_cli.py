@@ -105,6 +105,16 @@ def test_predict_prints_what_the_file_tells(fare_tflite, place, call, currency, 
     assert call(*trip(model="models/nyc")) == (0, f"{line}\n", "")
 
 
+def test_predict_takes_zones_and_coordinates_alike(fare_tflite, place, call):
+    table = b'{"132": [-70, 40.7, "JFK Airport"], "230": [-73.9, 40.8]}'
+    push.push(fare_tflite, LocalStore(place / "models/zoned"), {}, locations=table)
+    for pickup in ("132", "jfk airport", "-70,40.7"):
+        assert call(*trip(pickup, model="models/zoned")) == (0, "15.00\n", "")
+    code, _, err = call(*trip("JFK", model="models/zoned"))
+    line = "--pickup=JFK must be the id or name of one of the model's 2 places; similar: JFK Airport; or"
+    assert (code, err) == (2, f"farebox: {line} LON,LAT in degrees\n")
+
+
 def test_predict_counts_passengers(model, call):
     assert call(*trip(), "--passengers", "3") == (0, "17.00\n", "")
 
