@@ -57,6 +57,17 @@ def outside(locations: Locations, box: Box) -> list[str]:
     return [id_ for id_, place in locations.places.items() if not _is_in(place.longitude, place.latitude, box)]
 
 
+def told_outside(locations: Locations, box: Box) -> str | None:
+    """A line about places outside the box, for the screen; None if all lie in it."""
+    ids = outside(locations, box)
+    if not ids:
+        return None
+    total = len(locations.places)
+    return (
+        f"{len(ids)} of {total} places lie outside city.box, trips there are rejected as outside_city: {_listed(ids)}"
+    )
+
+
 def check(places: dict[str, Place], box: Box, where: str) -> None:
     """Raises InputError for coordinates that are no degrees or that are swapped, and if no place lies in the box."""
     if not places:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from farebox.components.errors import Check, GateError, InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import FIGURES_FILE, Figures
+from farebox.components.trip_example_gen import locations
 from farebox.pipeline.fare_model import FareModel
 from farebox.pipeline.local.console import Output, RunConsole, no_output
 from farebox.pipeline.local.folder import LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
@@ -115,6 +116,8 @@ def run_once(settings: Settings, run_id: str, *, spans: SpanInput | None = None,
         folder.mkdir(exist_ok=True)
         with output(folder / LOG_FILE) as screen:
             screen.say(f"farebox: {settings.city.name}, run {run_id}; log in {folder / LOG_FILE}")
+            if settings.city.locations and (line := locations.told_outside(settings.city.locations, settings.city.box)):
+                screen.say(line)
             figures, costs, refusal = run_nodes(settings, run_id, screen, spans)
         summary = RunSummary(
             city=settings.city.name,

@@ -154,6 +154,9 @@ def test_a_file_that_is_missing_and_both_or_neither(tmp_path: Path) -> None:
 def test_places_outside_the_box_are_told(tmp_path: Path) -> None:
     read = filled(tmp_path, TABLE + "8,far,x,-75,40.7\n")
     assert locations.outside(read, BOX) == ["8"]
+    line = "1 of 3 places lie outside city.box, trips there are rejected as outside_city: 8"
+    assert locations.told_outside(read, BOX) == line
+    assert locations.told_outside(read, dataclasses.replace(BOX, west=-75.5)) is None
 
 
 def test_ids_are_compared_without_case_spaces_and_decimals() -> None:
