@@ -39,7 +39,7 @@ def write_all_atomically(folder: Path, texts: Mapping[str, str]) -> list[Path]:
         for path, aside in asides.items():
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, f"{path.name} in it is a folder")
-            aside.write_text(texts[path.name])
+            aside.write_text(texts[path.name], encoding="utf-8")
         for path, aside in asides.items():
             os.replace(aside, path)
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from farebox.components.atomic_pusher.manifest import sha256
 from farebox.components.atomic_pusher.versions import read_beside, read_model
 from farebox.components.errors import InputError
 from farebox.components.files import write_all_atomically
@@ -189,13 +190,14 @@ def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
 
     model: a `.tflite` file, a version's folder, or `models/CITY` for its latest. to: c, js, kotlin, swift, python or
     rust; app for snippets that call a LiteRT runtime instead. out: the folder. If golden.json is beside the model, a
-    test program is among the files; app needs it.
+    test program is among the files; app needs it. If locations.json is there, so is its table as source.
 
     Raises InputError: the model cannot be read or holds an operator that the generator does not know, or `out` cannot
     be written.
     """
     from farebox.components.tflite.codegen.app import APP, app_files
     from farebox.components.tflite.codegen.export import source_code
+    from farebox.components.tflite.codegen.place_tables import place_table
 
     file, content = read_model(model)
     golden = file.with_name(GOLDEN_FILE)
@@ -214,6 +216,9 @@ def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
         golden=golden.read_bytes() if golden.is_file() else None,
         golden_origin=str(golden),
     )
+    if table := read_beside(file, LOCATIONS_FILE):
+        places = PlaceTable.parse(table, file.with_name(LOCATIONS_FILE)).places
+        texts |= place_table(to, file.stem, places, sha256(table))
     return write_all_atomically(Path(out), texts)
 
 

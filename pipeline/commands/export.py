@@ -33,13 +33,14 @@ def export(
     out: Annotated[str, typer.Option(metavar="DIR", help="The folder for the files.")] = ".",
 ) -> None:
     """Writes a .tflite as source code that needs no runtime, or snippets of apps that call one."""
+    from farebox.components.tflite.codegen.place_tables import is_place_table
     from farebox.components.tflite.files import GOLDEN_FILE
     from farebox.pipeline import fare_model
 
     paths = fare_model.export(model, to, out)
     for path in paths:
         print(f"{path} ({path.stat().st_size:,} B)")
-    sources = [path.name for path in paths if path.suffix != ".h"]
+    sources = [path.name for path in paths if path.suffix != ".h" and not is_place_table(path.name)]
     if to not in TEST_COMMANDS:
         print("each snippet says at its head where it goes, and compares the rows of golden.json")
     elif len(sources) > 1:

@@ -45,6 +45,21 @@ def test_export_writes_source_and_says_how_to_test_it(toy, tmp_path, call, langu
         assert ended.stdout.startswith("3 rows, largest difference 0"), ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("language", "table"),
+    [("c", "fare_locations.h"), ("js", "fare_locations.mjs"), ("python", "fare_locations.py"),
+     ("rust", "fare_locations.rs"), ("kotlin", "FareLocations.kt"), ("swift", "FareLocations.swift")],
+)  # fmt: skip
+def test_the_table_of_zones_is_exported_too(tmp_path, monkeypatch, call, fare_tflite, language, table):
+    monkeypatch.chdir(tmp_path)
+    locations = b'{"132": [-73.78653, 40.64699, "JFK Airport"]}'
+    push.push(fare_tflite, LocalStore(tmp_path / "models/zoned"), {}, locations=locations)
+    code, printed, _ = call("export", "models/zoned", "--to", language, "--out", "kit")
+    assert code == 0 and printed.splitlines()[-1] == "no test program: golden.json is not beside the model"
+    text = (tmp_path / "kit" / table).read_text()
+    assert "JFK Airport" in text and "-73.78653" in text
+
+
 def test_the_file_tells_meaning_bounds_and_currency(toy, tmp_path, call):
     call("export", str(toy), "--to", "c")
     header = (tmp_path / "fare.h").read_text()
