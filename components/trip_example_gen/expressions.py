@@ -97,13 +97,15 @@ def texts(expression: Expression, columns: Cells, dialect: CsvDialect) -> pa.Arr
     return _text(expression.tree, columns, dialect)
 
 
-def holds(expression: Expression, columns: Cells, dialect: CsvDialect) -> Mask:
-    """Mask of the rows where a condition holds, shape (n,).
+def holds(expression: Expression, columns: Cells, dialect: CsvDialect) -> tuple[Mask, Mask]:
+    """Masks of the rows where a condition holds, and where nobody knows because it compares a number that is written in
+    another dialect; shape (n,).
 
     As in SQL, neither a comparison with a missing cell holds nor its `not`.
     """
-    flags = _Conditions(columns, dialect).of(expression.tree)
-    return np.asarray(pc.fill_null(flags, fill_value=False).to_numpy(zero_copy_only=False))
+    condition = _Conditions(columns, dialect)
+    flags = condition.of(expression.tree)
+    return np.asarray(pc.fill_null(flags, fill_value=False).to_numpy(zero_copy_only=False)), condition.is_other_dialect
 
 
 def check_condition(text: str, key: str) -> None:
@@ -131,11 +133,15 @@ def _length(columns: Cells) -> int:
 class _Numbers:
     def __init__(self, columns: Cells, dialect: CsvDialect) -> None:
         self._columns, self._dialect = columns, dialect
+        self.is_other_dialect = np.zeros(_length(columns), bool)
 
     def of(self, node: ast.expr) -> tuple[npt.NDArray[np.float64], Mask]:
         match node:
             case ast.Name():
-                return cells.numbers(self._columns[node.id], self._dialect)
+                values, is_bad = cells.numbers(self._columns[node.id], self._dialect)
+                if is_bad.any():
+                    self.is_other_dialect |= cells.are_of_other_dialect(self._columns[node.id], self._dialect)
+                return values, is_bad
             case ast.Constant(value=bool() | str() | None):
                 raise InputError(f"{ast.unparse(node)} must be a number")
             case ast.Constant():
@@ -176,6 +182,10 @@ class _Conditions:
 
     def __init__(self, columns: Cells, dialect: CsvDialect) -> None:
         self._columns, self._dialect, self._numbers = columns, dialect, _Numbers(columns, dialect)
+
+    @property
+    def is_other_dialect(self) -> Mask:
+        return self._numbers.is_other_dialect
 
     def of(self, node: ast.expr) -> pa.Array:
         match node:

@@ -77,8 +77,9 @@ class RowCheck:
 def judge(rows: Rows, path: str, profile: CityProfile) -> Trips:
     """Examples and rejected rows; `path` is the rows' file."""
     with np.errstate(over="ignore", invalid="ignore"):  # cells like 1e300 are what the checks are for
-        is_wanted = _wanted(rows, profile)
+        is_wanted, where_checks = _wanted(rows, profile)
         values, checks = _values_and_checks(rows, profile)
+        checks = [*where_checks, *checks]
     first = np.full(len(rows.numbers), len(checks))
     for i in reversed(range(len(checks))):
         first[checks[i].rejects] = i
@@ -92,11 +93,13 @@ def judge(rows: Rows, path: str, profile: CityProfile) -> Trips:
     )
 
 
-def _wanted(rows: Rows, profile: CityProfile) -> npt.NDArray[np.bool_]:
-    """Which rows `city.where` does not leave out, shape (n,)."""
-    if rows.binding.where is None or not len(rows.numbers):
-        return np.ones(len(rows.numbers), bool)
-    return expressions.holds(rows.binding.where, rows.columns, profile.csv)
+def _wanted(rows: Rows, profile: CityProfile) -> tuple[npt.NDArray[np.bool_], list[RowCheck]]:
+    """Mask of the rows that `city.where` does not leave out, shape (n,), and the check of those where it cannot say."""
+    where = rows.binding.where
+    if where is None or not len(rows.numbers):
+        return np.ones(len(rows.numbers), bool), []
+    holds, is_other_dialect = expressions.holds(where, rows.columns, profile.csv)
+    return holds | is_other_dialect, [RowCheck(OTHER_DIALECT, where.text, is_other_dialect)]
 
 
 def _rejected(rows: Rows, path: str, checks: Sequence[RowCheck], first: npt.NDArray[np.int64]) -> pa.Table:

@@ -32,7 +32,7 @@ def numbers(text: str, dialect: CsvDialect = PLAIN) -> list:
 
 def rows(text: str) -> str:
     """`1` for each row where the condition holds, else `0`."""
-    flags = expressions.holds(expressions.parse(text), COLUMNS, PLAIN)
+    flags, _ = expressions.holds(expressions.parse(text), COLUMNS, PLAIN)
     return "".join(str(int(flag)) for flag in flags)
 
 
@@ -137,4 +137,15 @@ def test_conditions_follow_sql(fares, tolls, bound):
     database.executemany("insert into trips values (?, ?)", list(zip(fares, tolls, strict=True)))
     kept = [bool(row[0]) for row in database.execute(f"select coalesce({text}, 0) from trips")]
     columns = {"fare": pa.array(fares, pa.float64()), "tolls": pa.array(tolls, pa.float64())}
-    assert expressions.holds(expressions.parse(text), columns, PLAIN).tolist() == kept
+    flags, _ = expressions.holds(expressions.parse(text), columns, PLAIN)
+    assert flags.tolist() == kept
+
+
+def test_a_number_of_another_dialect_is_not_left_out_in_silence():
+    """1,020.00 is above 500, but only a dialect with thousands says so; CSH is no number in any dialect."""
+    columns = {"fare": pa.array(["996.00", "1,020.00", "CSH", None])}
+    condition = expressions.parse("fare > 500")
+    flags, is_other = expressions.holds(condition, columns, PLAIN)
+    assert (flags.tolist(), is_other.tolist()) == ([True, False, False, False], [False, True, False, False])
+    flags, is_other = expressions.holds(condition, columns, CsvDialect(thousands=","))
+    assert (flags.tolist(), is_other.any()) == ([True, True, False, False], False)
