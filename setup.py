@@ -27,6 +27,7 @@ setup(
         "apache-beam",
         "apscheduler>=3.11,<4",
         "ai-edge-litert",
+        "charset-normalizer",
         "cryptography",
         "google-crc32c",
         "isal",

@@ -38,6 +38,8 @@ COMMANDS = {
     "compile": Command(_AT + "compile", "compile_pipeline", "Writes the pipeline for Kubeflow or Vertex AI."),
     "rehearse": Command(_AT + "compile", "rehearse", "Runs a compiled pipeline's container commands here."),
     "submit": Command(_AT + "submit", "submit", "Sends a compiled pipeline to Kubeflow or Vertex AI, once."),
+    "init": Command(_AT + "inspect_data", "init", "Writes a city file for trips that nobody has described."),
+    "data inspect": Command(_AT + "inspect_data", "inspect", "Looks at trips and prints a profile to start from."),
     "data simulate": Command(_AT + "simulate", "simulate", "Writes invented trips in a city's own format."),
     "settings": Command(_AT + "settings", "show", "Lists all settings with their defaults and bounds."),
     "doctor": Command(_AT + "doctor", "doctor", "Says what this machine has and what it lacks."),

@@ -33,7 +33,7 @@ def _reading(path: str, *more: type[Exception]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _open_parquet(path: str, open_file: OpenFile) -> Iterator[pq.ParquetFile]:
+def open_parquet(path: str, open_file: OpenFile) -> Iterator[pq.ParquetFile]:
     """A Parquet file, of which only the columns that are asked for are read, of a bucket's too."""
     with contextlib.ExitStack() as stack:
         is_remote = "://" in path
@@ -47,7 +47,7 @@ def _open_parquet(path: str, open_file: OpenFile) -> Iterator[pq.ParquetFile]:
 
 def count_rows(path: str, open_file: OpenFile) -> int:
     """The number of rows by the file's metadata. Raises InputError."""
-    with _open_parquet(path, open_file) as file:
+    with open_parquet(path, open_file) as file:
         return int(file.metadata.num_rows)
 
 
@@ -118,7 +118,7 @@ def _plain(cells: pa.Array, where: str) -> pa.Array:
 
 def plan_parquet(path: str, profile: CityProfile, open_file: OpenFile) -> Iterator[Chunk]:
     """Row groups, joined until they hold `chunks.BATCH_ROWS`."""
-    with _open_parquet(path, open_file) as file:
+    with open_parquet(path, open_file) as file:
         schema, metadata = file.schema_arrow, file.metadata
         sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     binding = bind(profile, schema.names, path)
@@ -135,7 +135,7 @@ def read_parquet(chunk: Chunk, open_file: OpenFile) -> Iterator[Rows]:
     """The rows of a chunk, in pieces of bounded size."""
     names = list(chunk.binding.names)
     row = chunk.row
-    with _open_parquet(chunk.path, open_file) as file:
+    with open_parquet(chunk.path, open_file) as file:
         for batch in file.iter_batches(chunks.BATCH_ROWS, list(range(chunk.first, chunk.last)), names):
             columns = {
                 name: _plain(batch.column(batch.schema.get_field_index(name)), f"{chunk.path}: column {name}")
