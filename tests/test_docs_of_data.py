@@ -15,6 +15,7 @@ from farebox.components.trip_example_gen.dialect import CsvDialect
 from farebox.components.trip_example_gen.inspection.trial import profile_of
 from farebox.components.trip_example_gen.profile import CityProfile, Feature, Locations
 from farebox.components.trip_example_gen.reader import read_trips
+from farebox.pipeline.settings.load import build
 
 PAGE = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
 OF_THE_CITY = {"name", "box", "fare", "passengers", "airports", "landmarks", "grid_angle", "tariff_changes"}
@@ -105,3 +106,10 @@ def test_every_key_of_the_source_is_on_the_page(kind):
 
 def test_every_column_is_on_the_page():
     assert [column.name for column in SOURCE_COLUMNS if column.name not in PAGE] == []
+
+
+def test_the_example_of_a_city_is_a_profile():
+    page = (Path(__file__).parents[1] / "docs" / "city.md").read_text()
+    (example,) = re.findall(r"```yaml\n(city:.*?)```", page, re.S)
+    assert build({**yaml.safe_load(example), "data": "trips.csv"}, "docs/city.md").city.name == "lisbon"
+    assert [name for name in OF_THE_CITY | {"columns", "currency"} if f"`{name}`" not in page] == []

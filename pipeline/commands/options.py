@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,8 @@ from farebox.components.errors import InputError
 if TYPE_CHECKING:
     from farebox.components.trip_example_gen.place_table import PlaceTable
 
-City = Annotated[str, typer.Option(help="A shipped city (chicago, nyc) or your own city.yaml.")]
+SHIPPED = sorted(path.parent.name for path in (Path(__file__).parents[2] / "data").glob("*/city.yaml"))
+City = Annotated[str, typer.Option(help=f"A shipped city ({', '.join(SHIPPED)}) or your own city.yaml.")]
 Data = Annotated[str | None, typer.Option(help="CSV or Parquet: a file, a folder, or a glob pattern in quotes.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting, e.g. gates.max_rmse=4.")
