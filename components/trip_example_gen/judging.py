@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from farebox.components.trip_example_gen import cells, clock, expressions, places, times
+from farebox.components.trip_example_gen import cells, clock, expressions, extra_features, places, times
 from farebox.components.trip_example_gen.binding import Binding
 from farebox.components.trip_example_gen.chunks import Rows
 from farebox.components.trip_example_gen.columns import (
@@ -28,7 +28,7 @@ from farebox.components.trip_example_gen.columns import (
     POLYLINE,
     RawColumn,
 )
-from farebox.components.trip_example_gen.profile import Bounds, CityProfile
+from farebox.components.trip_example_gen.profile import CityProfile, Interval
 
 UNPARSEABLE, BAD_TIMESTAMP, BAD_WEEKDAY = "unparseable", "bad_timestamp", "bad_weekday"
 UNKNOWN_LOCATION, OTHER_DIALECT = "unknown_location", "other_dialect"
@@ -126,7 +126,8 @@ def _values_and_checks(rows: Rows, profile: CityProfile) -> tuple[Values, list[R
     binding = rows.binding
     values, unparseable = _parse(rows, profile)
     missing = []
-    for column in NUMBER_COLUMNS:
+    numbers = (*NUMBER_COLUMNS, *profile.extra_columns.values())
+    for column in numbers:
         is_missing = np.isnan(values[column.name])
         if column.missing_reason:
             missing.append(RowCheck(column.missing_reason, _origin(column.name, binding), is_missing))
@@ -139,7 +140,7 @@ def _values_and_checks(rows: Rows, profile: CityProfile) -> tuple[Values, list[R
             _origin(column.name, binding),
             _is_invalid(values[column.name], column, profile.bounds_of(column)),
         )
-        for column in NUMBER_COLUMNS
+        for column in numbers
     ]
     return values | times, [*unparseable, *missing, *bad_times, *outside]
 
@@ -158,7 +159,10 @@ def _parse(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
     numbers = [column for column in profile.example_columns.values() if not column.is_time]
     for column in sorted(numbers, key=lambda column: not column.missing_reason):
         name = column.name
-        if name in rows.binding.columns:
+        if name in profile.extra:
+            values[name], of_cells = _extra_feature(name, rows, profile)
+            checks += of_cells
+        elif name in rows.binding.columns:
             values[name], is_bad = expressions.numbers(rows.binding.columns[name], rows.columns, profile.csv)
             checks += _unparseable(name, rows, is_bad, profile)
         elif name not in values:
@@ -168,15 +172,27 @@ def _parse(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
     return values, checks
 
 
-def _unparseable(name: str, rows: Rows, is_bad: npt.NDArray[np.bool_], profile: CityProfile) -> tuple[RowCheck, ...]:
+def _unparseable(
+    name: str, rows: Rows, is_bad: npt.NDArray[np.bool_], profile: CityProfile, reason: str = UNPARSEABLE
+) -> tuple[RowCheck, ...]:
     """The checks of our column's cells that cannot be parsed: are they numbers in another dialect, then the others."""
     where = rows.binding.text_of(name)
-    unparseable = RowCheck(UNPARSEABLE, where, is_bad)
+    unparseable = RowCheck(reason, where, is_bad)
     if not is_bad.any():
         return (unparseable,)
     used = [rows.columns[each] for each in rows.binding.columns[name].names]
     is_other = np.logical_or.reduce([cells.are_of_other_dialect(each, profile.csv) for each in used])
     return RowCheck(OTHER_DIALECT, where, is_bad & is_other), unparseable
+
+
+def _extra_feature(name: str, rows: Rows, profile: CityProfile) -> tuple[npt.NDArray[Any], tuple[RowCheck, ...]]:
+    """Numbers or codes of an extra feature, NaN if missing, shape (n,); and the checks of its cells."""
+    feature, expression = profile.extra[name], rows.binding.columns[name]
+    if feature.is_category:
+        values, is_bad = extra_features.codes(column_of(name, rows, profile), feature, profile.csv)
+        return values, (RowCheck(extra_features.UNKNOWN_VALUE, rows.binding.text_of(name), is_bad),)
+    values, is_bad = expressions.numbers(expression, rows.columns, profile.csv)
+    return values, _unparseable(name, rows, is_bad, profile, extra_features.NOT_A_NUMBER)
 
 
 def _places(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
@@ -201,9 +217,9 @@ def _places(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:
     return values, checks
 
 
-def _is_invalid(values: npt.NDArray[Any], column: RawColumn, bounds: Bounds | None) -> npt.NDArray[np.bool_]:
-    """Marks values that are out of bounds, or not whole in a column of integers, shape (n,)."""
-    is_invalid: npt.NDArray[np.bool_] = np.zeros(len(values), bool) if column.dtype is np.float32 else values % 1 != 0
+def _is_invalid(values: npt.NDArray[Any], column: RawColumn, bounds: Interval | None) -> npt.NDArray[np.bool_]:
+    """Marks values that are out of bounds or infinite, or not whole in a column of integers, shape (n,)."""
+    is_invalid: npt.NDArray[np.bool_] = np.isinf(values) if column.dtype is np.float32 else values % 1 != 0
     if bounds is None:
         return is_invalid
     low, high = values.dtype.type(bounds.min), values.dtype.type(bounds.max)

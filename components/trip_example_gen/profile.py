@@ -20,6 +20,7 @@ from farebox.components.trip_example_gen.columns import (
     DROPOFF_LONGITUDE,
     DROPOFF_POINT,
     EXAMPLE_COLUMNS,
+    FARE,
     PICKUP_LATITUDE,
     PICKUP_LOCATION,
     PICKUP_LONGITUDE,
@@ -29,6 +30,7 @@ from farebox.components.trip_example_gen.columns import (
     RawColumn,
 )
 from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen.extra_features import Feature, check_feature, raw_column, sources_of
 from farebox.components.trip_example_gen.times import Held, TimeSource, Weekdays, check_format
 
 Source = str | tuple[str, ...]
@@ -101,11 +103,16 @@ def _several(source: Source) -> tuple[str, ...]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Bounds:
-    """A closed interval of plausible values."""
+class Interval:
+    """A closed interval of valid values, of one value at least; infinite where it is open."""
 
     min: float
     max: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds(Interval):
+    """A closed interval of plausible values."""
 
     def __post_init__(self) -> None:
         if not self.min < self.max:
@@ -182,28 +189,6 @@ class Locations:
 
 
 @dataclasses.dataclass(frozen=True)
-class Feature:
-    """A further input of the model, from a column of the source; it must be known before the trip."""
-
-    column: Source | None = None
-    """Name of the column, or expression; null for the feature's own name."""
-    values: tuple[str, ...] = ()
-    """The values of a category, which the model takes as their number from 0 on; empty for a number."""
-    min: float | None = None
-    """Least valid number; trips with a lesser one are rejected."""
-    max: float | None = None
-    """Largest valid number; trips with a larger one are rejected."""
-    default: float | str | None = None
-    """Number or value where a trip has none; null to reject such trips."""
-    meaning: str = ""
-    """Meaning, for people and for the model's file."""
-    unit: str = ""
-    """Unit of a number."""
-    known_before: bool = False
-    """Whether to take a feature whose name sounds as if it were known only after the trip, such as `trip_seconds`."""
-
-
-@dataclasses.dataclass(frozen=True)
 class CityProfile:
     """A city and the format of its source."""
 
@@ -265,6 +250,8 @@ class CityProfile:
             raise InputError(f"city.grid_angle={self.grid_angle} must be between -90 and 90")
         if not isinstance(self.features, dict):
             object.__setattr__(self, "features", {name: Feature() for name in self.features})
+        for name, feature in self.extra.items():
+            check_feature(name, feature, self.columns.sources()[FARE])
         self._check_times()
         if self.where is not None:
             expressions.check_condition(self.where, "city.where")
@@ -294,7 +281,7 @@ class CityProfile:
 
     def sources(self) -> dict[str, tuple[str, ...]]:
         """Our column or feature: the source's columns or expressions, in the order in which they are tried."""
-        return {**self.columns.sources(), **{name: _several(each.column or name) for name, each in self.extra.items()}}
+        return {**self.columns.sources(), **{name: sources_of(name, each) for name, each in self.extra.items()}}
 
     @property
     def extra(self) -> dict[str, Feature]:
@@ -310,14 +297,22 @@ class CityProfile:
     @property
     def example_columns(self) -> dict[str, RawColumn]:
         """The columns of this city's examples by name, in the order in which they are written; the label is last."""
-        return EXAMPLE_COLUMNS
+        if not self.extra:
+            return EXAMPLE_COLUMNS
+        plain = {name: column for name, column in EXAMPLE_COLUMNS.items() if name != FARE}
+        return {**plain, **self.extra_columns, FARE: EXAMPLE_COLUMNS[FARE]}
 
-    def bounds_of(self, column: RawColumn) -> Bounds | None:
+    @property
+    def extra_columns(self) -> dict[str, RawColumn]:
+        """The further inputs of the model, as columns of the examples."""
+        return {name: raw_column(name, feature) for name, feature in self.extra.items()}
+
+    def bounds_of(self, column: RawColumn) -> Interval | None:
         """The column's valid values in this city; None if it has no bounds."""
         if isinstance(column.bounds, str):
             bounds: Bounds = operator.attrgetter(column.bounds)(self)
             return bounds
-        return Bounds(*column.bounds) if column.bounds else None
+        return Interval(*column.bounds) if column.bounds else None
 
     def unit_of(self, column: RawColumn) -> str:
         """The column's unit in this city."""

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.chunks import MAX_TEXT, Chunk, OpenFile
 from farebox.components.trip_example_gen.dialect import dialect_hint
+from farebox.components.trip_example_gen.extra_features import NOT_A_NUMBER
 from farebox.components.trip_example_gen.judging import OTHER_DIALECT, Trips, judge
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.sources import check_counted_once, find_files, plan_chunks, read_rows
@@ -59,9 +60,13 @@ def check_usable(
             f"{n} {reason}" + f" (column {column})" * bool(column)
             for (reason, column), n in Counter(reasons).most_common(SHOWN_REASONS)
         )
+        texts = [column for reason, column in reasons if reason == NOT_A_NUMBER]
+        advice = f"; give the texts of column {texts[0]} as city.features.NAME.values" if texts else ""
         example = f"; {fault}" * bool(fault)
         hint = f"; {dialect_hint(profile.csv)}" * any(reason == OTHER_DIALECT for reason, _ in reasons)
-        raise InputError(f"{path}: none of {n_read} rows is a trip of {profile.name}: {commonest}{hint}{example}")
+        raise InputError(
+            f"{path}: none of {n_read} rows is a trip of {profile.name}: {commonest}{hint}{advice}{example}"
+        )
 
 
 def first_fault(trips: Trips, chunk: Chunk) -> str:

@@ -36,7 +36,7 @@ from farebox.components.trip_example_gen.columns import (
     RAW_COLUMNS,
     SOURCE_COLUMNS,
 )
-from farebox.components.trip_example_gen.profile import Bounds, CityProfile
+from farebox.components.trip_example_gen.profile import CityProfile, Interval
 from farebox.components.trip_example_gen.simulated_trips import Trips, draw_trips, tariff_changes
 from farebox.components.trip_example_gen.times import NUMBERS, WEEKDAY_NUMBERS
 
@@ -148,8 +148,18 @@ def _tables(profile: CityProfile, order: Order, track: Track) -> Iterator[tuple[
         faulty = np.flatnonzero(random.random(n) < order.dirt)
         _spoil(columns, faulty, profile, random)
         columns |= _uniform_columns(columns, profile, n, random)  # last: the other columns stay what they are
-        arrays = [pa.array(columns[ours], from_pandas=True) for ours in plain_names(profile)]
+        arrays = [_cells(ours, columns[ours], profile) for ours in plain_names(profile)]
         yield pa.Table.from_arrays(_as_dialect(arrays, profile), schema=schema), len(faulty)
+
+
+def _cells(ours: str, values: npt.NDArray[Any], profile: CityProfile) -> pa.Array:
+    """The cells of a column: numbers, or the texts of a category's codes."""
+    feature = profile.extra.get(ours)
+    return _texts(feature.texts, values) if feature and feature.values else pa.array(values, from_pandas=True)
+
+
+def _texts(texts: Sequence[str], codes: npt.NDArray[Any]) -> pa.Array:
+    return pa.array(texts, pa.string()).take(pa.array(codes.astype(np.int64)))
 
 
 def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
@@ -160,6 +170,10 @@ def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
     cells[fare] = pc.if_else(pc.equal(cells[fare], "inf"), NO_NUMBER, cells[fare])
     if time and "," in time_format_of(profile):
         cells[time] = pc.binary_join_element_wise("", cells[time], "", '"')
+    for ours, feature in profile.extra.items():
+        if any(mark in text for text in feature.texts for mark in ',"'):
+            escaped = pc.replace_substring(cells[names[ours]], '"', '""')
+            cells[names[ours]] = pc.binary_join_element_wise("", escaped, "", '"')
     lines = pc.binary_join_element_wise(*cells.values(), ",", null_handling="replace").to_pylist()
     with path.open("a", encoding="utf-8", newline="") as file:
         if file.tell() == 0:
@@ -175,6 +189,7 @@ def _schema(profile: CityProfile) -> pa.Schema:
     kinds = {column.name: pa.float64() if column.dtype is np.float32 else pa.int64() for column in SOURCE_COLUMNS}
     if time_format_of(profile) != "epoch":
         kinds[PICKUP_TIME] = pa.string()
+    kinds |= {name: pa.string() if feature.values else pa.float64() for name, feature in profile.extra.items()}
     return pa.schema([(theirs, kinds[ours]) for ours, theirs in plain_names(profile).items()])
 
 
@@ -212,11 +227,12 @@ def _columns(trips: Trips, profile: CityProfile) -> Cells:
 def _uniform_columns(names: Collection[str], profile: CityProfile, n: int, random: np.random.Generator) -> Cells:
     """The columns of the table that `names` lacks, drawn uniformly within their bounds, float64 of shape (n,)."""
     values: Cells = {}
-    for column in NUMBER_COLUMNS:
+    for column in (*NUMBER_COLUMNS, *profile.extra_columns.values()):
         if column.name not in names:
-            bounds = profile.bounds_of(column) or Bounds(0, 1)
+            bounds = profile.bounds_of(column) or Interval(0, 1)
             if column.dtype is np.float32:
-                values[column.name] = random.uniform(bounds.min, bounds.max, n)
+                low = bounds.min if math.isfinite(bounds.min) else bounds.max - 1
+                values[column.name] = random.uniform(low, bounds.max if math.isfinite(bounds.max) else low + 1, n)
             else:
                 drawn = random.integers(math.ceil(bounds.min), math.floor(bounds.max), n, endpoint=True)
                 values[column.name] = drawn.astype(np.float64)
@@ -257,8 +273,8 @@ def _as_dialect(arrays: list[pa.Array], profile: CityProfile) -> list[pa.Array]:
     """The columns with the types of `_schema`, times as the source writes them."""
     kinds = _schema(profile).types
     return [
-        _time_text(column, profile) if kind == pa.string() else column.cast(kind)
-        for column, kind in zip(arrays, kinds, strict=True)
+        _time_text(column, profile) if ours == PICKUP_TIME and kind == pa.string() else column.cast(kind)
+        for ours, column, kind in zip(plain_names(profile), arrays, kinds, strict=True)
     ]
 
 

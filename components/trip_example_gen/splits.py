@@ -9,19 +9,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from farebox.components.networks.splitmix64 import splitmix64
-from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, PICKUP_ERA
-
-# The era follows from the epoch and the city's settings: a day added to the tariff's changes moves no trip.
-HASHED = tuple(name for name in EXAMPLE_COLUMNS if name != PICKUP_ERA)
+from farebox.components.trip_example_gen.columns import PICKUP_ERA
 
 
 def assign_splits(examples: pa.RecordBatch, buckets: Sequence[int], seed: int = 0) -> npt.NDArray[np.int64]:
     """The split of each example, shape (n,), in 0..len(buckets)-1, drawn in proportion to `buckets`.
 
-    It depends on the example's values and the seed only, not on order, file or chunk.
+    It depends on the example's values and the seed only, not on order, file or chunk. The era follows from the epoch
+    and the city's settings, and is left out: a day added to the tariff's changes moves no trip.
     """
     hashes = np.full(examples.num_rows, seed, np.uint64)
-    for name in HASHED:
+    for name in (name for name in examples.schema.names if name != PICKUP_ERA):
         values = examples.column(examples.schema.get_field_index(name)).to_numpy(zero_copy_only=False)
         bits = values.view(np.uint32) if values.dtype == np.float32 else values.view(np.uint64)
         hashes = splitmix64(hashes ^ bits.astype(np.uint64))
