@@ -300,11 +300,12 @@ class CityProfile:
         if not self.extra:
             return EXAMPLE_COLUMNS
         plain = {name: column for name, column in EXAMPLE_COLUMNS.items() if name != FARE}
-        return {**plain, **self.extra_columns, FARE: EXAMPLE_COLUMNS[FARE]}
+        own = dict(sorted(self.extra_columns.items()))  # JSON sorts them, and a split is a hash of columns in order
+        return {**plain, **own, FARE: EXAMPLE_COLUMNS[FARE]}
 
     @property
     def extra_columns(self) -> dict[str, RawColumn]:
-        """The further inputs of the model, as columns of the examples."""
+        """The further inputs of the model as columns of the examples, in the order of the model's inputs."""
         return {name: raw_column(name, feature) for name, feature in self.extra.items()}
 
     def bounds_of(self, column: RawColumn) -> Interval | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from farebox.components.trip_example_gen.columns import NUMBER_COLUMNS, RAW_COLUMNS
-from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
+from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Interval
 
 ROOT = Path(__file__).parents[3]
 CITY = CityProfile(
@@ -117,5 +117,5 @@ def test_bounds_are_the_citys_or_those_of_the_table():
     assert bounds["pickup_longitude"] == bounds["dropoff_longitude"] == Bounds(-74, -73)
     assert bounds["pickup_latitude"] == bounds["dropoff_latitude"] == Bounds(40, 41)
     assert (bounds["fare"], bounds["passenger_count"]) == (Bounds(2.5, 200), Bounds(1, 6))
-    assert (bounds["pickup_hour"], bounds["pickup_weekday"]) == (Bounds(0, 23), Bounds(0, 6))
+    assert (bounds["pickup_hour"], bounds["pickup_weekday"]) == (Interval(0, 23), Interval(0, 6))
     assert bounds["pickup_time"] is bounds["pickup_epoch"] is None

@@ -77,8 +77,8 @@ def column(trips: Trips, name: str) -> list[float]:
 
 def test_features_are_columns_before_the_label(tmp_path):
     trips = read(tmp_path, "1059.5,1.5,van,5", "0,,sedan,", "5000,1, van ,2.0")
-    assert trips.examples.schema.names[-5:] == ["traffic", "surge", "vehicle_type", "rate", "fare"]
-    assert [str(field.type) for field in trips.examples.schema][-5:] == ["float", "float", "int64", "int64", "float"]
+    assert trips.examples.schema.names[-5:] == ["rate", "surge", "traffic", "vehicle_type", "fare"]
+    assert [str(field.type) for field in trips.examples.schema][-5:] == ["int64", "float", "float", "int64", "float"]
     assert column(trips, "traffic") == [1059.5, 0, 5000]
     assert column(trips, "surge") == [1.5, 1, 1]
     assert column(trips, "vehicle_type") == [1, 0, 1]
@@ -213,13 +213,11 @@ def test_a_file_without_the_column_is_refused(tmp_path):
 
 
 def test_schema_has_types_and_domains():
-    features = dict(part.split('"')[1::-1] for part in schema_text(CITY).split("name: ")[1:])
     text = schema_text(CITY)
 
     def of(name: str) -> str:
         return text.partition(f'name: "{name}"')[2].partition("feature {")[0]
 
-    assert set(features.values()) or set(FEATURES) < set(CITY.example_columns)
     assert "type: FLOAT" in of("traffic") and "float_domain { min: 0 max: 5000 }" in of("traffic")
     assert "float_domain { min: 1 }" in of("surge")
     assert "int_domain { min: 0 max: 1 is_categorical: true }" in of("vehicle_type")
@@ -245,7 +243,10 @@ def test_trips_that_differ_in_a_feature_only_may_differ_in_split(tmp_path):
 
 
 def test_profiles_survive_json():
-    assert profile_from_json(profile_to_json(CITY)) == CITY
+    """With their columns in the same order, of which a split is a hash."""
+    again = profile_from_json(profile_to_json(CITY))
+    assert again == CITY
+    assert list(again.example_columns) == list(CITY.example_columns)
 
 
 @pytest.mark.parametrize(
