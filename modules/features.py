@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.earth import EARTH_RADIUS_KM, KM_PER_DEGREE
-from farebox.modules import clock
+from farebox.modules import clock, extra
 from farebox.modules.columns import (
     COORDINATES,
     DROPOFF_CELL,
@@ -38,7 +38,8 @@ class Geography:
     """A city's settings for features: the frame of every geo feature, and the history of its tariff.
 
     The box in degrees; airports and landmarks as (longitude, latitude); grid_angle: how far the street grid is turned
-    from north, clockwise, in degrees; n_tariff_changes: how often the tariff has changed.
+    from north, clockwise, in degrees; n_tariff_changes: how often the tariff has changed; extras: the city's own
+    inputs, in the order of the model's.
     """
 
     west: float
@@ -49,6 +50,7 @@ class Geography:
     landmarks: tuple[tuple[float, float], ...] = ()
     grid_angle: float = 0.0
     n_tariff_changes: int = 0
+    extras: tuple[extra.ExtraInput, ...] = ()
 
     @property
     def corner(self) -> npt.NDArray[Any]:
@@ -241,11 +243,11 @@ def crosses(inputs: Mapping[str, tf.Tensor], geography: Geography, n_buckets: in
 
 
 def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """The course's numeric features, improved, float32 of shape (n, 16 + 2 * n_airports), unscaled.
+    """The course's numeric features, improved, float32 of shape (n, 16 + 2 * n_airports + n_extra), unscaled.
 
     Four coordinates in [0, 1] over the box; straight line in degrees (the course's feature); km from pickup and from
     dropoff to each airport; haversine and Manhattan km; km east and north; bearing; hour and weekday as cycles;
-    passengers.
+    passengers; the city's own, categories first.
     """
     degrees = relative_degrees(inputs, geography)
     angles, scaled_, km, pairs = on_plane(
@@ -262,6 +264,7 @@ def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
             bearing(km, at_least_10_m(straight_km)),
             clock.cycles(inputs, geography.n_tariff_changes),
             *(tf.cast(inputs[name], tf.float32) for name in PLAIN_INPUTS),
+            *extra.columns_of(inputs, geography.extras),
         ],
         axis=1,
     )
@@ -277,13 +280,14 @@ def taxicab(moves: tf.Tensor) -> tf.Tensor:
 
 
 def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """The complete feature set, float32 of shape (n, 25 + 2 (n_airports + n_landmarks) + n_changes), unscaled.
+    """The complete feature set, float32, unscaled, of shape (n, 25 + 2 (n_airports + n_landmarks) + n_changes +
+    n_extra).
 
     The trip's middle in km along the street grid; km east and north, which give both ends with the middle; straight
     line in degrees; km to airports and landmarks; half the chord; Manhattan km, blocks across, up and in sum; bearing;
     hour and weekday as cycles; log(1 + km) and the root of the straight line; passengers; times of day; the tariff's
-    era; whether both ends are one point (30 m). This order needs the fewest operators and tensors, and joins eight
-    tensors: tflite-micro's CONCATENATION takes ten.
+    era; whether both ends are one point (30 m); the city's own, categories first. This order needs the fewest operators
+    and tensors, and joins eight tensors, ten with a city's own: tflite-micro's CONCATENATION takes ten.
     """
     degrees, places = relative_degrees(inputs, geography), (*geography.airports, *geography.landmarks)
     pieces = (("angles",), ("middle",), ("km",), ("moves",), ("pairs",))
@@ -304,25 +308,26 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
             bearing(km, length),
             clock.rounded(waves),  # passengers are whole: no rounding moves them
             flags,
+            *extra.columns_of(inputs, geography.extras),
         ],
         axis=1,
     )
 
 
 def raw(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """The source's columns unchanged, float32 of shape (n, 7 + n_changes): the inputs of the raw-column baseline.
+    """The source's columns unchanged, float32 of shape (n, 7 + n_changes + n_extra): the raw-column baseline's inputs.
 
-    A flag per change of the tariff replaces the number of the pickup's era.
+    A flag per change of the tariff replaces the number of the pickup's era, and flags a category's code.
     """
     plain = [tf.cast(inputs[name], tf.float32) for name in MODEL_INPUTS]
     era = [clock.tariff_era(inputs[PICKUP_ERA], geography.n_tariff_changes)] if geography.n_tariff_changes else []
-    return tf.concat([*plain, *era], axis=1)
+    return extra.joined([*plain, *era, *extra.columns_of(inputs, geography.extras)])
 
 
 def inputs_of(raw_columns: npt.NDArray[Any], geography: Geography) -> dict[str, npt.NDArray[Any]]:
-    """Raw columns of shape (n, 1) from the matrix of `raw`, shape (n, 7 + n_changes)."""
-    n = len(MODEL_INPUTS)
+    """Raw columns of shape (n, 1) from the matrix of `raw`, shape (n, 7 + n_changes + n_extra)."""
+    n, end = len(MODEL_INPUTS), raw_columns.shape[1] - extra.width(geography.extras)
     inputs = {name: raw_columns[:, [i]].astype(EXAMPLE_COLUMNS[name].dtype) for i, name in enumerate(MODEL_INPUTS)}
     if geography.n_tariff_changes:
-        inputs[PICKUP_ERA] = raw_columns[:, n:].sum(axis=1, keepdims=True).astype(np.int64)
-    return inputs
+        inputs[PICKUP_ERA] = raw_columns[:, n:end].sum(axis=1, keepdims=True).astype(np.int64)
+    return inputs | extra.inputs_of(raw_columns[:, end:], geography.extras)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from farebox.modules import clock, columns, features
+from farebox.modules import clock, columns, extra, features
 from farebox.modules.settings import CrossSettings
 
 TINY = 1e-30  # keeps the reciprocal finite if the variance is 0
@@ -21,13 +22,17 @@ def geography_of(custom_config: Mapping[str, Any]) -> features.Geography:
     geography = dict(custom_config["geography"])
     for kind in ("airports", "landmarks"):
         geography[kind] = tuple((float(longitude), float(latitude)) for longitude, latitude in geography.get(kind, ()))
+    geography["extras"] = tuple(extra.ExtraInput(**each) for each in geography.get("extras", ()))
     return features.Geography(**geography)
 
 
-def standardize(numeric: tf.Tensor) -> tf.Tensor:
+def standardize(numeric: tf.Tensor, defaults: Sequence[float | None] = ()) -> tf.Tensor:
     """Columns less their mean over train, divided by their standard deviation (0 delta degrees of freedom), held within
     ±6; same shape. A column that is constant in train becomes 0: the network's weights on it were never trained, and a
     device that sends another value must not use them.
+
+    defaults: of the last columns, a city's own numbers, which are also held within their range in train; a missing one
+    becomes its default, or the mean.
 
     Not tft.scale_to_z_score: its Select lets the converter carry a quantized network's int8 back over the subtraction,
     and kilometres saturate there (NYC's int8 RMSE was 12 % worse). A multiplication by a constant stops that.
@@ -39,7 +44,23 @@ def standardize(numeric: tf.Tensor) -> tf.Tensor:
     )
     scale = tf.where(largest > smallest, tf.math.rsqrt(tf.maximum(variance, TINY)), tf.zeros_like(variance))
     shares = (numeric - mean) * (scale / MAX_DEVIATION)  # TFLite holds a product within ±1 by itself
-    return tf.minimum(tf.maximum(shares, -1.0), 1.0) * MAX_DEVIATION
+    if not defaults:
+        return tf.minimum(tf.maximum(shares, -1.0), 1.0) * MAX_DEVIATION
+    n_others = numeric.shape[1] - len(defaults)
+    default, low, high = (
+        tf.concat([tf.fill([n_others], fill), (ends - mean)[n_others:] * (scale / MAX_DEVIATION)[n_others:]], axis=0)
+        for fill, ends in ((0.0, _defaults_or(mean, defaults)), (-1.0, smallest), (1.0, largest))
+    )
+    shares = tf.where(tf.math.is_nan(shares), default, shares)  # NaN, too, where an infinite number meets a scale of 0
+    return tf.minimum(tf.maximum(shares, tf.maximum(low, -1.0)), tf.minimum(high, 1.0)) * MAX_DEVIATION
+
+
+def _defaults_or(mean: tf.Tensor, defaults: Sequence[float | None]) -> tf.Tensor:
+    """The mean, shape (width,), with the defaults in place of its last numbers, except for those that are None."""
+    n_others = mean.shape[0] - len(defaults)
+    is_given = np.array([False] * n_others + [default is not None for default in defaults])
+    values = np.array([0.0] * n_others + [default or 0.0 for default in defaults], np.float32)
+    return tf.where(is_given, values, mean)
 
 
 def busy_box(degrees: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -77,7 +98,7 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: Mapping[str, A
         numeric = features.numeric(inputs, geography)
         ids = features.crosses(inputs, geography, settings.n_buckets)
     return {
-        columns.NUMERIC: standardize(numeric),
+        columns.NUMERIC: standardize(numeric, [each.default for each in extra.numbers_of(geography.extras)]),
         **ids,
         columns.RAW: features.raw(inputs, geography),
         columns.DISTANCE_KM: features.haversine_km(features.relative_degrees(inputs, geography), geography),

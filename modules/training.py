@@ -20,7 +20,7 @@ from farebox.components.model_gate.yardsticks import LIGHTGBM_FILE, NO_EMBEDDING
 from farebox.components.networks import examples_io
 from farebox.components.networks.errors import rmse
 from farebox.components.networks.rows import Batch, Columns, Rows, in_memory
-from farebox.modules import boosting, columns, features, fitting, model, preprocessing
+from farebox.modules import boosting, columns, extra, features, fitting, model, preprocessing
 from farebox.modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings
 
 FIGURES_FILE = "training.json"
@@ -33,7 +33,10 @@ OTHER_DROPOFF, OTHER_HOUR, SWAPPED = 0.3, 0.5, 0.15  # of the pseudo-trips
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """Both splits in memory, labelled with fares, float64 of shape (n,), and the settings from `custom_config`."""
+    """Both splits in memory, labelled with fares, float64 of shape (n,), and the settings from `custom_config`.
+
+    n_own_numbers: the last columns of `raw` that are a city's own numbers, of any size.
+    """
 
     train: Rows
     evaluation: Rows
@@ -41,6 +44,7 @@ class Task:
     crosses: CrossSettings
     model: model.Architecture
     training: TrainingSettings
+    n_own_numbers: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +77,8 @@ def read_task(fn_args: Any, config: Mapping[str, Any]) -> Task:
     if has_many_places(train):  # a few centroids need no embeddings: their numbers tell them apart
         by_data = model.embeddings_by_data({cross: train.columns[cross] for cross in columns.CROSSES}, crosses.min_rows)
     chosen = model.resolved(ModelSettings(**config["model"]), config["features"], by_data)
-    return Task(train, evaluation, config["features"], crosses, chosen, settings)
+    n_own_numbers = len(extra.numbers_of(preprocessing.geography_of(config).extras))
+    return Task(train, evaluation, config["features"], crosses, chosen, settings, n_own_numbers)
 
 
 def read_fares(batches: Iterable[Batch], max_rows: int, seed: int) -> Rows:
@@ -104,16 +109,19 @@ def has_many_places(train: Rows) -> bool:
     return len(pickups) >= MANY_PLACES * len(train)
 
 
-def pseudo_trips(raw: npt.NDArray[np.float32], n: int, seed: int) -> npt.NDArray[np.float32]:
+def pseudo_trips(raw: npt.NDArray[np.float32], n: int, seed: int, n_extra: int = 0) -> npt.NDArray[np.float32]:
     """n made-up trips from real ones, shape (n, width), columns as `features.raw` orders them.
 
     30 % end where another trip ends, 50 % start at another trip's hour and weekday, 15 % go from dropoff to pickup.
+    The last n_extra columns, a city's own inputs, come with the hour: traffic goes with the time of day.
     """
     random = np.random.default_rng(seed)
     trips = raw[random.integers(len(raw), size=n)]
-    for share, places in ((OTHER_DROPOFF, slice(2, 4)), (OTHER_HOUR, slice(5, 7))):
-        changed = random.random(n) < share
-        trips[changed, places] = raw[random.integers(len(raw), size=int(changed.sum())), places]
+    width = raw.shape[1]
+    own = range(width - n_extra, width)
+    for share, places in ((OTHER_DROPOFF, np.array([2, 3])), (OTHER_HOUR, np.array([5, 6, *own]))):
+        changed = np.flatnonzero(random.random(n) < share)
+        trips[np.ix_(changed, places)] = raw[np.ix_(random.integers(len(raw), size=len(changed)), places)]
     swapped = random.random(n) < SWAPPED
     trips[swapped, :4] = trips[swapped][:, [2, 3, 0, 1]]
     return np.asarray(trips)
@@ -149,9 +157,32 @@ def fit_network(task: Task, train: Rows, base: keras.Model | None = None) -> tup
     width = task.train.columns[source].shape[1]
     network = model.build_network(task.model.hidden, embeddings, cardinalities, width=width, source=source)
     delta = task.training.huber_delta
-    figures = fitting.fit(network, train, task.evaluation, task.training, huber_delta=delta, base=base)
+    figures = _fit(network, source, train, task, huber_delta=delta, base=base)
     model.centre_embeddings(network, {cross: task.train.columns[cross] for cross in embeddings}, crosses.min_rows)
     return network, {**figures, "eval_rmse": fitting.rmse_of(network, task.evaluation)()}
+
+
+def _fit(network: keras.Model, source: str, train: Rows, task: Task, **options: Any) -> dict[str, float]:
+    """`fitting.fit` of a network on `source`, whose own numbers have mean 0 and variance 1 meanwhile if it is `raw`.
+
+    Raw coordinates and hours are small; a count of thousands beside them makes the network's units die.
+    """
+    if source != columns.RAW or not task.n_own_numbers:
+        return fitting.fit(network, train, task.evaluation, task.training, **options)
+    values = task.train.columns[source].astype(np.float64)
+    is_own = np.arange(values.shape[1]) >= values.shape[1] - task.n_own_numbers
+    mean = np.where(is_own, values.mean(axis=0), 0.0)
+    scale = np.where(is_own & (values.std(axis=0) > 0), values.std(axis=0), 1.0)
+    train, evaluation = (
+        dataclasses.replace(rows, columns={**rows.columns, source: ((rows.columns[source] - mean) / scale).astype("f")})
+        for rows in (train, task.evaluation)
+    )
+    figures = fitting.fit(network, train, evaluation, task.training, **options)
+    first = network.get_layer("hidden_0")
+    kernel, bias = first.get_weights()
+    kernel = kernel / scale[:, None]
+    first.set_weights([kernel, bias - mean @ kernel])
+    return figures
 
 
 def best_on_eval(candidates: dict[str, tuple[keras.Model, dict[str, float]]]) -> tuple[str, dict[str, float]]:
@@ -173,7 +204,7 @@ def fit_lesson(task: Task, transform_graph: str, geography: features.Geography) 
     if not n_pseudo_trips:
         return Lesson(train.columns, teacher.out_of_fold, np.empty(0))
     layer = tft.TFTransformOutput(transform_graph).transform_features_layer()
-    raw = pseudo_trips(train.columns[columns.RAW], n_pseudo_trips, settings.seed)
+    raw = pseudo_trips(train.columns[columns.RAW], n_pseudo_trips, settings.seed, extra.width(geography.extras))
     pseudo = transform(raw, layer, geography, list(train.columns))
     both = {name: np.concatenate([values, pseudo[name]]) for name, values in train.columns.items()}
     return Lesson(both, teacher.out_of_fold, teacher.predict(pseudo))
@@ -199,7 +230,7 @@ def fit_yardsticks(task: Task) -> tuple[dict[str, keras.Model], Any, dict[str, A
         keras.utils.set_random_seed(task.training.seed)
         width = task.train.columns[source].shape[1]
         networks[name] = model.build_network(hidden, {}, {}, width=width, source=source, name=name)
-        figures[name] = fitting.fit(networks[name], task.train, task.evaluation, task.training)
+        figures[name] = _fit(networks[name], source, task.train, task)
     booster, figures["lightgbm"] = boosting.fit_yardstick(task.train, task.evaluation, task.training.seed)
     return networks, booster, figures
 
