@@ -9,6 +9,7 @@ PASSENGER_COUNT, FARE, PICKUP_TIME = raw.PASSENGER_COUNT, raw.FARE, raw.PICKUP_T
 PICKUP_HOUR, PICKUP_WEEKDAY, PICKUP_ERA = raw.PICKUP_HOUR, raw.PICKUP_WEEKDAY, raw.PICKUP_ERA
 COORDINATES, MODEL_INPUTS, DATED_INPUTS = raw.COORDINATES, raw.MODEL_INPUTS, raw.DATED_INPUTS
 PICKUP_LONGITUDE, PICKUP_LATITUDE, DROPOFF_LONGITUDE, DROPOFF_LATITUDE = COORDINATES
+STANDARD_INPUTS = frozenset(DATED_INPUTS)  # of a model of any city; its others are the city's own
 # Each enters the features as a number of its own: all inputs except places and times.
 PLAIN_INPUTS = tuple(name for name in MODEL_INPUTS if name not in (*COORDINATES, PICKUP_HOUR, PICKUP_WEEKDAY))
 # The value of each optional input that has the same default in every city.

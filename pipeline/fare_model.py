@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ from farebox.components.trip_example_gen.columns import (
 )
 from farebox.components.trip_example_gen.place_table import PlaceTable
 from farebox.modules import columns
+from farebox.modules.feature_values import with_features
 
 if TYPE_CHECKING:
     from farebox.pipeline.settings.load import Settings
@@ -88,6 +90,11 @@ class FareModel:
         return self._interpreter.input_names
 
     @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The city's own inputs among `input_names`."""
+        return tuple(name for name in self.input_names if name not in columns.STANDARD_INPUTS)
+
+    @property
     def description(self) -> Description:
         """The file's own words: meaning, unit, type and bounds of each input and of the fare, and facts of the model.
 
@@ -110,6 +117,9 @@ class FareModel:
             pickup_era                    number of the tariff's changes before the trip, for a model that knows several
                                           tariffs; from pickup_time, or the last one, if there is no such column
 
+        and those of the city's own (`city.features`): numbers, and of a category the text of its value or its code.
+        Without a column, or where it is None or NaN, their default counts, if the city has one.
+
         Other columns are ignored. Raises InputError if a column is missing or a value is out of bounds: those of the
         file, which are the city's box and what ingest accepted, or of any place on Earth if the file tells none.
         """
@@ -117,6 +127,7 @@ class FareModel:
         is_one = bool(table) and all(values.ndim == 0 for values in table.values())
         rows = {name: values.reshape(-1) if is_one else values for name, values in table.items()}
         rows = with_time(with_coordinates(rows, self.places, self.path), self._tariff_changes)
+        rows = with_features(rows, self.input_names, self._description.facts)
         check_bounds(rows, self._description)
         fares = self._interpreter.predict(rows)
         return float(fares[0]) if is_one else fares
@@ -302,9 +313,12 @@ def check_bounds(rows: Mapping[str, npt.NDArray[Any]], description: Description)
     A longitude for a latitude cost 10 USD a trip in Chicago, and no bound of the Earth notices it there.
     """
     own = {
-        each.name: (each.minimum, each.maximum)
+        each.name: (
+            -math.inf if each.minimum is None else each.minimum,
+            math.inf if each.maximum is None else each.maximum,
+        )
         for each in description.inputs
-        if each.minimum is not None and each.maximum is not None
+        if each.minimum is not None or each.maximum is not None
     }
     if columns.PICKUP_ERA in own:
         own[columns.PICKUP_ERA] = own[columns.PICKUP_ERA][0], LAST_ERA
@@ -318,7 +332,13 @@ def check_bounds(rows: Mapping[str, npt.NDArray[Any]], description: Description)
             where = f" in row {outside[0]}" if len(values) > 1 else ""
             model = f" for the model of {description.name}" if name in own and description.name else ""
             hint = _swap_hint(rows, int(outside[0]), name, bounds)
-            raise InputError(f"{name}={values[outside[0]]:g}{where} must be between {low} and {high}{model}{hint}")
+            raise InputError(f"{name}={values[outside[0]]:g}{where} must be {_between(low, high)}{model}{hint}")
+
+
+def _between(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"at least {low}"
+    return f"at most {high}" if math.isinf(low) else f"between {low} and {high}"
 
 
 def _swap_hint(

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import math
 from typing import Any
 
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.trip_example_gen import place_table
-from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS, FARE, RawColumn
-from farebox.components.trip_example_gen.profile import Bounds
+from farebox.components.trip_example_gen.columns import FARE, RawColumn
+from farebox.components.trip_example_gen.profile import Interval
 from farebox.modules import columns
+from farebox.modules.feature_values import CATEGORIES, FEATURE_DEFAULTS
 from farebox.pipeline import provenance
 from farebox.pipeline.settings.load import Settings
 
@@ -28,6 +30,10 @@ def feature_config(settings: Settings) -> dict[str, Any]:
         **places,
         "grid_angle": city.grid_angle,
         "n_tariff_changes": len(city.tariff_changes) if settings.has_era else 0,
+        "extras": [
+            {"name": name, "n_values": len(city.extra[name].values), "default": column.default}
+            for name, column in city.extra_columns.items()
+        ],
     }
     return {"geography": geography, "features": settings.features, "crosses": dataclasses.asdict(settings.crosses)}
 
@@ -39,11 +45,12 @@ def fitting_config(settings: Settings) -> dict[str, Any]:
 
 
 def slicing_config(settings: Settings) -> dict[str, Any]:
-    """Settings of `farebox.modules.slicing`: the box and the airports."""
+    """Settings of `farebox.modules.slicing`: the box, the airports, and the city's own inputs with their values."""
     box, airports = settings.city.box, settings.city.airports
     return {
         "box": [box.west, box.east, box.south, box.north],
         "airports": {name: [place.longitude, place.latitude] for name, place in airports.items()},
+        "features": {name: list(feature.texts) for name, feature in settings.city.extra.items()},
     }
 
 
@@ -70,21 +77,34 @@ def description(settings: Settings) -> Description:
         name=city.name,
         description=FOR_DEVICES,
         version=f"{importlib.metadata.version('farebox')}+{schema[:8]}",
-        inputs=tuple(_described(EXAMPLE_COLUMNS[name], settings) for name in settings.model_inputs),
-        output=_described(EXAMPLE_COLUMNS[FARE], settings),
-        facts={columns.TARIFF_CHANGES: list(map(str, city.tariff_changes))} if settings.has_era else {},
+        inputs=tuple(_described(city.example_columns[name], settings) for name in settings.model_inputs),
+        output=_described(city.example_columns[FARE], settings),
+        facts=_facts(settings),
     )
+
+
+def _facts(settings: Settings) -> dict[str, Any]:
+    """Facts that a program needs to ask the file: tariff changes, values of categories, defaults; no empty ones."""
+    city = settings.city
+    facts = {
+        columns.TARIFF_CHANGES: list(map(str, city.tariff_changes)) if settings.has_era else [],
+        CATEGORIES: {name: list(each.texts) for name, each in city.extra.items() if each.is_category},
+        FEATURE_DEFAULTS: {
+            name: column.default for name, column in city.extra_columns.items() if column.default is not None
+        },
+    }
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _described(column: RawColumn, settings: Settings) -> TensorDescription:
     """A raw column in this city; the tariff's era counts to the number of changes."""
     city = settings.city
     is_era = column.name == columns.PICKUP_ERA
-    bounds = Bounds(0, len(city.tariff_changes)) if is_era else city.bounds_of(column)
+    bounds = Interval(0, len(city.tariff_changes)) if is_era else city.bounds_of(column)
     return TensorDescription(
         column.name,
         meaning=column.meaning,
         unit=city.unit_of(column),
-        minimum=bounds.min if bounds else None,
-        maximum=bounds.max if bounds else None,
+        minimum=bounds.min if bounds and math.isfinite(bounds.min) else None,
+        maximum=bounds.max if bounds and math.isfinite(bounds.max) else None,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from farebox.components.errors import InputError
 from farebox.pipeline.commands.options import AsJson, City, Data, Overrides, day_of, place_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ def predict(
         str | None,
         typer.Option(metavar="YYYY-MM-DD", help="The day, for a city whose tariff has changed; today without it."),
     ] = None,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="One of the city's own inputs, such as traffic=1200; repeat for more."),
+    ] = None,
     require_signature: Annotated[
         str | None, typer.Option(metavar="PUBLIC.pem", help="An Ed25519 key whose owner must have signed the model.")
     ] = None,
@@ -44,7 +49,27 @@ def predict(
     trip: dict[str, Any] = dict(zip(columns.MODEL_INPUTS, (*start, *end, passengers, hour, weekday), strict=True))
     if date:
         trip[columns.PICKUP_TIME] = datetime.datetime.combine(day_of(date), datetime.time(hour % 24))
+    trip |= features_of(feature or [], fare_model.feature_names)
     print(describe_fare(fare_model, trip))
+
+
+def features_of(assignments: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """The values of `--feature NAME=VALUE` by name. names: those that the model has.
+
+    Raises InputError, which names what is wrong.
+    """
+    features: dict[str, str] = {}
+    for assignment in assignments:
+        name, separator, value = (part.strip() for part in assignment.partition("="))
+        if not separator or not value:
+            raise InputError(f"--feature={assignment} must read NAME=VALUE, such as traffic=1200")
+        if name not in names:
+            has = f"one of {', '.join(names)}" if names else "left out: the model has no inputs of its city's own"
+            raise InputError(f"--feature={assignment}: {name} must be {has}")
+        if name in features:
+            raise InputError(f"--feature={assignment}: {name} must be given once")
+        features[name] = value
+    return features
 
 
 def describe_fare(model: FareModel, trip: Mapping[str, Any]) -> str:

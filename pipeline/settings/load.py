@@ -22,7 +22,6 @@ from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.pca_reducer.settings import ReducerSettings
 from farebox.components.pruner.settings import PrunerSettings
 from farebox.components.quantizer.settings import BandSettings, QuantizerSettings
-from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.modules import columns
 from farebox.modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
@@ -102,8 +101,8 @@ class Settings:
         named = {f"data_gate.{name}": getattr(self.data_gate, name) for name in ("thresholds", "ignore_features")}
         for name, features in {**named, "spans.ignore_drift": self.spans.ignore_drift}.items():
             for feature in features:
-                if feature not in EXAMPLE_COLUMNS:
-                    raise ValueError(f"{name}: {feature} must be one of {', '.join(EXAMPLE_COLUMNS)}")
+                if feature not in self.city.example_columns:
+                    raise ValueError(f"{name}: {feature} must be one of {', '.join(self.city.example_columns)}")
 
     @property
     def has_era(self) -> bool:
@@ -113,8 +112,8 @@ class Settings:
 
     @property
     def model_inputs(self) -> tuple[str, ...]:
-        """The raw columns that the model takes."""
-        return columns.DATED_INPUTS if self.has_era else columns.MODEL_INPUTS
+        """The raw columns that the model takes, the city's own last."""
+        return (*(columns.DATED_INPUTS if self.has_era else columns.MODEL_INPUTS), *self.city.extra)
 
     @property
     def data_gate_of_a_run(self) -> DataGateSettings:
@@ -186,7 +185,7 @@ def build(content: Mapping[str, Any], where: str) -> Settings:
     """Returns settings from nested mappings. Raises SettingsError naming `where` for unknown and missing keys and wrong
     values."""
     try:
-        return pydantic.TypeAdapter(Settings).validate_python(_with_text_ids(content))
+        return pydantic.TypeAdapter(Settings).validate_python(_with_features_by_name(_with_text_ids(content), where))
     except pydantic.ValidationError as error:
         faults = list(itertools.islice(_explained(error.errors()), 3))
         raise SettingsError("; ".join(f"{where}: {fault}" for fault in faults)) from error
@@ -199,6 +198,21 @@ def _with_text_ids(content: Mapping[str, Any]) -> Mapping[str, Any]:
         case {"city": {"locations": {"places": dict(places)} as locations}}:
             locations["places"] = {str(id_): place for id_, place in places.items()}
     return copied
+
+
+def _with_features_by_name(content: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The same content, `city.features` as a mapping where it is a list of names, and `{}` for a name without keys."""
+    city = content.get("city")
+    features = city.get("features") if isinstance(city, Mapping) else None
+    if isinstance(features, str) or not isinstance(features, (Sequence, Mapping)):
+        return content
+    if isinstance(features, Sequence):
+        for name in features:
+            if not isinstance(name, str) or features.count(name) > 1:
+                raise SettingsError(f"{where}: city.features={name} must be a name, and in the list once")
+    by_name = features if isinstance(features, Mapping) else dict.fromkeys(features)
+    named = {name: {} if feature is None else feature for name, feature in by_name.items()}
+    return {**content, "city": {**city, "features": named}}  # type: ignore[dict-item] # a Mapping, as seen above
 
 
 def _explained(faults: Sequence[Any]) -> Iterator[str]:
@@ -273,6 +287,11 @@ def load_settings(
     schema = path.parent / settings.schema if settings.schema else None
     if schema and not schema.is_file():
         raise SettingsError(f"{path}: schema={settings.schema} must be a file beside it, got nothing at {schema}")
+    if schema and (missing := [name for name in settings.city.extra if f'"{name}"' not in schema.read_text()]):
+        raise SettingsError(
+            f"{path}: schema={settings.schema} must have the feature {missing[0]}, as city.features has it: add it, or "
+            "set schema to null for one that follows from the city"
+        )
     return dataclasses.replace(
         settings, data=str(resolve_source(settings.data)), schema=str(schema.resolve()) if schema else None
     )

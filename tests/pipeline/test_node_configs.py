@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from farebox import load_settings
-from farebox.components.tflite.metadata import encoded
+from farebox.components.tflite.metadata import described, description_of, encoded
 from farebox.pipeline.node_configs import description
 
 
@@ -38,6 +38,34 @@ def test_the_days_of_the_tariffs_changes_are_facts_where_the_era_is_an_input(chi
     assert chicago.facts == {"tariff_changes": ["2016-01-01"]}
     plain = description(load_settings("chicago", overrides={"city.tariff_changes": []}))
     assert len(plain.inputs) == 7 and not plain.facts
+
+
+def test_a_citys_own_inputs_stand_last_with_their_coding(convert_tflite):
+    features = {
+        "surge": {"min": 1, "default": 1.5},
+        "vehicle_type": {"values": ["sedan", "van"], "meaning": "car"},
+        "traffic": {"unit": "trips"},
+        "rate": {"values": [1, 2], "default": 2},
+    }
+    settings = load_settings("chicago", overrides={"city.features": features, "schema": None})
+    own = description(settings)
+    assert settings.model_inputs[-5:] == ("pickup_era", "surge", "vehicle_type", "traffic", "rate")
+    assert [(each.text, each.minimum, each.maximum) for each in own.inputs[-4:]] == [
+        ("surge", 1, None), ("car: sedan 0, van 1", 0, 1), ("traffic [trips]", None, None), ("rate: 1 0, 2 1", 0, 1),
+    ]  # fmt: skip
+    assert own.facts == {
+        "tariff_changes": ["2016-01-01"],
+        "categories": {"vehicle_type": ["sedan", "van"], "rate": ["1", "2"]},
+        "feature_defaults": {"surge": 1.5, "rate": 1},
+    }
+    content = convert_tflite(
+        era=1, types={name: "int32" if name in own.facts["categories"] else "float32" for name in features}
+    )
+    read = description_of(described(content, own))
+    by_name = {each.name: each for each in read.inputs}
+    surge, car = by_name["surge"], by_name["vehicle_type"]
+    assert (surge.minimum, surge.maximum, car.meaning, car.maximum) == (1, None, "car: sedan 0, van 1", 1)
+    assert read.facts == own.facts
 
 
 def test_its_version_changes_with_the_bounds_and_not_with_the_gates(chicago):

@@ -128,6 +128,57 @@ def test_predict_finds_the_era_of_a_day(place, convert_tflite, call):
         assert call(*trip(model="dated.tflite"), *given) == (0, fare, "")
 
 
+@pytest.fixture
+def with_features(place, convert_tflite) -> str:
+    """As `model`; traffic and the code of the car, 1 for a van, are added to the fare."""
+    facts = {"categories": {"car": ["sedan", "van"]}, "feature_defaults": {"car": 0}}
+    content = convert_tflite(lambda fare: fare, types={"traffic": "float32", "car": "int32"})
+    inputs = (TensorDescription("traffic", minimum=0, maximum=5000), TensorDescription("car", minimum=0, maximum=1))
+    (place / "own.tflite").write_bytes(described(content, Description(inputs=inputs, facts=facts)))
+    return "own.tflite"
+
+
+@pytest.mark.parametrize(
+    ("features", "fare"),
+    [
+        (["traffic=100"], "115.00"),
+        (["traffic=100", "car=van"], "116.00"),
+        (["car=1", "traffic = 2.5"], "18.50"),
+        (["car=sedan", "traffic=0"], "15.00"),
+    ],
+)
+def test_predict_takes_the_citys_own_inputs(with_features, call, features, fare):
+    """A default counts without the feature; 15 is the trip's fare without any."""
+    arguments = [part for feature in features for part in ("--feature", feature)]
+    assert call(*trip(model=with_features), *arguments) == (0, f"{fare}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("features", "line"),
+    [
+        ([], "traffic is missing: the model asks for a number, and its city has no default"),
+        (["traffic=much"], "traffic must be numbers: could not convert string to float: 'much'"),
+        (["traffic=6000"], "traffic=6000 must be between 0.0 and 5000.0"),
+        (["traffic=nan"], "traffic=nan is missing"),
+        (["traffic=1", "car=bus"], "car=bus must be one of sedan, van, or their codes, 0 to 1"),
+        (["traffic=1", "trafic=1"], "--feature=trafic=1: trafic must be one of car, traffic"),
+        (["traffic=1", "traffic=2"], "--feature=traffic=2: traffic must be given once"),
+        (["traffic"], "--feature=traffic must read NAME=VALUE, such as traffic=1200"),
+        (["traffic="], "--feature=traffic= must read NAME=VALUE"),
+    ],
+)
+def test_predict_refuses_features(with_features, call, features, line):
+    arguments = [part for feature in features for part in ("--feature", feature)]
+    code, out, err = call(*trip(model=with_features), *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"farebox: {line}")
+
+
+def test_a_model_without_own_inputs_takes_no_feature(model, call):
+    code, _, err = call(*trip(), "--feature", "traffic=1")
+    assert code == 2 and "traffic must be left out: the model has no inputs of its city's own" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

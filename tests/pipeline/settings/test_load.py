@@ -241,3 +241,43 @@ def test_a_day_that_does_not_exist(tmp_path):
     own.write_text("city: {name: own, tariff_changes: [2016-13-01]}")
     with pytest.raises(SettingsError, match=f"{own}: month must be in 1..12"):
         load_settings(str(own), None, str(tmp_path))
+
+
+def test_features_by_list_and_by_name(city):
+    """A list is of numbers; a name without keys is one, too. The model takes them last, in the file's order."""
+    path = city()
+    for text in ("city.features=[surge, age]", "city.features={surge: , age: {}}"):
+        settings = load(path, text)
+        assert settings.model_inputs[-2:] == ("surge", "age")
+        assert not settings.city.extra["surge"].is_category
+    rate = load(path, "city.features={rate: {values: [1, 2.0, x], default: 2}}").city.extra["rate"]
+    assert rate.texts == ("1", "2", "x") and load(path, "data_gate.thresholds={rate: 0.1}", f"city.features={RATE}")
+
+
+RATE = "{rate: {values: [1, 2]}}"
+
+
+@pytest.mark.parametrize(
+    ("override", "line"),
+    [
+        ("city.features=[age, age]", "city.features=age must be a name, and in the list once"),
+        ("city.features=[3]", "city.features=3 must be a name, and in the list once"),
+        ("city.features=age", "city.features=age: input should be a valid dictionary"),
+        ("city.features={age: {mim: 5}}", "city.features.age.mim is not a setting"),
+        ("city.features={age: 5}", "city.features.age=5: input should be"),
+        ("city.features=[trip_seconds]", "city.features.trip_seconds: trip_seconds sounds like a duration, which is"),
+        ("city.features={v: {values: [yes, no]}}", "city.features.v.values=True must be text: put it in quotes"),
+    ],
+)
+def test_each_bad_feature_is_named(city, override, line):
+    assert refusal(city(), override).startswith(f"springfield.yaml: {line}")
+
+
+def test_a_curated_schema_must_have_the_features(city):
+    path = city(CITY + "schema: own.pbtxt\n")
+    Path(path).with_name("own.pbtxt").write_text('feature { name: "surge" }')
+    assert load(path, "city.features=[surge]").schema
+    assert refusal(path, "city.features=[surge, age]").startswith(
+        "springfield.yaml: schema=own.pbtxt must have the feature age, as city.features has it: add it, or set schema "
+        "to null"
+    )
