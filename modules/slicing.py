@@ -22,11 +22,12 @@ NONE = "none"
 ROW_HASH = "row_hash"  # key of an extract: Evaluator's metric groups rows by it
 
 # TFX passes custom extractors no configuration, and reloads this module for them, which keeps these values
-_city: dict[str, Any] = globals().get("_city", {"box": [-180.0, 180.0, -90.0, 90.0], "airports": {}})
+_city: dict[str, Any] = globals().get("_city", {"box": [-180.0, 180.0, -90.0, 90.0], "airports": {}, "features": {}})
 
 
 def configure(city: Mapping[str, Any]) -> None:
-    """box: west, east, south, north in degrees; airports: [longitude, latitude] by name."""
+    """box: west, east, south, north in degrees; airports: [longitude, latitude] by name; features: the city's own
+    inputs, with the values of a category and none of a number."""
     _city.update(city)
 
 
@@ -77,11 +78,20 @@ def pickup_areas(columns: Mapping[str, npt.NDArray[Any]], box: Sequence[float]) 
     return np.array([f"{longitude:.2f},{latitude:.2f}" for longitude, latitude in middles], dtype=object)[:, None]
 
 
-def row_hashes(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+def categories(columns: Mapping[str, npt.NDArray[Any]], values: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The value of each of the city's categories, text of shape (n, 1), by name."""
+    return {
+        name: np.array(texts, dtype=object)[np.asarray(columns[name], np.int64).reshape(-1)][:, None]
+        for name, texts in values.items()
+        if texts
+    }
+
+
+def row_hashes(columns: Mapping[str, npt.NDArray[Any]], names: Sequence[str] = MODEL_INPUTS) -> npt.NDArray[Any]:
     """A 64-bit hash of each trip, uint64 of shape (n,): of its own values only, whatever the order of trips."""
     import pandas as pd
 
-    values = {name: np.asarray(columns[name]).reshape(-1) for name in MODEL_INPUTS}
+    values = {name: np.asarray(columns[name]).reshape(-1) for name in names}
     return np.asarray(pd.util.hash_pandas_object(pd.DataFrame(values), index=False))
 
 
@@ -107,11 +117,13 @@ def _slice(extracts: dict[str, Any], city: Mapping[str, Any]) -> Iterator[dict[s
         AIRPORT: airports(columns, city["airports"]),
         PICKUP_AREA: pickup_areas(columns, city["box"]),
     }
+    own = city.get("features", {})
+    values = categories(columns, own)
     fields = {key: extracts[key] for key in (tfma.constants.LABELS_KEY, tfma.constants.PREDICTIONS_KEY)}
-    fields[ROW_HASH] = row_hashes(columns)
+    fields[ROW_HASH] = row_hashes(columns, [*MODEL_INPUTS, *own])
     slices: list[tuple[tuple[tuple[str, Any], ...], Any]] = [((), fields)]
-    for name in SLICED_BY:
-        slices += [(((name, value),), _take(fields, rows)) for value, rows in rows_by_value(columns[name])]
+    for name, column in {**{name: columns[name] for name in SLICED_BY}, **values}.items():
+        slices += [(((name, value),), _take(fields, rows)) for value, rows in rows_by_value(column)]
     for slice_key, extract in slices:
         yield {**extract, tfma.constants.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([slice_key])}
 

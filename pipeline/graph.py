@@ -121,7 +121,9 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
             model=quantized,
             baseline_model=baseline.outputs["model"],
             schema=schema.outputs["schema"],
-            eval_config=eval_config(settings.gates),
+            eval_config=eval_config(
+                settings.gates, [name for name, each in settings.city.extra.items() if each.is_category]
+            ),
             module_path="farebox.modules.slicing",
         ).with_id("Evaluator"),
         "farebox.components.evaluator.executor",

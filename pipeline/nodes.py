@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tensorflow_data_validation import StatsOptions
@@ -195,8 +196,10 @@ def latest_blessed_statistics(
     return [node.with_id(node_id)]
 
 
-def eval_config(gates: ModelBounds) -> tfma.EvalConfig:
+def eval_config(gates: ModelBounds, categories: Sequence[str] = ()) -> tfma.EvalConfig:
     """TFMA's config: errors of the candidate and of the last blessed model, over all rows and by slice, with intervals.
+
+    categories: the city's own inputs by which trips are sliced, too.
 
     Both models are `.tflite`, because TFMA does not mix model types; it drops the baseline if there is none yet.
     Evaluator checks `max_rmse`, ModelGate the other bounds. Our metric computes the intervals: TFMA's jackknife
@@ -210,7 +213,10 @@ def eval_config(gates: ModelBounds) -> tfma.EvalConfig:
             tfma.ModelSpec(name=CANDIDATE, model_type="tf_lite", label_key=FARE),
             tfma.ModelSpec(name=BASELINE, model_type="tf_lite", label_key=FARE, is_baseline=True),
         ],
-        slicing_specs=[tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[key]) for key in SLICED_BY)],
+        slicing_specs=[
+            tfma.SlicingSpec(),
+            *(tfma.SlicingSpec(feature_keys=[key]) for key in (*SLICED_BY, *categories)),
+        ],
         metrics_specs=[
             tfma.MetricsSpec(
                 metrics=[

@@ -102,6 +102,32 @@ def test_every_row_is_in_one_slice_of_each_kind():
     assert all(sorted(slice_labels) == list(range(50)) for slice_labels in rows.values())
 
 
+def test_a_citys_own_categories_are_slices_and_its_inputs_part_of_the_hash():
+    import tensorflow_model_analysis as tfma
+
+    from farebox.modules import slicing
+
+    here = np.full((40, 2), 5.0)
+    cars = np.arange(40)[:, None] % 2
+    trips = batch(_trips(here, here)) | {"car": cars, "traffic": np.arange(40.0)[:, None]}
+    trips |= dict.fromkeys((columns.PICKUP_HOUR, columns.PICKUP_WEEKDAY), np.zeros((40, 1), np.int64))
+    extracts = {
+        tfma.constants.FEATURES_KEY: trips,
+        tfma.constants.LABELS_KEY: cars,
+        tfma.constants.PREDICTIONS_KEY: cars,
+    }
+    city = {"box": [0.0, 10.0, 0.0, 10.0], "airports": {}, "features": {"car": ["sedan", "van"], "traffic": []}}
+    labels, hashes = {}, set()
+    for extract in slicing._slice(extracts, city):
+        (slice_key,) = extract[tfma.constants.SLICE_KEY_TYPES_KEY]
+        if slice_key and slice_key[0][0] == "car":
+            labels[slice_key[0][1]] = set(extract[tfma.constants.LABELS_KEY].reshape(-1).tolist())
+        hashes.update(extract[slicing.ROW_HASH].tolist())
+        assert not slice_key or slice_key[0][0] != "traffic"
+    assert labels == {"sedan": {0}, "van": {1}}
+    assert len(hashes) == 40 > len(set(slicing.row_hashes(trips).tolist()))
+
+
 def test_a_rows_hash_is_its_own():
     """In whatever batch and order; hashes fall evenly into twenty groups."""
     from farebox.modules import slicing

@@ -50,6 +50,14 @@ def graph(spec: dict) -> dict[str, list[str]]:
     return {"nodes": sorted(tasks), "edges": sorted(edges)}
 
 
+def test_a_city_with_inputs_of_its_own_compiles(spec, tmp_path):
+    """The same nodes and edges; the features travel in the properties."""
+    features = "city.features={surge: {min: 1}, vehicle_type: {values: [sedan, van], default: van}}"
+    own = compiled(tmp_path, features, "schema=null")
+    assert graph(own) == graph(spec)
+    assert "pickup_era,surge,vehicle_type" in json.dumps(own)
+
+
 def test_graph_equals_the_golden_file(spec):
     if os.environ.get("FAREBOX_GOLDEN") == "write":
         GOLDEN.write_text(json.dumps(graph(spec), indent=1) + "\n")
