@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
@@ -68,6 +69,13 @@ def rmse_of(network: keras.Model, rows: Rows) -> Callable[..., float]:
         return rmse(mean + scale * run().numpy().reshape(-1).astype(np.float64), rows.labels)
 
     return rmse_in_fares
+
+
+def squared_errors(network: keras.Model, rows: Rows) -> npt.NDArray[np.float64]:
+    """Squared error of each row, shape (n,)."""
+    inputs = {name: tf.constant(rows.columns[name]) for name in network.input_names}
+    predicted = tf.function(lambda: network(inputs, training=False), autograph=False)().numpy()
+    return np.asarray((predicted.reshape(-1).astype(np.float64) - rows.labels) ** 2)
 
 
 def huber_loss(delta: float) -> training_loop.Loss:

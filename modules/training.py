@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -24,7 +25,8 @@ from farebox.modules import boosting, columns, extra, features, fitting, model, 
 from farebox.modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings
 
 FIGURES_FILE = "training.json"
-CLEARLY_BETTER = 0.995  # of the distilled network's eval RMSE; a smaller gain may be chance
+CLEARLY_BETTER = 0.995  # of the distilled network's eval RMSE; a smaller gain is not worth a change
+STANDARD_ERRORS = 2.0  # by which the rows must differ on average; else a few fares that nobody can know decide
 READ_ROWS = 4096
 TRAIN_ROWS_PER_EVAL_ROW = 5  # at most, in memory
 MANY_PLACES = 0.1  # distinct pickups per row
@@ -185,11 +187,17 @@ def _fit(network: keras.Model, source: str, train: Rows, task: Task, **options: 
     return figures
 
 
-def best_on_eval(candidates: dict[str, tuple[keras.Model, dict[str, float]]]) -> tuple[str, dict[str, float]]:
-    """The first candidate's name, or the best one's if its eval RMSE is clearly lower; and the eval RMSE of all."""
-    errors = {name: figures["eval_rmse"] for name, (_, figures) in candidates.items()}
+def best_on_eval(squared: Mapping[str, npt.NDArray[np.float64]]) -> tuple[str, dict[str, float]]:
+    """The first candidate's name, or the best one's if its eval RMSE is clearly lower; and the eval RMSE of all.
+
+    squared: the squared error of each eval row by candidate, shape (n,). Clearly: by 0.5 %, and by two standard errors
+    of the mean of the rows' differences.
+    """
+    errors = {name: float(np.sqrt(each.mean())) for name, each in squared.items()}
     first, best = next(iter(errors)), min(errors, key=lambda name: errors[name])
-    return (best if errors[best] < CLEARLY_BETTER * errors[first] else first), errors
+    gains = squared[first] - squared[best]
+    is_clear = gains.mean() > STANDARD_ERRORS * gains.std() / math.sqrt(len(gains))
+    return (best if is_clear and errors[best] < CLEARLY_BETTER * errors[first] else first), errors
 
 
 def fit_lesson(task: Task, transform_graph: str, geography: features.Geography) -> Lesson | None:
@@ -253,7 +261,9 @@ def run_fn(fn_args: Any) -> None:
     candidates = {"network": fit_network(task, soft_targets(task, lesson), base)}
     if lesson:
         candidates[NO_EMBEDDING_DNN] = networks[NO_EMBEDDING_DNN], yardstick_figures[NO_EMBEDDING_DNN]
-    chosen, tried = best_on_eval(candidates)
+    chosen, tried = best_on_eval(
+        {name: fitting.squared_errors(network, task.evaluation) for name, (network, _) in candidates.items()}
+    )
     network, network_figures = candidates[chosen]
     figures = {
         "network": network_figures,

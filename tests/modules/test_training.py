@@ -80,7 +80,8 @@ def test_everything_a_run_needs_is_written(full):
     assert set(figures) == {"network", "chosen", "tried", "tuned", "teacher", "raw_dnn", "no_embedding_dnn", "lightgbm"}
     assert figures["teacher"]["out_of_fold_rmse"] < 3
     assert set(figures["tried"]) == {"network", "no_embedding_dnn"}
-    assert figures["network"]["eval_rmse"] == figures["tried"][figures["chosen"]]
+    chosen = figures["tried"][figures["chosen"]]
+    assert figures["network"]["eval_rmse"] == pytest.approx(chosen, rel=1e-5)
 
 
 def test_the_network_learns_the_era_of_the_tariff(full, full_trips):
@@ -116,8 +117,16 @@ def test_the_raw_features_give_the_raw_column_network(toy_trips, tmp_path):
 
 @pytest.mark.parametrize(("rival", "chosen"), [(2.98, "rival"), (2.99, "network"), (3.2, "network")])
 def test_a_rival_must_be_clearly_better_on_eval(rival, chosen):
-    candidates = {name: (None, {"eval_rmse": rmse}) for name, rmse in (("network", 3.0), ("rival", rival))}
-    assert training.best_on_eval(candidates) == (chosen, {"network": 3.0, "rival": rival})
+    squared = {"network": np.full(100, 9.0), "rival": np.full(100, rival**2)}
+    assert training.best_on_eval(squared) == (chosen, pytest.approx({"network": 3.0, "rival": rival}))
+
+
+@pytest.mark.parametrize(("rows", "chosen"), [(1, "network"), (3, "network"), (5, "rival")])
+def test_a_few_rows_do_not_make_a_rival_better(rows, chosen):
+    """The rival is better by 50 in some of 1,000 rows: their mean is sqrt(rows) standard errors, nearly."""
+    network = np.ones(1000)
+    network[:rows] = 51.0
+    assert training.best_on_eval({"network": network, "rival": np.ones(1000)})[0] == chosen
 
 
 RAW = np.arange(8 * 200, dtype=np.float32).reshape(200, 8)  # the number is 8 * row + column
