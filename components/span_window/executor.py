@@ -26,6 +26,7 @@ from farebox.components.trip_example_gen.files import (
     WINDOW_PROPERTY,
     span_of_days,
 )
+from farebox.components.trip_example_gen.losses import Losses
 
 
 class SpanWindowExecutor(base_executor.BaseExecutor):
@@ -105,13 +106,9 @@ def read_counts(span: types.Artifact) -> dict[str, Any]:
 
 def add_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The sum of several counts.json."""
-    by_column: Counter[tuple[str, str]] = Counter()
-    for each in counts:
-        by_column.update({(reason, column): rows for reason, column, rows in each["by_column"]})
     return {
-        **{key: sum(each[key] for each in counts) for key in ("read", "examples", "rejected")},
-        **{key: sum((Counter(each[key]) for each in counts), Counter()) for key in ("by_reason", "by_split")},
+        **Losses.sum(map(Losses.from_json, counts)).to_json(),
+        "by_split": sum((Counter(each["by_split"]) for each in counts), Counter()),
         DAYS: span_of_days(each.get(DAYS) for each in counts),
-        "by_column": [[*key, rows] for key, rows in sorted(by_column.items())],
         "error": "",
     }

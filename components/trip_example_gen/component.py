@@ -31,7 +31,8 @@ class TripExampleGen(FileBasedExampleGen):
     Files under `examples.uri`:
         Split-{train,eval,test}/data_tfrecord-*.gz  tf.Examples of `columns.EXAMPLE_COLUMNS`
         rejected/rejected-*.csv                     file, row, reason, column, text of the rejected rows
-        counts.json                                 read, examples, rejected, by_reason, by_split, days
+        counts.json                                 read (= examples + rejected + left_out), by_reason, by_column,
+                                                    by_file, by_split, days, and what else `Losses` has
     """
 
     EXECUTOR_SPEC = BeamExecutorSpec(TripExampleGenExecutor)

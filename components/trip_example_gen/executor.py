@@ -41,6 +41,7 @@ from farebox.components.trip_example_gen.files import (
     WINDOW_PROPERTY,
     span_of_days,
 )
+from farebox.components.trip_example_gen.losses import Losses
 from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
 from farebox.components.trip_example_gen.records import tfrecords
 from farebox.components.trip_example_gen.remote_files import file_system_of
@@ -67,14 +68,13 @@ class _Job:
 class _Counts:
     """Rows of some chunks.
 
-    days: of the first and the last pickup among the examples, None without dates. fault: the index of the first chunk
-    that has one, and its `reader.first_fault`. error: the text of an input error, which fails the run once Beam has
-    ended.
+    losses: their rows by file and reason. days: of the first and the last pickup among the examples, None without
+    dates. fault: the index of the first chunk that has one, and its `reader.first_fault`. error: the text of an input
+    error, which fails the run once Beam has ended.
     """
 
-    read: int = 0
+    losses: Losses = dataclasses.field(default_factory=Losses)
     by_split: Counter[str] = dataclasses.field(default_factory=Counter)
-    reasons: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)
     days: tuple[str, str] | None = None
     fault: tuple[int, str] | None = None
     error: str = ""
@@ -154,10 +154,11 @@ def _write_chunk(chunk: Chunk, job: _Job) -> _Counts:
 
 def _convert(chunk: Chunk, job: _Job) -> _Counts:
     shards: dict[str, _Shard] = {}
-    total = _Counts()
+    total, is_first = _Counts(), True
     with fileio.open(os.path.join(_rejected_folder(job.uri), f"rejected-{chunk.index:05d}.csv"), "wb") as rejected:
         for trips in reader.read_chunk(chunk, job.profile, fileio.open):
-            rejected.write(_csv(trips.rejected, header=total.read == 0))
+            rejected.write(_csv(trips.rejected, header=is_first))
+            is_first = False
             split_of = assign_splits(trips.examples, tuple(job.shares.values()), job.seed)
             by_split: Counter[str] = Counter()
             for i, split in enumerate(job.shares):
@@ -170,7 +171,7 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
             days = days_of(trips.examples.column(PICKUP_EPOCH).to_numpy()) if job.profile.columns.pickup_time else None
             text = reader.first_fault(trips, chunk)
             fault = (chunk.index, text) if text else None
-            total = _add([_Counts(trips.n_read, by_split, trips.reasons(), days, fault), total])
+            total = _add([_Counts(trips.losses, by_split, days, fault), total])
     for shard in shards.values():
         shard.close()
     return total
@@ -187,9 +188,8 @@ def _add(counts: Iterable[_Counts]) -> _Counts:
     """The sum, with the alphabetically first error."""
     parts = list(counts)
     return _Counts(
-        read=sum(part.read for part in parts),
+        losses=Losses.sum(part.losses for part in parts),
         by_split=sum((part.by_split for part in parts), Counter()),
-        reasons=sum((part.reasons for part in parts), Counter()),
         days=span_of_days(part.days for part in parts),
         fault=min((part.fault for part in parts if part.fault), default=None),
         error=min((part.error for part in parts if part.error), default=""),
@@ -197,15 +197,8 @@ def _add(counts: Iterable[_Counts]) -> _Counts:
 
 
 def _write_counts(counts: _Counts, uri: str) -> None:
-    by_reason: Counter[str] = Counter()
-    for (reason, _), count in counts.reasons.items():
-        by_reason[reason] += count
     totals = {
-        "read": counts.read,
-        "examples": counts.by_split.total(),
-        "rejected": by_reason.total(),
-        "by_reason": by_reason,
-        "by_column": [[reason, column, count] for (reason, column), count in sorted(counts.reasons.items())],
+        **counts.losses.to_json(),
         "by_split": counts.by_split,
         DAYS: counts.days,
         "fault": counts.fault,
@@ -219,23 +212,26 @@ def _read_counts(uri: str) -> _Counts:
     """The counts that the Beam pipeline wrote: an engine's workers share only files with this process."""
     with fileio.open(os.path.join(uri, COUNTS_FILE)) as file:
         totals = json.loads(file.read())
-    reasons = Counter({(reason, column): count for reason, column, count in totals["by_column"]})
     fault = tuple(totals["fault"]) if totals["fault"] else None
-    return _Counts(totals["read"], Counter(totals["by_split"]), reasons, fault=fault, error=totals["error"])
+    return _Counts(Losses.from_json(totals), Counter(totals["by_split"]), fault=fault, error=totals["error"])
 
 
 def _check(source: str, profile: CityProfile, splits: Iterable[str], counts: _Counts) -> None:
     if counts.error:
         raise InputError(counts.error)
-    n_examples = counts.by_split.total()
-    fault = counts.fault[1] if counts.fault else ""
-    reader.check_usable(source, profile, counts.read, n_examples, counts.reasons, fault=fault)
+    total, n_examples = counts.losses.total, counts.by_split.total()
+    reader.check_usable(source, profile, counts.losses, fault=counts.fault[1] if counts.fault else "")
+    if total.read != n_examples + total.rejected + total.left_out:
+        raise ValueError(
+            f"rows in={total.read} must be examples={n_examples} + rejected={total.rejected} + left out="
+            f"{total.left_out}"
+        )
     for split in splits:
         if not counts.by_split[split]:
             raise InputError(f"{source}: split {split} got none of {n_examples} examples, give more trips")
     logging.info(
-        "TripExampleGen: %d rows read, %d examples %s, %d rejected %s",
-        counts.read, n_examples, dict(counts.by_split), counts.reasons.total(), dict(counts.reasons),
+        "TripExampleGen: %d rows read, %d examples %s, %d left out, %d rejected %s",
+        total.read, n_examples, dict(counts.by_split), total.left_out, total.rejected, dict(total.reasons),
     )  # fmt: skip
 
 

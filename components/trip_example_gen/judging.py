@@ -28,10 +28,19 @@ from farebox.components.trip_example_gen.columns import (
     POLYLINE,
     RawColumn,
 )
+from farebox.components.trip_example_gen.losses import Losses
 from farebox.components.trip_example_gen.profile import CityProfile, Interval
+from farebox.components.trip_example_gen.reasons import (
+    BAD_TIMESTAMP,
+    BAD_WEEKDAY,
+    OTHER_DIALECT,
+    UNKNOWN_LOCATION,
+    UNPARSEABLE,
+    Judgement,
+    RowCheck,
+)
+from farebox.components.trip_example_gen.tallying import tally
 
-UNPARSEABLE, BAD_TIMESTAMP, BAD_WEEKDAY = "unparseable", "bad_timestamp", "bad_weekday"
-UNKNOWN_LOCATION, OTHER_DIALECT = "unknown_location", "other_dialect"
 ENDS = ("pickup", "dropoff")
 REJECTED = pa.schema(
     {"file": pa.string(), "row": pa.int64(), "reason": pa.string(), "column": pa.string(), "text": pa.string()}
@@ -45,16 +54,18 @@ class Trips:
     examples: the profile's `example_columns`, float32 degrees and fare, int64 the rest.
     rejected: file, row (CSV: the line, where the header is line 1; Parquet: the row, from 1), reason, column (the
         source's that is at fault, empty for a malformed line) and the row as text.
+    losses: the same rows by file and reason.
     """
 
     examples: pa.RecordBatch
     rejected: pa.Table
     n_left_out: int = 0
+    losses: Losses = dataclasses.field(default_factory=Losses)
 
     @property
     def n_read(self) -> int:
-        """Rows that were judged: all but those that `city.where` leaves out."""
-        return int(self.examples.num_rows + self.rejected.num_rows)
+        """All rows of the source."""
+        return int(self.examples.num_rows + self.rejected.num_rows + self.n_left_out)
 
     def reasons(self) -> Counter[tuple[str, str]]:
         """Rejected rows by (reason, source column)."""
@@ -63,15 +74,6 @@ class Trips:
 
 
 Values = dict[str, npt.NDArray[Any]]  # our column: float32, float64 or int64 of shape (n,)
-
-
-@dataclasses.dataclass(frozen=True)
-class RowCheck:
-    """A reason to reject rows, the source's column at fault, and which rows it rejects, shape (n,)."""
-
-    reason: str
-    column: str
-    rejects: npt.NDArray[np.bool_]
 
 
 def judge(rows: Rows, path: str, profile: CityProfile) -> Trips:
@@ -83,13 +85,15 @@ def judge(rows: Rows, path: str, profile: CityProfile) -> Trips:
     first = np.full(len(rows.numbers), len(checks))
     for i in reversed(range(len(checks))):
         first[checks[i].rejects] = i
-    is_trip = (first == len(checks)) & is_wanted
+    judgement = Judgement(values, checks, np.where(is_wanted, first, len(checks)), is_wanted)
+    is_trip = judgement.is_trip
     example_columns = profile.example_columns
     arrays = [pa.array(values[name][is_trip].astype(column.dtype)) for name, column in example_columns.items()]
     return Trips(
         pa.RecordBatch.from_arrays(arrays, list(example_columns)),
-        _rejected(rows, path, checks, np.where(is_wanted, first, len(checks))),
+        _rejected(rows, path, checks, judgement.failed),
         int(np.count_nonzero(~is_wanted)),
+        tally(rows, path, profile, judgement),
     )
 
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,11 +16,14 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.chunks import MAX_TEXT, Chunk, OpenFile
 from farebox.components.trip_example_gen.dialect import dialect_hint
 from farebox.components.trip_example_gen.extra_features import NOT_A_NUMBER
-from farebox.components.trip_example_gen.judging import OTHER_DIALECT, Trips, judge
+from farebox.components.trip_example_gen.judging import Trips, judge
+from farebox.components.trip_example_gen.losses import Losses, is_beyond
 from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.reasons import BAD_WEEKDAY, MISFITS, OTHER_DIALECT
 from farebox.components.trip_example_gen.sources import check_counted_once, find_files, plan_chunks, read_rows
 
 SHOWN_REASONS = 3
+MAX_MISFITS = 0.01  # largest share of weekdays that may be none of the coding
 SHOWN_TEXT = 100  # characters of a row in a message
 
 
@@ -29,44 +31,54 @@ def read_trips(path: str, profile: CityProfile) -> Iterator[Trips]:
     """All trips of a file, a folder or a glob pattern, in pieces of bounded size.
 
     Raises:
-        InputError: the source cannot be read, or (at the end) no row of it is a trip.
+        InputError: the source cannot be read, or (at the end) no row of it is a trip, or its weekdays do not fit.
     """
-    n_read, n_examples, reasons, fault = 0, 0, Counter[tuple[str, str]](), ""
+    losses, fault = Losses(), ""
     files = find_files(path, profile.ignore_files)
     check_counted_once(files)
     for chunk in plan_chunks(files, profile):
         for trips in read_chunk(chunk, profile):
-            n_read, n_examples = n_read + trips.n_read, n_examples + trips.examples.num_rows
-            reasons.update(trips.reasons())
+            losses += trips.losses
             fault = fault or first_fault(trips, chunk)
             yield trips
-    check_usable(path, profile, n_read, n_examples, reasons, fault=fault)
+    check_usable(path, profile, losses, fault=fault)
 
 
-def check_usable(
-    path: str,
-    profile: CityProfile,
-    n_read: int,
-    n_examples: int,
-    reasons: Mapping[tuple[str, str], int],
-    *,
-    fault: str = "",
-) -> None:
-    """Raises InputError, with the commonest reasons and the `first_fault`, if a source gave no example."""
-    if n_read == 0:
+def check_usable(path: str, profile: CityProfile, losses: Losses, *, fault: str = "") -> None:
+    """Raises InputError, with the commonest reasons and the `first_fault`, if a source gave no example, or if the
+    city's coding of weekdays does not fit its column: the days of the rows that pass are then wrong, too."""
+    total = losses.total
+    if total.read == 0:
         raise InputError(f"{path}: has a header and no rows")
-    if n_examples == 0:
-        commonest = ", ".join(
-            f"{n} {reason}" + f" (column {column})" * bool(column)
-            for (reason, column), n in Counter(reasons).most_common(SHOWN_REASONS)
-        )
-        texts = [column for reason, column in reasons if reason == NOT_A_NUMBER]
-        advice = f"; give the texts of column {texts[0]} as city.features.NAME.values" if texts else ""
-        example = f"; {fault}" * bool(fault)
-        hint = f"; {dialect_hint(profile.csv)}" * any(reason == OTHER_DIALECT for reason, _ in reasons)
-        raise InputError(
-            f"{path}: none of {n_read} rows is a trip of {profile.name}: {commonest}{hint}{advice}{example}"
-        )
+    check_weekdays(path, losses)
+    if total.examples == 0:
+        reasons = [f"{n} {reason}" + f" (column {column})" * bool(column) for (reason, column), n in losses.reasons]
+        reasons = reasons[:SHOWN_REASONS]
+        if total.left_out:
+            reasons.append(f"{total.left_out} left out by city.where={profile.where}")
+        why = "; ".join(filter(None, [", ".join(reasons), _advice(profile, losses), fault]))
+        raise InputError(f"{path}: none of {total.read} rows is a trip of {profile.name}: {why}")
+
+
+def _advice(profile: CityProfile, losses: Losses) -> str:
+    """Tells what to write in the city file, for the commonest reason that this can help."""
+    advice = []
+    for (reason, column), _ in losses.reasons:
+        if reason == OTHER_DIALECT:
+            advice.append(dialect_hint(profile.csv))
+        elif reason == NOT_A_NUMBER:
+            advice.append(f"give the texts of column {column} as city.features.NAME.values")
+        elif reason in MISFITS:
+            advice.append(losses.hint((reason, column)))
+    return next(filter(None, advice), "")
+
+
+def check_weekdays(path: str, losses: Losses) -> None:
+    """Raises InputError, with the codings that fit, if more weekdays than chance and dirt explain are none of the
+    city's coding."""
+    for (reason, column), suspect in losses.suspects.items():
+        if reason == BAD_WEEKDAY and is_beyond(suspect.rows, losses.judged, MAX_MISFITS):
+            raise InputError(f"{path}: column {column}: {suspect.hint(losses.judged)}")
 
 
 def first_fault(trips: Trips, chunk: Chunk) -> str:
