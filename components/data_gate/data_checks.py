@@ -17,6 +17,9 @@ HINTS = {
     "drift": "look at the rows; if the change is real, run again with data_gate.drift=warn",
     "skew": "split the rows anew with split.seed=N, or give more trips",
     "rejected": "mend the source or the city file, or allow a larger share with data_gate.max_rejected=SHARE",
+    "empty_files": "mend these files or leave them out, or allow them with data_gate.empty_files=warn",
+    "misfits": "correct the city file, or allow a larger share with data_gate.max_misfits=SHARE",
+    "biased_loss": "look at the rejected rows; if they are no trips of the city, set data_gate.biased_loss=ignore",
     "few_rows": "give more trips, or allow fewer with data_gate.min_rows=N and data_gate.min_split_rows=N",
 }
 
@@ -59,21 +62,24 @@ def read_errors(split: str, serialized: bytes) -> tuple[Anomaly, ...]:
 
 def judge_schema(errors: Sequence[Anomaly], settings: DataGateSettings) -> list[Check]:
     """`anomalies`: their number, at most 0."""
-    return _checks("schema", settings, [Check("anomalies", len(errors), 0, not errors, _summary(errors))])
+    return checks_of_kind("schema", settings, [Check("anomalies", len(errors), 0, not errors, _summary(errors))])
 
 
 def judge_rejected(
     counts: Mapping[str, Any], settings: DataGateSettings, find: Callable[[str], Sequence[str]]
 ) -> list[Check]:
-    """`rejected_share`, a fraction; 1 if no rows were read.
+    """`rejected_share`, a fraction of the rows that were not left out; 1 if there are none.
 
     counts: TripExampleGen's counts.json. find: gives rows rejected for a reason.
     """
-    share = counts["rejected"] / counts["read"] if counts["read"] else 1.0
+    judged = counts["read"] - counts.get("left_out", 0)
+    share = counts["rejected"] / judged if judged else 1.0
     bound = settings.max_rejected
     ok = share <= bound
     rows = find(_by_reason(counts)[0][0]) if not ok and counts["by_reason"] else ()
-    return _checks("rejected", settings, [Check("rejected_share", share, bound, ok, _reasons(counts) + _shown(rows))])
+    return checks_of_kind(
+        "rejected", settings, [Check("rejected_share", share, bound, ok, _reasons(counts) + _shown(rows))]
+    )
 
 
 def judge_rows(n_rows: Mapping[str, int], settings: DataGateSettings) -> list[Check]:
@@ -81,7 +87,7 @@ def judge_rows(n_rows: Mapping[str, int], settings: DataGateSettings) -> list[Ch
     total, smallest = sum(n_rows.values()), min(n_rows, key=lambda split: n_rows[split])
     detail = ", ".join(f"{split} {n}" for split, n in n_rows.items())
     least = n_rows[smallest]
-    return _checks(
+    return checks_of_kind(
         "few_rows",
         settings,
         [
@@ -100,7 +106,7 @@ def judge_rows(n_rows: Mapping[str, int], settings: DataGateSettings) -> list[Ch
 
 def no_drift_check(why: str, settings: DataGateSettings) -> list[Check]:
     """`drift` without a baseline; a missing check would look like one that holds."""
-    return _checks("drift", settings, [Check("drift", 0, None, ok=True, detail=why)])
+    return checks_of_kind("drift", settings, [Check("drift", 0, None, ok=True, detail=why)])
 
 
 def judge_drift(
@@ -110,7 +116,7 @@ def judge_drift(
     find: FindRows,
 ) -> list[Check]:
     """`drift.FEATURE`: train against train of the last blessed run."""
-    return _checks(
+    return checks_of_kind(
         "drift", settings, [_compare("drift", TRAIN, LAST, each, find) for each in _comparisons(now, before, settings)]
     )
 
@@ -125,14 +131,14 @@ def judge_skew(
             check = _compare("skew", split, TRAIN, each, find)
             if check.name not in checks or _excess(check) > _excess(checks[check.name]):
                 checks[check.name] = check
-    return _checks("skew", settings, list(checks.values()))
+    return checks_of_kind("skew", settings, list(checks.values()))
 
 
-def refusal(checks: Sequence[Check]) -> str | None:
-    """A line that names every check that refuses and says what to do, or None."""
+def refusal(checks: Sequence[Check], by: str = "DataGate") -> str | None:
+    """A line that names every check that refuses and says what to do, or None; it begins with `by`."""
     failed = [check for check in checks if check.refuses]
     hints = "; ".join(dict.fromkeys(check.hint for check in failed))
-    return f"DataGate: {'; '.join(map(_broken, failed))}. {hints[:1].upper()}{hints[1:]}" if failed else None
+    return f"{by}: {'; '.join(map(_broken, failed))}. {hints[:1].upper()}{hints[1:]}" if failed else None
 
 
 def warnings(checks: Sequence[Check]) -> list[str]:
@@ -145,7 +151,7 @@ def _broken(check: Check) -> str:
     return f"{check.name}={check.value:.4g} must be {least} {check.bound:.4g}, got {check.detail}"
 
 
-def _checks(kind: str, settings: DataGateSettings, checks: Iterable[Check]) -> list[Check]:
+def checks_of_kind(kind: str, settings: DataGateSettings, checks: Iterable[Check]) -> list[Check]:
     """The checks of a kind with its severity and hint; none if the kind is ignored."""
     action = settings.action(kind)
     if action == "ignore":
@@ -206,4 +212,5 @@ def _by_reason(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
 def _reasons(counts: Mapping[str, Any]) -> str:
     """`483 of 15002 rows rejected: outside_city 480, unparseable 3`."""
     reasons = ", ".join(f"{reason} {rows}" for reason, rows in _by_reason(counts))
-    return f"{counts['rejected']} of {counts['read']} rows rejected" + (f": {reasons}" if reasons else "")
+    judged = counts["read"] - counts.get("left_out", 0)
+    return f"{counts['rejected']} of {judged} rows rejected" + (f": {reasons}" if reasons else "")

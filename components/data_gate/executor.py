@@ -17,10 +17,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from farebox.components.data_gate import data_checks, distributions, sample_rows
+from farebox.components.data_gate import data_checks, distributions, loss_checks, sample_rows
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Check, GateError
 from farebox.components.trip_example_gen.files import COUNTS_FILE, REJECTED_FOLDER
+from farebox.components.trip_example_gen.losses import Losses
 
 ANOMALIES_FILE = "SchemaDiff.pb"  # tfx.components.example_validator.executor.DEFAULT_FILE_NAME, slow to import
 STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME
@@ -72,6 +73,7 @@ def judge(inputs: Artifacts, exec_properties: Mapping[str, Any]) -> list[Check]:
     return [
         *data_checks.judge_schema(errors(inputs), settings),
         *data_checks.judge_rejected(counts, settings, show_rejected),
+        *loss_checks.judge_losses(Losses.from_json(counts), settings),
         *data_checks.judge_rows({split: int(each.num_examples) for split, each in by_split.items()}, settings),
         *drift(inputs.get("baseline_statistics"), exec_properties["finds_baseline"], distribution, settings, show),
         *data_checks.judge_skew(distribution, settings, show),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from farebox.components.errors import Share, at_least, check_fields
 
 Action = Literal["stop", "warn", "ignore"]
-KINDS = ("schema", "drift", "skew", "rejected", "few_rows")
+KINDS = ("schema", "drift", "skew", "rejected", "empty_files", "misfits", "biased_loss", "few_rows")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +26,27 @@ class DataGateSettings:
     """Reaction to eval or test data that differ from train."""
     rejected: Action = "stop"
     """Reaction to too large a share of rejected rows."""
+    empty_files: Action = "stop"
+    """Reaction to one of several files that has rows and gives no trip."""
+    misfits: Action = "stop"
+    """Reaction to rows that are rejected because the city file does not fit the source: weekdays, times, dialect,
+    locations, or fares that are no numbers."""
+    biased_loss: Action = "warn"
+    """Reaction to rejected rows whose fares, weekdays or hours differ from those of the kept."""
     few_rows: Action = "stop"
     """Reaction to too few trips, in all splits together or in one of them."""
     max_rejected: Share = 0.2
     """Largest share of the source's rows that are rejected because they are no trips of the city."""
+    max_misfits: Share = 0.01
+    """Largest share of rows that are rejected in one column because the city file does not fit."""
+    min_loss: Share = 0.01
+    """Share of rejected rows up to which they are not compared with the kept."""
+    max_mean_bias: Share = 0.05
+    """Largest difference between the mean fares of rejected and kept rows, as a share of the mean; what chance explains
+    is allowed on top."""
+    max_share_bias: Share = 0.1
+    """Largest share of rejected rows that would have to change their weekday, or hour, to have the shares of the kept;
+    what chance explains is allowed."""
     max_categorical: Share = 0.15
     """Largest L-infinity distance of a categorical feature; what chance explains is allowed on top."""
     max_numeric: Share = 0.03
@@ -54,6 +71,9 @@ class DataGateSettings:
             "drift": self.drift,
             "skew": self.skew,
             "rejected": self.rejected,
+            "empty_files": self.empty_files,
+            "misfits": self.misfits,
+            "biased_loss": self.biased_loss,
             "few_rows": self.few_rows,
         }
         return actions[kind]

@@ -1,0 +1,117 @@
+"""Checks of the rows that gave no example: whole files, a city file that does not fit, and a loss that depends on what
+is lost. No TFX here: `farebox evaluate` makes them, too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from farebox.components.data_gate.data_checks import checks_of_kind
+from farebox.components.data_gate.settings import DataGateSettings
+from farebox.components.errors import Check
+from farebox.components.trip_example_gen.losses import CHANCE, FileRows, Losses, Moments, is_beyond
+from farebox.components.trip_example_gen.reasons import in_words
+
+SHOWN_FILES = 3
+MIN_REJECTED = 30  # with a known value, below which rejected rows are not compared with the kept
+
+
+def judge_losses(losses: Losses, settings: DataGateSettings) -> list[Check]:
+    """`files_without_trips`, `misfits` and `loss.FEATURE`, of the kinds that the settings do not ignore."""
+    return [
+        *checks_of_kind("empty_files", settings, [_empty_files(losses)]),
+        *checks_of_kind("misfits", settings, [_misfits(losses, settings.max_misfits)]),
+        *checks_of_kind("biased_loss", settings, _biased(losses, settings)),
+    ]
+
+
+def _empty_files(losses: Losses) -> Check:
+    empty = losses.without_trips
+    shown = [f"{path}: none of {rows.read:,} rows, {_why(losses, rows)}" for path, rows in empty.items()]
+    more = f"; and {len(shown) - SHOWN_FILES} more" if len(shown) > SHOWN_FILES else ""
+    detail = "; ".join(shown[:SHOWN_FILES]) + more if empty else f"of {losses.n_files} files"
+    return Check("files_without_trips", len(empty), 0, not empty, detail)
+
+
+def _why(losses: Losses, rows: FileRows) -> str:
+    """The commonest reason in a file, and what to write in the city file if that can help."""
+    reasons = sorted(rows.reasons.items(), key=lambda item: (-item[1], item[0]))
+    if not reasons or rows.left_out > reasons[0][1]:
+        return f"{rows.left_out:,} left out by city.where"
+    key, n = reasons[0]
+    hint = losses.hint(key)
+    return f"{n:,} {in_words(*key)}" + (f" ({hint})" if hint else "")
+
+
+def _misfits(losses: Losses, bound: float) -> Check:
+    """The largest share of rows that one reason of a city file that does not fit rejects in one column."""
+    judged = losses.judged
+    suspects = sorted(losses.suspects.items(), key=lambda item: (-item[1].rows, item[0]))
+    beyond = [(key, suspect) for key, suspect in suspects if is_beyond(suspect.rows, judged, bound)]
+    if not suspects:
+        return Check("misfits", 0, bound, ok=True, detail="no row")
+    (reason, column), worst = suspects[0]
+    detail = f"{worst.rows:,} of {judged:,} rows {in_words(reason, column)}"
+    if beyond:
+        detail = "; ".join(f"column {key[1]}: {suspect.hint(judged)}" for key, suspect in beyond)
+    return Check("misfits", worst.rows / judged, bound, not beyond, detail)
+
+
+def _biased(losses: Losses, settings: DataGateSettings) -> list[Check]:
+    """`loss.FEATURE` of each feature; one check `loss` without a bound if too few rows are lost to matter."""
+    rejected, judged = losses.total.rejected, losses.judged
+    if not judged or rejected <= settings.min_loss * judged:
+        detail = f"{rejected:,} of {judged:,} rows rejected, at most {settings.min_loss:.2g} of them: not compared"
+        return [Check("loss", 0, None, ok=True, detail=detail)]
+    sides = losses.sides
+    checks = [_of_means(name, *pair, settings.max_mean_bias) for name, pair in sides.numbers.items()]
+    return checks + [_of_shares(name, *pair, settings.max_share_bias) for name, pair in sides.categories.items()]
+
+
+def _of_means(name: str, kept: Moments, rejected: Moments, threshold: float) -> Check:
+    """The distance of the means as a share of the mean of all; the bound is the threshold plus what chance explains.
+
+    Welch's standard error of the difference, and the normal quantile of `CHANCE`, two-sided.
+    """
+    from scipy.stats import norm
+
+    mean = (kept + rejected).mean
+    if rejected.n < MIN_REJECTED or kept.n < MIN_REJECTED or not mean > 0:
+        return _not_compared(name, rejected.n)
+    value = abs(rejected.mean - kept.mean) / mean
+    error = math.sqrt(kept.variance / kept.n + rejected.variance / rejected.n)
+    chance = float(norm.isf(CHANCE / 2)) * error
+    low, high = rejected.mean - chance, rejected.mean + chance
+    detail = (
+        f"mean {name} of {rejected.n:,} rejected rows {rejected.mean:.2f} ({low:.2f} to {high:.2f}), of the kept "
+        f"{kept.mean:.2f} (threshold {threshold:g}, chance {chance / mean:.2g})"
+    )
+    return Check(f"loss.{name}", value, threshold + chance / mean, value <= threshold + chance / mean, detail)
+
+
+def _of_shares(name: str, kept: Sequence[int], rejected: Sequence[int], threshold: float) -> Check:
+    """Half the sum of the differences between shares (total variation); it must be significant, too, by chi-squared."""
+    from scipy.stats import chi2
+
+    table = np.array([kept, rejected], np.float64)
+    table = table[:, table.sum(axis=0) > 0]
+    if table.sum(axis=1).min() < MIN_REJECTED or table.shape[1] < 2:
+        return _not_compared(name, int(sum(rejected)))
+    shares = table / table.sum(axis=1, keepdims=True)
+    value = float(np.abs(shares[1] - shares[0]).sum() / 2)
+    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
+    statistic = float(((table - expected) ** 2 / expected).sum())
+    p = float(chi2.sf(statistic, table.shape[1] - 1))
+    all_shares = np.array([kept, rejected]) / np.array([[sum(kept)], [sum(rejected)]])
+    grown = int((all_shares[1] - all_shares[0]).argmax())
+    detail = (
+        f"{name} = {grown} is {all_shares[1, grown]:.1%} of {sum(rejected):,} rejected rows, "
+        f"{all_shares[0, grown]:.1%} of the kept (chi-squared {statistic:.4g}, p {p:.2g})"
+    )
+    return Check(f"loss.{name}", value, threshold, value <= threshold or p >= CHANCE, detail)
+
+
+def _not_compared(name: str, n: int) -> Check:
+    return Check(f"loss.{name}", 0, None, ok=True, detail=f"{n} rejected rows with a known {name}: not compared")
