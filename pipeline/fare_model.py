@@ -33,6 +33,7 @@ from farebox.modules import columns
 from farebox.modules.feature_values import with_features
 
 if TYPE_CHECKING:
+    from farebox.components.trip_example_gen.losses import Losses
     from farebox.pipeline.settings.load import Settings
 
 # Of a model whose file tells no bounds.
@@ -161,7 +162,11 @@ class FareModel:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Errors of a model over a file of trips, in the city's currency, and how many rows there were."""
+    """Errors of a model over a file of trips, in the city's currency, and how many rows there were.
+
+    losses: the rows that were rejected or left out, by file and reason. first_trip: what was understood of it, in a
+    line. warnings: lines about rows that were lost.
+    """
 
     model: str
     city: str
@@ -170,29 +175,47 @@ class Evaluation:
     rows_read: int
     rows_used: int
     rows_rejected: int
+    rows_left_out: int
+    losses: Losses
+    first_trip: str
+    warnings: tuple[str, ...] = ()
 
 
 def evaluate(model: FareModel | str | Path, settings: Settings) -> Evaluation:
     """RMSE and MAE of a model over every trip of `settings.data`.
 
-    Raises InputError if the model or the trips cannot be read.
+    Raises InputError if the model or the trips cannot be read, or if rows are lost in a way that `settings.data_gate`
+    stops: one of several files gives no trip, or the city file does not fit the source.
     """
+    from farebox.components.data_gate import data_checks
+    from farebox.components.data_gate.loss_checks import judge_losses
+    from farebox.components.trip_example_gen.first_look import describe_first
+    from farebox.components.trip_example_gen.losses import Losses
     from farebox.components.trip_example_gen.reader import read_trips
 
     model = model if isinstance(model, FareModel) else FareModel.load(model)
-    error, rejected = RunningError(), 0
+    error, losses, first_trip = RunningError(), Losses(), ""
     for trips in read_trips(settings.data, settings.city):
         batch = columns_of(trips.examples)
         error.update(model._interpreter.predict(batch), batch[columns.FARE])
-        rejected += trips.rejected.num_rows
+        losses += trips.losses
+        if not first_trip and trips.examples.num_rows:
+            first_trip = describe_first(trips.examples, settings.city)
+    checks = judge_losses(losses, settings.data_gate)
+    if refusal := data_checks.refusal(checks, by=settings.data):
+        raise InputError(refusal)
     return Evaluation(
         model=str(model.path),
         city=settings.city.name,
         rmse=error.rmse,
         mae=error.mae,
-        rows_read=error.rows + rejected,
+        rows_read=losses.total.read,
         rows_used=error.rows,
-        rows_rejected=rejected,
+        rows_rejected=losses.total.rejected,
+        rows_left_out=losses.total.left_out,
+        losses=losses,
+        first_trip=first_trip,
+        warnings=tuple(data_checks.warnings(checks)),
     )
 
 

@@ -197,6 +197,7 @@ def test_evaluate_agrees_with_the_run(out, first):
         "read": 15002,
         "used": first.summary["rows"]["examples"],
         "rejected": first.summary["rows"]["rejected"],
+        "left_out": 0,
     }
     assert metrics["rmse"] == pytest.approx(first.summary["rmse"]["shipped"], rel=0.15)
 

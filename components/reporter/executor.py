@@ -39,6 +39,7 @@ from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
 from farebox.components.tflite.metadata import bands_of
 from farebox.components.trip_example_gen.files import COUNTS_FILE
+from farebox.components.trip_example_gen.losses import Losses
 
 
 class ReporterExecutor(base_executor.BaseExecutor):
@@ -69,6 +70,7 @@ def figures_of(inputs: dict[str, types.Artifact], label: str) -> Figures:
         gates=(*data_checks, *judgement.checks, *device_checks, *refusal(pushed)),
         blessed=bool(inputs["gate_blessing"].get_int_custom_property("blessed")) and device["blessed"],
         pushed=pushed.get_string_custom_property("pushed_destination") or None,
+        losses=Losses.from_json(read_json(inputs["raw_examples"], COUNTS_FILE)),
     )
 
 
@@ -79,7 +81,7 @@ def measured(
     counts = read_json(inputs["raw_examples"], COUNTS_FILE)
     yardsticks, metrics = judgement.yardsticks, judgement.metrics
     return ModelFigures(
-        rows=Rows(counts["read"], counts["examples"], counts["rejected"]),
+        rows=Rows(counts["read"], counts["examples"], counts["rejected"], counts.get("left_out", 0)),
         yardsticks=yardsticks,
         rmse=StageRmse(
             predict_mean=yardsticks[PREDICT_MEAN],

@@ -9,6 +9,7 @@ from typing import Any
 from farebox.components.device_validator.runtimes.table import RuntimeTrial, trials_from_json
 from farebox.components.errors import Check
 from farebox.components.model_gate.judgement import LastBlessed, SliceErrors, intervals_from_json
+from farebox.components.trip_example_gen.losses import Losses
 
 FIGURES_FILE = "figures.json"
 RAW_DNN_KEY = "baseline"  # JSON key of `rmse.raw_dnn`; `baseline` outside `rmse` is the last blessed model
@@ -16,11 +17,12 @@ RAW_DNN_KEY = "baseline"  # JSON key of `rmse.raw_dnn`; `baseline` outside `rmse
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Number of rows that TripExampleGen read, kept as examples and rejected."""
+    """Number of rows that TripExampleGen read: the sum of those that are examples, were rejected, and left out."""
 
     read: int
     examples: int
     rejected: int
+    left_out: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,17 +152,19 @@ class Figures:
     """The figures of a run. measured: None if a gate stopped the run before a model existed.
 
     blessed: ModelGate and DeviceValidator accept the model. pushed: folder of the version, None if nothing was pushed.
+    losses: the rows that gave no example; None in the figures of runs before they were counted so.
     """
 
     measured: ModelFigures | None
     gates: tuple[Check, ...]
     blessed: bool
     pushed: str | None
+    losses: Losses | None = None
 
     @classmethod
-    def of_refusal(cls, checks: Sequence[Check]) -> Figures:
+    def of_refusal(cls, checks: Sequence[Check], losses: Losses | None = None) -> Figures:
         """The figures of a run that a gate stopped before a model existed."""
-        return cls(measured=None, gates=tuple(checks), blessed=False, pushed=None)
+        return cls(measured=None, gates=tuple(checks), blessed=False, pushed=None, losses=losses)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Figures:
@@ -170,6 +174,7 @@ class Figures:
             gates=tuple(Check(**check) for check in content["gates"]),
             blessed=content["blessed"],
             pushed=content["pushed"],
+            losses=Losses.from_json(content["losses"]) if content.get("losses") else None,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -179,4 +184,5 @@ class Figures:
             "gates": [dataclasses.asdict(check) for check in self.gates],
             "blessed": self.blessed,
             "pushed": self.pushed,
+            "losses": self.losses.to_json() if self.losses else None,
         }

@@ -86,13 +86,31 @@ def describe_fare(model: FareModel, trip: Mapping[str, Any]) -> str:
 def evaluate(model: Model, city: City, data: Data = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Measures the error of a .tflite file on raw trips: RMSE, MAE, rows used and rejected."""
     from farebox.pipeline.fare_model import evaluate
+    from farebox.pipeline.local.loss_lines import describe_losses
     from farebox.pipeline.settings.load import load_settings
 
     errors = evaluate(model, load_settings(city, data, overrides=overrides or ()))
     if not as_json:
         counts = f"{errors.rows_used:,} trips; {errors.rows_rejected:,} rejected"
+        print(f"first trip: {errors.first_trip}")
         print(f"RMSE {errors.rmse:.4f}, MAE {errors.mae:.4f} over {counts}")
+        for line in (*describe_losses(errors.losses), *(f"warning: {warning}" for warning in errors.warnings)):
+            print(line)
         return
-    rows = {"read": errors.rows_read, "used": errors.rows_used, "rejected": errors.rows_rejected}
-    figures = {"model": errors.model, "city": errors.city, "rmse": errors.rmse, "mae": errors.mae, "rows": rows}
+    rows = {
+        "read": errors.rows_read,
+        "used": errors.rows_used,
+        "rejected": errors.rows_rejected,
+        "left_out": errors.rows_left_out,
+    }
+    figures = {
+        "model": errors.model,
+        "city": errors.city,
+        "rmse": errors.rmse,
+        "mae": errors.mae,
+        "rows": rows,
+        "first_trip": errors.first_trip,
+        "losses": errors.losses.to_json(),
+        "warnings": errors.warnings,
+    }
     print(json.dumps(figures, indent=2))

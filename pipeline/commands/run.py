@@ -27,14 +27,18 @@ def run(
     from farebox.pipeline.commands.screen import logged
     from farebox.pipeline.local import run as runs
     from farebox.pipeline.local.console import RunConsole
+    from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
     from farebox.pipeline.settings.load import load_settings
 
     screen = RunConsole(sys.stdout, quiet=as_json)
+    settings = load_settings(city, data, out, overrides or ())
     try:
-        result = runs.run(load_settings(city, data, out, overrides or ()), output=logged(quiet=as_json))
+        result = runs.run(settings, output=logged(quiet=as_json))
     except GateError as error:
         if error.checks:
             screen.gates(error.checks)
+            if as_json:
+                print((settings.runs_dir / LATEST / SUMMARY_FILE).read_text())
         raise
     summary = result.summary
     screen.summary(summary.figures, summary.city, summary.currency)

@@ -19,6 +19,8 @@ from farebox.components.device_validator.runtimes.table import describe_trials
 from farebox.components.errors import Check
 from farebox.components.model_gate.yardsticks import ratio
 from farebox.components.reporter.figures import Figures, ModelFigures, RangeFigures
+from farebox.components.trip_example_gen.losses import Losses
+from farebox.pipeline.local.loss_lines import describe_losses
 
 STAGES = {
     "predict_mean": "predict the mean",
@@ -87,6 +89,7 @@ class RunConsole:
                 self.say(describe_ranges(ranges, currency))
             if runtimes := describe_trials(figures.measured.runtimes):
                 self.say(runtimes)
+        self.losses(figures.losses)
         self.outcome(figures)
 
     def short_summary(self, figures: Figures) -> None:
@@ -94,7 +97,13 @@ class RunConsole:
         if figures.measured:
             rmse, size = figures.measured.rmse.shipped, figures.measured.model.bytes
             self.say(f"RMSE {rmse:.3f} on the test split, {size:,} B")
+        self.losses(figures.losses)
         self.outcome(figures)
+
+    def losses(self, losses: Losses | None) -> None:
+        """Prints how many rows gave no example, why, and in which file; nothing if all did."""
+        for line in describe_losses(losses):
+            self.say(line)
 
     def outcome(self, figures: Figures) -> None:
         """Prints where the model was pushed to; the gates if one failed."""

@@ -31,7 +31,8 @@ def named(metric: str) -> str:
 
 def _examples(outputs: Artifacts) -> str:
     counts = _read(outputs["examples"], "counts.json")
-    return f"{counts['examples']:,} of {counts['read']:,} rows are trips, {counts['rejected']:,} rejected"
+    left_out = f", {counts['left_out']:,} left out" if counts.get("left_out") else ""
+    return f"{counts['examples']:,} of {counts['read']:,} rows are trips, {counts['rejected']:,} rejected{left_out}"
 
 
 def _window(outputs: Artifacts) -> str:

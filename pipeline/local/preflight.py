@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.reader import read_trips
+from farebox.components.trip_example_gen.first_look import describe_first
+from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.reader import check_weekdays, read_trips
 from farebox.pipeline.settings.load import Settings
 
 JOB_SERVER_S = 5.0  # time that a job server has to accept a connection
@@ -39,6 +41,15 @@ def check_engine(settings: Settings) -> None:
             ) from error
 
 
-def check_first_trip(settings: Settings) -> None:
-    """Raises InputError if no row is a trip, before the 8 s that importing TFX takes."""
-    any(trips.examples.num_rows for trips in read_trips(settings.data, settings.city))
+def check_first_trip(settings: Settings) -> str:
+    """Describes the first trip in a line: what was understood of the source, before the 8 s that importing TFX takes.
+
+    Raises InputError if no row is a trip, or if the weekdays up to the first trips do not fit the city's coding.
+    """
+    losses = Losses()
+    for trips in read_trips(settings.data, settings.city):
+        losses += trips.losses
+        if trips.examples.num_rows:
+            check_weekdays(settings.data, losses)
+            return describe_first(trips.examples, settings.city)
+    raise InputError(f"{settings.data}: no row is a trip of {settings.city.name}")

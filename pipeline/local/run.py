@@ -14,6 +14,8 @@ from farebox.components.errors import Check, GateError, InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import FIGURES_FILE, Figures
 from farebox.components.trip_example_gen import locations
+from farebox.components.trip_example_gen.files import COUNTS_FILE
+from farebox.components.trip_example_gen.losses import Losses
 from farebox.pipeline.fare_model import FareModel
 from farebox.pipeline.local.console import Output, RunConsole, no_output
 from farebox.pipeline.local.folder import LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
@@ -104,13 +106,23 @@ def run(settings: Settings, *, out: str | Path | None = None, output: Output = n
         )
     check_signing_key(settings)
     check_engine(settings)
-    check_first_trip(settings)
+    first_trip = check_first_trip(settings)
     connection.check_database(settings)
-    return run_once(settings, new_run_id(), output=output)
+    return run_once(settings, new_run_id(), output=output, first_trip=first_trip)
 
 
-def run_once(settings: Settings, run_id: str, *, spans: SpanInput | None = None, output: Output = no_output) -> Run:
-    """`run` after its checks, with a run id, and with the spans to read if trips come in spans."""
+def run_once(
+    settings: Settings,
+    run_id: str,
+    *,
+    spans: SpanInput | None = None,
+    output: Output = no_output,
+    first_trip: str | None = None,
+) -> Run:
+    """`run` after its checks, with a run id, and with the spans to read if trips come in spans.
+
+    first_trip: a line about it, for the screen.
+    """
     folder = settings.runs_dir / run_id
     with exclusive(settings.runs_dir):
         folder.mkdir(exist_ok=True)
@@ -118,7 +130,11 @@ def run_once(settings: Settings, run_id: str, *, spans: SpanInput | None = None,
             screen.say(f"farebox: {settings.city.name}, run {run_id}; log in {folder / LOG_FILE}")
             if settings.city.locations and (line := locations.told_outside(settings.city.locations, settings.city.box)):
                 screen.say(line)
+            if first_trip:
+                screen.say(f"first trip: {first_trip}")
             figures, costs, refusal = run_nodes(settings, run_id, screen, spans)
+            if refusal:
+                screen.losses(figures.losses)
         summary = RunSummary(
             city=settings.city.name,
             run_id=run_id,
@@ -140,12 +156,19 @@ def run_nodes(
 ) -> tuple[Figures, dict[str, Cost], GateError | None]:
     """Runs the graph. Returns its figures, the cost by node, and the refusal if a gate stopped the run."""
     costs: dict[str, Cost] = {}
+    produced: dict[str, list[Any]] = {}
     try:
-        produced = run_graph(settings, run_id, screen, costs, spans=spans)
+        run_graph(settings, run_id, screen, costs, spans=spans, produced=produced)
     except GateError as error:
-        return Figures.of_refusal(error.checks), costs, error
+        return Figures.of_refusal(error.checks, losses_of(produced)), costs, error
     content = json.loads((Path(produced["report"][0].uri) / FIGURES_FILE).read_text())
     return Figures.from_json(content), costs, None
+
+
+def losses_of(produced: Mapping[str, list[Any]]) -> Losses | None:
+    """The losses of the examples among a run's artifacts by key; None if it made none."""
+    examples = produced.get("examples")
+    return Losses.from_json(json.loads((Path(examples[0].uri) / COUNTS_FILE).read_text())) if examples else None
 
 
 def run_graph(
@@ -156,13 +179,17 @@ def run_graph(
     *,
     last: str | None = None,
     spans: SpanInput | None = None,
+    produced: dict[str, list[Any]] | None = None,
 ) -> dict[str, list[Any]]:
-    """Runs the graph, or its nodes up to `last`. Returns artifacts by key; writes the cost of each node to `costs`."""
+    """Runs the graph, or its nodes up to `last`. Returns artifacts by key; writes the cost of each node to `costs`.
+
+    produced: takes the artifacts as nodes end, for a caller whose run may be refused.
+    """
     screen.working("importing TFX")
     from farebox.pipeline.local import launch
     from farebox.pipeline.local.node_figures import key_figures
 
-    produced: dict[str, list[Any]] = {}
+    produced = {} if produced is None else produced
     step, started = "compiling the graph", time.monotonic()
 
     def prepare() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from farebox.components.errors import Check
-from farebox.components.reporter.figures import Figures, RangeFigures, StageRmse
+from farebox.components.reporter.figures import Figures, RangeFigures, Rows, StageRmse
 from farebox.components.tflite.bands import Bands
+from farebox.components.trip_example_gen.losses import FileRows, Losses
 
 YARDSTICKS = {
     "predict_mean": 9.5,
@@ -97,7 +99,8 @@ def test_what_was_judged_is_reported(toy_trips, report, ready):
     }  # fmt: skip
     fares = toy_trips.columns["test"]["fare"]
     assert 0 < figures["rmse"]["engineered"] == figures["rmse"]["pruned"] < fares.std() / 2
-    assert figures["rows"] == {"read": 1290, "examples": 1280, "rejected": 10}
+    assert figures["rows"] == {"read": 1290, "examples": 1280, "rejected": 10, "left_out": 0}
+    assert figures["losses"]["by_reason"] == {"outside_city": 10}
     assert figures["pushed"] is None and figures["runtimes"] == RUNTIMES
 
 
@@ -131,8 +134,9 @@ def test_a_refusal_of_pusher_is_among_the_gates(tmp_path):
     assert refusal(pushed) == [check]
 
 
+LOSSES = Losses(FileRows(22, 20, 0, Counter({("outside_city", "x"): 2})))
 FIGURES = {
-    "rows": {"read": 22, "examples": 20, "rejected": 2},
+    "rows": {"read": 22, "examples": 20, "rejected": 2, "left_out": 0},
     "yardsticks": YARDSTICKS,
     "rmse": {
         "predict_mean": 9.5, "linear_on_distance": 4.0, "baseline": 9.25, "engineered": 3.75, "reduced": 3.5,
@@ -146,7 +150,7 @@ FIGURES = {
     },
     "unreduced": {"bytes": 200, "gzip_bytes": 90}, "latency_us": {"p50": 5.0, "p99": 9.0},
     "ranges": {"bands": 7, "promised": 0.9, "covered": 0.88, "mean_width": 5.5},
-    "runtimes": RUNTIMES, "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x",
+    "runtimes": RUNTIMES, "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x", "losses": LOSSES.to_json(),
 }  # fmt: skip
 
 
@@ -161,6 +165,13 @@ def test_figures_keep_their_json_keys_and_order(changes):
 def test_figures_of_before_ranges_are_read():
     content = {key: value for key, value in FIGURES.items() if key != "ranges"}
     assert Figures.from_json(content).measured.ranges is None
+
+
+def test_figures_of_before_losses_were_counted_are_read():
+    content = {key: value for key, value in FIGURES.items() if key != "losses"}
+    content |= {"rows": {"read": 22, "examples": 20, "rejected": 2}}
+    figures = Figures.from_json(content)
+    assert (figures.losses, figures.measured.rows) == (None, Rows(22, 20, 2, 0))
 
 
 def test_ranges_are_reported_as_promised_and_as_measured():
@@ -185,8 +196,8 @@ def test_the_raw_dnn_and_the_last_blessed_model_have_names_of_their_own():
 
 def test_a_run_that_a_gate_stopped_has_the_same_keys_and_no_measurements():
     check = Check("anomalies", 2, 0, ok=False, detail="")
-    figures = Figures.of_refusal([check])
+    figures = Figures.of_refusal([check], LOSSES)
     content = figures.to_json()
     known = {key: value for key, value in content.items() if value is not None}
-    assert known == {"gates": [dataclasses.asdict(check)], "blessed": False}
+    assert known == {"gates": [dataclasses.asdict(check)], "blessed": False, "losses": LOSSES.to_json()}
     assert list(content) == list(FIGURES) and Figures.from_json(content) == figures

@@ -216,9 +216,60 @@ def test_evaluate_by_hand(model, place, call):
     arguments = ["evaluate", "--model", model, "--city", "springfield.yaml", "--data", "trips.csv"]
     code, out, _ = call(*arguments, "--json")
     evaluation = json.loads(out)
-    assert (code, evaluation["rows"]) == (0, {"read": 4, "used": 2, "rejected": 2})
+    assert (code, evaluation["rows"]) == (0, {"read": 4, "used": 2, "rejected": 2, "left_out": 0})
+    assert evaluation["losses"]["by_column"] == [["outside_city", "y0", 1], ["unparseable", "paid", 1]]
     assert evaluation["rmse"] == pytest.approx(2.5**0.5) and evaluation["mae"] == pytest.approx(1.5)
-    assert call(*arguments)[1] == "RMSE 1.5811, MAE 1.5000 over 2 trips; 2 rejected\n"
+    assert call(*arguments)[1].splitlines() == [
+        "first trip: Monday, hour 1 local time, from 0.0000, 51.0000 to 0.5000, 51.5000, 1 passenger, 5.00 USD",
+        "RMSE 1.5811, MAE 1.5000 over 2 trips; 2 rejected",
+        "2 of 4 rows rejected (50.0%):",
+        "  1  outside city.box (column y0)  line 5 of trips.csv: 5,0,49,0.5,51.5,1,0",
+        "  1  not readable (column paid)    line 4 of trips.csv: free,0,51,0.5,51.5,3,2",
+    ]
+
+
+def evaluate(call, *settings: str) -> tuple[int, str, str]:
+    arguments = ["evaluate", "--model", "fare.tflite", "--city", "springfield.yaml", "--data", "trips"]
+    return call(*arguments, *settings)
+
+
+@pytest.mark.usefixtures("model")
+def test_evaluate_refuses_one_of_several_files_without_trips(place, call):
+    """Five of five rows of one file, none of five of the other."""
+    (place / "trips").mkdir()
+    (place / "trips" / "a.csv").write_text(HEADER + GOOD * 5)
+    (place / "trips" / "b.csv").write_text(HEADER + "5,0,49,0.5,51.5,1,0\n" * 5)
+    assert evaluate(call) == (
+        2, "", "farebox: trips: files_without_trips=1 must be at most 0, got trips/b.csv: none of 5 rows, 5 outside "
+        "city.box (column y0). Mend these files or leave them out, or allow them with data_gate.empty_files=warn\n",
+    )  # fmt: skip
+    code, out, _ = evaluate(call, "--set", "data_gate.empty_files=warn")
+    assert code == 0
+    assert out.splitlines()[-2:] == [
+        "  worst of 2 files: b.csv, 5 of 5 rejected",
+        "warning: files_without_trips=1 must be at most 0, got trips/b.csv: none of 5 rows, 5 outside city.box "
+        "(column y0)",
+    ]
+
+
+@pytest.mark.usefixtures("model")
+def test_evaluate_refuses_fares_of_another_dialect(place, call):
+    (place / "trips").mkdir()
+    rows = GOOD * 40 + '"1,020.00",0,51,0.5,51.5,1,0\n' * 6
+    (place / "trips" / "a.csv").write_text(HEADER + rows)
+    code, out, line = evaluate(call)
+    assert (code, out) == (2, "")
+    assert line.startswith("farebox: trips: misfits=0.1304 must be at most 0.01, got column paid: 13% of the rows")
+    assert '1,020.00; write city.csv: {thousands: ","}' in line
+
+
+@pytest.mark.usefixtures("model")
+def test_evaluate_counts_what_where_leaves_out(place, call):
+    (place / "trips").mkdir()
+    (place / "trips" / "a.csv").write_text(HEADER + GOOD * 3 + GOOD.replace(",1,0", ",9,0") * 2)
+    code, out, _ = evaluate(call, "--set", "city.where=hour < 8", "--json")
+    evaluation = json.loads(out)
+    assert (code, evaluation["rows"]) == (0, {"read": 5, "used": 3, "rejected": 0, "left_out": 2})
 
 
 def test_doctor(call):
@@ -301,6 +352,19 @@ def test_run_refuses_bad_trips(place, case):
     content, line = BAD_TRIPS[case]
     (place / "trips.csv").write_text(content)
     assert refused(place, "--city", "springfield.yaml", "--data", "trips.csv").startswith(line)
+
+
+@pytest.mark.parametrize("command", ["run", "evaluate"])
+def test_weekdays_of_another_coding_are_refused_by_the_first_look(place, model, call, command):
+    """Days from 1 to 7 with monday_0: ten weeks lose 10 of 70 rows and shift the others."""
+    (place / "trips.csv").write_text(HEADER + "".join(GOOD[:-2] + f"{day}\n" for day in [*range(1, 8)] * 10))
+    options = ["--model", model] if command == "evaluate" else ["--out", "out"]
+    code, _, line = call(command, "--city", "springfield.yaml", "--data", "trips.csv", *options)
+    assert (code, line) == (
+        2, "farebox: trips.csv: column day: city.weekdays=monday_0 does not fit: 14% of the rows have other numbers "
+        "(such as 7); monday_1 or sunday_1 fit\n",
+    )  # fmt: skip
+    assert not (place / "out" / "runs").exists()
 
 
 def test_run_refuses_a_folder_that_does_not_exist(place):

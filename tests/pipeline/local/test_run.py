@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import types
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,11 @@ from farebox.components.reporter.figures import (
     ShippedModel,
     StageRmse,
 )
+from farebox.components.trip_example_gen.losses import FileRows, Losses, RejectedRow
 from farebox.pipeline.local import console, libraries
 from farebox.pipeline.local.console import gate_table, verdict_of
 from farebox.pipeline.local.folder import exclusive, point_latest
+from farebox.pipeline.local.loss_lines import describe_losses
 from farebox.pipeline.local.node_figures import key_figures
 from farebox.pipeline.process import output_to_log
 
@@ -164,6 +167,61 @@ def test_the_lines_of_a_finished_run():
         "runs on CompiledModel 1.4.0; not tried: tflite-micro",
         "pushed to models/x",
     ]
+
+
+def lost(**files: tuple[int, int, int, dict[tuple[str, str], int]]) -> Losses:
+    """Losses of files by name: examples, rejected rows by reason and column, and rows left out."""
+    shown = {
+        ("unparseable", "fare_usd"): RejectedRow("data/a.csv", 7, "1,020.00,2019"),
+        ("outside_city", "lon"): RejectedRow("data/b.parquet", 1200, "{}"),
+    }
+    rows = {
+        f"data/{name}.csv": FileRows(examples + sum(reasons.values()) + left_out, examples, left_out, Counter(reasons))
+        for name, (examples, reasons, left_out) in files.items()
+    }
+    return Losses(sum(rows.values(), FileRows()), rows, shown)
+
+
+def test_the_lines_about_lost_rows_are_short_and_aligned():
+    fares = {("unparseable", "fare_usd"): 880, ("outside_city", "lon"): 18}
+    losses = lost(a=(8966, fares, 200), b=(0, {("unparseable", "fare_usd"): 612}, 0))
+    assert describe_losses(losses) == [
+        "1,510 of 10,476 rows rejected (14.4%); 200 of 10,676 rows left out by city.where:",
+        "  1,492  not readable (column fare_usd)  line 7 of a.csv: 1,020.00,2019",
+        "     18  outside city.box (column lon)   row 1,200 of b.parquet: {}",
+        "  worst of 2 files: b.csv, 612 of 612 rejected",
+    ]
+
+
+def test_nothing_is_said_about_rows_if_none_was_lost():
+    assert describe_losses(lost(a=(9, {}, 0))) == describe_losses(None) == []
+
+
+def test_rows_left_out_alone():
+    assert describe_losses(lost(a=(9, {}, 3))) == ["3 of 12 rows left out by city.where"]
+
+
+def test_five_reasons_are_shown_and_the_rest_counted():
+    losses = lost(a=(90, {(f"reason_{i}", "x"): i for i in range(1, 9)}, 0))
+    lines = describe_losses(losses)
+    assert (len(lines), lines[1], lines[-1]) == (7, "  8  reason 8 (column x)", "  6  other reasons")
+
+
+@pytest.mark.parametrize("form", ["summary", "short", "refused"])
+def test_every_run_ends_with_its_losses_and_the_outcome(form):
+    stream, losses = io.StringIO(), lost(a=(20, {("outside_city", "lon"): 2}, 0))
+    screen = console.RunConsole(stream)
+    if form == "refused":
+        screen.losses(Figures.of_refusal((), losses).losses)
+    else:
+        figures = Figures(figures_with(linear=4.0), (), blessed=True, pushed="models/x", losses=losses)
+        screen.summary(figures, "lisbon", "EUR") if form == "summary" else screen.short_summary(figures)
+    lines = stream.getvalue().splitlines()
+    assert lines[-3 + (form == "refused") :][:2] == [
+        "2 of 22 rows rejected (9.1%):",
+        "  2  outside city.box (column lon)  row 1,200 of b.parquet: {}",
+    ]
+    assert lines[-1] == "pushed to models/x" or form == "refused"
 
 
 def test_the_table_shows_every_yardstick_then_the_network_by_stage():
