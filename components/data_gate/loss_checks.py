@@ -60,55 +60,58 @@ def _misfits(losses: Losses, bound: float) -> Check:
 
 
 def _biased(losses: Losses, settings: DataGateSettings) -> list[Check]:
-    """`loss.FEATURE` of each feature; one check `loss` without a bound if too few rows are lost to matter."""
+    """`loss.FEATURE` of each feature; one check `loss` without a bound if too few rows are lost to compare."""
     rejected, judged = losses.total.rejected, losses.judged
-    if not judged or rejected <= settings.min_loss * judged:
-        detail = f"{rejected:,} of {judged:,} rows rejected, at most {settings.min_loss:.2g} of them: not compared"
-        return [Check("loss", 0, None, ok=True, detail=detail)]
-    sides = losses.sides
-    checks = [_of_means(name, *pair, settings.max_mean_bias) for name, pair in sides.numbers.items()]
-    return checks + [_of_shares(name, *pair, settings.max_share_bias) for name, pair in sides.categories.items()]
+    if rejected < MIN_REJECTED:
+        return [Check("loss", 0, None, ok=True, detail=f"{rejected} of {judged:,} rows rejected: not compared")]
+    share, sides = rejected / judged, losses.sides
+    checks = [_of_means(name, *pair, share, settings.max_mean_shift) for name, pair in sides.numbers.items()]
+    return checks + [
+        _of_shares(name, *pair, share, settings.max_share_shift) for name, pair in sides.categories.items()
+    ]
 
 
-def _of_means(name: str, kept: Moments, rejected: Moments, threshold: float) -> Check:
-    """The distance of the means as a share of the mean of all; the bound is the threshold plus what chance explains.
+def _of_means(name: str, kept: Moments, rejected: Moments, share: float, threshold: float) -> Check:
+    """The shift of the mean by the loss, as a share of the mean of all; the bound is the threshold plus chance.
 
-    Welch's standard error of the difference, and the normal quantile of `CHANCE`, two-sided.
+    share: of the rejected rows, which those with a known value stand for. Chance: Welch's standard error of the
+    difference times the normal quantile of `CHANCE`, two-sided.
     """
     from scipy.stats import norm
 
-    mean = (kept + rejected).mean
+    mean = (1 - share) * kept.mean + share * rejected.mean
     if rejected.n < MIN_REJECTED or kept.n < MIN_REJECTED or not mean > 0:
         return _not_compared(name, rejected.n)
-    value = abs(rejected.mean - kept.mean) / mean
+    value = share * abs(rejected.mean - kept.mean) / mean
     error = math.sqrt(kept.variance / kept.n + rejected.variance / rejected.n)
-    chance = float(norm.isf(CHANCE / 2)) * error
-    low, high = rejected.mean - chance, rejected.mean + chance
+    chance = share * float(norm.isf(CHANCE / 2)) * error / mean
     detail = (
-        f"mean {name} of {rejected.n:,} rejected rows {rejected.mean:.2f} ({low:.2f} to {high:.2f}), of the kept "
-        f"{kept.mean:.2f} (threshold {threshold:g}, chance {chance / mean:.2g})"
+        f"mean {name} of the kept rows {kept.mean:.2f}, of the {share:.1%} rejected {rejected.mean:.2f} "
+        f"({rejected.n:,} known; threshold {threshold:g}, chance {chance:.2g})"
     )
-    return Check(f"loss.{name}", value, threshold + chance / mean, value <= threshold + chance / mean, detail)
+    return Check(f"loss.{name}", value, threshold + chance, value <= threshold + chance, detail)
 
 
-def _of_shares(name: str, kept: Sequence[int], rejected: Sequence[int], threshold: float) -> Check:
-    """Half the sum of the differences between shares (total variation); it must be significant, too, by chi-squared."""
+def _of_shares(name: str, kept: Sequence[int], rejected: Sequence[int], share: float, threshold: float) -> Check:
+    """The shift of a category's shares by the loss, as total variation: half the sum of the differences.
+
+    It must be significant, too, by chi-squared.
+    """
     from scipy.stats import chi2
 
     table = np.array([kept, rejected], np.float64)
-    table = table[:, table.sum(axis=0) > 0]
-    if table.sum(axis=1).min() < MIN_REJECTED or table.shape[1] < 2:
+    if table.sum(axis=1).min() < MIN_REJECTED:
         return _not_compared(name, int(sum(rejected)))
     shares = table / table.sum(axis=1, keepdims=True)
-    value = float(np.abs(shares[1] - shares[0]).sum() / 2)
+    value = share * float(np.abs(shares[1] - shares[0]).sum() / 2)
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
-    statistic = float(((table - expected) ** 2 / expected).sum())
-    p = float(chi2.sf(statistic, table.shape[1] - 1))
-    all_shares = np.array([kept, rejected]) / np.array([[sum(kept)], [sum(rejected)]])
-    grown = int((all_shares[1] - all_shares[0]).argmax())
+    is_used = expected[0] > 0
+    statistic = float(((table - expected)[:, is_used] ** 2 / expected[:, is_used]).sum())
+    p = float(chi2.sf(statistic, max(is_used.sum() - 1, 1)))
+    grown = int((shares[1] - shares[0]).argmax())
     detail = (
-        f"{name} = {grown} is {all_shares[1, grown]:.1%} of {sum(rejected):,} rejected rows, "
-        f"{all_shares[0, grown]:.1%} of the kept (chi-squared {statistic:.4g}, p {p:.2g})"
+        f"{name} = {grown} is {shares[0, grown]:.1%} of the kept rows, {shares[1, grown]:.1%} of the {share:.1%} "
+        f"rejected ({sum(rejected):,} known; chi-squared {statistic:.4g}, p {p:.2g})"
     )
     return Check(f"loss.{name}", value, threshold, value <= threshold or p >= CHANCE, detail)
 

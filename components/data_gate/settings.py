@@ -32,21 +32,17 @@ class DataGateSettings:
     """Reaction to rows that are rejected because the city file does not fit the source: weekdays, times, dialect,
     locations, or fares that are no numbers."""
     biased_loss: Action = "warn"
-    """Reaction to rejected rows whose fares, weekdays or hours differ from those of the kept."""
+    """Reaction to rejected rows without which fares, weekdays or hours are others."""
     few_rows: Action = "stop"
     """Reaction to too few trips, in all splits together or in one of them."""
     max_rejected: Share = 0.2
     """Largest share of the source's rows that are rejected because they are no trips of the city."""
     max_misfits: Share = 0.01
     """Largest share of rows that are rejected in one column because the city file does not fit."""
-    min_loss: Share = 0.01
-    """Share of rejected rows up to which they are not compared with the kept."""
-    max_mean_bias: Share = 0.05
-    """Largest difference between the mean fares of rejected and kept rows, as a share of the mean; what chance explains
-    is allowed on top."""
-    max_share_bias: Share = 0.1
-    """Largest share of rejected rows that would have to change their weekday, or hour, to have the shares of the kept;
-    what chance explains is allowed."""
+    max_mean_shift: Share = 0.05
+    """Largest shift of the mean fare by rejecting rows, as a share of it; what chance explains is allowed on top."""
+    max_share_shift: Share = 0.03
+    """Largest shift of the weekdays' shares, or the hours', by rejecting rows: half the sum of the differences."""
     max_categorical: Share = 0.15
     """Largest L-infinity distance of a categorical feature; what chance explains is allowed on top."""
     max_numeric: Share = 0.03

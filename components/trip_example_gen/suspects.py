@@ -13,7 +13,7 @@ from farebox.components.trip_example_gen.reasons import BAD_TIMESTAMP, BAD_WEEKD
 KEPT_CELLS = 1000  # distinct ones in memory; ids of places are fewer
 SHOWN_CELLS = 5
 SHOWN_FITS = 3
-FIT = 0.99  # share of cells that a coding or a format must read to be proposed
+FIT = 0.95  # share of tried cells that a coding or a format must read to be proposed; some are dirt
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,7 @@ def city() -> Callable[[str], Any]:
 
     def profile(name: str, **columns: str) -> Any:
         content = read_yaml(city_file(name))
-        fields = content["city"] | ({"columns": columns} if columns else {})
+        fields = content["city"] | ({"columns": columns, "weekdays": "monday_0"} if columns else {})
         return build({**content, "city": fields, "data": "simulated"}, name).city
 
     return profile
