@@ -83,8 +83,8 @@ def other_times(trips: pd.DataFrame) -> pd.DataFrame:
 
 
 def thousands(trips: pd.DataFrame) -> pd.DataFrame:
-    fares = trips.fare_amount.astype(str)
-    return trips.assign(fare_amount=fares.where(np.arange(len(trips)) % 7 > 0, "1,0" + fares))
+    dear = (1000 + pd.to_numeric(trips.fare_amount, errors="coerce").fillna(0)).map("{:,.2f}".format)
+    return trips.assign(fare_amount=trips.fare_amount.astype(str).where(np.arange(len(trips)) % 7 > 0, dear))
 
 
 FAULTS = {
