@@ -19,7 +19,8 @@ DEFAULTS = {
     if column.default is not None and not isinstance(column.default, str)
 }
 
-TARIFF_CHANGES = "tariff_changes"  # a fact of a model's description: days, ISO 8601
+# Facts of a model's description: days, ISO 8601; IANA name.
+TARIFF_CHANGES, TIME_ZONE = "tariff_changes", "time_zone"
 NUMERIC, RAW, DISTANCE_KM, DISTANCE_BAND = "numeric", "raw", "distance_km", "distance_band"
 PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK = "pickup_cell", "dropoff_cell", "pair_cell", "hour_of_week"
 

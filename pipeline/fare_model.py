@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import struct
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,35 +20,15 @@ from farebox.components.tflite.description import Description
 from farebox.components.tflite.files import GOLDEN_FILE, LOCATIONS_FILE, TFLITE_IDENTIFIER
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import description_of
-from farebox.components.trip_example_gen.columns import (
-    DROPOFF_LOCATION,
-    EXAMPLE_COLUMNS,
-    PICKUP_LOCATION,
-    PICKUP_TIME,
-)
+from farebox.components.trip_example_gen.files import DAYS
 from farebox.components.trip_example_gen.place_table import PlaceTable
 from farebox.modules import columns
 from farebox.modules.feature_values import with_features
+from farebox.modules.model_inputs import check_bounds, check_days, columns_of, with_coordinates, with_time
 
 if TYPE_CHECKING:
     from farebox.components.trip_example_gen.losses import Losses
     from farebox.pipeline.settings.load import Settings
-
-# Of a model whose file tells no bounds.
-BOUNDS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys((columns.PICKUP_LONGITUDE, columns.DROPOFF_LONGITUDE), (-180, 180)),
-    **dict.fromkeys((columns.PICKUP_LATITUDE, columns.DROPOFF_LATITUDE), (-90, 90)),
-    columns.PASSENGER_COUNT: (1, 99),
-    **{name: column.bounds for name, column in EXAMPLE_COLUMNS.items() if isinstance(column.bounds, tuple)},
-}
-
-LAST_ERA = np.iinfo(np.int32).max  # a model takes a number above its last era for the last one
-PLACES = (
-    (columns.PICKUP_LONGITUDE, columns.PICKUP_LATITUDE),
-    (columns.DROPOFF_LONGITUDE, columns.DROPOFF_LATITUDE),
-)
-LOCATIONS = (PICKUP_LOCATION, DROPOFF_LOCATION)  # ends whose coordinates are PLACES, in this order
-Columns = dict[str, npt.NDArray[Any]]
 
 
 class FareRange(NamedTuple):
@@ -71,6 +49,8 @@ class FareModel:
         self._description = readable_description(content, path)
         self._bands: Bands | None = of_facts(self._description.facts)
         self._tariff_changes = days_of(self._description, path)
+        self._zone: str | None = self._description.facts.get(columns.TIME_ZONE)
+        self._days: tuple[str, str] | None = self._description.facts.get(DAYS)
 
     @classmethod
     def load(cls, path: str | Path, *, public_key: str | Path | None = None) -> FareModel:
@@ -113,7 +93,8 @@ class FareModel:
             or pickup_location, dropoff_location   ids or names of places, for a model that has locations.json
                                           beside it; coordinates count if there are both
             pickup_hour, pickup_weekday   0 to 23, and 0 to 6 from Monday, in the city's local time;
-                                          or pickup_time (datetime64, local time) instead of the two
+                                          or pickup_time (datetime64) instead of the two: local time, or with a zone
+                                          if the model tells its city's (`time_zone`)
             passenger_count               1 to 99, or as the file says; 1 if there is no such column
             pickup_era                    number of the tariff's changes before the trip, for a model that knows several
                                           tariffs; from pickup_time, or the last one, if there is no such column
@@ -122,12 +103,14 @@ class FareModel:
         Without a column, or where it is None or NaN, their default counts, if the city has one.
 
         Other columns are ignored. Raises InputError if a column is missing or a value is out of bounds: those of the
-        file, which are the city's box and what ingest accepted, or of any place on Earth if the file tells none.
+        file, which are the city's box and what ingest accepted, or of any place on Earth if the file tells none; and
+        for a pickup_time before the days that the model was made from. Warns of one more than a year after them.
         """
-        table = columns_of(trips)
+        table = columns_of(trips, self._zone)
         is_one = bool(table) and all(values.ndim == 0 for values in table.values())
         rows = {name: values.reshape(-1) if is_one else values for name, values in table.items()}
         rows = with_time(with_coordinates(rows, self.places, self.path), self._tariff_changes)
+        check_days(rows, self._days)
         rows = with_features(rows, self.input_names, self._description.facts)
         check_bounds(rows, self._description)
         fares = self._interpreter.predict(rows)
@@ -137,6 +120,11 @@ class FareModel:
     def currency(self) -> str | None:
         """Unit of the fares, ISO 4217; None for a file that does not tell it."""
         return self._description.output.unit or None
+
+    @property
+    def time_zone(self) -> str | None:
+        """IANA name of the city's time zone; None for a file that does not tell it."""
+        return self._zone
 
     @property
     def coverage(self) -> float | None:
@@ -271,106 +259,3 @@ def days_of(description: Description, path: Path) -> npt.NDArray[Any]:
         return np.array(told, "datetime64[s]").reshape(-1)
     except (TypeError, ValueError) as error:
         raise InputError(f"model={path}: {columns.TARIFF_CHANGES}={told} must be days, such as 2012-09-04") from error
-
-
-def columns_of(table: Any) -> Columns:
-    """Arrays by column of a mapping, a DataFrame or an Arrow table. Raises InputError if it is none of them."""
-    if isinstance(table, Mapping):
-        return {str(name): np.asarray(values) for name, values in table.items()}
-    if hasattr(table, "schema") and hasattr(table, "column"):  # Arrow
-        return {name: np.asarray(table.column(name)) for name in table.schema.names}
-    if hasattr(table, "columns") and hasattr(table, "__getitem__"):  # pandas, Polars
-        return {str(name): np.asarray(table[name]) for name in table.columns}
-    raise InputError(f"trips={type(table).__name__} must be a dict, a DataFrame or an Arrow table")
-
-
-def with_coordinates(rows: Columns, places: PlaceTable | None, path: Path) -> Columns:
-    """The same rows with coordinates of the ends that have a location instead. Raises InputError for an unknown one."""
-    completed = dict(rows)
-    for location, ends in zip(LOCATIONS, PLACES, strict=True):
-        if location in rows and not set(ends) & set(rows):
-            if places is None:
-                raise InputError(
-                    f"column {location} needs {LOCATIONS_FILE} beside the model, got none beside {path}: "
-                    f"give {' and '.join(ends)}"
-                )
-            completed |= dict(zip(ends, places.coordinates(rows[location], location), strict=True))
-    return completed
-
-
-def with_time(rows: Columns, tariff_changes: npt.NDArray[Any]) -> Columns:
-    """The same rows with hour, weekday, era and passengers filled in where they can be.
-
-    tariff_changes: moments in the city's local time, datetime64, in order.
-    """
-    completed = dict(rows)
-    n_rows = len(next(iter(rows.values()), ()))
-    if PICKUP_TIME in rows:
-        seconds = _seconds(rows[PICKUP_TIME])
-        completed.setdefault(columns.PICKUP_HOUR, seconds // 3600 % 24)
-        completed.setdefault(columns.PICKUP_WEEKDAY, (seconds // 86400 + 3) % 7)  # 1970-01-01 was a Thursday
-        completed.setdefault(
-            columns.PICKUP_ERA, np.searchsorted(tariff_changes.astype(np.int64), seconds, side="right")
-        )
-    for name, default in columns.DEFAULTS.items():
-        completed.setdefault(name, np.full(n_rows, default))
-    completed.setdefault(columns.PASSENGER_COUNT, np.ones(n_rows, np.int64))
-    completed.setdefault(columns.PICKUP_ERA, np.full(n_rows, LAST_ERA))
-    return completed
-
-
-def _seconds(moments: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """Seconds since 1970 of local times. Raises InputError if they are no times."""
-    try:
-        times = moments.astype("datetime64[s]")
-    except (TypeError, ValueError) as error:
-        raise InputError(f"column {PICKUP_TIME} must be datetime64, got {moments.dtype}: {error}") from error
-    if np.isnat(times).any() or moments.dtype.kind in "iufb":
-        raise InputError(f"column {PICKUP_TIME} must be datetime64 without missing times, got {moments.dtype}")
-    return times.astype(np.int64)
-
-
-def check_bounds(rows: Mapping[str, npt.NDArray[Any]], description: Description) -> None:
-    """Raises InputError, which names the first value out of the file's bounds or of `BOUNDS`; NaN is out of bounds.
-
-    A longitude for a latitude cost 10 USD a trip in Chicago, and no bound of the Earth notices it there.
-    """
-    own = {
-        each.name: (
-            -math.inf if each.minimum is None else each.minimum,
-            math.inf if each.maximum is None else each.maximum,
-        )
-        for each in description.inputs
-        if each.minimum is not None or each.maximum is not None
-    }
-    if columns.PICKUP_ERA in own:
-        own[columns.PICKUP_ERA] = own[columns.PICKUP_ERA][0], LAST_ERA
-    bounds = {**BOUNDS, **own}
-    for name, (low, high) in bounds.items():
-        values = rows.get(name, np.zeros(0))
-        if values.dtype.kind not in "fiu":
-            continue  # the interpreter says what is wrong with it
-        outside = np.flatnonzero(~((values >= low) & (values <= high)))  # NaN, too
-        if len(outside):
-            where = f" in row {outside[0]}" if len(values) > 1 else ""
-            model = f" for the model of {description.name}" if name in own and description.name else ""
-            hint = _swap_hint(rows, int(outside[0]), name, bounds)
-            raise InputError(f"{name}={values[outside[0]]:g}{where} must be {_between(low, high)}{model}{hint}")
-
-
-def _between(low: float, high: float) -> str:
-    if math.isinf(high):
-        return f"at least {low}"
-    return f"at most {high}" if math.isinf(low) else f"between {low} and {high}"
-
-
-def _swap_hint(
-    rows: Mapping[str, npt.NDArray[Any]], i: int, name: str, bounds: Mapping[str, tuple[float, float]]
-) -> str:
-    """Advice for a place that fits once longitude and latitude are swapped; empty for any other value."""
-    for longitude, latitude in PLACES:
-        if name in (longitude, latitude) and {longitude, latitude} <= set(rows):
-            swapped = {longitude: rows[latitude][i], latitude: rows[longitude][i]}
-            if all(bounds[each][0] <= value <= bounds[each][1] for each, value in swapped.items()):
-                return f"; swap {longitude} and {latitude}: then the place fits"
-    return ""

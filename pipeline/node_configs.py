@@ -84,9 +84,10 @@ def description(settings: Settings) -> Description:
 
 
 def _facts(settings: Settings) -> dict[str, Any]:
-    """Facts that a program needs to ask the file: tariff changes, values of categories, defaults; no empty ones."""
+    """Facts that a program asks the file for: zone, tariff changes, values of categories, defaults; no empty ones."""
     city = settings.city
     facts = {
+        columns.TIME_ZONE: city.time_zone,
         columns.TARIFF_CHANGES: list(map(str, city.tariff_changes)) if settings.has_era else [],
         CATEGORIES: {name: list(each.texts) for name, each in city.extra.items() if each.is_category},
         FEATURE_DEFAULTS: {

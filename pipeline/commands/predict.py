@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +52,11 @@ def predict(
     if date:
         trip[columns.PICKUP_TIME] = datetime.datetime.combine(day_of(date), datetime.time(hour % 24))
     trip |= features_of(feature or [], fare_model.feature_names)
-    print(describe_fare(fare_model, trip))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        print(describe_fare(fare_model, trip))
+    for warning in caught:
+        print(f"note: {warning.message}", file=sys.stderr)
 
 
 def features_of(assignments: Sequence[str], names: Sequence[str]) -> dict[str, str]:
