@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.atomic_pusher.manifest import sha256
-from farebox.components.atomic_pusher.versions import read_beside, read_model
+from farebox.components.atomic_pusher.versions import facts_beside, read_beside, read_model
 from farebox.components.errors import InputError
 from farebox.components.files import write_all_atomically
 from farebox.components.networks.errors import RunningError
@@ -20,8 +20,9 @@ from farebox.components.tflite.description import Description
 from farebox.components.tflite.files import GOLDEN_FILE, LOCATIONS_FILE, TFLITE_IDENTIFIER
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import description_of
-from farebox.components.trip_example_gen.files import DAYS
+from farebox.components.trip_example_gen.files import DAYS, TRAINED_ROWS
 from farebox.components.trip_example_gen.place_table import PlaceTable
+from farebox.components.trip_example_gen.row_sketch import RowSketch
 from farebox.modules import columns
 from farebox.modules.feature_values import with_features
 from farebox.modules.model_inputs import check_bounds, check_days, columns_of, with_coordinates, with_time
@@ -42,9 +43,12 @@ class FareRange(NamedTuple):
 class FareModel:
     """A fare model, as a device runs it: `FareModel.load("models/chicago").predict(trips)`."""
 
-    def __init__(self, content: bytes, path: Path, places: PlaceTable | None = None) -> None:
+    def __init__(
+        self, content: bytes, path: Path, places: PlaceTable | None = None, trained: RowSketch | None = None
+    ) -> None:
         self.path = path
         self.places = places
+        self.trained = trained
         self._interpreter = TfliteModel(content, origin=path)
         self._description = readable_description(content, path)
         self._bands: Bands | None = of_facts(self._description.facts)
@@ -63,7 +67,8 @@ class FareModel:
         file, content = read_model(path, None if public_key is None else str(public_key))
         table = read_beside(file, LOCATIONS_FILE)
         places = None if table is None else PlaceTable.parse(table, file.with_name(LOCATIONS_FILE))
-        return cls(content, file, places)
+        sketch = facts_beside(file).get(TRAINED_ROWS)
+        return cls(content, file, places, RowSketch.from_json(sketch) if sketch else None)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -153,7 +158,7 @@ class Evaluation:
     """Errors of a model over a file of trips, in the city's currency, and how many rows there were.
 
     losses: the rows that were rejected or left out, by file and reason. first_trip: what was understood of it, in a
-    line. warnings: lines about rows that were lost.
+    line. warnings: lines about rows that were lost, and about trips that say little of the model.
     """
 
     model: str
@@ -172,20 +177,27 @@ class Evaluation:
 def evaluate(model: FareModel | str | Path, settings: Settings) -> Evaluation:
     """RMSE and MAE of a model over every trip of `settings.data`.
 
-    Raises InputError if the model or the trips cannot be read, or if rows are lost in a way that `settings.data_gate`
-    stops: one of several files gives no trip, or the city file does not fit the source.
+    The result's warnings say if the model was fitted to some of these trips, or is of another city.
+
+    Raises InputError if the model or the trips cannot be read, if most trips lie outside the model's box or have
+    another currency, or if rows are lost in a way that `settings.data_gate` stops: one of several files gives no trip,
+    or the city file does not fit the source.
     """
     from farebox.components.data_gate import data_checks
     from farebox.components.data_gate.loss_checks import judge_losses
     from farebox.components.trip_example_gen.first_look import describe_first
     from farebox.components.trip_example_gen.losses import Losses
     from farebox.components.trip_example_gen.reader import read_trips
+    from farebox.components.trip_example_gen.splits import row_hashes
+    from farebox.modules.scope import Scope
 
     model = model if isinstance(model, FareModel) else FareModel.load(model)
     error, losses, first_trip = RunningError(), Losses(), ""
+    scope = Scope(model.description, model.trained)
     for trips in read_trips(settings.data, settings.city):
         batch = columns_of(trips.examples)
         error.update(model._interpreter.predict(batch), batch[columns.FARE])
+        scope.update(batch, row_hashes(trips.examples, scope.seed))
         losses += trips.losses
         if not first_trip and trips.examples.num_rows:
             first_trip = describe_first(trips.examples, settings.city)
@@ -203,7 +215,7 @@ def evaluate(model: FareModel | str | Path, settings: Settings) -> Evaluation:
         rows_left_out=losses.total.left_out,
         losses=losses,
         first_trip=first_trip,
-        warnings=tuple(data_checks.warnings(checks)),
+        warnings=(*scope.lines(settings.city.name, settings.city.currency), *data_checks.warnings(checks)),
     )
 
 

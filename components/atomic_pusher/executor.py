@@ -23,6 +23,7 @@ from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.errors import GateError
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 from farebox.components.tflite.files import GOLDEN_FILE
+from farebox.components.trip_example_gen.files import TRAINED_ROWS
 
 SERVING_FILE, REFUSAL_FILE = "tflite", "refusal.json"
 BLESSINGS = ("model_blessing", "infra_blessing")
@@ -88,7 +89,8 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
     def _facts_of_the_run(self, input_dict: dict[str, list[types.Artifact]], content: bytes) -> dict[str, Any]:
         run_id = self._context.pipeline_run_id if self._context else None
         judgement = _judgement(input_dict.get("model_blessing", ()), sha256(content))
-        runtimes = _runtimes(input_dict.get("infra_blessing", ()))
+        device = _device_report(input_dict.get("infra_blessing", ()))
+        runtimes, trained_rows = device.get("measurements", {}).get("runtimes"), device.get(TRAINED_ROWS)
         spans = judgement.get("spans") or sorted(
             {span for artifacts in input_dict.values() for artifact in artifacts if (span := _span(artifact))}
         )
@@ -96,6 +98,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             **({"run_id": run_id} if run_id else {}),
             "metrics": judgement.get("metrics", {}),
             **({"runtimes": runtimes} if runtimes else {}),
+            **({TRAINED_ROWS: trained_rows} if trained_rows else {}),
             **({"spans": spans} if spans else {}),
         }
 
@@ -124,8 +127,8 @@ def _judgement(blessings: Iterable[types.Artifact], digest: str) -> dict[str, An
     return {}
 
 
-def _runtimes(blessings: Iterable[types.Artifact]) -> list[Any]:
-    """DeviceValidator's trials of the file in other runtimes, from device.json beside its blessing; none without it.
+def _device_report(blessings: Iterable[types.Artifact]) -> dict[str, Any]:
+    """DeviceValidator's report of the file, from device.json beside its blessing; empty without it.
 
     `_judged_bytes` has compared the blessing's SHA-256 with the bytes.
     """
@@ -133,8 +136,9 @@ def _runtimes(blessings: Iterable[types.Artifact]) -> list[Any]:
         path = f"{blessing.uri}/{DEVICE_FILE}"
         if fileio.exists(path):
             with fileio.open(path, "rb") as file:
-                return list(json.loads(file.read()).get("measurements", {}).get("runtimes", ()))
-    return []
+                report: dict[str, Any] = json.loads(file.read())
+            return report
+    return {}
 
 
 def _span(artifact: types.Artifact) -> int:

@@ -108,6 +108,12 @@ def read_beside(file: Path, name: str) -> bytes | None:
     return files.get(name)
 
 
+def facts_beside(file: Path) -> dict[str, Any]:
+    """The manifest beside a version's file; empty if there is none."""
+    folder = file.resolve().parent
+    return manifests.facts(LocalStore(folder.parent).version(folder.name)) if file.name == FARE_FILE else {}
+
+
 def rollback(base: Path, wanted: str | None = None) -> tuple[str | None, str]:
     """Points LATEST to a version, by default to the previous one; returns what LATEST named before and names now.
 

@@ -22,11 +22,13 @@ from farebox.components.trip_example_gen.files import (
     DAYS,
     REJECTED_FOLDER,
     SPAN_PROPERTY,
+    TRAINED_ROWS,
     VERSION_PROPERTY,
     WINDOW_PROPERTY,
     span_of_days,
 )
 from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.row_sketch import RowSketch
 
 
 class SpanWindowExecutor(base_executor.BaseExecutor):
@@ -106,9 +108,11 @@ def read_counts(span: types.Artifact) -> dict[str, Any]:
 
 def add_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The sum of several counts.json."""
+    union = RowSketch.union(RowSketch.from_json(each[TRAINED_ROWS]) for each in counts if each.get(TRAINED_ROWS))
     return {
         **Losses.sum(map(Losses.from_json, counts)).to_json(),
         "by_split": sum((Counter(each["by_split"]) for each in counts), Counter()),
+        TRAINED_ROWS: union.to_json() if union else None,
         DAYS: span_of_days(each.get(DAYS) for each in counts),
         "error": "",
     }

@@ -38,6 +38,7 @@ from farebox.components.trip_example_gen.files import (
     REJECTED_FOLDER,
     SOURCE_PROPERTY,
     SPAN_PROPERTY,
+    TRAINED_ROWS,
     WINDOW_PROPERTY,
     span_of_days,
 )
@@ -45,9 +46,10 @@ from farebox.components.trip_example_gen.losses import Losses
 from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
 from farebox.components.trip_example_gen.records import tfrecords
 from farebox.components.trip_example_gen.remote_files import file_system_of
+from farebox.components.trip_example_gen.row_sketch import RowSketch
 from farebox.components.trip_example_gen.sources import check_counted_once, find_files, plan_chunks
 from farebox.components.trip_example_gen.spans import Window
-from farebox.components.trip_example_gen.splits import assign_splits
+from farebox.components.trip_example_gen.splits import row_hashes, splits_of
 
 GZIP = 16  # added to zlib's window size for a gzip header
 ENCODE_ROWS = 1 << 14  # at a time: an example takes about 300 bytes, and encoding makes a few copies
@@ -69,14 +71,15 @@ class _Counts:
     """Rows of some chunks.
 
     losses: their rows by file and reason. days: of the first and the last pickup among the examples, None without
-    dates. fault: the index of the first chunk that has one, and its `reader.first_fault`. error: the text of an input
-    error, which fails the run once Beam has ended.
+    dates. fault: the index of the first chunk that has one, and its `reader.first_fault`. trained: sketch of the
+    first split's rows. error: the text of an input error, which fails the run once Beam has ended.
     """
 
     losses: Losses = dataclasses.field(default_factory=Losses)
     by_split: Counter[str] = dataclasses.field(default_factory=Counter)
     days: tuple[str, str] | None = None
     fault: tuple[int, str] | None = None
+    trained: RowSketch | None = None
     error: str = ""
 
 
@@ -159,7 +162,8 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
         for trips in reader.read_chunk(chunk, job.profile, fileio.open):
             rejected.write(_csv(trips.rejected, header=is_first))
             is_first = False
-            split_of = assign_splits(trips.examples, tuple(job.shares.values()), job.seed)
+            hashes = row_hashes(trips.examples, job.seed)
+            split_of = splits_of(hashes, tuple(job.shares.values()))
             by_split: Counter[str] = Counter()
             for i, split in enumerate(job.shares):
                 examples = trips.examples.filter(pa.array(split_of == i))
@@ -171,7 +175,8 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
             days = days_of(trips.examples.column(PICKUP_EPOCH).to_numpy()) if job.profile.columns.pickup_time else None
             text = reader.first_fault(trips, chunk)
             fault = (chunk.index, text) if text else None
-            total = _add([_Counts(trips.losses, by_split, days, fault), total])
+            trained = RowSketch.of(hashes[split_of == 0], job.seed)
+            total = _add([_Counts(trips.losses, by_split, days, fault, trained), total])
     for shard in shards.values():
         shard.close()
     return total
@@ -192,6 +197,7 @@ def _add(counts: Iterable[_Counts]) -> _Counts:
         by_split=sum((part.by_split for part in parts), Counter()),
         days=span_of_days(part.days for part in parts),
         fault=min((part.fault for part in parts if part.fault), default=None),
+        trained=RowSketch.union(part.trained for part in parts if part.trained),
         error=min((part.error for part in parts if part.error), default=""),
     )
 
@@ -202,6 +208,7 @@ def _write_counts(counts: _Counts, uri: str) -> None:
         "by_split": counts.by_split,
         DAYS: counts.days,
         "fault": counts.fault,
+        TRAINED_ROWS: counts.trained.to_json() if counts.trained else None,
         "error": counts.error,
     }
     with fileio.open(os.path.join(uri, COUNTS_FILE), "w") as file:

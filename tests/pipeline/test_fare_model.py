@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,57 @@ def test_the_time_of_a_pickup_gives_the_era(tmp_path, convert_tflite):
     fares = model.predict(pd.DataFrame([trip] * 3).assign(pickup_time=pd.to_datetime(times)))
     np.testing.assert_allclose(fares, [FARE - 0.5, FARE, FARE + 5.25])
     assert model.predict({**TRIP, "pickup_time": np.datetime64("2012-09-03")}) == pytest.approx(FARE)
+
+
+ZONED = pd.Timestamp("2012-07-04 13:00", tz="UTC")  # 8 h on a Wednesday in Chicago
+
+
+@pytest.mark.parametrize(
+    "table_of",
+    [
+        lambda row: row,
+        lambda row: {**row, "pickup_time": ZONED.to_pydatetime()},
+        lambda row: {name: [value] for name, value in row.items()},
+        lambda row: pd.DataFrame([row]),
+        lambda row: pd.DataFrame([{**row, "pickup_time": ZONED.tz_convert("Asia/Tokyo")}]),
+        lambda row: pa.Table.from_pandas(pd.DataFrame([row])),
+        lambda row: pa.RecordBatch.from_pandas(pd.DataFrame([row])),
+    ],
+    ids=["timestamp", "datetime", "list", "pandas", "pandas of another zone", "table", "batch"],
+)
+def test_times_with_a_zone_become_the_citys(tmp_path, fare_tflite, table_of):
+    """NumPy turns them into UTC without a word: 13 h, for which the fare is 2.50 higher."""
+    model = FareModel.load(with_words(tmp_path, fare_tflite, time_zone="America/Chicago"))
+    trip = {name: value for name, value in TRIP.items() if name not in ("pickup_hour", "pickup_weekday")}
+    assert model.time_zone == "America/Chicago"
+    assert model.predict(table_of({**trip, "pickup_time": ZONED})) == pytest.approx(FARE)
+
+
+def test_times_with_a_zone_need_the_citys(model):
+    with pytest.raises(
+        InputError, match="^column pickup_time has the zone UTC, but the model does not tell its city's"
+    ):
+        model.predict({**TRIP, "pickup_time": ZONED})
+
+
+def test_a_pickup_before_the_models_days_is_refused(tmp_path, fare_tflite):
+    model = FareModel.load(with_words(tmp_path, fare_tflite, days=["2009-01-01", "2015-06-30"]))
+    with pytest.raises(
+        InputError, match="^pickup_time=1999-01-01 must be on 2009-01-01 or later: the model was made fr"
+    ):
+        model.predict({**TRIP, "pickup_time": np.datetime64("1999-01-01T08:00")})
+    with pytest.warns(
+        UserWarning, match="^pickup_time=2026-11-28 is more than 366 days after 2015-06-30, the last day"
+    ):
+        model.predict({**TRIP, "pickup_time": np.datetime64("2026-11-28T08:00")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict({**TRIP, "pickup_time": np.datetime64("2016-06-30T08:00")})
+
+
+def test_an_integer_beyond_64_bits_is_out_of_bounds(model):
+    with pytest.raises(InputError, match=r"^passenger_count=1e\+20 must be between 1 and 99"):
+        model.predict({**TRIP, "passenger_count": 10**20})
 
 
 def test_days_that_are_none_are_bad_input(tmp_path, fare_tflite):
