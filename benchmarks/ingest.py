@@ -89,9 +89,10 @@ def write_rows(folder: Path, n_rows: int, seed: int = 0) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from farebox.components.trip_example_gen import reader, sources
+    from farebox.components.trip_example_gen import reader
+    from farebox.components.trip_example_gen.sources import reading
 
-    source = sources.resolve_source("package:tfx/examples/chicago_taxi_pipeline/data/simple")
+    source = reading.resolve_source("package:tfx/examples/chicago_taxi_pipeline/data/simple")
     trips = pa.Table.from_batches([piece.examples for piece in reader.read_trips(source, chicago())])
     rng = np.random.default_rng(seed)
     picks = trips.take(pa.array(rng.integers(0, trips.num_rows, n_rows)))

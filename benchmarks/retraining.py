@@ -24,8 +24,8 @@ from retraining_report import DRIFT_DAY, RISE, Day
 from whole_runs import Parser, insist, one_line_errors
 
 from farebox.components.errors import GateError, InputError
-from farebox.components.trip_example_gen import simulator
 from farebox.components.trip_example_gen.profile import Bounds, CityProfile
+from farebox.components.trip_example_gen.simulation import simulator
 from farebox.pipeline.fare_model import evaluate
 from farebox.pipeline.local import run as runs
 from farebox.pipeline.retraining import tick

@@ -83,7 +83,7 @@ def add_run_options(parser: argparse.ArgumentParser, seeds: int) -> None:
 
 def digest_of(settings: Settings) -> str:
     """SHA-256 over all that a run's figures depend on: settings, trips and schema (by size and time), and code."""
-    from farebox.components.trip_example_gen.sources import find_files
+    from farebox.components.trip_example_gen.sources.reading import find_files
     from farebox.pipeline.provenance import code_digest
 
     files = [*find_files(settings.data, settings.city.ignore_files), *filter(None, [settings.schema])]

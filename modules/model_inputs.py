@@ -22,7 +22,7 @@ from farebox.components.trip_example_gen.columns import (
     PICKUP_TIME,
 )
 from farebox.components.trip_example_gen.place_table import PlaceTable
-from farebox.components.trip_example_gen.time_zones import local_seconds
+from farebox.components.trip_example_gen.values.time_zones import local_seconds
 from farebox.modules import columns
 
 # Of a model whose file tells no bounds.

@@ -28,7 +28,7 @@ from farebox.modules.feature_values import with_features
 from farebox.modules.model_inputs import check_bounds, check_days, columns_of, with_coordinates, with_time
 
 if TYPE_CHECKING:
-    from farebox.components.trip_example_gen.losses import Losses
+    from farebox.components.trip_example_gen.judging.losses import Losses
     from farebox.pipeline.settings.load import Settings
 
 
@@ -185,8 +185,8 @@ def evaluate(model: FareModel | str | Path, settings: Settings) -> Evaluation:
     """
     from farebox.components.data_gate import data_checks
     from farebox.components.data_gate.loss_checks import judge_losses
-    from farebox.components.trip_example_gen.first_look import describe_first
-    from farebox.components.trip_example_gen.losses import Losses
+    from farebox.components.trip_example_gen.judging.first_look import describe_first
+    from farebox.components.trip_example_gen.judging.losses import Losses
     from farebox.components.trip_example_gen.reader import read_trips
     from farebox.components.trip_example_gen.splits import row_hashes
     from farebox.modules.scope import Scope

@@ -19,7 +19,7 @@ import yaml
 from farebox.components.trip_example_gen.columns import COORDINATES
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.reader import read_trips
-from farebox.components.trip_example_gen.simulator import Order, simulate
+from farebox.components.trip_example_gen.simulation.simulator import Order, simulate
 from farebox.pipeline.settings.load import build
 
 FAREBOX = Path(sys.executable).with_name("farebox")

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from farebox.components.trip_example_gen.columns import SOURCE_COLUMNS
-from farebox.components.trip_example_gen.dialect import CsvDialect
 from farebox.components.trip_example_gen.inspection.trial import profile_of
 from farebox.components.trip_example_gen.profile import CityProfile, Feature, Locations
 from farebox.components.trip_example_gen.reader import read_trips
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
 from farebox.pipeline.settings.load import build
 
 PAGE = (Path(__file__).parents[1] / "docs" / "data.md").read_text()

@@ -19,7 +19,7 @@ import yaml
 from farebox import FareModel, InputError, export
 from farebox.components.tflite.flatbuffer import code_of, opened
 from farebox.components.tflite.interpreter import schema
-from farebox.components.trip_example_gen.simulator import Order, simulate
+from farebox.components.trip_example_gen.simulation.simulator import Order, simulate
 from farebox.pipeline.settings.load import build
 
 pytestmark = pytest.mark.slow

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from farebox.components.trip_example_gen import simulator
 from farebox.components.trip_example_gen.profile import Bounds
+from farebox.components.trip_example_gen.simulation import simulator
 from farebox.pipeline.settings.load import load_settings
 
 pytestmark = pytest.mark.slow

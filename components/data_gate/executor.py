@@ -21,7 +21,7 @@ from farebox.components.data_gate import data_checks, distributions, loss_checks
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Check, GateError
 from farebox.components.trip_example_gen.files import COUNTS_FILE, REJECTED_FOLDER
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.judging.losses import Losses
 
 ANOMALIES_FILE = "SchemaDiff.pb"  # tfx.components.example_validator.executor.DEFAULT_FILE_NAME, slow to import
 STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME

@@ -11,8 +11,8 @@ import numpy as np
 from farebox.components.data_gate.data_checks import checks_of_kind
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Check
-from farebox.components.trip_example_gen.losses import CHANCE, FileRows, Losses, Moments, is_beyond
-from farebox.components.trip_example_gen.reasons import in_words
+from farebox.components.trip_example_gen.judging.losses import CHANCE, FileRows, Losses, Moments, is_beyond
+from farebox.components.trip_example_gen.judging.reasons import in_words
 
 SHOWN_FILES = 3
 MIN_REJECTED = 30  # with a known value, below which rejected rows are not compared with the kept

@@ -39,7 +39,7 @@ from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
 from farebox.components.tflite.metadata import bands_of
 from farebox.components.trip_example_gen.files import COUNTS_FILE
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.judging.losses import Losses
 
 
 class ReporterExecutor(base_executor.BaseExecutor):

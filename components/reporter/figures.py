@@ -9,7 +9,7 @@ from typing import Any
 from farebox.components.device_validator.runtimes.table import RuntimeTrial, trials_from_json
 from farebox.components.errors import Check
 from farebox.components.model_gate.judgement import LastBlessed, SliceErrors, intervals_from_json
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.judging.losses import Losses
 
 FIGURES_FILE = "figures.json"
 RAW_DNN_KEY = "baseline"  # JSON key of `rmse.raw_dnn`; `baseline` outside `rmse` is the last blessed model

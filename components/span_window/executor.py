@@ -27,7 +27,7 @@ from farebox.components.trip_example_gen.files import (
     WINDOW_PROPERTY,
     span_of_days,
 )
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.components.trip_example_gen.row_sketch import RowSketch
 
 

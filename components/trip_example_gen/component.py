@@ -17,9 +17,9 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 
 from farebox.components.trip_example_gen.driver import TripExampleGenDriver
 from farebox.components.trip_example_gen.executor import TripExampleGenExecutor
-from farebox.components.trip_example_gen.file_lists import SUFFIXES, has_pattern, split_pattern
 from farebox.components.trip_example_gen.files import INGEST_PROPERTY, SOURCE_PROPERTY
 from farebox.components.trip_example_gen.profile import CityProfile, profile_to_json
+from farebox.components.trip_example_gen.sources.file_lists import SUFFIXES, has_pattern, split_pattern
 from farebox.components.trip_example_gen.spans import Delivery, Window
 
 SPLITS = ("train", "eval", "test")

@@ -13,9 +13,9 @@ from tfx.proto import example_gen_pb2
 from tfx.types import standard_component_specs
 from tfx.utils import proto_utils
 
-from farebox.components.trip_example_gen.file_lists import files_at
 from farebox.components.trip_example_gen.files import SOURCE_PROPERTY
-from farebox.components.trip_example_gen.remote_files import file_system_of
+from farebox.components.trip_example_gen.sources.file_lists import files_at
+from farebox.components.trip_example_gen.sources.remote_files import file_system_of
 
 
 class TripExampleGenDriver(driver.FileBasedDriver):

@@ -27,8 +27,6 @@ from tfx.utils import proto_utils
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader
-from farebox.components.trip_example_gen.chunks import Chunk
-from farebox.components.trip_example_gen.clock import days_of
 from farebox.components.trip_example_gen.columns import PICKUP_EPOCH
 from farebox.components.trip_example_gen.driver import custom_config
 from farebox.components.trip_example_gen.files import (
@@ -42,14 +40,16 @@ from farebox.components.trip_example_gen.files import (
     WINDOW_PROPERTY,
     span_of_days,
 )
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
 from farebox.components.trip_example_gen.records import tfrecords
-from farebox.components.trip_example_gen.remote_files import file_system_of
 from farebox.components.trip_example_gen.row_sketch import RowSketch
-from farebox.components.trip_example_gen.sources import check_counted_once, find_files, plan_chunks
+from farebox.components.trip_example_gen.sources.chunks import Chunk
+from farebox.components.trip_example_gen.sources.reading import check_counted_once, find_files, plan_chunks
+from farebox.components.trip_example_gen.sources.remote_files import file_system_of
 from farebox.components.trip_example_gen.spans import Window
 from farebox.components.trip_example_gen.splits import row_hashes, splits_of
+from farebox.components.trip_example_gen.values.clock import days_of
 
 GZIP = 16  # added to zlib's window size for a gzip header
 ENCODE_ROWS = 1 << 14  # at a time: an example takes about 300 bytes, and encoding makes a few copies

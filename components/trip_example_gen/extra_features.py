@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import cells
 from farebox.components.trip_example_gen.columns import RAW_COLUMNS, RawColumn
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen.values import cells
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 MAX_VALUES = 16  # each value is a number of its own in the network
 MISSING, OUT_OF_BOUNDS = "feature_missing", "feature_out_of_bounds"

@@ -12,7 +12,6 @@ import operator
 from typing import Any, get_args
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import clock, expressions, time_zones
 from farebox.components.trip_example_gen.columns import (
     CURRENCY,
     DROPOFF_LATITUDE,
@@ -29,9 +28,10 @@ from farebox.components.trip_example_gen.columns import (
     SOURCE_COLUMNS,
     RawColumn,
 )
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
 from farebox.components.trip_example_gen.extra_features import Feature, check_feature, raw_column, sources_of
-from farebox.components.trip_example_gen.times import Held, TimeSource, Weekdays, check_format
+from farebox.components.trip_example_gen.values import clock, expressions, time_zones
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen.values.times import Held, TimeSource, Weekdays, check_format
 
 Source = str | tuple[str, ...]
 # The ways to say where an end of a trip is: columns that go together.

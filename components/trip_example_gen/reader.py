@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.chunks import MAX_TEXT, Chunk, OpenFile
-from farebox.components.trip_example_gen.dialect import dialect_hint
 from farebox.components.trip_example_gen.extra_features import NOT_A_NUMBER
-from farebox.components.trip_example_gen.judging import Trips, judge
-from farebox.components.trip_example_gen.losses import Losses, is_beyond
+from farebox.components.trip_example_gen.judging.judge import Trips, judge
+from farebox.components.trip_example_gen.judging.losses import Losses, is_beyond
+from farebox.components.trip_example_gen.judging.reasons import BAD_WEEKDAY, MISFITS, OTHER_DIALECT
 from farebox.components.trip_example_gen.profile import CityProfile
-from farebox.components.trip_example_gen.reasons import BAD_WEEKDAY, MISFITS, OTHER_DIALECT
-from farebox.components.trip_example_gen.sources import check_counted_once, find_files, plan_chunks, read_rows
+from farebox.components.trip_example_gen.sources.chunks import MAX_TEXT, Chunk, OpenFile
+from farebox.components.trip_example_gen.sources.reading import check_counted_once, find_files, plan_chunks, read_rows
+from farebox.components.trip_example_gen.values.dialect import dialect_hint
 
 SHOWN_REASONS = 3
 MAX_MISFITS = 0.01  # largest share of weekdays that may be none of the coding

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.file_lists import LOCAL_FILES, FileSystem, files_at, size_and_time
+from farebox.components.trip_example_gen.sources.file_lists import LOCAL_FILES, FileSystem, files_at, size_and_time
 
 TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::(\d+))?\}")
 DATE = ("YYYY", "MM", "DD")

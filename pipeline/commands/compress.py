@@ -171,7 +171,7 @@ def _read_csv(path: Path) -> dict[str, Array]:
 def _read_parquet(path: Path) -> dict[str, Array]:
     import pyarrow.parquet
 
-    from farebox.components.trip_example_gen.safe_arrow import close_cve_2023_47248
+    from farebox.components.trip_example_gen.sources.safe_arrow import close_cve_2023_47248
 
     close_cve_2023_47248()
     return _arrays(pyarrow.parquet.read_table(path))

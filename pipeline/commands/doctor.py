@@ -12,7 +12,7 @@ import shutil
 import sys
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.sources import find_files, resolve_source
+from farebox.components.trip_example_gen.sources.reading import find_files, resolve_source
 from farebox.pipeline import process
 from farebox.pipeline.commands.options import AsJson
 from farebox.pipeline.provenance import LIBRARIES, OPTIONAL_LIBRARIES, lane

@@ -92,7 +92,7 @@ def _inspected(files: Sequence[str], name: str, answers: Answers, picture: str |
     """The inspection, and its profile as YAML; draws the picture."""
     from farebox.components.trip_example_gen.inspection import drafting, page
     from farebox.components.trip_example_gen.inspection import picture as picture_
-    from farebox.components.trip_example_gen.sources import find_files
+    from farebox.components.trip_example_gen.sources.reading import find_files
 
     paths = [path for each in files for path in find_files(each)]
     seen = drafting.inspect(paths, name, answers)
@@ -107,9 +107,9 @@ def _inspected(files: Sequence[str], name: str, answers: Answers, picture: str |
 
 def _answers(times: str | None, time_zone: str | None, zones: str | None, folder: Path = HERE) -> Answers:
     """Answers, checked; folder: that of the profile."""
-    from farebox.components.trip_example_gen import time_zones
     from farebox.components.trip_example_gen.inspection.draft import Answers
-    from farebox.components.trip_example_gen.times import Held
+    from farebox.components.trip_example_gen.values import time_zones
+    from farebox.components.trip_example_gen.values.times import Held
 
     if times is not None and times not in get_args(Held):
         raise InputError(f"times={times} must be one of {', '.join(get_args(Held))}")

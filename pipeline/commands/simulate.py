@@ -27,7 +27,7 @@ def simulate(
     from rich.console import Console
     from rich.progress import track
 
-    from farebox.components.trip_example_gen import simulator
+    from farebox.components.trip_example_gen.simulation import simulator
     from farebox.pipeline.settings import load
 
     path = load.city_file(city)

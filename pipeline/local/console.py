@@ -19,7 +19,7 @@ from farebox.components.device_validator.runtimes.table import describe_trials
 from farebox.components.errors import Check
 from farebox.components.model_gate.yardsticks import ratio
 from farebox.components.reporter.figures import Figures, ModelFigures, RangeFigures
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.local.loss_lines import describe_losses
 
 STAGES = {

@@ -23,7 +23,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 
 from farebox.components.atomic_pusher.push import is_offered, is_rolled_back
 from farebox.components.tflite.files import tflite_path
-from farebox.components.trip_example_gen.sources import estimated_rows, find_files
+from farebox.components.trip_example_gen.sources.reading import estimated_rows, find_files
 from farebox.pipeline.local import local_files, stored_graph
 from farebox.pipeline.metadata import connection as database
 from farebox.pipeline.settings.load import Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from farebox.components.trip_example_gen.losses import FileRows, Losses
-from farebox.components.trip_example_gen.reasons import in_words
+from farebox.components.trip_example_gen.judging.losses import FileRows, Losses
+from farebox.components.trip_example_gen.judging.reasons import in_words
 
 SHOWN_REASONS = 5
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.first_look import describe_first
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.judging.first_look import describe_first
+from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.components.trip_example_gen.reader import check_weekdays, read_trips
 from farebox.pipeline.settings.load import Settings
 

@@ -15,7 +15,7 @@ from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import FIGURES_FILE, Figures
 from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.files import COUNTS_FILE
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.fare_model import FareModel
 from farebox.pipeline.local.console import Output, RunConsole, no_output
 from farebox.pipeline.local.folder import LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest

@@ -10,8 +10,8 @@ from farebox.components.atomic_pusher.push import latest_name
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.atomic_pusher.versions import versions_of
 from farebox.components.errors import Check
-from farebox.components.trip_example_gen.clock import DAY_S
 from farebox.components.trip_example_gen.spans import Delivery, name_of_span
+from farebox.components.trip_example_gen.values.clock import DAY_S
 from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Content, Journal, Record, Spans, SpanVersion
 from farebox.pipeline.retraining.planning import History, Plan, content_key, key, missing_in, window_of

@@ -272,7 +272,7 @@ def load_settings(
 
     Raises SettingsError, an InputError, that names file, section and key; and InputError if the data do not exist.
     """
-    from farebox.components.trip_example_gen.sources import resolve_source
+    from farebox.components.trip_example_gen.sources.reading import resolve_source
 
     path = city_file(city)
     content = read_yaml(path)

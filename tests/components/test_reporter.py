@@ -12,7 +12,7 @@ import pytest
 from farebox.components.errors import Check
 from farebox.components.reporter.figures import Figures, RangeFigures, Rows, StageRmse
 from farebox.components.tflite.bands import Bands
-from farebox.components.trip_example_gen.losses import FileRows, Losses
+from farebox.components.trip_example_gen.judging.losses import FileRows, Losses
 
 YARDSTICKS = {
     "predict_mean": 9.5,

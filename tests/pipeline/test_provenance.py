@@ -111,7 +111,7 @@ def test_a_module_that_is_not_there():
         ),
         (
             "farebox.components.trip_example_gen.executor",
-            {"farebox.components.trip_example_gen.reader", "farebox.components.trip_example_gen.judging"},
+            {"farebox.components.trip_example_gen.reader", "farebox.components.trip_example_gen.judging.judge"},
             "farebox.components.tflite.interpreter",
         ),
     ],

@@ -40,7 +40,7 @@ def city() -> Callable[[str], Any]:
 @pytest.fixture(scope="session")
 def simulated(tmp_path_factory) -> Callable[..., pd.DataFrame]:
     """Trips of a profile as its source has them: (profile, rows, seed) -> text cells."""
-    from farebox.components.trip_example_gen.simulator import Order, simulate
+    from farebox.components.trip_example_gen.simulation.simulator import Order, simulate
 
     def frame(profile: Any, rows: int, seed: int) -> pd.DataFrame:
         path = tmp_path_factory.mktemp("simulated") / "trips.csv"

@@ -60,7 +60,7 @@ def failed(now, before) -> list[str]:
 @pytest.mark.parametrize("name", ["chicago", "nyc"])
 def test_clean_spans_pass(name, city, describe_rows, tmp_path):
     """Four weeks each, of 1,000 to 15,000 rows, dirt included; of 1,000 rows eval and test have 100 each."""
-    from farebox.components.trip_example_gen.simulator import Order, simulate
+    from farebox.components.trip_example_gen.simulation.simulator import Order, simulate
 
     profile, before, first = city(name), None, datetime.date(2023, 1, 2)
     for seed, rows in enumerate(np.random.default_rng(7).integers(LEAST, MOST, SPANS)):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from farebox.components.trip_example_gen.profile import Box
-from farebox.components.trip_example_gen.times import Held
+from farebox.components.trip_example_gen.values.times import Held
 
 WORLD = Box(-180, 180, -90, 90)
 WIDE: dict[str, Any] = {

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from farebox.components.trip_example_gen import cells, times
 from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_HOUR, PICKUP_WEEKDAY
 from farebox.components.trip_example_gen.inspection import time_guesses
 from farebox.components.trip_example_gen.inspection.draft import WIDE, Answers, Draft
@@ -18,6 +17,7 @@ from farebox.components.trip_example_gen.inspection.samples import Sample
 from farebox.components.trip_example_gen.inspection.time_guesses import TimeGuess
 from farebox.components.trip_example_gen.inspection.trial import profile_of, read_samples
 from farebox.components.trip_example_gen.profile import Box
+from farebox.components.trip_example_gen.values import cells, times
 
 CLEAR, CLEAR_ERRORS = 1.3, 4  # ratio and standard errors from which on nights at weekends tell the coding of weekdays
 SATURDAY, EARLY = 5, 5  # the weekday, Monday 0; the hour

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import cells
 from farebox.components.trip_example_gen.columns import FARE, PICKUP_HOUR, PICKUP_TIME, SOURCE_COLUMNS
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
 from farebox.components.trip_example_gen.inspection import column_names, matching, samples
 from farebox.components.trip_example_gen.inspection.bounds import guess_bounds
 from farebox.components.trip_example_gen.inspection.draft import WIDE, Answers, Draft
@@ -24,9 +22,11 @@ from farebox.components.trip_example_gen.inspection.matching import Match
 from farebox.components.trip_example_gen.inspection.samples import Sample
 from farebox.components.trip_example_gen.inspection.trial import profile_of, read_samples
 from farebox.components.trip_example_gen.inspection.zone_table import add_locations, places_of
-from farebox.components.trip_example_gen.judging import Trips
-from farebox.components.trip_example_gen.packed import FileKind
+from farebox.components.trip_example_gen.judging.judge import Trips
 from farebox.components.trip_example_gen.profile import PLACES_OF
+from farebox.components.trip_example_gen.sources.packed import FileKind
+from farebox.components.trip_example_gen.values import cells
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 NO_ANSWERS = Answers()
 MAX_FILES = 12

@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from farebox.components.trip_example_gen import cells, places
 from farebox.components.trip_example_gen.columns import (
     DROPOFF_LATITUDE,
     DROPOFF_LOCATION,
@@ -31,6 +30,8 @@ from farebox.components.trip_example_gen.columns import (
 from farebox.components.trip_example_gen.inspection.column_names import ENDS, by_end, tags, tokens
 from farebox.components.trip_example_gen.inspection.samples import Sample
 from farebox.components.trip_example_gen.inspection.time_guesses import TimeGuess, guess_times
+from farebox.components.trip_example_gen.judging import places
+from farebox.components.trip_example_gen.values import cells
 
 EXACT_WEEKDAY = re.compile(r"day\s*(of\s*)?week|dia\s*(da|de la)?\s*semana|jour\s*(de)?\s*semaine|week\s*day")
 DATE = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}$|\d{8}$|\d{1,2}[- ][A-Za-z]{3,}[- ]\d{2,4}$"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from farebox.components.trip_example_gen import cells
 from farebox.components.trip_example_gen.inspection.column_names import tokens
 from farebox.components.trip_example_gen.inspection.drafting import Inspection, reasons
 from farebox.components.trip_example_gen.inspection.samples import Sample
 from farebox.components.trip_example_gen.inspection.yaml_page import Page, flow
+from farebox.components.trip_example_gen.values import cells
 
 KINDS = frozenset(
     {"payment", "ratecode", "rate", "status", "state", "product", "service", "cancelled", "canceled", "type", "flag"}

@@ -14,10 +14,16 @@ import numpy as np
 import pyarrow as pa
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import cells
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
-from farebox.components.trip_example_gen.packed import FileKind, UnpackedFile, contents_of, open_unpacked, text_name
-from farebox.components.trip_example_gen.parquet_files import open_parquet
+from farebox.components.trip_example_gen.sources.packed import (
+    FileKind,
+    UnpackedFile,
+    contents_of,
+    open_unpacked,
+    text_name,
+)
+from farebox.components.trip_example_gen.sources.parquet_files import open_parquet
+from farebox.components.trip_example_gen.values import cells
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 PART_BYTES = 1 << 20  # of text, from the beginning and from the middle
 HEADER_BYTES = 1 << 16

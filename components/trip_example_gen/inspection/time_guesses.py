@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from farebox.components.trip_example_gen import cells, times
-from farebox.components.trip_example_gen.clock import DAY_S, hour_of
-from farebox.components.trip_example_gen.dialect import CsvDialect
-from farebox.components.trip_example_gen.time_zones import local_seconds
-from farebox.components.trip_example_gen.times import TimeSource
+from farebox.components.trip_example_gen.values import cells, times
+from farebox.components.trip_example_gen.values.clock import DAY_S, hour_of
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
+from farebox.components.trip_example_gen.values.time_zones import local_seconds
+from farebox.components.trip_example_gen.values.times import TimeSource
 
 MAX_FORMATS, MAX_SHAPES = 4, 40
 FIRST_S, END_S = 631152000, 4102444800  # 1990 and 2100: numbers between them are seconds since 1970

@@ -15,10 +15,10 @@ import pydantic
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.inspection.samples import Sample
-from farebox.components.trip_example_gen.judging import Trips
+from farebox.components.trip_example_gen.judging.judge import Trips
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.reader import read_chunk
-from farebox.components.trip_example_gen.sources import plan_chunks
+from farebox.components.trip_example_gen.sources.reading import plan_chunks
 
 
 def profile_of(city: Mapping[str, Any], folder: Path = Path()) -> CityProfile:

@@ -13,13 +13,14 @@ from typing import Any
 import pyarrow as pa
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import cells, locations
+from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.columns import DROPOFF_LOCATION, PICKUP_LOCATION
 from farebox.components.trip_example_gen.inspection.column_names import tags
 from farebox.components.trip_example_gen.inspection.draft import WORLD, Answers, Draft
 from farebox.components.trip_example_gen.inspection.samples import Sample
 from farebox.components.trip_example_gen.place_table import key_of
 from farebox.components.trip_example_gen.profile import Locations, Place
+from farebox.components.trip_example_gen.values import cells
 
 MIN_KNOWN = 0.8  # share of the trips' ends that a table must have: New York's has neither 264 nor 265, `unknown`
 SHOWN = 3

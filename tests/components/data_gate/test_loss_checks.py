@@ -13,9 +13,10 @@ from farebox.components.data_gate import data_checks
 from farebox.components.data_gate.loss_checks import judge_losses
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Check
-from farebox.components.trip_example_gen import reader, sources
-from farebox.components.trip_example_gen.losses import Losses
+from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
+from farebox.components.trip_example_gen.sources import reading
 
 CITY = CityProfile(
     name="nyc",
@@ -50,7 +51,7 @@ class Rows:
 
 def verdict(folder: Path, city: CityProfile = CITY, **settings) -> dict[str, Check]:
     """The checks by name, of counts as counts.json carries them."""
-    chunks = sources.plan_chunks(sources.find_files(str(folder)), city)
+    chunks = reading.plan_chunks(reading.find_files(str(folder)), city)
     losses = Losses.sum(trips.losses for chunk in chunks for trips in reader.read_chunk(chunk, city))
     counts = json.loads(json.dumps(losses.to_json()))
     return {check.name: check for check in judge_losses(Losses.from_json(counts), DataGateSettings(**settings))}

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import places
-from farebox.components.trip_example_gen.binding import bind
+from farebox.components.trip_example_gen.judging import places
 from farebox.components.trip_example_gen.profile import (
     Bounds,
     Box,
@@ -23,6 +22,7 @@ from farebox.components.trip_example_gen.profile import (
     profile_from_json,
     profile_to_json,
 )
+from farebox.components.trip_example_gen.sources.binding import bind
 
 FOUR = ("x0", "y0", "x1", "y1")
 

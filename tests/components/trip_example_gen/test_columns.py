@@ -26,7 +26,8 @@ import json, sys
 from pathlib import Path
 import numpy as np
 import yaml
-from farebox.components.trip_example_gen import reader, schema, simulator
+from farebox.components.trip_example_gen import reader, schema
+from farebox.components.trip_example_gen.simulation import simulator
 from farebox.modules import columns
 from farebox.pipeline.settings.load import build, city_file
 

@@ -82,7 +82,8 @@ def expected(path: Path) -> dict[str, list[tuple[float, ...]]]:
 
 
 def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from farebox.components.trip_example_gen import chunks, executor
+    from farebox.components.trip_example_gen import executor
+    from farebox.components.trip_example_gen.sources import chunks
 
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 4000)  # many chunks of few rows
     monkeypatch.setattr(executor, "ENCODE_ROWS", 7)
@@ -170,7 +171,7 @@ def test_parquet_and_csv_give_the_same_examples(tmp_path: Path, monkeypatch: pyt
     import pyarrow.csv as pa_csv
     import pyarrow.parquet as pq
 
-    from farebox.components.trip_example_gen import chunks
+    from farebox.components.trip_example_gen.sources import chunks
 
     monkeypatch.setattr(chunks, "BATCH_ROWS", 50)  # the one row group, and so the one chunk, comes in four pieces
     (tmp_path / "a.csv").write_text(HEADER + "".join(lines(200)))
@@ -191,14 +192,15 @@ def test_a_repeated_chunk_writes_the_same_files(tmp_path: Path) -> None:
     """Beam may run a bundle again: the second time writes the same files."""
     from tfx.types import standard_artifacts
 
-    from farebox.components.trip_example_gen import executor, sources
+    from farebox.components.trip_example_gen import executor
+    from farebox.components.trip_example_gen.sources import reading
 
     path = tmp_path / "a.csv"
     path.write_text(HEADER + "".join(lines(100)))
     job = executor._Job(str(tmp_path), PROFILE, {"train": 8, "eval": 1, "test": 1}, 0, 1)
     for folder in ("aside", "rejected", "Split-train", "Split-eval", "Split-test"):
         (tmp_path / folder).mkdir()
-    (chunk,) = sources.plan_chunks([str(path)], PROFILE)
+    (chunk,) = reading.plan_chunks([str(path)], PROFILE)
     first = executor._write_chunk(chunk, job)
     files = sorted(tmp_path.glob("*/*"))
     assert len(files) == 4

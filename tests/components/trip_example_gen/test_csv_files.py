@@ -15,10 +15,12 @@ import pyarrow as pa
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import cells, chunks, csv_files, csv_rows, reader, sources
-from farebox.components.trip_example_gen.dialect import CsvDialect
-from farebox.components.trip_example_gen.judging import Trips
+from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.judging.judge import Trips
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Locations, Place
+from farebox.components.trip_example_gen.sources import chunks, csv_files, csv_rows, reading
+from farebox.components.trip_example_gen.values import cells
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
 
 HEADS = Path(
     os.environ.get("FAREBOX_TLC_HEADS", Path(__file__).parents[4] / "shared" / "data" / "tlc-heads")
@@ -40,7 +42,7 @@ def dialect(**fields: object) -> CityProfile:
 
 def read(path: Path, profile: CityProfile = PROFILE, chunk_bytes: int = chunks.CHUNK_BYTES) -> Trips:
     """All trips of a file in one piece."""
-    planned = sources.plan_chunks([str(path)], profile, chunk_bytes)
+    planned = reading.plan_chunks([str(path)], profile, chunk_bytes)
     parts = [trips for chunk in planned for trips in reader.read_chunk(chunk, profile)]
     examples = pa.Table.from_batches([part.examples for part in parts]).combine_chunks().to_batches()
     return Trips(
@@ -241,7 +243,7 @@ def test_a_file_whose_every_row_has_line_breaks_is_cut_between_rows(tmp_path: Pa
     text = HEADER + "\n" + f'{ROW}"a\nb"\n' * 500
     trips = read_text(tmp_path, text, chunk_bytes=1000)
     assert (len(fares(trips)), rejected(trips)) == (500, [])
-    assert len(sources.plan_chunks([str(tmp_path / "trips.csv")], PROFILE, 1000)) > 20
+    assert len(reading.plan_chunks([str(tmp_path / "trips.csv")], PROFILE, 1000)) > 20
 
 
 def test_a_stray_quote_spoils_its_own_line_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,7 +357,7 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     path = tmp_path / "trips.csv"
     path.write_bytes(f"{HEADER}\n{ROW}\n".encode() + b"x" * (1 << 14) + b"\n" + ROW.encode())
     with pytest.raises(InputError, match="line 3 has no end within 0 MB, so this is not CSV"):
-        sources.plan_chunks([str(path)], PROFILE, 100)
+        reading.plan_chunks([str(path)], PROFILE, 100)
 
 
 @pytest.mark.parametrize(

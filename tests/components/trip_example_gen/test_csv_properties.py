@@ -15,9 +15,10 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from farebox.components.trip_example_gen import chunks, reader, sources
-from farebox.components.trip_example_gen.dialect import CsvDialect
+from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Locations, Place
+from farebox.components.trip_example_gen.sources import chunks, reading
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
 
 UTC = datetime.timezone.utc
 DST_NIGHTS = {  # a moment in UTC at which the clocks change
@@ -175,7 +176,7 @@ def frame(rows: list[Trip], source: Source | None) -> pd.DataFrame:
 
 
 def examples(path: Path, profile: CityProfile, chunk_bytes: int) -> pa.Table:
-    planned = sources.plan_chunks([str(path)], profile, chunk_bytes)
+    planned = reading.plan_chunks([str(path)], profile, chunk_bytes)
     parts = [part for chunk in planned for part in reader.read_chunk(chunk, profile)]
     assert [part.rejected.to_pylist() for part in parts if part.rejected.num_rows] == []
     return pa.Table.from_batches([part.examples for part in parts])

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import expressions
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen.values import expressions
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 COLUMNS = {
     "type": pa.array(["1", "2", "CSH", None, ""]),

@@ -15,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import chunks, extra_features, reader, sources
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen import extra_features, reader
 from farebox.components.trip_example_gen.extra_features import Feature
-from farebox.components.trip_example_gen.judging import Trips
+from farebox.components.trip_example_gen.judging.judge import Trips
 from farebox.components.trip_example_gen.profile import (
     Bounds,
     Box,
@@ -28,8 +27,10 @@ from farebox.components.trip_example_gen.profile import (
     profile_to_json,
 )
 from farebox.components.trip_example_gen.schema import schema_text
-from farebox.components.trip_example_gen.simulator import Order, simulate
+from farebox.components.trip_example_gen.simulation.simulator import Order, simulate
+from farebox.components.trip_example_gen.sources import chunks, reading
 from farebox.components.trip_example_gen.splits import assign_splits
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 TRAFFIC_SAMPLE = Path(
     os.environ.get(
@@ -66,7 +67,7 @@ def read(folder: Path, *cells: str, profile: CityProfile = CITY) -> Trips:
 
 
 def trips_of(path: Path, profile: CityProfile) -> Trips:
-    (chunk,) = sources.plan_chunks(sources.find_files(str(path)), profile, chunks.CHUNK_BYTES)
+    (chunk,) = reading.plan_chunks(reading.find_files(str(path)), profile, chunks.CHUNK_BYTES)
     (trips,) = reader.read_chunk(chunk, profile)
     return trips
 

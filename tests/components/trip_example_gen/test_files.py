@@ -21,9 +21,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import chunks, packed, reader, sources
-from farebox.components.trip_example_gen.judging import Trips
+from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.judging.judge import Trips
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
+from farebox.components.trip_example_gen.sources import chunks, packed, reading
 
 TOYTOWN = CityProfile(
     name="toytown",
@@ -116,14 +117,14 @@ TEXT = (HEADER + rows(3)).encode()
 def test_a_packed_file_is_read_by_its_content(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     assert epochs(read(tmp_path)) == epochs(read(tmp_path / name)) == of_rows(3)
-    assert sources.estimated_rows([str(tmp_path / name)]) == 3
+    assert reading.estimated_rows([str(tmp_path / name)]) == 3
 
 
 @pytest.mark.parametrize("name", ["part-00000", "part-r-00000-a1b2", "trips.csv", "trips.snappy.parquet"])
 def test_parquet_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     write_parquet(tmp_path / name, 4)
     assert epochs(read(tmp_path)) == of_rows(4)
-    assert sources.estimated_rows([str(tmp_path / name)]) == 4
+    assert reading.estimated_rows([str(tmp_path / name)]) == 4
 
 
 def test_a_zip_is_all_its_texts(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_a_zip_is_all_its_texts(tmp_path: Path) -> None:
     assert [(row["file"], row["row"]) for row in trips.rejected.to_pylist()] == [
         (f"zip://2019/feb.csv::{path}", number) for number in (2, 3, 4)
     ]
-    assert sources.estimated_rows([str(path)]) == 5
+    assert reading.estimated_rows([str(path)]) == 5
 
 
 TAR = b"trips.csv".ljust(257, b"\0") + b"ustar".ljust(255, b"\0") + TEXT
@@ -222,7 +223,7 @@ def test_a_bucket_has_the_same_files(tmp_path: Path, place: str) -> None:
     """With TensorFlow's file systems, as in a bucket, here in memory."""
     import tensorflow as tf
 
-    from farebox.components.trip_example_gen.remote_files import file_system_of
+    from farebox.components.trip_example_gen.sources.remote_files import file_system_of
 
     base, remote = hive_tree(tmp_path / "trips"), f"ram://{tmp_path}/trips"
     for file in base.rglob("*"):
@@ -230,8 +231,8 @@ def test_a_bucket_has_the_same_files(tmp_path: Path, place: str) -> None:
             tf.io.gfile.makedirs(f"{remote}/{file.relative_to(base).parent}".removesuffix("/."))
             with tf.io.gfile.GFile(f"{remote}/{file.relative_to(base)}", "wb") as copy:
                 copy.write(file.read_bytes())
-    here = sources.find_files(f"{base}/{place}".rstrip("/"))
-    there = sources.find_files(f"{remote}/{place}".rstrip("/"), file_system=file_system_of(remote))
+    here = reading.find_files(f"{base}/{place}".rstrip("/"))
+    there = reading.find_files(f"{remote}/{place}".rstrip("/"), file_system=file_system_of(remote))
     assert [name.removeprefix(remote) for name in there] == [name.removeprefix(str(base)) for name in here]
     assert len(here) in (2, 3)
 
@@ -471,7 +472,7 @@ def test_of_a_remote_file_only_the_columns_are_read(tmp_path: Path, monkeypatch:
     tf.io.gfile.makedirs(f"ram://{tmp_path}")
     with tf.io.gfile.GFile(path, "wb") as remote:
         remote.write(file.getvalue())
-    planned = sources.plan_chunks([path], TOYTOWN, open_file=CountingFile)
+    planned = reading.plan_chunks([path], TOYTOWN, open_file=CountingFile)
     trips = [each for chunk in planned for each in reader.read_chunk(chunk, TOYTOWN, CountingFile)]
     assert (len(planned), sum(each.examples.num_rows for each in trips)) == (8, n)
     used = 7 / 17 * file.getbuffer().nbytes

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
-from farebox.components.trip_example_gen.first_look import describe_first
+from farebox.components.trip_example_gen.judging.first_look import describe_first
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
 
 CITY = CityProfile(

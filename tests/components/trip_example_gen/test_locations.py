@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import locations, places
+from farebox.components.trip_example_gen import locations
+from farebox.components.trip_example_gen.judging import places
 from farebox.components.trip_example_gen.profile import (
     Bounds,
     Box,

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import reader, sources
-from farebox.components.trip_example_gen.losses import (
+from farebox.components.trip_example_gen import reader
+from farebox.components.trip_example_gen.judging.losses import (
     SHOWN_FILES,
     FileRows,
     Losses,
@@ -25,6 +25,7 @@ from farebox.components.trip_example_gen.losses import (
     is_beyond,
 )
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Days, Locations, Place
+from farebox.components.trip_example_gen.sources import reading
 
 BOX = Box(-74.05, -73.75, 40.63, 40.85)
 PLACE = "-73.99,40.73,-73.98,40.75"
@@ -48,7 +49,7 @@ def write(path: Path, rows: list[str], header: str = HEADER) -> str:
 
 
 def losses_of(path: str, profile: CityProfile = CITY) -> Losses:
-    chunks = sources.plan_chunks(sources.find_files(path), profile)
+    chunks = reading.plan_chunks(reading.find_files(path), profile)
     return Losses.sum(trips.losses for chunk in chunks for trips in reader.read_chunk(chunk, profile))
 
 

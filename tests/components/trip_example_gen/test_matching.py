@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
 from farebox.components.trip_example_gen.inspection import drafting, samples, time_guesses
 from farebox.components.trip_example_gen.inspection.column_names import tags, tokens
 from farebox.components.trip_example_gen.inspection.matching import match
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 N = 800
 PLACES = ("pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude")

@@ -19,9 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import chunks, reader, sources
+from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
-from farebox.components.trip_example_gen.judging import Trips
+from farebox.components.trip_example_gen.judging.judge import Trips
 from farebox.components.trip_example_gen.profile import (
     Bounds,
     Box,
@@ -31,6 +31,7 @@ from farebox.components.trip_example_gen.profile import (
     profile_from_json,
     profile_to_json,
 )
+from farebox.components.trip_example_gen.sources import chunks, reading
 from farebox.components.trip_example_gen.splits import assign_splits
 
 NAMES = list(EXAMPLE_COLUMNS)
@@ -63,7 +64,7 @@ def write(folder: Path, *lines: str, name: str = "trips.csv", header: str = HEAD
 
 def read(path: str, profile: CityProfile = NYC, chunk_bytes: int = chunks.CHUNK_BYTES) -> Trips:
     """All trips of a source in one piece, with `plan_chunks` and `read_chunk`."""
-    planned = sources.plan_chunks(sources.find_files(path), profile, chunk_bytes)
+    planned = reading.plan_chunks(reading.find_files(path), profile, chunk_bytes)
     parts = [trips for chunk in planned for trips in reader.read_chunk(chunk, profile)]
     columns = [pa.concat_arrays([part.examples.column(i) for part in parts]) for i in range(len(NAMES))]
     return Trips(pa.RecordBatch.from_arrays(columns, NAMES), pa.concat_tables([part.rejected for part in parts]))
@@ -218,7 +219,7 @@ def test_files_of_a_folder_are_read_in_order_of_name(tmp_path: Path) -> None:
     write(tmp_path, GOOD, GOOD, name="b.csv")
     write(tmp_path, "x", name="a.CSV")
     write(tmp_path, "not trips", name="notes.md")
-    planned = sources.plan_chunks(sources.find_files(str(tmp_path)), NYC, chunk_bytes=20)
+    planned = reading.plan_chunks(reading.find_files(str(tmp_path)), NYC, chunk_bytes=20)
     assert [(os.path.basename(c.path), c.index, c.row) for c in planned] == [
         ("a.CSV", 0, 2),
         ("b.csv", 1, 2),
@@ -236,12 +237,12 @@ def test_rows_are_estimated_from_a_sample_or_counted_by_parquet(tmp_path: Path, 
     parquet = str(tmp_path / "trips.parquet")
     pq.write_table(pa.table(PARQUET), parquet)
     empty = write(tmp_path, name="empty.csv", header="")
-    monkeypatch.setattr(sources, "SAMPLE_BYTES", 1 << 20)
+    monkeypatch.setattr(reading, "SAMPLE_BYTES", 1 << 20)
     for path in (plain, str(zipped)):
-        assert sources.estimated_rows([path]) == pytest.approx(50_000, rel=0.2)
-    assert sources.estimated_rows([plain, parquet]) == sources.estimated_rows([plain]) + 4
+        assert reading.estimated_rows([path]) == pytest.approx(50_000, rel=0.2)
+    assert reading.estimated_rows([plain, parquet]) == reading.estimated_rows([plain]) + 4
     (tmp_path / "no.parquet").write_text("no Parquet")
-    assert sources.estimated_rows([empty, str(tmp_path / "no.parquet"), str(tmp_path / "nothing.csv")]) == 0
+    assert reading.estimated_rows([empty, str(tmp_path / "no.parquet"), str(tmp_path / "nothing.csv")]) == 0
 
 
 PARQUET = {
@@ -270,7 +271,7 @@ def test_parquet_row_numbers_continue_across_row_groups(tmp_path: Path, monkeypa
     monkeypatch.setattr(chunks, "BATCH_ROWS", 3)
     path = str(tmp_path / "trips.parquet")
     pq.write_table(pa.concat_tables([pa.table(PARQUET)] * 3), path, row_group_size=2)
-    assert len(sources.plan_chunks([path], NYC)) == 3
+    assert len(reading.plan_chunks([path], NYC)) == 3
     trips = read(path)
     assert trips.examples.num_rows == 3
     assert sorted(trips.rejected["row"].to_pylist()) == [2, 3, 4, 6, 7, 8, 10, 11, 12]
@@ -332,9 +333,9 @@ def test_an_unusable_file_is_one_line(tmp_path: Path, name: str, content: bytes,
 
 def test_places_without_trips_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
-        sources.find_files(str(tmp_path / "nowhere"))
+        reading.find_files(str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="must be or hold files that end in .csv, .tsv, .*, found none"):
-        sources.find_files(str(tmp_path))
+        reading.find_files(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -353,7 +354,7 @@ def test_parquet_columns_of_unusable_types_are_refused(
     path = str(tmp_path / "trips.parquet")
     pq.write_table(table.set_column(table.schema.get_field_index(column), column, values), path)
     with pytest.raises(InputError, match=message):
-        sources.plan_chunks([path], NYC)
+        reading.plan_chunks([path], NYC)
 
 
 CELL = st.sampled_from(
@@ -434,15 +435,15 @@ def test_a_profile_survives_json() -> None:
 
 
 def test_the_embedded_source_is_found_without_importing_the_package() -> None:
-    path = sources.resolve_source("package:pyarrow/tests/data")
+    path = reading.resolve_source("package:pyarrow/tests/data")
     assert path == str(importlib.resources.files("pyarrow") / "tests" / "data")
     pytest.importorskip("tfx", reason="tfx is not installed")
     assert os.path.isfile(
-        sources.resolve_source("package:tfx/examples/chicago_taxi_pipeline/data/simple") + "/data.csv"
+        reading.resolve_source("package:tfx/examples/chicago_taxi_pipeline/data/simple") + "/data.csv"
     )
-    assert sources.resolve_source("trips") == "trips"
+    assert reading.resolve_source("trips") == "trips"
     with pytest.raises(InputError, match="city.source=package:nowhere/x must name an installed package"):
-        sources.resolve_source("package:nowhere/x")
+        reading.resolve_source("package:nowhere/x")
 
 
 def test_parquet_equals_csv_on_dirty_rows(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from farebox.components.trip_example_gen import sources
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
+from farebox.components.trip_example_gen.sources import reading
 
 TOYTOWN = CityProfile(
     name="toytown",
@@ -60,7 +60,7 @@ IS_UNSAFE = tuple(map(int, pa.__version__.split(".")[:2])) < (14, 1)
 IN_A_FRESH_PROCESS = {
     "arrow": "import pyarrow.parquet as pq; pq.read_metadata(path)",
     "evaluate": "from farebox.components.trip_example_gen import reader; list(reader.read_trips(path, profile))",
-    "estimate": "from farebox.components.trip_example_gen import sources; sources.estimated_rows([path])",
+    "estimate": "from farebox.components.trip_example_gen import sources; reading.estimated_rows([path])",
     "compress": "from farebox.pipeline.commands import compress; compress._table(pathlib.Path(path))",
     "ingest": """
 from farebox.components.trip_example_gen.executor import _write_chunk  # as a worker of an engine calls it
@@ -106,7 +106,7 @@ def test_a_file_with_a_pickled_type_runs_no_code(tmp_path: Path, what: str, nest
         from farebox.components.trip_example_gen.executor import _Job
 
         pq.write_table(pa.table(columns(4)), tmp_path / "good.parquet")
-        (chunk,) = sources.plan_chunks([str(tmp_path / "good.parquet")], TOYTOWN)
+        (chunk,) = reading.plan_chunks([str(tmp_path / "good.parquet")], TOYTOWN)
         work = dataclasses.replace(chunk, path=str(path)), _Job(str(tmp_path), TOYTOWN, {"train": 1}, 0, 1)
         Path(f"{path}-work").write_bytes(pickle.dumps(work))
         (tmp_path / "rejected").mkdir()

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import reader, simulator
+from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Days, Place
-from farebox.components.trip_example_gen.simulator import Order, simulate
+from farebox.components.trip_example_gen.simulation import simulator
+from farebox.components.trip_example_gen.simulation.simulator import Order, simulate
 
 FARE_AND_PLACES = ("paid", "x0", "y0", "x1", "y1")
 TIMED = Columns(*FARE_AND_PLACES, passenger_count="people", pickup_time="when")

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import times
-from farebox.components.trip_example_gen.dialect import PLAIN
-from farebox.components.trip_example_gen.time_zones import check_zone, local_seconds
-from farebox.components.trip_example_gen.times import TimeSource, check_format, check_source
+from farebox.components.trip_example_gen.values import times
+from farebox.components.trip_example_gen.values.dialect import PLAIN
+from farebox.components.trip_example_gen.values.time_zones import check_zone, local_seconds
+from farebox.components.trip_example_gen.values.times import TimeSource, check_format, check_source
 
 ZONES = ("America/New_York", "Europe/London", "Africa/Casablanca", "Asia/Kolkata", "Australia/Lord_Howe", "UTC")
 MOMENTS = st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2099, 12, 30))

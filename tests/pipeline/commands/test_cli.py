@@ -296,7 +296,7 @@ def test_simulate_has_one_set_of_defaults():
     """The command cannot import what it calls before it is called, so it states them again."""
     import inspect
 
-    from farebox.components.trip_example_gen.simulator import Order
+    from farebox.components.trip_example_gen.simulation.simulator import Order
     from farebox.pipeline.commands.simulate import simulate
 
     stated = inspect.signature(simulate).parameters

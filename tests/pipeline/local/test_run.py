@@ -29,7 +29,7 @@ from farebox.components.reporter.figures import (
     ShippedModel,
     StageRmse,
 )
-from farebox.components.trip_example_gen.losses import FileRows, Losses, RejectedRow
+from farebox.components.trip_example_gen.judging.losses import FileRows, Losses, RejectedRow
 from farebox.pipeline.local import console, libraries
 from farebox.pipeline.local.console import gate_table, verdict_of
 from farebox.pipeline.local.folder import exclusive, point_latest

@@ -21,8 +21,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import binding
-from farebox.components.trip_example_gen.clock import END_OF_EPOCH_S
 from farebox.components.trip_example_gen.columns import (
     COORDINATES,
     FARE,
@@ -37,8 +35,10 @@ from farebox.components.trip_example_gen.columns import (
     SOURCE_COLUMNS,
 )
 from farebox.components.trip_example_gen.profile import CityProfile, Interval
-from farebox.components.trip_example_gen.simulated_trips import Trips, draw_trips, tariff_changes
-from farebox.components.trip_example_gen.times import NUMBERS, WEEKDAY_NUMBERS
+from farebox.components.trip_example_gen.simulation.simulated_trips import Trips, draw_trips, tariff_changes
+from farebox.components.trip_example_gen.sources import binding
+from farebox.components.trip_example_gen.values.clock import END_OF_EPOCH_S
+from farebox.components.trip_example_gen.values.times import NUMBERS, WEEKDAY_NUMBERS
 
 CHUNK_ROWS, PART_CHUNKS = 1 << 17, 8  # a million rows per file of a folder
 FIRST_DAY, END_DAY = datetime.date(1971, 1, 1), datetime.date(2100, 1, 1)  # before it, ms would pass for s

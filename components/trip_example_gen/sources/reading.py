@@ -19,11 +19,12 @@ import pyarrow as pa
 from absl import logging
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import chunks
-from farebox.components.trip_example_gen.binding import NoColumnsError
-from farebox.components.trip_example_gen.chunks import Chunk, OpenFile, Rows
-from farebox.components.trip_example_gen.csv_files import plan_csv, read_csv
-from farebox.components.trip_example_gen.file_lists import (
+from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.sources import chunks
+from farebox.components.trip_example_gen.sources.binding import NoColumnsError
+from farebox.components.trip_example_gen.sources.chunks import Chunk, OpenFile, Rows
+from farebox.components.trip_example_gen.sources.csv_files import plan_csv, read_csv
+from farebox.components.trip_example_gen.sources.file_lists import (
     LOCAL_FILES,
     SUFFIXES,
     FileSystem,
@@ -31,9 +32,8 @@ from farebox.components.trip_example_gen.file_lists import (
     files_at,
     size_and_time,
 )
-from farebox.components.trip_example_gen.packed import UnpackedFile, contents_of, member_bytes, open_unpacked
-from farebox.components.trip_example_gen.parquet_files import count_rows, plan_parquet, read_parquet
-from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.sources.packed import UnpackedFile, contents_of, member_bytes, open_unpacked
+from farebox.components.trip_example_gen.sources.parquet_files import count_rows, plan_parquet, read_parquet
 
 SAMPLE_BYTES = 1 << 20  # of a CSV file, to estimate its rows
 MAX_RATIO = 64  # of a packed sample's text in memory to its bytes

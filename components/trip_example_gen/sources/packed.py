@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal, cast
 import pyarrow as pa
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.chunks import OpenFile
+from farebox.components.trip_example_gen.sources.chunks import OpenFile
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED_SUFFIXES = (".gz", ".zip", ".bz2", ".zst")

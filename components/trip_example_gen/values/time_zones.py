@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.clock import DAY_S
+from farebox.components.trip_example_gen.values.clock import DAY_S
 
 FIRST, END = datetime.date(1970, 1, 1), datetime.date(2100, 1, 1)
 _FIXED = re.compile(r"([+-])(\d\d):?(\d\d)")

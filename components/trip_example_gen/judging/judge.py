@@ -14,9 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from farebox.components.trip_example_gen import cells, clock, expressions, extra_features, places, times
-from farebox.components.trip_example_gen.binding import Binding
-from farebox.components.trip_example_gen.chunks import Rows
+from farebox.components.trip_example_gen import extra_features
 from farebox.components.trip_example_gen.columns import (
     COORDINATES,
     NUMBER_COLUMNS,
@@ -28,9 +26,9 @@ from farebox.components.trip_example_gen.columns import (
     POLYLINE,
     RawColumn,
 )
-from farebox.components.trip_example_gen.losses import Losses
-from farebox.components.trip_example_gen.profile import CityProfile, Interval
-from farebox.components.trip_example_gen.reasons import (
+from farebox.components.trip_example_gen.judging import places
+from farebox.components.trip_example_gen.judging.losses import Losses
+from farebox.components.trip_example_gen.judging.reasons import (
     BAD_TIMESTAMP,
     BAD_WEEKDAY,
     OTHER_DIALECT,
@@ -39,7 +37,11 @@ from farebox.components.trip_example_gen.reasons import (
     Judgement,
     RowCheck,
 )
-from farebox.components.trip_example_gen.tallying import tally
+from farebox.components.trip_example_gen.judging.tallying import tally
+from farebox.components.trip_example_gen.profile import CityProfile, Interval
+from farebox.components.trip_example_gen.sources.binding import Binding
+from farebox.components.trip_example_gen.sources.chunks import Rows
+from farebox.components.trip_example_gen.values import cells, clock, expressions, times
 
 ENDS = ("pickup", "dropoff")
 REJECTED = pa.schema(

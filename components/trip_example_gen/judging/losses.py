@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.trip_example_gen.suspects import Suspect
+from farebox.components.trip_example_gen.judging.suspects import Suspect
 
 SHOWN_FILES = 20
 SHOWN_TEXT = 100

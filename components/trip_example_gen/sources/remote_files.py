@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tfx.dsl.io import fileio
 
-from farebox.components.trip_example_gen.file_lists import LOCAL_FILES, FileSystem
+from farebox.components.trip_example_gen.sources.file_lists import LOCAL_FILES, FileSystem
 
 
 def file_system_of(path: str) -> FileSystem:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 _MISSING = r"null|none|n/a|na|#n/a|#na|<na>|[-+]?nan"
 _CURRENCY = r"[$€£¥₹₽₺₩₱฿]"

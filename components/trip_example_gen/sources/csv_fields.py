@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.csv_rows import (
+from farebox.components.trip_example_gen.sources.csv_rows import (
     Block,
     Layout,
     Mask,
@@ -22,7 +22,7 @@ from farebox.components.trip_example_gen.csv_rows import (
     grammar,
     without_trailing,
 )
-from farebox.components.trip_example_gen.dialect import CsvDialect
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
 
 SAMPLE_ROWS = 100
 MAX_REPEATS = 1000  # in a regular expression of RE2

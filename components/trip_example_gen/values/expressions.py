@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import cells
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen.values import cells
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 FUNCTIONS = ("abs", "coalesce", "lower", "round")
 QUOTED = re.compile(r"`([^`]*)`")

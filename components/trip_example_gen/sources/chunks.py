@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from farebox.components.trip_example_gen.binding import Binding
-from farebox.components.trip_example_gen.dialect import PLAIN, CsvDialect
+from farebox.components.trip_example_gen.sources.binding import Binding
+from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 CHUNK_BYTES = 16 << 20
 BATCH_ROWS = 1 << 17

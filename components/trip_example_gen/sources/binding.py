@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import expressions
 from farebox.components.trip_example_gen.columns import PICKUP_TIME, RAW_COLUMNS
-from farebox.components.trip_example_gen.expressions import Expression
-from farebox.components.trip_example_gen.file_lists import partitions_of
 from farebox.components.trip_example_gen.profile import PLACES_OF, CityProfile
+from farebox.components.trip_example_gen.sources.file_lists import partitions_of
+from farebox.components.trip_example_gen.values import expressions
+from farebox.components.trip_example_gen.values.expressions import Expression
 
 PLACES = frozenset(column.name for column in RAW_COLUMNS if column.is_place)
 

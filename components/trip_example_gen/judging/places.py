@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from farebox.components.trip_example_gen import cells
 from farebox.components.trip_example_gen.place_table import key_of
 from farebox.components.trip_example_gen.profile import Place
+from farebox.components.trip_example_gen.values import cells
 
 Pair = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]  # longitude and latitude, shape (n,), NaN if unknown
 Mask = npt.NDArray[np.bool_]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.dialect import CsvDialect
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
 
 UTF_8 = "utf-8"
 LF, CR = 10, 13

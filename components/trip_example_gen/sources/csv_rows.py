@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from farebox.components.trip_example_gen.csv_text import CR, LF
-from farebox.components.trip_example_gen.dialect import CsvDialect
+from farebox.components.trip_example_gen.sources.csv_text import CR, LF
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
 
 MAX_ROW_LINES = 1000  # a quote that is open for longer is a stray one
 MAX_HEADER_LINES = 20

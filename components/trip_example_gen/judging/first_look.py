@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from farebox.components.trip_example_gen.clock import DAY_S
 from farebox.components.trip_example_gen.columns import (
     COORDINATES,
     FARE,
@@ -14,7 +13,8 @@ from farebox.components.trip_example_gen.columns import (
     PICKUP_WEEKDAY,
 )
 from farebox.components.trip_example_gen.profile import CityProfile
-from farebox.components.trip_example_gen.times import WEEKDAY_NAMES
+from farebox.components.trip_example_gen.values.clock import DAY_S
+from farebox.components.trip_example_gen.values.times import WEEKDAY_NAMES
 
 
 def describe_first(examples: pa.RecordBatch, profile: CityProfile) -> str:

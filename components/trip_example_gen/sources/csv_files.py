@@ -13,14 +13,14 @@ from typing import Any
 import pyarrow as pa
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import chunks
-from farebox.components.trip_example_gen.binding import bind
-from farebox.components.trip_example_gen.cells import is_text
-from farebox.components.trip_example_gen.chunks import Chunk, OpenFile, Rows, decode
 from farebox.components.trip_example_gen.columns import PICKUP_TIME
-from farebox.components.trip_example_gen.csv_fields import columns_of
-from farebox.components.trip_example_gen.csv_rows import Block, Layout, Mask, end_of_rows, first_row, rows_of
-from farebox.components.trip_example_gen.csv_text import (
+from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.sources import chunks
+from farebox.components.trip_example_gen.sources.binding import bind
+from farebox.components.trip_example_gen.sources.chunks import Chunk, OpenFile, Rows, decode
+from farebox.components.trip_example_gen.sources.csv_fields import columns_of
+from farebox.components.trip_example_gen.sources.csv_rows import Block, Layout, Mask, end_of_rows, first_row, rows_of
+from farebox.components.trip_example_gen.sources.csv_text import (
     UTF_8,
     Utf8Stream,
     count_lines,
@@ -29,10 +29,10 @@ from farebox.components.trip_example_gen.csv_text import (
     not_text,
     to_utf8,
 )
-from farebox.components.trip_example_gen.dialect import CsvDialect
-from farebox.components.trip_example_gen.packed import UnpackedFile, open_unpacked, text_name
-from farebox.components.trip_example_gen.profile import CityProfile
-from farebox.components.trip_example_gen.times import check_source
+from farebox.components.trip_example_gen.sources.packed import UnpackedFile, open_unpacked, text_name
+from farebox.components.trip_example_gen.values.cells import is_text
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
+from farebox.components.trip_example_gen.values.times import check_source
 
 HEAD_BYTES = 1 << 16
 MAX_HEAD_BYTES = 1 << 20

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.clock import DAY_S, hour_of, weekday_of
 from farebox.components.trip_example_gen.earth import KM_PER_DEGREE
 from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.values.clock import DAY_S, hour_of, weekday_of
 
 CENTRE_KM, AIRPORT_KM = 4.0, 0.3  # standard deviation of places around the centre, and around an airport
 SHORTEST_KM, TRIP_KM = 0.5, 3.5  # the shortest trip, and the mean of the length beyond it

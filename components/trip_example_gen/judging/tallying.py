@@ -14,8 +14,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import cells, times
-from farebox.components.trip_example_gen.chunks import Rows
 from farebox.components.trip_example_gen.columns import (
     EXAMPLE_COLUMNS,
     FARE,
@@ -23,11 +21,8 @@ from farebox.components.trip_example_gen.columns import (
     PICKUP_TIME,
     PICKUP_WEEKDAY,
 )
-from farebox.components.trip_example_gen.dialect import CsvDialect
-from farebox.components.trip_example_gen.expressions import Expression
-from farebox.components.trip_example_gen.losses import FileRows, Key, Losses, Moments, RejectedRow, Sides
-from farebox.components.trip_example_gen.profile import CityProfile
-from farebox.components.trip_example_gen.reasons import (
+from farebox.components.trip_example_gen.judging.losses import FileRows, Key, Losses, Moments, RejectedRow, Sides
+from farebox.components.trip_example_gen.judging.reasons import (
     BAD_TIMESTAMP,
     BAD_WEEKDAY,
     MISFITS,
@@ -36,8 +31,13 @@ from farebox.components.trip_example_gen.reasons import (
     Judgement,
     RowCheck,
 )
-from farebox.components.trip_example_gen.suspects import Suspect
-from farebox.components.trip_example_gen.times import NUMBERS, TimeSource, Weekdays
+from farebox.components.trip_example_gen.judging.suspects import Suspect
+from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.sources.chunks import Rows
+from farebox.components.trip_example_gen.values import cells, times
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
+from farebox.components.trip_example_gen.values.expressions import Expression
+from farebox.components.trip_example_gen.values.times import NUMBERS, TimeSource, Weekdays
 
 SAMPLE = 500  # cells of a piece that other codings and formats are tried on
 MANY_CELLS = 20_000  # rejected ones of a piece that are counted by value

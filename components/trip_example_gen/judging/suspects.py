@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from farebox.components.trip_example_gen.reasons import BAD_TIMESTAMP, BAD_WEEKDAY, UNKNOWN_LOCATION
+from farebox.components.trip_example_gen.judging.reasons import BAD_TIMESTAMP, BAD_WEEKDAY, UNKNOWN_LOCATION
 
 KEPT_CELLS = 1000  # distinct ones in memory; ids of places are fewer
 SHOWN_CELLS = 5

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import cells
-from farebox.components.trip_example_gen.dialect import CsvDialect
-from farebox.components.trip_example_gen.time_zones import local_seconds
+from farebox.components.trip_example_gen.values import cells
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
+from farebox.components.trip_example_gen.values.time_zones import local_seconds
 
 Held = Literal["local", "utc", "offset"]
 Weekdays = Literal["monday_0", "monday_1", "sunday_0", "sunday_1", "names"]

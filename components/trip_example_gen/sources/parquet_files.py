@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen import chunks, safe_arrow
-from farebox.components.trip_example_gen.binding import Binding, bind
-from farebox.components.trip_example_gen.cells import is_text
-from farebox.components.trip_example_gen.chunks import Chunk, OpenFile, Rows
 from farebox.components.trip_example_gen.columns import PICKUP_TIME
-from farebox.components.trip_example_gen.packed import SeekableFile
 from farebox.components.trip_example_gen.profile import CityProfile
-from farebox.components.trip_example_gen.times import NUMBERS, check_source
+from farebox.components.trip_example_gen.sources import chunks, safe_arrow
+from farebox.components.trip_example_gen.sources.binding import Binding, bind
+from farebox.components.trip_example_gen.sources.chunks import Chunk, OpenFile, Rows
+from farebox.components.trip_example_gen.sources.packed import SeekableFile
+from farebox.components.trip_example_gen.values.cells import is_text
+from farebox.components.trip_example_gen.values.times import NUMBERS, check_source
 
 safe_arrow.close_cve_2023_47248()  # before the first file is opened, in every process
 

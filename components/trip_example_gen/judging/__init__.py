@@ -1,0 +1,1 @@
+"""Rows that become trips, and why others do not."""

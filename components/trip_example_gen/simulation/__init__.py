@@ -1,0 +1,1 @@
+"""Invented trips in the dialect of a city."""

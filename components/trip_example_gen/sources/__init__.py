@@ -1,0 +1,1 @@
+"""Files of trips, cut into chunks, and their rows."""

@@ -1,0 +1,1 @@
+"""Cells of a source as numbers, texts and local times."""
