@@ -60,7 +60,7 @@ IS_UNSAFE = tuple(map(int, pa.__version__.split(".")[:2])) < (14, 1)
 IN_A_FRESH_PROCESS = {
     "arrow": "import pyarrow.parquet as pq; pq.read_metadata(path)",
     "evaluate": "from farebox.components.trip_example_gen import reader; list(reader.read_trips(path, profile))",
-    "estimate": "from farebox.components.trip_example_gen import sources; reading.estimated_rows([path])",
+    "estimate": "from farebox.components.trip_example_gen.sources import reading; reading.estimated_rows([path])",
     "compress": "from farebox.pipeline.commands import compress; compress._table(pathlib.Path(path))",
     "ingest": """
 from farebox.components.trip_example_gen.executor import _write_chunk  # as a worker of an engine calls it
@@ -138,6 +138,6 @@ def test_the_first_look_of_a_run_runs_no_code(tmp_path: Path) -> None:
 
 def test_pyarrow_hotfix_may_come_before_or_after() -> None:
     pytest.importorskip("pyarrow_hotfix")
-    ours = "from farebox.components.trip_example_gen import safe_arrow; safe_arrow.close_cve_2023_47248()"
+    ours = "from farebox.components.trip_example_gen.sources import safe_arrow; safe_arrow.close_cve_2023_47248()"
     for code in (f"import pyarrow_hotfix; {ours}", f"{ours}; import pyarrow_hotfix", f"{ours}; {ours}"):
         subprocess.run([sys.executable, "-c", code], check=True)
