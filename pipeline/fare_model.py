@@ -235,7 +235,9 @@ def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
 
     file, content = read_model(model)
     golden = file.with_name(GOLDEN_FILE)
-    description = readable_description(content, file) if content[4:8] == TFLITE_IDENTIFIER else Description()
+    description = Description()
+    if content[4:8] == TFLITE_IDENTIFIER:
+        description = with_zone(readable_description(content, file))
     if to == APP:
         if not golden.is_file():
             raise InputError(f"to=app: {golden} must be there, as beside a pushed version: the snippets test with it")
@@ -254,6 +256,15 @@ def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:
         places = PlaceTable.parse(table, file.with_name(LOCATIONS_FILE)).places
         texts |= place_table(to, file.stem, places, sha256(table))
     return write_all_atomically(Path(out), texts)
+
+
+def with_zone(description: Description) -> Description:
+    """The description, whose inputs in local time say of which zone it is, if the file tells the city's."""
+    if not (zone := description.facts.get(columns.TIME_ZONE)):
+        return description
+    local = {each.name: each.meaning.replace("local time", f"local time of {zone}") for each in description.inputs}
+    inputs = (dataclasses.replace(each, meaning=local[each.name]) for each in description.inputs)
+    return dataclasses.replace(description, inputs=tuple(inputs))
 
 
 def readable_description(content: bytes, path: Path) -> Description:

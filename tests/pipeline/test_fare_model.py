@@ -181,6 +181,21 @@ def test_times_with_a_zone_become_the_citys(tmp_path, fare_tflite, table_of):
     assert model.predict(table_of({**trip, "pickup_time": ZONED})) == pytest.approx(FARE)
 
 
+@pytest.mark.parametrize("to", ["c", "js", "python"])
+def test_exported_source_says_whose_local_time_it_takes(tmp_path, fare_tflite, to):
+    inputs = tuple(
+        TensorDescription(name, meaning="local time, Monday 0" if name == "pickup_weekday" else "")
+        for name in FareModel(fare_tflite, tmp_path).input_names
+    )
+    zoned = Description(inputs=inputs, output=TensorDescription("fare"), facts={"time_zone": "America/Chicago"})
+    (tmp_path / "fare.tflite").write_bytes(described(fare_tflite, zoned))
+    answers = FareModel.load(tmp_path / "fare.tflite").predict(TRIP)
+    rows = {name: [TRIP.get(name, 1)] for name in FareModel(fare_tflite, tmp_path).input_names}
+    (tmp_path / "golden.json").write_text(json.dumps({"inputs": rows, "outputs": {"fare": [answers]}}))
+    files = farebox.export(tmp_path / "fare.tflite", to, tmp_path / "out")
+    assert any("local time of America/Chicago, Monday 0" in file.read_text() for file in files)
+
+
 def test_times_with_a_zone_need_the_citys(model):
     with pytest.raises(
         InputError, match="^column pickup_time has the zone UTC, but the model does not tell its city's"
