@@ -215,9 +215,9 @@ class CityProfile:
     weekdays: Weekdays | None = None
     """Coding of `pickup_weekday`: `monday_0` (0 to 6), `monday_1` (1 to 7, ISO 8601), `sunday_0` (0 to 6), `sunday_1`
     (1 to 7) or `names` (English, or their beginnings)."""
-    where: str | None = None
-    """Condition on the source's columns, such as `payment_type in (1, 2) and rate_code == 1`; other rows are left
-    out."""
+    where: Source | None = None
+    """Condition on the source's columns, such as `payment_type in (1, 2) and rate_code == 1`; other rows are left out.
+    Or several, of which each file uses the first one whose columns it has."""
     csv: CsvDialect = PLAIN
     """Dialect of CSV files."""
     ignore_files: tuple[str, ...] = ()
@@ -253,8 +253,8 @@ class CityProfile:
         for name, feature in self.extra.items():
             check_feature(name, feature, self.columns.sources()[FARE])
         self._check_times()
-        if self.where is not None:
-            expressions.check_condition(self.where, "city.where")
+        for condition in self.conditions:
+            expressions.check_condition(condition, "city.where")
         for end in (PICKUP_LOCATION, DROPOFF_LOCATION):
             if getattr(self.columns, end) and self.locations is None:
                 raise InputError(
@@ -288,6 +288,11 @@ class CityProfile:
         """The further inputs of the model by name."""
         assert isinstance(self.features, dict), "__post_init__ makes it one"
         return self.features
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions of `where`, in the order in which they are tried."""
+        return () if self.where is None else _several(self.where)
 
     @property
     def time_source(self) -> TimeSource:

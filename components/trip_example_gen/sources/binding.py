@@ -59,9 +59,7 @@ def bind(profile: CityProfile, names: Sequence[str], path: str) -> Binding:
         if any(_has(texts, names) for texts in profile.sources().values()):
             raise
         raise NoColumnsError(str(error)) from error
-    where = expressions.parse(profile.where) if profile.where else None
-    if where:
-        _check(where, names, "city.where", path)
+    where = _condition(profile.conditions, names, path)
     texts = {name for ours in PLACES & set(columns) for name in columns[ours].names}
     if PICKUP_TIME in columns and profile.time_source.is_text:
         texts.update(columns[PICKUP_TIME].names)
@@ -81,6 +79,18 @@ def _bind_columns(
         for ours, texts in profile.sources().items()
         if ours not in unused
     }
+
+
+def _condition(texts: Sequence[str], names: Sequence[str], path: str) -> Expression | None:
+    """The first of several conditions whose columns the file has; None if there is none to meet."""
+    conditions = [expressions.parse(text) for text in texts]
+    for condition in conditions:
+        if set(condition.names) <= set(names):
+            _check(condition, names, "city.where", path)
+            return condition
+    for condition in conditions:
+        _check(condition, names, "city.where", path)
+    return None
 
 
 def _key_of(ours: str, profile: CityProfile) -> str:

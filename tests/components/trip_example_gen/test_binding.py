@@ -81,6 +81,17 @@ def test_a_condition_names_columns_of_the_file():
         bind(city, [*FOUR, "t", "fare", "Trip Total"], "f")
 
 
+def test_a_file_uses_the_first_condition_whose_columns_it_has():
+    columns = Columns("fare", *FOUR, pickup_time="t")
+    city = profile(columns, where=("RatecodeID == 1", "rate_code_id == 1"))
+    for name in ("RatecodeID", "rate_code_id"):
+        assert bind(city, [*FOUR, "t", "fare", name], "f").where.text == f"{name} == 1"
+    with pytest.raises(InputError, match=r"f: column RatecodeID \(city.where\) is missing"):
+        bind(city, [*FOUR, "t", "fare"], "f")
+    with pytest.raises(InputError, match="^city.where=fare must be a condition"):
+        profile(columns, where=("a == 1", "fare"))
+
+
 def test_each_file_uses_the_first_way_to_say_where_that_it_has():
     columns = Columns("fare", *FOUR, pickup_time="t", pickup_location="PU", dropoff_location="DO")
     city = profile(columns, locations=Locations(places={"1": Place(0.5, 0.5)}))
