@@ -37,9 +37,9 @@ KEYS = {
     "": {
         "city", "run_id", "rows", "rmse", "mae", "model", "unreduced", "latency_us", "gates", "blessed", "pushed",
         "cpu_s", "peak_mb", "lane", "currency", "slices", "tuned", "yardsticks", "bias", "p95_absolute_error",
-        "intervals", "baseline", "ranges", "runtimes",
+        "intervals", "baseline", "ranges", "runtimes", "losses",
     },
-    "rows": {"read", "examples", "rejected"},
+    "rows": {"read", "examples", "rejected", "left_out"},
     "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},
     "yardsticks": {"predict_mean", "linear_on_distance", "raw_dnn", "no_embedding_dnn", "lightgbm"},
     "model": {"path", "sha256", "bytes", "gzip_bytes", "ops", "parameters", "sparsity", "k", "mode", "network",

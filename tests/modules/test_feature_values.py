@@ -59,7 +59,7 @@ def test_without_the_column_the_default_counts():
             np.array([None], object),
             "car=None is missing: the model asks for one of sedan, van, and its city has no",
         ),
-        ("traffic", ["much"], "traffic must be numbers: could not convert string to float: 'much'"),
+        ("traffic", ["much"], "traffic must be numbers: could not convert string to float: "),
         ("traffic", [np.inf], "traffic=inf must be a finite number"),
         ("car", ["bus"], "car=bus must be one of sedan, van, or their codes, 0 to 1"),
         ("car", [2], "car=2 must be one of sedan, van, or their codes, 0 to 1"),

@@ -14,11 +14,11 @@ UNSAFE_TYPE = "arrow.py_extension_type"
 
 
 def close_cve_2023_47248() -> None:
-    """Makes this process refuse columns of a pickled type; does nothing if pyarrow itself unpickles none.
+    """Makes this process refuse columns of a pickled type, also where pyarrow unpickles none by default.
 
-    Call it in every process, before the first file is opened.
+    Call it in every process, before the first file is opened. Pyarrow 21 and later have no such type.
     """
-    if not hasattr(pa, "PyExtensionType") or hasattr(pa.PyExtensionType, "set_auto_load"):
+    if not hasattr(pa, "PyExtensionType"):
         return
 
     class RefusedType(pa.ExtensionType):

@@ -112,7 +112,7 @@ def test_a_file_with_a_pickled_type_runs_no_code(tmp_path: Path, what: str, nest
         (tmp_path / "rejected").mkdir()
     printed = in_a_fresh_process(what, path)
     assert mark.exists() == (IS_UNSAFE and what == "arrow")
-    if IS_UNSAFE and what not in ("arrow", "estimate"):
+    if what not in ("arrow", "estimate"):
         refusals = printed.count(
             "a column of double has a pickled type (arrow.py_extension_type), which could run code"
         )
@@ -132,8 +132,7 @@ def test_the_first_look_of_a_run_runs_no_code(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "farebox", "run", "--city", "toytown.yaml", "--data", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (ended.returncode, mark.exists()) == (2, False), ended.stderr
-    if IS_UNSAFE:
-        assert "trips.parquet: unreadable Parquet: a column of double has a pickled type" in ended.stderr
+    assert "trips.parquet: unreadable Parquet: a column of double has a pickled type" in ended.stderr
 
 
 def test_pyarrow_hotfix_may_come_before_or_after() -> None:

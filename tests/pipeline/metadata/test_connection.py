@@ -40,6 +40,7 @@ city:
   columns: {fare: total, pickup_longitude: x0, pickup_latitude: y0, dropoff_longitude: x1, dropoff_latitude: y1,
             passenger_count: people, pickup_time: started}
   time_format: epoch
+  times: local
   box: {west: -78.62, east: -78.33, south: -0.40, north: 0.02}
   fare: {min: 1.5, max: 100}
 """
