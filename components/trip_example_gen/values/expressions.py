@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -24,7 +25,9 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.values import cells
 from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
-FUNCTIONS = ("abs", "coalesce", "lower", "round")
+# The least and the largest number of arguments.
+FUNCTIONS = {"abs": (1, 1), "coalesce": (1, math.inf), "lower": (1, 1), "round": (1, 2)}
+MAX_DECIMALS = 15  # of a float64
 QUOTED = re.compile(r"`([^`]*)`")
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -80,6 +83,8 @@ def parse(text: str) -> Expression:
                 f"expression {text} must be of columns, numbers, texts, + - * /, comparisons, in, and, or, not, "
                 f"is None and {', '.join(FUNCTIONS)}(), got {ast.unparse(node) or type(node).__name__}"
             )
+        if isinstance(node, ast.Call):
+            _check_arguments(node, text)
         if isinstance(node, ast.Name):
             node.id = originals.get(node.id, node.id)
     functions = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
@@ -126,6 +131,21 @@ def _is_known(node: ast.AST) -> bool:
     return True
 
 
+def _check_arguments(call: ast.Call, text: str) -> None:
+    name = call.func.id  # type: ignore[attr-defined] # `_is_known` let names pass only
+    least, most = FUNCTIONS[name]
+    if not least <= len(call.args) <= most:
+        wanted = "one argument" if most == 1 else f"{least} or {most} arguments"
+        raise InputError(f"expression {text}: {name}() must have {wanted}, got {len(call.args)}")
+    if name == "round" and len(call.args) == 2:
+        digits = call.args[1]
+        if not (isinstance(digits, ast.Constant) and type(digits.value) is int and digits.value <= MAX_DECIMALS):
+            raise InputError(
+                f"expression {text}: round() must have a number of decimals from 0 to {MAX_DECIMALS}, "
+                f"got {ast.unparse(digits)}"
+            )
+
+
 def _length(columns: Cells) -> int:
     return len(next(iter(columns.values())))
 
@@ -161,13 +181,15 @@ class _Numbers:
                 raise InputError(f"{ast.unparse(node)} must be a number, not true or false")
 
     def _call(self, node: ast.Call) -> tuple[npt.NDArray[np.float64], Mask]:
-        parts = [self.of(argument) for argument in node.args]
+        is_round = node.func.id == "round"  # type: ignore[attr-defined] # `parse` let names pass only
+        parts = [self.of(argument) for argument in (node.args[:1] if is_round else node.args)]
         values, is_bad = parts[0]
         match node.func.id:  # type: ignore[attr-defined] # `parse` let names pass only
             case "abs":
                 return np.abs(values), is_bad
             case "round":
-                return np.round(values), is_bad
+                decimals = [argument.value for argument in node.args[1:]]  # type: ignore[attr-defined] # a constant
+                return np.round(values, *decimals), is_bad
             case "coalesce":
                 for others, others_bad in parts[1:]:
                     is_bad = np.where(np.isnan(values) & ~is_bad, others_bad, is_bad)

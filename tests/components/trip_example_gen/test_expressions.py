@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -46,6 +48,8 @@ def rows(text: str) -> str:
         ("coalesce(fare, `Trip Total`)", [4.5, 5, 6, 40, "bad"]),
         ("abs(tolls - 3)", [2, 1, 0, 1, 2]),
         ("round(fare)", [4, 5, 6, None, "bad"]),
+        ("round(`Trip Total` / 16, 1)", [0.6, 1.2, 1.9, 2.5, None]),
+        ("round(`Trip Total` / 16, 0)", [1, 1, 2, 2, None]),
         ("7", [7] * 5),
     ],
 )
@@ -116,6 +120,22 @@ def test_a_condition_is_true_or_false(text):
 def test_a_number_is_no_condition(text):
     with pytest.raises(InputError):
         numbers(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("round(fare, tolls)", "number of decimals from 0 to 15, got tolls"),
+        ("round(fare, -1)", "number of decimals from 0 to 15, got -1"),
+        ("round(fare, 1.5)", "number of decimals from 0 to 15, got 1.5"),
+        ("round(fare, 1, 2)", "round() must have 1 or 2 arguments, got 3"),
+        ("abs(fare, tolls)", "abs() must have one argument, got 2"),
+        ("lower(type, fare)", "lower() must have one argument, got 2"),
+    ],
+)
+def test_no_argument_is_ignored(text, reason):
+    with pytest.raises(InputError, match=re.escape(reason)):
+        expressions.parse(text)
 
 
 def test_a_time_that_is_none_is_refused():
