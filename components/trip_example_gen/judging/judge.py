@@ -6,6 +6,7 @@ No TensorFlow, TFX or Beam here: `farebox evaluate` and `farebox doctor` read tr
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -104,8 +105,17 @@ def _wanted(rows: Rows, profile: CityProfile) -> tuple[npt.NDArray[np.bool_], li
     where = rows.binding.where
     if where is None or not len(rows.numbers):
         return np.ones(len(rows.numbers), bool), []
-    holds, is_other_dialect = expressions.holds(where, rows.columns, profile.csv)
+    holds, is_other_dialect = expressions.holds(where, rows.columns, profile.csv, _clocks(rows, profile))
     return holds | is_other_dialect, [RowCheck(OTHER_DIALECT, where.text, is_other_dialect)]
+
+
+def _clocks(rows: Rows, profile: CityProfile) -> expressions.Clocks:
+    """The column of the pickup's time, if it is one, and what gives its local seconds."""
+    time = rows.binding.columns.get(PICKUP_TIME)
+    if time is None or not time.is_column:
+        return {}
+    name = time.names[0]
+    return {name: functools.partial(times.seconds, rows.columns[name], profile.time_source, profile.csv)}
 
 
 def _rejected(rows: Rows, path: str, checks: Sequence[RowCheck], first: npt.NDArray[np.int64]) -> pa.Table:

@@ -28,6 +28,7 @@ from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 # The least and the largest number of arguments.
 FUNCTIONS = {"abs": (1, 1), "coalesce": (1, math.inf), "lower": (1, 1), "round": (1, 2)}
 MAX_DECIMALS = 15  # of a float64
+MAX_SECONDS = 1e11  # the year 5138; as microseconds, Arrow holds 92 times as many
 QUOTED = re.compile(r"`([^`]*)`")
 
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -49,6 +50,13 @@ _ALLOWED = (
 
 Mask = npt.NDArray[np.bool_]
 Cells = Mapping[str, pa.Array]
+Clocks = Mapping[str, Callable[[], npt.NDArray[np.float64]]]
+NO_CLOCKS: Clocks = {}
+
+_ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+# Texts whose order is that of the times that they mean, and dates of which it is not.
+_ISO_TIME = r"^\d{4}-\d\d-\d\d(?:[T ]|$)"
+_DATE = r"^\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,14 +110,17 @@ def texts(expression: Expression, columns: Cells, dialect: CsvDialect) -> pa.Arr
     return _text(expression.tree, columns, dialect)
 
 
-def holds(expression: Expression, columns: Cells, dialect: CsvDialect) -> tuple[Mask, Mask]:
+def holds(expression: Expression, columns: Cells, dialect: CsvDialect, clocks: Clocks = NO_CLOCKS) -> tuple[Mask, Mask]:
     """Masks of the rows where a condition holds, and where nobody knows because it compares a number that is written in
     another dialect; shape (n,).
 
-    As in SQL, neither a comparison with a missing cell holds nor its `not`.
+    As in SQL, neither a comparison with a missing cell holds nor its `not`. clocks: columns whose cells are times, and
+    what gives their local seconds since 1970, NaN for none; a cell that is not read lets its row pass, to be rejected.
     """
-    condition = _Conditions(columns, dialect)
+    condition = _Conditions(columns, dialect, clocks)
     flags = condition.of(expression.tree)
+    if condition.is_unread.any():
+        flags = pc.or_(pa.array(condition.is_unread), pc.fill_null(flags, fill_value=False))
     return np.asarray(pc.fill_null(flags, fill_value=False).to_numpy(zero_copy_only=False)), condition.is_other_dialect
 
 
@@ -202,8 +213,10 @@ class _Numbers:
 class _Conditions:
     """True, false or, where a cell is missing, null, as in SQL."""
 
-    def __init__(self, columns: Cells, dialect: CsvDialect) -> None:
+    def __init__(self, columns: Cells, dialect: CsvDialect, clocks: Clocks) -> None:
         self._columns, self._dialect, self._numbers = columns, dialect, _Numbers(columns, dialect)
+        self._clocks = clocks
+        self.is_unread = np.zeros(_length(columns), bool)  # times of `clocks` that are compared
 
     @property
     def is_other_dialect(self) -> Mask:
@@ -245,7 +258,10 @@ class _Conditions:
 
     def _compare_texts(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> pa.Array:
         """Compares texts, or times if one side is a column of times."""
-        sides = [_text_or_time(node, self._columns, self._dialect) for node in (left, right)]
+        is_order = isinstance(op, _ORDERS)
+        sides = [self._text_or_time(node, is_order=is_order) for node in (left, right)]
+        if is_order:
+            sides = _in_order(left, right, sides)
         if any(pa.types.is_temporal(side.type) for side in sides):
             try:
                 sides = [side.cast(pa.timestamp("us")) for side in map(_without_zone, sides)]
@@ -253,6 +269,18 @@ class _Conditions:
                 text = ast.unparse(right if _is_text(right) else left)
                 raise InputError(f"{text} must be a time such as '2019-01-31'") from error
         return _TEXT_COMPARISONS[type(op)](*sides)
+
+    def _text_or_time(self, node: ast.expr, *, is_order: bool) -> pa.Array:
+        if not isinstance(node, ast.Name):
+            return _text(node, self._columns, self._dialect)
+        column = self._columns[node.id]
+        if node.id not in self._clocks or not (is_order or pa.types.is_temporal(column.type)):
+            return column if pa.types.is_temporal(column.type) else _text(node, self._columns, self._dialect)
+        seconds = self._clocks[node.id]()
+        is_read = np.abs(seconds) < MAX_SECONDS  # NaN is not
+        self.is_unread |= ~is_read & ~cells.is_missing(column, self._dialect)
+        whole = np.where(is_read, seconds, 0).astype(np.int64)
+        return pa.array(whole, mask=~is_read).cast(pa.timestamp("s"))
 
     def _is_missing(self, node: ast.expr) -> Mask:
         if isinstance(node, ast.Name):
@@ -269,10 +297,29 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-def _text_or_time(node: ast.expr, columns: Cells, dialect: CsvDialect) -> pa.Array:
-    if isinstance(node, ast.Name) and pa.types.is_temporal(columns[node.id].type):
-        return columns[node.id]
-    return _text(node, columns, dialect)
+def _in_order(left: ast.expr, right: ast.expr, sides: list[pa.Array]) -> list[pa.Array]:
+    """The sides of a comparison as texts whose order is that of the times that they mean, if one is a time.
+
+    Raises InputError if the other one has times in another order of their parts, such as 31.01.2019.
+    """
+    values = (node.value for node in (left, right) if isinstance(node, ast.Constant))
+    literals = [value for value in values if isinstance(value, str)]
+    for each in literals:
+        if re.match(_DATE, each):
+            raise InputError(f"'{each}' must be a time such as '2019-01-31'")
+    if not any(re.match(_ISO_TIME, each) for each in literals) or any(pa.types.is_temporal(e.type) for e in sides):
+        return sides
+    for node, side in zip((left, right), sides, strict=True):
+        is_other = pc.and_not(
+            pc.match_substring_regex(side, r"\d"), pc.match_substring_regex(pc.utf8_trim_whitespace(side), _ISO_TIME)
+        )
+        if pc.any(is_other).as_py():
+            cell = side.filter(is_other)[0].as_py()
+            raise InputError(
+                f"{ast.unparse(node)} cannot be compared with a time as text, it has {cell}: leave out days with "
+                "city.days, or compare city.columns.pickup_time"
+            )
+    return [pc.replace_substring_regex(side, r"^(\s*\d{4}-\d\d-\d\d)T", r"\1 ") for side in sides]
 
 
 def _without_zone(side: pa.Array) -> pa.Array:

@@ -169,3 +169,14 @@ def test_a_number_of_another_dialect_is_not_left_out_in_silence():
     assert (flags.tolist(), is_other.tolist()) == ([True, False, False, False], [False, True, False, False])
     flags, is_other = expressions.holds(condition, columns, CsvDialect(thousands=","))
     assert (flags.tolist(), is_other.any()) == ([True, True, False, False], False)
+
+
+def test_texts_that_are_no_times_in_order_are_not_compared_with_times():
+    columns = {"until": pa.array([None, "", "unknown", "31.12.2018 23:00"])}
+    with pytest.raises(InputError, match="^until cannot be compared with a time as text, it has 31.12.2018 23:00: "):
+        expressions.holds(expressions.parse("until < '2019-01-01'"), columns, PLAIN)
+    ordered = {"until": pa.array([None, "", "2018-12-31T23:00", "2019-01-01 01:00"])}
+    flags, _ = expressions.holds(expressions.parse("until < '2018-12-31 23:30'"), ordered, PLAIN)
+    assert flags.tolist() == [False, False, True, False]
+    with pytest.raises(InputError, match="'01/02/2019' must be a time such as '2019-01-31'"):
+        expressions.check_condition("until >= '01/02/2019'", "city.where")

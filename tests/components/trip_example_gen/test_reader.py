@@ -497,3 +497,48 @@ def test_tariff_changes_must_be_in_order():
     days = (datetime.date(2015, 1, 1), datetime.date(2012, 9, 4))
     with pytest.raises(InputError, match="city.tariff_changes=2015-01-01, 2012-09-04 must be different days, in order"):
         dataclasses.replace(NYC, tariff_changes=days)
+
+
+@pytest.mark.parametrize(
+    ("time_format", "cells"),
+    [
+        ("%m/%d/%Y %I:%M:%S %p", ["12/31/2010 11:59:59 PM", "01/01/2011 12:00:00 AM", "05/06/2011 08:00:00 AM"]),
+        ("%d.%m.%Y %H:%M:%S", ["31.12.2010 23:59:59", "01.01.2011 00:00:00", "06.05.2011 08:00:00"]),
+        ("%Y-%m-%dT%H:%M:%S", ["2010-12-31T23:59:59", "2011-01-01T00:00:00", "2011-05-06T08:00:00"]),
+        ("epoch", ["1293839999", "1293840000", "1304668800"]),
+    ],
+)
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ("when >= '2011-01-01'", [2011, 2011]),
+        ("when < '2011-01-01 00:00:00'", [2010]),
+        ("'2011-05-06T07:00' > when", [2010, 2011]),
+        ("not when > '2011-01-01'", [2010, 2011]),
+    ],
+)
+def test_where_compares_the_time_of_the_pickup_as_a_time(time_format, cells, where, kept, tmp_path):
+    profile = dataclasses.replace(NYC, time_format=time_format, times="local", where=where)
+    lines = [GOOD.replace("2011-01-28 20:42:59", cell) for cell in cells]
+    years = read(write(tmp_path, *lines), profile).examples["pickup_epoch"].cast(pa.timestamp("s"))
+    assert [moment.year for moment in years.to_pylist()] == kept
+
+
+def test_where_compares_times_of_the_citys_clocks(tmp_path):
+    cells = ["2011-01-01T04:59:59Z", "2011-01-01T05:00:00Z"]  # midnight in New York
+    profile = dataclasses.replace(
+        NYC, time_format="%Y-%m-%dT%H:%M:%SZ", times="utc", time_zone="America/New_York", where="when >= '2011-01-01'"
+    )
+    lines = [GOOD.replace("2011-01-28 20:42:59", cell) for cell in cells]
+    assert read(write(tmp_path, *lines), profile).examples["pickup_hour"].to_pylist() == [0]
+    typed = pa.array([1293857999, 1293858000]).cast(pa.timestamp("s", "UTC"))
+    table = pa_csv.read_csv(write(tmp_path, *lines)).drop(["when"]).append_column("when", typed)
+    pq.write_table(table, tmp_path / "typed.parquet")
+    assert read(str(tmp_path / "typed.parquet"), profile).examples["pickup_hour"].to_pylist() == [0]
+
+
+def test_a_time_that_where_cannot_read_is_rejected_and_not_left_out(tmp_path):
+    profile = dataclasses.replace(NYC, where="when < '2012-01-01'")
+    lines = [GOOD, GOOD.replace("2011-01-28", "28.1.2011"), GOOD.replace("2011-01-28 20:42:59", "")]
+    path = write(tmp_path, *lines)
+    assert rejected(read(path, profile)) == [(3, "bad_timestamp", "when")]
