@@ -207,6 +207,18 @@ def test_parquet_of_green_cabs_has_missing_passengers(tmp_path):
     assert read("nyc-tlc-green", tmp_path) == [pytest.approx((43.5, 18, 6, 1, -73.984197), abs=2e-4)]
 
 
+def test_yellow_cabs_before_july_2016_may_have_zones(tmp_path):
+    """As the TLC publishes 2011 to 2016 today: Parquet with zones, beside files of 2009 and 2010 with coordinates."""
+    zones = {"PULocationID": [230], "DOLocationID": [132], "passenger_count": [1], "fare_amount": [43.5]}
+    pd.DataFrame({"tpep_pickup_datetime": pd.to_datetime(["2012-01-15 18:45:07"]), **zones}).to_parquet(
+        tmp_path / "yellow_tripdata_2012-01.parquet", index=False
+    )
+    head = HEADS["yellow, 2009"]
+    (tmp_path / "yellow_tripdata_2009-03.csv").write_text("\n".join(head.lines) + "\n")
+    trips = [*head.trips, (43.5, 18, 6, 1, -73.984197)]
+    assert read("nyc-tlc-2009", tmp_path) == [pytest.approx(trip, abs=2e-4) for trip in trips]
+
+
 def test_each_city_has_a_file_and_a_page():
     """Porto's trips have no fares: a page says so."""
     cities = {path.parent.name for path in CITIES.glob(f"*/{CITY_FILE}")}
