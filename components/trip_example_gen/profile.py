@@ -9,6 +9,7 @@ import dataclasses
 import datetime
 import json
 import operator
+import re
 from typing import Any, get_args
 
 from farebox.components.errors import InputError
@@ -31,7 +32,7 @@ from farebox.components.trip_example_gen.columns import (
 from farebox.components.trip_example_gen.extra_features import Feature, check_feature, raw_column, sources_of
 from farebox.components.trip_example_gen.values import clock, expressions, time_zones
 from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
-from farebox.components.trip_example_gen.values.times import Held, TimeSource, Weekdays, check_format
+from farebox.components.trip_example_gen.values.times import Held, TimeSource, Weekdays, check_formats
 
 Source = str | tuple[str, ...]
 # The ways to say where an end of a trip is: columns that go together.
@@ -86,16 +87,22 @@ class Columns(_SourceNames):
             for text in texts:
                 if not text.strip():
                     raise InputError(f"city.columns.{ours} must name a column, got blank text")
-                if text in owners:
+                if owner := owners.get(_bare(text)):
                     raise InputError(
-                        f"city.columns.{ours}={text} must be another column than city.columns.{owners[text]}={text}"
+                        f"city.columns.{ours}={text} must be another column than city.columns.{owner}={_bare(text)}"
                     )
-            owners.update(dict.fromkeys(texts, ours))
+            owners.update(dict.fromkeys(map(_bare, texts), ours))
 
     def sources(self) -> dict[str, tuple[str, ...]]:
         """Our column: the source's, in the order in which they are tried; for the columns that the source has."""
         columns = dataclasses.asdict(self).items()
         return {ours: _several(text) for ours, text in columns if text}
+
+
+def _bare(text: str) -> str:
+    """A text without spaces around it, and without backquotes and brackets if it is a column in these."""
+    match = re.fullmatch(r"[\s(]*(?:`([^`]*)`|(\w+))[\s)]*", text)
+    return (match[1] or match[2]) if match else text.strip()
 
 
 def _several(source: Source) -> tuple[str, ...]:
@@ -263,8 +270,7 @@ class CityProfile:
                 )
 
     def _check_times(self) -> None:
-        for each in self.time_source.formats:
-            check_format(each, "city.time_format")
+        check_formats(self.time_source.formats, "city.time_format")
         if not self.time_source.formats:
             raise InputError("city.time_format must name at least one format, got none")
         if self.time_zone is not None:

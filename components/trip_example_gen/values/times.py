@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -94,6 +95,20 @@ def check_format(text: str, key: str) -> None:
         if part not in given and not (part == "hour" and "half" in given):
             hint = " (%m; %M is the minute)" if part == "month" else ""
             raise InputError(f"{key}={text} {wanted}: it has no {part}{hint}")
+
+
+def check_formats(formats: Sequence[str], key: str) -> None:
+    """Raises InputError for a format that cannot be used, or two that read the same text as different days."""
+    for each in formats:
+        check_format(each, key)
+    days = {"%d": "%m", "%e": "%m", "%m": "%d"}
+    for i, each in enumerate(formats):
+        exchanged = re.sub("%[dem]", lambda match: days[match[0]], each)
+        if exchanged != each and exchanged in formats[i + 1 :]:
+            raise InputError(
+                f"{key}={each}, {exchanged} must be one of the two: 01/02/2024 fits both, so the first would take "
+                "2 January for 1 February, or the reverse, without a word"
+            )
 
 
 def names_instants(text: str) -> bool:

@@ -542,3 +542,8 @@ def test_a_time_that_where_cannot_read_is_rejected_and_not_left_out(tmp_path):
     lines = [GOOD, GOOD.replace("2011-01-28", "28.1.2011"), GOOD.replace("2011-01-28 20:42:59", "")]
     path = write(tmp_path, *lines)
     assert rejected(read(path, profile)) == [(3, "bad_timestamp", "when")]
+
+
+def test_a_profile_with_two_formats_for_one_text_is_refused():
+    with pytest.raises(InputError, match="must be one of the two: 01/02/2024 fits both"):
+        dataclasses.replace(NYC, time_format=("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"))

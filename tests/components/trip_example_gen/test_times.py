@@ -15,7 +15,7 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.values import times
 from farebox.components.trip_example_gen.values.dialect import PLAIN
 from farebox.components.trip_example_gen.values.time_zones import check_zone, local_seconds
-from farebox.components.trip_example_gen.values.times import TimeSource, check_format, check_source
+from farebox.components.trip_example_gen.values.times import TimeSource, check_format, check_formats, check_source
 
 ZONES = ("America/New_York", "Europe/London", "Africa/Casablanca", "Asia/Kolkata", "Australia/Lord_Howe", "UTC")
 MOMENTS = st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2099, 12, 30))
@@ -148,6 +148,19 @@ def test_several_formats_are_tried_in_order():
 def test_formats_that_would_lose_something_are_refused(time_format, reason):
     with pytest.raises(InputError, match=f"^city.time_format=.* must be epoch, .*: {reason}"):
         check_format(time_format, "city.time_format")
+
+
+@pytest.mark.parametrize(
+    "formats",
+    [
+        ("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"),
+        ("%Y-%m-%d %H:%M:%S", "%d.%m.%y %H:%M", "%m.%d.%y %H:%M"),
+    ],
+)
+def test_formats_that_read_one_text_as_two_days_are_refused(formats):
+    with pytest.raises(InputError, match="^city.time_format=.*%d.*%m.* must be one of the two: 01/02/2024 fits both"):
+        check_formats(formats, "city.time_format")
+    check_formats(formats[:-1], "city.time_format")
 
 
 @pytest.mark.parametrize("time_format", ["epoch", "%Y-%m-%d %H:%M%z", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M UTC"])
