@@ -3,6 +3,7 @@ is lost. No TFX here: `farebox evaluate` makes them, too."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -11,18 +12,23 @@ import numpy as np
 from farebox.components.data_gate.data_checks import checks_of_kind
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Check
+from farebox.components.trip_example_gen.columns import PICKUP_HOUR, PICKUP_WEEKDAY
 from farebox.components.trip_example_gen.judging.losses import CHANCE, FileRows, Losses, Moments, is_beyond
 from farebox.components.trip_example_gen.judging.reasons import in_words
 
 SHOWN_FILES = 3
+HOURS_HINT = "correct the city file, or allow it with data_gate.misfits=warn"
+MIN_TRIPS, MIN_WEEKDAYS = 200, 3  # from which on trips show their hours
 MIN_REJECTED = 30  # with a known value, below which rejected rows are not compared with the kept
 
 
 def judge_losses(losses: Losses, settings: DataGateSettings) -> list[Check]:
-    """`files_without_trips`, `misfits` and `loss.FEATURE`, of the kinds that the settings do not ignore."""
+    """`files_without_trips`, `misfits`, `hours` if these are no day's, and `loss.FEATURE`, of the kinds that the
+    settings do not ignore."""
     return [
         *checks_of_kind("empty_files", settings, [_empty_files(losses)]),
         *checks_of_kind("misfits", settings, [_misfits(losses, settings.max_misfits)]),
+        *(dataclasses.replace(each, hint=HOURS_HINT) for each in checks_of_kind("misfits", settings, _hours(losses))),
         *checks_of_kind("biased_loss", settings, _biased(losses, settings)),
     ]
 
@@ -57,6 +63,25 @@ def _misfits(losses: Losses, bound: float) -> Check:
     if beyond:
         detail = "; ".join(f"column {key[1]}: {suspect.hint(judged)}" for key, suspect in beyond)
     return Check("misfits", worst.rows / judged, bound, not beyond, detail)
+
+
+def _hours(losses: Losses) -> list[Check]:
+    """`hours`, the number of hours of the day with trips, if trips of several days have no afternoon: those of a date,
+    which are all midnight, or of a clock with twelve hours whose AM and PM are lost."""
+    hours, weekdays = (losses.sides.categories.get(name, ((),))[0] for name in (PICKUP_HOUR, PICKUP_WEEKDAY))
+    used = [hour for hour, n in enumerate(hours) if n]
+    if sum(hours) < MIN_TRIPS or np.count_nonzero(weekdays) < MIN_WEEKDAYS:
+        return []
+    if used == [0]:
+        why = "every trip starts between 0:00 and 1:00, so the column of the time has days only: give one with hours"
+    elif used == list(range(1, 13)):
+        why = (
+            "trips start from 1:00 to 12:59 only, so their hours count to twelve: the column of the time must have AM "
+            "or PM, and city.time_format %I and %p"
+        )
+    else:
+        return []
+    return [Check("hours", len(used), 13, ok=False, detail=why, at_least=True)]
 
 
 def _biased(losses: Losses, settings: DataGateSettings) -> list[Check]:

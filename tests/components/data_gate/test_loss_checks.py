@@ -190,3 +190,31 @@ def test_counts_of_an_older_run_pass():
     counts = {"read": 200, "examples": 190, "rejected": 10, "by_reason": {"unparseable": 3, "outside_city": 7}}
     checks = judge_losses(Losses.from_json(counts), DataGateSettings())
     assert all(check.ok for check in checks)
+
+
+def test_dates_without_hours_refuse(tmp_path):
+    rows = Rows.even(400)
+    rows.when = np.array([f"{each[:10]} 00:00:00" for each in rows.when], object)
+    rows.write(tmp_path / "t.csv")
+    line = refusal(verdict(tmp_path))
+    assert line.startswith("DataGate: hours=1 must be at least 13, got every trip")
+    assert refusal(verdict(tmp_path, misfits="warn")) is None
+
+
+def test_hours_that_count_to_twelve_refuse(tmp_path):
+    rows = Rows.even(400)
+    rows.when = np.array([f"{each[:11]}{(int(each[11:13]) + 11) % 12 + 1:02d}:00:00" for each in rows.when], object)
+    rows.write(tmp_path / "t.csv")
+    line = refusal(verdict(tmp_path))
+    assert line.startswith("DataGate: hours=12 must be at least 13, got trips") and line.endswith(
+        "city.time_format %I and %p. Correct the city file, or allow it with data_gate.misfits=warn"
+    )
+
+
+@pytest.mark.parametrize("hours", [range(1), range(1, 13)])
+def test_the_first_hours_of_a_day_pass(hours, tmp_path):
+    """The head of a month's file: many trips, all of them of one night."""
+    rows = Rows.even(400)
+    rows.when = np.array([f"2019-01-01 {hours[i % len(hours)]:02d}:00:00" for i in range(400)], object)
+    rows.write(tmp_path / "t.csv")
+    assert refusal(verdict(tmp_path)) is None
