@@ -18,15 +18,24 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.values.clock import DAY_S
 
 FIRST, END = datetime.date(1970, 1, 1), datetime.date(2100, 1, 1)
+# Names that the IANA database keeps for zones without daylight saving time; most people mean a city that has it.
+WITHOUT_SUMMER = {
+    "EST": "America/New_York, or America/Panama for a city without it",
+    "MST": "America/Denver, or America/Phoenix for a city without it",
+    "HST": "Pacific/Honolulu, which has none either",
+}
 _FIXED = re.compile(r"([+-])(\d\d):?(\d\d)")
 
 
 def check_zone(name: str, key: str) -> None:
-    """Raises InputError, which names the key and zones of a similar name, if there is no such zone."""
+    """Raises InputError, which names the key and zones of a similar name, if there is no such zone, or if the name is
+    a city's in winter only."""
+    if cities := WITHOUT_SUMMER.get(name):
+        raise InputError(f"{key}={name} must be a city's time zone: {name} has no daylight saving time, write {cities}")
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a folder, such as America
-        names = sorted(zoneinfo.available_timezones())
+        names = sorted(zoneinfo.available_timezones() - set(WITHOUT_SUMMER))
         similar = difflib.get_close_matches(name.replace(" ", "_"), names, 3, 0.5)
         hint = f", perhaps {' or '.join(similar)}" if similar else ""
         raise InputError(f"{key}={name} must be an IANA time zone such as America/Chicago{hint}") from error

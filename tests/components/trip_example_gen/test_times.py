@@ -190,6 +190,13 @@ def test_zones_that_do_not_exist_are_refused(zone):
         check_zone(zone, "k")
 
 
+@pytest.mark.parametrize(("zone", "city"), [("EST", "America/New_York"), ("MST", "America/Denver")])
+def test_a_zone_without_summer_is_refused(zone, city):
+    """`times: utc` with EST is New York's hour in winter, and one hour off in summer."""
+    with pytest.raises(InputError, match=f"^city.time_zone={zone} must be a city's time zone: .* write {city}, or"):
+        check_zone(zone, "city.time_zone")
+
+
 def test_a_similar_zone_is_named():
     with pytest.raises(InputError, match="perhaps America/Chicago"):
         check_zone("America/Chicgo", "k")
