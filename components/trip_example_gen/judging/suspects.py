@@ -13,6 +13,7 @@ from farebox.components.trip_example_gen.judging.reasons import BAD_TIMESTAMP, B
 KEPT_CELLS = 1000  # distinct ones in memory; ids of places are fewer
 SHOWN_CELLS = 5
 SHOWN_FITS = 3
+HOURS = "city.columns.pickup_hour"
 FIT = 0.95  # share of tried cells that a coding or a format must read to be proposed; some are dirt
 
 
@@ -99,6 +100,8 @@ class Suspect:
             return self._weekday_hint(share)
         if self.reason == UNKNOWN_LOCATION:
             return self._location_hint(share)
+        if self.written.startswith(HOURS):
+            return f"{self.written} does not fit {share} of the rows: {self.first[2]} is no whole number from 0 to 23"
         advice = self._advice()
         if self.reason == BAD_TIMESTAMP:
             mend = advice or "mend city.time_format, or city.days if these days are right"

@@ -31,7 +31,7 @@ from farebox.components.trip_example_gen.judging.reasons import (
     Judgement,
     RowCheck,
 )
-from farebox.components.trip_example_gen.judging.suspects import Suspect
+from farebox.components.trip_example_gen.judging.suspects import HOURS, Suspect
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.sources.chunks import Rows
 from farebox.components.trip_example_gen.values import cells, times
@@ -159,6 +159,8 @@ def _readings(check: RowCheck, column: pa.Array, profile: CityProfile) -> tuple[
         return f"city.weekdays={profile.weekdays}", {
             coding: functools.partial(_is_weekday, coding=coding, dialect=profile.csv) for coding in codings
         }
+    if check.reason == BAD_TIMESTAMP and PICKUP_TIME not in profile.columns.sources():
+        return f"{HOURS}={check.column}", {}
     if check.reason == BAD_TIMESTAMP:
         written = profile.time_source.formats
         others = () if pa.types.is_temporal(column.type) else (*NUMBERS, *TEXT_FORMATS)

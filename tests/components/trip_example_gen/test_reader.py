@@ -547,3 +547,10 @@ def test_a_time_that_where_cannot_read_is_rejected_and_not_left_out(tmp_path):
 def test_a_profile_with_two_formats_for_one_text_is_refused():
     with pytest.raises(InputError, match="must be one of the two: 01/02/2024 fits both"):
         dataclasses.replace(NYC, time_format=("%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M"))
+
+
+@pytest.mark.parametrize("hour", ["20:00", "24", "7.5"])
+def test_hours_that_are_none_are_told_as_hours(hour, tmp_path):
+    path = write(tmp_path, f"12.5,{hour},4,-73.99,40.73,-73.98,40.75", header=PARTS_HEADER)
+    with pytest.raises(InputError, match=f"pickup_hour=h does .*: {hour} is no whole number from 0 to 23;"):
+        list(reader.read_trips(path, BY_PARTS))
