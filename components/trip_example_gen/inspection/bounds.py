@@ -64,8 +64,8 @@ def _box(values: dict[str, Floats], notes: dict[str, str], questions: dict[str, 
         (longitude >= west) & (longitude <= east) & (latitude >= south) & (latitude <= north)
     )
     n_nowhere = len(longitude) - np.count_nonzero(is_somewhere)
-    n_kept = "99 % of" if len(x) >= FEW_ROWS else f"all of {len(x)}"
-    notes["box"] = f"{n_kept} the ends and a margin; {_share(n_out, len(longitude))} of the ends lie outside"
+    n_kept = "99 % of the" if len(x) >= FEW_ROWS else f"all of the {len(x)}"
+    notes["box"] = f"{n_kept} ends and a margin; {_share(n_out, len(longitude))} of the ends lie outside"
     notes["box"] += f", {_share(n_nowhere, len(longitude))} at 0, 0" if n_nowhere else ""
     wide_km = (box.east - box.west) * KM_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
     if max(wide_km, (box.north - box.south) * KM_PER_DEGREE) > WIDE_KM:

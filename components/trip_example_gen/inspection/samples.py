@@ -135,7 +135,7 @@ def _sample_csv(path: str) -> Sample:
         dialect = dataclasses.replace(dialect, separator=",")
     rows = _rows(text, dialect)
     names, has_header, rows = _names(rows)
-    columns, dialect = _columns(names, rows, dialect)
+    columns, dialect = _columns(names, rows, dialect, path)
     if not has_header:
         dialect = dataclasses.replace(dialect, names=names)
     raw = text.encode(encoding or "utf-8", "replace")
@@ -252,10 +252,18 @@ def _names(rows: list[list[str]]) -> tuple[tuple[str, ...], bool, list[list[str]
 
 
 def _columns(
-    names: tuple[str, ...], rows: list[list[str]], dialect: CsvDialect
+    names: tuple[str, ...], rows: list[list[str]], dialect: CsvDialect, path: str
 ) -> tuple[dict[str, pa.Array], CsvDialect]:
-    """The cells by column; and the dialect, ragged if rows are short or have more fields than the header."""
+    """The cells by column; and the dialect, ragged if rows are short or have more fields than the header.
+
+    Raises InputError if every row has one more: then the fields are not those under whose names they would stand.
+    """
     n = len(names)
+    if rows and all(len(row) == n + 1 and row[n].strip() for row in rows):
+        raise InputError(
+            f"{path}: every row has {n + 1} fields and the header {n}: give it a name more, the first one if the rows "
+            "begin with their number, or put quotes around numbers with a decimal comma"
+        )
     is_ragged = [len(row) < n or any(field.strip() for field in row[n:]) for row in rows]
     if rows and np.mean(is_ragged) >= MIN_RAGGED and sum(is_ragged) > 1:
         dialect = dataclasses.replace(dialect, ragged=True)

@@ -64,12 +64,13 @@ def _written(sample: Sample, folder: Path) -> str:
 
 
 def reads(taken: Sequence[Sample], profile: CityProfile) -> Iterator[float]:
-    """The share of each sample's rows that are trips of the profile; 0 if it does not fit the file."""
+    """The share of each sample's rows that are trips of the profile, of those that `where` does not leave out; 0 if it
+    does not fit the file."""
     for each in taken:
         try:
             trips = read_samples([each], profile)
         except InputError:
             yield 0.0
         else:
-            n_rows = trips.n_read + trips.n_left_out
-            yield trips.examples.num_rows / n_rows if n_rows else 0.0
+            n_judged = trips.n_read - trips.n_left_out
+            yield trips.examples.num_rows / n_judged if n_judged else 0.0

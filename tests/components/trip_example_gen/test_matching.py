@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.inspection import drafting, samples, time_guesses
+from farebox.components.trip_example_gen.inspection import drafting, samples, time_guesses, trial
 from farebox.components.trip_example_gen.inspection.column_names import tags, tokens
 from farebox.components.trip_example_gen.inspection.matching import match
 from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
@@ -213,6 +213,28 @@ DIALECTS = {
     'a,b\n1.5,"say \\"yes\\" now"\n2.5,"x"\n': {"escape": "\\"},
     "1.5,2\n2.5,3\n": {"names": ("column_1", "column_2")},
 }
+
+
+def test_rows_that_begin_with_a_number_without_a_name_are_refused(tmp_path):
+    """As R's write.table writes them: each field would stand under the name of the one before it."""
+    path = tmp_path / "trips.csv"
+    path.write_text("a,b\n1,1.5,2\n2,2.5,3\n")
+    with pytest.raises(InputError, match="every row has 3 fields and the header 2: give it a name more"):
+        samples.sample(str(path))
+
+
+def test_rows_that_where_leaves_out_do_not_count_against_a_profile(tmp_path):
+    path = tmp_path / "trips.csv"
+    path.write_text("f,x,y,x2,y2,t,kind\n" + "".join(f"5,1,2,1,2,2019-01-31 10:15:00,{i % 2}\n" for i in range(10)))
+    city = {
+        "name": "c", "columns": {
+            "fare": "f", "pickup_longitude": "x", "pickup_latitude": "y", "dropoff_longitude": "x2",
+            "dropoff_latitude": "y2", "pickup_time": "t",
+        },
+        "time_format": "%Y-%m-%d %H:%M:%S", "box": {"west": 0, "east": 3, "south": 0, "north": 3},
+        "fare": {"min": 1, "max": 9}, "where": "kind == 1",
+    }  # fmt: skip
+    assert list(trial.reads([samples.sample(str(path))], trial.profile_of(city))) == [1.0]
 
 
 @pytest.mark.parametrize("content", DIALECTS)
