@@ -210,8 +210,8 @@ class CityProfile:
     source: str | None = None
     """The city's own trips, used if no others are given: `package:NAME/FOLDER` in an installed package, or a path."""
     time_format: Source = "epoch"
-    """Format of `pickup_time`: `epoch` (seconds), `epoch_ms`, `epoch_us`, `excel` (days) or a strptime format; or
-    several, which are tried in order."""
+    """Format of `pickup_time`: `epoch` (seconds), `epoch_ms`, `epoch_us`, `epoch_ns`, `excel` (days) or a strptime
+    format; or several, which are tried in order."""
     times: Held | None = None
     """What the hours in `pickup_time` are: `local` (whatever their label says), `utc`, or `offset` (each has its own).
     Must be given for a source that names moments: epochs, offsets, `Z`, Parquet's timestamps with a zone."""

@@ -23,7 +23,7 @@ from farebox.components.trip_example_gen.values.times import TimeSource
 
 MAX_FORMATS, MAX_SHAPES = 4, 40
 FIRST_S, END_S = 631152000, 4102444800  # 1990 and 2100: numbers between them are seconds since 1970
-UNITS = {"epoch": 1, "epoch_ms": 1000, "epoch_us": 1_000_000}
+UNITS = {"epoch": 1, "epoch_ms": 1000, "epoch_us": 1_000_000, "epoch_ns": 1_000_000_000}
 MIN_MOMENTS = 200  # to say when nights are quiet
 QUIET_HOURS = 3
 CLEAR_SPAN = 5

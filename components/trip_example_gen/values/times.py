@@ -26,9 +26,10 @@ NUMBERS: dict[str, tuple[float, int]] = {
     "epoch": (1.0, 0),
     "epoch_ms": (1e-3, 0),
     "epoch_us": (1e-6, 0),
+    "epoch_ns": (1e-9, 0),
     "excel": (86400.0, -25569 * 86400),  # days since 30 December 1899
 }
-INSTANTS = ("epoch", "epoch_ms", "epoch_us")
+INSTANTS = ("epoch", "epoch_ms", "epoch_us", "epoch_ns")
 UTC_NAMES = (None, "UTC", "Etc/UTC", "Z", "GMT", "+00:00")
 
 DIRECTIVE = re.compile(r"%(.)")

@@ -29,7 +29,7 @@ DST_NIGHTS = {  # a moment in UTC at which the clocks change
 # Formats of wall clocks, and of moments.
 LOCAL_FORMATS = ("%Y-%m-%d %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%Y%m%d%H%M%S", "%Y-%m-%dT%H:%M:%SZ")
 OFFSET_FORMATS = ("%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S %z")
-EPOCHS = {"epoch": 1, "epoch_ms": 1000, "epoch_us": 1_000_000}
+EPOCHS = {"epoch": 1, "epoch_ms": 1000, "epoch_us": 1_000_000, "epoch_ns": 1_000_000_000}
 WEEKDAYS = {"monday_0": "0123456", "monday_1": "1234567", "sunday_0": "1234560", "sunday_1": "2345671"}
 NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PLACES = {

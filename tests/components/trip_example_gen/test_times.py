@@ -52,6 +52,7 @@ def test_the_clock_beside_an_offset_may_be_the_citys():
         ("1719793800", "epoch"),
         ("1719793800123", "epoch_ms"),
         ("1719793800123456", "epoch_us"),
+        ("1719793800123456789", "epoch_ns"),
         ("45474.0208333333", "excel"),
         (1719793800, "epoch"),
     ],
