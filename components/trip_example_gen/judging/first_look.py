@@ -12,6 +12,7 @@ from farebox.components.trip_example_gen.columns import (
     PICKUP_HOUR,
     PICKUP_WEEKDAY,
 )
+from farebox.components.trip_example_gen.extra_features import Feature
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.values.clock import DAY_S
 from farebox.components.trip_example_gen.values.times import WEEKDAY_NAMES
@@ -28,8 +29,13 @@ def describe_first(examples: pa.RecordBatch, profile: CityProfile) -> str:
         time = f"{weekday} {day} {seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     west, south, east, north = (trip[name] for name in COORDINATES)
     people = trip[PASSENGER_COUNT]
-    extra = "".join(f", {name}={trip[name]:g}" for name in profile.extra if name in trip)
+    extra = "".join(f", {name}={_value(each, trip[name])}" for name, each in profile.extra.items() if name in trip)
     return (
         f"{time} local time, from {west:.4f}, {south:.4f} to {east:.4f}, {north:.4f}, "
         f"{people} passenger{'s' * (people != 1)}{extra}, {trip[FARE]:.2f} {profile.currency}"
     )
+
+
+def _value(feature: Feature, value: float) -> str:
+    """A number, or the text of a category's code."""
+    return feature.texts[int(value)] if feature.is_category else f"{value:g}"

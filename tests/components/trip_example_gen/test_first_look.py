@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.extra_features import Feature
 from farebox.components.trip_example_gen.judging.first_look import describe_first
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
 
@@ -43,3 +44,11 @@ def test_the_first_trip_in_a_line(has_time, changes, time, people):
     examples = pa.RecordBatch.from_arrays([pa.array([trip[name]], kind) for name, kind in kinds.items()], list(kinds))
     expected = f"{time}, from -9.1400, 38.7200 to -9.2000, 38.7000, {people}, 12.50 EUR"
     assert describe_first(examples, city) == expected
+
+
+def test_the_value_of_a_category_is_shown_and_not_its_code():
+    city = dataclasses.replace(CITY, features={"traffic": Feature(), "vehicle": Feature(values=("sedan", "van"))})
+    trip = TRIP | {"traffic": 42.5, "vehicle": 1}
+    kinds = {name: pa.from_numpy_dtype(column.dtype) for name, column in city.example_columns.items()}
+    examples = pa.RecordBatch.from_arrays([pa.array([trip[name]], kind) for name, kind in kinds.items()], list(kinds))
+    assert describe_first(examples, city).endswith("2 passengers, traffic=42.5, vehicle=van, 12.50 EUR")
