@@ -167,6 +167,8 @@ def _read_geojson(path: Path, locations: Locations, where: str) -> Iterator[tupl
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         features = content["features"]
+        if not all(isinstance(feature, dict) for feature in features):
+            raise TypeError("a feature must be an object")
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{where} must be a GeoJSON FeatureCollection: {error!r}") from error
     parts: dict[str, list[Part]] = {}

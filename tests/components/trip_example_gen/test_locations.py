@@ -129,6 +129,7 @@ def test_each_fault_of_a_csv_table_is_one_line(tmp_path: Path, text: str, messag
     [
         ("LocationID,longitude\n", "must be a GeoJSON FeatureCollection"),
         ('{"type": "Polygon"}', "must be a GeoJSON FeatureCollection"),
+        ('{"features": [1, 2]}', "must be a GeoJSON FeatureCollection"),
         (geojson((1, "LineString", SQUARE)), "1 must be a Point, Polygon or MultiPolygon, got LineString"),
         (geojson((1, "Polygon", [])), "1 must be a Point, Polygon or MultiPolygon, got Polygon"),
         (geojson((1, "Polygon", SQUARE)), "the coordinates of 1 must be pairs of numbers"),
