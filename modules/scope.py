@@ -1,4 +1,4 @@
-"""Whether a file of trips is one that a model can be measured on: its own city, and rows that it was not fitted to."""
+"""Tells whether a model can be measured on a file of trips: of its own city, and not those that it was fitted to."""
 
 from __future__ import annotations
 

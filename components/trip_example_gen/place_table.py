@@ -17,9 +17,10 @@ MAX_SIMILAR, LEAST_SIMILAR = 3, 0.4
 
 
 def key_of(text: str) -> str:
-    """An id or name as it is compared: case and spaces do not matter; `230.0`, as pandas writes it if the column has
-    gaps, is 230."""
-    return " ".join(text.split()).casefold().removesuffix(".0")
+    """An id or name as it is compared: case, spaces and zeros in front do not matter; `230.0`, as pandas writes it if
+    the column has gaps, is 230."""
+    key = " ".join(text.split()).casefold().removesuffix(".0")
+    return key.lstrip("0") or "0" if key.isdigit() else key
 
 
 def to_json(places: Mapping[str, Place]) -> str:

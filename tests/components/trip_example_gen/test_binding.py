@@ -173,6 +173,7 @@ def test_polylines_start_at_the_pickup_and_end_at_the_dropoff():
     "cells",
     [
         pa.array(["230", " 7", "230.0", None, "265"]),
+        pa.array(["0230", "007", "230", None, "265"]),
         pa.array([230, 7, 230, None, 265]),
         pa.array([230.0, 7, 230, None, 265]),
     ],
