@@ -45,7 +45,7 @@ class Scope:
             self._n_sampled, self._n_trained = self._n_sampled + sampled, self._n_trained + trained
 
     def lines(self, city: str, currency: str) -> list[str]:
-        """What a reader of the errors must know, a line each.
+        """Lines that a reader of the errors must know.
 
         city, currency: of the trips. Raises InputError if the model is made for other fares or for another place.
         """

@@ -389,7 +389,8 @@ def test_growth_reads_summaries_and_refuses_a_run_without_a_model(load_script, t
     monkeypatch.setattr(sys, "argv", [*command, str(tmp_path / "100.json"), str(tmp_path / "10.json")])
     growth.main()
     runs = json.loads((tmp_path / "growth.json").read_text())["runs"]
-    assert runs == [{"rows": {"read": read, "examples": 20, "rejected": 2}, **costs} for read in (10, 100)]
+    others = {"examples": 20, "rejected": 2, "left_out": 0}
+    assert runs == [{"rows": {"read": read, **others}, **costs} for read in (10, 100)]
     refused = dataclasses.replace(summary_of(**costs), figures=Figures.of_refusal(()))
     (tmp_path / "10.json").write_text(json.dumps(refused.to_json()))
     with pytest.raises(SystemExit) as end:

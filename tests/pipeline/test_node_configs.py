@@ -35,9 +35,9 @@ def test_the_output_is_in_the_citys_currency(chicago):
 def test_the_days_of_the_tariffs_changes_are_facts_where_the_era_is_an_input(chicago):
     era = chicago.inputs[-1]
     assert (era.name, era.minimum, era.maximum) == ("pickup_era", 0, 1)
-    assert chicago.facts == {"tariff_changes": ["2016-01-01"]}
+    assert chicago.facts == {"time_zone": "America/Chicago", "tariff_changes": ["2016-01-01"]}
     plain = description(load_settings("chicago", overrides={"city.tariff_changes": []}))
-    assert len(plain.inputs) == 7 and not plain.facts
+    assert len(plain.inputs) == 7 and "tariff_changes" not in plain.facts
 
 
 def test_a_citys_own_inputs_stand_last_with_their_coding(convert_tflite):
@@ -54,6 +54,7 @@ def test_a_citys_own_inputs_stand_last_with_their_coding(convert_tflite):
         ("surge", 1, None), ("car: sedan 0, van 1", 0, 1), ("traffic [trips]", None, None), ("rate: 1 0, 2 1", 0, 1),
     ]  # fmt: skip
     assert own.facts == {
+        "time_zone": "America/Chicago",
         "tariff_changes": ["2016-01-01"],
         "categories": {"vehicle_type": ["sedan", "van"], "rate": ["1", "2"]},
         "feature_defaults": {"surge": 1.5, "rate": 1},
@@ -81,4 +82,4 @@ def test_its_version_changes_with_the_bounds_and_not_with_the_gates(chicago):
 def test_a_citys_metadata_stay_small():
     """Names of seven inputs alone take 436 B."""
     chicago = description(load_settings("chicago", overrides={"city.tariff_changes": []}))
-    assert len(encoded(chicago.with_facts(days=["2013-01-01", "2016-12-31"]), chicago.inputs, "fare")) <= 900
+    assert len(encoded(chicago.with_facts(days=["2013-01-01", "2016-12-31"]), chicago.inputs, "fare")) <= 920
