@@ -131,10 +131,11 @@ def check_source(source: TimeSource, kind: pa.DataType | None, column: str) -> N
         if not is_typed:
             instants = [each for each in source.formats if names_instants(each)]
         if instants:
+            converted = "offset" if "%z" in instants[0] else "utc"
             raise InputError(
                 f'{column} names moments ({instants[0]}): city.times must say what its hours are: write "times: local" '
-                'if they are the city\'s own, whatever their label says, or "times: utc" with "time_zone: '
-                "America/Chicago\" (the IANA name of the city's) if they must be converted"
+                f'if they are the city\'s own, whatever their label says, or "times: {converted}" with '
+                '"time_zone: America/Chicago" (the IANA name of the city\'s) if they must be converted'
             )
     if source.holds == "offset":
         without = "no zone" if is_typed and not zone else ""
