@@ -63,7 +63,7 @@ def locations_config(settings: Settings) -> dict[str, str]:
     return {"locations": place_table.to_json(table)}
 
 
-FOR_DEVICES = "Taxi fare. In float32, never float16. NaN: no place."
+FOR_DEVICES = "Never float16. NaN: no place."
 
 
 def description(settings: Settings) -> Description:

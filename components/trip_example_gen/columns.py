@@ -95,7 +95,7 @@ RAW_COLUMNS = (
         meaning="local time, Monday 0",
     ),
     RawColumn(
-        PICKUP_ERA, np.int64, "derived", model="dated", is_time=True, meaning="tariff changes before the pickup",
+        PICKUP_ERA, np.int64, "derived", model="dated", is_time=True, meaning="earlier tariff changes",
     ),
     RawColumn(
         PICKUP_EPOCH, np.int64, "derived", model="never", is_time=True,
