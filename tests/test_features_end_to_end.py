@@ -141,7 +141,7 @@ def test_no_concatenation_takes_more_than_ten(version):
 
 
 def test_a_missing_number_counts_as_the_mean(version):
-    """What a device sends before it knows; FareModel itself refuses it."""
+    """A device sends NaN while it does not know the number yet; FareModel refuses NaN, the file does not."""
     interpreter = FareModel.load(version)._interpreter
     row = {name: np.array([value], np.float32) for name, value in TRIP.items() if not isinstance(value, str)}
     row |= {"vehicle_type": np.array([0]), "only": np.array([0]), "bags": np.array([0])}

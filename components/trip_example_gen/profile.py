@@ -213,7 +213,8 @@ class CityProfile:
     """Format of `pickup_time`: `epoch` (seconds), `epoch_ms`, `epoch_us`, `epoch_ns`, `excel` (days) or a strptime
     format; or several, which are tried in order."""
     times: Held | None = None
-    """What the hours in `pickup_time` are: `local` (whatever their label says), `utc`, or `offset` (each has its own).
+    """Meaning of the hours in `pickup_time`: `local` (the city's clocks, whatever the label says), `utc`, or `offset`
+    (each time has an offset of its own).
     Must be given for a source that names moments: epochs, offsets, `Z`, Parquet's timestamps with a zone."""
     time_zone: str | None = None
     """IANA time zone of the city, such as `America/Chicago`; `utc` and `offset` need it."""

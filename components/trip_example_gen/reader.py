@@ -1,4 +1,4 @@
-"""Reads trips: files in pieces of bounded size, each row judged by judging.py.
+"""Reads trips: files in pieces of bounded size, each row judged by judging/judge.py.
 
 No TensorFlow, TFX or Beam here: `farebox evaluate` and `farebox doctor` read trips too.
 """

@@ -52,7 +52,7 @@ def _head(inspection: Inspection, written: Page, remarks: Sequence[str]) -> None
     shown = ", ".join(names[:3]) + f" and {len(names) - 3} more" * (len(names) > 3)
     n_rows = sum(each.n_rows for each in inspection.samples)
     if inspection.trips:
-        n_rows = inspection.trips.n_read + inspection.trips.n_left_out
+        n_rows = inspection.trips.n_read
     written.comment(f"A profile to start from, by {n_rows:,} rows of {shown}.")
     if trips := inspection.trips:
         counts = f"{trips.examples.num_rows:,} are trips"

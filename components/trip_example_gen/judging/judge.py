@@ -39,7 +39,7 @@ from farebox.components.trip_example_gen.judging.reasons import (
     RowCheck,
 )
 from farebox.components.trip_example_gen.judging.tallying import tally
-from farebox.components.trip_example_gen.profile import CityProfile, Interval
+from farebox.components.trip_example_gen.profile import PLACES_OF, CityProfile, Interval
 from farebox.components.trip_example_gen.sources.binding import Binding
 from farebox.components.trip_example_gen.sources.chunks import Rows
 from farebox.components.trip_example_gen.values import cells, clock, expressions, times
@@ -165,8 +165,8 @@ def _origin(name: str, binding: Binding) -> str:
     """The source's column that gives ours, be it a coordinate from a point or a zone."""
     if name in binding.columns or name not in COORDINATES:
         return binding.text_of(name)
-    ways = (f"{name.partition('_')[0]}_point", POLYLINE, f"{name.partition('_')[0]}_location")
-    return next(binding.text_of(way) for way in ways if way in binding.columns)
+    ways = PLACES_OF[name.partition("_")[0]]
+    return next(binding.text_of(way[0]) for way in ways if set(way) <= set(binding.columns))
 
 
 def _parse(rows: Rows, profile: CityProfile) -> tuple[Values, list[RowCheck]]:

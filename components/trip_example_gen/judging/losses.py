@@ -260,9 +260,9 @@ def _added(counts: Sequence[int], others: Sequence[int]) -> tuple[int, ...]:
 
 
 def is_beyond(n: int, of: int, share: float) -> bool:
-    """Whether n rows of so many are a larger share, and chance is no explanation.
+    """Returns True if n of `of` rows are more than `share` allows, and more than chance can explain.
 
-    Chernoff's bound of the binomial tail: exp(-of KL(n / of, share)).
+    The tail of the binomial distribution is at most exp(-of KL(n / of, share)), by Chernoff's bound.
     """
     if not of or n / of <= share:
         return False

@@ -1,4 +1,4 @@
-"""Files of trips, and their chunks; judging.py finds the trips in the rows of a chunk.
+"""Files of trips, and their chunks; judging/ finds the trips in the rows of a chunk.
 
 No TensorFlow, TFX or Beam here: `farebox evaluate` and `farebox doctor` read trips too.
 """

@@ -77,7 +77,7 @@ kind(kind.Context(beam_pipeline_args=[])).Do({}, {"examples": [examples]}, dict(
 
 
 def in_a_fresh_process(what: str, path: Path) -> str:
-    """What the process printed; an InputError as its text."""
+    """Returns what the process printed; for an InputError, its message."""
     code = f"""
 import pathlib, pickle, sys
 path, profile = sys.argv[1], pickle.loads(pathlib.Path(sys.argv[2]).read_bytes())
