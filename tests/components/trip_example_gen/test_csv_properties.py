@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -182,6 +183,7 @@ def examples(path: Path, profile: CityProfile, chunk_bytes: int) -> pa.Table:
     return pa.Table.from_batches([part.examples for part in parts])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.data(), source=dialects())
 def test_values_of_any_dialect_reach_the_examples(tmp_path: Path, drawn: st.DataObject, source: Source) -> None:
