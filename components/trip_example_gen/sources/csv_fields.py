@@ -182,7 +182,7 @@ class _Parser:
             return "skip"
 
         octets = _octets(rows)
-        table = pa_csv.read_csv(
+        reader = pa_csv.open_csv(  # read_csv of pyarrow 10 also walks all live Python objects: 0.1 s beside TensorFlow
             pa.BufferReader(octets),
             # Only without threads does Arrow number the rows that it skips.
             pa_csv.ReadOptions(
@@ -198,6 +198,7 @@ class _Parser:
                 null_values=_null_values(self.dialect.missing), decimal_point=self.dialect.decimal,
             ),
         )  # fmt: skip
+        table = reader.read_all()
         return table, np.array(skipped, np.int64)
 
 
