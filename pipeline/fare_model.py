@@ -197,8 +197,9 @@ def evaluate(model: FareModel | str | Path, settings: Settings) -> Evaluation:
     for trips in read_trips(settings.data, settings.city):
         batch = columns_of(trips.examples)
         error.update(model._interpreter.predict(batch), batch[columns.FARE])
-        scope.update(batch, row_hashes(trips.examples, scope.seed))
-        losses += trips.losses
+        hashes = row_hashes(trips.examples, scope.seed)
+        scope.update(batch, hashes)
+        losses += trips.losses.with_examples(hashes, scope.seed)
         if not first_trip and trips.examples.num_rows:
             first_trip = describe_first(trips.examples, settings.city)
     checks = judge_losses(losses, settings.data_gate)

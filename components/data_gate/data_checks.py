@@ -17,6 +17,8 @@ HINTS = {
     "drift": "look at the rows; if the change is real, run again with data_gate.drift=warn",
     "skew": "split the rows anew with split.seed=N, or give more trips",
     "rejected": "mend the source or the city file, or allow a larger share with data_gate.max_rejected=SHARE",
+    "repeated_files": "remove one of the two or leave it out by city.ignore_files, or allow them with "
+    "data_gate.repeated_files=warn",
     "empty_files": "mend these files or leave them out, or allow them with data_gate.empty_files=warn",
     "misfits": "correct the city file, or allow a larger share with data_gate.max_misfits=SHARE",
     "biased_loss": "look at the rejected rows; if they are no trips of the city, set data_gate.biased_loss=ignore",

@@ -23,10 +23,11 @@ MIN_REJECTED = 30  # with a known value, below which rejected rows are not compa
 
 
 def judge_losses(losses: Losses, settings: DataGateSettings) -> list[Check]:
-    """`files_without_trips`, `misfits`, `hours` if these are no day's, and `loss.FEATURE`, of the kinds that the
-    settings do not ignore."""
+    """`files_without_trips`, `repeated_files`, `misfits`, `hours` if these are no day's, and `loss.FEATURE`, of the
+    kinds that the settings do not ignore."""
     return [
         *checks_of_kind("empty_files", settings, [_empty_files(losses)]),
+        *checks_of_kind("repeated_files", settings, [_repeated_files(losses)]),
         *checks_of_kind("misfits", settings, [_misfits(losses, settings.max_misfits)]),
         *(dataclasses.replace(each, hint=HOURS_HINT) for each in checks_of_kind("misfits", settings, _hours(losses))),
         *checks_of_kind("biased_loss", settings, _biased(losses, settings)),
@@ -39,6 +40,15 @@ def _empty_files(losses: Losses) -> Check:
     more = f"; and {len(shown) - SHOWN_FILES} more" if len(shown) > SHOWN_FILES else ""
     detail = "; ".join(shown[:SHOWN_FILES]) + more if empty else f"of {losses.n_files} files"
     return Check("files_without_trips", len(empty), 0, not empty, detail)
+
+
+def _repeated_files(losses: Losses) -> Check:
+    """The number of files that have the same trips as another, found by a sample of each file's trips."""
+    repeats = sorted(losses.repeats, key=lambda each: -each.share)
+    shown = [f"{each.other} has {each.share:.0%} of the trips of {each.file}" for each in repeats]
+    more = f"; and {len(shown) - SHOWN_FILES} more" if len(shown) > SHOWN_FILES else ""
+    detail = "; ".join(shown[:SHOWN_FILES]) + more if repeats else f"of {losses.n_files} files"
+    return Check("repeated_files", len({each.file for each in repeats}), 0, not repeats, detail)
 
 
 def _why(losses: Losses, rows: FileRows) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from farebox.components.errors import Share, at_least, check_fields
 
 Action = Literal["stop", "warn", "ignore"]
-KINDS = ("schema", "drift", "skew", "rejected", "empty_files", "misfits", "biased_loss", "few_rows")
+KINDS = ("schema", "drift", "skew", "rejected", "empty_files", "repeated_files", "misfits", "biased_loss", "few_rows")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,8 @@ class DataGateSettings:
     """Reaction to too large a share of rejected rows."""
     empty_files: Action = "stop"
     """Reaction to one of several files that has rows and gives no trip."""
+    repeated_files: Action = "stop"
+    """Reaction to a file with at least half of another file's trips, which then count twice."""
     misfits: Action = "stop"
     """Reaction to rows that are rejected because the city file does not fit the source: weekdays, times, dialect,
     locations, or fares that are no numbers."""
@@ -68,6 +70,7 @@ class DataGateSettings:
             "skew": self.skew,
             "rejected": self.rejected,
             "empty_files": self.empty_files,
+            "repeated_files": self.repeated_files,
             "misfits": self.misfits,
             "biased_loss": self.biased_loss,
             "few_rows": self.few_rows,

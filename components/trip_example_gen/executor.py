@@ -176,7 +176,8 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
             text = reader.first_fault(trips, chunk)
             fault = (chunk.index, text) if text else None
             trained = RowSketch.of(hashes[split_of == 0], job.seed)
-            total = _add([_Counts(trips.losses, by_split, days, fault, trained), total])
+            losses = trips.losses.with_examples(hashes, job.seed)
+            total = _add([_Counts(losses, by_split, days, fault, trained), total])
     for shard in shards.values():
         shard.close()
     return total

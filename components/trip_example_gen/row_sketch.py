@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ import numpy.typing as npt
 
 SIZE = 512
 LARGEST = 2**64 - 1
+MIN_COMMON = 8  # rows of a sample that two files share, below which it may be chance
+REPEATED = 0.5  # share of a file's distinct rows that another file has, from which on the file is a copy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +44,14 @@ class RowSketch:
         everything = {each for part in parts for each in part.hashes}
         return cls(parts[0].seed, tuple(sorted(everything)[:SIZE]))
 
+    @property
+    def bound(self) -> int:
+        """The hash up to which the sketch knows every row."""
+        return self.hashes[-1] if len(self.hashes) == SIZE else LARGEST
+
     def sample(self, hashes: npt.NDArray[np.uint64]) -> tuple[int, int]:
         """The size of a random sample of other rows, of these hashes, and how many of them are in the set."""
-        bound = self.hashes[-1] if len(self.hashes) == SIZE else LARGEST
-        sampled = hashes[hashes <= np.uint64(bound)]
+        sampled = hashes[hashes <= np.uint64(self.bound)]
         return len(sampled), int(np.isin(sampled, np.array(self.hashes, np.uint64)).sum())
 
     def to_json(self) -> dict[str, Any]:
@@ -59,3 +67,32 @@ class RowSketch:
             return cls(int(content["seed"]), tuple(hashes.tolist()))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"a sketch of rows must have seed and smallest, got {str(content)[:60]}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class RepeatedRows:
+    """Two files with the same rows. share: of the distinct rows of `file` that `other`, a file as large or larger, has,
+    estimated from a sample."""
+
+    file: str
+    other: str
+    share: float
+
+
+def repeated_rows(sketches: Mapping[str, RowSketch]) -> list[RepeatedRows]:
+    """The pairs of files of which one has at least `REPEATED` of the other's rows, by the sketches of their rows."""
+    holders = defaultdict(list)
+    for file, sketch in sorted(sketches.items()):
+        for each in sketch.hashes:
+            holders[each].append(file)
+    common = Counter(pair for files in holders.values() for pair in combinations(files, 2))
+    pairs = [_compared(*pair, sketches) for pair, n in sorted(common.items()) if n >= MIN_COMMON]
+    return [pair for pair in pairs if pair.share >= REPEATED]
+
+
+def _compared(first: str, second: str, sketches: Mapping[str, RowSketch]) -> RepeatedRows:
+    """Compares the files' rows below the largest hash that both sketches reach."""
+    bound = min(sketches[file].bound for file in (first, second))
+    rows = {file: {each for each in sketches[file].hashes if each <= bound} for file in (first, second)}
+    smaller, larger = sorted((first, second), key=lambda file: (len(rows[file]), file))
+    return RepeatedRows(smaller, larger, len(rows[smaller] & rows[larger]) / len(rows[smaller]))

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.trip_example_gen.judging.suspects import Suspect
+from farebox.components.trip_example_gen.row_sketch import RepeatedRows, RowSketch, repeated_rows
 
 SHOWN_FILES = 20
 SHOWN_TEXT = 100
@@ -136,7 +137,8 @@ class Sides:
 class Losses:
     """Rows by file, a rejected row by reason, and what tells dirt from a city file that does not fit.
 
-    n_files, n_without_trips: of all files; `files` from JSON are the `SHOWN_FILES` worst ones.
+    n_files, n_without_trips: of all files; `files` from JSON are the `SHOWN_FILES` worst ones. sketches: of the
+    examples of each of several files; JSON has the files that repeat rows of others instead.
     """
 
     total: FileRows = dataclasses.field(default_factory=FileRows)
@@ -145,6 +147,8 @@ class Losses:
     suspects: Mapping[Key, Suspect] = dataclasses.field(default_factory=dict)
     sides: Sides = dataclasses.field(default_factory=Sides)
     unlisted: tuple[int, int] = (0, 0)  # files that are not in `files`, and those of them without trips
+    sketches: Mapping[str, RowSketch] = dataclasses.field(default_factory=dict)
+    listed_repeats: tuple[RepeatedRows, ...] = ()  # from JSON
 
     def __add__(self, other: Losses) -> Losses:
         files = dict(self.files)
@@ -156,13 +160,28 @@ class Losses:
         suspects = dict(self.suspects)
         for key, suspect in other.suspects.items():
             suspects[key] = suspects[key] + suspect if key in suspects else suspect
-        unlisted = self.unlisted[0] + other.unlisted[0], self.unlisted[1] + other.unlisted[1]
-        return Losses(self.total + other.total, files, shown, suspects, self.sides + other.sides, unlisted)
+        sketches = dict(self.sketches)
+        for path, sketch in other.sketches.items():
+            sketches[path] = RowSketch.union([sketch, sketches.get(path, sketch)]) or sketch
+        return Losses(
+            self.total + other.total,
+            files,
+            shown,
+            suspects,
+            self.sides + other.sides,
+            (self.unlisted[0] + other.unlisted[0], self.unlisted[1] + other.unlisted[1]),
+            sketches,
+            self.listed_repeats + other.listed_repeats,
+        )
 
     @classmethod
     def sum(cls, parts: Iterable[Losses]) -> Losses:
         """The sum of any number of them."""
         return functools.reduce(Losses.__add__, parts, cls())
+
+    def with_examples(self, hashes: npt.NDArray[np.uint64], seed: int) -> Losses:
+        """The losses of a piece of a file, with a sketch of its examples, which have these `splits.row_hashes`."""
+        return dataclasses.replace(self, sketches=dict.fromkeys(self.files, RowSketch.of(hashes, seed)))
 
     @property
     def judged(self) -> int:
@@ -182,6 +201,11 @@ class Losses:
     def worst_files(self) -> list[tuple[str, FileRows]]:
         """Files without trips first, then by the share of rejected rows."""
         return sorted(self.files.items(), key=lambda item: _badness(*item))
+
+    @property
+    def repeats(self) -> list[RepeatedRows]:
+        """Pairs of files that have the same rows."""
+        return [*self.listed_repeats, *repeated_rows(self.sketches)]
 
     @property
     def without_trips(self) -> dict[str, FileRows]:
@@ -219,6 +243,7 @@ class Losses:
             {(each["reason"], each["column"]): Suspect.from_json(each) for each in content.get("misfits", ())},
             Sides.from_json(content.get("kept_and_rejected", {})),
             (hidden, content.get("files_without_trips", listed) - listed),
+            listed_repeats=tuple(RepeatedRows(**each) for each in content.get("repeated", ())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -252,6 +277,7 @@ class Losses:
                 for key, suspect in sorted(self.suspects.items())
             ],
             "kept_and_rejected": self.sides.to_json(),
+            "repeated": [dataclasses.asdict(each) for each in self.repeats],
         }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 from farebox.components.data_gate import data_checks
@@ -17,6 +18,7 @@ from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
 from farebox.components.trip_example_gen.sources import reading
+from farebox.components.trip_example_gen.splits import row_hashes
 
 CITY = CityProfile(
     name="nyc",
@@ -37,8 +39,8 @@ class Rows:
     x1: np.ndarray
 
     @classmethod
-    def even(cls, n: int = ROWS) -> Rows:
-        fare = np.round(np.random.default_rng(0).uniform(5, 15, n), 2).astype(object)
+    def even(cls, n: int = ROWS, seed: int = 0) -> Rows:
+        fare = np.round(np.random.default_rng(seed).uniform(5, 15, n), 2).astype(object)
         moments = np.datetime64("2019-01-07") + np.arange(n).astype("timedelta64[h]")
         when = np.array([str(each).replace("T", " ") + ":00:00" for each in moments.astype("datetime64[h]")], object)
         return cls(fare, when, np.full(n, -73.99, object))
@@ -52,7 +54,11 @@ class Rows:
 def verdict(folder: Path, city: CityProfile = CITY, **settings) -> dict[str, Check]:
     """The checks by name, of counts as counts.json carries them."""
     chunks = reading.plan_chunks(reading.find_files(str(folder)), city)
-    losses = Losses.sum(trips.losses for chunk in chunks for trips in reader.read_chunk(chunk, city))
+    losses = Losses.sum(
+        trips.losses.with_examples(row_hashes(trips.examples), 0)
+        for chunk in chunks
+        for trips in reader.read_chunk(chunk, city)
+    )
     counts = json.loads(json.dumps(losses.to_json()))
     return {check.name: check for check in judge_losses(Losses.from_json(counts), DataGateSettings(**settings))}
 
@@ -65,14 +71,15 @@ def test_clean_rows_pass_and_the_checks_say_that_nothing_was_compared(tmp_path):
     Rows.even().write(tmp_path / "t.csv")
     checks = verdict(tmp_path)
     assert {name: (check.value, check.bound, check.ok) for name, check in checks.items()} == {
-        "files_without_trips": (0, 0, True), "misfits": (0, 0.01, True), "loss": (0, None, True),
+        "files_without_trips": (0, 0, True), "repeated_files": (0, 0, True), "misfits": (0, 0.01, True),
+        "loss": (0, None, True),
     }  # fmt: skip
     assert checks["loss"].detail == "0 of 2,000 rows rejected: not compared"
 
 
 def test_one_of_several_files_without_trips_refuses_with_its_commonest_reason(tmp_path):
-    for name in "abc":
-        Rows.even(100).write(tmp_path / f"{name}.csv")
+    for seed, name in enumerate("abc"):
+        Rows.even(100, seed).write(tmp_path / f"{name}.csv")
     spoiled = Rows.even(40)
     spoiled.x1[:] = 0
     spoiled.fare[:3] = "free"
@@ -83,6 +90,31 @@ def test_one_of_several_files_without_trips_refuses_with_its_commonest_reason(tm
         "city.box (column x1). Mend these files or leave them out, or allow them with data_gate.empty_files=warn"
     )
     assert refusal(verdict(tmp_path, max_misfits=1.0, empty_files="warn")) is None
+
+
+def test_the_same_trips_in_files_of_other_names_and_formats_refuse(tmp_path):
+    Rows.even().write(tmp_path / "january.csv")
+    Rows.even(seed=1).write(tmp_path / "february.csv")
+    pandas.read_csv(tmp_path / "january.csv").sample(frac=1, random_state=0).to_parquet(tmp_path / "2019-01.parquet")
+    checks = verdict(tmp_path)
+    assert refusal(checks) == (
+        f"DataGate: repeated_files=1 must be at most 0, got {tmp_path}/january.csv has 100% of the trips of "
+        f"{tmp_path}/2019-01.parquet. Remove one of the two or leave it out by city.ignore_files, or allow them with "
+        "data_gate.repeated_files=warn"
+    )
+    assert refusal(verdict(tmp_path, repeated_files="warn")) is None
+
+
+def test_a_day_beside_its_month_refuses_and_a_few_trips_of_another_file_do_not(tmp_path):
+    month = Rows.even(30 * 700)
+    month.write(tmp_path / "month.csv")
+    day = Rows(month.fare[:700], month.when[:700], month.x1[:700])
+    day.write(tmp_path / "day.csv")
+    check = verdict(tmp_path)["repeated_files"]
+    assert (check.value, check.detail) == (1, f"{tmp_path}/month.csv has 100% of the trips of {tmp_path}/day.csv")
+    day.fare[:500] = 7.77
+    day.write(tmp_path / "day.csv")
+    assert verdict(tmp_path)["repeated_files"].ok
 
 
 def test_a_file_whose_rows_are_all_left_out_refuses(tmp_path):
