@@ -6,7 +6,7 @@ This module imports no TFX.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from farebox.components.errors import InputError
@@ -14,7 +14,7 @@ from farebox.components.errors import InputError
 Json = dict[str, Any]
 
 LOGS = "executor-logs"  # Kubeflow adds this output since 2.5
-LOGS_ENTRY: Mapping[str, Any] = {"artifactType": {"schemaTitle": "system.Artifact"}}
+RUN_ID = "{{$.pipeline_job_uuid}}"  # a parameter of this value has the run's id in the container
 KINDS: dict[str, type | tuple[type, ...]] = {
     "NUMBER_INTEGER": (int, float),
     "NUMBER_DOUBLE": (int, float),
@@ -46,6 +46,12 @@ def without_logs(invocation: Mapping[str, Any]) -> Json:
         artifacts = {key: entry for key, entry in outputs["artifacts"].items() if key != LOGS}
         content["outputs"] = {**outputs, "artifacts": artifacts}
     return content
+
+
+def outputs_of(invocation: Mapping[str, Any]) -> Iterator[Json]:
+    """The artifacts that the node writes."""
+    for entry in invocation["outputs"].get("artifacts", {}).values():
+        yield from entry["artifacts"]
 
 
 def parameter(name: str, value: Any, kind: str) -> Any:

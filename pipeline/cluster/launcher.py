@@ -1,4 +1,4 @@
-"""Executes a compiled spec node by node as Kubeflow's launcher does: placeholders, executor input, output metadata.
+"""Executes a compiled spec node by node as Kubeflow's launcher does: placeholders, folders, output metadata.
 
 README.md in this folder says what it was written from and when to delete it. This module imports no TFX: only the
 container's command needs it.
@@ -6,24 +6,23 @@ container's command needs it.
 
 from __future__ import annotations
 
-import graphlib
-import itertools
 import json
 import os
 import subprocess
+import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from farebox.components.errors import InputError
 from farebox.pipeline.cluster import invocation as invocations
+from farebox.pipeline.cluster.driver import Driver
+from farebox.pipeline.cluster.places import with_local_paths
+from farebox.pipeline.cluster.versions import local_path
 
 EXECUTOR_INPUT = "{{$}}"
-OUTPUT_FILE = "output_metadata.json"
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -51,117 +50,59 @@ class OutputArtifact:
 
 @dataclass
 class Launcher:
-    """spec: a PipelineSpec as JSON. root: a folder for artifacts. bin: the environment's folder of programs; it
-    replaces the image's.
+    """places: paths here that replace addresses. bin: the environment's folder of programs; it replaces the image's.
 
-    parameters: values by name. artifacts: RuntimeArtifacts of the finished tasks, by task and key.
+    containers: an existing folder; for each launch, a new folder in it stands for the root of the container's files.
     """
 
-    spec: Mapping[str, Any]
-    root: Path
+    driver: Driver
+    places: Sequence[tuple[str, str]]
     bin: Path
-    parameters: Mapping[str, Any]
-    artifacts: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
-    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
-
-    def tasks(self) -> graphlib.TopologicalSorter[str]:
-        """Names of the tasks, each after those that it depends on."""
-        tasks = self.spec["root"]["dag"]["tasks"]
-        dependencies = {name: {*task.get("dependentTasks", ()), *_producers(task)} for name, task in tasks.items()}
-        return graphlib.TopologicalSorter(dependencies)
+    containers: Path
 
     def launch(self, task: str, log: Path) -> dict[str, OutputArtifact]:
         """Executes one task and reads the output metadata that it wrote. Raises NodeError, InputError."""
-        container = self._container(task)
-        invocation = self.executor_input(task)
-        output_file = Path(invocation["outputs"]["outputFile"])
-        output_file.parent.mkdir(parents=True, exist_ok=True)
-        plain = invocations.without_logs(invocation)
+        container = with_local_paths(self.driver.container(task), self.places)
+        given = self.driver.executor_input(task)
+        files = prepared_files(Path(tempfile.mkdtemp(prefix=f"{task}-", dir=self.containers)), given)
+        here = with_local_paths(given, self.places)
+        output_file = Path(f"{files}{given['outputs']['outputFile']}")
+        here["outputs"]["outputFile"] = str(output_file)
         if hook := container.get("lifecycle", {}).get("preCacheCheck"):  # Vertex AI's, which adds no output
-            self._execute(task, resolved(hook, plain), log)
-        self._execute(task, resolved(container, invocation), log)
+            self._execute(task, resolved(hook, invocations.without_logs(here)), files, log)
+        self._execute(task, resolved(container, here), files, log)
         if not output_file.is_file():
             raise NodeError(f"{task} wrote no {output_file}: see {log}", 1)
         written = json.loads(output_file.read_text()).get("artifacts", {})
-        produced = {key: entry["artifacts"][0] for key, entry in plain["outputs"]["artifacts"].items()}
-        self.artifacts[task] = {
-            key: recorded(key, merged(artifact, written.get(key)), next(self.ids)) for key, artifact in produced.items()
-        }
-        return {key: OutputArtifact(each["uri"], each["metadata"]) for key, each in self.artifacts[task].items()}
+        self.driver.publish(task, invocations.without_logs(given)["outputs"].get("artifacts", {}), written)
+        kept = with_local_paths(self.driver.artifacts[task], self.places)
+        return {key: OutputArtifact(artifact["uri"], artifact["metadata"]) for key, (artifact, *_) in kept.items()}
 
-    def executor_input(self, task: str) -> dict[str, Any]:
-        """The task's ExecutorInput as JSON, with a new folder for its outputs. Raises InputError."""
-        inputs = self.spec["root"]["dag"]["tasks"][task].get("inputs", {})
-        outputs = self._component(task).get("outputDefinitions", {}).get("artifacts", {})
-        folder = self.root / task / str(uuid.uuid4())
-        return {
-            "inputs": {
-                "parameterValues": self._parameters(task, inputs.get("parameters", {})),
-                "artifacts": {
-                    key: {"artifacts": [self._upstream(source["taskOutputArtifact"])]}
-                    for key, source in inputs.get("artifacts", {}).items()
-                },
-            },
-            "outputs": {
-                "artifacts": {
-                    key: {"artifacts": [provisioned(key, folder, entry)]}
-                    for key, entry in {**outputs, invocations.LOGS: invocations.LOGS_ENTRY}.items()
-                },
-                "outputFile": str(folder / OUTPUT_FILE),
-            },
-        }
-
-    def _parameters(self, task: str, sources: Mapping[str, Any]) -> dict[str, Any]:
-        """The task's parameters by name: given ones, then the component's defaults. Raises InputError."""
-        declared = self._component(task).get("inputDefinitions", {}).get("parameters", {})
-        values = {key: value for key, source in sources.items() if (value := self._value(source)) is not None}
-        for key, entry in declared.items():
-            if key in values:
-                values[key] = invocations.parameter(key, values[key], entry["parameterType"])
-            elif "defaultValue" in entry:
-                values[key] = invocations.number(entry["defaultValue"])
-            elif not entry.get("isOptional"):
-                raise InputError(f"parameter {key} of task {task} must have a value: it has no default")
-        return values
-
-    def _value(self, source: Mapping[str, Any]) -> Any:
-        """None if the run gives the parameter no value."""
-        if "componentInputParameter" in source:
-            return self.parameters.get(source["componentInputParameter"])
-        return source["runtimeValue"]["constant"]
-
-    def _upstream(self, reference: Mapping[str, str]) -> dict[str, Any]:
-        return self.artifacts[reference["producerTask"]][reference["outputArtifactKey"]]
-
-    def _component(self, task: str) -> Mapping[str, Any]:
-        component: Mapping[str, Any] = self.spec["components"][
-            self.spec["root"]["dag"]["tasks"][task]["componentRef"]["name"]
-        ]
-        return component
-
-    def _container(self, task: str) -> Mapping[str, Any]:
-        executor = self.spec["deploymentSpec"]["executors"][self._component(task)["executorLabel"]]
-        if "container" not in executor:
-            raise InputError(
-                f"task {task} must have a container, got {', '.join(executor)}: Kubeflow runs nothing else"
-            )
-        container: Mapping[str, Any] = executor["container"]
-        return container
-
-    def _execute(self, task: str, command: Sequence[str], log: Path) -> None:
-        empty = self.root / "empty"  # the command's working folder: it can read nothing by accident
-        empty.mkdir(exist_ok=True)
+    def _execute(self, task: str, command: Sequence[str], files: Path, log: Path) -> None:
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
-        environment = {**kept, "PATH": f"{self.bin}:{SYSTEM_PATH}", "PYTHONUNBUFFERED": "1"}  # as in the Dockerfile
+        image = {"PATH": f"{self.bin}:{SYSTEM_PATH}", "PYTHONUNBUFFERED": "1"}  # as in the Dockerfile
+        pod = {"KFP_POD_NAME": files.name.lower(), "KFP_POD_UID": str(uuid.uuid4())}
         with open(log, "ab") as stream:
             ended = subprocess.run(
                 [str(self.bin / command[0]) if (self.bin / command[0]).exists() else command[0], *command[1:]],
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=empty, env=environment, check=False,
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=files / "empty",
+                env=kept | image | pod, check=False,
             )  # fmt: skip
         if ended.returncode:
             raise NodeError(
                 f"{task} ended with {ended.returncode}: {last_line(log)} (all of it in {log})", ended.returncode
             )
+
+
+def prepared_files(files: Path, given: Mapping[str, Any]) -> Path:
+    """The folder, with what the launcher makes before it starts a command. `given` is the node's ExecutorInput.
+
+    `empty` is the command's working folder: it can read nothing by accident.
+    """
+    made = [local_path(artifact["uri"]).rpartition("/")[0] for artifact in invocations.outputs_of(given)]
+    for place in ("/empty", "/tmp", *made):
+        Path(f"{files}{place}").mkdir(parents=True, exist_ok=True)
+    return files
 
 
 def resolved(command: Mapping[str, Any], invocation: Mapping[str, Any]) -> list[str]:
@@ -173,44 +114,7 @@ def resolved(command: Mapping[str, Any], invocation: Mapping[str, Any]) -> list[
     return [word.replace(EXECUTOR_INPUT, text) for word in (*command.get("command", ()), *command.get("args", ()))]
 
 
-def provisioned(key: str, folder: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """A RuntimeArtifact that a task will write."""
-    return {
-        "name": key,
-        "uri": str(folder / key),
-        "type": entry["artifactType"],
-        "metadata": entry.get("metadata", {}),
-    }
-
-
-def merged(artifact: dict[str, Any], written: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The artifact, updated with the task's output metadata."""
-    update = written["artifacts"][0] if written and written.get("artifacts") else {}
-    metadata = {**artifact["metadata"], **update.get("metadata", {})}
-    return {**artifact, "uri": update.get("uri") or artifact["uri"], "metadata": metadata}
-
-
-def recorded(key: str, artifact: dict[str, Any], number: int) -> dict[str, Any]:
-    """The artifact as the cluster's MLMD returns it: with its id as name, two more properties, and without its type."""
-    check_type(key, artifact["type"])
-    metadata = {name: invocations.stored(name, value) for name, value in artifact["metadata"].items()}
-    added = {"display_name": key, "store_session_info": "{}"}
-    return {**artifact, "name": str(number), "type": {"instanceSchema": ""}, "metadata": added | metadata}
-
-
-def check_type(key: str, schema: Mapping[str, str]) -> None:
-    """Raises InputError for an output artifact's type without a title: Kubeflow's launcher ends on it."""
-    content = yaml.safe_load(schema.get("instanceSchema", "")) or {}
-    if not (schema.get("schemaTitle") or content.get("title")):
-        raise InputError(f"output {key} must have a type with a title, got {dict(schema)}")
-
-
 def last_line(log: Path) -> str:
     """The last line of a log."""
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else "it printed nothing"
-
-
-def _producers(task: Mapping[str, Any]) -> Iterator[str]:
-    for source in task.get("inputs", {}).get("artifacts", {}).values():
-        yield source["taskOutputArtifact"]["producerTask"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -18,13 +17,15 @@ from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import FIGURES_FILE, Figures
 from farebox.pipeline.cluster import spec as specs
+from farebox.pipeline.cluster.driver import Driver
 from farebox.pipeline.cluster.launcher import Launcher, NodeError, OutputArtifact, last_line
+from farebox.pipeline.cluster.places import parse_place, with_local_paths
+from farebox.pipeline.cluster.versions import NEWEST, KfpVersion, known_version
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.folder import SUMMARY_FILE, new_run_id
 from farebox.pipeline.local.node_figures import key_figures
 from farebox.pipeline.provenance import checkout, lane
 
-BUCKET = re.compile(r'[a-z0-9]+://[^"\\\s]+')
 LAST, REPORT = "Reporter", "report"
 
 
@@ -33,7 +34,7 @@ class RehearsalRequest:
     """spec: the compiled file. places: `gs://BUCKET/FOLDER=PATH`, the path on this machine that replaces an address.
 
     out: a folder for the environment and logs. python: of an existing environment; None makes one as the image is made,
-    from the lane's lock and the wheel.
+    from the lane's lock and the wheel. kfp_version: the release of Kubeflow Pipelines whose driver is imitated.
     """
 
     spec: str
@@ -41,6 +42,7 @@ class RehearsalRequest:
     parameters: Sequence[str]
     out: str
     python: str | None = None
+    kfp_version: str = NEWEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,23 +63,26 @@ def rehearse(request: RehearsalRequest, *, quiet: bool = False) -> RehearsalSumm
 
     Raises InputError if the spec cannot be rehearsed, NodeError if a command failed.
     """
+    version = known_version(request.kfp_version)
     spec = specs.load(request.spec)
     parameters = specs.parameter_values(spec, request.parameters)
     if spec.root is None:
         raise InputError(f"spec={request.spec} must have a pipeline root: the address that artifacts go to")
     places = [parse_place(text) for text in request.places]
-    pipeline, root = (
-        with_local_paths(spec.pipeline, places),
-        Path(with_local_paths({"root": spec.root}, places)["root"]),
-    )
+    with_local_paths(spec.pipeline, places)  # each address has a place, and so has the root
+    created_folder(Path(with_local_paths({"root": spec.root}, places)["root"]))
     out = Path(request.out).resolve()
     run_id = new_run_id()
     logs = created_folder(out / run_id)
     screen = RunConsole(sys.stdout, quiet)
     screen.say(f"farebox: rehearsal of {request.spec}, {spec.name}; logs in {logs}")
+    screen.say(
+        f"farebox: inputs as Kubeflow Pipelines {version.name} sends them{nearest(request.kfp_version, version)}"
+    )
     with screen:
         python = checked_python(request.python) if request.python else make_environment(out, logs, screen)
-        launcher = Launcher(pipeline, created_folder(root / spec.name / run_id), python.parent, parameters)
+        driver = Driver(spec.pipeline, f"{spec.root}/{spec.name}/{run_id}", version, parameters, run_id)
+        launcher = Launcher(driver, places, python.parent, created_folder(logs / "containers"))
         report = launch_all(launcher, logs, screen)
     summary = RehearsalSummary(spec.name, run_id, figures_of(report))
     write_atomically(logs / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
@@ -86,7 +91,7 @@ def rehearse(request: RehearsalRequest, *, quiet: bool = False) -> RehearsalSumm
 
 def launch_all(launcher: Launcher, logs: Path, screen: RunConsole) -> Mapping[str, OutputArtifact]:
     """Executes every node after those that it depends on, one per core. Returns the outputs of the last node."""
-    tasks, running = launcher.tasks(), dict[futures.Future[tuple[float, dict[str, OutputArtifact]]], str]()
+    tasks, running = launcher.driver.tasks(), dict[futures.Future[tuple[float, dict[str, OutputArtifact]]], str]()
     tasks.prepare()
     outputs: Mapping[str, OutputArtifact] = {}
     with futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -105,6 +110,11 @@ def launch_all(launcher: Launcher, logs: Path, screen: RunConsole) -> Mapping[st
     return outputs
 
 
+def nearest(wanted: str, version: KfpVersion) -> str:
+    """Says that another version stands for the one that was wanted; empty if it is the same."""
+    return "" if f"{version.name}.".startswith(f"{wanted}.") else f", the nearest known one before {wanted}"
+
+
 def timed_launch(launcher: Launcher, name: str, log: Path) -> tuple[float, dict[str, OutputArtifact]]:
     """Launches a node. Returns its duration in s and its outputs."""
     started = time.monotonic()
@@ -117,27 +127,6 @@ def figures_of(outputs: Mapping[str, OutputArtifact]) -> Figures:
     if REPORT not in outputs:
         raise InputError(f"spec: its pipeline must have the node {LAST}, which sums it up")
     return Figures.from_json(json.loads((Path(outputs[REPORT].uri) / FIGURES_FILE).read_text()))
-
-
-def parse_place(text: str) -> tuple[str, str]:
-    """(address, absolute path) from `gs://BUCKET/FOLDER=PATH`. Raises InputError."""
-    address, separator, path = text.partition("=")
-    local = str(Path(path).resolve())
-    if not separator or not path or not BUCKET.fullmatch(address) or '"' in local or "\\" in local:
-        raise InputError(f"place {text} must read gs://BUCKET/FOLDER=PATH")
-    return address.rstrip("/"), local
-
-
-def with_local_paths(content: Mapping[str, Any], places: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The content with addresses replaced by paths of this machine, the longest address first. Raises InputError if an
-    address is left."""
-    text = json.dumps(content)
-    for address, path in sorted(places, key=lambda place: -len(place[0])):
-        text = re.sub(rf'{re.escape(address)}(?=["\\/])', path.replace("\\", r"\\"), text)
-    if left := re.search(r'gs://[^"\\\s]+', text):
-        raise InputError(f"place {left[0]}=PATH must be given: the path on this machine that replaces the address")
-    content_here: dict[str, Any] = json.loads(text)
-    return content_here
 
 
 def make_environment(out: Path, logs: Path, screen: RunConsole) -> Path:

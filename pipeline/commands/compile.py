@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from farebox.pipeline import process
+from farebox.pipeline.cluster.versions import NEWEST
 from farebox.pipeline.commands.hints import flags_in_errors
 from farebox.pipeline.commands.options import City, Overrides
 from farebox.pipeline.commands.submit import Assignments, RunnerName, checked_runner
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
     from farebox.pipeline.cluster.compile import CompiledPipeline
 
 COMPILE_FLAGS = {"cluster.root": "--root", "cluster.image": "--image", "data": "--data", "path": "--out"}
-REHEARSAL_FLAGS = {"spec": "SPEC", "place": "--at", "parameter": "--parameter", "out": "--out", "python": "--python"}
+REHEARSAL_FLAGS = {
+    "spec": "SPEC", "place": "--at", "parameter": "--parameter", "out": "--out", "python": "--python",
+    "kfp_version": "--kfp-version",
+}  # fmt: skip
 
 
 def compile_pipeline(
@@ -85,6 +89,9 @@ def rehearse(
     python: Annotated[
         str | None, typer.Option(metavar="FILE", help="Python of an existing environment; default: a new one is made.")
     ] = None,
+    kfp_version: Annotated[
+        str, typer.Option(metavar="VERSION", help="Kubeflow Pipelines' release whose inputs the nodes get.")
+    ] = NEWEST,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")] = False,
 ) -> None:
     """Runs a compiled pipeline's container commands here.
@@ -95,7 +102,7 @@ def rehearse(
     from farebox.pipeline.cluster.launcher import NodeError
     from farebox.pipeline.local.console import RunConsole
 
-    request = rehearsal.RehearsalRequest(spec, places or (), parameters or (), out, python)
+    request = rehearsal.RehearsalRequest(spec, places or (), parameters or (), out, python, kfp_version)
     try:
         with flags_in_errors(REHEARSAL_FLAGS):
             summary = rehearsal.rehearse(request, quiet=as_json)

@@ -1,4 +1,4 @@
-"""A compiled pipeline of three nodes, for the fake services."""
+"""Compiled pipelines: three nodes for the fake services, and a node of each kind for the drivers of Kubeflow."""
 
 from __future__ import annotations
 
@@ -40,3 +40,42 @@ def toy_job(schema_version: str = "2.1.0", image: str = "registry.example/farebo
             **({"parameters": wrapped} if is_2_0 else {"parameterValues": values}),
         },
     }
+
+
+EXAMPLES = {"artifactType": {"instanceSchema": "title: tfx.Examples\ntype: object\n"}}
+MODEL = {"artifactType": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
+LISTED = {**MODEL, "isArtifactList": True}
+VALUES = {"epochs": 40.0, "rate": 0.5, "digest": "abc", "verbose": True, "layers": [64, 32], "bounds": {"low": 1.0}}
+
+
+def components() -> dict[str, dict[str, Any]]:
+    """A node with nothing, one with an output, one with parameters and a list as output, one with a list as input."""
+    types = {
+        "epochs": "NUMBER_INTEGER", "rate": "NUMBER_DOUBLE", "digest": "STRING", "verbose": "BOOLEAN",
+        "layers": "LIST", "bounds": "STRUCT",
+    }  # fmt: skip
+    parameters: dict[str, Any] = {name: {"parameterType": kind} for name, kind in types.items()}
+    parameters["depth"] = {"parameterType": "NUMBER_INTEGER", "isOptional": True, "defaultValue": 4.0}
+    return {
+        "Silent": {},
+        "Source": {"outputDefinitions": {"artifacts": {"examples": {**EXAMPLES, "metadata": {"made": "by hand"}}}}},
+        "Trainer": {
+            "inputDefinitions": {"artifacts": {"examples": EXAMPLES}, "parameters": parameters},
+            "outputDefinitions": {"artifacts": {"model": MODEL, "checkpoints": LISTED}},
+        },
+        "Ensemble": {
+            "inputDefinitions": {"artifacts": {"models": LISTED}},
+            "outputDefinitions": {"artifacts": {"model": MODEL}},
+        },
+    }
+
+
+def spec_of_kinds() -> dict[str, Any]:
+    """A PipelineSpec of `components`."""
+    tasks: dict[str, Any] = {name: {"componentRef": {"name": name}} for name in components()}
+    given = {name: {"runtimeValue": {"constant": value}} for name, value in VALUES.items()}
+    examples = {"taskOutputArtifact": {"producerTask": "Source", "outputArtifactKey": "examples"}}
+    tasks["Trainer"]["inputs"] = {"artifacts": {"examples": examples}, "parameters": given}
+    models = {"taskOutputArtifact": {"producerTask": "Trainer", "outputArtifactKey": "model"}}
+    tasks["Ensemble"]["inputs"] = {"artifacts": {"models": models}}
+    return {"root": {"dag": {"tasks": tasks}}, "components": components()}

@@ -1,61 +1,87 @@
-"""ExecutorInputs of Kubeflow made readable for TFX: its real parser takes the result and refuses the original."""
+"""ExecutorInputs of Kubeflow made readable for TFX: its real entry point takes the result and refuses the original."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from toy_spec import components
 
-from farebox.pipeline.cluster.invocation import for_tfx
+from farebox.pipeline.cluster.container import with_parameters
+from farebox.pipeline.cluster.invocation import LOGS, for_tfx
+from farebox.pipeline.cluster.versions import READ
 
-EXAMPLES = {"artifactType": {"instanceSchema": "title: tfx.Examples\ntype: object\n"}}
-PROJECTION = {"artifactType": {"instanceSchema": "title: farebox.components.PcaProjection\ntype: object\n"}}
-SPEC = json.dumps({"artifacts": {"examples": EXAMPLES}})
-
-
-@pytest.fixture
-def invocation() -> dict:
-    """An ExecutorInput of Kubeflow 2.5."""
-    logs = {"uri": "gs://b/logs", "type": {"schemaTitle": "system.Artifact"}}
-    model = {"name": "model", "uri": "gs://b/model", "type": {"instanceSchema": "title: tfx.Model\ntype: object\n"}}
-    rows = {"name": "7", "uri": "gs://b/rows", "type": {"instanceSchema": ""}, "metadata": {"span": 3}}
-    return {
-        "inputs": {"parameterValues": {"epochs": 3}, "artifacts": {"examples": {"artifacts": [rows]}}},
-        "outputs": {
-            "artifacts": {"model": {"artifacts": [model]}, "executor-logs": {"artifacts": [logs]}},
-            "outputFile": "/gcs/b/output_metadata.json",
-        },
-    }
+GOLDEN = Path(__file__).parents[2] / "golden" / "executor_inputs"
+NODES = tuple(components())
 
 
-def test_types_come_from_the_nodes_own_spec_and_logs_are_left_out(invocation):
-    readable = json.loads(for_tfx(json.dumps(invocation), SPEC))
-    del invocation["outputs"]["artifacts"]["executor-logs"]
-    invocation["inputs"]["artifacts"]["examples"]["artifacts"][0]["type"] = EXAMPLES["artifactType"]
-    assert readable == invocation
+def golden(service: str, node: str) -> dict:
+    return dict(json.loads((GOLDEN / f"{service}.json").read_text())["nodes"][node])
 
 
-def test_what_vertex_hands_over_is_left_as_it_is(invocation):
+def inputs_spec(node: str) -> str:
+    return json.dumps(components()[node].get("inputDefinitions", {}))
+
+
+@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("version", READ)
+def test_types_come_from_the_nodes_own_spec_and_logs_are_left_out(version, node):
+    given = golden(version, node)
+    readable = json.loads(for_tfx(json.dumps(given), inputs_spec(node)))
+    given["outputs"].get("artifacts", {}).pop(LOGS, None)
+    for key, entry in given["inputs"].get("artifacts", {}).items():
+        for artifact in entry["artifacts"]:
+            artifact["type"] = components()[node]["inputDefinitions"]["artifacts"][key]["artifactType"]
+    assert readable == given
+
+
+@pytest.mark.parametrize("node", ["Source", "Trainer"])
+def test_what_vertex_hands_over_is_left_as_it_is(node):
     """A type that is there, and no logs."""
-    del invocation["outputs"]["artifacts"]["executor-logs"]
-    invocation["inputs"]["artifacts"]["examples"]["artifacts"][0]["type"] = PROJECTION["artifactType"]
-    assert json.loads(for_tfx(json.dumps(invocation), SPEC)) == invocation
+    given = golden("vertex", node)
+    assert json.loads(for_tfx(json.dumps(given), inputs_spec(node))) == given
     assert json.loads(for_tfx('{"outputs": {}}', "{}")) == {"outputs": {}}
 
 
-@pytest.mark.parametrize(("side", "refusal"), [("inputs", AttributeError), ("outputs", ImportError)])
-def test_tfx_parses_it_and_refuses_the_original(invocation, side, refusal):
-    from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
-    from tfx.orchestration.kubeflow.v2.container.kubeflow_v2_entrypoint_utils import parse_raw_artifact_dict
+@pytest.fixture
+def enter(tmp_path):
+    """Calls TFX's entry point on an ExecutorInput, with addresses and the container's files in a folder. Returns the
+    output metadata."""
 
-    def parsed(text: str):
-        executor_input = json_format.Parse(text, pipeline_spec_pb2.ExecutorInput())
-        return parse_raw_artifact_dict(getattr(executor_input, side).artifacts)
+    def call(text: str, node: str) -> dict:
+        from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
 
-    with pytest.raises(refusal):
-        parsed(json.dumps(invocation))
-    channels = parsed(for_tfx(json.dumps(invocation), SPEC))
-    assert {key: artifacts[0].type_name for key, artifacts in channels.items()} == (
-        {"examples": "Examples"} if side == "inputs" else {"model": "Model"}
+        for place in ("gs://bucket", "/gcs/bucket", "/tmp/kfp_outputs"):
+            text = text.replace(f'"{place}', f'"{tmp_path}')
+        arguments = [
+            "--executor_class_path=tfx.dsl.components.base.base_executor.EmptyExecutor",
+            f"--json_serialized_invocation_args={text}",
+            f"--json_serialized_inputs_spec_args={inputs_spec(node)}",
+        ]
+        entry_point.main(entry_point._parse_flags(arguments))
+        return dict(json.loads(Path(json.loads(text)["outputs"]["outputFile"]).read_text()))
+
+    return call
+
+
+@pytest.mark.parametrize("node", NODES)
+@pytest.mark.parametrize("version", READ)
+def test_tfx_takes_it_and_ends_on_the_original(enter, version, node):
+    given = golden(version, node)
+    written = enter(with_parameters(for_tfx(json.dumps(given), inputs_spec(node))), node)
+    assert set(written.get("artifacts", {})) == set(
+        components()[node].get("outputDefinitions", {}).get("artifacts", {})
     )
+    if given["inputs"].get("artifacts"):
+        with pytest.raises(AttributeError, match="'NoneType' object has no attribute 'get'"):
+            enter(json.dumps(given), node)
+    elif LOGS in given["outputs"].get("artifacts", {}):
+        with pytest.raises(ImportError, match="Could not import system.Artifact"):
+            enter(json.dumps(given), node)
+
+
+@pytest.mark.parametrize("node", ["Source", "Trainer"])
+def test_tfx_takes_what_vertex_hands_over(enter, node):
+    text = json.dumps(golden("vertex", node))
+    assert enter(with_parameters(for_tfx(text, inputs_spec(node))), node) == enter(text, node)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.pipeline.cluster.launcher import Launcher, NodeError, recorded, resolved
+from farebox.pipeline.cluster.driver import Driver
+from farebox.pipeline.cluster.launcher import Launcher, NodeError, resolved
+from farebox.pipeline.cluster.versions import NEWEST, READ, KfpVersion
 
 NODE = """
 import json, os, sys
@@ -25,6 +27,7 @@ for key, entry in outputs["artifacts"].items():
     entry["artifacts"][0]["metadata"] = {"rows": 3.0}
 artifacts = {key: {"artifacts": [{"uri": entry["artifacts"][0]["uri"], "metadata": {"rows": 3.0}}]}
              for key, entry in outputs["artifacts"].items()}
+os.makedirs(os.path.dirname(outputs["outputFile"]), exist_ok=True)
 with open(outputs["outputFile"], "w") as file:
     json.dump({"artifacts": artifacts}, file)
 """
@@ -74,33 +77,39 @@ def spec(*, code: dict[str, str] | None = None, hook: bool = False) -> dict:
 
 @pytest.fixture
 def launcher(tmp_path):
-    def make(**options) -> Launcher:
-        (tmp_path / "base").mkdir()
-        return Launcher(spec(**options), tmp_path / "base", Path(sys.executable).parent, {"n": 5})
+    def make(version: str = NEWEST, **options) -> Launcher:
+        (tmp_path / "containers").mkdir()
+        driver = Driver(spec(**options), "gs://bucket/toy/RUN", KfpVersion(version), {"n": 5}, "RUN")
+        places = [("gs://bucket", str(tmp_path / "base"))]
+        return Launcher(driver, places, Path(sys.executable).parent, tmp_path / "containers")
 
     return make
 
 
 def written(launcher: Launcher, name: str) -> dict:
-    (file,) = launcher.root.glob(f"{name}/*/rows/given.json")
+    ((_, base),) = launcher.places
+    (file,) = Path(base).glob(f"toy/RUN/{name}/**/rows/given.json")
     return json.loads(file.read_text())
 
 
 def test_nodes_come_after_those_that_they_depend_on(launcher):
-    assert list(launcher().tasks().static_order()) == ["b", "c", "a"]
+    assert list(launcher().driver.tasks().static_order()) == ["b", "c", "a"]
 
 
 def test_what_a_node_says_of_its_outputs_reaches_the_next_one(launcher, tmp_path):
     node_launcher = launcher()
     outputs = node_launcher.launch("b", tmp_path / "b.txt")
-    assert Path(outputs["rows"].uri).match(f"{tmp_path}/base/b/*/rows") and set(outputs) == {"rows"}
+    assert Path(outputs["rows"].uri).match(f"{tmp_path}/base/toy/RUN/b/*/rows") and set(outputs) == {"rows"}
     assert outputs["rows"].get_int_custom_property("rows") == 3
     assert outputs["rows"].get_string_custom_property("made") == "by hand"
     node_launcher.launch("c", tmp_path / "c.txt")
     (examples,) = written(node_launcher, "c")["given"]["inputs"]["artifacts"]["examples"]["artifacts"]
     assert examples == {
         "name": "1", "uri": outputs["rows"].uri, "type": {"instanceSchema": ""},
-        "metadata": {"made": "by hand", "rows": 3, "display_name": "rows", "store_session_info": "{}"},
+        "metadata": {
+            "made": "by hand", "rows": 3, "display_name": "rows",
+            "store_session_info": '{"Provider":"gs","Params":{"fromEnv":"true"}}',
+        },
     }  # fmt: skip
 
 
@@ -125,6 +134,8 @@ def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
         "TMPDIR",
         "PATH",
         "PYTHONUNBUFFERED",
+        "KFP_POD_NAME",
+        "KFP_POD_UID",
         "LC_CTYPE",
     }  # Python sets it
     assert given["environment"]["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
@@ -133,7 +144,19 @@ def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
 def test_a_hook_runs_before_the_node(launcher, tmp_path):
     node_launcher = launcher(hook=True)
     node_launcher.launch("b", tmp_path / "b.txt")
-    assert list(tmp_path.glob("base/b/*/output_metadata.json.hook")) and written(node_launcher, "b")
+    assert list(node_launcher.containers.glob("b-*/gcs/**/output_metadata.json.hook")) and written(node_launcher, "b")
+
+
+@pytest.mark.parametrize("version", READ)
+def test_the_output_file_is_where_the_release_puts_it(launcher, tmp_path, version):
+    """Its folder stands for the container's root; what is written elsewhere is not read."""
+    node_launcher = launcher(version)
+    node_launcher.launch("b", tmp_path / "b.txt")
+    (file,) = node_launcher.containers.glob("b-*/**/output_metadata.json")
+    place = str(file.parent.relative_to(node_launcher.containers)).partition("/")[2]
+    own = Path(written(node_launcher, "b")["given"]["outputs"]["artifacts"]["rows"]["artifacts"][0]["uri"]).parent
+    beside = version in ("2.15.0", "2.16.0", "2.16.1", "2.17.0")
+    assert place == (f"gcs/bucket/toy/RUN/b/{own.name}" if beside else "tmp/kfp_outputs")
 
 
 def test_a_node_that_fails_says_why(launcher, tmp_path):
@@ -151,7 +174,7 @@ def test_a_node_that_writes_no_metadata_has_not_ended_well(launcher, tmp_path):
 
 def test_what_kubeflow_cannot_run_is_refused(launcher, tmp_path):
     node_launcher = launcher()
-    node_launcher.spec["deploymentSpec"]["executors"]["b_executor"] = {"resolver": {}}
+    node_launcher.driver.spec["deploymentSpec"]["executors"]["b_executor"] = {"resolver": {}}
     with pytest.raises(InputError, match="task b must have a container, got resolver: Kubeflow runs nothing else"):
         node_launcher.launch("b", tmp_path / "b.txt")
 
@@ -159,74 +182,13 @@ def test_what_kubeflow_cannot_run_is_refused(launcher, tmp_path):
 def test_kubeflow_adds_an_output_for_logs_and_vertexs_hook_sees_none(launcher, tmp_path):
     """Since 2.5, for every container."""
     node_launcher = launcher(hook=True)
-    hook = node_launcher.spec["deploymentSpec"]["executors"]["b_executor"]["container"]["lifecycle"]["preCacheCheck"]
+    hook = node_launcher.driver.spec["deploymentSpec"]["executors"]["b_executor"]["container"]["lifecycle"][
+        "preCacheCheck"
+    ]
     hook["command"][-1] = "import json, sys; assert list(json.loads(sys.argv[1])['outputs']['artifacts']) == ['rows']"
     node_launcher.launch("b", tmp_path / "b.txt")
     (logs,) = written(node_launcher, "b")["given"]["outputs"]["artifacts"]["executor-logs"]["artifacts"]
-    assert logs["type"] == {"schemaTitle": "system.Artifact"} and logs["uri"].endswith("/executor-logs")
-
-
-def test_a_second_launch_writes_elsewhere(launcher):
-    """The driver puts a random folder between task and key."""
-    node_launcher = launcher()
-    files = {node_launcher.executor_input("b")["outputs"]["outputFile"] for _ in range(2)}
-    assert len(files) == 2 and {Path(file).parents[1] for file in files} == {node_launcher.root / "b"}
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "given"),
-    [
-        ("NUMBER_DOUBLE", 2.0, "2"),
-        ("NUMBER_DOUBLE", 0.5, "0.5"),
-        ("STRING", 3.0, '"3"'),
-        ("STRING", "3.0", '"3.0"'),
-        ("STRING", [1, 2], '"[1,2]"'),
-        ("BOOLEAN", True, "true"),
-    ],
-)
-def test_values_arrive_as_protos_json_writes_them(launcher, kind, value, given):
-    node_launcher = launcher()
-    node_launcher.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"] = {"parameterType": kind}
-    node_launcher.parameters = {"n": value}
-    assert json.dumps(node_launcher.executor_input("b")["inputs"]["parameterValues"]["epochs"]) == given
-
-
-@pytest.mark.parametrize(("kind", "value"), [("NUMBER_INTEGER", "5"), ("NUMBER_DOUBLE", True), ("LIST", {}), ("X", 1)])
-def test_a_value_of_another_type_is_refused(launcher, kind, value):
-    node_launcher = launcher()
-    node_launcher.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"] = {"parameterType": kind}
-    node_launcher.parameters = {"n": value}
-    with pytest.raises(InputError, match=f"parameter epochs={value!r} must be of type {kind}: Kubeflow's driver"):
-        node_launcher.executor_input("b")
-
-
-def test_a_value_that_the_run_lacks_is_the_components_default_or_left_out_or_refused(launcher):
-    node_launcher = launcher()
-    node_launcher.parameters = {}
-    with pytest.raises(InputError, match="parameter epochs of task b must have a value: it has no default"):
-        node_launcher.executor_input("b")
-    epochs = node_launcher.spec["components"]["b"]["inputDefinitions"]["parameters"]["epochs"]
-    epochs["isOptional"] = True
-    assert node_launcher.executor_input("b")["inputs"]["parameterValues"] == {"seed": 7}
-    epochs["defaultValue"] = 9.0
-    assert node_launcher.executor_input("b")["inputs"]["parameterValues"] == {"seed": 7, "epochs": 9}
-
-
-def test_metadata_comes_back_as_mlmd_stores_it():
-    metadata = {"blessed": True, "rows": 3.0, "share": 0.5, "splits": ["a"], "bounds": {"a": 1}}
-    artifact = {"uri": "u", "type": {"schemaTitle": "tfx.Examples"}, "metadata": metadata}
-    kept = recorded("rows", artifact, 7)["metadata"]
-    assert kept.items() > {"rows": 3, "share": 0.5, "splits": {"list": ["a"]}, "bounds": {"struct": {"a": 1}}}.items()
-    assert kept["blessed"] == 1 and type(kept["blessed"]) is int
-    metadata["rows"] = None
-    with pytest.raises(InputError, match="metadata rows must not be null: Kubeflow's launcher refuses it"):
-        recorded("rows", artifact, 7)
-
-
-@pytest.mark.parametrize("schema", [{}, {"instanceSchema": "type: object"}, {"schemaUri": "gs://b/schema"}])
-def test_an_output_without_a_title_is_refused(schema):
-    with pytest.raises(InputError, match="output rows must have a type with a title, got {"):
-        recorded("rows", {"uri": "u", "type": schema, "metadata": {}}, 7)
+    assert logs["type"] == {"schemaTitle": "system.Artifact"} and logs["uri"].endswith("/executor-logs-0")
 
 
 def test_a_placeholder_that_a_rehearsal_does_not_resolve_is_refused():

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.pipeline.cluster.rehearse import checked_python, parse_place, with_local_paths
+from farebox.pipeline.cluster.places import parse_place, with_local_paths
+from farebox.pipeline.cluster.rehearse import checked_python, nearest
+from farebox.pipeline.cluster.versions import known_version
 from farebox.pipeline.settings.load import load_settings
 
 pytestmark = pytest.mark.timeout(1800)  # an environment, and a process for each of 16 nodes
@@ -43,6 +45,19 @@ def test_a_place_that_is_none_is_one_line(text):
         parse_place(text)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("2.5", ""),
+        ("2.5.0", ""),
+        ("2.9.1", ", the nearest known one before 2.9.1"),
+        ("2.1", ", the nearest known one before 2.1"),
+    ],
+)
+def test_a_version_that_stands_for_another_is_said(wanted, said):
+    assert nearest(wanted, known_version(wanted)) == said
+
+
 def test_a_python_that_does_not_run_is_one_line(tmp_path):
     with pytest.raises(InputError, match=f"python={tmp_path}/python must be a Python that runs"):
         checked_python(f"{tmp_path}/python")
@@ -52,6 +67,10 @@ def test_a_python_that_does_not_run_is_one_line(tmp_path):
     ("arguments", "message"),
     [
         (("rehearse", "none.json"), "SPEC=none.json must be a compiled pipeline"),
+        (
+            ("rehearse", "none.json", "--kfp-version", "1.8.22"),
+            "--kfp-version=1.8.22 must be a release of Kubeflow Pipelines 2; known are 2.0.5, 2.3.0, 2.5.0, 2.14.0, ",
+        ),
         (("compile", "--runner", "airflow"), "--runner=airflow must be kubeflow or vertex"),
         (
             ("compile", "--data", "gs://b/trips", "--image", "i:1"),
