@@ -68,12 +68,14 @@ def increase(text: float | str, of: float, name: str) -> float:
 
 
 def _number(text: float | str) -> tuple[float | None, bool]:
-    """The number in a text, None if there is none, and whether a percent sign follows it."""
+    """The finite number in a text, None if there is none, and whether a percent sign follows it."""
     match = re.fullmatch(r"\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*", str(text))
     try:
-        return (float(match[1]), bool(match[2])) if match else (None, False)
+        number = float(match[1]) if match else None
     except ValueError:  # 1.2.3
-        return None, False
+        number = None
+    is_finite = number is not None and math.isfinite(number)  # 1e999 is not
+    return (number, bool(match[2])) if match and is_finite else (None, False)
 
 
 @dataclasses.dataclass(frozen=True)

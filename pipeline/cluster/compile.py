@@ -19,6 +19,7 @@ from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.pipeline.cluster.parameters import declared_parameters
 from farebox.pipeline.cluster.service import ClusterRunner
+from farebox.pipeline.cluster.spec import CONTAINER_COMMAND
 from farebox.pipeline.provenance import checkout
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import Target
@@ -28,7 +29,6 @@ Job = dict[str, Any]
 NEVER_CACHED = ("LatestPushed", "Pusher")  # they read and write places outside of their artifacts
 INGEST = "TripExampleGen"
 ROOT_SCHEME = "gs://"
-CONTAINER_COMMAND = ("python", "-I", "-m", "farebox.pipeline.cluster.container")
 TAG = re.compile(r":[^:/]+$|@sha256:")
 
 

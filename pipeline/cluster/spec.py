@@ -14,7 +14,9 @@ from typing import Any
 import yaml
 
 from farebox.components.errors import InputError
+from farebox.pipeline.cluster.parameters import EXACT, insert_parameters
 
+CONTAINER_COMMAND = ("python", "-I", "-m", "farebox.pipeline.cluster.container")  # of every node of ours
 ParameterValues = dict[str, Any]
 
 # PipelineSpec 2.0 names types one way, 2.1 another (ComponentInputsSpec.ParameterSpec in pipeline_spec.proto).
@@ -117,13 +119,30 @@ def load(file: str) -> Spec:
 
 
 def parameter_values(spec: Spec, assignments: Sequence[str]) -> ParameterValues:
-    """The spec's own values, overridden by `KEY=VALUE`. Raises InputError: unknown name, wrong type, or no value."""
+    """The spec's own values, overridden by `KEY=VALUE`.
+
+    Raises InputError: unknown name, wrong type, no value, or one that a node's settings do not allow.
+    """
     values = {**spec.defaults, **dict(_assignment(spec, assignment) for assignment in assignments)}
     optional = {name for name, entry in spec.declared.items() if entry.get("isOptional")}
     missing = sorted(set(spec.declared) - set(values) - optional)
     if missing:
         raise InputError(f"parameter {missing[0]}=VALUE must be given: {spec.file} has no default for it")
+    check_bounds(spec, values)
     return values
+
+
+def check_bounds(spec: Spec, values: ParameterValues) -> None:
+    """Raises InputError if a container would refuse a value. The spec holds the settings that the value goes into."""
+    for task in spec.pipeline["root"]["dag"]["tasks"].values():
+        label = spec.pipeline["components"][task["componentRef"]["name"]].get("executorLabel")
+        container = spec.pipeline["deploymentSpec"]["executors"].get(label, {}).get("container", {})
+        if tuple(container.get("command", ())) != CONTAINER_COMMAND:
+            continue  # not compiled by Farebox
+        sources = task.get("inputs", {}).get("parameters", {})
+        constants = {key: each["runtimeValue"]["constant"] for key, each in sources.items() if "runtimeValue" in each}
+        named = {key: each.get("componentInputParameter") for key, each in sources.items()}
+        insert_parameters({**constants, **{key: values[name] for key, name in named.items() if name in values}})
 
 
 def _assignment(spec: Spec, assignment: str) -> tuple[str, Any]:
@@ -149,6 +168,8 @@ def _typed(name: str, text: str, kind: type) -> Any:
         value = float(value)
     if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise InputError(f"parameter {name}={text} must be {NOUNS[kind]}")
+    if isinstance(value, int) and abs(value) > EXACT:
+        raise InputError(f"parameter {name}={text} must be between -2^53 and 2^53: services pass numbers as doubles")
     return value
 
 

@@ -118,6 +118,45 @@ def test_parameters_have_defaults_and_reach_their_nodes(spec):
     assert readers == {("Trainer", "epochs"), ("Quantizer", "max_rmse_increase")}
 
 
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("epochs=0", "parameter epochs=0: training.epochs=0 must be at least 1"),
+        ("max_rmse_increase=banana", "quantizer.max_rmse_increase=banana must be a number or a percentage"),
+        ("max_rmse_increase=NaN", "quantizer.max_rmse_increase=NaN must be a number or a percentage"),
+        ("max_rmse_increase=1e999", "quantizer.max_rmse_increase=1e999 must be a number or a percentage"),
+        ("first_span=-7", "parameter first_span=-7 must be at least -1; -1 is the newest span"),
+    ],
+)
+def test_a_value_out_of_the_settings_bounds_is_refused_before_it_is_sent(spans_spec, call, assignment, message):
+    """By whoever sends it or rehearses: no request is made. The container refuses it as well (test_parameters.py)."""
+    host = ("--runner", "kubeflow", "--host", "http://127.0.0.1:9", "--patience", "0")
+    for command in (
+        ("submit", str(spans_spec), *host),
+        ("schedule", "--spec", str(spans_spec), *host, "--cron", "@daily"),
+        ("rehearse", str(spans_spec)),
+    ):
+        code, out, error = call(*command, "--parameter", assignment)
+        assert (code, out) == (2, "") and message in error and error.startswith("farebox: ") and error.count("\n") == 1
+
+
+def test_values_within_the_bounds_pass(spans_spec):
+    from farebox.pipeline.cluster import spec as specs
+
+    given = ["epochs=1", "max_rmse_increase=0.5", "first_span=-1", "last_span=12"]
+    assert specs.parameter_values(specs.load(str(spans_spec)), given) == {
+        "epochs": 1, "max_rmse_increase": "0.5", "first_span": -1, "last_span": 12,
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def spans_spec(tmp_path_factory) -> Path:
+    """A spec with all parameters that there are."""
+    folder = tmp_path_factory.mktemp("spans")
+    compiled(folder, "spans.pattern=span-{SPAN}", "spans.window=3", "spans.marker=_DONE")
+    return folder / "farebox.json"
+
+
 def test_what_lies_outside_of_artifacts_is_never_taken_from_the_cache(spec, tmp_path):
     """Kubeflow runs no hook that would see that files have changed; Vertex AI does."""
     vertex = compiled(tmp_path, runner="vertex")

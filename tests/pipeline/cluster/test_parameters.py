@@ -50,6 +50,7 @@ def test_a_default_leaves_the_settings_as_they_were():
 def test_spans_are_left_to_the_node_that_reads_them():
     values = {"custom_config": "{}", "first_span": 3, "last_span": -1}
     assert insert_parameters(values) == values
+    assert insert_parameters({"first_span": -1, "last_span": 5.0}) == {"first_span": -1, "last_span": 5.0}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,17 @@ def test_spans_are_left_to_the_node_that_reads_them():
             {"settings": QUANTIZER, "max_rmse_increase": "a lot"},
             "parameter max_rmse_increase=a lot: quantizer.max_rmse_increase=a lot must be a number or a percentage",
         ),
+        (
+            {"settings": QUANTIZER, "max_rmse_increase": "1e999"},
+            "parameter max_rmse_increase=1e999: quantizer.max_rmse_increase=1e999 must be a number or a percentage",
+        ),
+        ({"custom_config": TRAINER, "epochs": 2.5}, "training.epochs=2.5 must be an integer"),
+        ({"custom_config": TRAINER, "epochs": 1e300}, "training.epochs=1e+300 must be an integer"),
+        ({"custom_config": TRAINER, "epochs": float("nan")}, "training.epochs=nan must be an integer"),
+        ({"custom_config": TRAINER, "epochs": "many"}, "training.epochs=many must be an integer"),
+        ({"first_span": -7.0}, "parameter first_span=-7 must be at least -1; -1 is the newest span"),
+        ({"last_span": float("nan")}, "parameter last_span=nan must be an integer"),
+        ({"first_span": 9, "last_span": 3}, "parameter first_span=9 must be at most last_span=3"),
     ],
 )
 def test_a_value_that_the_settings_refuse_is_one_line(values, message):

@@ -27,6 +27,8 @@ def test_values_given_replace_the_files_own_and_have_the_declared_types(spec_fil
         (["rows=5", "epochs=2.5"], "parameter epochs=2.5 must be an integer"),
         (["rows=5", "epochs=true"], "parameter epochs=true must be an integer"),
         (["rows=5", "epochs="], "parameter epochs= must be an integer"),
+        (["rows=5", "epochs=1e300"], "parameter epochs=1e300 must be an integer"),
+        (["rows=5", f"epochs={10**300}"], "parameter epochs=10+ must be between -2.53 and 2.53: services pass numbers"),
         (["rows=5", "budget=much"], "parameter budget=much must be a number"),
         (["rows=5", "budget=NaN"], "parameter budget=NaN must be a number"),
         (["rows=5", "budget=Infinity"], "parameter budget=Infinity must be a number"),
