@@ -17,9 +17,10 @@ import yaml
 
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
+from farebox.pipeline.cluster import platform
 from farebox.pipeline.cluster.parameters import declared_parameters
 from farebox.pipeline.cluster.service import ClusterRunner
-from farebox.pipeline.cluster.spec import CONTAINER_COMMAND
+from farebox.pipeline.cluster.spec import CONTAINER_COMMAND, Spec
 from farebox.pipeline.provenance import checkout
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import Target
@@ -36,7 +37,8 @@ TAG = re.compile(r":[^:/]+$|@sha256:")
 class CompiledPipeline:
     """A pipeline for Kubeflow or Vertex AI.
 
-    job: a PipelineJob as JSON. path: the file that holds it; None if it was not written.
+    job: a PipelineJob as JSON; if nodes need it, with `platforms`, a PlatformSpec for Kubernetes.
+    path: the file that holds it; None if it was not written.
     """
 
     runner: ClusterRunner
@@ -83,6 +85,8 @@ def compile(  # noqa: A001 - its public name is farebox.compile
         raise InputError(f"runner={runner} must be kubeflow or vertex")
     root, image = checked_root(settings), tagged_image(settings.cluster.image)
     check_inputs(settings)
+    if runner == "vertex":
+        platform.check_vertex(settings.cluster)
     job = complete_job(compile_job(settings, root, image), settings, runner)
     if path is not None:
         write_job(job, path)
@@ -131,6 +135,9 @@ def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
     for label, executor in executors.items():
         executor["container"]["resources"] = resource_spec(settings, label.removesuffix("_executor"))
     check_nodes(settings, spec)
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        if retries := settings.cluster.resources(name).retries:
+            task["retryPolicy"] = platform.retry_policy(retries)
     for name, entry in spec["root"].get("inputDefinitions", {}).get("parameters", {}).items():
         parameter = declared_parameters(settings)[name]
         entry |= {
@@ -138,7 +145,7 @@ def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
             "isOptional": True,
             "description": parameter.description,
         }
-    return job
+    return {**job, **platform.platforms(settings.cluster, spec["root"]["dag"]["tasks"])}
 
 
 def resource_spec(settings: Settings, node: str) -> dict[str, Any]:
@@ -212,10 +219,11 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def write_job(job: Job, file: str | Path) -> None:
-    """Writes the job as JSON or, if the name ends with .yaml, the bare PipelineSpec. Raises InputError."""
+    """Writes the job as JSON or, if the name ends with .yaml, what Kubeflow's page takes. Raises InputError."""
     path = Path(file)
     is_yaml = path.suffix in (".yaml", ".yml")
-    text = yaml.safe_dump(job["pipelineSpec"]) if is_yaml else json.dumps(job, indent=1, sort_keys=True) + "\n"
+    documents = Spec(str(file), job).documents
+    text = yaml.safe_dump_all(documents) if is_yaml else json.dumps(job, indent=1, sort_keys=True) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)

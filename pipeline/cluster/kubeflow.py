@@ -164,7 +164,7 @@ class Kubeflow:
         def create_version() -> Any:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / f"{pipeline}.yaml"  # JSON is YAML, and every version of the server takes .yaml
-                file.write_text(json.dumps(spec.pipeline))
+                file.write_text("\n---\n".join(map(json.dumps, spec.documents)))
                 return self._call(
                     "upload", "upload_pipeline_version", str(file), name=version, pipelineid=pipeline_id
                 )  # fmt: skip

@@ -41,7 +41,7 @@ NOUNS = {
 
 @dataclass(frozen=True)
 class Spec:
-    """`job` is a PipelineJob as JSON: pipelineSpec, runtimeConfig, labels."""
+    """`job` is a PipelineJob as JSON; `platforms`, a PlatformSpec's, may be beside its pipelineSpec."""
 
     file: str
     job: Mapping[str, Any]
@@ -50,6 +50,11 @@ class Spec:
     def pipeline(self) -> Mapping[str, Any]:
         pipeline: Mapping[str, Any] = self.job["pipelineSpec"]
         return pipeline
+
+    @property
+    def documents(self) -> list[Mapping[str, Any]]:
+        """What Kubeflow takes, as documents of one YAML file: the PipelineSpec, and a PlatformSpec if there is one."""
+        return [self.pipeline, *({key: self.job[key]} for key in ("platforms",) if key in self.job)]
 
     @property
     def name(self) -> str:
@@ -78,7 +83,12 @@ class Spec:
 
     @property
     def digest(self) -> str:
-        return digest(self.pipeline)
+        return digest(self.identity)
+
+    @property
+    def identity(self) -> Any:
+        """What runs, and where: the PipelineSpec alone, if that is all."""
+        return self.documents if len(self.documents) > 1 else self.pipeline
 
     @property
     def declared(self) -> dict[str, Mapping[str, Any]]:
@@ -100,16 +110,22 @@ def _unwrapped(value: Mapping[str, Any]) -> Any:
 
 
 def load(file: str) -> Spec:
-    """Reads a PipelineJob or a bare PipelineSpec, JSON or YAML. Raises InputError if it is neither."""
+    """Reads a PipelineJob or a bare PipelineSpec, JSON or YAML; in YAML a PlatformSpec may follow.
+
+    Raises InputError if it is neither.
+    """
     try:
-        content = yaml.load(Path(file).read_text(encoding="utf-8"), yaml.CSafeLoader)
+        content, *further = [*yaml.load_all(Path(file).read_text(encoding="utf-8"), yaml.CSafeLoader)] or [None]
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"spec={file} must be a compiled pipeline: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise InputError(
             f"spec={file} must be a compiled pipeline, got {'nothing' if content is None else 'no mapping'}"
         )
+    if len(further) > 1 or any(not isinstance(each, dict) or [*each] != ["platforms"] for each in further):
+        raise InputError(f"spec={file} must be one compiled pipeline; only `platforms` may follow it")
     job = content if "pipelineSpec" in content else {"pipelineSpec": content}
+    job = {**job, **(further[0] if further else {})}
     spec = Spec(file, job)
     try:
         spec.name, spec.nodes  # noqa: B018 - both must exist
@@ -180,7 +196,7 @@ def digest(content: Any) -> str:
 
 def submission_digest(spec: Spec, values: ParameterValues, key: str | None) -> str:
     """Equal for equal submissions: pipeline, address of the artifacts, parameters, and the caller's key."""
-    return digest([spec.pipeline, spec.root, values, key])[:40]  # a label's value has room for 63
+    return digest([spec.identity, spec.root, values, key])[:40]  # a label's value has room for 63
 
 
 def label(text: str) -> str:

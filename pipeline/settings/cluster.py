@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from typing import Annotated
 
-from farebox.components.errors import Count, Positive, check_fields
+from farebox.components.errors import Condition, Count, Positive, between, check_fields
+
+SECRET = Condition(
+    "SECRET/KEY, the name of a Kubernetes Secret and one of its keys",
+    lambda text: bool(re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[-._a-zA-Z0-9]+", text)),
+)
+TAINT = Condition(
+    "KEY=VALUE:EFFECT or KEY:EFFECT, a taint with effect NoSchedule, PreferNoSchedule or NoExecute",
+    lambda text: bool(re.fullmatch(r"[\w./-]+(=[\w.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)", text, re.ASCII)),
+)
+Retries = Annotated[int, between(0, 10)]
+Tolerations = tuple[Annotated[str, TAINT], ...]
+Secrets = dict[str, Annotated[str, SECRET]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +34,14 @@ class Resources:
     AI."""
     accelerators: Count = 1
     """Number of accelerators, if one is named."""
+    retries: Retries | None = None
+    """Times that the node is tried again."""
+    node_selector: dict[str, str] | None = None
+    """Labels that the node's machine must have."""
+    tolerations: Tolerations | None = None
+    """Taints that the node's machine may have."""
+    secrets: Secrets | None = None
+    """Environment variables from Kubernetes Secrets."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +56,14 @@ class ClusterSettings:
     """CPUs of every node."""
     memory_gb: Positive = 8.0
     """Memory of every node, in GB (10^9 bytes)."""
+    retries: Retries = 0
+    """Times that a node is tried again after it failed, for whatever reason: a refusal fails again."""
+    node_selector: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Labels that the machines of all nodes must have, such as `{pool: batch}`; Kubeflow only."""
+    tolerations: Tolerations = ()
+    """Taints that the machines of all nodes may have, such as `[dedicated=batch:NoSchedule]`; Kubeflow only."""
+    secrets: Secrets = dataclasses.field(default_factory=dict)
+    """Environment variables of all nodes from Kubernetes Secrets: `{AWS_ACCESS_KEY_ID: SECRET/KEY}`; Kubeflow only."""
     nodes: dict[str, Resources] = dataclasses.field(default_factory=dict)
     """Resources of single nodes by name, such as `{Trainer: {cpu: 4}}`."""
 
@@ -41,8 +71,14 @@ class ClusterSettings:
         check_fields(self, "cluster")
         for node, resources in self.nodes.items():
             check_fields(resources, f"cluster.nodes.{node}")
+        secrets = [self.secrets, *(each.secrets or {} for each in self.nodes.values())]
+        for variable in [name for each in secrets for name in each]:
+            if not re.fullmatch(r"[A-Za-z_]\w*", variable, re.ASCII):
+                raise ValueError(f"cluster.secrets: {variable} must be the name of an environment variable")
 
     def resources(self, node: str) -> Resources:
-        """Returns the resources of one node."""
+        """Returns the resources of one node: its own, else those of every node."""
         own = self.nodes.get(node, Resources())
-        return dataclasses.replace(own, cpu=own.cpu or self.cpu, memory_gb=own.memory_gb or self.memory_gb)
+        shared = {field.name for field in dataclasses.fields(self)} & {field.name for field in dataclasses.fields(own)}
+        missing = {name: getattr(self, name) for name in shared if getattr(own, name) is None}
+        return dataclasses.replace(own, **missing)

@@ -118,7 +118,7 @@ class FakeKubeflow(FakeService):
         version = self.rows.get("versions", {}).get(reference["pipeline_version_id"])
         if version is None or version["pipeline_id"] != reference["pipeline_id"]:
             raise RefusedError(500, "Failed to create a run due to error fetching manifest")
-        check_parameters(version["pipeline_spec"], body.get("runtime_config", {}).get("parameters", {}))
+        check_parameters(unwrapped(version["pipeline_spec"]), body.get("runtime_config", {}).get("parameters", {}))
         return body
 
     def _terminate(self, run: dict[str, Any]) -> dict[str, Any]:
@@ -220,8 +220,14 @@ def check_recurring(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
+def unwrapped(spec: dict[str, Any]) -> dict[str, Any]:
+    """The PipelineSpec of a version."""
+    return spec.get("pipeline_spec", spec)
+
+
 def parse_upload(request: ReceivedRequest) -> dict[str, Any]:
-    """The uploaded PipelineSpec. The proto must accept it, its name MLMD; Kubeflow requires schema version 2.1.0."""
+    """The uploaded PipelineSpec, wrapped if a PlatformSpec follows it in another document (2.17.0, `NewV2SpecTemplate`
+    in template/v2_template.go). The protos must accept both, MLMD the name; Kubeflow requires schema version 2.1.0."""
     import yaml
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
@@ -229,10 +235,12 @@ def parse_upload(request: ReceivedRequest) -> dict[str, Any]:
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     part = email.message_from_bytes(head + request.body).get_payload()[0]
     assert part.get_filename().endswith(".yaml")
-    content = yaml.safe_load(part.get_payload(decode=True))
+    content, *further = yaml.safe_load_all(part.get_payload(decode=True))
+    for each in further:
+        json_format.ParseDict(each, pipeline_spec_pb2.PlatformSpec())
     json_format.ParseDict(content, pipeline_spec_pb2.PipelineSpec())
     if content["schemaVersion"] != "2.1.0":
         raise RefusedError(400, "KFP only supports schema version 2.1.0")
     if not re.fullmatch("[a-z0-9][a-z0-9-]{0,127}", content["pipelineInfo"]["name"]):
         raise RefusedError(400, "pipeline's name must contain only lowercase alphanumeric characters or '-'")
-    return content
+    return {"pipeline_spec": content, "platform_spec": further[0]} if further else content

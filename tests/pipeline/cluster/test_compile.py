@@ -173,13 +173,29 @@ def test_every_node_is_a_container_with_its_resources(spec, tmp_path):
     assert {json.dumps(executor["container"]["resources"]) for executor in executors.values()} == {
         '{"cpuLimit": 2.0, "memoryLimit": 8.0}'
     }
-    trainer = "cluster.nodes={Trainer: {memory_gb: 32, accelerator: nvidia.com/gpu}, Transform: {cpu: 4}}"
-    job = compiled(tmp_path, trainer, "cluster.cpu=1")
+    trainer = "{memory_gb: 32, accelerator: nvidia.com/gpu, retries: 0, node_selector: {pool: gpu}}"
+    nodes = f"cluster.nodes={{Trainer: {trainer}, Transform: {{cpu: 4}}}}"
+    job = compiled(tmp_path, nodes, "cluster.cpu=1", "cluster.retries=2")
     assert container(job, "Trainer")["resources"] == {
         "cpuLimit": 1.0, "memoryLimit": 32.0, "accelerator": {"type": "nvidia.com/gpu", "count": "1"},
     }  # fmt: skip
     assert container(job, "Transform")["resources"] == {"cpuLimit": 4.0, "memoryLimit": 8.0}
     assert container(job, "Pusher")["resources"] == {"cpuLimit": 1.0, "memoryLimit": 8.0}
+    tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert [name for name in tasks if "retryPolicy" not in tasks[name]] == ["Trainer"]
+    assert tasks["Pusher"]["retryPolicy"]["maxRetryCount"] == 2
+    assert job["platforms"]["kubernetes"]["deploymentSpec"]["executors"] == {
+        "Trainer_executor": {"nodeSelector": {"labels": {"pool": "gpu"}}}
+    }
+    assert "platforms" not in spec and "retryPolicy" not in json.dumps(spec)
+
+
+def test_a_job_for_vertex_ai_has_no_kubernetes(tmp_path):
+    from farebox.components.errors import InputError
+
+    with pytest.raises(InputError, match="^cluster.secrets must be left out for runner=vertex: on Vertex AI a"):
+        compiled(tmp_path, "cluster.secrets={TOKEN: store/token}", runner="vertex")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_both_services_protos_take_it(spec):
