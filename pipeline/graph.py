@@ -29,6 +29,7 @@ from farebox.components.reporter.component import Reporter
 from farebox.components.trip_example_gen.component import TripExampleGen
 from farebox.components.trip_example_gen.curated_schema import CuratedSchema
 from farebox.modules import columns
+from farebox.modules.slices import FARE_SLICES
 from farebox.pipeline import provenance
 from farebox.pipeline.node_configs import description, feature_config, fitting_config, locations_config, slicing_config
 from farebox.pipeline.nodes import (
@@ -175,6 +176,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
                     [span for span, _ in target.spans.window] if target.spans else (),
                 ),
                 "push": dataclasses.asdict(settings.push),
+                "promise": [*FARE_SLICES, *settings.city.extra],
                 **locations_config(settings),
             },
             custom_executor_spec=executor_spec.ExecutorClassSpec(AtomicPusherExecutor),

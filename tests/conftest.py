@@ -398,7 +398,7 @@ def run_pusher(tmp_path):
             inputs[key][0].set_string_custom_property("sha256", hashlib.sha256(about).hexdigest())
         destination = pusher_pb2.PushDestination()
         destination.filesystem.base_directory = str(base)
-        config = {"manifest": {"lane": "A"}, "push": settings}
+        config = {"manifest": {"lane": "A"}, "push": settings, "promise": ["airport"]}
         exec_properties = {
             "push_destination": proto_utils.proto_to_json(destination),
             "custom_config": json_utils.dumps(config),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from absl import logging
@@ -21,6 +21,7 @@ from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.errors import GateError
+from farebox.components.evaluator.error_sums import PROMISE, promise_of
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 from farebox.components.tflite.files import GOLDEN_FILE
 from farebox.components.trip_example_gen.files import TRAINED_ROWS
@@ -33,7 +34,8 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
     """Pushes Format-Serving/tflite to the destination's base_directory, if both blessings hold for its bytes.
 
     `custom_config["manifest"]` is added to the manifest, `custom_config["push"]` are `PushSettings`,
-    `custom_config["locations"]` is the text of locations.json, if there is one. If a person rolled these bytes back, it
+    `custom_config["locations"]` is the text of locations.json, if there is one, and `custom_config["promise"]` the
+    features by whose slices the manifest tells the errors on the test split. If a person rolled these bytes back, it
     pushes nothing and writes the failed check to `{pushed_model.uri}/refusal.json`.
     """
 
@@ -50,7 +52,10 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             return
         config = json_utils.loads(exec_properties.get("custom_config") or "null") or {}
         store = store_at(json.loads(exec_properties["push_destination"])["filesystem"]["base_directory"])
-        manifest = {**config.get("manifest", {}), **self._facts_of_the_run(input_dict, content)}
+        manifest = {
+            **config.get("manifest", {}),
+            **self._facts_of_the_run(input_dict, content, config.get(PROMISE, ())),
+        }
         try:
             settings = PushSettings(**config.get("push", {}))
             golden, locations = _golden(input_dict.get("infra_blessing", ())), config.get("locations")
@@ -86,7 +91,9 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
                     return None
         return content
 
-    def _facts_of_the_run(self, input_dict: dict[str, list[types.Artifact]], content: bytes) -> dict[str, Any]:
+    def _facts_of_the_run(
+        self, input_dict: dict[str, list[types.Artifact]], content: bytes, promised_by: Sequence[str]
+    ) -> dict[str, Any]:
         run_id = self._context.pipeline_run_id if self._context else None
         judgement = _judgement(input_dict.get("model_blessing", ()), sha256(content))
         device = _device_report(input_dict.get("infra_blessing", ()))
@@ -97,6 +104,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         return {
             **({"run_id": run_id} if run_id else {}),
             "metrics": judgement.get("metrics", {}),
+            **({PROMISE: promise} if (promise := promise_of(judgement, promised_by)) else {}),
             **({"runtimes": runtimes} if runtimes else {}),
             **({TRAINED_ROWS: trained_rows} if trained_rows else {}),
             **({"spans": spans} if spans else {}),

@@ -17,7 +17,7 @@ RMSE, MAE, BIAS, P95, MEAN_LABEL = "rmse", "mae", "bias", "p95_absolute_error", 
 COVERAGE, RANGE_WIDTH = "coverage", "range_width"  # of the ranges, where the model has bands
 COUNT = "example_count"
 JUDGED_FILE = "judged.json"  # beside TFMA's own files: SHA-256 of the judged files
-OVERALL = ()
+OVERALL, ALL_TRIPS = (), "all trips"  # the slice of all rows, and its name for people
 GROUPS, CONFIDENCE = 20, 0.95  # of the jackknife
 
 SliceKey = tuple[tuple[str, Any], ...]
@@ -105,4 +105,4 @@ def judged_digests(uri: str) -> dict[str, str | None]:
 
 def describe(slice_key: SliceKey) -> str:
     """`pickup_hour=8`; `all trips` for the slice of all rows."""
-    return ", ".join(f"{feature}={value}" for feature, value in slice_key) or "all trips"
+    return ", ".join(f"{feature}={value}" for feature, value in slice_key) or ALL_TRIPS

@@ -21,6 +21,7 @@ from tfx.utils import io_utils
 
 from farebox.components.errors import Check
 from farebox.components.evaluator import metrics
+from farebox.components.evaluator.error_sums import NAMES
 from farebox.components.model_gate import model_checks, yardsticks
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement, LastBlessed, SliceErrors
 from farebox.components.model_gate.settings import ModelBounds
@@ -125,6 +126,7 @@ def slice_errors(key: metrics.SliceKey, estimates: metrics.Metrics) -> SliceErro
         p95_absolute_error=estimates[metrics.P95].value,
         coverage=estimates[metrics.COVERAGE].value if metrics.COVERAGE in estimates else None,
         range_width=estimates[metrics.RANGE_WIDTH].value if metrics.RANGE_WIDTH in estimates else None,
+        intervals={name: (estimates[name].lower, estimates[name].upper) for name in NAMES if name in estimates},
     )
 
 

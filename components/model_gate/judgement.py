@@ -24,6 +24,7 @@ class SliceErrors:
     """Number of rows and errors of the shipped file in one slice, such as `pickup_hour=8`; in the label's unit.
 
     coverage: share of labels in their ranges; range_width: mean width of these; None for a file without bands.
+    intervals (lower, upper; 95 %): of RMSE, MAE, bias and coverage, by name.
     """
 
     slice: str
@@ -34,6 +35,12 @@ class SliceErrors:
     p95_absolute_error: float
     coverage: float | None = None
     range_width: float | None = None
+    intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> SliceErrors:
+        """Reads the fields from JSON. Raises TypeError for a missing or an unknown key."""
+        return cls(**{**content, "intervals": intervals_from_json(content.get("intervals", {}))})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Judgement:
             **content,
             "intervals": intervals_from_json(content["intervals"]),
             "baseline": LastBlessed(**content["baseline"]) if content["baseline"] else None,
-            "slices": tuple(SliceErrors(**errors) for errors in content["slices"]),
+            "slices": tuple(SliceErrors.from_json(errors) for errors in content["slices"]),
             "checks": tuple(Check(**check) for check in content["checks"]),
             "spans": tuple(content["spans"]),
         })  # fmt: skip

@@ -131,7 +131,7 @@ class ModelFigures:
             "rmse": StageRmse.from_json(content["rmse"]),
             "intervals": intervals_from_json(content["intervals"]),
             "baseline": LastBlessed(**content["baseline"]) if content["baseline"] else None,
-            "slices": tuple(SliceErrors(**errors) for errors in content["slices"]),
+            "slices": tuple(SliceErrors.from_json(errors) for errors in content["slices"]),
             "model": ShippedModel(**{**content["model"], "steps": tuple(content["model"]["steps"])}),
             "unreduced": FileSize(**content["unreduced"]),
             "latency_us": Latency(**content["latency_us"]) if content["latency_us"] else None,

@@ -156,6 +156,23 @@ def test_executor_pushes_what_both_blessed(run_pusher, base, tmp_path):
     assert manifest["golden_sha256"] == hashlib.sha256(b"{}").hexdigest()
 
 
+def test_the_manifest_promises_what_the_judgement_measured(run_pusher, base):
+    """With intervals, of all trips and of the slices that the graph names; a judgement without intervals has none."""
+    errors = {"rmse": 3.0, "mae": 2.0, "bias": 0.5, "coverage": None, "p95_absolute_error": 6.0}
+    intervals = {name: (errors[name] - 0.25, errors[name] + 0.25) for name in ("rmse", "mae", "bias")}
+    slices = [
+        {"slice": name, "rows": 40, **errors, "intervals": intervals} for name in ("airport=none", "pickup_hour=3")
+    ]
+    sha256 = {"sha256": hashlib.sha256(NEW).hexdigest()}
+    judgement = {**sha256, "rows": 900, "metrics": errors, "intervals": intervals, "slices": slices}
+    run_pusher(NEW, base, judgement=json.dumps(judgement))
+    triples = {"rmse": [3.0, 2.75, 3.25], "mae": [2.0, 1.75, 2.25], "bias": [0.5, 0.25, 0.75]}
+    manifest = json.loads((push.latest(base) / "manifest.json").read_text())
+    assert manifest["promise"] == {"all trips": {"rows": 900, **triples}, "airport=none": {"rows": 40, **triples}}
+    run_pusher(OLD, base, judgement=json.dumps({"sha256": hashlib.sha256(OLD).hexdigest(), "metrics": errors}))
+    assert "promise" not in json.loads((push.latest(base) / "manifest.json").read_text())
+
+
 def test_spans_of_a_window_come_from_the_judgement(run_pusher, base):
     """On a cluster nobody knows them before the run."""
     judgement = {"sha256": hashlib.sha256(NEW).hexdigest(), "metrics": {}, "spans": [3, 5]}

@@ -1,0 +1,172 @@
+"""Live error: how well pushed versions do on a new span's trips, beside what each promised when it was pushed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from farebox.components.atomic_pusher.push import latest_name
+from farebox.components.atomic_pusher.store import LocalStore
+from farebox.components.atomic_pusher.versions import facts_beside, read_model
+from farebox.components.evaluator import error_sums
+from farebox.components.evaluator.error_sums import NAMES, PROMISE, DifferenceSums, ErrorSums, Measured
+from farebox.components.evaluator.metrics import ALL_TRIPS, Estimate
+from farebox.components.tflite.bands import Bands
+from farebox.components.tflite.files import FARE_FILE
+from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.metadata import bands_of
+from farebox.modules.columns import FARE
+from farebox.modules.slices import fare_slices
+from farebox.pipeline.settings.load import Settings
+
+BATCH_ROWS = 1 << 15
+
+Columns = dict[str, npt.NDArray[Any]]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class LiveScore:
+    """Errors of a version on new trips, by slice (`all trips`, `airport=none`), and what it promised at its push.
+
+    promise: on the test split; empty for a version whose manifest has no metrics. A promise with rows=0 has no
+    intervals.
+    """
+
+    version: str
+    errors: Mapping[str, Measured]
+    promise: Mapping[str, Measured]
+
+    @property
+    def overall(self) -> Measured:
+        """Errors on all trips."""
+        return self.errors[ALL_TRIPS]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields; see `Measured.to_json`."""
+        return {
+            "version": self.version,
+            "errors": error_sums.to_json(self.errors),
+            "promise": error_sums.to_json(self.promise),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> LiveScore:
+        """The inverse of `to_json`. Raises InputError."""
+        return cls(
+            str(content["version"]),
+            error_sums.from_json(content["errors"]),
+            error_sums.from_json(content["promise"]),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class PushedFile:
+    """The file of a version, ready to predict on the kernels that Evaluator uses, and what its manifest promises."""
+
+    version: str
+    model: TfliteModel
+    bands: Bands | None
+    promise: Mapping[str, Measured]
+
+    @classmethod
+    def load(cls, settings: Settings, version: str) -> PushedFile:
+        """Raises InputError if the version is damaged."""
+        file, content = read_model(settings.models_dir / version)
+        promise = promise_of(facts_beside(file))
+        return cls(version, TfliteModel(content, delegates=False, origin=file), bands_of(content), promise)
+
+
+def score_latest(settings: Settings, span: int, examples: str) -> LiveScore | None:
+    """The score of the version that LATEST names; None if there is none, or if it was trained on a span of this number.
+
+    Raises InputError as `score` does.
+    """
+    base = settings.models_dir
+    latest = latest_name(LocalStore(base)) if base.is_dir() else None
+    if latest is None or span in facts_beside(base / latest / FARE_FILE).get("spans", ()):
+        return None
+    return score(settings, latest, examples)
+
+
+def score(settings: Settings, version: str, examples: str) -> LiveScore:
+    """Errors of one version on the examples of a span, all splits together; examples: an Examples artifact's folder.
+
+    Raises InputError if the version cannot be read, or asks for a column that the examples do not have.
+    """
+    (result,), _ = score_together(settings, [version], examples)
+    return result
+
+
+def score_together(
+    settings: Settings, versions: Sequence[str], examples: str
+) -> tuple[list[LiveScore], dict[str, Estimate]]:
+    """Scores of several versions on the same trips, and how the others compare with the first.
+
+    The differences are of the mean absolute error, each version's minus the first one's, in pairs by trip: below 0, the
+    version is better. Raises InputError as `score` does.
+    """
+    from farebox.pipeline.node_configs import slicing_config
+
+    files = [PushedFile.load(settings, version) for version in versions]
+    sums = {file.version: SlicedSums(file.bands) for file in files}
+    differences = {file.version: DifferenceSums() for file in files[1:]}
+    for columns in read_examples(settings, examples):
+        labels = columns[FARE].reshape(-1).astype(np.float64)
+        slices = dict(fare_slices(columns, slicing_config(settings)))
+        predicted = {file.version: file.model.predict(columns).astype(np.float64) for file in files}
+        for version, predictions in predicted.items():
+            sums[version].add(predictions, labels, slices)
+        for version, difference in differences.items():
+            difference.add(predicted[version] - labels, predicted[files[0].version] - labels)
+    scores = [LiveScore(file.version, sums[file.version].measured(), file.promise) for file in files]
+    return scores, {version: difference.estimate() for version, difference in differences.items()}
+
+
+class SlicedSums:
+    """Running sums of errors of all trips and of each slice."""
+
+    def __init__(self, bands: Bands | None) -> None:
+        self.bands = bands
+        self.sums = {ALL_TRIPS: ErrorSums(bands)}
+
+    def add(self, predictions: Floats, labels: Floats, slices: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Adds rows of shape (n,); slices: indices of rows by the slice's name."""
+        self.sums[ALL_TRIPS].add(predictions, labels)
+        for name, rows in slices.items():
+            self.sums.setdefault(name, ErrorSums(self.bands)).add(predictions[rows], labels[rows])
+
+    def measured(self) -> dict[str, Measured]:
+        """The errors by slice, that of all trips first."""
+        names = sorted(self.sums, key=lambda name: (name != ALL_TRIPS, name))
+        return {name: self.sums[name].measured() for name in names}
+
+
+def read_examples(settings: Settings, examples: str) -> Iterator[Columns]:
+    """Batches of a span's trips, every split of them: columns of shape (n, 1) by name, the fare among them."""
+    import tensorflow as tf
+
+    from farebox.components.networks import examples_io
+
+    dtypes = {name: tf.as_dtype(column.dtype) for name, column in settings.city.example_columns.items()}
+    spec = examples_io.raw_feature_spec(dtypes)
+    files = sorted(tf.io.gfile.glob(os.path.join(examples, "Split-*", "*")))
+    for columns, labels in examples_io.numpy_batches(examples_io.labelled(files, spec, FARE, BATCH_ROWS)):
+        yield {**columns, FARE: labels.reshape(-1, 1)}
+
+
+def promise_of(manifest: Mapping[str, Any]) -> dict[str, Measured]:
+    """Errors that a version's manifest promises, by slice; empty if it has no metrics.
+
+    A manifest of an earlier Farebox has metrics of all trips without intervals.
+    """
+    if PROMISE in manifest:
+        return error_sums.from_json(manifest[PROMISE])
+    metrics = manifest.get("metrics") or {}
+    known = {name: [metrics[name]] * 3 for name in NAMES if isinstance(metrics.get(name), (int, float))}
+    return {ALL_TRIPS: Measured.from_json({"rows": 0, **known})} if {"rmse", "mae", "bias"} <= set(known) else {}

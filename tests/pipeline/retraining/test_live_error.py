@@ -1,0 +1,142 @@
+"""Live error of a real `.tflite` on examples that TripExampleGen's own writer encodes, against NumPy by hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.store import LocalStore
+from farebox.components.errors import InputError
+from farebox.components.evaluator.error_sums import DifferenceSums, ErrorSums, Measured, wilson
+from farebox.components.tflite.bands import Bands
+from farebox.components.trip_example_gen.records import tfrecords
+from farebox.pipeline.retraining import live_error
+from farebox.pipeline.retraining.live_error import ALL_TRIPS, LiveScore
+from farebox.pipeline.settings.load import load_settings
+
+SPLITS = ("train", "eval", "test")
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return load_settings("chicago", str(tmp_path), str(tmp_path))
+
+
+def columns_of(settings, n: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Trips in the city's box, with the columns and types of TripExampleGen."""
+    random, box = np.random.default_rng(seed), settings.city.box
+    degrees = {"longitude": (box.west, box.east), "latitude": (box.south, box.north)}
+    values = {f"{end}_{axis}": random.uniform(*degrees[axis], n) for end in ("pickup", "dropoff") for axis in degrees}
+    values |= {"pickup_hour": random.integers(24, size=n), "pickup_weekday": np.full(n, 2)}
+    values |= {"passenger_count": random.integers(1, 5, n), "fare": random.lognormal(2.5, 0.6, n)}
+    columns = settings.city.example_columns
+    return {name: np.asarray(values.get(name, np.zeros(n)), column.dtype) for name, column in columns.items()}
+
+
+def write_examples(folder, columns) -> str:
+    """An Examples artifact's folder, with a row in five in eval and in test."""
+    place = np.arange(len(columns["fare"])) % 5
+    for split, rows in zip(SPLITS, (place < 3, place == 3, place == 4), strict=True):
+        (folder / f"Split-{split}").mkdir(parents=True)
+        batch = pa.RecordBatch.from_pydict({name: values[rows] for name, values in columns.items()})
+        shard = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+        shard.write_bytes(gzip.compress(tfrecords(batch)))
+    return str(folder)
+
+
+def predicted(columns) -> np.ndarray:
+    """The arithmetic of `fare_tflite`: see `_convert`."""
+    return 2.5 - 0.1 * columns["pickup_longitude"] + columns["passenger_count"] + 0.5 * columns["pickup_hour"] + 0.5
+
+
+def promise(rmse: float = 3.0) -> dict:
+    errors = {"rows": 400, "rmse": [rmse, rmse - 0.2, rmse + 0.2], "mae": [2.0, 1.8, 2.2], "bias": [0.0, -0.3, 0.3]}
+    return {ALL_TRIPS: errors}
+
+
+def ship(content: bytes, settings, **manifest) -> str:
+    return push.push(content, LocalStore(settings.models_dir), manifest)
+
+
+def test_a_score_is_that_of_all_splits_together_by_slice(settings, tmp_path, fare_tflite):
+    columns = columns_of(settings, 1000)
+    version = ship(fare_tflite, settings, promise=promise())
+    score = live_error.score(settings, version, write_examples(tmp_path / "examples", columns))
+    error = predicted(columns) - columns["fare"].astype(float)
+    overall = score.overall
+    assert (score.version, overall.rows, overall.coverage) == (version, 1000, None)
+    assert overall.rmse.value == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-5)
+    assert overall.mae.value == pytest.approx(np.abs(error).mean(), rel=1e-5)
+    assert overall.bias.value == pytest.approx(error.mean(), rel=1e-4)
+    assert overall.bias.upper - overall.bias.value == pytest.approx(1.96 * error.std(ddof=1) / np.sqrt(1000), rel=1e-3)
+    assert score.promise[ALL_TRIPS].rmse.upper == 3.2
+    for kind in ("distance_band", "airport"):
+        parts = [each for name, each in score.errors.items() if name.startswith(f"{kind}=")]
+        assert len(parts) > 1 and sum(each.rows for each in parts) == 1000
+        assert sum(each.rows * each.mae.value for each in parts) == pytest.approx(1000 * overall.mae.value)
+    assert next(iter(score.errors)) == ALL_TRIPS
+    assert LiveScore.from_json(json.loads(json.dumps(score.to_json()))).errors.keys() == score.errors.keys()
+
+
+def test_two_versions_are_compared_in_pairs_by_trip(settings, tmp_path, fare_tflite, convert_tflite):
+    """A file whose fare is 5 higher is compared with the first on the same rows, not by two separate intervals."""
+    columns = columns_of(settings, 500)
+    first = ship(fare_tflite, settings)
+    higher = ship(convert_tflite(lambda fare: fare + 5.0), settings)
+    scores, differences = live_error.score_together(
+        settings, [first, higher], write_examples(tmp_path / "examples", columns)
+    )
+    error = predicted(columns) - columns["fare"].astype(float)
+    difference = np.abs(error + 5) - np.abs(error)
+    assert [score.version for score in scores] == [first, higher]
+    assert differences[higher].value == pytest.approx(difference.mean(), rel=1e-4)
+    half = 1.96 * difference.std(ddof=1) / np.sqrt(500)
+    assert differences[higher].upper - differences[higher].value == pytest.approx(half, rel=1e-3)
+
+
+def test_a_promise_of_an_earlier_farebox_has_no_intervals(settings, fare_tflite):
+    metrics = {"rmse": 3.0, "mae": 2.0, "bias": 0.1, "p95_absolute_error": 6.0}
+    (measured,) = live_error.promise_of({"metrics": metrics}).values()
+    assert (measured.rows, measured.rmse.value, measured.mae.upper, measured.coverage) == (0, 3.0, 2.0, None)
+    assert live_error.promise_of({"metrics": {"rmse": 3.0}}) == {} == live_error.promise_of({})
+
+
+def test_a_damaged_version_is_not_scored(settings, fare_tflite):
+    version = ship(fare_tflite, settings)
+    (settings.models_dir / version / "fare.tflite").write_bytes(fare_tflite + b"!")
+    with pytest.raises(InputError, match=r"must be the file that manifest\.json speaks of"):
+        live_error.score(settings, version, "no examples")
+
+
+def test_ranges_are_covered_as_often_as_measured():
+    bands = Bands(0.9, (), (-1.0,), (2.0,))
+    sums = ErrorSums(bands)
+    sums.add(np.array([10.0, 10.0, 10.0, 10.0]), np.array([9.0, 12.0, 12.1, 10.0]))
+    coverage = sums.measured().coverage
+    assert (coverage.value, coverage) == (0.75, wilson(0.75, 4))
+    # Wilson's interval of 3 in 4 at 95 %, by hand: (0.75 + z2/8 ± z sqrt(0.75 * 0.25 / 4 + z2/64)) / (1 + z2/4)
+    assert (coverage.lower, coverage.upper) == pytest.approx((0.3006, 0.9544), abs=1e-4)
+
+
+def test_predictions_that_are_not_numbers_are_no_error_of_zero():
+    sums, differences = ErrorSums(), DifferenceSums()
+    sums.add(np.array([1.0, np.nan]), np.array([1.0, 1.0]))
+    differences.add(np.array([np.inf, 0.0]), np.array([1.0, 1.0]))
+    measured = sums.measured()
+    assert np.isnan(measured.rmse.value) and np.isnan(measured.mae.lower)
+    assert measured.to_json()["rmse"] == [None, None, None]
+    assert np.isnan(Measured.from_json(measured.to_json()).rmse.value)
+    assert not np.isfinite(differences.estimate().value)
+
+
+@pytest.mark.parametrize(
+    "content", [None, {"rows": 1}, {"rows": "many", "rmse": 1}, {"rows": 1, "rmse": [1], "mae": 2}]
+)
+def test_errors_that_are_none_are_refused(content):
+    with pytest.raises(InputError, match=r"^errors="):
+        Measured.from_json(content)
