@@ -21,7 +21,7 @@ from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.errors import GateError
-from farebox.components.evaluator.error_sums import PROMISE, promise_of
+from farebox.components.evaluator.promises import PROMISE, promised
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 from farebox.components.tflite.files import GOLDEN_FILE
 from farebox.components.trip_example_gen.files import TRAINED_ROWS
@@ -104,7 +104,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         return {
             **({"run_id": run_id} if run_id else {}),
             "metrics": judgement.get("metrics", {}),
-            **({PROMISE: promise} if (promise := promise_of(judgement, promised_by)) else {}),
+            **({PROMISE: promise} if (promise := promised(judgement, promised_by)) else {}),
             **({"runtimes": runtimes} if runtimes else {}),
             **({TRAINED_ROWS: trained_rows} if trained_rows else {}),
             **({"spans": spans} if spans else {}),

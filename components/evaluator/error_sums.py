@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
-from farebox.components.evaluator.metrics import ALL_TRIPS, BIAS, COVERAGE, MAE, RMSE, Estimate
+from farebox.components.evaluator.metrics import BIAS, COVERAGE, MAE, RMSE, Estimate
 from farebox.components.tflite.bands import Bands
 
 NAMES = (RMSE, MAE, BIAS, COVERAGE)
-PROMISE = "promise"  # key of a version's manifest: the errors on the test split, see `promise_of`
 NORMAL_95 = 1.959963984540054  # two-sided quantile of the normal distribution at 95 %
 
 Floats = npt.NDArray[np.float64]
@@ -37,7 +36,7 @@ class Measured:
     def to_json(self) -> dict[str, Any]:
         """`{"rows": n, "rmse": [value, lower, upper], ...}`, six significant digits."""
         estimates = {name: each for name in NAMES if (each := getattr(self, name)) is not None}
-        return {"rows": self.rows, **{name: [_short(each.value), _short(each.lower), _short(each.upper)]
+        return {"rows": self.rows, **{name: [short(each.value), short(each.lower), short(each.upper)]
                                       for name, each in estimates.items()}}  # fmt: skip
 
     @classmethod
@@ -135,34 +134,12 @@ def from_json(content: Any) -> dict[str, Measured]:
     return {name: Measured.from_json(each) for name, each in content.items()}
 
 
-def promise_of(judgement: Mapping[str, Any], features: Sequence[str] = ()) -> dict[str, Any]:
-    """Errors that ModelGate measured on the test split, from the content of judgement.json, in the form of `to_json`.
-
-    Of all trips, and of the slices by one of the features; empty if the judgement has no intervals.
-    """
-    overall = {"slice": ALL_TRIPS, **judgement.get("metrics", {})}
-    overall |= {"rows": judgement.get("rows"), "intervals": judgement.get("intervals") or {}}
-    slices = [each for each in judgement.get("slices") or () if each["slice"].partition("=")[0] in features]
-    return {
-        each["slice"]: {
-            "rows": each["rows"],
-            **{
-                name: [_short(each[name]), *map(_short, each["intervals"][name])]
-                for name in NAMES
-                if name in each["intervals"]
-            },
-        }
-        for each in (overall, *slices)
-        if each["rows"] and each.get("intervals")
-    }
-
-
 def _symmetric(value: float, standard_error: float) -> Estimate:
     half = NORMAL_95 * float(standard_error)
     return Estimate(float(value), float(value) - half, float(value) + half)
 
 
-def _short(value: float | None) -> float | None:
+def short(value: float | None) -> float | None:
     """A number for JSON, which has no NaN and no infinity."""
     return float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
 

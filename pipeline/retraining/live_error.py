@@ -14,8 +14,9 @@ from farebox.components.atomic_pusher.push import latest_name
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.atomic_pusher.versions import facts_beside, read_model
 from farebox.components.evaluator import error_sums
-from farebox.components.evaluator.error_sums import NAMES, PROMISE, DifferenceSums, ErrorSums, Measured
+from farebox.components.evaluator.error_sums import DifferenceSums, ErrorSums, Measured
 from farebox.components.evaluator.metrics import ALL_TRIPS, Estimate
+from farebox.components.evaluator.promises import promise_of
 from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import FARE_FILE
 from farebox.components.tflite.interpreter import TfliteModel
@@ -158,15 +159,3 @@ def read_examples(settings: Settings, examples: str) -> Iterator[Columns]:
     files = sorted(tf.io.gfile.glob(os.path.join(examples, "Split-*", "*")))
     for columns, labels in examples_io.numpy_batches(examples_io.labelled(files, spec, FARE, BATCH_ROWS)):
         yield {**columns, FARE: labels.reshape(-1, 1)}
-
-
-def promise_of(manifest: Mapping[str, Any]) -> dict[str, Measured]:
-    """Errors that a version's manifest promises, by slice; empty if it has no metrics.
-
-    A manifest of an earlier Farebox has metrics of all trips without intervals.
-    """
-    if PROMISE in manifest:
-        return error_sums.from_json(manifest[PROMISE])
-    metrics = manifest.get("metrics") or {}
-    known = {name: [metrics[name]] * 3 for name in NAMES if isinstance(metrics.get(name), (int, float))}
-    return {ALL_TRIPS: Measured.from_json({"rows": 0, **known})} if {"rmse", "mae", "bias"} <= set(known) else {}

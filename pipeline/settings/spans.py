@@ -6,7 +6,7 @@ import dataclasses
 from typing import Annotated
 
 from farebox.components.data_gate.settings import DataGateSettings
-from farebox.components.errors import Condition, Count, NotNegative, Positive, Share, check_fields
+from farebox.components.errors import Condition, Count, NotNegative, Positive, Share, check_fields, strictly_between
 from farebox.components.trip_example_gen.spans import check_pattern
 
 
@@ -30,6 +30,15 @@ class SpanSettings:
     drift: bool = True
     """Cause to retrain: the newest span differs from the data of the last blessed run, or later, the window no longer
     holds data from before such a span."""
+    live_error: bool = True
+    """Cause to retrain: the latest version errs more on the newest span than its manifest promises, live_margin and
+    chance allow. Such errors are measured and recorded whether or not they are a cause."""
+    live_margin: NotNegative = 0.2
+    """Share by which live MAE, RMSE and the share of fares out of their range may exceed the promised ones, and share
+    of the promised MAE by which the bias may move."""
+    live_alarm_rate: Annotated[float, strictly_between(0, 1)] = 0.001
+    """Probability, per span, that chance alone breaks a promise; a month of daily spans has a false alarm with at most
+    30 times this."""
     max_age_days: Positive | None = None
     """Cause to retrain: the model is older than this number of days and there are new data; null for no such cause."""
     max_numeric: Share = 0.01

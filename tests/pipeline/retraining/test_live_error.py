@@ -12,8 +12,6 @@ import pytest
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
-from farebox.components.evaluator.error_sums import DifferenceSums, ErrorSums, Measured, wilson
-from farebox.components.tflite.bands import Bands
 from farebox.components.trip_example_gen.records import tfrecords
 from farebox.pipeline.retraining import live_error
 from farebox.pipeline.retraining.live_error import ALL_TRIPS, LiveScore
@@ -99,44 +97,8 @@ def test_two_versions_are_compared_in_pairs_by_trip(settings, tmp_path, fare_tfl
     assert differences[higher].upper - differences[higher].value == pytest.approx(half, rel=1e-3)
 
 
-def test_a_promise_of_an_earlier_farebox_has_no_intervals(settings, fare_tflite):
-    metrics = {"rmse": 3.0, "mae": 2.0, "bias": 0.1, "p95_absolute_error": 6.0}
-    (measured,) = live_error.promise_of({"metrics": metrics}).values()
-    assert (measured.rows, measured.rmse.value, measured.mae.upper, measured.coverage) == (0, 3.0, 2.0, None)
-    assert live_error.promise_of({"metrics": {"rmse": 3.0}}) == {} == live_error.promise_of({})
-
-
 def test_a_damaged_version_is_not_scored(settings, fare_tflite):
     version = ship(fare_tflite, settings)
     (settings.models_dir / version / "fare.tflite").write_bytes(fare_tflite + b"!")
     with pytest.raises(InputError, match=r"must be the file that manifest\.json speaks of"):
         live_error.score(settings, version, "no examples")
-
-
-def test_ranges_are_covered_as_often_as_measured():
-    bands = Bands(0.9, (), (-1.0,), (2.0,))
-    sums = ErrorSums(bands)
-    sums.add(np.array([10.0, 10.0, 10.0, 10.0]), np.array([9.0, 12.0, 12.1, 10.0]))
-    coverage = sums.measured().coverage
-    assert (coverage.value, coverage) == (0.75, wilson(0.75, 4))
-    # Wilson's interval of 3 in 4 at 95 %, by hand: (0.75 + z2/8 ± z sqrt(0.75 * 0.25 / 4 + z2/64)) / (1 + z2/4)
-    assert (coverage.lower, coverage.upper) == pytest.approx((0.3006, 0.9544), abs=1e-4)
-
-
-def test_predictions_that_are_not_numbers_are_no_error_of_zero():
-    sums, differences = ErrorSums(), DifferenceSums()
-    sums.add(np.array([1.0, np.nan]), np.array([1.0, 1.0]))
-    differences.add(np.array([np.inf, 0.0]), np.array([1.0, 1.0]))
-    measured = sums.measured()
-    assert np.isnan(measured.rmse.value) and np.isnan(measured.mae.lower)
-    assert measured.to_json()["rmse"] == [None, None, None]
-    assert np.isnan(Measured.from_json(measured.to_json()).rmse.value)
-    assert not np.isfinite(differences.estimate().value)
-
-
-@pytest.mark.parametrize(
-    "content", [None, {"rows": 1}, {"rows": "many", "rmse": 1}, {"rows": 1, "rmse": [1], "mae": 2}]
-)
-def test_errors_that_are_none_are_refused(content):
-    with pytest.raises(InputError, match=r"^errors="):
-        Measured.from_json(content)
