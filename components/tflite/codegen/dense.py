@@ -10,7 +10,7 @@ import numpy as np
 from farebox.components.errors import InputError
 from farebox.components.tflite.codegen import ir
 from farebox.components.tflite.codegen.ir import Expression, Index, Statement, apply, choose, number
-from farebox.components.tflite.codegen.loops import broadcast, looped, nest, row_major
+from farebox.components.tflite.codegen.loops import Axes, broadcast, looped, nest, row_major
 from farebox.components.tflite.codegen.lowering import Describe, Lowering, activated
 from farebox.components.tflite.codegen.model import Operator
 from farebox.components.tflite.codegen.places import STORAGE
@@ -42,6 +42,9 @@ def fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
         if scale is not None:
             x = apply("*", x, number("f32", scale))
     x = lower.hold(x, held)
+    if units == 1:
+        sums, total = _corrected_sum(lower, first, apply("*", x, weight), [("i", width)], held)
+        return looped(rows, [*sums, lower.store(output, target, activated(operator, total))])
     more = lower.store(output, target, apply("+", total, apply("*", x, weight)))
     add = [*held, *looped(outputs, [more])]
     statements = [*looped(outputs, [lower.store(output, target, first)]), *looped([("i", width)], add)]
@@ -50,6 +53,25 @@ def fully_connected(lower: Lowering, operator: Operator) -> list[Statement]:
         value = activated(operator, lower.hold(total, inside))
         statements += looped(outputs, [*inside, lower.store(output, target, value)])
     return looped(rows, statements)
+
+
+def _corrected_sum(
+    lower: Lowering, first: Expression, addend: Expression, axes: Axes, held: list[Statement]
+) -> tuple[list[Statement], Expression]:
+    """The sum of `first` and the addends, and the statements that compute it; held: those that an addend needs.
+
+    Each step adds what the step before has lost (Kahan 1965, "Further Remarks on Reducing Truncation Errors"). Runtimes
+    add in orders of their own: the exact sum is the nearest to all of them.
+    """
+    total, lost = (ir.Variable("f32", lower.name(kind)) for kind in ("sum", "lost"))
+    body = list(held)
+    part = lower.hold(apply("-", addend, lost), body)
+    more = lower.hold(apply("+", total, part), body)
+    error = lower.hold(apply("-", apply("-", more, total), part), body)
+    is_finite = apply("==", error, error)
+    body += [ir.Assign(lost.name, choose(is_finite, error, number("f32", 0))), ir.Assign(total.name, more)]
+    start = [ir.Let(total.name, first, changes=True), ir.Let(lost.name, number("f32", 0), changes=True)]
+    return [*start, *looped(axes, body)], total
 
 
 def _batch_matmul(lower: Lowering, operator: Operator) -> list[Statement]:

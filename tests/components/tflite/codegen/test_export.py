@@ -85,6 +85,17 @@ def test_inputs_with_names_that_a_language_keeps(convert, compiled, in_python, t
         np.testing.assert_array_equal(run("odd names", rows), [[sum(2**i * n for i, n in enumerate(row.values()))]])
 
 
+def test_a_layer_with_one_output_has_the_exact_sum(convert, compiled, in_python, tmp_path):
+    """Adding in the order of the weights loses up to 5 units in the last place here."""
+    numbers = np.random.default_rng(3)
+    weights, rows = (numbers.uniform(0, 1, shape).astype(np.float32) for shape in ((64, 1), (200, 64)))
+    rows[0, 0] = np.inf
+    content = convert(lambda x: x @ weights, {"x": ((1, 64), "float32")})
+    exact = (rows * weights.T).astype(np.float64).sum(axis=1, keepdims=True)
+    for run in (compiled({"one": content}, tmp_path, "-O2"), in_python(content)):
+        np.testing.assert_array_max_ulp(run("one", {"x": rows}), exact.astype(np.float32), maxulp=1)
+
+
 # Of the languages, and of C++, which reads the header; Python tells its own.
 WORDS = """
     abstract alignas alignof and and_eq arguments as asm associatedtype auto become bitand bitor bool box break case
