@@ -18,7 +18,8 @@ import yaml
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.pipeline.cluster import platform
-from farebox.pipeline.cluster.parameters import declared_parameters
+from farebox.pipeline.cluster.invocation import RUN_ID
+from farebox.pipeline.cluster.parameters import RUN_PARAMETER, declared_parameters
 from farebox.pipeline.cluster.service import ClusterRunner
 from farebox.pipeline.cluster.spec import CONTAINER_COMMAND, Spec
 from farebox.pipeline.provenance import checkout
@@ -128,7 +129,7 @@ def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
     spec["defaultPipelineRoot"] = job["runtimeConfig"]["gcsOutputDirectory"]
     uncached = {*NEVER_CACHED, *((INGEST,) if runner == "kubeflow" or settings.spans.pattern else ())}
     for name in uncached:
-        spec["root"]["dag"]["tasks"][name].pop("cachingOptions", None)
+        forbid_cache(spec, name)
     executors = spec["deploymentSpec"]["executors"]
     if INGEST in uncached:
         executors[f"{INGEST}_executor"]["container"].pop("lifecycle")
@@ -146,6 +147,16 @@ def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
             "description": parameter.description,
         }
     return {**job, **platform.platforms(settings.cluster, spec["root"]["dag"]["tasks"])}
+
+
+def forbid_cache(spec: dict[str, Any], name: str) -> None:
+    """Switches the cache off for a task, and makes each run's inputs differ: `enable_caching=True` of kfp's client and
+    of google-cloud-aiplatform switches it on again for every task."""
+    task = spec["root"]["dag"]["tasks"][name]
+    task.pop("cachingOptions", None)
+    task.setdefault("inputs", {}).setdefault("parameters", {})[RUN_PARAMETER] = {"runtimeValue": {"constant": RUN_ID}}
+    declared = spec["components"][task["componentRef"]["name"]].setdefault("inputDefinitions", {})
+    declared.setdefault("parameters", {})[RUN_PARAMETER] = {"parameterType": "STRING"}
 
 
 def resource_spec(settings: Settings, node: str) -> dict[str, Any]:

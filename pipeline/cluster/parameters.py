@@ -18,6 +18,7 @@ from farebox.modules.settings import TrainingSettings
 if TYPE_CHECKING:
     from farebox.pipeline.settings.load import Settings
 
+RUN_PARAMETER = "pipeline_run"  # of a node that must not come from the cache; its code does not get it
 NEWEST = -1  # as a span: the newest one when the run begins
 SPAN_FORM = ValueForm((int,), (at_least(NEWEST),))
 EXACT = 2**53  # services pass numbers as doubles, which hold every integer up to this one
@@ -73,7 +74,7 @@ def insert_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     The container calls it, and so does whoever sends values to a service: both check them by the node's own settings.
     Raises InputError if a parameter's value cannot be used.
     """
-    properties = dict(values)
+    properties = {name: value for name, value in values.items() if name != RUN_PARAMETER}
     for name, parameter in PARAMETERS.items():
         if name not in properties or parameter.into is None or parameter.into[0] not in properties:
             continue

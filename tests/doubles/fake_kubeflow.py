@@ -112,9 +112,15 @@ class FakeKubeflow(FakeService):
             raise RefusedError(status, message, True) from refusal  # noqa: FBT003 - of an upload
 
     def _checked_run(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Refuses what the pipeline does not declare, and lets 500 hide that there is no such version."""
-        reference = body["pipeline_version_reference"]
+        """Refuses what the pipeline does not declare, and lets 500 hide that there is no such version.
+
+        The pipeline is a version, or stands in the request.
+        """
         self.row_of("experiments", body["experiment_id"])
+        if "pipeline_spec" in body:
+            check_parameters(checked_spec(body["pipeline_spec"]), body.get("runtime_config", {}).get("parameters", {}))
+            return body
+        reference = body["pipeline_version_reference"]
         version = self.rows.get("versions", {}).get(reference["pipeline_version_id"])
         if version is None or version["pipeline_id"] != reference["pipeline_id"]:
             raise RefusedError(500, "Failed to create a run due to error fetching manifest")
@@ -227,20 +233,26 @@ def unwrapped(spec: dict[str, Any]) -> dict[str, Any]:
 
 def parse_upload(request: ReceivedRequest) -> dict[str, Any]:
     """The uploaded PipelineSpec, wrapped if a PlatformSpec follows it in another document (2.17.0, `NewV2SpecTemplate`
-    in template/v2_template.go). The protos must accept both, MLMD the name; Kubeflow requires schema version 2.1.0."""
+    in template/v2_template.go)."""
     import yaml
-    from google.protobuf import json_format
-    from kfp.pipeline_spec import pipeline_spec_pb2
 
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
     part = email.message_from_bytes(head + request.body).get_payload()[0]
     assert part.get_filename().endswith(".yaml")
     content, *further = yaml.safe_load_all(part.get_payload(decode=True))
-    for each in further:
-        json_format.ParseDict(each, pipeline_spec_pb2.PlatformSpec())
+    return checked_spec({"pipeline_spec": content, "platform_spec": further[0]} if further else content)
+
+
+def checked_spec(spec: dict[str, Any]) -> dict[str, Any]:
+    """The protos must accept pipeline and platform, MLMD the name; Kubeflow requires schema version 2.1.0."""
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    content = unwrapped(spec)
+    json_format.ParseDict(spec.get("platform_spec", {}), pipeline_spec_pb2.PlatformSpec())
     json_format.ParseDict(content, pipeline_spec_pb2.PipelineSpec())
     if content["schemaVersion"] != "2.1.0":
         raise RefusedError(400, "KFP only supports schema version 2.1.0")
     if not re.fullmatch("[a-z0-9][a-z0-9-]{0,127}", content["pipelineInfo"]["name"]):
         raise RefusedError(400, "pipeline's name must contain only lowercase alphanumeric characters or '-'")
-    return {"pipeline_spec": content, "platform_spec": further[0]} if further else content
+    return spec

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from farebox.pipeline.cluster.parameters import RUN_PARAMETER
+
 GOLDEN = Path(__file__).parents[2] / "golden" / "kubeflow_graph.json"
 
 ROOT, IMAGE = "gs://bucket/runs", "farebox:abc1234"
@@ -163,6 +165,8 @@ def test_what_lies_outside_of_artifacts_is_never_taken_from_the_cache(spec, tmp_
     for job, ingests in ((spec, False), (vertex, True)):
         uncached = {name for name in graph(job)["nodes"] if not cached(job, name)}
         assert uncached == {"LatestPushed", "Pusher", *(() if ingests else ("TripExampleGen",))}
+        tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+        assert uncached == {name for name in tasks if RUN_PARAMETER in tasks[name]["inputs"].get("parameters", {})}
         assert ("lifecycle" in container(job, "TripExampleGen")) == ingests
 
 

@@ -14,7 +14,7 @@ from farebox.components.errors import InputError
 from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.modules.settings import TrainingSettings
 from farebox.pipeline.cluster.container import with_parameters
-from farebox.pipeline.cluster.parameters import PARAMETERS, declared_parameters, insert_parameters
+from farebox.pipeline.cluster.parameters import PARAMETERS, RUN_PARAMETER, declared_parameters, insert_parameters
 from farebox.pipeline.settings.load import load_settings
 
 TRAINER = json.dumps({"features": "full", "training": dataclasses.asdict(TrainingSettings())})
@@ -51,6 +51,11 @@ def test_spans_are_left_to_the_node_that_reads_them():
     values = {"custom_config": "{}", "first_span": 3, "last_span": -1}
     assert insert_parameters(values) == values
     assert insert_parameters({"first_span": -1, "last_span": 5.0}) == {"first_span": -1, "last_span": 5.0}
+
+
+def test_the_runs_id_is_for_the_cache_alone():
+    """TFX hands every parameter to the node's code as a property."""
+    assert insert_parameters({"models_dir": "gs://b/models", RUN_PARAMETER: "1"}) == {"models_dir": "gs://b/models"}
 
 
 @pytest.mark.parametrize(
