@@ -117,14 +117,15 @@ class FakeKubeflow(FakeService):
         The pipeline is a version, or stands in the request.
         """
         self.row_of("experiments", body["experiment_id"])
+        values = body.get("runtime_config", {}).get("parameters", {})
         if "pipeline_spec" in body:
-            check_parameters(checked_spec(body["pipeline_spec"]), body.get("runtime_config", {}).get("parameters", {}))
+            check_parameters(unwrapped(checked_spec(body["pipeline_spec"])), values)
             return body
         reference = body["pipeline_version_reference"]
         version = self.rows.get("versions", {}).get(reference["pipeline_version_id"])
         if version is None or version["pipeline_id"] != reference["pipeline_id"]:
             raise RefusedError(500, "Failed to create a run due to error fetching manifest")
-        check_parameters(unwrapped(version["pipeline_spec"]), body.get("runtime_config", {}).get("parameters", {}))
+        check_parameters(unwrapped(version["pipeline_spec"]), values)
         return body
 
     def _terminate(self, run: dict[str, Any]) -> dict[str, Any]:
