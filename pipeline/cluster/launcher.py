@@ -79,9 +79,9 @@ class Launcher:
         return {key: OutputArtifact(artifact["uri"], artifact["metadata"]) for key, (artifact, *_) in kept.items()}
 
     def _execute(self, task: str, command: Sequence[str], files: Path, log: Path) -> None:
-        kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         image = {"PATH": f"{self.bin}:{SYSTEM_PATH}", "PYTHONUNBUFFERED": "1"}  # as in the Dockerfile
-        pod = {"KFP_POD_NAME": files.name.lower(), "KFP_POD_UID": str(uuid.uuid4())}
+        pod = {"HOME": f"{files}/home", "KFP_POD_NAME": files.name.lower(), "KFP_POD_UID": str(uuid.uuid4())}
         with open(log, "ab") as stream:
             ended = subprocess.run(
                 [str(self.bin / command[0]) if (self.bin / command[0]).exists() else command[0], *command[1:]],

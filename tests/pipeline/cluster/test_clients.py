@@ -4,12 +4,17 @@ into the cache what lies outside of artifacts."""
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
+from farebox.pipeline.cluster import spec as specs
 from farebox.pipeline.cluster.driver import Driver
 from farebox.pipeline.cluster.invocation import RUN_ID
+from farebox.pipeline.cluster.service import Submission
+from farebox.pipeline.cluster.submit import run_name
 from farebox.pipeline.cluster.versions import NEWEST, KfpVersion
+from farebox.pipeline.cluster.vertex import labels
 
 OUTSIDE = {"LatestPushed", "Pusher", "TripExampleGen"}
 
@@ -40,16 +45,22 @@ def submitted_by_kfp(file: str, kubeflow, enable_caching: bool | None) -> dict:
     return dict(run["pipeline_spec"])
 
 
-def submitted_by_aiplatform(file: str, enable_caching: bool | None) -> dict:
-    """The pipeline in the request that google-cloud-aiplatform would send."""
+def job_of(file: str, **options: Any) -> Any:
+    """The PipelineJob of google-cloud-aiplatform."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import aiplatform
+
+    place = {"project": "acme", "location": "us-central1", "credentials": AnonymousCredentials()}
+    return aiplatform.PipelineJob(
+        display_name="farebox", template_path=file, parameter_values={"epochs": 3}, **place, **options
+    )
+
+
+def submitted_by_aiplatform(file: str, enable_caching: bool | None) -> dict:
+    """The pipeline in the request that google-cloud-aiplatform would send."""
     from google.protobuf import json_format
 
-    job = aiplatform.PipelineJob(
-        display_name="farebox", template_path=file, project="acme", location="us-central1",
-        credentials=AnonymousCredentials(), parameter_values={"epochs": 3}, enable_caching=enable_caching,
-    )  # fmt: skip
+    job = job_of(file, enable_caching=enable_caching)
     request = json_format.MessageToDict(job._gca_resource._pb)
     assert request["runtimeConfig"] == {"gcsOutputDirectory": "gs://bucket/runs", "parameterValues": {"epochs": 3.0}}
     assert re.fullmatch("farebox-chicago-[0-9]{14}", job.job_id)
@@ -112,9 +123,12 @@ def test_kfp_loads_it_as_a_component(file):
     assert inputs == {"epochs": ("Integer", 40, True), "max_rmse_increase": ("String", "0.2%", True)}
 
 
-def test_names_are_such_as_kubernetes_takes(file):
-    """Kubeflow makes parts of names of them, in lower case."""
-    from farebox.pipeline.cluster import spec as specs
-
+def test_names_and_labels_are_such_as_the_services_take(file):
+    """Google Cloud's labels; names of nodes become parts of names in Kubernetes, in lower case."""
     spec = specs.load(file)
+    digest = specs.submission_digest(spec, spec.defaults, None)
+    submission = Submission(run_name(spec, digest), spec, spec.defaults, digest)
+    job = job_of(file, job_id=submission.name, labels=labels(submission))  # refuses an id that Vertex AI refuses
+    texts = {text for pair in dict(job._gca_resource.labels).items() for text in pair}
+    assert len(texts) > 2 and all(re.fullmatch("[a-z0-9_-]{1,63}", text) for text in texts)
     assert all(re.fullmatch("[A-Za-z][A-Za-z0-9]{0,39}", name) for name in spec.nodes)

@@ -121,7 +121,7 @@ def test_parameters_are_the_runs_or_the_files_own(launcher, tmp_path):
 
 
 def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
-    """No checkout on its path, no folder with anything in it, no variable but those of every machine."""
+    """No checkout on its path, no folder with anything in it, no home, no variable but those of every machine."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PGPASSWORD", "secret")
     node_launcher = launcher()
@@ -138,6 +138,7 @@ def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
         "KFP_POD_UID",
         "LC_CTYPE",
     }  # Python sets it
+    assert Path(given["environment"]["HOME"]).is_relative_to(node_launcher.containers)
     assert given["environment"]["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 
 
