@@ -35,6 +35,8 @@ def test_types_come_from_the_nodes_own_spec_and_logs_are_left_out(version, node)
         for artifact in entry["artifacts"]:
             artifact["type"] = components()[node]["inputDefinitions"]["artifacts"][key]["artifactType"]
     assert readable == given
+    silent = json.dumps(without_logs(golden(version, node)))  # PUBLISH_LOGS of the server is false
+    assert json.loads(for_tfx(silent, inputs_spec(node))) == given
 
 
 @pytest.mark.parametrize("node", ["Source", "Trainer"])
