@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tfx.dsl.io import fileio
-
 from farebox.components.atomic_pusher.store import (
     MANIFEST_FILE,
     VERSION_FILES,
@@ -16,6 +14,7 @@ from farebox.components.atomic_pusher.store import (
     is_version,
     must_read_back,
 )
+from farebox.components.files.buckets import fileio
 
 
 def store_at(base: str) -> Store:

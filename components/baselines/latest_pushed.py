@@ -10,13 +10,13 @@ from typing import Any
 from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from farebox.components.atomic_pusher import manifest, push
 from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.errors import InputError
+from farebox.components.files.buckets import fileio
 from farebox.components.tflite.files import FARE_FILE, serving_dir, tflite_path
 
 

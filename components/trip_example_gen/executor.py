@@ -20,12 +20,12 @@ from tfx import types
 from tfx.components.example_gen import write_split
 from tfx.components.util import examples_utils
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
-from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from farebox.components.errors import InputError
+from farebox.components.files.buckets import fileio
 from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.columns import PICKUP_EPOCH
 from farebox.components.trip_example_gen.driver import custom_config

@@ -17,7 +17,7 @@ import yaml
 
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
-from farebox.pipeline.cluster import platform
+from farebox.pipeline.cluster import platform, store
 from farebox.pipeline.cluster.invocation import RUN_ID
 from farebox.pipeline.cluster.parameters import RUN_PARAMETER, declared_parameters
 from farebox.pipeline.cluster.service import ClusterRunner
@@ -30,7 +30,7 @@ Job = dict[str, Any]
 
 NEVER_CACHED = ("LatestPushed", "Pusher")  # they read and write places outside of their artifacts
 INGEST = "TripExampleGen"
-ROOT_SCHEME = "gs://"
+SCHEMES: dict[ClusterRunner, tuple[str, ...]] = {"kubeflow": ("gs://", *store.SCHEMES), "vertex": ("gs://",)}
 TAG = re.compile(r":[^:/]+$|@sha256:")
 
 
@@ -84,10 +84,11 @@ def compile(  # noqa: A001 - its public name is farebox.compile
     """
     if runner not in ("kubeflow", "vertex"):
         raise InputError(f"runner={runner} must be kubeflow or vertex")
-    root, image = checked_root(settings), tagged_image(settings.cluster.image)
-    check_inputs(settings)
+    root, image = checked_root(settings, runner), tagged_image(settings.cluster.image)
+    check_inputs(settings, runner)
     if runner == "vertex":
         platform.check_vertex(settings.cluster)
+    settings = store.with_credentials(settings)
     job = complete_job(compile_job(settings, root, image), settings, runner)
     if path is not None:
         write_job(job, path)
@@ -135,6 +136,7 @@ def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
         executors[f"{INGEST}_executor"]["container"].pop("lifecycle")
     for label, executor in executors.items():
         executor["container"]["resources"] = resource_spec(settings, label.removesuffix("_executor"))
+        executor["container"] |= store.environment(settings.cluster)
     check_nodes(settings, spec)
     for name, task in spec["root"]["dag"]["tasks"].items():
         if retries := settings.cluster.resources(name).retries:
@@ -176,22 +178,29 @@ def check_nodes(settings: Settings, spec: Mapping[str, Any]) -> None:
             raise InputError(f"cluster.nodes: {name} must be one of {', '.join(nodes)}")
 
 
-def checked_root(settings: Settings) -> str:
+def checked_root(settings: Settings, runner: ClusterRunner) -> str:
     """`cluster.root` without a slash at its end. Raises InputError if containers on a cluster could not write there."""
     root = settings.cluster.root
     if root is None:
         raise InputError(
             "cluster.root must be given, such as gs://BUCKET/farebox: artifacts and models are written there"
         )
-    if not re.fullmatch(rf"{ROOT_SCHEME}[a-z0-9][\w.-]*(/[^/]+)*/?", root):
-        raise InputError(f"cluster.root={root} must be a bucket or a folder in one, such as gs://BUCKET/farebox")
+    if not re.fullmatch(rf"({'|'.join(SCHEMES[runner])})[a-z0-9][\w.-]*(/[^/?]+)*/?", root):
+        examples = " or ".join(f"{scheme}BUCKET/farebox" for scheme in SCHEMES[runner])
+        raise InputError(
+            f"cluster.root={root} must be a bucket or a folder in one for runner={runner}, such as {examples}"
+        )
     return root.rstrip("/")
 
 
-def check_inputs(settings: Settings) -> None:
-    """Raises InputError if the trips or the signing key are on this machine only."""
-    if not settings.data.startswith(ROOT_SCHEME):
-        raise InputError(f"data={settings.data} must be in a bucket, gs://...: containers do not see this machine")
+def check_inputs(settings: Settings, runner: ClusterRunner) -> None:
+    """Raises InputError if the trips or the signing key are on this machine only, or the trips not where nodes read."""
+    if not settings.data.startswith(SCHEMES[runner]):
+        places = " or ".join(f"{scheme}..." for scheme in SCHEMES[runner])
+        raise InputError(
+            f"data={settings.data} must be in a bucket, {places}, for runner={runner}: containers do not see this "
+            "machine"
+        )
     if settings.push.signing_key is not None:
         raise InputError(
             f"push.signing_key={settings.push.signing_key} must not be set: the image does not have this file and "

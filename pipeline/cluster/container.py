@@ -14,6 +14,7 @@ import sys
 
 from farebox.pipeline import process
 from farebox.pipeline.cluster.invocation import for_tfx
+from farebox.pipeline.cluster.local_copies import local_artifacts
 from farebox.pipeline.cluster.parameters import insert_parameters
 from farebox.pipeline.local import lean_imports, libraries
 
@@ -25,13 +26,14 @@ def execute(arguments: list[str]) -> None:
     """Executes one node. Raises its executor's errors, and InputError for a parameter that cannot be used."""
     position = arguments.index(INVOCATION) + 1
     inputs_spec = arguments[arguments.index(INPUTS_SPEC) + 1] if INPUTS_SPEC in arguments else "{}"
-    arguments[position] = with_parameters(for_tfx(arguments[position], inputs_spec))
+    invocation = with_parameters(for_tfx(arguments[position], inputs_spec))
     libraries.configure_libraries()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
 
     lean_imports.run_waiting(importlib.import_module("tensorflow"))  # here, not in one of Beam's threads
     libraries.fix_batches()
-    entry_point.main(entry_point._parse_flags(arguments))
+    with local_artifacts(invocation) as arguments[position]:
+        entry_point.main(entry_point._parse_flags(arguments))
 
 
 def with_parameters(invocation: str) -> str:

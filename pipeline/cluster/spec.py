@@ -53,7 +53,7 @@ class Spec:
 
     @property
     def documents(self) -> list[Mapping[str, Any]]:
-        """The YAML documents that Kubeflow takes: the PipelineSpec, and a PlatformSpec if there is one."""
+        """The documents of the YAML file that Kubeflow takes: the PipelineSpec, and a PlatformSpec if there is one."""
         return [self.pipeline, *({key: self.job[key]} for key in ("platforms",) if key in self.job)]
 
     @property
@@ -87,7 +87,7 @@ class Spec:
 
     @property
     def identity(self) -> Any:
-        """The pipeline and its platform as one text: the PipelineSpec alone if no platform is given."""
+        """The content that tells specs apart: the PipelineSpec, with the PlatformSpec if there is one."""
         return self.documents if len(self.documents) > 1 else self.pipeline
 
     @property

@@ -16,6 +16,10 @@ TAINT = Condition(
     "KEY=VALUE:EFFECT or KEY:EFFECT, a taint with effect NoSchedule, PreferNoSchedule or NoExecute",
     lambda text: bool(re.fullmatch(r"[\w./-]+(=[\w.-]*)?:(NoSchedule|PreferNoSchedule|NoExecute)", text, re.ASCII)),
 )
+ADDRESS = Condition(
+    "http://HOST:PORT or https://HOST, without a path",
+    lambda text: bool(re.fullmatch(r"https?://[\w.-]+(:\d+)?", text, re.ASCII)),
+)
 Retries = Annotated[int, between(0, 10)]
 Tolerations = tuple[Annotated[str, TAINT], ...]
 Secrets = dict[str, Annotated[str, SECRET]]
@@ -41,7 +45,7 @@ class Resources:
     tolerations: Tolerations | None = None
     """Taints that the node's machine may have."""
     secrets: Secrets | None = None
-    """Environment variables from Kubernetes Secrets."""
+    """Environment variables from Kubernetes Secrets, besides those of every node."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +54,8 @@ class ClusterSettings:
 
     root: str | None = None
     """Bucket, or a folder in it, for artifacts and models."""
+    endpoint: Annotated[str, ADDRESS] | None = None
+    """Address of the store of `s3://` and `minio://` places; null for AWS's own."""
     image: str | None = None
     """Container image; without a tag, the commit is its tag."""
     cpu: Positive = 2.0
@@ -77,8 +83,9 @@ class ClusterSettings:
                 raise ValueError(f"cluster.secrets: {variable} must be the name of an environment variable")
 
     def resources(self, node: str) -> Resources:
-        """Returns the resources of one node: its own, else those of every node."""
+        """Returns the resources of one node: its own, else those of every node. It has the secrets of both."""
         own = self.nodes.get(node, Resources())
         shared = {field.name for field in dataclasses.fields(self)} & {field.name for field in dataclasses.fields(own)}
+        shared -= {"secrets"}
         missing = {name: getattr(self, name) for name in shared if getattr(own, name) is None}
-        return dataclasses.replace(own, **missing)
+        return dataclasses.replace(own, **missing, secrets={**self.secrets, **(own.secrets or {})})

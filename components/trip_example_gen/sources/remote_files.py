@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from tfx.dsl.io import fileio
-
+from farebox.components.files.buckets import fileio
 from farebox.components.trip_example_gen.sources.file_lists import LOCAL_FILES, FileSystem
 
 

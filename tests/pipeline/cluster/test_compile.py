@@ -194,6 +194,38 @@ def test_every_node_is_a_container_with_its_resources(spec, tmp_path):
     assert "platforms" not in spec and "retryPolicy" not in json.dumps(spec)
 
 
+def test_a_store_that_speaks_s3_gets_its_address_and_its_secret(tmp_path):
+    """Kubeflow's own keys for its own store, unless others are named; AWS's own needs neither."""
+    place = ("cluster.root=minio://mlpipeline/v2", "cluster.endpoint=http://seaweedfs.kubeflow:9000")
+    job = compiled(tmp_path, *place, "cluster.nodes={Pusher: {secrets: {TOKEN: own/token}}}")
+    assert container(job, "Pusher")["env"] == [{"name": "AWS_ENDPOINT_URL", "value": "http://seaweedfs.kubeflow:9000"}]
+    assert job["pipelineSpec"]["defaultPipelineRoot"] == "minio://mlpipeline/v2"
+    configs = job["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    secrets = {
+        node: {each["keyToEnv"][0]["envVar"]: each["secretName"] for each in configs[f"{node}_executor"]["secretAsEnv"]}
+        for node in ("Pusher", "LatestPushed")
+    }
+    keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "mlpipeline-minio-artifact")
+    assert secrets == {"Pusher": {**keys, "TOKEN": "own"}, "LatestPushed": keys}
+    job = compiled(tmp_path, "cluster.root=s3://bucket/farebox")
+    assert "platforms" not in job and "env" not in container(job, "Pusher")
+    job = compiled(tmp_path, *place, "cluster.secrets={AWS_ACCESS_KEY_ID: mine/key}")
+    assert "mlpipeline-minio-artifact" not in json.dumps(job)
+
+
+@pytest.mark.parametrize("place", ["cluster.root=s3://bucket", "data=minio://bucket/trips"])
+def test_vertex_ai_has_cloud_storage_only(tmp_path, place):
+    from farebox import compile  # noqa: A004 - its public name
+    from farebox.components.errors import InputError
+    from farebox.pipeline.settings.load import load_settings
+
+    data = place.removeprefix("data=") if place.startswith("data=") else "gs://bucket/trips"
+    overrides = [*CLUSTER, *([place] if data.startswith("gs://") else [])]
+    with pytest.raises(InputError, match=f"^{place} must be .*, for runner=vertex|^{place} must be .* for runner=ver"):
+        compile(load_settings("chicago", data, overrides=overrides), runner="vertex", path=tmp_path / "spec.json")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_job_for_vertex_ai_has_no_kubernetes(tmp_path):
     from farebox.components.errors import InputError
 
@@ -231,7 +263,13 @@ def test_yaml_is_the_bare_pipeline_with_its_root(spec, tmp_path):
     [
         (["cluster.root=null"], "cluster.root must be given"),
         (["cluster.root=/var/runs"], "cluster.root=/var/runs must be a bucket or a folder in one"),
-        (["cluster.root=s3://bucket"], "cluster.root=s3://bucket must be a bucket"),
+        (
+            ["cluster.root=s3:/bucket"],
+            "cluster.root=s3:/bucket must be a bucket or a folder in one for runner=kubeflow",
+        ),
+        (["cluster.root=s3://bucket?region=eu"], "cluster.root=s3://bucket?region=eu must be a bucket"),
+        (["cluster.root=minio://mlpipeline/v2"], "cluster.endpoint must be given for minio:// places; Kubeflow's own"),
+        (["cluster.endpoint=minio:9000"], "cluster.endpoint=minio:9000 must be http://HOST:PORT or https://HOST"),
         (["cluster.image=null"], "cluster.image must be given"),
         (["push.signing_key=key.pem"], "push.signing_key=key.pem must not be set"),
         (["cluster.nodes={Trainre: {cpu: 2}}"], "cluster.nodes: Trainre must be one of"),
@@ -253,7 +291,8 @@ def test_trips_of_this_machine_are_none_of_a_containers(tmp_path):
     from farebox.components.errors import InputError
     from farebox.pipeline.settings.load import load_settings
 
-    with pytest.raises(InputError, match=r"^data=/.* must be in a bucket, gs://...: containers do not see"):
+    places = "gs://... or s3://... or minio://..., for runner=kubeflow"
+    with pytest.raises(InputError, match=rf"^data=/.* must be in a bucket, {places}: containers do not see"):
         compile(load_settings("chicago", None, overrides=CLUSTER), path=tmp_path / "spec.json")
 
 

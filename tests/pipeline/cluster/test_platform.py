@@ -32,6 +32,8 @@ PLATFORMS = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {
 def test_a_node_has_its_own_values_or_those_of_every_node():
     cluster = ClusterSettings(retries=1, node_selector={"pool": "any"}, nodes={"Trainer": BATCH, "Pusher": Resources()})
     assert cluster.resources("Trainer") == dataclasses.replace(BATCH, cpu=2.0, memory_gb=8.0)
+    shared = ClusterSettings(secrets={"TOKEN": "all/token"}, nodes={"Trainer": BATCH})
+    assert shared.resources("Trainer").secrets == {"TOKEN": "all/token", **(BATCH.secrets or {})}
     assert cluster.resources("Pusher").node_selector == {"pool": "any"} and cluster.resources("Pusher").retries == 1
 
 
