@@ -55,6 +55,11 @@ class ObjectStore:
             self._put(path, content)
             must_read_back(path, self.read(name), content)
 
+    def discard(self, name: str) -> None:
+        """Removes an object, if it is there."""
+        if fileio.exists(f"{self.base}/{name}"):
+            fileio.remove(f"{self.base}/{name}")
+
     def versions(self) -> list[str]:
         """The names of all versions, complete or not."""
         return sorted({name for entry in fileio.listdir(self.base) if is_version(name := entry.strip("/"))})

@@ -2,18 +2,19 @@
 
 File structure:
   - {base}/LATEST: the name of the version that a reader should take
-  - {base}/HISTORY: what LATEST named before, and what a person rolled back
+  - {base}/CANDIDATE: the name of a version that a tick may make the latest, if there is one
+  - {base}/HISTORY: what LATEST named before, what was rolled back or dropped, and why
   - {base}/{sha256[:12]}/fare.tflite
   - {base}/{sha256[:12]}/golden.json: rows and what the file answers to them, from DeviceValidator
   - {base}/{sha256[:12]}/locations.json: coordinates of the city's zones or places by id, if it has such a table
   - {base}/{sha256[:12]}/manifest.json: sha256, bytes, gzip_bytes, city, created, parents, inputs, output and facts from
-    the file's own metadata, golden_sha256, locations_sha256, and what the pusher adds
+    the file's own metadata, golden_sha256, locations_sha256, candidate, and what the pusher adds
   - {base}/{sha256[:12]}/manifest.sig: an Ed25519 signature of manifest.json, where there is a key
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ from farebox.components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE
 from farebox.components.errors import Check, GateError, InputError
 from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE
 
-LATEST_FILE = "LATEST"
+LATEST_FILE, CANDIDATE_FILE = "LATEST", "CANDIDATE"
 
 Opened = TypeVar("Opened")
 
@@ -40,6 +41,8 @@ def push(
 ) -> str:
     """Ships the bytes as a version, points LATEST to it, removes what is beyond `keep`, returns the version's name.
 
+    With `settings.canary`, points CANDIDATE to it instead, unless it is the first version or the latest one.
+
     Bytes that are there already, intact, are not written again. Whatever moment the process dies at, LATEST names a
     whole version, and the same push again ends as if nothing had happened. golden,
     locations: the content of golden.json and locations.json, if there is one.
@@ -54,31 +57,58 @@ def push(
         latest = latest_name(store)
         history = read_history(store)
         refuse_rolled_back(name, history, store)
-        after = history.at(latest).pushed(name)
-        before = after.before(name, store.versions())
-        facts = {**manifest, "parents": list(after.named[-2:-1])}
+        is_candidate = settings.canary and latest not in (None, name)
+        after = _with_note_on_candidate(history.at(latest), name, candidate_name(store), is_candidate=is_candidate)
+        after = after if is_candidate else after.pushed(name)
+        before = after.before(latest if is_candidate else name, store.versions())
+        parents = [latest] if is_candidate else list(after.named[-2:-1])
+        facts = {**manifest, "parents": parents, **({"candidate": True} if is_candidate else {})}
         optional = {GOLDEN_FILE: golden, LOCATIONS_FILE: locations}
         beside = {file: text for file, text in optional.items() if text is not None}
         described = manifests.describe(content, _city(store), facts, beside)
         _ship(store, name, {FARE_FILE: content, **beside}, described, settings.signing_key)
-        point_latest(store, name, latest, after)
-        for version in _beyond(settings.keep, store, name, before):
+        write_history(store, after)
+        if is_candidate:
+            store.write(CANDIDATE_FILE, f"{name}\n".encode())
+        else:
+            store.discard(CANDIDATE_FILE)  # before LATEST: an older candidate must not replace this version
+            point_latest(store, name, latest, after)
+        for version in _beyond(
+            settings.keep, store, [each for each in (name, before, is_candidate and latest) if each]
+        ):
             store.remove(version)
     return name
 
 
 def refuse_rolled_back(name: str, history: History, store: Store) -> None:
-    """Raises GateError if a person rolled this version back: a machine must not undo that."""
-    if name in history.rolled_back:
+    """Raises GateError if this version was rolled back, or dropped as a candidate: a push must not undo that."""
+    if name in history.barred:
         hint = f"roll back to version {name}: that points {LATEST_FILE} to it again"
-        detail = f"version {name} was rolled back in {store.base}: {hint}"
+        what = "rolled back" if name in history.rolled_back else "dropped as a candidate"
+        detail = f"version {name} was {what} in {store.base}: {hint}"
         raise GateError(detail, [Check("rolled_back", 1.0, 0.0, ok=False, detail=detail, hint=hint)])
 
 
 def latest_name(store: Store) -> str | None:
     """The version that LATEST names; None if it names none."""
+    return _name_in(store, LATEST_FILE)
+
+
+def candidate_name(store: Store) -> str | None:
+    """The version that CANDIDATE names; None if it is the latest one or barred: a promotion or a drop that died."""
+    name = _name_in(store, CANDIDATE_FILE)
+    return None if name is None or name == latest_name(store) or name in read_history(store).barred else name
+
+
+def discard_candidate(store: Store, version: str) -> None:
+    """Removes CANDIDATE if it names this version."""
+    if _name_in(store, CANDIDATE_FILE) == version:
+        store.discard(CANDIDATE_FILE)
+
+
+def _name_in(store: Store, file: str) -> str | None:
     try:
-        name = store.read(LATEST_FILE).decode("ascii", "replace").strip()
+        name = store.read(file).decode("ascii", "replace").strip()
     except FileNotFoundError:
         return None
     return name if is_version(name) else None
@@ -94,10 +124,15 @@ def read_history(store: Store) -> History:
 
 def point_latest(store: Store, name: str, latest: str | None, history: History) -> None:
     """Writes HISTORY first, then LATEST, each only if it changes."""
-    if read_history(store) != history:
-        store.write(HISTORY_FILE, history.encode())
+    write_history(store, history)
     if latest != name:
         store.write(LATEST_FILE, f"{name}\n".encode())
+
+
+def write_history(store: Store, history: History) -> None:
+    """Writes HISTORY if it changes."""
+    if read_history(store) != history:
+        store.write(HISTORY_FILE, history.encode())
 
 
 def is_intact(folder: Path) -> bool:
@@ -106,20 +141,23 @@ def is_intact(folder: Path) -> bool:
 
 
 def is_offered(file: Path, base: Path, signing_key: str | None = None) -> bool:
-    """Whether readers of `base` get these bytes: LATEST names them, they are intact, and signed if there is a key."""
+    """Whether a push of these bytes would change nothing.
+
+    LATEST or CANDIDATE names them, they are intact, and signed if there is a key.
+    """
     store, content = LocalStore(base), file.read_bytes()
     name = manifests.version_name(content)
     files = store.version(name)
     return (
-        latest_name(store) == name
+        name in (latest_name(store), candidate_name(store))
         and _holds(files, name, content)
         and (signing_key is None or _is_signed_with(signing_key, files))
     )
 
 
 def is_rolled_back(file: Path, base: Path) -> bool:
-    """Whether a push of these bytes would be refused because a person rolled them back."""
-    return manifests.version_name(file.read_bytes()) in read_history(LocalStore(base)).rolled_back
+    """Whether a push of these bytes would be refused because they were rolled back or dropped."""
+    return manifests.version_name(file.read_bytes()) in read_history(LocalStore(base)).barred
 
 
 def latest(base: Path) -> Path:
@@ -204,9 +242,15 @@ def _is_signed_with(key: str, files: Mapping[str, bytes]) -> bool:
     return signature.is_signed(files[MANIFEST_FILE], files.get(SIGNATURE_FILE), public)
 
 
-def _beyond(keep: int, store: Store, latest: str, before: str | None) -> list[str]:
-    """The versions to remove: the latest stays, the one before it, and then the newest."""
-    kept = [name for name in (latest, before) if name]
+def _with_note_on_candidate(history: History, name: str, waiting: str | None, *, is_candidate: bool) -> History:
+    """The history with a note on the new candidate, and one on the candidate that the pushed version replaces."""
+    if waiting not in (None, name):
+        history = history.noted(str(waiting), f"candidate, replaced by {name} before it was judged")
+    return history.noted(name, "candidate") if is_candidate else history
+
+
+def _beyond(keep: int, store: Store, kept: Sequence[str]) -> list[str]:
+    """The versions to remove: the latest stays, a candidate, the one to roll back to, and then the newest."""
     others = [name for name in store.versions() if name not in kept]
     others.sort(key=lambda name: str(manifests.facts(store.version(name)).get("created", "")), reverse=True)
     return others[max(0, keep - len(kept)) :]

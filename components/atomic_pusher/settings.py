@@ -12,10 +12,13 @@ KEEP = Condition("at least 2: the latest version and one to roll back to", lambd
 
 @dataclasses.dataclass(frozen=True)
 class PushSettings:
-    """How many versions of a model are kept, and who signs them."""
+    """How many versions of a model are kept, who signs them, and whether a new one must prove itself first."""
 
     keep: Annotated[int, KEEP] = 10
     """Versions of a city that are kept, the latest and the one before it among them; a push removes older ones."""
+    canary: bool = False
+    """Name a new version in `CANDIDATE` beside `LATEST`. The next tick of `farebox retrain` with a new span promotes or
+    drops it, by its errors on that span beside those of the latest version. The first version is the latest at once."""
     signing_key: str | None = None
     """Path of an Ed25519 private key (PEM, without a password) that signs each manifest; null for no signature."""
 

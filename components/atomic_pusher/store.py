@@ -37,6 +37,9 @@ class Store(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Writes a file, or replaces it."""
 
+    def discard(self, name: str) -> None:
+        """Removes a file, if it is there."""
+
     def versions(self) -> list[str]:
         """The names of all versions, complete or not."""
 
@@ -86,6 +89,12 @@ class LocalStore:
     def write(self, name: str, content: bytes) -> None:
         """Replaces a file by a rename; the new content is durable on return."""
         write_atomically(self.base / name, content, durable=True, aside=self.base / f"{ASIDE}{Path(name).name}")
+
+    def discard(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.base / name)
+            sync_folder(self.base)
 
     def versions(self) -> list[str]:
         """The names of all versions, complete or not."""

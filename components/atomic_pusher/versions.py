@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from farebox.components.atomic_pusher import manifest as manifests
-from farebox.components.atomic_pusher.push import LATEST_FILE, latest_name, open_model, point_latest, read_history
+from farebox.components.atomic_pusher.history import History
+from farebox.components.atomic_pusher.push import (
+    CANDIDATE_FILE,
+    LATEST_FILE,
+    candidate_name,
+    discard_candidate,
+    latest_name,
+    open_model,
+    point_latest,
+    read_history,
+)
 from farebox.components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, is_version
 from farebox.components.errors import InputError
 from farebox.components.tflite.files import FARE_FILE
@@ -22,7 +32,9 @@ class Version:
     version: str
     created: str
     latest: bool
+    candidate: bool
     rolled_back: bool
+    dropped: bool
     signed: bool
     bytes: int
     metrics: dict[str, Any]
@@ -43,8 +55,8 @@ def versions_of(base: Path) -> list[Version]:
     """The city's versions, newest first, without those that are removed meanwhile."""
     store = LocalStore(base)
     read = {name: store.version(name) for name in store.versions()}
-    latest, rolled_back = latest_name(store), read_history(store).rolled_back
-    versions = [_version(base.name, name, files, latest, rolled_back) for name, files in read.items() if files]
+    pointers, history = (latest_name(store), candidate_name(store)), read_history(store)
+    versions = [_version(base.name, name, files, pointers, history) for name, files in read.items() if files]
     return sorted(versions, key=lambda version: version.created, reverse=True)
 
 
@@ -66,6 +78,8 @@ def verify(folder: Path, key: str | None = None) -> tuple[int, list[str]]:
         read_history(store)
     if store.base == folder and latest_name(store) not in names:
         lines.append(f"{folder / LATEST_FILE} must name one of its versions, got {latest_name(store)}")
+    if store.base == folder and (candidate := candidate_name(store)) and candidate not in names:
+        lines.append(f"{folder / CANDIDATE_FILE} must name one of its versions, got {candidate}")
     return len(names), lines
 
 
@@ -114,11 +128,11 @@ def facts_beside(file: Path) -> dict[str, Any]:
     return manifests.facts(LocalStore(folder.parent).version(folder.name)) if file.name == FARE_FILE else {}
 
 
-def rollback(base: Path, wanted: str | None = None) -> tuple[str | None, str]:
+def rollback(base: Path, wanted: str | None = None, note: str = "") -> tuple[str | None, str]:
     """Points LATEST to a version, by default to the previous one; returns what LATEST named before and names now.
 
     wanted: a version's name or an unambiguous beginning. Versions that were named after it are recorded as rolled back:
-    no push brings them back.
+    no push brings them back. The candidate is promoted. note: why, for HISTORY, about the version that LATEST named.
 
     Raises:
         InputError: no such version, more than one, or a damaged one.
@@ -132,8 +146,12 @@ def rollback(base: Path, wanted: str | None = None) -> tuple[str | None, str]:
         faults = manifests.faults(target, store.version(target))
         if faults:
             raise InputError(f"version={target} in {base} must be intact: {faults[0]}")
-        after = history.rolled_back_to(target, latest) if latest else history.pushed(target)
+        if latest is None or target == candidate_name(store):
+            after = history.at(latest).pushed(target)
+        else:
+            after = history.rolled_back_to(target, latest).noted(latest, note if latest != target else "")
         point_latest(store, target, latest, after)
+        discard_candidate(store, target)
     return latest, target
 
 
@@ -146,16 +164,19 @@ def _named(wanted: str, there: list[str], base: Path) -> str:
 
 
 def _version(
-    city: str, name: str, files: dict[str, bytes], latest: str | None, rolled_back: tuple[str, ...]
+    city: str, name: str, files: dict[str, bytes], pointers: tuple[str | None, str | None], history: History
 ) -> Version:
+    """pointers: what LATEST and CANDIDATE name."""
     manifest = manifests.facts(files)
     metrics = manifest.get("metrics")
     return Version(
         city=city,
         version=name,
         created=str(manifest.get("created", "")),
-        latest=name == latest,
-        rolled_back=name in rolled_back,
+        latest=name == pointers[0],
+        candidate=name == pointers[1],
+        rolled_back=name in history.rolled_back,
+        dropped=name in history.dropped,
         signed=SIGNATURE_FILE in files,
         bytes=len(files.get(FARE_FILE, b"")),
         metrics=metrics if isinstance(metrics, dict) else {},

@@ -1,4 +1,4 @@
-"""The last good model: the newest one that ModelGate and DeviceValidator bless and nobody rolled back.
+"""The last good model: the newest one that both gates bless and that is neither rolled back nor a dropped candidate.
 
 On a cluster, where no resolver of ours runs, LATEST names the last good version: see `latest_pushed`.
 """
@@ -59,7 +59,7 @@ def good_models(channels: Channels, models_dir: str) -> list[int]:
 
 
 def good_blessings(channels: Channels, models_dir: str) -> list[types.Artifact]:
-    """The ModelBlessings, positive or not, of files that DeviceValidator blesses and nobody rolled back.
+    """The ModelBlessings, positive or not, of files that DeviceValidator blesses and no HISTORY bars.
 
     Blessings of the same file have the same custom property sha256. models_dir: folder of the versions.
     """
@@ -67,11 +67,11 @@ def good_blessings(channels: Channels, models_dir: str) -> list[types.Artifact]:
         sha256_of(blessing) for blessing in channels["infra_blessing"] if blessing.get_int_custom_property("blessed")
     }
     history = Path(models_dir) / HISTORY_FILE
-    rolled_back = History.parse(history.read_bytes(), models_dir).rolled_back if history.is_file() else ()
+    barred = History.parse(history.read_bytes(), models_dir).barred if history.is_file() else ()
     return [
         blessing
         for blessing in channels["model_blessing"]
-        if sha256_of(blessing) in fit and sha256_of(blessing)[:NAME_DIGITS] not in rolled_back
+        if sha256_of(blessing) in fit and sha256_of(blessing)[:NAME_DIGITS] not in barred
     ]
 
 

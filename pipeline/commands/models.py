@@ -17,6 +17,7 @@ from farebox.pipeline import process
 from farebox.pipeline.commands.options import AsJson
 from farebox.pipeline.commands.tables import aligned
 
+MARKS = {"latest": "LATEST", "candidate": "CANDIDATE", "rolled_back": "rolled back", "dropped": "dropped"}
 HEADER = ("city", "version", "created", "", "bytes")
 
 Out = Annotated[str, typer.Option(help="The folder that keeps models/.")]
@@ -46,7 +47,7 @@ def rollback(
     ] = None,
     out: Out = ".",
 ) -> None:
-    """Points LATEST to an earlier version.
+    """Points LATEST to an earlier version, or to the candidate.
 
     No run pushes the versions after it again.
     """
@@ -55,7 +56,7 @@ def rollback(
     if before == now:
         print(f"{base}: LATEST names {now}, as before")
         return
-    barred = [each.version for each in versions.versions_of(base) if each.rolled_back]
+    barred = [each.version for each in versions.versions_of(base) if each.rolled_back or each.dropped]
     note = f"; no run pushes {', '.join(barred)} again until `farebox rollback` names it" if barred else ""
     print(f"{base}: LATEST names {now}, before {before}{note}")
 
@@ -86,7 +87,7 @@ def table(listed: Sequence[Version]) -> str:
     )
     rows = [(*HEADER, *(name.upper() if name == "rmse" else name for name in metrics), "state")]
     for version in listed:
-        mark = "LATEST" if version.latest else "rolled back" if version.rolled_back else ""
+        mark = next((mark for field, mark in MARKS.items() if getattr(version, field)), "")
         numbers = [_number(version.metrics.get(name)) for name in metrics]
         state = version.faults[0] if version.faults else "intact, signed" if version.signed else "intact"
         rows.append((version.city, version.version, version.created[:19], mark, f"{version.bytes:,}", *numbers, state))

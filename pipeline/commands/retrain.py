@@ -18,7 +18,9 @@ from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.process import BAD_INPUT, DONE, REFUSED
 from farebox.pipeline.retraining import ingesting, tick
+from farebox.pipeline.retraining.deploying import pushed_versions
 from farebox.pipeline.retraining.journal import Record
+from farebox.pipeline.retraining.live_record import Deployment, told
 from farebox.pipeline.retraining.steps import Steps, run_graph
 from farebox.pipeline.retraining.tick import TickResult
 from farebox.pipeline.settings.load import Settings, load_settings
@@ -121,9 +123,24 @@ def lines(record: Record, settings: Settings) -> list[str]:
 
     window = record.spans.window
     causes = f" ({', '.join(record.causes)})" if record.causes else ""
-    outcome = {"pushed": f"pushed {record.version}", "kept": "the model stays"}.get(record.outcome, record.outcome)
+    as_candidate = " as CANDIDATE" if pushed_versions(settings).get("candidate") == record.version else ""
+    outcome = {"pushed": f"pushed {record.version}{as_candidate}", "kept": "the model stays"}.get(
+        record.outcome, record.outcome
+    )
     return [
         f"farebox: {record.city}: {record.decision}{causes}: {outcome}",
         f"  new spans {names(record.spans.new)}; window {names(window[:1])} to {names(window[-1:])}",
+        *(f"  live error of {told(live, settings.city.currency)}" for live in record.live),
+        *([f"  {changed(record.deployment)}"] if record.deployment else []),
         *(f"  {reason}" for reason in record.reasons),
     ]
+
+
+def changed(deployment: Deployment) -> str:
+    """A change of LATEST or CANDIDATE as people read it."""
+    what = {
+        "promoted": f"{deployment.version} is promoted from CANDIDATE to LATEST",
+        "dropped": f"{deployment.version} is dropped as CANDIDATE",
+        "rolled_back": f"{deployment.version} is rolled back to {deployment.latest}",
+    }
+    return f"{what[deployment.action]}: {deployment.reason}"

@@ -12,8 +12,10 @@ from farebox.components.atomic_pusher.versions import versions_of
 from farebox.components.errors import Check
 from farebox.components.trip_example_gen.spans import Delivery, name_of_span
 from farebox.components.trip_example_gen.values.clock import DAY_S
+from farebox.pipeline.retraining.deploying import deployment_of, served
 from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Content, Journal, Record, Spans, SpanVersion
+from farebox.pipeline.retraining.live_record import Live
 from farebox.pipeline.retraining.planning import History, Plan, content_key, key, missing_in, window_of
 from farebox.pipeline.retraining.policy import Situation, decide
 from farebox.pipeline.settings.load import Settings
@@ -51,9 +53,11 @@ def conclude(context: TickContext, plan: Plan, history: History, judged: Sequenc
     usable = [each for each in (*history.usable, *map(key, plan.new)) if each not in refused]
     window = window_of(usable, size)
     drift = drift_of_the_newest(judged, window)
-    situation = Situation(
-        window, history.tried, newer_than(history.tried, usable), age_days(context), drift, history.drifted
-    )
+    lives = live_of_the_newest(judged, window)
+    may_roll_back = context.settings.spans.rollback
+    deployment = deployment_of(lives, context.name(window[-1][0]), may_roll_back=may_roll_back) if lives else None
+    newer, live = newer_than(history.tried, usable), served(lives, deployment)
+    situation = Situation(window, history.tried, newer, age_days(context), drift, history.drifted, live)
     causes, reasons = decide(situation, context.settings.spans, context.name)
     seen = {*history.versions, *(each.span for each in plan.new)}
     first = min((each.span for each in plan.new), default=None) if history.first is None else history.first
@@ -70,6 +74,8 @@ def conclude(context: TickContext, plan: Plan, history: History, judged: Sequenc
             missing=missing_in(window, size, first, seen),
             refused=tuple(refused),
         ),
+        live=tuple(live for each in judged for live in each.live),
+        deployment=deployment,
         drift={check.name.partition(".")[2]: check.value for check in drift} if drift else None,
         contents={content_key(key(each)): Content(each.sha256, each.stamp, each.path) for each in plan.new},
     )
@@ -93,6 +99,12 @@ def drift_of_the_newest(judged: Sequence[JudgedSpan], window: Sequence[SpanVersi
     """The checks of the window's newest span; None if it was not compared with anything now."""
     drift_by_span = {key(each.delivery): each.drift for each in judged}
     return (drift_by_span.get(window[-1]) or None) if window else None
+
+
+def live_of_the_newest(judged: Sequence[JudgedSpan], window: Sequence[SpanVersion]) -> tuple[Live, ...]:
+    """The live errors on the window's newest span; empty if it was not scored now."""
+    lives = {key(each.delivery): each.live for each in judged if each.refusal is None}
+    return lives.get(window[-1], ()) if window else ()
 
 
 def age_days(context: TickContext) -> float | None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from farebox.components.errors import Check, GateError, InputError
 from farebox.components.trip_example_gen.spans import Delivery
@@ -15,13 +15,12 @@ from farebox.pipeline.local import run
 from farebox.pipeline.local.console import Output, RunConsole, no_output
 from farebox.pipeline.local.folder import LOG_FILE, exclusive
 from farebox.pipeline.metadata import connection
+from farebox.pipeline.retraining.deploying import pushed_versions
 from farebox.pipeline.retraining.journal import SpanVersion
+from farebox.pipeline.retraining.live_record import Live, told
 from farebox.pipeline.retraining.planning import key
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import SpanInput
-
-if TYPE_CHECKING:
-    from farebox.pipeline.retraining.live_error import LiveScore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,13 +28,13 @@ class JudgedSpan:
     """A span that was ingested.
 
     drift: checks against the data of the last blessed run. refusal: why the span cannot be used, None if it can.
-    live: the errors on it of the version that LATEST names, None if there is none, or if it knows this span.
+    live: the errors on it of the versions that LATEST and CANDIDATE name, and LATEST named before.
     """
 
     delivery: Delivery
     drift: tuple[Check, ...] = ()
     refusal: str | None = None
-    live: LiveScore | None = None
+    live: tuple[Live, ...] = ()
 
 
 def ingest(
@@ -102,22 +101,20 @@ def _ingest_span(settings: Settings, run_id: str, delivery: Delivery, output: Ou
         if judged.refusal is not None:
             screen.say(f"  refused: {judged.refusal}")
             return judged
-        return dataclasses.replace(judged, live=_live_score(settings, delivery.span, produced["examples"][0], screen))
+        examples = produced["examples"][0].uri
+        return dataclasses.replace(judged, live=_live_errors(settings, key(delivery), examples, screen))
 
 
-def _live_score(settings: Settings, span: int, examples: Any, screen: RunConsole) -> LiveScore | None:
-    """The score of LATEST on a span's examples; a version that cannot be scored is said and refuses no span."""
+def _live_errors(settings: Settings, span: SpanVersion, examples: str, screen: RunConsole) -> tuple[Live, ...]:
+    """Errors of the pushed versions on a span's examples, before anything is trained on them."""
+    if not (versions := pushed_versions(settings)):
+        return ()
     from farebox.pipeline.retraining import live_error  # here: a runtime, which a tick without new spans does not need
 
-    try:
-        score = live_error.score_latest(settings, span, examples.uri)
-    except InputError as error:
-        screen.say(f"  live error: {error}")
-        return None
-    if score:
-        errors, currency = score.overall, settings.city.currency
-        screen.say(f"  live error of {score.version}: RMSE {errors.rmse.value:.4g} {currency} on {errors.rows} trips")
-    return score
+    lives = live_error.live_errors(settings, span, examples, versions, lambda line: screen.say(f"  {line}"))
+    for live in lives:
+        screen.say(f"  live error: {told(live, settings.city.currency)}")
+    return lives
 
 
 def drift_of(verdict: Any) -> tuple[Check, ...]:

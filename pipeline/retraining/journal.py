@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from farebox.components.errors import InputError
 from farebox.components.files import locked, write_atomically
+from farebox.pipeline.retraining.live_record import Deployment, Live
 
 JOURNAL_FILE, PENDING_FILE, LOCK_FILE = "retraining.jsonl", ".retraining.pending.json", ".retraining.lock"
 
 Decision = Literal["retrain", "keep"]
-Cause = Literal["new_data", "drift", "after_drift", "max_age"]
+Cause = Literal["new_data", "drift", "live_error", "after_drift", "max_age"]
 Outcome = Literal["pushed", "refused", "failed", "kept"]
 SpanVersion = tuple[int, int]
 
@@ -47,8 +48,9 @@ class Record:
     """The decision and outcome of a tick, and the reasons.
 
     time: when it began, ISO 8601, UTC. drift: the newest span's distance from the last blessed run's data by feature.
-    contents: of each span version in `spans.new`, by `SPAN/VERSION`. seconds: of the tick's work; of the last one, if
-    it took several ticks.
+    live: errors of pushed versions on the spans that the tick judged. deployment: the change of LATEST or CANDIDATE
+    that follows. contents: of each span version in `spans.new`, by `SPAN/VERSION`. seconds: of the tick's work; of the
+    last one, if it took several ticks.
     """
 
     time: str
@@ -58,6 +60,8 @@ class Record:
     reasons: tuple[str, ...] = ()
     spans: Spans = Spans()
     drift: dict[str, float] | None = None
+    live: tuple[Live, ...] = ()
+    deployment: Deployment | None = None
     run_id: str | None = None
     outcome: Outcome = "kept"
     version: str | None = None
@@ -146,12 +150,15 @@ def record_of(content: dict[str, Any]) -> Record:
     """The inverse of `dataclasses.asdict` and JSON: lists become tuples again."""
     spans = content["spans"]
     keys = ("new", "window", "late", "refused")
+    deployment = content.get("deployment")
     pairs = {key: tuple((span, version) for span, version in spans[key]) for key in keys}
     return Record(
         **{
             **content,
             "causes": tuple(content["causes"]),
             "reasons": tuple(content["reasons"]),
+            "live": tuple(map(Live.from_json, content.get("live", ()))),
+            "deployment": deployment and Deployment(**deployment),
             "spans": Spans(**pairs, missing=tuple(spans["missing"])),
             "contents": {key: Content(**fields) for key, fields in content["contents"].items()},
         }

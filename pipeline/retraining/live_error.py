@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.atomic_pusher.push import latest_name
-from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.atomic_pusher.versions import facts_beside, read_model
-from farebox.components.evaluator import error_sums
-from farebox.components.evaluator.error_sums import DifferenceSums, ErrorSums, Measured
+from farebox.components.errors import InputError
+from farebox.components.evaluator import error_sums, promises
+from farebox.components.evaluator.error_sums import DifferenceSums, ErrorSums, Measured, short
 from farebox.components.evaluator.metrics import ALL_TRIPS, Estimate
-from farebox.components.evaluator.promises import promise_of
+from farebox.components.evaluator.promises import Tolerance, promise_of
 from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import FARE_FILE
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import bands_of
 from farebox.modules.columns import FARE
 from farebox.modules.slices import fare_slices
+from farebox.pipeline.retraining.live_record import Live, LiveCheck, Role
 from farebox.pipeline.settings.load import Settings
 
 BATCH_ROWS = 1 << 15
@@ -83,16 +84,49 @@ class PushedFile:
         return cls(version, TfliteModel(content, delegates=False, origin=file), bands_of(content), promise)
 
 
-def score_latest(settings: Settings, span: int, examples: str) -> LiveScore | None:
-    """The score of the version that LATEST names; None if there is none, or if it was trained on a span of this number.
+def live_errors(
+    settings: Settings, span: tuple[int, int], examples: str, versions: Mapping[Role, str], say: Callable[[str], None]
+) -> tuple[Live, ...]:
+    """Errors on a span's examples of the versions, by role, without those that were trained on a span of its number.
 
-    Raises InputError as `score` does.
+    Empty if that is the latest one, or if the latest one cannot be read; `say` takes a line about each version that
+    cannot. A latest version that promises nothing is held to the promise of the version before it.
     """
-    base = settings.models_dir
-    latest = latest_name(LocalStore(base)) if base.is_dir() else None
-    if latest is None or span in facts_beside(base / latest / FARE_FILE).get("spans", ()):
-        return None
-    return score(settings, latest, examples)
+    files: dict[Role, PushedFile] = {}
+    for role, version in versions.items():
+        try:
+            if span[0] not in facts_beside(settings.models_dir / version / FARE_FILE).get("spans", ()):
+                files[role] = PushedFile.load(settings, version)
+        except InputError as error:
+            say(f"live error of {version}: {error}")
+    if "latest" not in files:
+        return ()
+    scores, differences = score_together(settings, list(files.values()), examples)
+    tolerance = Tolerance(settings.spans.live_margin, settings.spans.live_alarm_rate)
+    fallback = files["before"].promise if "before" in files else {}
+    lives = []
+    for role, score in zip(files, scores, strict=True):
+        promise = score.promise or (fallback if role == "latest" else {})
+        made = promises.checks(score.errors, promise, tolerance)
+        checks = tuple(
+            LiveCheck(each.name, short(each.value), short(each.bound), each.ok)
+            for each in made
+            if not each.ok or "," not in each.name
+        )
+        difference = differences.get(score.version)
+        is_finite = difference is not None and math.isfinite(difference.value)
+        lives.append(
+            Live(
+                span,
+                role,
+                score.version,
+                error_sums.to_json(score.errors),
+                error_sums.to_json(promise),
+                checks,
+                difference if is_finite else None,
+            )
+        )
+    return tuple(lives)
 
 
 def score(settings: Settings, version: str, examples: str) -> LiveScore:
@@ -100,12 +134,12 @@ def score(settings: Settings, version: str, examples: str) -> LiveScore:
 
     Raises InputError if the version cannot be read, or asks for a column that the examples do not have.
     """
-    (result,), _ = score_together(settings, [version], examples)
+    (result,), _ = score_together(settings, [PushedFile.load(settings, version)], examples)
     return result
 
 
 def score_together(
-    settings: Settings, versions: Sequence[str], examples: str
+    settings: Settings, files: Sequence[PushedFile], examples: str
 ) -> tuple[list[LiveScore], dict[str, Estimate]]:
     """Scores of several versions on the same trips, and how the others compare with the first.
 
@@ -114,7 +148,6 @@ def score_together(
     """
     from farebox.pipeline.node_configs import slicing_config
 
-    files = [PushedFile.load(settings, version) for version in versions]
     sums = {file.version: SlicedSums(file.bands) for file in files}
     differences = {file.version: DifferenceSums() for file in files[1:]}
     for columns in read_examples(settings, examples):

@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, write_to_textfile
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from farebox.components.evaluator.metrics import ALL_TRIPS
+
 OUTCOMES = ("pushed", "refused", "failed", "kept")
 SUCCESSES = ("pushed", "kept")
 SPANS = {
@@ -54,9 +56,7 @@ class Ticks(Collector):
         for name, help_text in SPANS.items():
             yield from _gauge(f"spans_{name}", help_text, city, len((last.get("spans") or {}).get(name) or ()))
         yield self._ticks(city)
-        drift = self._drift(city)
-        if drift.samples:
-            yield drift
+        yield from (metric for metric in (self._drift(city), *self._live(city)) if metric.samples)
 
     def _newest(self, matches: Callable[[Record], bool]) -> Record | None:
         return next((record for record in reversed(self.recorded) if matches(record)), None)
@@ -76,6 +76,27 @@ class Ticks(Collector):
         for feature, distance in sorted((measured.get("drift") or {}).items()):
             metric.add_metric([city, feature], distance)
         return metric
+
+    def _live(self, city: str) -> Iterator[Metric]:
+        """Errors on the newest span that was scored, of each version with its role, beside their promises."""
+        lives = (self._newest(lambda record: bool(record.get("live"))) or {}).get("live") or ()
+        newest = max((live["span"][0] for live in lives), default=None)
+        labels, scored = ["city", "version", "role"], [live for live in lives if live["span"][0] == newest]
+        for name, part, help_text in (
+            ("live_error", "errors", "Error on the newest span's trips, when last measured."),
+            ("promised_error", "promise", "Error on the test split at the version's push."),
+        ):
+            metric = GaugeMetricFamily(f"farebox_{name}", help_text, labels=[*labels, "error"])
+            for live in scored:
+                for error, estimate in (live[part].get(ALL_TRIPS) or {}).items():
+                    if error != "rows" and estimate[0] is not None:
+                        metric.add_metric([city, live["version"], live["role"], error], estimate[0])
+            yield metric
+        holds = GaugeMetricFamily("farebox_promise_holds", "Whether no error is beyond its promise.", labels=labels)
+        for live in scored:
+            if live["checks"]:
+                holds.add_metric([city, live["version"], live["role"]], all(each["ok"] for each in live["checks"]))
+        yield holds
 
 
 def write_metrics(path: str, last: Record, recorded: Sequence[Record]) -> None:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from farebox.components.errors import Check
 from farebox.pipeline.retraining.journal import Cause, SpanVersion
+from farebox.pipeline.retraining.live_record import Live
 from farebox.pipeline.settings.spans import SpanSettings
+
+MAX_TOLD = 3  # broken promises in a reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +19,8 @@ class Situation:
 
     window: the spans to train on; tried: those of the last training; newer: spans beyond that, in the window or older.
     age_days: of the latest model, None without one. drift: checks of the newest span against the last blessed run's
-    data, None if it was not compared. drifted: spans that had drifted in earlier ticks.
+    data, None if it was not compared. live: errors on the newest span of the version that serves, None if it was not
+    scored. drifted: spans that had drifted in earlier ticks.
     """
 
     window: tuple[SpanVersion, ...]
@@ -25,6 +29,7 @@ class Situation:
     age_days: float | None
     drift: Sequence[Check] | None = None
     drifted: Collection[int] = ()
+    live: Live | None = None
 
     @property
     def untried(self) -> tuple[SpanVersion, ...]:
@@ -56,6 +61,7 @@ def decide(situation: Situation, settings: SpanSettings, name: Callable[[int], s
     for cause, holds in (
         ("new_data", _new_data(situation, settings, name)),
         ("drift", _drift(situation, settings, name)),
+        ("live_error", _live_error(situation, settings, name)),
         ("after_drift", _after_drift(situation, settings, name)),
         ("max_age", _max_age(situation, settings)),
     ):
@@ -91,6 +97,20 @@ def _drift(situation: Situation, settings: SpanSettings, name: Callable[[int], s
         f"{check.name.partition('.')[2]} by {check.value:.3f}, more than {check.bound:.3f}" for check in features
     )
     return f"span {newest} is off the data of the last blessed run: {measured}"
+
+
+def _live_error(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> str | None:
+    """The first of the broken checks are told: those of all trips, if there are any."""
+    live = situation.live
+    if not (settings.live_error and live and live.broken):
+        return None
+    told = [f"{check.name} {_number(check.value)}, more than {_number(check.bound)}" for check in live.broken]
+    more = f" and {_count(len(told) - MAX_TOLD, 'other error')}" if len(told) > MAX_TOLD else ""
+    return f"version {live.version} breaks its promise on span {name(live.span[0])}: {'; '.join(told[:MAX_TOLD])}{more}"
+
+
+def _number(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.3g}"
 
 
 def _after_drift(situation: Situation, settings: SpanSettings, name: Callable[[int], str]) -> str | None:

@@ -16,6 +16,7 @@ from farebox.pipeline.local.folder import new_run_id
 from farebox.pipeline.local.run import Run
 from farebox.pipeline.metadata import connection
 from farebox.pipeline.retraining.deciding import TickContext, conclude, spans_to_judge
+from farebox.pipeline.retraining.deploying import carry_out
 from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Journal, Outcome, Record, SpanVersion
 from farebox.pipeline.retraining.planning import History, history_of, key, plan_of
@@ -135,11 +136,18 @@ class _Tick:
         deliveries = history.usable | {key(each): each for each in plan.new}
         if record.decision == "retrain" and (again := self._ingest_missing(record, deliveries)):
             record = conclude(self.context, plan, history, [*judged, *again])
+        if record.decision == "retrain" or record.deployment:
+            self.journal.begin(record)
+        self._carry_out(record, deliveries)
+
+    def _carry_out(self, record: Record, deliveries: dict[SpanVersion, Delivery]) -> None:
+        """Does what a record has decided: first what LATEST shall name, then the run."""
+        if record.deployment:
+            carry_out(self.settings, record.deployment, self.steps.warn)
         if record.decision == "keep":
             self._finish(record)
-            return
-        self.journal.begin(record)
-        self._run(record, deliveries)
+        else:
+            self._run(record, deliveries)
 
     def _resume(self, pending: Record) -> bool:
         """Runs what a tick that died had decided; returns whether it did.
@@ -148,10 +156,12 @@ class _Tick:
         a span that cannot be used any more is dropped.
         """
         history: History = history_of([*self.journal.records(), pending])
-        if any(judged.refusal is not None for judged in self._ingest_missing(pending, history.usable)):
+        if pending.decision == "retrain" and any(
+            judged.refusal is not None for judged in self._ingest_missing(pending, history.usable)
+        ):
             self.journal.forget()
             return False
-        self._run(pending, history.usable)
+        self._carry_out(pending, history.usable)
         return True
 
     def _ingest_missing(self, record: Record, deliveries: dict[SpanVersion, Delivery]) -> list[JudgedSpan]:

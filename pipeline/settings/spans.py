@@ -39,6 +39,9 @@ class SpanSettings:
     live_alarm_rate: Annotated[float, strictly_between(0, 1)] = 0.001
     """Probability, per span, that chance alone breaks a promise; a month of daily spans has a false alarm with at most
     30 times this."""
+    rollback: bool = True
+    """Point LATEST back to the version before it, if the latest version breaks its promise on the newest span and the
+    version before errs less on the same trips, by more than chance explains."""
     max_age_days: Positive | None = None
     """Cause to retrain: the model is older than this number of days and there are new data; null for no such cause."""
     max_numeric: Share = 0.01

@@ -24,7 +24,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from farebox.components.atomic_pusher import manifest, push, signature, versions
+from farebox.components.atomic_pusher import canary, manifest, push, signature, versions
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import GateError, InputError
@@ -109,7 +109,7 @@ def whole(base: Path, name: str, key: str | None) -> bytes:
 def state(base: Path) -> tuple:
     """All that a push is about; `created` differs from push to push, and so do manifests."""
     names = sorted(str(path.relative_to(base)) for path in base.rglob("*"))
-    texts = [(base / name).read_text() for name in ("LATEST", "HISTORY")]
+    texts = [(base / name).read_text() for name in ("LATEST", "HISTORY", "CANDIDATE") if (base / name).exists()]
     return (*names, *texts, *(path.read_bytes() for path in sorted(base.glob("*/fare.tflite"))))
 
 
@@ -132,7 +132,19 @@ def scenarios(folder: Path) -> Iterator[dict[str, tuple]]:
         three(base)
         (base / NAME[C] / "fare.tflite").write_bytes(b"damaged")
 
+    def waiting(base: Path) -> None:
+        three(base)
+        ship(base, D, signing_key=key, canary=True)
+
+    store = LocalStore
     yield {
+        "candidate": (three, lambda base: ship(base, D, signing_key=key, canary=True, keep=3), (C,), key),
+        "replaced": (waiting, lambda base: ship(base, A, signing_key=key, canary=True), (C,), key),
+        "promoted": (waiting, lambda base: canary.promote(store(base), NAME[D], "better"), (C, D), key),
+        "dropped": (waiting, lambda base: canary.drop(store(base), NAME[D], "worse"), (C,), key),
+        "promoted by name": (waiting, lambda base: versions.rollback(base, NAME[D]), (C, D), key),
+        "back with a reason": (waiting, lambda base: versions.rollback(base, NAME[B], "errs"), (C, B), key),
+        "pushed past a candidate": (waiting, lambda base: ship(base, B, signing_key=key), (C, B), key),
         "first push": (lambda base: base.mkdir(), lambda base: ship(base, A), (None, A), None),
         "second push": (lambda base: ship(base, A), lambda base: ship(base, B), (A, B), None),
         "signed": (three, lambda base: ship(base, D, signing_key=key), (C, D), key),

@@ -24,7 +24,7 @@ def counted(mode: str, folder: Path) -> dict[str, int]:
 @pytest.mark.slow
 def test_killed_at_every_step_the_old_version_or_the_new_is_whole_and_a_retry_ends_alike(tmp_path):
     steps = counted("steps", tmp_path)
-    assert len(steps) == 9 and min(steps.values()) > 10, steps
+    assert len(steps) == 16 and min(steps.values()) > 10, steps
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from farebox.components.atomic_pusher import manifest, push
+from farebox.components.atomic_pusher import canary, manifest, push
+from farebox.components.atomic_pusher.history import History
 from farebox.components.atomic_pusher.manifest import version_name
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.errors import GateError
@@ -98,3 +99,15 @@ def test_what_was_rolled_back_is_refused(store):
     store.write("LATEST", a.encode())
     with pytest.raises(GateError, match=f"version {b} was rolled back in ram://"):
         ship(B, store)
+
+
+def test_a_candidate_is_promoted_or_dropped(store):
+    a, b = ship(A, store, canary=True), ship(B, store, canary=True)
+    assert (push.latest_name(store), push.candidate_name(store)) == (a, b)
+    canary.promote(store, b, "better")
+    c = ship(C, store, canary=True)
+    canary.drop(store, c, "worse")
+    assert (push.latest_name(store), push.candidate_name(store)) == (b, None)
+    assert push.read_history(store) == History((a, b), (), (c,), {b: "better", c: "worse"})
+    with pytest.raises(FileNotFoundError):
+        store.read("CANDIDATE")

@@ -9,7 +9,7 @@ import http.server
 import socket
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from farebox.components.errors import Check, GateError, InputError, Severity
 from farebox.pipeline.retraining import tick
 from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Journal, Record
+from farebox.pipeline.retraining.live_record import Live
 from farebox.pipeline.retraining.planning import key
 from farebox.pipeline.retraining.steps import Steps
 from farebox.pipeline.settings.load import load_settings
@@ -35,6 +36,7 @@ class City:
     runs: list = dataclasses.field(default_factory=list)
     ingested: list = dataclasses.field(default_factory=list)
     warnings: list = dataclasses.field(default_factory=list)
+    live: Callable[[tuple[int, int]], tuple[Live, ...]] = lambda _: ()  # live errors on a span
 
     def settings(self):
         pattern = "spans.pattern=span-{SPAN}/v-{VERSION}"
@@ -68,7 +70,8 @@ class City:
 
         def ingest(_settings, _run_id, deliveries):
             measured = (Check("drift.fare", drift, 0.04, drift <= 0.04),)
-            judged = [JudgedSpan(each, measured, "empty" if each.span in refused else None) for each in deliveries]
+            reasons = {each.span: "empty" if each.span in refused else None for each in deliveries}
+            judged = [JudgedSpan(each, measured, reasons[each.span], self.live(key(each))) for each in deliveries]
             self.ingested += [key(each.delivery) for each in judged if each.refusal is None]
             return judged
 

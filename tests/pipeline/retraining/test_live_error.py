@@ -2,54 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 
 import numpy as np
-import pyarrow as pa
 import pytest
+from live_trips import columns_of, predicted, write_examples
 
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.records import tfrecords
 from farebox.pipeline.retraining import live_error
-from farebox.pipeline.retraining.live_error import ALL_TRIPS, LiveScore
+from farebox.pipeline.retraining.live_error import ALL_TRIPS, LiveScore, PushedFile
 from farebox.pipeline.settings.load import load_settings
-
-SPLITS = ("train", "eval", "test")
 
 
 @pytest.fixture
 def settings(tmp_path):
     return load_settings("chicago", str(tmp_path), str(tmp_path))
-
-
-def columns_of(settings, n: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Trips in the city's box, with the columns and types of TripExampleGen."""
-    random, box = np.random.default_rng(seed), settings.city.box
-    degrees = {"longitude": (box.west, box.east), "latitude": (box.south, box.north)}
-    values = {f"{end}_{axis}": random.uniform(*degrees[axis], n) for end in ("pickup", "dropoff") for axis in degrees}
-    values |= {"pickup_hour": random.integers(24, size=n), "pickup_weekday": np.full(n, 2)}
-    values |= {"passenger_count": random.integers(1, 5, n), "fare": random.lognormal(2.5, 0.6, n)}
-    columns = settings.city.example_columns
-    return {name: np.asarray(values.get(name, np.zeros(n)), column.dtype) for name, column in columns.items()}
-
-
-def write_examples(folder, columns) -> str:
-    """An Examples artifact's folder, with a row in five in eval and in test."""
-    place = np.arange(len(columns["fare"])) % 5
-    for split, rows in zip(SPLITS, (place < 3, place == 3, place == 4), strict=True):
-        (folder / f"Split-{split}").mkdir(parents=True)
-        batch = pa.RecordBatch.from_pydict({name: values[rows] for name, values in columns.items()})
-        shard = folder / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
-        shard.write_bytes(gzip.compress(tfrecords(batch)))
-    return str(folder)
-
-
-def predicted(columns) -> np.ndarray:
-    """The arithmetic of `fare_tflite`: see `_convert`."""
-    return 2.5 - 0.1 * columns["pickup_longitude"] + columns["passenger_count"] + 0.5 * columns["pickup_hour"] + 0.5
 
 
 def promise(rmse: float = 3.0) -> dict:
@@ -86,9 +55,8 @@ def test_two_versions_are_compared_in_pairs_by_trip(settings, tmp_path, fare_tfl
     columns = columns_of(settings, 500)
     first = ship(fare_tflite, settings)
     higher = ship(convert_tflite(lambda fare: fare + 5.0), settings)
-    scores, differences = live_error.score_together(
-        settings, [first, higher], write_examples(tmp_path / "examples", columns)
-    )
+    files = [PushedFile.load(settings, version) for version in (first, higher)]
+    scores, differences = live_error.score_together(settings, files, write_examples(tmp_path / "examples", columns))
     error = predicted(columns) - columns["fare"].astype(float)
     difference = np.abs(error + 5) - np.abs(error)
     assert [score.version for score in scores] == [first, higher]
