@@ -26,6 +26,8 @@ _AT = "farebox.pipeline.commands."
 COMMANDS = {
     "run": Command(_AT + "run", "run", "Trains, judges and pushes the fare model of a city."),
     "retrain": Command(_AT + "retrain", "retrain", "Ingests new spans and retrains the model if the policy says so."),
+    "spans list": Command(_AT + "spans", "list_spans", "Lists what is in a folder of spans, taken or left, and why."),
+    "spans forget": Command(_AT + "spans", "forget", "Takes back a span that a tick took by mistake."),
     "schedule": Command(_AT + "schedule", "schedule", "Runs `farebox retrain` by the clock, here or elsewhere."),
     "predict": Command(_AT + "predict", "predict", "Predicts the fare of one trip, as a device computes it."),
     "evaluate": Command(_AT + "predict", "evaluate", "Measures the error of a .tflite file on raw trips."),
@@ -44,7 +46,11 @@ COMMANDS = {
     "settings": Command(_AT + "settings", "show", "Lists all settings with their defaults and bounds."),
     "doctor": Command(_AT + "doctor", "doctor", "Says what this machine has and what it lacks."),
 }
-GROUPS = {"data": "Trips to work with."}
+GROUPS = {
+    "data": "Trips to work with.",
+    "spans": "Lists what is in a folder of spans, or takes a span back.",
+}
+DEFAULTS = {"spans": "list"}  # the command of a group that is called without one
 SETTINGS: dict[str, Any] = {"max_content_width": 120}
 
 
@@ -68,6 +74,12 @@ class Table(TyperGroup):
             return Table(cmd_name, GROUPS[cmd_name], f"{cmd_name} ")
         entry = COMMANDS.get(self.prefix + cmd_name)
         return click_command(cmd_name, entry) if entry else None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Puts the group's default command before options."""
+        default = DEFAULTS.get(self.name or "")
+        needs_default = default and args != ["--help"] and (not args or args[0].startswith("-"))
+        return super().parse_args(ctx, [default, *args] if default and needs_default else args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """One line for each command."""

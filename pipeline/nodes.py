@@ -27,7 +27,6 @@ from farebox.components.networks.node_settings import as_json
 from farebox.components.span_window.component import SpanWindow
 from farebox.components.span_window.strategy import SpanWindowStrategy
 from farebox.components.trip_example_gen.component import TripExampleGen, ingest_digest
-from farebox.components.trip_example_gen.spans import Window
 from farebox.modules.columns import FARE
 from farebox.modules.slicing import ROW_HASH, SLICED_BY
 from farebox.pipeline.provenance import code_digest
@@ -46,18 +45,10 @@ def trip_example_gen(settings: Settings, spans: SpanInput | None) -> TripExample
     On Kubeflow and Vertex AI it ingests the newest spans at once, so that no SpanWindow has to join them.
     """
     source: dict[str, Any] = {"input_base": settings.data}
-    arrival = settings.spans
     if spans:
         source = {"input_base": spans.delivery.path, "delivery": spans.delivery}
-    elif arrival.pattern:
-        source["window"] = Window(
-            settings.data,
-            arrival.pattern,
-            arrival.window,
-            arrival.marker,
-            arrival.quiet_s,
-            settings.city.ignore_files,
-        )
+    elif settings.spans.pattern:
+        source["window"] = settings.span_window
     return TripExampleGen(
         **source,
         profile=settings.city,

@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 FAREBOX = Path(sys.executable).with_name("farebox")
 SMALL = (
-    'spans.pattern="{YYYY}-{MM}-{DD}"', "spans.marker=_SUCCESS", "spans.window=3", "spans.warm_start=true",
+    "spans.pattern={YYYY}-{MM}-{DD}", "spans.marker=_SUCCESS", "spans.window=3", "spans.warm_start=true",
     "data_gate.min_rows=500", "data_gate.min_split_rows=30",
     "training.epochs=4", "training.pseudo_trips=0", "training.teacher_weight=0",
     "reducer.n_components=16", "pruner.final_sparsity=0",
@@ -104,9 +105,10 @@ def place(tmp_path_factory) -> Place:
 
 @pytest.fixture(scope="module")
 def first(place) -> Ended:
-    """Two days at once."""
+    """Two days at once, and one of 2062 that stays in the folder: nothing that comes may be held back by it."""
     place.deliver(1)
     place.deliver(2)
+    shutil.copytree(place.folder / "data" / str(FIRST), place.folder / "data/2062-01-01")
     return place.tick()
 
 
@@ -135,7 +137,10 @@ def test_days_at_once_are_one_run(place, first):
     assert (first.code, first.stderr) == (0, "")
     (record,) = place.records()[:1]
     days = [[FIRST.toordinal() - datetime.date(1970, 1, 1).toordinal() + day, 1] for day in (0, 1)]
-    assert record["spans"] == {"new": days, "window": days, "late": [], "missing": [], "refused": []}
+    assert {name: spans for name, spans in record["spans"].items() if spans} == {
+        "new": days, "window": days, "left": ["2062-01-01"],
+    }  # fmt: skip
+    assert "  2062-01-01 is left out: it is dated after tomorrow, " in first.stdout
     assert (record["decision"], record["causes"], record["outcome"]) == ("retrain", ["new_data"], "pushed")
     assert (place.folder / "models/chicago" / record["version"] / "fare.tflite").is_file()
     manifest = json.loads((place.folder / "models/chicago" / record["version"] / "manifest.json").read_text())
@@ -198,3 +203,4 @@ def test_an_unusable_span_is_refused_and_reported(place):
     assert len([line for line in ended.stdout.splitlines() if line.startswith("  span 2024-03-0")]) == 2
     assert place.tick().code == 0
     assert place.ingests() == {1: 1, 2: 1, 3: 1}
+    assert {tuple(record["spans"]["left"]) for record in place.records()} == {("2062-01-01",)}

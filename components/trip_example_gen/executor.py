@@ -47,7 +47,7 @@ from farebox.components.trip_example_gen.row_sketch import RowSketch
 from farebox.components.trip_example_gen.sources.chunks import Chunk
 from farebox.components.trip_example_gen.sources.reading import check_counted_once, find_files, plan_chunks
 from farebox.components.trip_example_gen.sources.remote_files import file_system_of
-from farebox.components.trip_example_gen.spans import Window
+from farebox.components.trip_example_gen.spans import Window, told
 from farebox.components.trip_example_gen.splits import row_hashes, splits_of
 from farebox.components.trip_example_gen.values.clock import days_of
 
@@ -273,7 +273,9 @@ def _window_files(window: dict[str, Any], examples: types.Artifact, exec_propert
     limits = [int(exec_properties.get(name, -1)) for name in ("first_span", "last_span")]
     first, last = (None if limit < 0 else limit for limit in limits)
     file_system = file_system_of(window["base"])
-    spans = Window(**window).spans(first, last, time.time(), file_system)
+    spans, survey = Window(**window).spans(first, last, time.time(), file_system)
+    for line in told(survey.left):
+        logging.warning("TripExampleGen: %s", line)
     for each in spans:
         check_counted_once(each.files, fileio.open, lambda path: file_system.size_and_time(path)[0])
     examples.set_int_custom_property(SPAN_PROPERTY, spans[-1].span)

@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
+from farebox.components.atomic_pusher.push import latest_name
+from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.spans import name_of_span, span_of_name
+from farebox.components.trip_example_gen.span_pattern import name_of_span, span_of_name
 from farebox.pipeline.commands.options import AsJson, City, Overrides
 from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local.console import RunConsole
@@ -61,7 +63,7 @@ def run_ticks(settings: Settings, first: str | None, last: str | None, as_json: 
             print(f"farebox: {BUSY.format(city=settings.city.name)}")
         for result in results:
             _print(result, settings, as_json)
-            code = max(code, exit_code(result.record))
+            code = max(code, exit_code(result.record, has_model(settings)))
     return code
 
 
@@ -91,6 +93,9 @@ def _print(result: TickResult, settings: Settings, as_json: bool) -> None:
         screen.gates(result.checks)
     if record.outcome == "refused" and result.run is None:
         print(f"farebox: refused: {record.reasons[-1]}", file=sys.stderr)
+    if record.spans.left and exit_code(record, has_model(settings)) == BAD_INPUT:
+        names = f"{len(record.spans.left)} names, {record.spans.left[0]} first"
+        print(f"farebox: data={settings.data} must hold a span that can be used, got {names}", file=sys.stderr)
     if result.run:
         summary = result.run.summary
         screen.summary(summary.figures, summary.city, summary.currency)
@@ -107,12 +112,21 @@ def span_number(text: str, settings: Settings) -> int:
         ) from error
 
 
-def exit_code(record: Record) -> int:
-    """3 if a gate refused the model; 2 if no new span can be used, so that somebody looks; else 0."""
+def exit_code(record: Record, has_model: bool) -> int:
+    """3 if a gate refused the model; 2 so that somebody looks; else 0.
+
+    2: no new span can be used; or rules leave out all that there is, and there is no model.
+    """
     if record.outcome == "refused":
         return REFUSED
     has_only_useless_spans = bool(record.spans.new) and set(record.spans.new) <= set(record.spans.refused)
-    return BAD_INPUT if has_only_useless_spans and record.outcome == "kept" else DONE
+    has_nothing = bool(record.spans.left) and not record.spans.window and not has_model
+    return BAD_INPUT if (has_only_useless_spans or has_nothing) and record.outcome == "kept" else DONE
+
+
+def has_model(settings: Settings) -> bool:
+    """Whether LATEST names a version."""
+    return settings.models_dir.is_dir() and latest_name(LocalStore(settings.models_dir)) is not None
 
 
 def lines(record: Record, settings: Settings) -> list[str]:

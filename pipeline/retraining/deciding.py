@@ -10,7 +10,9 @@ from farebox.components.atomic_pusher.push import latest_name
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.atomic_pusher.versions import versions_of
 from farebox.components.errors import Check
-from farebox.components.trip_example_gen.spans import Delivery, name_of_span
+from farebox.components.trip_example_gen.span_pattern import name_of_span, span_of_tomorrow
+from farebox.components.trip_example_gen.span_rules import jumps
+from farebox.components.trip_example_gen.spans import Delivery, told
 from farebox.components.trip_example_gen.values.clock import DAY_S
 from farebox.pipeline.retraining.deploying import deployment_of, served
 from farebox.pipeline.retraining.ingesting import JudgedSpan
@@ -66,13 +68,19 @@ def conclude(context: TickContext, plan: Plan, history: History, judged: Sequenc
         city=context.settings.city.name,
         decision="retrain" if causes else "keep",
         causes=tuple(causes),
-        reasons=(*reasons, *left_out(context, plan, refused.values())),
+        reasons=(
+            *reasons,
+            *left_out(context, plan, refused.values()),
+            *told(plan.left),
+            *doubts(context, window, usable),
+        ),
         spans=Spans(
             new=tuple(map(key, plan.new)),
             window=window,
             late=tuple(map(key, plan.late)),
             missing=missing_in(window, size, first, seen),
             refused=tuple(refused),
+            left=tuple(each.path for each in plan.left),
         ),
         live=tuple(live for each in judged for live in each.live),
         deployment=deployment,
@@ -87,6 +95,18 @@ def left_out(context: TickContext, plan: Plan, refused: Iterable[JudgedSpan]) ->
     return useless + [
         f"span {context.name(each.span)} is older than the window: recorded, not trained on" for each in plan.too_old
     ]
+
+
+def doubts(context: TickContext, window: Sequence[SpanVersion], usable: Iterable[SpanVersion]) -> list[str]:
+    """A sentence if a span that a tick took before there were rules for it may have taken over by a wrong number."""
+    settings = context.settings
+    tomorrow = span_of_tomorrow(str(settings.spans.pattern), context.now.timestamp(), settings.city.time_zone)
+    newest = window[-1][0] if window else None
+    before = jumps((span for span, _ in usable), settings.spans.window).get(newest) if newest is not None else None
+    if newest is None or (before is None and (tomorrow is None or newest <= tomorrow)):
+        return []
+    why = "is dated after tomorrow" if before is None else f"is {newest - before} after span {context.name(before)}"
+    return [f"span {context.name(newest)}, which an earlier tick took, {why}: forget it if that is wrong"]
 
 
 def newer_than(tried: Sequence[SpanVersion], usable: Iterable[SpanVersion]) -> tuple[SpanVersion, ...]:

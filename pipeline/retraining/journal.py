@@ -16,22 +16,28 @@ from farebox.pipeline.retraining.live_record import Deployment, Live
 
 JOURNAL_FILE, PENDING_FILE, LOCK_FILE = "retraining.jsonl", ".retraining.pending.json", ".retraining.lock"
 
-Decision = Literal["retrain", "keep"]
+Decision = Literal["retrain", "keep", "forget"]
 Cause = Literal["new_data", "drift", "live_error", "after_drift", "max_age"]
-Outcome = Literal["pushed", "refused", "failed", "kept"]
+Outcome = Literal["pushed", "refused", "failed", "kept", "forgotten"]
 SpanVersion = tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Spans:
     """Span versions of a tick: first seen by it, in its window, new ones that came after a newer one, holes in the
-    window (numbers), and new ones that cannot be used."""
+    window (numbers), and new ones that cannot be used.
+
+    left: names in the folder of the trips that a rule left out. forgotten: versions that a person took back; such a
+    record is of no tick.
+    """
 
     new: tuple[SpanVersion, ...] = ()
     window: tuple[SpanVersion, ...] = ()
     late: tuple[SpanVersion, ...] = ()
     missing: tuple[int, ...] = ()
     refused: tuple[SpanVersion, ...] = ()
+    left: tuple[str, ...] = ()
+    forgotten: tuple[SpanVersion, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +80,11 @@ class Record:
         """Whether a run on its window came to an end, good or bad."""
         return self.outcome in ("pushed", "refused")
 
+    @property
+    def is_of_a_tick(self) -> bool:
+        """Whether a tick made it, not a person who took a span back."""
+        return self.outcome != "forgotten"
+
 
 class Journal:
     """runs/<city>/retraining.jsonl and its pending record; every write is atomic or a single line."""
@@ -102,6 +113,11 @@ class Journal:
         write_atomically(self._pending, text_of(record), durable=True)
 
     def finish(self, record: Record) -> None:
+        """Appends the record, and removes the pending decision."""
+        self.append(record)
+        self.forget()
+
+    def append(self, record: Record) -> None:
         """Appends the record, unless there is one of the same time."""
         if not any(record.time == other.time for other in self.records()):
             self._cut_torn_line()
@@ -109,7 +125,6 @@ class Journal:
                 file.write(text_of(record) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-        self.forget()
 
     def forget(self) -> None:
         """Removes the pending decision."""
@@ -149,9 +164,9 @@ def text_of(record: Record) -> str:
 def record_of(content: dict[str, Any]) -> Record:
     """The inverse of `dataclasses.asdict` and JSON: lists become tuples again."""
     spans = content["spans"]
-    keys = ("new", "window", "late", "refused")
+    keys = ("new", "window", "late", "refused", "forgotten")
     deployment = content.get("deployment")
-    pairs = {key: tuple((span, version) for span, version in spans[key]) for key in keys}
+    pairs = {key: tuple((span, version) for span, version in spans.get(key, ())) for key in keys}
     return Record(
         **{
             **content,
@@ -159,7 +174,7 @@ def record_of(content: dict[str, Any]) -> Record:
             "reasons": tuple(content["reasons"]),
             "live": tuple(map(Live.from_json, content.get("live", ()))),
             "deployment": deployment and Deployment(**deployment),
-            "spans": Spans(**pairs, missing=tuple(spans["missing"])),
+            "spans": Spans(**pairs, missing=tuple(spans["missing"]), left=tuple(spans.get("left", ()))),
             "contents": {key: Content(**fields) for key, fields in content["contents"].items()},
         }
     )

@@ -20,6 +20,7 @@ SPANS = {
     "missing": "Spans that the last tick's window lacks.",
     "late": "Spans that came after a newer one, at the last tick.",
     "refused": "Spans left out as unusable, at the last tick.",
+    "left": "Names in the folder of trips that a rule left out, at the last tick.",
 }
 
 Record = Mapping[str, Any]

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
-from farebox.components.trip_example_gen.spans import Delivery, SpanFiles
+from farebox.components.trip_example_gen.spans import Delivery, LeftOut, SpanFiles, Survey
 from farebox.pipeline.retraining.journal import Record, SpanVersion
 
 
@@ -16,7 +16,7 @@ class History:
 
     first: the lowest span that a tick ever looked at; older spans are ignored.
     tried: the window that was trained on last, whether or not a gate refused the model. drifted: spans whose distance
-    was a cause to retrain.
+    was a cause to retrain. forgotten: versions that a person took back; the other fields are as if they had never come.
     """
 
     versions: dict[int, tuple[Delivery, ...]]
@@ -24,12 +24,13 @@ class History:
     first: int | None
     tried: tuple[SpanVersion, ...]
     drifted: frozenset[int] = frozenset()
+    forgotten: frozenset[SpanVersion] = frozenset()
 
     @property
     def usable(self) -> dict[SpanVersion, Delivery]:
-        """Every version that is not refused."""
+        """Every version that is neither refused nor forgotten."""
         every_version = (each for versions in self.versions.values() for each in versions)
-        return {key(each): each for each in every_version if key(each) not in self.refused}
+        return {key(each): each for each in every_version if key(each) not in self.refused | self.forgotten}
 
     @property
     def newest(self) -> int | None:
@@ -41,16 +42,19 @@ class History:
 class Plan:
     """new: deliveries that no tick has seen. late: spans among them whose first version comes after a newer span.
 
-    too_old: new spans before every future window: they are only recorded.
+    too_old: new spans before every future window: they are only recorded. left: what a rule leaves out.
     """
 
     new: tuple[Delivery, ...]
     late: tuple[Delivery, ...]
     too_old: tuple[Delivery, ...]
+    left: tuple[LeftOut, ...] = ()
 
 
 def history_of(records: Iterable[Record]) -> History:
     """The history in the journal; paths are relative to the folder of the trips, as everywhere here."""
+    records = tuple(records)
+    forgotten = frozenset(each for record in records for each in record.spans.forgotten)
     versions: dict[int, tuple[Delivery, ...]] = {}
     refused: set[SpanVersion] = set()
     drifted: set[int] = set()
@@ -61,37 +65,39 @@ def history_of(records: Iterable[Record]) -> History:
             content = record.contents[content_key((span, version))]
             delivery = Delivery(span, version, content.path, content.sha256, content.stamp)
             versions[span] = (*versions.get(span, ()), delivery)
-            if first is None:
-                first = min(seen for seen, _ in record.spans.new)
+        if first is None:
+            first = min((span for span, version in record.spans.new if (span, version) not in forgotten), default=None)
         refused.update(record.spans.refused)
         if record.tried:
-            tried = record.spans.window
-        if "drift" in record.causes:
+            tried = tuple(each for each in record.spans.window if each not in forgotten)
+        if "drift" in record.causes and record.spans.window[-1] not in forgotten:
             drifted.add(record.spans.window[-1][0])
-    return History(versions, frozenset(refused), first, tried, frozenset(drifted))
+    return History(versions, frozenset(refused), first, tried, frozenset(drifted), forgotten)
 
 
-def plan_of(in_folder: Sequence[SpanFiles], history: History, window: int, base: str, upto: int | None = None) -> Plan:
-    """The new spans among complete deliveries in the folder `base`, up to span `upto` if it is given.
+def plan_of(survey: Survey, history: History, window: int, upto: int | None = None) -> Plan:
+    """The new spans among complete deliveries in the folder, up to span `upto` if it is given.
 
     Equal content is not a new version, under any name or time; other content is one, even in the same folder. Before
     the first tick, the newest window is new, and older spans are ignored.
     """
     newest_complete = {
-        each.span: each for each in in_folder if each.is_complete and (upto is None or each.span <= upto)
+        each.span: each for each in survey.spans if each.is_complete and (upto is None or each.span <= upto)
     }
     first = history.first
     if first is None and newest_complete:
         first = max(newest_complete) - window + 1
     candidates = [each for span, each in sorted(newest_complete.items()) if first is not None and span >= first]
     new = [
-        delivery for each in candidates if (delivery := _new_version(each, history.versions.get(each.span, ()), base))
+        delivery
+        for each in candidates
+        if (delivery := _new_version(each, history.versions.get(each.span, ()), survey.base))
     ]
     before = history.newest if history.newest is not None else -1
     horizon = max([before, *(each.span for each in new)]) - window
     late = [each for each in new if each.span < before and each.span not in history.versions]
     too_old = [each for each in new if each.span <= min(horizon, before)]
-    return Plan(tuple(new), tuple(late), tuple(too_old))
+    return Plan(tuple(new), tuple(late), tuple(too_old), survey.left)
 
 
 def _new_version(files: SpanFiles, known: Sequence[Delivery], base: str) -> Delivery | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from farebox.components.errors import Check, GateError, InputError
-from farebox.components.trip_example_gen.spans import Delivery, SpanFiles, find_spans
+from farebox.components.trip_example_gen.spans import Delivery, Survey
 from farebox.pipeline.local import preflight
 from farebox.pipeline.local.folder import new_run_id
 from farebox.pipeline.local.run import Run
@@ -65,35 +65,31 @@ def backfill(settings: Settings, first: int, last: int, *, steps: Steps = DEFAUL
     if trained is not None and first <= trained:
         raise InputError(f"from={first} must be above {trained}, the newest span of the last run's window")
     for span in sorted(
-        {each.span for each in spans_in_folder(settings) if each.is_complete and first <= each.span <= last}
+        {each.span for each in survey(settings, history).spans if each.is_complete and first <= each.span <= last}
     ):
         yield retrain(settings, upto=span, steps=steps)
 
 
 def check_settings(settings: Settings) -> None:
     """Raises InputError if no tick can work with the settings."""
-    if settings.spans.pattern is None:
-        raise InputError("spans.pattern must be set, such as span-{SPAN}, got none")
-    if not os.path.isdir(settings.data):
-        raise InputError(f"data={settings.data} must be a folder of spans")
+    check_folder(settings)
     preflight.check_signing_key(settings)
     preflight.check_engine(settings)
     connection.check_database(settings)
 
 
-def spans_in_folder(settings: Settings) -> list[SpanFiles]:
-    """Every version of a span in the folder of the trips, complete or not."""
-    spans = settings.spans
-    return list(
-        find_spans(
-            settings.data,
-            str(spans.pattern),
-            marker=spans.marker,
-            quiet_s=spans.quiet_s,
-            now=time.time(),
-            ignore=settings.city.ignore_files,
-        )
-    )
+def check_folder(settings: Settings) -> None:
+    """Raises InputError if the trips do not come in spans, or their folder is not there."""
+    if settings.spans.pattern is None:
+        raise InputError("spans.pattern must be set, such as span-{SPAN}, got none")
+    if not os.path.isdir(settings.data):
+        raise InputError(f"data={settings.data} must be a folder of spans")
+
+
+def survey(settings: Settings, history: History) -> Survey:
+    """Everything in the folder of the trips."""
+    forgotten = {span for span, _ in history.forgotten}
+    return settings.span_window.survey(time.time(), history.newest, forgotten)
 
 
 class _Tick:
@@ -124,8 +120,8 @@ class _Tick:
         window_size = self.settings.spans.window
         records = self.journal.records()
         history = history_of(records)
-        plan = plan_of(spans_in_folder(self.settings), history, window_size, self.settings.data, self.context.upto)
-        has_failed = bool(records) and records[-1].outcome == "failed"
+        plan = plan_of(survey(self.settings, history), history, window_size, self.context.upto)
+        has_failed = [each.outcome for each in records if each.is_of_a_tick][-1:] == ["failed"]
         record = conclude(self.context, plan, history, [])
         if not plan.new and not has_failed and record.decision == "keep":
             if not self.results:

@@ -23,6 +23,8 @@ from farebox.components.pca_reducer.settings import ReducerSettings
 from farebox.components.pruner.settings import PrunerSettings
 from farebox.components.quantizer.settings import BandSettings, QuantizerSettings
 from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.span_pattern import TOKEN
+from farebox.components.trip_example_gen.spans import Window
 from farebox.modules import columns
 from farebox.modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings, TunerSettings
 from farebox.pipeline.settings.beam import BeamSettings
@@ -31,6 +33,7 @@ from farebox.pipeline.settings.metadata import MetadataSettings, from_url, hide_
 from farebox.pipeline.settings.notify import NotifySettings
 from farebox.pipeline.settings.spans import SpanSettings
 
+BARE_PATTERN = re.compile(r"""(?m)^[^#'"\n]*\bpattern:[ \t]*(\{(?:SPAN|VERSION|YYYY|MM|DD)[:}][^#\n]*)""")
 CITIES, CITY_FILE = Path(__file__).parents[2] / "data", "city.yaml"
 
 
@@ -121,6 +124,20 @@ class Settings:
         return self.spans.gate_of_the_window(self.data_gate) if self.spans.pattern else self.data_gate
 
     @property
+    def span_window(self) -> Window:
+        """The spans in the folder of the trips, and how they are told. `spans.pattern` must be set."""
+        spans, city = self.spans, self.city
+        return Window(
+            self.data,
+            str(spans.pattern),
+            spans.window,
+            spans.marker,
+            spans.quiet_s,
+            city.ignore_files,
+            city.time_zone,
+        )
+
+    @property
     def runs_dir(self) -> Path:
         """The folder of the city's runs."""
         return Path(self.out) / "runs" / self.city.name
@@ -146,11 +163,17 @@ def city_file(city: str) -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """Returns the mapping in a YAML file. Raises SettingsError naming the file, and the line of a syntax error."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if bare := BARE_PATTERN.search(text):
+            number, value = text.count("\n", 0, bare.start(1)) + 1, bare[1].strip()
+            raise ValueError(
+                f"line {number}: spans.pattern={value} must be in quotes: YAML takes text that begins so for a mapping"
+            )
+        content = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise SettingsError(f"{path}: line {line}: {error.problem}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or a day such as 2016-13-01
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, a day such as 2016-13-01, or ours
         raise SettingsError(f"{path}: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: must hold sections such as `city:`, got {type(content).__name__}")
@@ -158,12 +181,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse(assignment: str) -> tuple[str, Any]:
-    """Returns the key and the value, read as YAML, of `section.key=value`. Raises SettingsError."""
+    """Returns the key and the value, read as YAML, of `section.key=value`. Raises SettingsError.
+
+    A value that begins with a brace of `spans.pattern`, such as {YYYY}, is text: YAML would take it for a mapping.
+    """
     key, separator, value = assignment.partition("=")
     if not separator:
         raise SettingsError(f"override {assignment} must read section.key=value")
     try:
-        return key.strip(), yaml.safe_load(value)
+        return key.strip(), value.strip() if TOKEN.match(value.lstrip()) else yaml.safe_load(value)
     except (ValueError, yaml.YAMLError) as error:
         raise SettingsError(f"override {assignment}: the value must be YAML, {' '.join(str(error).split())}") from error
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Condition, Count, NotNegative, Positive, Share, check_fields, strictly_between
-from farebox.components.trip_example_gen.spans import check_pattern
+from farebox.components.trip_example_gen.span_pattern import check_pattern
 
 
 @dataclasses.dataclass(frozen=True)

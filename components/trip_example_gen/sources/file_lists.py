@@ -84,6 +84,13 @@ def files_at(path: str, ignore: Sequence[str] = (), file_system: FileSystem = LO
     return sorted(files)
 
 
+def may_be_trips(path: str, ignore: Sequence[str] = (), file_system: FileSystem = LOCAL_FILES) -> bool:
+    """Whether a path is a folder that is not hidden, or a file that may hold trips."""
+    if file_system.is_folder(path):
+        return not _matches_any(os.path.basename(path.rstrip("/")), (*HIDDEN_FOLDERS, *ignore))
+    return _is_wanted(path, ignore)
+
+
 def check_names(files: Iterable[str]) -> None:
     """Raises InputError if a folder has the same file in two formats, such as trips.csv and trips.parquet."""
     known: dict[str, str] = {}

@@ -355,6 +355,9 @@ def test_it_finds_a_window_of_spans_itself(tmp_path):
         return read, spans, examples.get_int_custom_property("span")
 
     assert ingested("newest") == (101 + 202, [[1, 1], [2, 2]], 2)
+    tf.io.gfile.copy(f"{base}/span-2/v-2/trips.csv", f"{base}/span-2062/v-1/trips.csv")
+    tf.io.gfile.copy(f"{base}/span-2/v-2/_SUCCESS", f"{base}/span-2062/v-1/_SUCCESS")
+    assert ingested("wrong number") == ingested("newest again") == (101 + 202, [[1, 1], [2, 2]], 2)
     assert ingested("named", first_span=-1, last_span=1) == (101, [[1, 1]], 1)
     with pytest.raises(InputError, match="must hold a complete span of spans.pattern=.*, from 3 to None"):
         ingested("none", first_span=3)

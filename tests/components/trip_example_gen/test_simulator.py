@@ -16,7 +16,7 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Days, Place
-from farebox.components.trip_example_gen.simulation import simulator
+from farebox.components.trip_example_gen.simulation import simulated_spans, simulator
 from farebox.components.trip_example_gen.simulation.simulator import Order, simulate
 
 FARE_AND_PLACES = ("paid", "x0", "y0", "x1", "y1")
@@ -306,6 +306,31 @@ def test_invalid_orders_are_refused(tmp_path: Path, order: dict, line: str) -> N
     with pytest.raises(InputError, match=line):
         simulate(NYC, Order(**order), str(tmp_path / "trips.csv"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_spans_are_days_and_are_found_complete(tmp_path: Path) -> None:
+    """Trips of each day lie in its folder; the days differ, and 10 rows over 3 days are 4, 3 and 3."""
+    from farebox.components.trip_example_gen.spans import Window
+
+    order = Order(10, seed=5, dirt=0, since="2024-02-28", days=3)
+    written = simulated_spans.simulate_spans(NYC, order, str(tmp_path / "trips"))
+    base = str(tmp_path / "trips")
+    survey = Window(base, simulated_spans.PATTERN, 7, simulated_spans.MARKER, 60).survey(
+        datetime.datetime.now().timestamp()
+    )
+    assert [each.is_complete for each in survey.spans] == [True] * 3 and not survey.left
+    read = [next(iter(reader.read_trips(each.path, NYC))).examples for each in survey.spans]
+    assert [batch.num_rows for batch in read] == [4, 3, 3]
+    days = [
+        set(np.asarray(batch.column("pickup_epoch")) // 86400 - each.span)
+        for batch, each in zip(read, survey.spans, strict=True)
+    ]
+    assert days == [{0}, {0}, {0}]
+    assert len({batch.column("fare")[0].as_py() for batch in read}) == 3
+    assert (written.rows, written.n_bytes) == (
+        10,
+        sum(path.stat().st_size for path in (tmp_path / "trips").rglob("*.csv")),
+    )
 
 
 def test_profiles_that_cannot_be_simulated_are_refused(tmp_path: Path) -> None:

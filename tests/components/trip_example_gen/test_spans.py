@@ -10,6 +10,7 @@ import pytest
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import spans
+from farebox.components.trip_example_gen.span_pattern import check_pattern, name_of_span, span_of_name
 
 NOW = 2_000_000_000.0
 
@@ -26,7 +27,12 @@ def deliver(folder: Path, trips: str = "fare\n1\n", marker: str | None = None, a
 
 
 def find(base: Path, pattern: str = "span-{SPAN}", marker: str | None = None, quiet_s: float = 60.0):
-    return list(spans.find_spans(str(base), pattern, marker=marker, quiet_s=quiet_s, now=NOW))
+    return survey(base, pattern, marker, quiet_s).spans
+
+
+def survey(base: Path, pattern: str = "span-{SPAN}", marker: str | None = None, quiet_s: float = 60.0, **known):
+    """The folder at NOW, 18 May 2033."""
+    return spans.Window(str(base), pattern, 7, marker, quiet_s).survey(NOW, **known)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,7 @@ def test_the_folder_may_have_glob_characters(tmp_path):
 )
 def test_invalid_patterns_are_refused(pattern, words):
     with pytest.raises(ValueError, match=f"^spans.pattern={pattern.translate(ESCAPED)} must .*{words}"):
-        spans.check_pattern(pattern)
+        check_pattern(pattern)
 
 
 ESCAPED = str.maketrans({character: f"\\{character}" for character in "{}*.-"})
@@ -149,20 +155,27 @@ def test_an_unreadable_file_is_still_a_delivery(tmp_path):
 
 def test_a_span_has_a_number_or_a_day_as_name():
     day = (datetime.date(2024, 2, 29) - datetime.date(1970, 1, 1)).days
-    assert (spans.name_of_span("{YYYY}{MM}{DD}", day), spans.name_of_span("{SPAN}", day)) == ("2024-02-29", str(day))
-    assert [spans.name_of_span("{YYYY}/{MM}", span) for span in (0, 587, 588)] == ["1970-01", "2018-12", "2019-01"]
+    assert (name_of_span("{YYYY}{MM}{DD}", day), name_of_span("{SPAN}", day)) == (
+        "2024-02-29",
+        str(day),
+    )
+    assert [name_of_span("{YYYY}/{MM}", span) for span in (0, 587, 588)] == [
+        "1970-01",
+        "2018-12",
+        "2019-01",
+    ]
 
 
 @pytest.mark.parametrize(
     ("pattern", "name"), [("{SPAN}", "12"), ("{YYYY}{MM}{DD}", "2024-02-29"), ("{YYYY}/{MM}", "2019-01")]
 )
 def test_a_span_is_found_by_its_name(pattern, name):
-    assert spans.name_of_span(pattern, spans.span_of_name(pattern, name)) == name
+    assert name_of_span(pattern, span_of_name(pattern, name)) == name
 
 
 def window(base: Path, size: int = 2, first: int | None = None, last: int | None = None) -> list[tuple[int, int]]:
     asked = spans.Window(str(base), "span-{SPAN}/v-{VERSION}", size, "_SUCCESS", 60.0)
-    return [(each.span, each.version) for each in asked.spans(first, last, NOW)]
+    return [(each.span, each.version) for each in asked.spans(first, last, NOW)[0]]
 
 
 def test_a_window_is_the_newest_complete_version_of_each_of_the_last_spans(tmp_path):

@@ -86,7 +86,7 @@ def test_a_window_of_spans_is_found_by_the_ingesting_node_itself(spec, tmp_path)
     packed = json.loads(given["runtimeValue"]["constant"])["custom_config"]["value"]
     assert json.loads(packed)["window"] == {
         "base": "gs://bucket/trips", "pattern": "span-{SPAN}", "size": 3, "marker": "_DONE", "quiet_s": 60.0,
-        "ignore": [],
+        "ignore": [], "time_zone": "America/Chicago",
     }  # fmt: skip
     assert {"first_span", "last_span"} == set(declared(spans)) - set(declared(spec))
     assert declared(spans)["last_span"]["defaultValue"] == -1

@@ -292,6 +292,18 @@ def test_simulate_prints_one_line(place, call):
     assert [path.name for path in (place / "new").iterdir()] == ["trips.csv"]
 
 
+def test_simulate_writes_a_folder_of_spans(place, call):
+    code, out, err = call(*SIMULATE, "--spans", "2", "--since", "2024-02-29", "--dirt", "0", "--out", "new")
+    assert (code, out.splitlines()[1:], err) == (
+        0,
+        ["2 spans; `farebox retrain` takes them with spans.pattern={YYYY}-{MM}-{DD} and spans.marker=_SUCCESS"],
+        "",
+    )
+    names = sorted(str(path.relative_to(place / "new")) for path in (place / "new").rglob("*") if path.is_file())
+    assert names == [f"{day}/{name}" for day in ("2024-02-29", "2024-03-01") for name in ("_SUCCESS", "trips.csv")]
+    assert len((place / "new/2024-03-01/trips.csv").read_text().splitlines()) == 1 + 100
+
+
 def test_simulate_has_one_set_of_defaults():
     """The command cannot import what it calls before it is called, so it states them again."""
     import inspect
@@ -317,6 +329,10 @@ def test_simulate_has_one_set_of_defaults():
         (["--out", "new.csv", "--dirt", "1"], "--dirt=1.0 must be at least 0 and below 1"),
         (["--out", "new.csv", "--since", "soon"], "--since=soon must be a day as YYYY-MM-DD"),
         (["--out", "new.csv", "--city", "gone.yaml"], "--city=gone.yaml must be one of chicago, "),
+        (["--out", "new", "--spans", "0"], "--spans=0 must be at least 1"),
+        (["--out", "new", "--spans", "201"], "--rows=200 must be at least one a day, got 201 days"),
+        (["--out", "new", "--spans", "2", "--days", "3"], "--days=3 must be left out: spans=2 tells the days"),
+        (["--out", "old.csv", "--spans", "2"], "--out=old.csv exists already, give another name"),
     ],
 )
 def test_simulate_refuses(place, call, arguments, line):

@@ -174,7 +174,7 @@ def test_metrics_of_a_history(settings_with, tmp_path, capfd):
         ("tick_duration_seconds",): 7.25,
         ("model_pushed_timestamp_seconds",): NOON - 9 * 3600,
         ("model_rmse",): 3.71,
-        ("spans_window",): 1, ("spans_missing",): 0, ("spans_late",): 1, ("spans_refused",): 2,
+        ("spans_window",): 1, ("spans_missing",): 0, ("spans_late",): 1, ("spans_refused",): 2, ("spans_left",): 0,
         ("ticks_total", "pushed"): 1, ("ticks_total", "kept"): 1,
         ("ticks_total", "refused"): 1, ("ticks_total", "failed"): 0,
         ("drift_distance", "fare"): 0.05, ("drift_distance", "pickup_hour"): 0.25,
@@ -196,7 +196,7 @@ def test_metrics_of_a_first_tick_that_failed(settings_with, tmp_path, is_recorde
     notify.after_tick(settings, record, refuse)
     assert samples(tmp_path / "farebox.prom") == {
         ("last_tick_timestamp_seconds",): NOON - 9 * 3600, ("tick_duration_seconds",): 61.5,
-        ("spans_window",): 0, ("spans_missing",): 0, ("spans_late",): 0, ("spans_refused",): 0,
+        ("spans_window",): 0, ("spans_missing",): 0, ("spans_late",): 0, ("spans_refused",): 0, ("spans_left",): 0,
         ("ticks_total", "failed"): int(is_recorded),
         **{("ticks_total", outcome): 0 for outcome in ("pushed", "kept", "refused")},
     }  # fmt: skip

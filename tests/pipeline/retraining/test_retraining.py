@@ -323,7 +323,8 @@ def test_a_record_reads_as_it_was_written_and_has_the_keys_that_others_read(city
     content = json.loads(line)
     promised = "time city decision causes reasons spans drift run_id outcome version rmse seconds"
     assert set(promised.split()) < set(content)
-    assert content["spans"] == {"new": [[1, 1]], "window": [[1, 1]], "late": [], "missing": [], "refused": []}
+    lists = ("late", "missing", "refused", "left", "forgotten")
+    assert content["spans"] == {"new": [[1, 1]], "window": [[1, 1]], **{name: [] for name in lists}}
     assert (content["city"], content["outcome"]) == ("chicago", "pushed")
 
 
@@ -400,8 +401,9 @@ def test_a_tick_that_finds_nothing_imports_no_tfx(city):
     assert len(Journal(city.settings().runs_dir).records()) == 2
 
 
-def ended(outcome: str, new=((1, 1),), refused=()) -> Record:
-    return Record("now", "chicago", "keep", spans=Spans(new=new, refused=refused), outcome=outcome)  # type: ignore[arg-type]
+def ended(outcome: str, new=((1, 1),), refused=(), window=(), left=()) -> Record:
+    spans = Spans(new=new, window=window, refused=refused, left=left)
+    return Record("now", "chicago", "keep", spans=spans, outcome=outcome)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -413,7 +415,18 @@ def ended(outcome: str, new=((1, 1),), refused=()) -> Record:
     ],
 )  # fmt: skip
 def test_exit_codes(record, code):
-    assert retrain.exit_code(record) == code
+    assert retrain.exit_code(record, has_model=True) == code
+
+
+@pytest.mark.parametrize(
+    ("window", "left", "has_model", "code"),
+    [
+        ((), ("2062-01-01",), False, 2), ((), ("2062-01-01",), True, 0), (((1, 1),), ("2062-01-01",), False, 0),
+        ((), (), False, 0),
+    ],
+)  # fmt: skip
+def test_a_folder_of_which_nothing_can_be_used_is_bad_input_until_there_is_a_model(window, left, has_model, code):
+    assert retrain.exit_code(ended("kept", new=(), window=window, left=left), has_model) == code
 
 
 @pytest.mark.parametrize(

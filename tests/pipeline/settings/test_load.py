@@ -12,7 +12,7 @@ import pytest
 
 from farebox.components.errors import InputError
 from farebox.components.pruner.settings import PrunerSettings
-from farebox.pipeline.settings.load import CITIES, SettingsError, load_settings
+from farebox.pipeline.settings.load import CITIES, SettingsError, load_settings, read_yaml
 
 CITY = """
 city:
@@ -281,3 +281,17 @@ def test_a_curated_schema_must_have_the_features(city):
         "springfield.yaml: schema=own.pbtxt must have the feature age, as city.features has it: add it, or set schema "
         "to null"
     )
+
+
+@pytest.mark.parametrize("section", ["spans:\n  pattern: {YYYY}-{MM}-{DD}  # days\n", "spans:\n  pattern: {SPAN}\n"])
+def test_a_pattern_that_yaml_takes_for_a_mapping_is_named_with_its_line(tmp_path, section):
+    path = tmp_path / "city.yaml"
+    path.write_text("# pattern: {YYYY} is fine here\ncity:\n  name: x\n" + section)
+    pattern = section.partition("pattern: ")[2].partition("#")[0].strip()
+    with pytest.raises(SettingsError) as caught:
+        read_yaml(path)
+    assert str(caught.value) == (
+        f"{path}: line 5: spans.pattern={pattern} must be in quotes: YAML takes text that begins so for a mapping"
+    )
+    path.write_text(path.read_text().replace(pattern, f'"{pattern}"'))
+    assert read_yaml(path)["spans"]["pattern"] == pattern
