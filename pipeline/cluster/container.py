@@ -1,5 +1,5 @@
 """The command of a compiled pipeline's containers: makes the ExecutorInput one that TFX can read, inserts runtime
-parameters, then calls TFX's own entry point.
+parameters, calls TFX's own entry point, then makes the outputs ones that Kubeflow can copy.
 
     python -I -m farebox.pipeline.cluster.container --executor_class_path CLASS --json_serialized_invocation_args ...
 
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 
 from farebox.pipeline import process
-from farebox.pipeline.cluster.invocation import for_tfx
+from farebox.pipeline.cluster.invocation import for_tfx, outputs_of
 from farebox.pipeline.cluster.local_copies import local_artifacts
+from farebox.pipeline.cluster.markers import POD, remove_markers
 from farebox.pipeline.cluster.parameters import insert_parameters
 from farebox.pipeline.local import lean_imports, libraries
 
@@ -34,6 +36,8 @@ def execute(arguments: list[str]) -> None:
     libraries.fix_batches()
     with local_artifacts(invocation) as arguments[position]:
         entry_point.main(entry_point._parse_flags(arguments))
+    if POD in os.environ:
+        remove_markers(artifact["uri"] for artifact in outputs_of(json.loads(invocation)))
 
 
 def with_parameters(invocation: str) -> str:

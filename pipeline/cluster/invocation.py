@@ -50,7 +50,7 @@ def without_logs(invocation: Mapping[str, Any]) -> Json:
 
 def outputs_of(invocation: Mapping[str, Any]) -> Iterator[Json]:
     """The artifacts that the node writes."""
-    for entry in invocation["outputs"].get("artifacts", {}).values():
+    for entry in invocation.get("outputs", {}).get("artifacts", {}).values():
         yield from entry["artifacts"]
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from farebox.components.errors import InputError
 from farebox.pipeline.cluster import invocation as invocations
 from farebox.pipeline.cluster.driver import Driver
+from farebox.pipeline.cluster.markers import POD
 from farebox.pipeline.cluster.places import with_local_paths
 from farebox.pipeline.cluster.versions import local_path
 
@@ -81,7 +82,7 @@ class Launcher:
     def _execute(self, task: str, command: Sequence[str], files: Path, log: Path) -> None:
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         image = {"PATH": f"{self.bin}:{SYSTEM_PATH}", "PYTHONUNBUFFERED": "1"}  # as in the Dockerfile
-        pod = {"HOME": f"{files}/home", "KFP_POD_NAME": files.name.lower(), "KFP_POD_UID": str(uuid.uuid4())}
+        pod = {"HOME": f"{files}/home", POD: files.name.lower(), "KFP_POD_UID": str(uuid.uuid4())}
         with open(log, "ab") as stream:
             ended = subprocess.run(
                 [str(self.bin / command[0]) if (self.bin / command[0]).exists() else command[0], *command[1:]],
