@@ -23,7 +23,7 @@ from farebox.components.evaluator.metrics import (
 
 MISSED = "missed"  # name of a check: share of labels out of their range
 PROMISE = "promise"  # key of a version's manifest: errors on the test split by slice, as `error_sums.to_json` has them
-MIN_ROWS = 30  # of a slice, live and promised: fewer give no standard error to rely on
+MIN_ROWS = 30  # live and promised: fewer give no standard error to rely on
 
 Errors = Mapping[str, Measured]
 
@@ -68,7 +68,8 @@ def promise_of(manifest: Mapping[str, Any]) -> dict[str, Measured]:
 
 
 def checks(errors: Errors, promise: Errors, tolerance: Tolerance) -> list[Check]:
-    """A check of each error, of all trips and by slice, named `mae` or `mae, airport=none`; empty without a promise.
+    """A check of each error, of all trips and by slice, named `mae` or `mae[airport=none]`; none without a promise or
+    with less than MIN_ROWS rows on either side.
 
     `bound` is the largest value that holds: the promise, the margin, and what chance allows. `bias` is the distance of
     the bias from the promised one, `missed` the share of labels out of their range. Raises no alarm for errors that are
@@ -87,7 +88,7 @@ def checks(errors: Errors, promise: Errors, tolerance: Tolerance) -> list[Check]
     pairs = {
         name: (errors[name], promise[name])
         for name in errors
-        if name in promise and (name == ALL_TRIPS or min(errors[name].rows, promise[name].rows) >= MIN_ROWS)
+        if name in promise and min(errors[name].rows, promise[name].rows or MIN_ROWS) >= MIN_ROWS
     }
     excesses = {name: list(_excesses(*pair, tolerance.margin)) for name, pair in pairs.items()}
     n_sliced = sum(len(each) for name, each in excesses.items() if name != ALL_TRIPS)
@@ -163,7 +164,7 @@ def _excess(name: str, live: _Term, promise: _Term, factor: float) -> _Excess:
 def _check(excess: _Excess, slice_name: str, quantile: float) -> Check:
     """A live error that is not finite does not hold."""
     bound = excess.allowed + quantile * math.sqrt(excess.variance)
-    name = excess.name if slice_name == ALL_TRIPS else f"{excess.name}, {slice_name}"
+    name = excess.name if slice_name == ALL_TRIPS else f"{excess.name}[{slice_name}]"
     return Check(name, excess.value, bound, ok=excess.value <= bound)
 
 

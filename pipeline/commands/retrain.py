@@ -22,7 +22,7 @@ from farebox.pipeline.process import BAD_INPUT, DONE, REFUSED
 from farebox.pipeline.retraining import ingesting, tick
 from farebox.pipeline.retraining.deploying import pushed_versions
 from farebox.pipeline.retraining.journal import Record
-from farebox.pipeline.retraining.live_record import Deployment, told
+from farebox.pipeline.retraining.live_record import changed, told
 from farebox.pipeline.retraining.steps import Steps, run_graph
 from farebox.pipeline.retraining.tick import TickResult
 from farebox.pipeline.settings.load import Settings, load_settings
@@ -148,13 +148,3 @@ def lines(record: Record, settings: Settings) -> list[str]:
         *([f"  {changed(record.deployment)}"] if record.deployment else []),
         *(f"  {reason}" for reason in record.reasons),
     ]
-
-
-def changed(deployment: Deployment) -> str:
-    """A change of LATEST or CANDIDATE as people read it."""
-    what = {
-        "promoted": f"{deployment.version} is promoted from CANDIDATE to LATEST",
-        "dropped": f"{deployment.version} is dropped as CANDIDATE",
-        "rolled_back": f"{deployment.version} is rolled back to {deployment.latest}",
-    }
-    return f"{what[deployment.action]}: {deployment.reason}"

@@ -102,31 +102,40 @@ def live_errors(
     if "latest" not in files:
         return ()
     scores, differences = score_together(settings, list(files.values()), examples)
-    tolerance = Tolerance(settings.spans.live_margin, settings.spans.live_alarm_rate)
-    fallback = files["before"].promise if "before" in files else {}
-    lives = []
-    for role, score in zip(files, scores, strict=True):
-        promise = score.promise or (fallback if role == "latest" else {})
-        made = promises.checks(score.errors, promise, tolerance)
-        checks = tuple(
-            LiveCheck(each.name, short(each.value), short(each.bound), each.ok)
-            for each in made
-            if not each.ok or "," not in each.name
-        )
-        difference = differences.get(score.version)
-        is_finite = difference is not None and math.isfinite(difference.value)
-        lives.append(
-            Live(
-                span,
-                role,
-                score.version,
-                error_sums.to_json(score.errors),
-                error_sums.to_json(promise),
-                checks,
-                difference if is_finite else None,
-            )
-        )
-    return tuple(lives)
+    if "before" in files and not files["latest"].promise:
+        files["latest"] = dataclasses.replace(files["latest"], promise=files["before"].promise)
+    return tuple(
+        live_of(file, score.errors, settings, span=span, role=role, difference=differences.get(score.version))
+        for (role, file), score in zip(files.items(), scores, strict=True)
+    )
+
+
+def live_of(
+    file: PushedFile,
+    errors: Mapping[str, Measured],
+    settings: Settings,
+    *,
+    span: tuple[int, int],
+    role: Role,
+    difference: Estimate | None = None,
+) -> Live:
+    """The record of a version's errors, checked against its promise; difference: from the latest version's MAE."""
+    made = promises.checks(errors, file.promise, Tolerance(settings.spans.live_margin, settings.spans.live_alarm_rate))
+    checks = [
+        LiveCheck(each.name, short(each.value), None if each.bound is None else short(each.bound), each.ok)
+        for each in made
+        if not each.ok or "[" not in each.name  # of slices, those that fail
+    ]
+    is_number = difference is not None and math.isfinite(difference.value)
+    return Live(
+        span,
+        role,
+        file.version,
+        error_sums.to_json(errors),
+        error_sums.to_json(file.promise),
+        tuple(checks),
+        difference if is_number else None,
+    )
 
 
 def score(settings: Settings, version: str, examples: str) -> LiveScore:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from farebox.components.evaluator.metrics import ALL_TRIPS, BIAS, MAE, RMSE, Estimate
 
-Role = Literal["latest", "candidate", "before"]
+Role = Literal["latest", "candidate", "before", "device"]
 Action = Literal["promoted", "dropped", "rolled_back"]
 
 
@@ -17,7 +17,7 @@ class LiveCheck:
     """An error beside the largest one that promise, margin and chance allow; None for what is not a number.
 
     name: `rmse`, `mae`, `bias` (distance from the promised one) or `missed` (share of fares out of their range), with
-    a slice as `mae, airport=none`.
+    a slice as `mae[airport=none]`.
     """
 
     name: str
@@ -30,10 +30,10 @@ class LiveCheck:
 class Live:
     """Errors of a version on one span, which it was not trained on.
 
-    role: whether LATEST or CANDIDATE named it, or LATEST named it before. span: its number and version. errors,
-    promise: by slice, see `Measured.to_json`. checks: of the errors against the promise, of all trips and of the slices
-    that broke it. difference: mean absolute error minus that of the latest version on the same trips, with its 95 %
-    interval; None for the latest, and if one of the two predicts what is no number.
+    role: whether LATEST or CANDIDATE named it, or LATEST named it before; device: where it runs. span: its number and
+    version. errors, promise: by slice, see `Measured.to_json`. checks: of the errors against the promise, of all trips
+    and of the slices that broke it. difference: mean absolute error minus that of the latest version on the same trips,
+    with its 95 % interval; None for the latest, and if one of the two predicts what is no number.
     """
 
     span: tuple[int, int]
@@ -48,6 +48,17 @@ class Live:
     def broken(self) -> tuple[LiveCheck, ...]:
         """The checks that do not hold."""
         return tuple(check for check in self.checks if not check.ok)
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `breaks mae, bias and 3 by slice`, `no promise` or `too few trips`."""
+        names = [check.name for check in self.broken]
+        overall = [name for name in names if "[" not in name]
+        by_slice = f"{len(names) - len(overall)} by slice" if len(names) > len(overall) else ""
+        told = " and ".join(filter(None, (", ".join(overall), by_slice)))
+        if told:
+            return f"breaks {told}"
+        return "holds" if self.checks else "too few trips" if self.promise else "no promise"
 
     @property
     def mae(self) -> float | None:
@@ -88,15 +99,25 @@ def of_role(lives: Sequence[Live], role: Role) -> Live | None:
 
 
 def told(live: Live, currency: str) -> str:
-    """`0123456789ab (latest): RMSE 4.2, MAE 2.5, bias 0.1 USD on 1,180 trips; promised RMSE 4.1, ...: holds`."""
+    """`0123456789ab (latest): RMSE 4.21, MAE 2.50, bias 0.10 USD on 1,180 trips; promised RMSE 4.10, ...: holds`."""
     overall, promise = live.errors[ALL_TRIPS], live.promise.get(ALL_TRIPS)
     verdict = "no promise" if promise is None else f"promised {_figures(promise)}"
     if live.checks:
-        verdict += f": breaks {', '.join(check.name for check in live.broken)}" if live.broken else ": holds"
+        verdict += f": {live.verdict}"
     return f"{live.version} ({live.role}): {_figures(overall)} {currency} on {overall['rows']:,} trips; {verdict}"
 
 
 def _figures(errors: Mapping[str, Any]) -> str:
     values = {name: errors[name][0] for name in (RMSE, MAE, BIAS)}
-    texts = {name: "no number" if value is None else f"{value:.3g}" for name, value in values.items()}
+    texts = {name: "no number" if value is None else f"{value:,.2f}" for name, value in values.items()}
     return f"RMSE {texts[RMSE]}, MAE {texts[MAE]}, bias {texts[BIAS]}"
+
+
+def changed(deployment: Deployment) -> str:
+    """A change of LATEST or CANDIDATE as people read it."""
+    what = {
+        "promoted": f"{deployment.version} is promoted from CANDIDATE to LATEST",
+        "dropped": f"{deployment.version} is dropped as CANDIDATE",
+        "rolled_back": f"{deployment.version} is rolled back to {deployment.latest}",
+    }
+    return f"{what[deployment.action]}: {deployment.reason}"

@@ -121,11 +121,14 @@ def test_a_check_says_what_is_beyond_and_a_smaller_error_is_no_alarm():
     assert all(check.ok for check in checks(better, promise, Tolerance(0.0, RATE)))
 
 
-def test_errors_that_are_not_numbers_hold_no_promise():
-    sums = ErrorSums()
-    sums.add(np.array([np.nan, 2.0]), np.array([1.0, 1.0]))
+def test_errors_that_are_not_numbers_hold_no_promise_and_few_rows_break_none():
+    sums, few = ErrorSums(), ErrorSums()
+    sums.add(np.array([np.nan, *[2.0] * 29]), np.ones(30))
+    few.add(np.array([99.0] * 29), np.ones(29))
     promise = promise_of({"metrics": {"rmse": 3.0, "mae": 2.0, "bias": 0.1}})
-    assert not any(check.ok for check in checks({ALL_TRIPS: sums.measured()}, promise, Tolerance(0.25, RATE)))
+    made = checks({ALL_TRIPS: sums.measured()}, promise, Tolerance(0.25, RATE))
+    assert len(made) == 3 and not any(check.ok for check in made)
+    assert checks({ALL_TRIPS: few.measured()}, promise, Tolerance(0.25, RATE)) == []
     assert checks({ALL_TRIPS: sums.measured()}, {}, Tolerance(0.25, RATE)) == []
 
 
