@@ -1,4 +1,4 @@
-"""Slices of trips that are not raw columns: bands of distance, airports, areas, categories. No TensorFlow on import."""
+"""Slices of trips that are not raw columns: bands of distance, airports, areas, categories. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from farebox.components.trip_example_gen.earth import EARTH_RADIUS_KM
 from farebox.modules.columns import COORDINATES, DISTANCE_BAND
 
 AIRPORT, PICKUP_AREA = "airport", "pickup_area"
@@ -27,13 +28,13 @@ def band_names() -> tuple[str, ...]:
 
 
 def kilometres(places: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Great-circle distance, shape (n,), between degrees of shape (n, 2), longitude first."""
-    from farebox.modules import features  # here: TensorFlow
+    """Great-circle distance, shape (n,), between degrees of shape (n, 2), longitude first.
 
-    # a frame at the origin: distance needs no box
-    whole = features.Geography(-180, 180, -90, 90)
-    degrees = np.concatenate([places, others], axis=1) - np.tile([whole.west, whole.south], 2)
-    return np.asarray(features.haversine_km(degrees.astype(np.float32), whole)).reshape(-1)
+    The haversine formula in float64; the features' own is float32 in TensorFlow, since devices run it.
+    """
+    (east, north), (east_, north_) = np.radians(np.asarray(places, np.float64)).T, np.radians(others).T
+    a = np.sin((north - north_) / 2) ** 2 + np.cos(north) * np.cos(north_) * np.sin((east - east_) / 2) ** 2
+    return np.asarray(2 * EARTH_RADIUS_KM * np.arctan2(np.sqrt(a), np.sqrt(np.maximum(1 - a, 0))))
 
 
 def ends_of(columns: Mapping[str, npt.NDArray[Any]]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

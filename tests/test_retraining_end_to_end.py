@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.trip_example_gen.profile import Bounds
 from farebox.components.trip_example_gen.simulation import simulator
 from farebox.pipeline.settings.load import load_settings
@@ -80,8 +82,9 @@ class Place:
     def metrics_file(self) -> Path:
         return self.folder / "farebox.prom"
 
-    def tick(self) -> Ended:
-        ended = subprocess.run(self.command(), capture_output=True, text=True, timeout=900, check=False)
+    def tick(self, *settings: str) -> Ended:
+        command = [*self.command(), *(part for setting in settings for part in ("--set", setting))]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def records(self) -> list[dict]:
@@ -168,7 +171,10 @@ def test_the_tick_after_a_kill_finishes_the_job(place, resumed):
     assert ended.cached >= BEFORE_TRAINER and "Trainer" not in ended.cached
     record = place.records()[1]
     assert (record["decision"], record["outcome"]) == ("retrain", "pushed")
-    assert set(record["causes"]) == {"new_data", "drift"} and record["drift"]["fare"] > 0.04
+    assert set(record["causes"]) == {"new_data", "drift", "live_error"} and record["drift"]["fare"] > 0.04
+    (live,) = record["live"]
+    assert live["version"] == place.records()[0]["version"] and live["errors"]["all trips"]["bias"][1] < -3
+    assert "airport=none" in live["promise"] and record["deployment"] is None
     assert len(record["spans"]["window"]) == 3
     assert place.ingests() == {1: 1, 2: 1, 3: 1}
     assert not list((place.folder / "runs/chicago").glob(".retraining.pending*"))
@@ -204,3 +210,18 @@ def test_an_unusable_span_is_refused_and_reported(place):
     assert place.tick().code == 0
     assert place.ingests() == {1: 1, 2: 1, 3: 1}
     assert {tuple(record["spans"]["left"]) for record in place.records()} == {("2062-01-01",)}
+
+
+@pytest.mark.usefixtures("resumed")
+def test_a_planted_version_is_rolled_back_by_the_next_tick(place, convert_tflite):
+    """On a span that no version knows; nothing is trained."""
+    models = LocalStore(place.folder / "models/chicago")
+    latest = push.latest_name(models)
+    planted = push.push(convert_tflite(lambda fare: fare + 100), models, {})
+    place.deliver(6, rise=2)
+    ended = place.tick("spans.min_new_spans=null", "spans.drift=false", "spans.live_error=false")
+    record = place.records()[-1]
+    assert (ended.code, record["decision"]) == (0, "keep"), ended.stderr
+    assert f"{planted} is rolled back to {latest}: it breaks its promise on span 2024-03-09" in ended.stdout
+    assert [live["role"] for live in record["live"]] == ["latest", "before"]
+    assert push.latest_name(models) == latest and planted in push.read_history(models).rolled_back

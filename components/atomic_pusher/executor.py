@@ -69,7 +69,9 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         destination = f"{store.base}/{version}"
         io_utils.copy_dir(destination, pushed_model.uri)
         self._MarkPushed(pushed_model, pushed_destination=destination, pushed_version=version)
-        logging.info("Pusher: %s is the latest version in %s, %d B", version, store.base, len(content))
+        is_candidate = push.candidate_name(store) == version
+        what = "the candidate" if is_candidate else "the latest version"
+        logging.info("Pusher: %s is %s in %s, %d B", version, what, store.base, len(content))
 
     def CheckBlessing(self, input_dict: dict[str, list[types.Artifact]]) -> bool:
         """TFX's check; in addition, the bytes must have the SHA-256 that a gate's blessing names."""

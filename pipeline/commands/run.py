@@ -28,6 +28,7 @@ def run(
     from farebox.pipeline.local import run as runs
     from farebox.pipeline.local.console import RunConsole
     from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
+    from farebox.pipeline.retraining.deploying import pushed_versions
     from farebox.pipeline.settings.load import load_settings
 
     screen = RunConsole(sys.stdout, quiet=as_json)
@@ -42,6 +43,9 @@ def run(
         raise
     summary = result.summary
     screen.summary(summary.figures, summary.city, summary.currency)
+    named = pushed_versions(settings)
+    if result.pushed and result.pushed.name == named.get("candidate"):
+        screen.say(f"CANDIDATE names it; LATEST names {named['latest']} until a tick or `farebox rollback` promotes it")
     if as_json:
         print(json.dumps(summary.to_json(), indent=2))
     if not result.pushed:

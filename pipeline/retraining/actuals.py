@@ -124,7 +124,8 @@ def batches(path: str) -> Iterator[tuple[dict[str, npt.NDArray[Any]], int]]:
         for batch, n_torn in (parquet_batches if is_parquet else csv_batches)(path):
             yield {name: _values(name, batch.column(name)) for name in batch.schema.names}, n_torn
     except (pa.ArrowException, OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"actuals={path} must be CSV or Parquet: {(str(error).splitlines() or [''])[0]}") from error
+        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0]
+        raise InputError(f"actuals={path} must be CSV or Parquet: {reason}") from error
 
 
 def csv_batches(path: str) -> Iterator[tuple[pa.RecordBatch, int]]:

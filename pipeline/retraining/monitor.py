@@ -8,7 +8,7 @@ from typing import Any
 
 from farebox.components.evaluator.error_sums import NAMES
 from farebox.components.evaluator.metrics import ALL_TRIPS, COVERAGE
-from farebox.components.trip_example_gen.spans import name_of_span
+from farebox.components.trip_example_gen.span_pattern import name_of_span
 from farebox.pipeline.retraining.journal import Journal, Record
 from farebox.pipeline.retraining.live_record import Deployment, Live
 from farebox.pipeline.settings.load import Settings
