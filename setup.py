@@ -13,6 +13,7 @@ setup(
     packages=find_packages(include=["farebox*"]),
     package_data={
         "farebox": ["py.typed"],
+        "farebox.components.reporter.page": ["templates/*"],
         "farebox.data": ["*/city.yaml", "*/schema.pbtxt", "*/README.md", "*/*.csv"],
     },
     install_requires=[
@@ -31,9 +32,11 @@ setup(
         "cryptography",
         "google-crc32c",
         "isal",
+        "jinja2",
         "lightgbm",
         "kfp",
         "kfp-pipeline-spec",
+        "markupsafe",
         "matplotlib",
         "numpy",
         "pg8000",

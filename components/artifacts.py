@@ -22,7 +22,7 @@ class GateVerdict(artifact.Artifact):
     """The checks of DataGate.
 
     File structure:
-      - {uri}/verdict.json: a list of {name, value, bound, ok, detail, hint, severity, at_least}
+      - {uri}/verdict.json: a list of {name, value, bound, ok, detail, hint, severity, at_least, lower, upper}
     """
 
     TYPE_NAME = "farebox.GateVerdict"
@@ -40,7 +40,7 @@ class Projection(artifact.Artifact):
         rows seen; every trial; the features' names
       - {uri}/projection.npz: mean, scale (n,), components, decoder (k, n), explained_variance and
         explained_variance_ratio (r,), total_variance, loadings_covariance and loadings_correlation (k, n) of codes
-        with features
+        with features; codes (s, 2), code_labels (s,): the first two codes and the labels of sampled rows
       - {uri}/scree.png, loadings.png, codes.png: pictures of these; the last one colours the first two codes by label
     """
 
@@ -76,10 +76,12 @@ class QuantizationTrials(artifact.Artifact):
 
 
 class Report(artifact.Artifact):
-    """The figures of a run.
+    """The figures of a run, and the page that shows them.
 
     File structure:
       - {uri}/figures.json: everything of summary.json that does not differ between a fresh and a cached run
+      - {uri}/content.json: what the page draws besides the figures, by section
+      - {uri}/report.html: the page, one file that needs no network
     """
 
     TYPE_NAME = "farebox.Report"

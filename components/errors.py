@@ -27,6 +27,7 @@ class Check:
 
     bound: None if there is nothing to compare with. ok: may be true although value is beyond bound, if the excess can
     be noise. detail: the finding in words. hint: what to do if the check is not ok. severity: `warn` refuses nothing.
+    lower, upper: the interval of `value`, None if it has none.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Check:
     hint: str = ""
     severity: Severity = "stop"
     at_least: bool = False
+    lower: float | None = None
+    upper: float | None = None
 
     @property
     def refuses(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,15 +111,15 @@ def fit(
     *,
     huber_delta: float = math.inf,
     base: keras.Model | None = None,
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Fits in place; the averaged weights of the best eval epoch stay. The network's last layer is a linear Dense.
 
     train, evaluation: labelled with targets or fares in the city's currency, float64 of shape (n,).
     huber_delta: in standard deviations of the targets; infinite for mean squared error.
     base: a network that predicts fares, whose weights are the initial ones of layers that have the same shapes.
 
-    Returns parameters, epochs, the best epoch (0 for the initial weights) and its eval_rmse; with a base also
-    begun_with, the share of weights copied.
+    Returns parameters, epochs, the best epoch (0 for the initial weights) and its eval_rmse, and the curve: eval RMSE
+    after each epoch; with a base also begun_with, the share of weights copied.
     """
     steps_per_epoch = math.ceil(len(train) / settings.batch_size)
     epochs = min(settings.epochs, math.ceil(settings.max_steps / steps_per_epoch))
@@ -135,6 +136,12 @@ def fit(
     )
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     window, eval_rmse = max(settings.ema * steps, 1.0), rmse_of(network, evaluation)
+    curve: list[float] = []
+
+    def eval_error() -> float:
+        curve.append(eval_rmse(mean, scale))
+        return curve[-1]
+
     best = training_loop.train(
         network,
         Rows(train.columns, targets, settings.batch_size),
@@ -142,7 +149,7 @@ def fit(
         optimizer=optimizer,
         epochs=epochs,
         shuffle=np.random.default_rng(settings.seed),
-        eval_error=lambda: eval_rmse(mean, scale),
+        eval_error=eval_error,
         after_step=lambda: update_averages(averages, weights, optimizer.iterations, window),
         averages=averages,
         start_error=eval_rmse(mean, scale) if share_copied else math.inf,
@@ -153,5 +160,6 @@ def fit(
         "epochs": epochs,
         "best_epoch": best.number,
         "eval_rmse": best.eval_error,
+        "curve": curve,
     }
     return {**figures, "begun_with": share_copied} if base else figures

@@ -148,7 +148,7 @@ def warm_started(task: Task, folder: str | None) -> tuple[Task, keras.Model | No
     return dataclasses.replace(task, training=shorter), base
 
 
-def fit_network(task: Task, train: Rows, base: keras.Model | None = None) -> tuple[keras.Model, dict[str, float]]:
+def fit_network(task: Task, train: Rows, base: keras.Model | None = None) -> tuple[keras.Model, dict[str, Any]]:
     """The settings' network, fitted to the labels of `train` by the Huber loss, and its figures; `base` as in `fit`."""
     source = columns.RAW if task.feature_set == "raw" else columns.NUMERIC
     keras.utils.set_random_seed(task.training.seed)
@@ -164,7 +164,7 @@ def fit_network(task: Task, train: Rows, base: keras.Model | None = None) -> tup
     return network, {**figures, "eval_rmse": fitting.rmse_of(network, task.evaluation)()}
 
 
-def _fit(network: keras.Model, source: str, train: Rows, task: Task, **options: Any) -> dict[str, float]:
+def _fit(network: keras.Model, source: str, train: Rows, task: Task, **options: Any) -> dict[str, Any]:
     """`fitting.fit` of a network on `source`, whose own numbers have mean 0 and variance 1 meanwhile if it is `raw`.
 
     Raw coordinates and hours are small; a count of thousands beside them makes the network's units die.

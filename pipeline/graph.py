@@ -31,7 +31,14 @@ from farebox.components.trip_example_gen.curated_schema import CuratedSchema
 from farebox.modules import columns
 from farebox.modules.slices import FARE_SLICES
 from farebox.pipeline import provenance
-from farebox.pipeline.node_configs import description, feature_config, fitting_config, locations_config, slicing_config
+from farebox.pipeline.node_configs import (
+    about,
+    description,
+    feature_config,
+    fitting_config,
+    locations_config,
+    slicing_config,
+)
 from farebox.pipeline.nodes import (
     ERRORS_MODULE,
     data_checks,
@@ -185,10 +192,13 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     )
     reporter = Reporter(
         label=label,
+        about=about(settings),
         code_digest=code_digest("farebox.components.reporter.executor"),
         raw_examples=raw_examples,
         examples=transformed,
         transform_graph=transform_graph,
+        statistics=data.statistics.outputs["statistics"],
+        baseline_statistics=data.baseline[0].outputs["statistics"] if data.baseline else None,
         verdict=data_gate.outputs["verdict"],
         model=trainer.outputs["model"],
         model_run=trainer.outputs["model_run"],

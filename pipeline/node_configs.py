@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import json
 import math
 from typing import Any
 
@@ -109,3 +110,8 @@ def _described(column: RawColumn, settings: Settings) -> TensorDescription:
         minimum=bounds.min if bounds and math.isfinite(bounds.min) else None,
         maximum=bounds.max if bounds and math.isfinite(bounds.max) else None,
     )
+
+
+def about(settings: Settings) -> str:
+    """The city's name and currency for Reporter, as JSON."""
+    return json.dumps({"city": settings.city.name, "currency": settings.city.currency})

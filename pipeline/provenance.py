@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ LIBRARIES = (
     "tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-optimization", "ai-edge-litert", "scikit-learn",
     "lightgbm",
 )  # fmt: skip
+TEMPLATES = "templates"  # folder beside the code that renders what is in it
 OPTIONAL_LIBRARIES = ("tflite-micro",)  # has no wheel for some machines
 
 
@@ -68,35 +70,57 @@ def manifest(settings: Settings, code_sha256: Mapping[str, str], spans: Sequence
 
 def code_digest(*modules: str) -> str:
     """SHA-256 over the sources of the modules, of all our modules that they import (directly or not, late imports
-    included), and over the versions of the libraries that do the work."""
-    return _digest({name: source_file(name) for name in closure(*modules)})
+    included), of the templates beside these, and over the versions of the libraries that do the work."""
+    sources = {name: source_file(name) for name in closure(*modules)}
+    folders = {path.parent / TEMPLATES for path in sources.values()}
+    templates = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_file()]
+    return _digest(sources | {"/".join(path.parts[-3:]): path for path in templates})
 
 
 def digest_of_all() -> str:
-    """SHA-256 over all our sources and the libraries' versions."""
+    """SHA-256 over all our sources, templates and the libraries' versions."""
     root = source_file(PACKAGE).parent
     folders = os.walk(root, followlinks=True)  # in a checkout, farebox/pipeline and the others are links
-    paths = [Path(folder, name) for folder, _, names in folders for name in names if name.endswith(".py")]
+    paths = [
+        Path(folder, name)
+        for folder, _, names in folders
+        for name in names
+        if name.endswith(".py") or Path(folder).name == TEMPLATES
+    ]
     return _digest({str(path.relative_to(root)): path for path in paths})
+
+
+def commit() -> str | None:
+    """The commit of the checkout, with `+` if files differ from it; None if the package is not in a git checkout."""
+    if not (checkout() / ".git").exists():
+        return None
+    git = ("git", "-C", str(checkout()))
+    try:
+        head, changed = (
+            subprocess.run([*git, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+            for arguments in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+" if changed else "")
 
 
 def _digest(sources: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for name, path in sorted(sources.items()):
         digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
-    versions = {library: importlib.metadata.version(library) for library in LIBRARIES}
-    for library, version in (versions | _optional_versions()).items():
+    for library, version in versions().items():
         digest.update(f"{library}=={version}\0".encode())
     return digest.hexdigest()
 
 
-def _optional_versions() -> dict[str, str]:
-    """The versions of those optional libraries that are installed."""
-    versions = {}
+def versions() -> dict[str, str]:
+    """The versions of the libraries that do the work, and of those optional ones that are installed."""
+    found = {library: importlib.metadata.version(library) for library in LIBRARIES}
     for library in OPTIONAL_LIBRARIES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[library] = importlib.metadata.version(library)
-    return versions
+            found[library] = importlib.metadata.version(library)
+    return found
 
 
 def closure(*modules: str) -> set[str]:

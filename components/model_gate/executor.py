@@ -57,7 +57,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
             metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True), bands.coverage if bands else None
         )
         errors = errors_on_test(inputs, exec_properties)
-        rmse = {name: errors.rmse(name) for name in errors.squared if name != yardsticks.SHIPPED}
+        rmse = {name: errors.rmse_estimate(name) for name in errors.squared if name != yardsticks.SHIPPED}
         bounded = model_checks.judge(evidence, bounds)
         check_agreement(inputs["model_blessing"], bounded)
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
@@ -73,14 +73,16 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         examples_io.write_json(blessing, JUDGEMENT_FILE, judgement.to_json())
         bless(blessing, inputs["model_blessing"], holds=all(check.ok for check in checks))
         blessing.set_string_custom_property("sha256", str(judgement.sha256))
-        logging.info("ModelGate: yardsticks %s, failed: %s", rmse, [check for check in checks if not check.ok])
+        logging.info(
+            "ModelGate: yardsticks %s, failed: %s", values_of(rmse), [check for check in checks if not check.ok]
+        )
 
 
 def judgement_of(
     *,
     evidence: model_checks.Evidence,
     digests: Mapping[str, str | None],
-    rmse: Mapping[str, float],
+    rmse: Mapping[str, metrics.Estimate],
     checks: Sequence[Check],
     ratio: float,
     spans: Sequence[int],
@@ -98,7 +100,8 @@ def judgement_of(
             slice_errors(key, estimates)
             for key, estimates in sorted(evidence.slices.items(), key=lambda item: str(item[0]))
         ),
-        yardsticks=dict(rmse),
+        yardsticks=values_of(rmse),
+        yardstick_intervals={name: (estimate.lower, estimate.upper) for name, estimate in rmse.items()},
         checks=tuple(checks),
         ratio=ratio,
         spans=tuple(spans),
@@ -110,7 +113,7 @@ def spans_of(examples: types.Artifact) -> list[int]:
     return [span for span, _ in json.loads(examples.get_string_custom_property("window") or "[]")]
 
 
-def values_of(estimates: metrics.Metrics) -> dict[str, float]:
+def values_of(estimates: Mapping[str, metrics.Estimate]) -> dict[str, float]:
     """The metrics without their intervals."""
     return {name: estimate.value for name, estimate in estimates.items()}
 

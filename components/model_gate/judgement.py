@@ -48,8 +48,8 @@ class Judgement:
     """ModelGate's measurements of the shipped file on the test split, and its checks; fields are the keys of the file.
 
     sha256: of the file. metrics, intervals (lower, upper; 95 %): by name, in the label's unit. baseline: None without a
-    blessed model. yardsticks: RMSE by name. ratio: RMSE over the no-embedding DNN's. spans: numbers of the spans in the
-    data, empty without spans.
+    blessed model. yardsticks: RMSE by name; yardstick_intervals: theirs, at 95 %. ratio: RMSE over the no-embedding
+    DNN's. spans: numbers of the spans in the data, empty without spans.
     """
 
     sha256: str | None
@@ -62,6 +62,7 @@ class Judgement:
     checks: tuple[Check, ...]
     ratio: float
     spans: tuple[int, ...]
+    yardstick_intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Judgement:
@@ -73,6 +74,7 @@ class Judgement:
             "slices": tuple(SliceErrors.from_json(errors) for errors in content["slices"]),
             "checks": tuple(Check(**check) for check in content["checks"]),
             "spans": tuple(content["spans"]),
+            "yardstick_intervals": intervals_from_json(content.get("yardstick_intervals", {})),
         })  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

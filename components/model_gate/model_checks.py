@@ -80,7 +80,18 @@ class IntervalTest:
 
     def check(self, name: str, confidence: float, detail: str, hint: str) -> Check:
         """The check of this test."""
-        return Check(name, self.size, self.bound, self.excess(confidence) <= 0, detail, hint)
+        lower, upper = self.interval(confidence)
+        ok = self.excess(confidence) <= 0
+        return Check(name, self.size, self.bound, ok, detail, hint, lower=lower, upper=upper)
+
+    def interval(self, confidence: float) -> tuple[float | None, float | None]:
+        """The interval of `size`; two_sided: of the estimate's absolute value. (None, None) if it is not finite."""
+        wide = self.estimate.widened(confidence)
+        ends = (wide.lower, wide.upper)
+        if self.two_sided:
+            sizes = sorted(map(abs, ends))
+            ends = (0.0 if wide.lower <= 0 <= wide.upper else sizes[0], sizes[1])
+        return ends if all(map(math.isfinite, ends)) else (None, None)
 
 
 SliceTest = Callable[[SliceKey, Metrics], IntervalTest]
@@ -106,7 +117,9 @@ def judge(evidence: Evidence, bounds: ModelBounds) -> list[Check]:
 def check_value(name: str, estimate: Estimate, bound: float) -> Check:
     """Holds if the value on all rows is at most the bound."""
     detail = f"on all test trips, {interval(estimate)}"
-    return Check(name, estimate.value, bound, estimate.value <= bound, detail, HINTS["max_rmse"].format(name=name))
+    hint = HINTS["max_rmse"].format(name=name)
+    lower, upper = IntervalTest(estimate, bound).interval(metrics.CONFIDENCE)
+    return Check(name, estimate.value, bound, estimate.value <= bound, detail, hint, lower=lower, upper=upper)
 
 
 def check_bias(overall: Metrics, bound: float, confidence: float) -> Check:

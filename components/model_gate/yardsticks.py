@@ -60,6 +60,13 @@ class GroupedErrors:
         """RMSE over all rows."""
         return math.sqrt(self.squared[name].sum() / self.rows)
 
+    def rmse_estimate(self, name: str) -> Estimate:
+        """RMSE over all rows with its 95 % interval by the jackknife over groups."""
+        squared, value = self.squared[name], self.rmse(name)
+        in_group = np.bincount(np.arange(self.rows) % GROUPS, minlength=GROUPS)
+        left = np.maximum(self.rows - in_group, 1)
+        return with_interval(value, np.sqrt(np.maximum(squared.sum() - squared, 0.0) / left))
+
     def ratio(self, name: str, yardstick: str) -> Estimate:
         """RMSE of a predictor over a yardstick's on the same rows, with a 95 % interval by the jackknife over groups.
 
@@ -71,8 +78,13 @@ class GroupedErrors:
             ratio(math.sqrt(max(squared.sum() - a, 0.0)), math.sqrt(max(yardstick_squared.sum() - b, 0.0)))
             for a, b in zip(squared, yardstick_squared, strict=True)
         ]
-        half = t_quantile(CONFIDENCE) * jackknife_error(np.array(replicates))
-        return Estimate(value, value - half, value + half)
+        return with_interval(value, np.array(replicates))
+
+
+def with_interval(value: float, replicates: npt.NDArray[np.float64]) -> Estimate:
+    """A metric and its 95 % interval from its values without each of the groups, shape (GROUPS,)."""
+    half = t_quantile(CONFIDENCE) * jackknife_error(replicates)
+    return Estimate(value, value - half, value + half)
 
 
 def grouped_errors(predictors: Mapping[str, Predictor], batches: Iterable[tuple[Columns, Numbers]]) -> GroupedErrors:

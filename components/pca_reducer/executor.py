@@ -46,9 +46,10 @@ class PcaReducerExecutor(BaseBeamExecutor):
         examples_io.save_network(chosen.network, reduced_model)
         facts = facts_of(outcome, settings, summary, objective_of(network).metric)
         examples_io.write_json(projection, "projection.json", {**facts, "features": names, "label": label})
-        arrays = arrays_of(outcome, summary)
+        coloured = plots.Coloured.of(outcome.axes, summary.sample, label)
+        arrays = {**arrays_of(outcome, summary), "codes": coloured.codes[:, :2], "code_labels": coloured.labels}
         beam_pass.write_npz(os.path.join(projection.uri, "projection.npz"), arrays)
-        plots.draw(projection.uri, facts, names, arrays, plots.Coloured.of(outcome.axes, summary.sample, label))
+        plots.draw(projection.uri, facts, names, arrays, coloured)
 
     def _summarize(
         self,

@@ -13,16 +13,22 @@ from farebox.components.reporter.executor import ReporterExecutor
 
 
 class ReporterSpec(component_spec.ComponentSpec):
-    """label: its name among the transformed features. `raw_examples` are TripExampleGen's, `model_run` is Trainer's."""
+    """label: its name among the transformed features. about: `About` as JSON. `raw_examples` are TripExampleGen's,
+    `model_run` is Trainer's; `statistics` are of the raw examples, `baseline_statistics` of the last blessed run's."""
 
     PARAMETERS = {
         "label": component_spec.ExecutionParameter(type=str),
+        "about": component_spec.ExecutionParameter(type=str),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "raw_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
+        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "baseline_statistics": component_spec.ChannelParameter(
+            type=standard_artifacts.ExampleStatistics, optional=True
+        ),
         "verdict": component_spec.ChannelParameter(type=artifacts.GateVerdict),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
@@ -42,16 +48,17 @@ class ReporterSpec(component_spec.ComponentSpec):
 
 class Reporter(base_component.BaseComponent):
     """Gathers what the other nodes measured, and each network's error on the test split, as Evaluator and ModelGate
-    do; the last node: nothing is chosen after it."""
+    do, and writes them as a page; the last node: nothing is chosen after it."""
 
     SPEC_CLASS = ReporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(ReporterExecutor)
 
-    def __init__(self, label: str, code_digest: str, **inputs: Any) -> None:
-        """`inputs` are the channels of `ReporterSpec.INPUTS`, by name."""
+    def __init__(self, label: str, about: str, code_digest: str, **inputs: Any) -> None:
+        """`inputs` are the channels of `ReporterSpec.INPUTS`, by name; baseline_statistics may be None."""
         super().__init__(
             ReporterSpec(
                 label=label,
+                about=about,
                 code_digest=code_digest,
                 report=types.Channel(type=artifacts.Report),
                 **inputs,

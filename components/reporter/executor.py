@@ -1,7 +1,8 @@
-"""Reporter's work on artifacts: gathers the figures of a run from the artifacts of every node."""
+"""Reporter's work on artifacts: gathers the figures of a run from the artifacts of every node, and writes the page."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -23,6 +24,8 @@ from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement
 from farebox.components.model_gate.yardsticks import LINEAR_ON_DISTANCE, PREDICT_MEAN, RAW_DNN
 from farebox.components.networks import examples_io
 from farebox.components.quantizer.settings import REDUCED
+from farebox.components.reporter import content
+from farebox.components.reporter.compression import read_json
 from farebox.components.reporter.figures import (
     FIGURES_FILE,
     Figures,
@@ -34,6 +37,7 @@ from farebox.components.reporter.figures import (
     ShippedModel,
     StageRmse,
 )
+from farebox.components.reporter.page.render import About, Page, render
 from farebox.components.tflite import interpreter
 from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
@@ -43,7 +47,7 @@ from farebox.components.trip_example_gen.judging.losses import Losses
 
 
 class ReporterExecutor(base_executor.BaseExecutor):
-    """Reads the artifacts of every other node and writes figures.json."""
+    """Reads the artifacts of every other node and writes figures.json, content.json and report.html."""
 
     def Do(
         self,
@@ -52,10 +56,21 @@ class ReporterExecutor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """See `ReporterSpec`."""
-        inputs = {name: artifacts[0] for name, artifacts in input_dict.items()}
+        inputs = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         (report,) = output_dict["report"]
+        shipped, reference = (read_tflite(inputs[name]) for name in ("quantized_model", "reference_model"))
+        sections = {**content.of_data(inputs), **content.of_model(inputs, shipped, reference)}
         figures = figures_of(inputs, exec_properties["label"])
+        median = sections["fares"]["median_absolute_error"]
+        figures = dataclasses.replace(
+            figures, measured=figures.measured and dataclasses.replace(figures.measured, median_absolute_error=median)
+        )
         examples_io.write_json(report, FIGURES_FILE, figures.to_json())
+        about = About(**json.loads(exec_properties["about"]))
+        page = render(Page(figures=figures, sections=sections, about=about))
+        for name, text in ((content.CONTENT_FILE, json.dumps(sections)), (content.PAGE_FILE, page)):
+            with tf.io.gfile.GFile(os.path.join(report.uri, name), "w") as file:
+                file.write(text)
         logging.info("Reporter: %s", figures.measured and figures.measured.rmse)
 
 
@@ -83,6 +98,7 @@ def measured(
     return ModelFigures(
         rows=Rows(counts["read"], counts["examples"], counts["rejected"], counts.get("left_out", 0)),
         yardsticks=yardsticks,
+        yardstick_intervals=judgement.yardstick_intervals,
         rmse=StageRmse(
             predict_mean=yardsticks[PREDICT_MEAN],
             linear_on_distance=yardsticks[LINEAR_ON_DISTANCE],
@@ -112,21 +128,15 @@ def range_figures(bands: Bands | None, metrics: Mapping[str, float]) -> RangeFig
     return RangeFigures(len(bands), bands.coverage, metrics[COVERAGE], metrics[RANGE_WIDTH])
 
 
-def checks_of(content: Iterable[Mapping[str, Any]]) -> list[Check]:
+def checks_of(checks: Iterable[Mapping[str, Any]]) -> list[Check]:
     """Checks from their JSON form."""
-    return [Check(**check) for check in content]
+    return [Check(**check) for check in checks]
 
 
 def refusal(pushed: types.Artifact) -> list[Check]:
     """Pusher's own checks if Pusher itself refused; empty if it pushed, or if an earlier gate refused."""
     path = os.path.join(pushed.uri, REFUSAL_FILE)
     return checks_of(read_json(pushed, REFUSAL_FILE)) if tf.io.gfile.exists(path) else []
-
-
-def read_json(artifact: types.Artifact, name: str) -> Any:
-    """The content of `{artifact.uri}/{name}`."""
-    with tf.io.gfile.GFile(os.path.join(artifact.uri, name)) as file:
-        return json.loads(file.read())
 
 
 def network_errors(inputs: dict[str, types.Artifact], label: str) -> dict[str, float]:
@@ -151,8 +161,8 @@ def shipped_model(inputs: dict[str, types.Artifact]) -> ShippedModel:
     choice = read_json(inputs["trials"], "choice.json")
     is_reduced = choice["network"] == REDUCED
     network = examples_io.load_network(inputs["pruned_model" if is_reduced else "model"])
-    content = read_tflite(inputs["quantized_model"])
-    size = size_of(content)
+    file = read_tflite(inputs["quantized_model"])
+    size = size_of(file)
     return ShippedModel(
         path=shipped_path(inputs),
         parameters=network.count_params(),
@@ -161,20 +171,20 @@ def shipped_model(inputs: dict[str, types.Artifact]) -> ShippedModel:
         mode=choice["mode"],
         network=choice["network"],
         steps=tuple(choice["steps"]),
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=hashlib.sha256(file).hexdigest(),
         bytes=size.bytes,
         gzip_bytes=size.gzip_bytes,
-        ops=interpreter.TfliteModel(content).op_names(),
+        ops=interpreter.TfliteModel(file).op_names(),
     )
 
 
 def read_tflite(model: types.Artifact) -> bytes:
     """The `.tflite` of a Model artifact."""
     with tf.io.gfile.GFile(tflite_path(model), "rb") as file:
-        content: bytes = file.read()
-    return content
+        model_bytes: bytes = file.read()
+    return model_bytes
 
 
-def size_of(content: bytes) -> FileSize:
-    """Size of a file's content."""
-    return FileSize(len(content), gzip_bytes(content))
+def size_of(file: bytes) -> FileSize:
+    """Size of a file."""
+    return FileSize(len(file), gzip_bytes(file))

@@ -103,7 +103,8 @@ class ModelFigures:
     file on the test split, in the label's unit. baseline: the last blessed model, None without one. tuned: the settings
     that Tuner chose, None without Tuner. unreduced: the file of the network before reduction. latency_us: None if
     DeviceValidator stopped before it measured. ranges: None for a file without bands. runtimes: what each runtime did
-    with the shipped file; empty in the figures of runs before there were any.
+    with the shipped file. yardstick_intervals: of their RMSE, 95 %. median_absolute_error: of the shipped file. The
+    last three are empty or None in the figures of runs before there were any.
     """
 
     rows: Rows
@@ -121,12 +122,14 @@ class ModelFigures:
     latency_us: Latency | None
     ranges: RangeFigures | None = None
     runtimes: tuple[RuntimeTrial, ...] = ()
+    yardstick_intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    median_absolute_error: float | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ModelFigures:
         """Reads what `to_json` returns; ignores other keys."""
         return cls(**{
-            **{key: content[key] for key in MODEL_KEYS if key not in ("ranges", "runtimes")},
+            **{key: content[key] for key in MODEL_KEYS if key not in LATER_KEYS},
             "rows": Rows(**content["rows"]),
             "rmse": StageRmse.from_json(content["rmse"]),
             "intervals": intervals_from_json(content["intervals"]),
@@ -137,6 +140,8 @@ class ModelFigures:
             "latency_us": Latency(**content["latency_us"]) if content["latency_us"] else None,
             "ranges": RangeFigures(**content["ranges"]) if content.get("ranges") else None,
             "runtimes": trials_from_json(content.get("runtimes", ())),
+            "yardstick_intervals": intervals_from_json(content.get("yardstick_intervals") or {}),
+            "median_absolute_error": content.get("median_absolute_error"),
         })  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -145,6 +150,7 @@ class ModelFigures:
 
 
 MODEL_KEYS = tuple(field.name for field in dataclasses.fields(ModelFigures))
+LATER_KEYS = ("ranges", "runtimes", "yardstick_intervals", "median_absolute_error")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -58,7 +58,8 @@ def schema() -> Any:
     return generated
 
 
-def _builtin_names() -> dict[int, str]:
+def builtin_names() -> dict[int, str]:
+    """Names of the built-in operators by their number."""
     operators = vars(schema().BuiltinOperator)
     return {code: name for name, code in operators.items() if isinstance(code, int)}
 
@@ -171,7 +172,7 @@ class TfliteModel:
 
     def op_names(self) -> dict[str, int]:
         """Counts of each operator in all subgraphs; a custom op has its own code as name, such as `FlexAsin`."""
-        model, builtin = schema().Model.GetRootAs(self.content, 0), _builtin_names()
+        model, builtin = schema().Model.GetRootAs(self.content, 0), builtin_names()
         codes = [_op_name(model.OperatorCodes(i), builtin) for i in range(model.OperatorCodesLength())]
         graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
         operators = [graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength())]
@@ -180,7 +181,7 @@ class TfliteModel:
     @property
     def custom_op_names(self) -> tuple[str, ...]:
         """The operators that a plain TFLite runtime lacks: Flex and custom kernels."""
-        return tuple(sorted(set(self.op_names()) - set(_builtin_names().values())))
+        return tuple(sorted(set(self.op_names()) - set(builtin_names().values())))
 
     @property
     def is_builtin_only(self) -> bool:

@@ -98,7 +98,7 @@ def _print(result: TickResult, settings: Settings, as_json: bool) -> None:
         print(f"farebox: data={settings.data} must hold a span that can be used, got {names}", file=sys.stderr)
     if result.run:
         summary = result.run.summary
-        screen.summary(summary.figures, summary.city, summary.currency)
+        screen.summary(summary.figures, summary.city, summary.currency, result.run.report)
     print(json.dumps(dataclasses.asdict(record)) if as_json else "\n".join(lines(record, settings)))
 
 

@@ -28,6 +28,7 @@ def run(
     from farebox.pipeline.local import run as runs
     from farebox.pipeline.local.console import RunConsole
     from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
+    from farebox.pipeline.local.report import PAGE_FILE
     from farebox.pipeline.retraining.deploying import pushed_versions
     from farebox.pipeline.settings.load import load_settings
 
@@ -37,12 +38,12 @@ def run(
         result = runs.run(settings, output=logged(quiet=as_json))
     except GateError as error:
         if error.checks:
-            screen.gates(error.checks)
+            screen.refusal(error.checks, settings.city.currency, settings.runs_dir / LATEST / PAGE_FILE)
             if as_json:
                 print((settings.runs_dir / LATEST / SUMMARY_FILE).read_text())
         raise
     summary = result.summary
-    screen.summary(summary.figures, summary.city, summary.currency)
+    screen.summary(summary.figures, summary.city, summary.currency, result.report)
     named = pushed_versions(settings)
     if result.pushed and result.pushed.name == named.get("candidate"):
         screen.say(f"CANDIDATE names it; LATEST names {named['latest']} until a tick or `farebox rollback` promotes it")

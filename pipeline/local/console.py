@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import IO
 
 from rich.console import Console
-from rich.live import Live
-from rich.spinner import Spinner
 from rich.table import Table
 
 from farebox.components.device_validator.runtimes.table import describe_trials
 from farebox.components.errors import Check
 from farebox.components.model_gate.yardsticks import ratio
+from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures, ModelFigures, RangeFigures
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.local.loss_lines import describe_losses
+from farebox.pipeline.local.progress import Progress
 
 STAGES = {
     "predict_mean": "predict the mean",
@@ -31,7 +31,7 @@ STAGES = {
     "engineered": "engineered float model",
     "reduced": "after reduction",
     "pruned": "after pruning",
-    "shipped": "shipped file",
+    "shipped": "the file",
 }
 
 
@@ -40,7 +40,7 @@ class RunConsole:
 
     def __init__(self, stream: IO[str], quiet: bool = False) -> None:
         self.console = Console(file=stream, quiet=quiet, highlight=False, soft_wrap=True)
-        self.spinner: Live | None = None
+        self.progress: Progress | None = None
 
     def __enter__(self) -> RunConsole:
         return self
@@ -52,34 +52,48 @@ class RunConsole:
         """Prints one plain line."""
         self.console.print(text, markup=False)
 
-    def working(self, text: str) -> None:
-        """Shows a spinner with a text on a terminal; nothing elsewhere."""
+    def working(self, text: str, expected_s: float | None = None) -> None:
+        """Shows a step at work: on a terminal what passed and is left of it, elsewhere a line every half a minute.
+
+        expected_s: what it took the last time, None if that is not known.
+        """
         self.done()
-        self.spinner = Live(
-            Spinner("dots", text),
-            console=self.console,
-            transient=True,
-            redirect_stdout=False,  # rich would bring the libraries' logs back from the file to the screen
-            redirect_stderr=False,
-        )
-        self.spinner.start()
+        if not self.console.quiet:
+            self.progress = Progress(self.console, text, expected_s)
+            self.progress.start()
 
     def done(self) -> None:
-        """Removes the spinner."""
-        if self.spinner:
-            self.spinner.stop()
-            self.spinner = None
+        """Ends what `working` shows."""
+        if self.progress:
+            self.progress.stop()
+            self.progress = None
 
-    def node(self, name: str, is_cached: bool, seconds: float, figures: str) -> None:
-        """Prints the line of a finished node."""
+    def node(self, name: str, is_cached: bool, seconds: float, figures: str, *, holds: bool = True) -> None:
+        """Prints the line of a finished node; holds: whether its verdict, if it gives one, is good."""
         self.done()
         spent = "cached" if is_cached else f"{seconds:.1f} s"
-        self.console.print(f"  [green]✓[/] {name:<17}[dim]{spent:>8}[/]  ", end="")
+        mark = "[green]✓[/]" if holds else "[red]✗[/]"
+        self.console.print(f"  {mark} {name:<17}[dim]{spent:>8}[/]  ", end="")
         self.console.print(figures, markup=False)
 
-    def summary(self, figures: Figures, city: str, currency: str) -> None:
-        """Prints a finished run: RMSE by model, the shipped file and what runs it, the gates that refused it or where
-        it went."""
+    def refused(self, name: str) -> None:
+        """Prints the line of a node that refused the data."""
+        self.done()
+        self.console.print(f"  [red]✗[/] {name:<17}[dim]{'':>8}[/]  refused")
+
+    def interrupted(self, name: str, number: int, count: int) -> None:
+        """Prints what an interrupted run keeps."""
+        self.done()
+        self.say(
+            f"interrupted at {name}, node {number} of {count}: the {number - 1} nodes before it are kept, nothing was "
+            "pushed; run the same command again to go on from there"
+        )
+
+    def summary(self, figures: Figures, city: str, currency: str, page: Path | None = None) -> None:
+        """Prints a finished run: RMSE by model, the file and what runs it, the rows; last, what a newcomer needs.
+
+        page: the report.
+        """
         if figures.measured:
             self.console.print(rmse_table(figures.measured, city, currency))
             self.say(describe_model(figures.measured))
@@ -90,7 +104,7 @@ class RunConsole:
             if runtimes := describe_trials(figures.measured.runtimes):
                 self.say(runtimes)
         self.losses(figures.losses)
-        self.outcome(figures)
+        self.conclusion(figures, currency, page)
 
     def short_summary(self, figures: Figures) -> None:
         """Prints RMSE and size of the shipped file in one line, and the gates that refused it or where it went."""
@@ -105,12 +119,25 @@ class RunConsole:
         for line in describe_losses(losses):
             self.say(line)
 
+    def conclusion(self, figures: Figures, currency: str, page: Path | None) -> None:
+        """Prints the gates if one failed, then where the model went, the verdict, the closest gate and the report."""
+        self.outcome(figures)
+        self.say(verdict.sentence(figures, currency))
+        if line := verdict.closest_line(figures.gates):
+            self.say(f"closest gate: {line}")
+        if page:
+            self.say(f"report: {page}")
+
     def outcome(self, figures: Figures) -> None:
         """Prints where the model was pushed to; the gates if one failed."""
         if all(check.ok for check in figures.gates):
             self.say(f"pushed to {figures.pushed}" if figures.pushed else "nothing was pushed")
         else:
             self.gates(figures.gates, figures.pushed)
+
+    def refusal(self, checks: Sequence[Check], currency: str, page: Path) -> None:
+        """Prints the gates of a run that one of them stopped, then the verdict and the report."""
+        self.conclusion(Figures.of_refusal(checks), currency, page)
 
     def gates(self, gates: Sequence[Check], pushed: str | None = None) -> None:
         """Prints the table of all gates, and for each failed one what it measured and what to do."""
@@ -161,15 +188,6 @@ def describe_gate(check: Check) -> str:
     return f"{check.name}: {check.value:.6g}{bound}{detail}"
 
 
-def verdict_of(check: Check) -> str:
-    """Verdict of a gate in one or two words; `within noise` if the value is beyond a bound that still holds."""
-    if not check.ok:
-        return "warns" if check.severity == "warn" else "refuses"
-    value, bound = check.value, check.bound
-    is_beyond = bound is not None and (value < bound if check.at_least else value > bound)
-    return "within noise" if is_beyond else "holds"
-
-
 def gate_table(gates: Sequence[Check]) -> Table:
     """Every gate: name, measured value, bound, verdict."""
     table = Table(title="gates", title_justify="left")
@@ -180,7 +198,7 @@ def gate_table(gates: Sequence[Check]) -> Table:
     for check in gates:
         bound = "–" if check.bound is None else f"{check.bound:.6g}"
         style = None if check.ok else "bold"
-        table.add_row(check.name, f"{check.value:.6g}", bound, verdict_of(check), style=style)
+        table.add_row(check.name, f"{check.value:.6g}", bound, verdict.word(check), style=style)
     return table
 
 

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import resource
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,13 @@ OnEnd = Callable[[str, dict[str, list[Any]], bool, "Cost"], None]
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Cost of a node: CPU seconds (user and system, ended children included) and this process's peak RSS in MB."""
+    """Cost of a node: CPU seconds (user and system, ended children included), this process's peak RSS in MB, elapsed
+    seconds, and whether the result came from the cache."""
 
     cpu_s: float
     peak_mb: float
+    wall_s: float = 0.0
+    is_cached: bool = False
 
 
 def run(
@@ -109,7 +113,7 @@ def run(
         with database.open_metadata(connection) as handle:
             outputs, cached = outcome(handle, info.execution_id)
         produced.update(outputs)
-        on_end(name, outputs, cached, cost)
+        on_end(name, outputs, cached, dataclasses.replace(cost, is_cached=cached))
         if name == last:
             return
 
@@ -122,12 +126,12 @@ class Meter:
 
     def start(self) -> None:
         """Starts anew."""
-        self.cpu_s = cpu_seconds()
+        self.cpu_s, self.started = cpu_seconds(), time.monotonic()
         reset_peak()
 
     def cost(self) -> Cost:
         """The cost up to now."""
-        return Cost(cpu_seconds() - self.cpu_s, peak_mb())
+        return Cost(cpu_seconds() - self.cpu_s, peak_mb(), time.monotonic() - self.started)
 
 
 def deferred(operator: type[BaseExecutorOperator], prepare: Callable[[], None]) -> type[BaseExecutorOperator]:

@@ -20,6 +20,15 @@ def key_figures(node: str, outputs: Mapping[str, list[Any]]) -> str:
     return describe({key: artifacts[0] for key, artifacts in outputs.items() if artifacts}) if describe else ""
 
 
+def holds(node: str, outputs: Mapping[str, list[Any]]) -> bool:
+    """Whether a node's verdict, if it gives one, is good: a gate blessed, Pusher pushed."""
+    if node in ("Evaluator", "ModelGate", "DeviceValidator") and outputs.get("blessing"):
+        return bool(outputs["blessing"][0].get_int_custom_property("blessed"))
+    if node == "Pusher" and outputs.get("pushed_model"):
+        return bool(outputs["pushed_model"][0].get_string_custom_property("pushed_destination"))
+    return True
+
+
 def _read(artifact: Any, name: str) -> Any:
     return json.loads((Path(artifact.uri) / name).read_text())
 

@@ -17,8 +17,9 @@ from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.files import COUNTS_FILE
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.fare_model import FareModel
+from farebox.pipeline.local import report
 from farebox.pipeline.local.console import Output, RunConsole, no_output
-from farebox.pipeline.local.folder import LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
+from farebox.pipeline.local.folder import LATEST, LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
 from farebox.pipeline.local.libraries import fix_batches
 from farebox.pipeline.local.preflight import check_engine, check_first_trip, check_signing_key
 from farebox.pipeline.metadata import connection
@@ -63,9 +64,13 @@ class RunSummary:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run that came to its end; `summary` holds everything that was measured, the properties what is asked first."""
+    """A run that came to its end; `summary` holds everything that was measured, the properties what is asked first.
+
+    report: the page that shows it.
+    """
 
     summary: RunSummary
+    report: Path
 
     @property
     def pushed(self) -> Path | None:
@@ -132,37 +137,38 @@ def run_once(
                 screen.say(line)
             if first_trip:
                 screen.say(f"first trip: {first_trip}")
-            figures, costs, refusal = run_nodes(settings, run_id, screen, spans)
+            figures, costs, produced, refusal = run_nodes(settings, run_id, screen, spans)
             if refusal:
                 screen.losses(figures.losses)
-        summary = RunSummary(
-            city=settings.city.name,
-            run_id=run_id,
-            currency=settings.city.currency,
-            figures=figures,
-            cpu_s={node: round(cost.cpu_s, 3) for node, cost in costs.items()},
-            peak_mb={node: round(cost.peak_mb, 1) for node, cost in costs.items()},
-            lane=lane(),
-        )
-        write_atomically(folder / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
+            summary = RunSummary(
+                city=settings.city.name,
+                run_id=run_id,
+                currency=settings.city.currency,
+                figures=figures,
+                cpu_s={node: round(cost.cpu_s, 3) for node, cost in costs.items()},
+                peak_mb={node: round(cost.peak_mb, 1) for node, cost in costs.items()},
+                lane=lane(),
+            )
+            write_atomically(folder / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
+            report.write(settings, run_id, figures, produced, costs)
         point_latest(settings.runs_dir, run_id)
     if refusal:
         raise refusal
-    return Run(summary)
+    return Run(summary, settings.runs_dir / LATEST / report.PAGE_FILE)
 
 
 def run_nodes(
     settings: Settings, run_id: str, screen: RunConsole, spans: SpanInput | None = None
-) -> tuple[Figures, dict[str, Cost], GateError | None]:
-    """Runs the graph. Returns its figures, the cost by node, and the refusal if a gate stopped the run."""
+) -> tuple[Figures, dict[str, Cost], dict[str, list[Any]], GateError | None]:
+    """Runs the graph. Returns figures, cost by node, artifacts by key, and the refusal if a gate stopped the run."""
     costs: dict[str, Cost] = {}
     produced: dict[str, list[Any]] = {}
     try:
         run_graph(settings, run_id, screen, costs, spans=spans, produced=produced)
     except GateError as error:
-        return Figures.of_refusal(error.checks, losses_of(produced)), costs, error
+        return Figures.of_refusal(error.checks, losses_of(produced)), costs, produced, error
     content = json.loads((Path(produced["report"][0].uri) / FIGURES_FILE).read_text())
-    return Figures.from_json(content), costs, None
+    return Figures.from_json(content), costs, produced, None
 
 
 def losses_of(produced: Mapping[str, list[Any]]) -> Losses | None:
@@ -187,10 +193,10 @@ def run_graph(
     """
     screen.working("importing TFX")
     from farebox.pipeline.local import launch
-    from farebox.pipeline.local.node_figures import key_figures
+    from farebox.pipeline.local.node_figures import holds, key_figures
 
     produced = {} if produced is None else produced
-    step, started = "compiling the graph", time.monotonic()
+    step, started, place = "compiling the graph", time.monotonic(), ("the graph", 1, 1)
 
     def prepare() -> None:
         nonlocal started
@@ -200,16 +206,26 @@ def run_graph(
         screen.working(step)
         started = time.monotonic()
 
+    expected = report.seconds_by_node(settings.runs_dir)
+
     def on_start(node: str, number: int, count: int) -> None:
-        nonlocal step, started
-        step, started = f"{node} ({number} of {count})", time.monotonic()
-        screen.working(step)
+        nonlocal step, started, place
+        step, started, place = f"{node} ({number} of {count})", time.monotonic(), (node, number, count)
+        screen.working(step, expected.get(node))
 
     def on_end(node: str, outputs: dict[str, list[Any]], is_cached: bool, cost: Cost) -> None:
         costs[node] = cost
         produced.update(outputs)
-        screen.node(node, is_cached, time.monotonic() - started, key_figures(node, outputs))
+        seconds = time.monotonic() - started
+        screen.node(node, is_cached, seconds, key_figures(node, outputs), holds=holds(node, outputs))
 
-    with connection.explain_lost_server(settings):
-        launch.run(settings, run_id, on_start=on_start, on_end=on_end, prepare=prepare, last=last, spans=spans)
+    try:
+        with connection.explain_lost_server(settings):
+            launch.run(settings, run_id, on_start=on_start, on_end=on_end, prepare=prepare, last=last, spans=spans)
+    except GateError:
+        screen.refused(place[0])
+        raise
+    except KeyboardInterrupt:
+        screen.interrupted(*place)
+        raise
     return produced

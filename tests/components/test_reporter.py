@@ -23,10 +23,13 @@ YARDSTICKS = {
 }
 TUNED = {"training.learning_rate": 0.004, "model.hidden": [64, 32]}
 ERRORS = {"rmse": 2.5, "mae": 1.5, "bias": -0.125, "p95_absolute_error": 5.0}
-SLICES = [{"slice": "pickup_hour=8", "rows": 20, **ERRORS, "coverage": 0.85, "range_width": 5.25}]
+SLICES = [{
+    "slice": "pickup_hour=8", "rows": 20, **ERRORS, "coverage": 0.85, "range_width": 5.25,
+    "intervals": {"rmse": [2.0, 3.0]},
+}]  # fmt: skip
 RATIO_CHECK = {
     "name": "max_ratio_to_yardstick", "value": 1.5, "bound": 2.0, "ok": True, "detail": "", "hint": "",
-    "severity": "stop", "at_least": False,
+    "severity": "stop", "at_least": False, "lower": 1.25, "upper": 1.75,
 }  # fmt: skip
 
 RUNTIMES = [{
@@ -37,6 +40,7 @@ RUNTIMES = [{
 JUDGEMENT = {
     "sha256": "abc", "rows": 20, "metrics": ERRORS, "intervals": {"rmse": [2.25, 2.75]}, "baseline": None,
     "slices": SLICES, "yardsticks": YARDSTICKS, "checks": [RATIO_CHECK], "ratio": 1.5, "spans": [],
+    "yardstick_intervals": {"lightgbm": [3.0, 3.5]},
 }  # fmt: skip
 
 
@@ -150,7 +154,8 @@ FIGURES = {
     },
     "unreduced": {"bytes": 200, "gzip_bytes": 90}, "latency_us": {"p50": 5.0, "p99": 9.0},
     "ranges": {"bands": 7, "promised": 0.9, "covered": 0.88, "mean_width": 5.5},
-    "runtimes": RUNTIMES, "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x", "losses": LOSSES.to_json(),
+    "runtimes": RUNTIMES, "yardstick_intervals": {"lightgbm": [3.0, 3.5]}, "median_absolute_error": 0.75,
+    "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x", "losses": LOSSES.to_json(),
 }  # fmt: skip
 
 

@@ -1,0 +1,70 @@
+"""Gathers the contents of the page from the artifacts of a run, as far as it came."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from tfx import types
+
+from farebox.components.reporter import compression, fares, statistics
+from farebox.components.reporter.compression import read_json
+from farebox.components.tflite.byte_shares import byte_shares
+from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.metadata import bands_of
+from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+
+CONTENT_FILE, PAGE_FILE = "content.json", "report.html"
+MOST_ROWS = 20_000  # of test, in memory
+BEFORE, AFTER = "before compression", "shipped file"
+LABEL_COLUMN = list(EXAMPLE_COLUMNS)[-1]
+
+Inputs = Mapping[str, types.Artifact]
+
+
+def of_model(inputs: Inputs, shipped: bytes, reference: bytes) -> dict[str, Any]:
+    """The sections that need a model; shipped, reference: the files of the shipped and of the unreduced network."""
+    trips, names = judged_trips(inputs, shipped)
+    files = {BEFORE: TfliteModel(reference).predict, AFTER: TfliteModel(shipped).predict}
+    return {
+        "fares": fares.content(trips),
+        "importance": fares.importance(trips, names, files),
+        "training": read_json(inputs["model_run"], "training.json"),
+        "projection": compression.projection(inputs["projection"]),
+        "pruning": compression.pruning(inputs["pruning"]),
+        "ladder": {**compression.ladder(inputs["trials"]), "parts": byte_shares(shipped)},
+    }
+
+
+def of_data(inputs: Inputs) -> dict[str, Any]:
+    """The sections that need data only: their statistics, and where they come from; fewer for a refused run."""
+    content: dict[str, Any] = {}
+    if "statistics" in inputs:
+        content["statistics"] = statistics.content(inputs["statistics"], inputs.get("baseline_statistics"))
+    if "raw_examples" in inputs:
+        content["origin"] = origin(inputs["raw_examples"])
+    return content
+
+
+def origin(examples: types.Artifact) -> dict[str, Any]:
+    """The spans that were ingested, and the fingerprint of the files; as far as they are known."""
+    window = examples.get_string_custom_property("window")
+    return {"spans": window, "fingerprint": examples.get_string_custom_property("input_fingerprint")}
+
+
+def judged_trips(inputs: Inputs, shipped: bytes) -> tuple[fares.JudgedTrips, list[str]]:
+    """Trips of test with the shipped file's predictions, at most MOST_ROWS of them, and the names of its inputs."""
+    import tensorflow_transform as tft
+
+    from farebox.components.networks import examples_io
+    from farebox.components.networks.rows import in_memory
+
+    spec = tft.TFTransformOutput(inputs["transform_graph"].uri).raw_feature_spec()
+    batches = examples_io.dataset(inputs["raw_examples"], "test", spec, LABEL_COLUMN, examples_io.EVAL_BATCH_ROWS)
+    rows = in_memory(batches, MOST_ROWS)
+    model, bands = TfliteModel(shipped), bands_of(shipped)
+    predicted = np.asarray(model.predict(rows.columns), np.float64).reshape(-1)
+    actual = rows.labels.astype(np.float64).reshape(-1)
+    n_rows = read_json(inputs["gate_blessing"], "judgement.json")["rows"]
+    return fares.JudgedTrips(rows.columns, actual, predicted, bands, n_rows), list(model.input_names)

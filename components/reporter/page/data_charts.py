@@ -1,0 +1,126 @@
+"""The section of data: rows by file and reason, statistics, drift by feature, a histogram per feature."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from farebox.components.errors import Check
+from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
+from farebox.components.reporter.page.charts import Axis, Chart, columns, number
+from farebox.components.reporter.page.fare_charts import DAYS
+from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_WEEKDAY
+from farebox.components.trip_example_gen.judging.losses import FileRows, Losses
+from farebox.components.trip_example_gen.judging.reasons import in_words
+
+STYLES = {"train": "a", "test": "b", "last blessed": "c"}
+MOST_FEATURES, SHOWN_REASONS = 24, 12
+YEAR_S = 365.2425 * 86_400
+
+
+def section(losses: Losses | None, statistics: Mapping[str, Any] | None, gates: Sequence[Check]) -> Section:
+    """Tables and pictures of what the model was trained on."""
+    blocks: list[Block] = []
+    blocks += rows(losses) if losses else [missing("The rows were not counted: no trips were ingested.")]
+    blocks.append(drift(gates))
+    if statistics:
+        blocks += [numbers(statistics), *histograms(statistics)]
+    else:
+        blocks.append(missing("No statistics: the run stopped before they were computed."))
+    return Section("data", "Data", tuple(blocks))
+
+
+def rows(losses: Losses) -> list[Block]:
+    """Rows by file, and the reasons of rejection with a row each."""
+    files = [(path.rpartition("/")[2], *counts(each)) for path, each in losses.worst_files]
+    total = ("all files", *counts(losses.total))
+    hidden = losses.n_files - len(files)
+    note = f"The {len(files)} files with the largest share of rejected rows; {hidden} more files." if hidden else ""
+    shown = [total, *files] if len(files) != 1 else [(files[0][0], *total[1:])]
+    blocks: list[Block] = [table("Rows by file", ("file", "read", "trips", "rejected", "left out"), shown, 1, note)]
+    reasons = [
+        (in_words(*key), str(losses.shown.get(key, "")), f"{n:,}", f"{n / max(losses.judged, 1):.2%}")
+        for key, n in losses.reasons[:SHOWN_REASONS]
+    ]
+    if reasons:
+        blocks.append(table("Rejected rows by reason", ("reason", "a row", "rows", "share"), reasons, 2))
+    return blocks
+
+
+def counts(file: FileRows) -> tuple[str, ...]:
+    """Rows read, kept, rejected and left out."""
+    return tuple(f"{n:,}" for n in (file.read, file.examples, file.rejected, file.left_out))
+
+
+def drift(gates: Sequence[Check]) -> Block:
+    """Distance of each feature from the last blessed data, or why there is none."""
+    found = [check for check in gates if check.name.startswith("drift.")]
+    if not found:
+        why = next((check.detail for check in gates if check.name == "drift"), "drift was not looked for")
+        return missing(f"Drift was not compared: {why}.")
+    cells = [
+        (check.name.partition(".")[2], check.detail, number(check.value), number(check.bound),
+         "holds" if check.ok else "warns" if check.severity == "warn" else "refuses")
+        for check in sorted(found, key=lambda check: -(check.value / check.bound if check.bound else 0))
+    ]  # fmt: skip
+    return table("Drift by feature", ("feature", "measure", "distance", "bound", "verdict"), cells, 2)
+
+
+def numbers(statistics: Mapping[str, Any]) -> Block:
+    """Counts and moments by feature of train."""
+    cells = [
+        (feature["name"], f"{feature['present']:,}", f"{feature['missing']:,}",
+         *(number(feature.get(key)) for key in ("mean", "std", "min", "median", "max")))
+        for feature in statistics["features"]
+    ]  # fmt: skip
+    head = ("feature", "present", "missing", "mean", "deviation", "smallest", "median", "largest")
+    n_rows = ", ".join(f"{split} {rows:,}" for split, rows in statistics["rows"].items())
+    return table("Statistics of train", head, cells, 1, f"Trips by split: {n_rows}.")
+
+
+def histograms(statistics: Mapping[str, Any]) -> list[Block]:
+    """A histogram per feature: train, test and, if there is one, the last blessed data."""
+    found = list(statistics["histograms"].items())
+    blocks: list[Block] = [histogram(name, each) for name, each in found[:MOST_FEATURES]]
+    if len(found) > MOST_FEATURES:
+        blocks.append(missing(f"{len(found) - MOST_FEATURES} more features are not drawn."))
+    if found and not any("last blessed" in each["shares"] for _, each in found):
+        blocks.append(missing("No histogram of the last blessed data: there is no baseline yet, or it cannot be read."))
+    return blocks
+
+
+def histogram(name: str, content: Mapping[str, Any]) -> Figure:
+    """Shares of rows by value or bin, of each part."""
+    parts = [(part, STYLES.get(part, "d"), shares) for part, shares in content["shares"].items()]
+    title, label = f"Histogram of {name.replace('_', ' ')}", name.replace("_", " ")
+    if "values" in content:
+        names = [DAYS[int(value)][:3] if name == PICKUP_WEEKDAY else value for value in content["values"]]
+        percent = [(part, style, [share * 100 for share in shares]) for part, style, shares in parts]
+        svg = columns(names, "% of rows", percent, name=title, x_label=label)
+    else:
+        edges = content["edges"]
+        if name == PICKUP_EPOCH:
+            edges, label = [1970 + edge / YEAR_S for edge in edges], "year"
+        names = [f"{number(low, 6)} to {number(high, 6)}" for low, high in itertools.pairwise(edges)]
+        svg = steps(title, label, edges, parts)
+    cells = [(each, *(f"{shares[i]:.1%}" for _, _, shares in parts)) for i, each in enumerate(names)]
+    legend = tuple((style, part) for part, style, _ in parts)
+    return Figure(title, "% of rows", svg, table(title, (label, *(part for part, _, _ in parts)), cells), "", legend)
+
+
+def steps(title: str, label: str, edges: Sequence[float], parts: Sequence[tuple[str, str, Sequence[float]]]) -> Markup:
+    """The first part as bars between its edges, the others as lines over their steps."""
+    most = max((share * 100 for _, _, shares in parts for share in shares), default=1.0) or 1.0
+    chart = Chart(Axis(label, edges[0], edges[-1]), Axis("% of rows", 0, most * 1.05), 190)
+    for place, (part, style, shares) in enumerate(parts):
+        bins = list(zip(itertools.pairwise(edges), shares, strict=True))
+        if place:
+            chart.line([(edge, share * 100) for ends, share in bins for edge in ends], style)
+            continue
+        for (low, high), share in bins:
+            text = f"{number(low, 6)} to {number(high, 6)}, {part}: {share:.1%}"
+            chart.rect((low, 0.0), (high, share * 100), text, f"{style} pale")
+    return chart.svg(title)

@@ -1,0 +1,229 @@
+"""The section of fares: predicted against actual, errors by what a trip is like, ranges, the worst trips, two maps."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from farebox.components.evaluator.metrics import RMSE
+from farebox.components.model_gate.judgement import SliceErrors
+from farebox.components.reporter.figures import ModelFigures
+from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
+from farebox.components.reporter.page.charts import Axis, Chart, bars, columns, number, shade
+
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+TITLES = {"pickup_hour": "hour of pickup", "pickup_weekday": "weekday of pickup", "distance_band": "distance"}
+FEW = 20  # trips in a slice, below which a picture leaves it out
+MOST_ROWS = 12  # of horizontal bars; more short names stand side by side
+
+
+def section(measured: ModelFigures | None, fares: Mapping[str, Any] | None, currency: str) -> Section:
+    """Pictures of the errors on unseen trips."""
+    blocks: list[Block]
+    if measured is None or not fares:
+        blocks = [missing("No model was trained, so there are no predicted fares to show.")]
+        return Section("fares", "Fares", tuple(blocks))
+    blocks = [scatter(fares, currency), *by_quantiles(fares, currency), *by_slices(measured.slices, currency)]
+    blocks += [ranges(measured, fares, currency), *maps(fares["map"], currency), worst(fares, currency)]
+    return Section("fares", "Fares", tuple(blocks))
+
+
+def sampled(fares: Mapping[str, Any]) -> str:
+    """The number of trips, and of how many."""
+    if fares["rows"] == fares["of"]:
+        return f"{fares['rows']:,} trips of the test split"
+    return f"a sample of {fares['rows']:,} of the {fares['of']:,} trips of the test split"
+
+
+def scatter(fares: Mapping[str, Any], currency: str) -> Figure:
+    """Predicted against actual fares on logarithmic axes, with the line of no error."""
+    dots = [(max(x, 0.01), max(y, 0.01)) for x, y in fares["dots"]]
+    both = [value for dot in dots for value in dot]
+    axis = Axis.over(f"actual, {currency}", both, is_log=True)
+    chart = Chart(axis, Axis(f"predicted, {currency}", axis.low, axis.high, is_log=True), 340)
+    chart.dots(dots)
+    chart.line([(axis.low, axis.low), (axis.high, axis.high)], "ideal")
+    note = f"{len(dots):,} dots of {sampled(fares)}; on the line the prediction is exact."
+    return Figure("Predicted against actual fare", currency, chart.svg("Predicted against actual fare"), note=note)
+
+
+def by_quantiles(fares: Mapping[str, Any], currency: str) -> list[Figure]:
+    """RMSE by actual fare and by straight distance."""
+    return [
+        errors_figure(
+            f"Error by {title}",
+            [f"{number(row['low'], 3)}–{number(row['high'], 3)}" for row in fares[key]],
+            fares[key], currency, f"{title}, {unit}",
+        )
+        for key, title, unit in (("by_fare", "actual fare", currency), ("by_distance", "straight distance", "km"))
+    ]  # fmt: skip
+
+
+def errors_figure(
+    title: str, names: Sequence[str], rows: Sequence[Mapping[str, Any]], currency: str, row_label: str
+) -> Figure:
+    """RMSE by row as bars with intervals, all numbers in the table."""
+    drawn = [
+        (row["rmse"], row["lower"], row["upper"], f"{name}: RMSE {number(row['rmse'])}, {row['rows']:,} trips")
+        for name, row in zip(names, rows, strict=True)
+    ]
+    if len(names) > MOST_ROWS and all(len(name) < 3 for name in names):
+        values = [(row_label, "a", [row["rmse"] for row in rows])]
+        intervals = [(row["lower"], row["upper"]) for row in rows]
+        svg = columns(
+            names, f"RMSE, {currency}", values, name=title, x_label=row_label, intervals=intervals, height=215
+        )
+    else:
+        svg = bars(names, f"RMSE, {currency}", drawn, name=title, row_label=row_label)
+    head = (row_label, "trips", "RMSE", "interval", "MAE", "bias", "in range")
+    cells = [
+        (name, f"{row['rows']:,}", number(row["rmse"]), interval(row["lower"], row["upper"]), number(row["mae"]),
+         number(row["bias"]), percent(row["coverage"]))
+        for name, row in zip(names, rows, strict=True)
+    ]  # fmt: skip
+    return Figure(title, f"RMSE, {currency}", svg, table(title, head, cells))
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """`2.874 to 4.606`, or a dash."""
+    return "–" if low is None or high is None else f"{number(low)} to {number(high)}"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage, or a dash."""
+    return "–" if share is None else f"{share:.1%}"
+
+
+def by_slices(slices: Sequence[SliceErrors], currency: str) -> list[Block]:
+    """A picture per feature by which ModelGate slices trips."""
+    by_feature: dict[str, list[tuple[str, SliceErrors]]] = {}
+    for each in slices:
+        feature, _, value = each.slice.partition("=")
+        by_feature.setdefault(feature, []).append((value, each))
+    figures: list[Block] = []
+    for feature, members in by_feature.items():
+        large = sorted((each for each in members if each[1].rows >= FEW), key=lambda each: place_of(each[0]))
+        title = f"Error by {TITLES.get(feature, feature.replace('_', ' '))}"
+        if not large:
+            figures.append(missing(f"{title}: no slice has {FEW} trips."))
+            continue
+        names = [DAYS[int(value)] if feature == "pickup_weekday" else value for value, _ in large]
+        rows = [
+            {"rmse": each.rmse, **ends(each), "rows": each.rows,
+             "mae": each.mae, "bias": each.bias, "coverage": each.coverage}
+            for _, each in large
+        ]  # fmt: skip
+        figure = errors_figure(title, names, rows, currency, TITLES.get(feature, feature.replace("_", " ")))
+        left = len(members) - len(large)
+        note = f"{left} slices with fewer than {FEW} trips are left out." if left else ""
+        figures.append(Figure(figure.title, figure.unit, figure.svg, figure.table, note))
+    return figures
+
+
+def ends(errors: SliceErrors) -> dict[str, float | None]:
+    """The interval of a slice's RMSE, which is not below 0; None in records of before it was kept."""
+    lower, upper = errors.intervals.get(RMSE, (None, None))
+    return {"lower": None if lower is None else max(lower, 0.0), "upper": upper}
+
+
+def place_of(value: str) -> tuple[float, str]:
+    """Sorts `under 1 km`, `1-2 km`, `over 10 km`, hours and other numbers as numbers, and texts after them."""
+    first = re.search(r"-?\d+(\.\d+)?", value)
+    shift = {"under": -0.5, "over": 0.5}.get(value.split()[0], 0.0)
+    return (float(first[0]) + shift, value) if first else (float("inf"), value)
+
+
+def ranges(measured: ModelFigures, fares: Mapping[str, Any], currency: str) -> Block:
+    """Coverage of the ranges by band of the prediction, beside the promise."""
+    if not fares["ranges"] or measured.ranges is None:
+        return missing("The file has no ranges: bands.count is 0, or eval had too few trips for one.")
+    names = [f"{number(row['low'], 3)} to {number(row['high'], 3)}".replace("– to", "under").replace("to –", "or more")
+             for row in fares["ranges"]]  # fmt: skip
+    drawn = [
+        (row["coverage"] * 100, None, None, f"{name} {currency}: {row['coverage']:.1%} of {row['rows']} trips")
+        for name, row in zip(names, fares["ranges"], strict=True)
+    ]
+    promise = measured.ranges.promised * 100
+    svg = bars(
+        names, "fares in their range, %", drawn, name="Coverage of the ranges", row_label=f"predicted fare, {currency}",
+        rule=(promise, f"promised {promise:.0f} %"),
+    )  # fmt: skip
+    cells = [
+        (name, f"{row['rows']:,}", f"{row['coverage']:.1%}", number(row["width"]))
+        for name, row in zip(names, fares["ranges"], strict=True)
+    ]
+    numbers = table("Coverage", ("predicted fare", "trips", "in range", f"mean width, {currency}"), cells)
+    note = f"All trips: {measured.ranges.covered:.1%} covered, mean width {measured.ranges.mean_width:.2f} {currency}."
+    return Figure("Ranges: how many fares they hold", "% of trips", svg, numbers, note)
+
+
+@dataclasses.dataclass(frozen=True)
+class MapView:
+    """How a map shows the cells: title, unit, the number's place in a cell, the power of its shade, words and note."""
+
+    title: str
+    unit: str
+    index: int
+    power: float
+    words: str
+    note: str = ""
+
+
+def maps(grid: Mapping[str, Any], currency: str) -> list[Figure]:
+    """Trips and mean absolute error by cell of pickup, shaded; no background map."""
+    left_out = f"Cells with fewer than {grid['least']} trips show no error."
+    views = (
+        MapView("Where trips begin", "trips per cell", 2, 0.35, "{:,.0f} trips"),
+        MapView("Error by place of pickup", f"MAE, {currency}", 3, 1.0, "MAE {:.3g} " + currency, left_out),
+    )
+    return [map_figure(grid, view) for view in views]
+
+
+def map_figure(grid: Mapping[str, Any], view: MapView) -> Figure:
+    """A grid of cells shaded by one of their numbers."""
+    n, west, east, south, north = (grid[key] for key in ("n", "west", "east", "south", "north"))
+    x, y = Axis("longitude, degrees", west, max(east, west + 1e-6)), Axis("latitude", south, max(north, south + 1e-6))
+    chart, width, height = Chart(x, y, 330), (x.high - west) / n, (y.high - south) / n
+    shown = [cell for cell in grid["cells"] if cell[view.index] is not None]
+    most = max((cell[view.index] for cell in shown), default=1.0) or 1.0
+    for cell in shown:
+        low = (west + cell[0] * width, south + cell[1] * height)
+        place = f"{low[0] + width / 2:.3f}, {low[1] + height / 2:.3f}"
+        style = shade((cell[view.index] / most) ** view.power)
+        text = f"{place}: {view.words.format(cell[view.index])}"
+        chart.rect(low, (low[0] + width, low[1] + height), text, style)
+    top = sorted(shown, key=lambda cell: -cell[view.index])[:10]
+    cells = [
+        (f"{west + (c[0] + 0.5) * width:.3f}, {south + (c[1] + 0.5) * height:.3f}", f"{c[2]:,}", number(c[3]))
+        for c in top
+    ]
+    numbers = table(f"{view.title}: the ten highest cells", ("longitude, latitude", "trips", "MAE"), cells)
+    legend = (("h1", "low"), ("h5", "middle"), ("h9", f"high, {number(most)}"))
+    return Figure(view.title, view.unit, chart.svg(view.title), numbers, view.note, legend)
+
+
+def worst(fares: Mapping[str, Any], currency: str) -> Block:
+    """The trips with the largest errors, and what is rare about them."""
+    rows = []
+    for trip in fares["worst"]:
+        columns = trip["columns"]
+        when = ""
+        if "pickup_weekday" in columns and "pickup_hour" in columns:
+            when = f"{DAYS[int(columns['pickup_weekday']) % 7]} {columns['pickup_hour']:.0f}:00"
+        rows.append((
+            "; ".join(trip["odd"]) or "nothing rare", when, number(trip["actual"]), number(trip["predicted"]),
+            number(trip["km"], 3), percent(trip["share"]),
+        ))  # fmt: skip
+    head = (
+        "odd about it",
+        "pickup",
+        f"actual, {currency}",
+        f"predicted, {currency}",
+        "straight km",
+        "of squared error",
+    )
+    total = sum(trip["share"] for trip in fares["worst"])
+    note = f"Of {sampled(fares)}. These {len(rows)} trips carry {total:.0%} of the squared error behind RMSE."
+    return table("The worst trips", head, rows, 2, note)

@@ -1,0 +1,113 @@
+"""The section of lineage: from the data to the bytes, what each node cost, the settings, how to repeat the run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from farebox.components.reporter.figures import Figures
+from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
+from farebox.components.reporter.page.charts import bars, number
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRun:
+    """A node of the run: CPU and elapsed seconds, peak memory in MB, and whether its result came from the cache."""
+
+    name: str
+    cpu_s: float
+    wall_s: float | None
+    peak_mb: float
+    is_cached: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFacts:
+    """Facts that only the runner knows; empty on a cluster.
+
+    settings: those that differ from their defaults, as text by key. changed: (before, now) of those that differ from
+    the run before. command: repeats the run. source: of the trips. libraries: versions by name.
+    """
+
+    nodes: tuple[NodeRun, ...] = ()
+    settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    changed: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    command: str = ""
+    source: str = ""
+    lane: str = ""
+    commit: str = ""
+    libraries: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RunFacts:
+        """Reads what `dataclasses.asdict` gives."""
+        return cls(**{
+            **content,
+            "nodes": tuple(NodeRun(**node) for node in content["nodes"]),
+            "changed": {key: (before, now) for key, (before, now) in content["changed"].items()},
+        })  # fmt: skip
+
+
+def section(figures: Figures, origin: Mapping[str, Any] | None, facts: RunFacts) -> Section:
+    """Tables of digests, costs and settings."""
+    blocks: list[Block] = [digests(figures, origin or {}, facts)]
+    if facts.nodes:
+        blocks.append(costs(facts))
+    else:
+        blocks.append(missing("Costs by node: the cluster's own page has them."))
+    if facts.settings:
+        rows = [(key, value) for key, value in facts.settings.items()]
+        blocks.append(table("Settings that differ from the defaults", ("setting", "value"), rows, 2))
+    else:
+        blocks.append(missing("Settings: none differs from its default, or the cluster's pipeline has them."))
+    if facts.changed:
+        rows3 = [(key, before, now) for key, (before, now) in facts.changed.items()]
+        blocks.append(table("Settings that differ from the run before", ("setting", "before", "now"), rows3, 3))
+    if facts.command:
+        blocks.append(repeat(facts))
+    return Section("lineage", "Lineage", tuple(blocks))
+
+
+def digests(figures: Figures, origin: Mapping[str, Any], facts: RunFacts) -> Block:
+    """What the bytes were made from, with the digests that tell whether anything changed."""
+    measured = figures.measured
+    rows = [("trips", facts.source or "–"), ("spans", origin.get("spans") or "the trips come without spans")]
+    if origin.get("fingerprint"):
+        rows.append(("fingerprint of the files", origin["fingerprint"]))
+    if measured:
+        counts = measured.rows
+        rows.append(("rows", f"{counts.read:,} read, {counts.examples:,} trips, {counts.rejected:,} rejected"))
+        model = measured.model
+        form = " + ".join((model.mode, *model.steps))
+        rows.append(("file", f"{model.bytes:,} bytes, {form} of the {model.network} network"))
+        rows.append(("SHA-256 of the file", model.sha256))
+        if measured.baseline and measured.baseline.sha256:
+            rows.append(("SHA-256 of the last blessed file", measured.baseline.sha256))
+    rows.append(("pushed to", figures.pushed or "nothing was pushed"))
+    return table("From the trips to the bytes", ("what", "value"), rows, 2)
+
+
+def costs(facts: RunFacts) -> Figure:
+    """CPU seconds of each node in the order in which they ran; elapsed time and memory in the table."""
+    rows = [
+        (node.cpu_s, None, None, f"{node.name}: {number(node.cpu_s, 3)} CPU s, peak {node.peak_mb:,.0f} MB")
+        for node in facts.nodes
+    ]
+    title = "Cost of each node, in the order of the graph"
+    svg = bars([node.name for node in facts.nodes], "CPU seconds", rows, name=title)
+    cells = [
+        (node.name, number(node.cpu_s, 3), number(node.wall_s, 3), f"{node.peak_mb:,.0f}",
+         "cached" if node.is_cached else "ran")
+        for node in facts.nodes
+    ]  # fmt: skip
+    head = ("node", "CPU s", "elapsed s", "peak MB", "")
+    total = sum(node.cpu_s for node in facts.nodes)
+    return Figure(title, "CPU seconds", svg, table(title, head, cells), f"{total:.1f} CPU seconds in all.")
+
+
+def repeat(facts: RunFacts) -> Block:
+    """The command, and the versions that it ran with."""
+    rows = [("command", facts.command), ("commit", facts.commit or "not a git checkout"), ("lane", facts.lane)]
+    rows += [(name, version) for name, version in facts.libraries.items()]
+    return table("How to repeat this run", ("what", "value"), rows, 2)

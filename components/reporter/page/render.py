@@ -1,0 +1,109 @@
+"""Renders the page of a run: one HTML file that needs no network, and no scripts to be read."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from farebox.components.reporter import verdict
+from farebox.components.reporter.figures import Figures
+from farebox.components.reporter.page import data_charts, fare_charts, gates, line_charts, lineage, model_charts
+from farebox.components.reporter.page.blocks import Section
+from farebox.components.reporter.page.charts import number
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What each picture says of itself. run_id, date: empty where the runner does not tell."""
+
+    city: str
+    currency: str
+    run_id: str = ""
+    date: str = ""
+
+    @property
+    def caption(self) -> str:
+        """City, run and date in a line."""
+        return " · ".join(part for part in (self.city, self.run_id and f"run {self.run_id}", self.date) if part)
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Everything that the page shows. sections: as `reporter.content` gathers them."""
+
+    figures: Figures
+    sections: Mapping[str, Any]
+    about: About
+    facts: lineage.RunFacts = dataclasses.field(default_factory=lineage.RunFacts)
+
+
+def render(page: Page) -> str:
+    """The page as HTML."""
+    figures, currency = page.figures, page.about.currency
+    return str(_template("report.html").render(
+        about=page.about,
+        is_shipped=verdict.is_shipped(figures),
+        sentence=verdict.sentence(figures, currency),
+        tiles=tiles(page),
+        closest=verdict.closest_line(figures.gates),
+        changes=verdict.changes(figures, currency),
+        advice=verdict.advice(figures),
+        sections=sections_of(page),
+        style=(TEMPLATES / "style.css").read_text(),
+        script=(TEMPLATES / "script.js").read_text(),
+    ))  # fmt: skip
+
+
+@functools.cache
+def _template(name: str) -> Any:
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template(name)
+
+
+def sections_of(page: Page) -> tuple[Section, ...]:
+    """The sections in the order in which a reader asks."""
+    figures, sections, currency = page.figures, page.sections, page.about.currency
+    measured = figures.measured
+    return (
+        gates.section(figures.gates),
+        fare_charts.section(measured, sections.get("fares"), currency),
+        model_charts.section(measured, sections.get("training"), sections.get("importance"), currency),
+        line_charts.section(sections),
+        data_charts.section(figures.losses, sections.get("statistics"), figures.gates),
+        lineage.section(figures, sections.get("origin"), page.facts),
+    )
+
+
+def tiles(page: Page) -> tuple[tuple[str, str, str], ...]:
+    """The numbers that are asked first: name, value, and what belongs to it."""
+    measured, currency = page.figures.measured, page.about.currency
+    if measured is None:
+        return ()
+    low, high = measured.intervals.get("rmse", (None, None))
+    size = measured.model
+    found = [
+        ("RMSE", f"{measured.rmse.shipped:.2f} {currency}", f"95 %: {number(low, 3)} to {number(high, 3)}"),
+        ("mean absolute error", f"{measured.mae:.2f} {currency}", f"bias {measured.bias:+.2f} {currency}"),
+        ("size", f"{size.bytes:,} bytes", f"{size.gzip_bytes:,} bytes gzip"),
+    ]
+    if measured.latency_us:
+        found.append(("one fare", f"{measured.latency_us.p50:.1f} µs", f"99 %: {measured.latency_us.p99:.1f} µs"))
+    if measured.ranges:
+        ranges = measured.ranges
+        found.append(("ranges hold", f"{ranges.covered:.1%}", f"promised {ranges.promised:.0%} of fares"))
+    runs = [trial for trial in measured.runtimes if trial.result == "runs"]
+    if measured.runtimes:
+        found.append(("runs on", f"{len(runs)} of {len(measured.runtimes)}", "runtimes tried here"))
+    rows = measured.rows
+    found.append(("trained and judged on", f"{rows.examples:,} trips", f"of {rows.read:,} rows"))
+    return tuple(found)

@@ -1,0 +1,98 @@
+"""Contents of the report about the data: StatisticsGen's numbers, and a histogram per feature. NumPy only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from tfx import types
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from farebox.components.data_gate.distributions import Distribution, distributions, read
+
+STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME, slow to import
+BINS, MOST_VALUES, TAIL = 24, 30, 0.005
+TRAIN = "train"
+
+
+def content(statistics: types.Artifact, baseline: types.Artifact | None) -> dict[str, Any]:
+    """Rows by split, numbers by feature of train, and histograms of the splits and of the last blessed data."""
+    by_split = {split: dataset_of(statistics, split) for split in statistics.splits}
+    shown = {split: distributions(each) for split, each in by_split.items() if split != "eval"}
+    if baseline is not None and (before := dataset_of(baseline, TRAIN)) is not None:
+        shown["last blessed"] = distributions(before)
+    train = by_split.get(TRAIN)
+    return {
+        "rows": {split: int(each.num_examples) for split, each in by_split.items()},
+        "features": [numbers_of(feature) for feature in train.features] if train else [],
+        "histograms": {name: histogram(name, shown) for name in shown.get(TRAIN, {})},
+    }
+
+
+def dataset_of(artifact: types.Artifact, split: str) -> Any:
+    """A split's DatasetFeatureStatistics; None if its file is gone."""
+    path = os.path.join(artifact_utils.get_split_uri([artifact], split), STATISTICS_FILE)
+    if not fileio.exists(path):
+        return None
+    with fileio.open(path, "rb") as file:
+        return read(file.read())
+
+
+def numbers_of(feature: Any) -> dict[str, Any]:
+    """Present and missing rows of a feature and, for numbers, mean, deviation and quartiles."""
+    kind = feature.WhichOneof("stats")
+    common = getattr(feature, kind).common_stats
+    name = ".".join(feature.path.step) or feature.name
+    numbers = {"name": name, "present": int(common.num_non_missing), "missing": int(common.num_missing)}
+    if kind != "num_stats":
+        return {**numbers, "values": int(feature.string_stats.unique)}
+    stats = feature.num_stats
+    return {**numbers, "mean": stats.mean, "std": stats.std_dev, "min": stats.min, "median": stats.median,
+            "max": stats.max}  # fmt: skip
+
+
+def histogram(name: str, by_part: Mapping[str, Mapping[str, Distribution]]) -> dict[str, Any]:
+    """Shares by bin and part; bins are values, or equal widths between train's outermost half percents."""
+    parts = {part: each[name] for part, each in by_part.items() if name in each}
+    train = parts[TRAIN]
+    if train.shares is not None:
+        values = sorted(train.shares, key=_as_number)[:MOST_VALUES]
+        return {
+            "values": values,
+            "shares": {
+                part: [round(each.shares.get(value, 0.0), 4) for value in values]
+                for part, each in parts.items() if each.shares is not None
+            },
+        }  # fmt: skip
+    if train.quantiles is None:
+        return {"values": [], "shares": {}}
+    low, high = np.quantile(train.quantiles, [TAIL, 1 - TAIL])
+    edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+    return {
+        "edges": [float(f"{edge:.6g}") for edge in edges],
+        "shares": {
+            part: [round(share, 4) for share in _between(each.quantiles, edges)]
+            for part, each in parts.items() if each.quantiles is not None
+        },
+    }  # fmt: skip
+
+
+def _between(quantiles: Any, edges: Sequence[float]) -> list[float]:
+    """Shares between the edges, by the distribution function that is linear between quantiles; the tails go into the
+    outermost bins."""
+    values, places = np.unique(quantiles, return_index=True)
+    last = np.append(places[1:], len(quantiles)) - 1
+    below = np.interp(edges, values, last / max(len(quantiles) - 1, 1), left=0.0, right=1.0)
+    below[0], below[-1] = 0.0, 1.0
+    shares: list[float] = np.diff(below).tolist()
+    return shares
+
+
+def _as_number(value: str) -> tuple[float, str]:
+    try:
+        return float(value), value
+    except ValueError:
+        return float("inf"), value

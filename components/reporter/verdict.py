@@ -1,0 +1,191 @@
+"""The verdict on a run in sentences, for the page and the screen: shipped or not, how good, how close to a refusal."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+from farebox.components.errors import Check
+from farebox.components.evaluator.metrics import MAE, RMSE
+from farebox.components.model_gate.yardsticks import LIGHTGBM, ratio
+from farebox.components.reporter.figures import Figures, ModelFigures
+
+WORDS = {
+    "anomalies": "values that break the schema",
+    "rejected_share": "share of rows rejected",
+    "files_without_trips": "files without a trip",
+    "misfits": "share of rows that do not fit the city file",
+    "hours": "hours of the day with trips",
+    "loss": "rejected rows against kept ones",
+    "rows": "trips to learn from",
+    "split_rows": "trips in the smallest split",
+    "drift": "change since the last blessed data",
+    "max_rmse": "RMSE on unseen trips",
+    "max_mae": "mean absolute error",
+    "max_p95": "error that 95 % of trips stay below",
+    "max_bias": "mean error, as a share of the mean label",
+    "max_rmse_increase": "RMSE above the last model's",
+    "max_coverage_shortfall": "coverage of the ranges below their promise",
+    "max_ratio_to_yardstick": "RMSE over that of a DNN without embeddings",
+    "bytes": "size of the file, bytes",
+    "gzip_bytes": "size in transit, bytes",
+    "latency_p50_us": "time of one prediction, median, µs",
+    "latency_p99_us": "time of one prediction, 99th percentile, µs",
+    "memory_kib": "memory of one prediction, KiB",
+    "mean_difference": "mean difference from the uncompressed file",
+    "max_difference": "largest difference from the uncompressed file",
+    "rolled_back": "versions that a person rolled back",
+}
+KINDS = {
+    "drift": "drift of {}",
+    "skew": "difference of {} between splits",
+    "loss": "{} of rejected against kept rows",
+    "slices": "worst slice: {}",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Margin:
+    """A check and the share of its bound that is used: 1 at the bound, more beyond it; None for yes-or-no checks and
+    for checks that had nothing to compare."""
+
+    check: Check
+    used: float | None
+
+
+def margins(checks: Sequence[Check]) -> list[Margin]:
+    """Failed checks first, then the closest to refusing, then those without a share."""
+    found = [Margin(check, used_share(check)) for check in checks]
+    return sorted(found, key=lambda each: (each.check.ok, each.used is None, -(each.used or 0.0)))
+
+
+def used_share(check: Check) -> float | None:
+    """The value over its bound, or the bound over the value for a smallest bound; None without such a share."""
+    value, bound = check.value, check.bound
+    if not bound or not math.isfinite(value) or (value == bound == 1):
+        return None
+    if check.at_least:
+        return bound / value if value > 0 and bound > 0 else None
+    return value / bound
+
+
+def closest(checks: Sequence[Check]) -> Check | None:
+    """The gate that is closest to refusing, or that refused most clearly; None if no gate has a margin."""
+    return next((margin.check for margin in margins(checks) if margin.used is not None), None)
+
+
+def in_words(name: str) -> str:
+    """A check's name as people say it: `skew.fare` is `difference of fare between splits`."""
+    kind, _, rest = name.partition(".")
+    if rest and kind in KINDS:
+        return KINDS[kind].format(WORDS.get(rest, rest.replace("_", " ")))
+    return WORDS.get(name, name.replace("_", " "))
+
+
+def word(check: Check) -> str:
+    """Verdict of a gate in one or two words; `within noise` if the value is beyond a bound that still holds."""
+    if not check.ok:
+        return "warns" if check.severity == "warn" else "refuses"
+    value, bound = check.value, check.bound
+    is_beyond = bound is not None and (value < bound if check.at_least else value > bound)
+    return "within noise" if is_beyond else "holds"
+
+
+def is_shipped(figures: Figures) -> bool:
+    """Whether the run pushed its model and no gate refused."""
+    return bool(figures.pushed) and not any(check.refuses for check in figures.gates)
+
+
+def sentence(figures: Figures, currency: str) -> str:
+    """The verdict for a person who decides, not measures."""
+    head = "Shipped." if is_shipped(figures) else "Not shipped."
+    refused = [check for check in figures.gates if check.refuses]
+    if figures.measured is None:
+        why = "; ".join(broken(check) for check in refused) or "the run stopped before there was a model"
+        return f"{head} The data were refused, so no model was trained: {why}."
+    if refused:
+        why = "; ".join(broken(check) for check in refused)
+        return f"{head} Refused: {why}. The model: {quality(figures.measured, currency)}."
+    return f"{head} {capital(quality(figures.measured, currency))}."
+
+
+def quality(measured: ModelFigures, currency: str) -> str:
+    """Accuracy with its interval, against two yardsticks, and cost on the device."""
+    parts = [accuracy(measured, currency)]
+    if (half := measured.median_absolute_error) is not None:
+        parts.append(f"half of all fares within {half:.2f} {currency}")
+    parts.append(f"{versus(measured.rmse.shipped, measured.rmse.linear_on_distance)} a straight line on distance")
+    if LIGHTGBM in measured.yardsticks:
+        parts[-1] += f", {versus(measured.rmse.shipped, measured.yardsticks[LIGHTGBM])} LightGBM"
+    latency = f", {measured.latency_us.p50:.1f} µs" if measured.latency_us else ""
+    return "; ".join([*parts, f"{measured.model.bytes:,} bytes{latency}"])
+
+
+def accuracy(measured: ModelFigures, currency: str) -> str:
+    """RMSE with its interval in words."""
+    low, high = measured.intervals.get(RMSE, (None, None))
+    interval = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
+    return f"within {measured.rmse.shipped:.2f} {currency}{interval} of the meter on trips it has not seen (RMSE)"
+
+
+def versus(rmse: float, yardstick: float) -> str:
+    """`7 % better than`, `2 % worse than` or `as good as`."""
+    change = round((1 - ratio(rmse, yardstick)) * 100)
+    return "as good as" if not change else f"{abs(change)} % {'better' if change > 0 else 'worse'} than"
+
+
+def broken(check: Check) -> str:
+    """A failed check in one sentence's part: `RMSE on unseen trips is 4.7, allowed 4.5 (max_rmse)`."""
+    if check.bound is None:
+        return f"{in_words(check.name)} ({check.name})"
+    least = "at least " if check.at_least else ""
+    return f"{in_words(check.name)} is {check.value:.4g}, allowed {least}{check.bound:.4g} ({check.name})"
+
+
+def closest_line(checks: Sequence[Check]) -> str:
+    """The closest gate with its margin in words; empty if none has a margin."""
+    check = closest(checks)
+    used = used_share(check) if check else None
+    if check is None or used is None:
+        return ""
+    room = f"{used:.0%} of the bound used"
+    if not check.ok:
+        room = "refuses" if check.refuses else "warns"
+    elif used > 1:
+        room = "beyond the bound, but within noise"
+    least = "at least " if check.at_least else ""
+    return f"{in_words(check.name)} {check.value:.4g}, bound {least}{check.bound:.4g}: {room} ({check.name})"
+
+
+def changes(figures: Figures, currency: str) -> str:
+    """What changed since the last blessed model, on the same trips."""
+    measured = figures.measured
+    if measured is None:
+        return "There is no new model to compare with the last one."
+    if measured.baseline is None:
+        return "This is the first model: no blessed model to compare with yet."
+    before = measured.baseline.metrics
+    if (measured.baseline.sha256 or "") == measured.model.sha256:
+        return "The bytes are those of the last blessed model."
+    texts = [
+        f"{name.upper()} {before[name]:.2f} {currency} before, {after:.2f} {currency} now"
+        for name, after in ((RMSE, measured.rmse.shipped), (MAE, measured.mae))
+        if name in before
+    ]
+    return f"Against the last blessed model, on the same trips: {'; '.join(texts)}."
+
+
+def advice(figures: Figures) -> tuple[str, ...]:
+    """What to do next: the hints of the gates that failed, else where the file is."""
+    hints = tuple(dict.fromkeys(check.hint for check in figures.gates if not check.ok and check.hint))
+    if hints:
+        return tuple(capital(hint) for hint in hints)
+    if figures.pushed:
+        return (f"Ship {figures.pushed}/fare.tflite; its manifest.json names the same SHA-256 as this page",)
+    return ("Every gate holds, but nothing was pushed: look at the log of Pusher",)
+
+
+def capital(text: str) -> str:
+    """The text with a capital at its beginning."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,149 @@
+"""The page of a local run: `report.html` in its folder, and `report.json`, from which it can be written again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from farebox.components.errors import InputError
+from farebox.components.files import write_atomically
+from farebox.components.reporter.figures import Figures
+from farebox.components.reporter.page.lineage import NodeRun, RunFacts
+from farebox.components.reporter.page.render import About, Page, render
+from farebox.pipeline import provenance
+from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
+from farebox.pipeline.settings.load import Settings
+
+if TYPE_CHECKING:
+    from farebox.pipeline.local.launch import Cost
+
+PAGE_FILE, FACTS_FILE = "report.html", "report.json"
+CONTENT_FILE = "content.json"  # of the Report artifact
+PRIVATE = ("notify", "metadata", "out")  # may hold secrets, or tell nothing of the model
+
+
+def write(
+    settings: Settings, run_id: str, figures: Figures, produced: Mapping[str, list[Any]], costs: Mapping[str, Cost]
+) -> Path:
+    """Writes both files into the run's folder and returns the page; produced: artifacts by key, as far as it came."""
+    folder = settings.runs_dir / run_id
+    content = {
+        "sections": sections_of(produced),
+        "about": {
+            "city": settings.city.name,
+            "currency": settings.city.currency,
+            "run_id": run_id,
+            "date": day(run_id),
+        },
+        "facts": dataclasses.asdict(facts_of(settings, costs)),
+    }
+    write_atomically(folder / FACTS_FILE, json.dumps(content))
+    return write_page(folder, figures, content)
+
+
+def write_again(folder: Path) -> Path:
+    """Writes the page of a run from its files and returns it. Raises InputError if the run has none."""
+    files = {name: folder / name for name in (SUMMARY_FILE, FACTS_FILE)}
+    for path in files.values():
+        if not path.is_file():
+            raise InputError(f"run={folder} must have {path.name}, which a run writes at its end; run again")
+    try:
+        summary, content = (json.loads(path.read_text()) for path in files.values())
+    except ValueError as error:
+        raise InputError(f"run={folder} must have files of JSON, got {error}") from error
+    return write_page(folder, Figures.from_json(summary), content)
+
+
+def write_page(folder: Path, figures: Figures, content: Mapping[str, Any]) -> Path:
+    """Writes the page from figures and the content of report.json."""
+    facts, about = RunFacts.from_json(content["facts"]), About(**content["about"])
+    page = folder / PAGE_FILE
+    write_atomically(page, render(Page(figures, content["sections"], about, facts)))
+    return page
+
+
+def sections_of(produced: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """The contents that Reporter gathered; without it, what the artifacts of a refused run tell of the data."""
+    if produced.get("report"):
+        path = Path(produced["report"][0].uri) / CONTENT_FILE
+        sections: dict[str, Any] = json.loads(path.read_text())
+        return sections
+    from farebox.components.reporter import content
+
+    keys = {"raw_examples": "examples", "statistics": "statistics"}
+    return content.of_data({name: produced[key][0] for name, key in keys.items() if produced.get(key)})
+
+
+def facts_of(settings: Settings, costs: Mapping[str, Cost]) -> RunFacts:
+    """What the runner knows: costs, settings and how they differ from the run before, the command, the versions."""
+    chosen = dict(differing(settings))
+    before = settings_of(settings.runs_dir / LATEST)
+    changed = {} if before is None else {
+        key: (before.get(key, "the default"), chosen.get(key, "the default"))
+        for key in sorted({**before, **chosen}) if before.get(key) != chosen.get(key)
+    }  # fmt: skip
+    nodes = [NodeRun(name, cost.cpu_s, cost.wall_s, cost.peak_mb, cost.is_cached) for name, cost in costs.items()]
+    return RunFacts(
+        nodes=tuple(nodes),
+        settings=chosen,
+        changed=changed,
+        command=command(),
+        source=settings.data,
+        lane=provenance.lane(),
+        commit=provenance.commit() or "",
+        libraries=provenance.versions(),
+    )
+
+
+def settings_of(folder: Path) -> dict[str, str] | None:
+    """The settings that an earlier run's report names; None without such a report."""
+    try:
+        found: dict[str, str] = json.loads((folder / FACTS_FILE).read_text())["facts"]["settings"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return found
+
+
+def seconds_by_node(runs_dir: Path) -> dict[str, float]:
+    """Elapsed seconds of the latest run's nodes that did not come from the cache; empty without such a run."""
+    try:
+        nodes = json.loads((runs_dir / LATEST / FACTS_FILE).read_text())["facts"]["nodes"]
+        return {node["name"]: float(node["wall_s"]) for node in nodes if not node["is_cached"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Key and value of each setting that differs from its default, as text."""
+    for field in dataclasses.fields(settings):
+        name, value = prefix + field.name, getattr(settings, field.name)
+        if name in PRIVATE:
+            continue
+        if dataclasses.is_dataclass(value):
+            yield from differing(value, f"{name}.")
+        elif value != default_of(field):
+            yield name, str(value)
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """The default of a dataclass field; MISSING, which no value equals, without one."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def command() -> str:
+    """The command that this process runs; for a call of the library, how to make it."""
+    if Path(sys.argv[0]).name == "farebox":
+        return shlex.join(["farebox", *sys.argv[1:]])
+    return "farebox.run(settings), from Python"
+
+
+def day(run_id: str) -> str:
+    """The day in a run's id, ISO 8601."""
+    return f"{run_id[:4]}-{run_id[4:6]}-{run_id[6:8]}"

@@ -1,0 +1,188 @@
+"""The page of a run: what it says, in which order, and that it needs neither a network nor scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+import report_page
+
+from farebox.components.errors import Check
+from farebox.components.reporter import verdict
+from farebox.components.reporter.figures import Figures
+from farebox.components.reporter.page.charts import Axis, number
+from farebox.components.reporter.page.render import render
+
+KINDS = ("shipped", "refused", "no model", "next")
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Outline(HTMLParser):
+    """Headings, texts of paragraphs by class, and the tags that are open at each place."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.headings: list[str] = []
+        self.missing: list[str] = []
+        self.ids: list[str] = []
+        self.figures: list[set[str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag not in VOID:
+            self.stack.append(tag if attributes.get("class") != "missing" else "missing")
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        if tag == "figure":
+            self.figures.append(set())
+        elif "figure" in self.stack:
+            self.figures[-1].add(tag)
+
+    def handle_endtag(self, tag):
+        open_tag = self.stack.pop()
+        assert open_tag in (tag, "missing"), f"{open_tag} is closed by {tag}"
+
+    def handle_data(self, data):
+        if self.stack and self.stack[-1] == "h2":
+            self.headings.append(data)
+        if self.stack and self.stack[-1] == "missing":
+            self.missing.append(data)
+
+
+def test_the_verdict_is_one_sentence():
+    """3.6 / 4.0 is 10 % below the line, 3.6 / 3.75 is 4 % below LightGBM."""
+    assert verdict.sentence(report_page.page().figures, "EUR") == (
+        "Shipped. Within 3.60 EUR (2.90 to 4.30) of the meter on trips it has not seen (RMSE); half of all fares within "
+        "0.90 EUR; 10 % better than a straight line on distance, 4 % better than LightGBM; 10,064 bytes, 5.9 µs."
+    )
+
+
+def test_a_refused_model_names_its_gates_first():
+    sentence = verdict.sentence(report_page.page("refused").figures, "EUR")
+    assert sentence.startswith("Not shipped. Refused: RMSE on unseen trips is 4.8, allowed 4 (max_rmse). The model: ")
+
+
+def test_refused_data_give_no_model():
+    assert verdict.sentence(report_page.page("no model").figures, "EUR") == (
+        "Not shipped. The data were refused, so no model was trained: share of rows rejected is 0.4, allowed 0.2 "
+        "(rejected_share)."
+    )
+
+
+def test_a_push_after_a_refusal_is_no_shipped_model():
+    """A rolled-back version may leave a folder behind; a refusing gate decides."""
+    figures = dataclasses.replace(report_page.page("refused").figures, pushed="models/lisbon/abc")
+    assert not verdict.is_shipped(figures)
+
+
+@pytest.mark.parametrize(
+    ("check", "used"),
+    [
+        (Check("a", 3.0, 4.0, ok=True), 0.75),
+        (Check("a", 2000, 1000, ok=True, at_least=True), 0.5),
+        (Check("a", 0, 0, ok=True), None),
+        (Check("a", 1, 1, ok=True), None),
+        (Check("a", 5.0, None, ok=True), None),
+        (Check("a", 0.0, 1000, ok=False, at_least=True), None),
+        (Check("a", float("inf"), 4.0, ok=False), None),
+    ],
+)
+def test_the_used_share_of_a_bound(check, used):
+    assert verdict.used_share(check) == used
+
+
+def test_failed_gates_come_first_then_the_closest():
+    checks = (*report_page.GATES, report_page.REFUSING)
+    names = [margin.check.name for margin in verdict.margins(checks)]
+    assert names[:2] == ["max_rmse", "max_rmse"] and verdict.margins(checks)[0].check is report_page.REFUSING
+    assert verdict.closest(report_page.GATES) is report_page.CLOSEST
+    assert verdict.closest_line(report_page.GATES) == (
+        "RMSE on unseen trips 3.6, bound 4: 90% of the bound used (max_rmse)"
+    )
+
+
+def test_no_gate_has_a_margin():
+    assert verdict.closest_line((Check("anomalies", 0, 0, ok=True),)) == ""
+
+
+def test_what_changed():
+    assert "This is the first model" in verdict.changes(report_page.page().figures, "EUR")
+    assert verdict.changes(report_page.page("next").figures, "EUR") == (
+        "Against the last blessed model, on the same trips: RMSE 3.80 EUR before, 3.60 EUR now; MAE 1.80 EUR before, "
+        "1.70 EUR now."
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_needs_no_network_and_is_small(kind):
+    html = render(report_page.page(kind))
+    assert len(html.encode()) < 3_000_000
+    assert not re.search(r"https?://|src=|url\(|@import|<link|<iframe|fetch\(|XMLHttpRequest", html)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sections_stand_in_the_readers_order(kind):
+    outline = Outline(render(report_page.page(kind)))
+    assert outline.headings == ["Gates", "Fares", "Models", "The line from network to file", "Data", "Lineage"]
+    assert outline.stack == [] and len(outline.ids) == len(set(outline.ids))
+
+
+def test_every_picture_stays_without_scripts():
+    """Pictures and tables are in the HTML itself; each picture has a caption."""
+    html = render(report_page.page())
+    outline = Outline(html)
+    assert len(outline.figures) == 23
+    assert all({"figcaption", "svg"} <= tags for tags in outline.figures)
+    caption = "lisbon · run 20260102-030405-006 · 2026-01-02"
+    assert html.count(f"· {caption}</span></figcaption>") == len(outline.figures)
+
+
+def test_what_a_section_lacks_is_said():
+    missing = " ".join(Outline(render(report_page.page("no model"))).missing)
+    for text in ("No model was trained", "were not counted", "No statistics", "Drift was not compared"):
+        assert text in missing
+    assert "no baseline yet" in render(report_page.page())
+    assert "Drift by feature" in render(report_page.page("next"))
+
+
+def test_text_of_the_data_is_no_markup():
+    page = report_page.page()
+    page = dataclasses.replace(page, about=dataclasses.replace(page.about, city="<b>x</b>", currency='"&'))
+    html = render(page)
+    assert "<b>x</b>" not in html and "&lt;b&gt;x&lt;/b&gt;" in html
+
+
+def test_a_page_of_a_run_before_intervals_were_kept():
+    figures = report_page.page().figures
+    old = dataclasses.replace(figures.measured, median_absolute_error=None, latency_us=None, ranges=None, intervals={})
+    page = dataclasses.replace(report_page.page(), figures=dataclasses.replace(figures, measured=old))
+    assert "Within 3.60 EUR of the meter" in render(page)
+
+
+@pytest.mark.parametrize(
+    ("axis", "ticks"),
+    [
+        (Axis("", 0, 10), [0, 2, 4, 6, 8, 10]),
+        (Axis("", 0.05, 0.31), [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]),
+        (Axis("", 3, 60, is_log=True), [5, 10, 20, 50]),
+        (Axis.of("", "abcdefgh"), [0, 2, 4, 6]),
+    ],
+)
+def test_ticks_are_round(axis, ticks):
+    assert [value for value, _ in axis.ticks()] == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(14495.0, "14,495"), (3.14159, "3.142"), (0.0000076, "0.000008"), (None, "–"), (0.5, "0.5")]
+)
+def test_numbers_as_people_write_them(value, text):
+    assert number(value) == text
+
+
+def test_a_run_without_any_gate_says_so():
+    figures = Figures(None, (), blessed=False, pushed=None)
+    html = render(dataclasses.replace(report_page.page("no model"), figures=figures))
+    assert "No gate measured a margin" in html
