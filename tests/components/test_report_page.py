@@ -55,8 +55,8 @@ class Outline(HTMLParser):
 def test_the_verdict_is_one_sentence():
     """3.6 / 4.0 is 10 % below the line, 3.6 / 3.75 is 4 % below LightGBM."""
     assert verdict.sentence(report_page.page().figures, "EUR") == (
-        "Shipped. Within 3.60 EUR (2.90 to 4.30) of the meter on trips it has not seen (RMSE); half of all fares within "
-        "0.90 EUR; 10 % better than a straight line on distance, 4 % better than LightGBM; 10,064 bytes, 5.9 µs."
+        "Shipped. Within 3.60 EUR (2.90 to 4.30) of the meter on trips it has not seen (RMSE); half of all fares "
+        "within 0.90 EUR; 10 % better than a straight line on distance, 4 % better than LightGBM; 10,064 bytes, 5.9 µs."
     )
 
 

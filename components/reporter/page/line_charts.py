@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from farebox.components.reporter.page.blocks import Block, Figure, Section, Table, missing, table
-from farebox.components.reporter.page.charts import BOTTOM, TOP, WIDTH, Axis, Chart, bars, number, shade
+from farebox.components.reporter.page.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Axis, Chart, bars, number, shade
 
 STYLES = {"reduced": "a", "unreduced": "b"}
 
@@ -201,9 +201,10 @@ def describe(trial: Mapping[str, Any]) -> str:
 def free_place(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """A place for a short label near a dot where no other label is."""
     around = ((0, -10), (13, 4), (-13, 4), (0, 18), (11, -9), (-11, -9), (11, 14), (-11, 14))
-    places = [(x + dx * radius, y + dy * radius) for radius in (1, 2, 3) for dx, dy in around]
-    free = [each for each in places if all(abs(each[0] - a) > 14 or abs(each[1] - b) > 12 for a, b in taken)]
-    return (free or places)[0]
+    places = [(x + dx * radius, y + dy * radius) for radius in (1, 2, 3, 4) for dx, dy in around]
+    free = [each for each in places if all(abs(each[0] - a) > 20 or abs(each[1] - b) > 15 for a, b in taken)]
+    inside = [each for each in free if LEFT < each[0] < WIDTH - RIGHT and TOP < each[1]]
+    return (inside or free or places)[0]
 
 
 def sensitivity(harms: Sequence[Mapping[str, Any]]) -> Block:

@@ -48,12 +48,11 @@ def section(
 
 
 def curves(training: Mapping[str, Any], currency: str) -> list[Block]:
-    """Eval RMSE by epoch of the course's baseline and of the engineered network, side by side on one scale."""
+    """Eval RMSE by epoch of the course's baseline and of the engineered network, each on its own scale."""
     curves_of = {name: training.get(name, {}).get("curve") or [] for name, _, _ in CURVES}
     everything = [value for curve in curves_of.values() for value in curve]
     if not everything:
         return [missing("No learning curves: Trainer's record has none, as in runs of before they were kept.")]
-    y = Axis.over(f"RMSE on eval, {currency}", [*everything, 0.0], zero=True)
     blocks: list[Block] = []
     for name, title, style in CURVES:
         curve = curves_of[name]
@@ -61,7 +60,7 @@ def curves(training: Mapping[str, Any], currency: str) -> list[Block]:
             blocks.append(missing(f"No learning curve of the {title}: it was not trained."))
             continue
         facts = training[name]
-        chart = Chart(Axis("epoch", 0, len(curve) + 1), y, 220)
+        chart = Chart(Axis("epoch", 0, len(curve) + 1), Axis.over(f"RMSE on eval, {currency}", curve), 220)
         chart.line(list(enumerate(curve, start=1)), style)
         best = facts["best_epoch"]
         if best:
@@ -71,7 +70,7 @@ def curves(training: Mapping[str, Any], currency: str) -> list[Block]:
         rows = [(str(epoch), number(value)) for epoch, value in enumerate(curve, start=1)]
         note = f"Best epoch {best} of {len(curve)}: RMSE {number(facts['eval_rmse'])} {currency} on eval."
         numbers = table(caption, ("epoch", f"RMSE on eval, {currency}"), rows)
-        blocks.append(Figure(caption, f"RMSE on eval, {currency}", chart.svg(caption), numbers, note))
+        blocks.append(Figure(caption, f"RMSE on eval, {currency}, own scale", chart.svg(caption), numbers, note))
     return blocks
 
 

@@ -45,8 +45,10 @@ class Page:
 def render(page: Page) -> str:
     """The page as HTML."""
     figures, currency = page.figures, page.about.currency
-    return str(_template("report.html").render(
+    return _rendered(
+        "report.html",
         about=page.about,
+        title="Verdict",
         is_shipped=verdict.is_shipped(figures),
         sentence=verdict.sentence(figures, currency),
         tiles=tiles(page),
@@ -54,9 +56,17 @@ def render(page: Page) -> str:
         changes=verdict.changes(figures, currency),
         advice=verdict.advice(figures),
         sections=sections_of(page),
-        style=(TEMPLATES / "style.css").read_text(),
-        script=(TEMPLATES / "script.js").read_text(),
-    ))  # fmt: skip
+    )
+
+
+def render_sections(about: About, title: str, lead: str, sections: tuple[Section, ...]) -> str:
+    """A page of any sections under a title and a paragraph."""
+    return _rendered("page.html", about=about, title=title, lead=lead, sections=sections)
+
+
+def _rendered(template: str, **values: Any) -> str:
+    style, script = ((TEMPLATES / name).read_text() for name in ("style.css", "script.js"))
+    return str(_template(template).render(**values, style=style, script=script))
 
 
 @functools.cache

@@ -1,0 +1,85 @@
+"""The page of all runs of a city: error and size over time, and a table that leads to each run's page."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from farebox.components.reporter.page.blocks import Block, Figure, Section, Table, missing, table
+from farebox.components.reporter.page.charts import Axis, Chart, number
+from farebox.components.reporter.page.render import About, render_sections
+
+
+@dataclasses.dataclass(frozen=True)
+class HistoryRow:
+    """A run's cells and numbers; link: the file of its page, None without one."""
+
+    cells: tuple[str, ...]
+    rmse: float | None
+    interval: tuple[float, float] | None
+    bytes: int | None
+    link: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class HistoryPage:
+    """All runs of a city, the oldest first; head: of the cells."""
+
+    city: str
+    currency: str
+    head: tuple[str, ...]
+    rows: tuple[HistoryRow, ...]
+
+
+def render_history(page: HistoryPage) -> str:
+    """The page as HTML."""
+    count = len(page.rows)
+    lead = f"{count} run{'' if count == 1 else 's'} of {page.city}, the oldest first."
+    blocks: tuple[Block, ...] = (*pictures(page), listing(page))
+    return render_sections(About(page.city, page.currency), "History", lead, (Section("runs", "Runs", blocks),))
+
+
+def pictures(page: HistoryPage) -> list[Block]:
+    """RMSE with its interval and bytes by run, those with a model only."""
+    with_model = [row for row in page.rows if row.rmse is not None]
+    if len(with_model) < 2:
+        return [missing("Pictures over time need two runs with a model.")]
+    names = [row.cells[0] for row in with_model]
+    errors, sizes = [row.rmse or 0.0 for row in with_model], [float(row.bytes or 0) for row in with_model]
+    intervals = [row.interval for row in with_model]
+    return [
+        over_time("RMSE by run", f"RMSE on test, {page.currency}", names, errors, intervals),
+        over_time("Size by run", "bytes", names, sizes, [None] * len(names)),
+    ]
+
+
+def over_time(
+    title: str,
+    unit: str,
+    names: Sequence[str],
+    values: Sequence[float],
+    intervals: Sequence[tuple[float, float] | None],
+) -> Figure:
+    """A number by run, with its interval."""
+    ends = [end for interval in intervals if interval for end in interval]
+    chart = Chart(
+        Axis("run, the oldest first", 0.5, len(names) + 0.5), Axis.over(unit, [*values, *ends, 0.0], zero=True)
+    )
+    chart.line(list(enumerate(values, start=1)))
+    for place, (name, value, interval) in enumerate(zip(names, values, intervals, strict=True), start=1):
+        if interval:
+            chart.whisker(place, *interval, across=False)
+        chart.dot(place, value, f"{name}: {number(value)}")
+    rows = [(name, number(value)) for name, value in zip(names, values, strict=True)]
+    return Figure(title, unit, chart.svg(title), table(title, ("run", unit), rows))
+
+
+def listing(page: HistoryPage) -> Table:
+    """All runs, the newest first, with links to their pages."""
+    rows = [
+        (Markup('<a href="{}">{}</a>').format(row.link, row.cells[0]) if row.link else row.cells[0], *row.cells[1:])
+        for row in reversed(page.rows)
+    ]
+    return table("All runs, the newest first", page.head, rows, 2)
