@@ -159,9 +159,9 @@ class Chart:
         for value, text in self.x.ticks(min(most, 99 if self.x.names else 7)):
             x, _ = self.at(value, self.y.low)
             grid = "" if self.x.names else f'<path class="grid" d="M{x} {TOP}V{bottom}"/>'
-            parts.append(
-                f'{grid}<text class="tick" x="{x}" y="{bottom + 19}" text-anchor="middle">{escape(text)}</text>'
-            )
+            inside = min(x, WIDTH - 1 - len(text) * CHARACTER / 2)
+            place = f'x="{inside:.1f}" y="{bottom + 19}" text-anchor="middle"'
+            parts.append(f'{grid}<text class="tick" {place}>{escape(text)}</text>')
         for value, text in self.y.ticks(int(height / 13) if self.y.names else 5):
             _, y = self.at(self.x.low, value)
             grid = "" if self.y.names else f'<path class="grid" d="M{self.left:.0f} {y}H{WIDTH - RIGHT}"/>'

@@ -203,7 +203,7 @@ def free_place(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tupl
     around = ((0, -10), (13, 4), (-13, 4), (0, 18), (11, -9), (-11, -9), (11, 14), (-11, 14))
     places = [(x + dx * radius, y + dy * radius) for radius in (1, 2, 3, 4) for dx, dy in around]
     free = [each for each in places if all(abs(each[0] - a) > 20 or abs(each[1] - b) > 15 for a, b in taken)]
-    inside = [each for each in free if LEFT < each[0] < WIDTH - RIGHT and TOP < each[1]]
+    inside = [each for each in free if LEFT < each[0] < WIDTH - RIGHT and each[1] > TOP]
     return (inside or free or places)[0]
 
 
