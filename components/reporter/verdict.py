@@ -85,10 +85,12 @@ def in_words(name: str) -> str:
 
 def word(check: Check) -> str:
     """Verdict of a gate in one or two words; `within noise` if the value is beyond a bound that still holds."""
+    value, bound = check.value, check.bound
     if not check.ok:
         return "warns" if check.severity == "warn" else "refuses"
-    value, bound = check.value, check.bound
-    is_beyond = bound is not None and (value < bound if check.at_least else value > bound)
+    if bound is None:
+        return "not compared"
+    is_beyond = value < bound if check.at_least else value > bound
     return "within noise" if is_beyond else "holds"
 
 

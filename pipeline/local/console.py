@@ -22,6 +22,7 @@ from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.local.loss_lines import describe_losses
 from farebox.pipeline.local.progress import Progress
 
+NARROW = 60  # columns, below which a table would cut numbers
 STAGES = {
     "predict_mean": "predict the mean",
     "linear_on_distance": "linear on distance",
@@ -31,7 +32,7 @@ STAGES = {
     "engineered": "engineered float model",
     "reduced": "after reduction",
     "pruned": "after pruning",
-    "shipped": "the file",
+    "shipped": "shipped file",
 }
 
 
@@ -95,7 +96,7 @@ class RunConsole:
         page: the report.
         """
         if figures.measured:
-            self.console.print(rmse_table(figures.measured, city, currency))
+            self.console.print(rmse_table(figures.measured, city, currency, verdict.is_shipped(figures)))
             self.say(describe_model(figures.measured))
             if latency := figures.measured.latency_us:
                 self.say(f"one fare takes p50 {latency.p50:.1f} µs, p99 {latency.p99:.1f} µs")
@@ -123,7 +124,8 @@ class RunConsole:
         """Prints the gates if one failed, then where the model went, the verdict, the closest gate and the report."""
         self.outcome(figures)
         self.say(verdict.sentence(figures, currency))
-        if line := verdict.closest_line(figures.gates):
+        line = verdict.closest_line(figures.gates)
+        if line and verdict.is_shipped(figures):  # the sentence names the gates that refused
             self.say(f"closest gate: {line}")
         if page:
             self.say(f"report: {page}")
@@ -141,7 +143,11 @@ class RunConsole:
 
     def gates(self, gates: Sequence[Check], pushed: str | None = None) -> None:
         """Prints the table of all gates, and for each failed one what it measured and what to do."""
-        self.console.print(gate_table(gates))
+        if self.console.width < NARROW:
+            for check in gates:
+                self.say(f"  {describe_gate(check)}: {verdict.word(check)}")
+        else:
+            self.console.print(gate_table(gates))
         for check in gates:
             if not check.ok:
                 what = "warned" if check.severity == "warn" else "refused"
@@ -202,15 +208,16 @@ def gate_table(gates: Sequence[Check]) -> Table:
     return table
 
 
-def rmse_table(figures: ModelFigures, city: str, currency: str) -> Table:
+def rmse_table(figures: ModelFigures, city: str, currency: str, is_shipped: bool = True) -> Table:
     """RMSE on the test split: the yardsticks, then the network by stage."""
     table = Table(title=f"{city}: RMSE on the test split, {currency}", title_justify="left")
     table.add_column("model")
-    table.add_column("RMSE", justify="right")
-    table.add_column("against linear", justify="right")
+    table.add_column("RMSE", justify="right", no_wrap=True, min_width=6)
+    table.add_column("against linear", justify="right", min_width=6)
     errors = {**figures.yardsticks, **dataclasses.asdict(figures.rmse)}
     for stage, label in STAGES.items():
         rmse = errors[stage]
         style = "bold" if stage == "shipped" else None
-        table.add_row(label, f"{rmse:.3f}", f"{ratio(rmse, figures.rmse.linear_on_distance):.2f} x", style=style)
+        name = label if is_shipped or stage != "shipped" else "file that is not shipped"
+        table.add_row(name, f"{rmse:.3f}", f"{ratio(rmse, figures.rmse.linear_on_distance):.2f} x", style=style)
     return table

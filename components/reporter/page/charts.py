@@ -155,7 +155,7 @@ class Chart:
         parts: list[str] = []
         bottom, height = self.height - BOTTOM, self.height - TOP - BOTTOM
         longest = max((len(text) for _, text in self.x.ticks(99 if self.x.names else 6)), default=1)
-        most = max(int((WIDTH - self.left - RIGHT) / (longest * CHARACTER + 10)), 2)
+        most = max(int((WIDTH - self.left - RIGHT) / (longest * CHARACTER + 26)), 2)
         for value, text in self.x.ticks(min(most, 99 if self.x.names else 7)):
             x, _ = self.at(value, self.y.low)
             grid = "" if self.x.names else f'<path class="grid" d="M{x} {TOP}V{bottom}"/>'

@@ -1,0 +1,129 @@
+"""The screen of a run: its last lines, a refused run, progress with and without a terminal, an interruption."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import report_page
+from rich.console import Console
+
+from farebox.components.errors import GateError
+from farebox.pipeline.local import launch, progress, run
+from farebox.pipeline.local.console import RunConsole
+from farebox.pipeline.local.progress import Progress
+from farebox.pipeline.settings.load import load_settings
+
+PAGE = Path("runs/lisbon/latest/report.html")
+
+
+def lines_of(kind: str) -> list[str]:
+    """The screen at the end of a run."""
+    stream = io.StringIO()
+    screen, figures = RunConsole(stream), report_page.page(kind).figures
+    if figures.measured:
+        screen.summary(figures, "lisbon", "EUR", PAGE)
+    else:
+        screen.refusal(figures.gates, "EUR", PAGE)
+    return stream.getvalue().splitlines()
+
+
+def test_what_a_newcomer_needs_comes_last():
+    pushed, sentence, closest, page = lines_of("shipped")[-4:]
+    assert pushed == "pushed to models/lisbon/abc"
+    assert sentence.startswith("Shipped. Within 3.60 EUR (2.90 to 4.30)")
+    assert closest == "closest gate: RMSE on unseen trips 3.6, bound 4: 90% of the bound used (max_rmse)"
+    assert page == "report: runs/lisbon/latest/report.html"
+
+
+@pytest.mark.parametrize("kind", ["refused", "no model"])
+def test_a_refused_run_ends_with_its_gates(kind):
+    lines = lines_of(kind)
+    assert [line.partition(":")[0] for line in lines[-5:]] == [
+        "refused by " + ("max_rmse" if kind == "refused" else "rejected_share"), "  what to do", "nothing was pushed",
+        "Not shipped. " + ("Refused" if kind == "refused" else "The data were refused, so no model was trained"),
+        "report",
+    ]  # fmt: skip
+    text = "\n".join(lines)
+    assert "✓" not in text and "shipped file" not in text and "closest gate" not in text
+
+
+@pytest.mark.parametrize("is_blessed", [True, False])
+def test_a_gate_that_refuses_gets_no_tick(is_blessed):
+    stream = io.StringIO()
+    RunConsole(stream).node("ModelGate", is_cached=False, seconds=1.0, figures="0.98 x", holds=is_blessed)
+    assert stream.getvalue().split() == ["✓" if is_blessed else "✗", "ModelGate", "1.0", "s", "0.98", "x"]
+
+
+def test_no_color_is_respected(monkeypatch):
+    """Rich reads NO_COLOR and, for a stream that is no terminal, FORCE_COLOR."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    codes = []
+    for no_color in ("", "1"):
+        monkeypatch.setenv("NO_COLOR", no_color)
+        stream = io.StringIO()
+        RunConsole(stream).node("Pusher", is_cached=True, seconds=0.0, figures="")
+        codes.append("\x1b[32m" in stream.getvalue())
+    assert codes == [True, False]
+
+
+def test_a_narrow_terminal_cuts_no_number(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    text = "\n".join(lines_of("refused"))
+    assert "…" not in text and "max_rmse" in text and "4.8" in text
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "expected", "text"),
+    [
+        (1.0, 30.0, "Trainer (8 of 17)"),
+        (12.0, None, "Trainer (8 of 17), 12 s"),
+        (12.0, 30.0, "Trainer (8 of 17), 12 s, about 18 s left"),
+        (40.0, 30.0, "Trainer (8 of 17), 40 s, longer than the 30 s of last time"),
+    ],
+)
+def test_a_step_says_what_passed_and_what_is_left(monkeypatch, elapsed, expected, text):
+    step = Progress(Console(file=io.StringIO()), "Trainer (8 of 17)", expected)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: step.started + elapsed)
+    assert step.line() == text
+
+
+def test_without_a_terminal_a_long_step_beats(monkeypatch):
+    monkeypatch.setattr(progress, "HEARTBEAT_S", 0.01)
+    stream = io.StringIO()
+    screen = RunConsole(stream)
+    screen.working("Trainer (8 of 17)")
+    while not stream.getvalue().count("\n"):
+        screen.progress.ended.wait(0.01)
+    screen.done()
+    assert stream.getvalue().startswith("  … Trainer (8 of 17)\n")
+
+
+def test_quiet_screens_do_not_beat(monkeypatch):
+    monkeypatch.setattr(progress, "HEARTBEAT_S", 0.01)
+    screen = RunConsole(io.StringIO(), quiet=True)
+    screen.working("Trainer (8 of 17)")
+    assert screen.progress is None
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (KeyboardInterrupt(), "interrupted at DataGate, node 6 of 17: the 5 nodes before it are kept, nothing was "
+                              "pushed; run the same command again to go on from there"),
+        (GateError("DataGate: no"), "  ✗ DataGate                   refused"),
+    ],
+)  # fmt: skip
+def test_a_run_that_ends_early_says_where(monkeypatch, tmp_path, error, line):
+    """TFX's launcher is replaced: it starts the sixth node, which ends the run."""
+
+    def end_early(*_, on_start, **__):
+        on_start("DataGate", 6, 17)
+        raise error
+
+    monkeypatch.setattr(launch, "run", end_early)
+    stream = io.StringIO()
+    with pytest.raises(type(error)):
+        run.run_graph(load_settings("chicago", None, str(tmp_path)), "run", RunConsole(stream), {})
+    assert stream.getvalue().splitlines()[-1] == line
