@@ -15,7 +15,6 @@ from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import bands_of
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 
-CONTENT_FILE, PAGE_FILE = "content.json", "report.html"
 MOST_ROWS = 20_000  # of test, in memory
 BEFORE, AFTER = "before compression", "shipped file"
 LABEL_COLUMN = list(EXAMPLE_COLUMNS)[-1]

@@ -27,7 +27,9 @@ from farebox.components.quantizer.settings import REDUCED
 from farebox.components.reporter import content
 from farebox.components.reporter.compression import read_json
 from farebox.components.reporter.figures import (
+    CONTENT_FILE,
     FIGURES_FILE,
+    PAGE_FILE,
     Figures,
     FileSize,
     Latency,
@@ -68,7 +70,7 @@ class ReporterExecutor(base_executor.BaseExecutor):
         examples_io.write_json(report, FIGURES_FILE, figures.to_json())
         about = About(**json.loads(exec_properties["about"]))
         page = render(Page(figures=figures, sections=sections, about=about))
-        for name, text in ((content.CONTENT_FILE, json.dumps(sections)), (content.PAGE_FILE, page)):
+        for name, text in ((CONTENT_FILE, json.dumps(sections)), (PAGE_FILE, page)):
             with tf.io.gfile.GFile(os.path.join(report.uri, name), "w") as file:
                 file.write(text)
         logging.info("Reporter: %s", figures.measured and figures.measured.rmse)

@@ -11,7 +11,7 @@ from farebox.components.errors import Check
 from farebox.components.model_gate.judgement import LastBlessed, SliceErrors, intervals_from_json
 from farebox.components.trip_example_gen.judging.losses import Losses
 
-FIGURES_FILE = "figures.json"
+FIGURES_FILE, CONTENT_FILE, PAGE_FILE = "figures.json", "content.json", "report.html"
 RAW_DNN_KEY = "baseline"  # JSON key of `rmse.raw_dnn`; `baseline` outside `rmse` is the last blessed model
 
 

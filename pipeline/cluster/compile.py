@@ -18,7 +18,7 @@ import yaml
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.pipeline.cluster import platform, store
-from farebox.pipeline.cluster.invocation import RUN_ID
+from farebox.pipeline.cluster.invocation import PAGE, PAGE_ENTRY, RUN_ID
 from farebox.pipeline.cluster.parameters import RUN_PARAMETER, declared_parameters
 from farebox.pipeline.cluster.service import ClusterRunner
 from farebox.pipeline.cluster.spec import CONTAINER_COMMAND, Spec
@@ -29,7 +29,7 @@ from farebox.pipeline.target import Target
 Job = dict[str, Any]
 
 NEVER_CACHED = ("LatestPushed", "Pusher")  # they read and write places outside of their artifacts
-INGEST = "TripExampleGen"
+INGEST, PAGE_WRITER = "TripExampleGen", "Reporter"
 SCHEMES: dict[ClusterRunner, tuple[str, ...]] = {"kubeflow": ("gs://", *store.SCHEMES), "vertex": ("gs://",)}
 TAG = re.compile(r":[^:/]+$|@sha256:")
 
@@ -122,7 +122,8 @@ def compile_job(settings: Settings, root: str, image: str) -> Job:
 
 
 def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
-    """Adds resources and defaults of parameters to the job; removes cache options and hooks that must not be there.
+    """Adds resources, defaults of parameters and Reporter's page to the job; removes cache options and hooks that must
+    not be there.
 
     Kubeflow runs no hook before the cache, so its cache would miss that files have changed.
     """
@@ -137,6 +138,7 @@ def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
     for label, executor in executors.items():
         executor["container"]["resources"] = resource_spec(settings, label.removesuffix("_executor"))
         executor["container"] |= store.environment(settings.cluster)
+    spec["components"][PAGE_WRITER]["outputDefinitions"]["artifacts"][PAGE] = dict(PAGE_ENTRY)
     check_nodes(settings, spec)
     for name, task in spec["root"]["dag"]["tasks"].items():
         if retries := settings.cluster.resources(name).retries:

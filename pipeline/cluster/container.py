@@ -13,8 +13,9 @@ import json
 import os
 import sys
 
+from farebox.components.reporter.figures import PAGE_FILE
 from farebox.pipeline import process
-from farebox.pipeline.cluster.invocation import for_tfx, outputs_of
+from farebox.pipeline.cluster.invocation import PAGE, REPORT, for_tfx, outputs_of
 from farebox.pipeline.cluster.local_copies import local_artifacts
 from farebox.pipeline.cluster.markers import POD, remove_markers
 from farebox.pipeline.cluster.parameters import insert_parameters
@@ -28,16 +29,31 @@ def execute(arguments: list[str]) -> None:
     """Executes one node. Raises its executor's errors, and InputError for a parameter that cannot be used."""
     position = arguments.index(INVOCATION) + 1
     inputs_spec = arguments[arguments.index(INPUTS_SPEC) + 1] if INPUTS_SPEC in arguments else "{}"
-    invocation = with_parameters(for_tfx(arguments[position], inputs_spec))
+    invocation = with_parameters(arguments[position])
     libraries.configure_libraries()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
 
     lean_imports.run_waiting(importlib.import_module("tensorflow"))  # here, not in one of Beam's threads
     libraries.fix_batches()
-    with local_artifacts(invocation) as arguments[position]:
+    with local_artifacts(invocation) as text:
+        arguments[position] = for_tfx(text, inputs_spec)
         entry_point.main(entry_point._parse_flags(arguments))
+        publish_page(text)
     if POD in os.environ:
         remove_markers(artifact["uri"] for artifact in outputs_of(json.loads(invocation)))
+
+
+def publish_page(invocation: str) -> None:
+    """Copies the page out of the report's folder to a place of its own, if the node writes one.
+
+    The pages of Kubeflow and Vertex AI read an artifact of type system.HTML as one file at its address.
+    """
+    artifacts = json.loads(invocation).get("outputs", {}).get("artifacts", {})
+    if PAGE in artifacts:
+        from tfx.dsl.io import fileio
+
+        report, page = (artifacts[key]["artifacts"][0]["uri"] for key in (REPORT, PAGE))
+        fileio.copy(f"{report}/{PAGE_FILE}", page, overwrite=True)
 
 
 def with_parameters(invocation: str) -> str:

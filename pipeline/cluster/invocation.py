@@ -15,6 +15,8 @@ Json = dict[str, Any]
 
 LOGS = "executor-logs"  # Kubeflow adds this output since 2.5
 RUN_ID = "{{$.pipeline_job_uuid}}"  # a parameter of this value has the run's id in the container
+PAGE, REPORT = "page", "report"  # Reporter's outputs: the page as a file of its own, and the artifact that has it too
+PAGE_ENTRY: Mapping[str, Any] = {"artifactType": {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"}}
 KINDS: dict[str, type | tuple[type, ...]] = {
     "NUMBER_INTEGER": (int, float),
     "NUMBER_DOUBLE": (int, float),
@@ -27,9 +29,10 @@ KINDS: dict[str, type | tuple[type, ...]] = {
 def for_tfx(invocation: str, inputs_spec: str) -> str:
     """The ExecutorInput, as JSON, that TFX's entry point can read. inputs_spec: the node's ComponentInputsSpec.
 
-    Kubeflow adds an output for logs, whose type TFX cannot import, and hands inputs over without their types.
+    Kubeflow adds an output for logs, whose type TFX cannot import, as it cannot import that of the page, and hands
+    inputs over without their types.
     """
-    content = without_logs(json.loads(invocation))
+    content = _without(PAGE, without_logs(json.loads(invocation)))
     declared = json.loads(inputs_spec).get("artifacts", {})
     for key, entry in content.get("inputs", {}).get("artifacts", {}).items():
         for artifact in entry.get("artifacts", ()):
@@ -40,10 +43,15 @@ def for_tfx(invocation: str, inputs_spec: str) -> str:
 
 def without_logs(invocation: Mapping[str, Any]) -> Json:
     """The ExecutorInput without Kubeflow's output for logs."""
+    return _without(LOGS, invocation)
+
+
+def _without(name: str, invocation: Mapping[str, Any]) -> Json:
+    """The ExecutorInput without one of its output artifacts."""
     content = dict(invocation)
     outputs = content.get("outputs", {})
-    if LOGS in outputs.get("artifacts", {}):
-        artifacts = {key: entry for key, entry in outputs["artifacts"].items() if key != LOGS}
+    if name in outputs.get("artifacts", {}):
+        artifacts = {key: entry for key, entry in outputs["artifacts"].items() if key != name}
         content["outputs"] = {**outputs, "artifacts": artifacts}
     return content
 

@@ -24,11 +24,11 @@ def run(
     Exit code 3 if a gate refused the model: nothing is pushed then.
     """
     from farebox.components.errors import GateError
+    from farebox.components.reporter.figures import PAGE_FILE
     from farebox.pipeline.commands.screen import logged
     from farebox.pipeline.local import run as runs
     from farebox.pipeline.local.console import RunConsole
     from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
-    from farebox.pipeline.local.report import PAGE_FILE
     from farebox.pipeline.retraining.deploying import pushed_versions
     from farebox.pipeline.settings.load import load_settings
 

@@ -13,10 +13,10 @@ from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter import verdict
-from farebox.components.reporter.figures import Figures
+from farebox.components.reporter.figures import PAGE_FILE, Figures
 from farebox.components.reporter.page.history import HistoryPage, HistoryRow, render_history
 from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
-from farebox.pipeline.local.report import PAGE_FILE, day
+from farebox.pipeline.local.report import day
 from farebox.pipeline.retraining.journal import Journal
 
 HEAD = ("run", "day", "trips", "RMSE", "interval", "bytes", "outcome", "decision")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
-from farebox.components.reporter.figures import Figures
+from farebox.components.reporter.figures import CONTENT_FILE, PAGE_FILE, Figures
 from farebox.components.reporter.page.lineage import NodeRun, RunFacts
 from farebox.components.reporter.page.render import About, Page, render
 from farebox.pipeline import provenance
@@ -22,15 +22,20 @@ from farebox.pipeline.settings.load import Settings
 if TYPE_CHECKING:
     from farebox.pipeline.local.launch import Cost
 
-PAGE_FILE, FACTS_FILE = "report.html", "report.json"
-CONTENT_FILE = "content.json"  # of the Report artifact
+FACTS_FILE = "report.json"
+# Artifacts of a run without a report, by the name that Reporter has for them; of a span if it stopped the run.
+DATA_KEYS = {
+    "raw_examples": ("examples",),
+    "statistics": ("StatisticsGen.statistics", "SpanStatistics.statistics"),
+    "baseline_statistics": ("LatestStatistics.statistics", "SpanBaseline.statistics"),
+}
 PRIVATE = ("notify", "metadata", "out")  # may hold secrets, or tell nothing of the model
 
 
 def write(
     settings: Settings, run_id: str, figures: Figures, produced: Mapping[str, list[Any]], costs: Mapping[str, Cost]
 ) -> Path:
-    """Writes both files into the run's folder and returns the page; produced: artifacts by key, as far as it came."""
+    """Writes both files into the run's folder and returns the page; produced: as `run_graph` returns it."""
     folder = settings.runs_dir / run_id
     content = {
         "sections": sections_of(produced),
@@ -75,8 +80,8 @@ def sections_of(produced: Mapping[str, list[Any]]) -> dict[str, Any]:
         return sections
     from farebox.components.reporter import content
 
-    keys = {"raw_examples": "examples", "statistics": "statistics"}
-    return content.of_data({name: produced[key][0] for name, key in keys.items() if produced.get(key)})
+    found = {name: next(filter(None, map(produced.get, keys)), None) for name, keys in DATA_KEYS.items()}
+    return content.of_data({name: artifacts[0] for name, artifacts in found.items() if artifacts})
 
 
 def facts_of(settings: Settings, costs: Mapping[str, Cost]) -> RunFacts:

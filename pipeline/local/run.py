@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from farebox.components.errors import Check, GateError, InputError
 from farebox.components.files import write_atomically
-from farebox.components.reporter.figures import FIGURES_FILE, Figures
+from farebox.components.reporter.figures import FIGURES_FILE, PAGE_FILE, Figures
 from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.files import COUNTS_FILE
 from farebox.components.trip_example_gen.judging.losses import Losses
@@ -154,7 +154,7 @@ def run_once(
         point_latest(settings.runs_dir, run_id)
     if refusal:
         raise refusal
-    return Run(summary, settings.runs_dir / LATEST / report.PAGE_FILE)
+    return Run(summary, settings.runs_dir / LATEST / PAGE_FILE)
 
 
 def run_nodes(
@@ -187,7 +187,8 @@ def run_graph(
     spans: SpanInput | None = None,
     produced: dict[str, list[Any]] | None = None,
 ) -> dict[str, list[Any]]:
-    """Runs the graph, or its nodes up to `last`. Returns artifacts by key; writes the cost of each node to `costs`.
+    """Runs the graph, or its nodes up to `last`. Returns artifacts by key and by `Node.key`; writes each node's cost
+    to `costs`.
 
     produced: takes the artifacts as nodes end, for a caller whose run may be refused.
     """
@@ -216,6 +217,7 @@ def run_graph(
     def on_end(node: str, outputs: dict[str, list[Any]], is_cached: bool, cost: Cost) -> None:
         costs[node] = cost
         produced.update(outputs)
+        produced.update({f"{node}.{key}": artifacts for key, artifacts in outputs.items()})
         seconds = time.monotonic() - started
         screen.node(node, is_cached, seconds, key_figures(node, outputs), holds=holds(node, outputs))
 

@@ -66,6 +66,13 @@ def test_graph_equals_the_golden_file(spec):
     assert graph(spec) == json.loads(GOLDEN.read_text())
 
 
+def test_the_page_is_an_artifact_that_the_clusters_page_shows(spec):
+    """Kubeflow's frontend at 2.17 (7b70c7b95f, MetricsVisualizations.tsx) looks for artifacts of type system.HTML."""
+    outputs = spec["pipelineSpec"]["components"]["Reporter"]["outputDefinitions"]["artifacts"]
+    assert outputs["page"]["artifactType"] == {"schemaTitle": "system.HTML", "schemaVersion": "0.0.1"}
+    assert "farebox.Report" in outputs["report"]["artifactType"]["instanceSchema"]
+
+
 def test_trials_put_a_tuner_before_trainer_and_change_nothing_else(spec, tmp_path):
     """Zero, the default, puts none there."""
     plain, tuned = graph(spec), graph(compiled(tmp_path, "tuner.trials=2"))

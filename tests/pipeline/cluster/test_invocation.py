@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from toy_spec import components
 
-from farebox.pipeline.cluster.container import INPUTS_SPEC, with_parameters
+from farebox.pipeline.cluster.container import INPUTS_SPEC, publish_page, with_parameters
 from farebox.pipeline.cluster.driver import Driver
 from farebox.pipeline.cluster.invocation import LOGS, for_tfx, without_logs
 from farebox.pipeline.cluster.versions import READ, KfpVersion
@@ -119,3 +119,19 @@ def test_every_node_of_the_pipeline_is_read_by_tfx_from_every_release(enter, pip
         ends_on(enter, given, spec_of_inputs)
         driver.publish(node, without_logs(given)["outputs"]["artifacts"], written)
     assert len(nodes) == 17
+
+
+def test_the_page_is_hidden_from_tfx_and_copied_to_its_own_address(tmp_path):
+    """TFX cannot import system.HTML; the clusters' pages read one file at the artifact's address."""
+    report, page = tmp_path / "report", tmp_path / "page"
+    report.mkdir()
+    (report / "report.html").write_text("<!doctype html>")
+    written = {"report": {"artifacts": [{"uri": str(report), "type": {"instanceSchema": "title: farebox.Report"}}]}}
+    plain = {"inputs": {}, "outputs": {"artifacts": written, "outputFile": "x"}}
+    publish_page(json.dumps(plain))
+    assert not page.exists()
+    shown = {"artifacts": [{"uri": str(page), "type": {"schemaTitle": "system.HTML"}}]}
+    given = json.dumps({"inputs": {}, "outputs": {"artifacts": written | {"page": shown}, "outputFile": "x"}})
+    assert json.loads(for_tfx(given, "{}")) == plain
+    publish_page(given)
+    assert page.read_text() == "<!doctype html>"
