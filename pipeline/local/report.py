@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from farebox.pipeline.local.launch import Cost
 
 FACTS_FILE = "report.json"
+LATEST_RUNS = 10  # in which a node's last time is looked for; the link `latest` is one more
 # Artifacts of a run without a report, by the name that Reporter has for them; of a span if it stopped the run.
 DATA_KEYS = {
     "raw_examples": ("examples",),
@@ -115,12 +116,17 @@ def settings_of(folder: Path) -> dict[str, str] | None:
 
 
 def seconds_by_node(runs_dir: Path) -> dict[str, float]:
-    """Elapsed seconds of the latest run's nodes that did not come from the cache; empty without such a run."""
-    try:
-        nodes = json.loads((runs_dir / LATEST / FACTS_FILE).read_text())["facts"]["nodes"]
-        return {node["name"]: float(node["wall_s"]) for node in nodes if not node["is_cached"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    """Elapsed seconds of each node the last time that it did not come from the cache, in the latest runs; empty
+    without any."""
+    seconds: dict[str, float] = {}
+    for path in sorted(runs_dir.glob(f"*/{FACTS_FILE}"), reverse=True)[: LATEST_RUNS + 1]:
+        try:
+            nodes = json.loads(path.read_text())["facts"]["nodes"]
+            ran = {node["name"]: float(node["wall_s"]) for node in nodes if not node["is_cached"]}
+        except (OSError, ValueError, KeyError, TypeError):  # half a file, or of another Farebox
+            continue
+        seconds = {**ran, **seconds}
+    return seconds
 
 
 def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

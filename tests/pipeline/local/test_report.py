@@ -88,6 +88,19 @@ def test_a_run_without_its_files(past):
         report.write_again(page.parent)
 
 
+def test_the_last_time_of_a_node_may_be_some_runs_ago(past, tmp_path):
+    """In the run after, Trainer came from the cache; a damaged file tells nothing."""
+    past(RUN)
+    facts = past(NEXT).parent / "report.json"
+    content = json.loads(facts.read_text())
+    content["facts"]["nodes"] = [{"name": "Trainer", "wall_s": 0.1, "is_cached": True},
+                                 {"name": "Pusher", "wall_s": 0.3, "is_cached": False}]  # fmt: skip
+    facts.write_text(json.dumps(content))
+    assert report.seconds_by_node(tmp_path / "runs/lisbon") == {"Trainer": 12.5, "Pusher": 0.3}
+    facts.write_text("{")
+    assert report.seconds_by_node(tmp_path / "runs/lisbon") == {"Trainer": 12.5}
+
+
 def test_no_node_took_time_before_the_first_run(tmp_path):
     assert report.seconds_by_node(tmp_path) == {}
 
