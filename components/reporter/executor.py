@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
@@ -68,12 +69,20 @@ class ReporterExecutor(base_executor.BaseExecutor):
             figures, measured=figures.measured and dataclasses.replace(figures.measured, median_absolute_error=median)
         )
         examples_io.write_json(report, FIGURES_FILE, figures.to_json())
-        about = About(**json.loads(exec_properties["about"]))
+        about = About(
+            **json.loads(exec_properties["about"]), run_id=run_of(self._context), date=datetime.date.today().isoformat()
+        )
         page = render(Page(figures=figures, sections=sections, about=about))
         for name, text in ((CONTENT_FILE, json.dumps(sections)), (PAGE_FILE, page)):
             with tf.io.gfile.GFile(os.path.join(report.uri, name), "w") as file:
                 file.write(text)
         logging.info("Reporter: %s", figures.measured and figures.measured.rmse)
+
+
+def run_of(context: Any) -> str:
+    """The pipeline run in an executor's context, or the task's own id where the orchestrator tells only that."""
+    run = getattr(context, "pipeline_run_id", None) or getattr(context, "_unique_id", None)
+    return str(run or "")
 
 
 def figures_of(inputs: dict[str, types.Artifact], label: str) -> Figures:

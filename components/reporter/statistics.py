@@ -20,7 +20,8 @@ TRAIN = "train"
 
 def content(statistics: types.Artifact, baseline: types.Artifact | None) -> dict[str, Any]:
     """Rows by split, numbers by feature of train, and histograms of the splits and of the last blessed data."""
-    by_split = {split: dataset_of(statistics, split) for split in statistics.splits}
+    found = {split: dataset_of(statistics, split) for split in statistics.splits}
+    by_split = {split: each for split, each in found.items() if each is not None}
     shown = {split: distributions(each) for split, each in by_split.items() if split != "eval"}
     if baseline is not None and (before := dataset_of(baseline, TRAIN)) is not None:
         shown["last blessed"] = distributions(before)
@@ -33,7 +34,9 @@ def content(statistics: types.Artifact, baseline: types.Artifact | None) -> dict
 
 
 def dataset_of(artifact: types.Artifact, split: str) -> Any:
-    """A split's DatasetFeatureStatistics; None if its file is gone."""
+    """A split's DatasetFeatureStatistics; None without the split, or if its file is gone."""
+    if split not in artifact.splits:
+        return None
     path = os.path.join(artifact_utils.get_split_uri([artifact], split), STATISTICS_FILE)
     if not fileio.exists(path):
         return None

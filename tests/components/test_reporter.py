@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from farebox.components.errors import Check
 from farebox.components.reporter.figures import Figures, RangeFigures, Rows, StageRmse
 from farebox.components.tflite.bands import Bands
+from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.trip_example_gen.judging.losses import FileRows, Losses
 
+ABOUT = json.dumps({"city": "toy", "currency": "EUR"})
 YARDSTICKS = {
     "predict_mean": 9.5,
     "linear_on_distance": 4.0,
@@ -36,6 +40,11 @@ RUNTIMES = [{
     "runtime": "compiled_model", "title": "CompiledModel", "version": "1.4.0", "result": "runs", "detail": "",
     "largest_difference": 1e-6, "arena_bytes": None,
 }]  # fmt: skip
+
+TRIAL = {
+    "rung": "float32", "network": "reduced", "kept_float": [], "steps": [], "error": 1.5, "bytes": 100,
+    "gzip_bytes": 60, "latency_us": None, "verdict": "chosen", "reason": "",
+}  # fmt: skip
 
 JUDGEMENT = {
     "sha256": "abc", "rows": 20, "metrics": ERRORS, "intervals": {"rmse": [2.25, 2.75]}, "baseline": None,
@@ -61,12 +70,18 @@ def report(toy_network, run_node, tmp_path):
         },
         "gate_blessing/judgement.json": JUDGEMENT,
         "model_run/training.json": {"tuned": TUNED},
-        "pruning/pruning.json": {"sparsity": 0.25},
-        "projection/projection.json": {"k": 4},
-        "trials/choice.json": {"mode": "float32", "network": "reduced", "steps": []},
-    }
+        "pruning/pruning.json": {"sparsity": 0.25, "why": "a quarter holds"},
+        "projection/projection.json": {
+            "k": 4, "method": "pca", "layer": "hidden_0", "space": "preactivation", "why": "budget", "features": [],
+        },
+        "trials/choice.json": {
+            "mode": "float32", "network": "reduced", "steps": [], "bound": 2.0, "metric": "rmse", "why": "the smallest",
+        },
+        "trials/trials.jsonl": TRIAL,
+        "trials/sensitivity.json": [],
+    }  # fmt: skip
     for name, content in left_behind.items():
-        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_text(json.dumps(content))
     networks = dict.fromkeys(("model", "reduced_model", "pruned_model"), toy_network)
 
@@ -74,7 +89,9 @@ def report(toy_network, run_node, tmp_path):
         blessing = standard_artifacts.ModelBlessing()
         blessing.uri = str(tmp_path / "in" / "gate_blessing")
         blessing.set_int_custom_property("blessed", int(yardsticks_hold))
-        outputs = run_node(ReporterExecutor, ReporterSpec, networks, None, ready | {"gate_blessing": blessing})
+        outputs = run_node(
+            ReporterExecutor, ReporterSpec, networks, None, ready | {"gate_blessing": blessing}, about=ABOUT
+        )
         return json.loads(Path(f"{outputs['report'].uri}/figures.json").read_text())
 
     return figures
@@ -93,7 +110,7 @@ def ready(fare_tflite, tmp_path) -> dict:
 
 
 @pytest.mark.slow
-def test_what_was_judged_is_reported(toy_trips, report, ready):
+def test_what_was_judged_is_reported(toy_trips, report, ready, fare_tflite, tmp_path):
     """The networks' errors are measured here, on test."""
     figures = report(ready)
     assert figures["rmse"]["shipped"] == 2.5
@@ -106,6 +123,16 @@ def test_what_was_judged_is_reported(toy_trips, report, ready):
     assert figures["rows"] == {"read": 1290, "examples": 1280, "rejected": 10, "left_out": 0}
     assert figures["losses"]["by_reason"] == {"outside_city": 10}
     assert figures["pushed"] is None and figures["runtimes"] == RUNTIMES
+    assert figures["yardstick_intervals"] == {"lightgbm": [3.0, 3.5]}
+    predicted = TfliteModel(fare_tflite).predict(toy_trips.columns["test"]).reshape(-1)
+    expected = np.median(np.abs(predicted - fares.reshape(-1)))
+    assert figures["median_absolute_error"] == pytest.approx(expected, rel=1e-5)
+    content = json.loads((tmp_path / "out/report/content.json").read_text())
+    assert (content["fares"]["rows"], content["fares"]["of"]) == (320, 20)  # of: as the judgement has it
+    assert sum(content["ladder"]["parts"].values()) == len(fare_tflite)
+    page = (tmp_path / "out/report/report.html").read_text()
+    assert "Not shipped" in page and "Predicted against actual fare" in page
+    assert f"toy · {datetime.date.today().isoformat()}" in page
 
 
 @pytest.mark.slow
@@ -120,7 +147,8 @@ def test_yardsticks_are_reported_from_their_gate(report, ready, tmp_path):
     assert figures["gates"][-1] == RATIO_CHECK
     assert (figures["model"]["k"], figures["model"]["mode"], figures["model"]["network"]) == (4, "float32", "reduced")
     choice = tmp_path / "in/trials/choice.json"
-    choice.write_text(json.dumps({"mode": "int8", "network": "unreduced", "steps": ["look-ups"]}))
+    chosen = json.loads(choice.read_text()) | {"mode": "int8", "network": "unreduced", "steps": ["look-ups"]}
+    choice.write_text(json.dumps(chosen))
     assert report(ready)["model"]["k"] is None  # what the reducer did is not in the file
     assert figures["blessed"] and not report(ready, yardsticks_hold=False)["blessed"]
 

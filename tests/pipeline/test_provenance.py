@@ -53,6 +53,28 @@ def test_a_change_out_of_reach_does_not(toy):
     assert code_digest("toy.node") == before
 
 
+def test_a_template_beside_code_in_reach_counts(toy):
+    """The page of a run is rendered from files that are no modules."""
+    for folder in ("deep", "far"):
+        (toy / folder / "templates").mkdir(parents=True)
+        (toy / folder / "templates" / "page.html").write_text("<p>")
+    before, of_all = code_digest("toy.node"), digest_of_all()
+    (toy / "far/templates/page.html").write_text("<b>")
+    assert code_digest("toy.node") == before and digest_of_all() != of_all
+    (toy / "deep/templates/page.html").write_text("<b>")
+    assert code_digest("toy.node") != before
+
+
+def test_the_commit_of_the_checkout():
+    found = provenance.commit()
+    assert found is None or len(found.rstrip("+")) == 12
+
+
+def test_no_commit_without_git(toy, monkeypatch):
+    monkeypatch.setattr(provenance, "checkout", lambda: toy)
+    assert provenance.commit() is None
+
+
 def test_of_all_means_every_file(toy):
     before = digest_of_all()
     assert digest_of_all() == before

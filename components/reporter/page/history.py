@@ -36,7 +36,7 @@ class HistoryPage:
 def render_history(page: HistoryPage) -> str:
     """The page as HTML."""
     count = len(page.rows)
-    lead = f"{count} run{'' if count == 1 else 's'} of {page.city}, the oldest first."
+    lead = f"{count} run{'' if count == 1 else 's'} of {page.city}."
     blocks: tuple[Block, ...] = (*pictures(page), listing(page))
     return render_sections(About(page.city, page.currency), "History", lead, (Section("runs", "Runs", blocks),))
 
@@ -64,11 +64,10 @@ def over_time(
 ) -> Figure:
     """A number by run, with its interval."""
     ends = [end for interval in intervals if interval for end in interval]
-    chart = Chart(
-        Axis("run, the oldest first", 0.5, len(names) + 0.5), Axis.over(unit, [*values, *ends, 0.0], zero=True)
-    )
-    chart.line(list(enumerate(values, start=1)))
-    for place, (name, value, interval) in enumerate(zip(names, values, intervals, strict=True), start=1):
+    x = Axis.of("run, the oldest first", [str(place) for place in range(1, len(names) + 1)])
+    chart = Chart(x, Axis.over(unit, [*values, *ends, 0.0], zero=True))
+    chart.line(list(enumerate(values)))
+    for place, (name, value, interval) in enumerate(zip(names, values, intervals, strict=True)):
         if interval:
             chart.whisker(place, *interval, across=False)
         chart.dot(place, value, f"{name}: {number(value)}")

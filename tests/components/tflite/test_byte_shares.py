@@ -1,0 +1,31 @@
+"""Where the bytes of a real file are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from farebox.components.tflite import flatbuffer
+from farebox.components.tflite.byte_shares import DESCRIPTION, STRUCTURE, byte_shares
+from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.tflite.metadata import described
+
+
+def test_the_parts_sum_to_the_file(fare_tflite):
+    shares = byte_shares(fare_tflite)
+    assert sum(shares.values()) == len(fare_tflite) and list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert min(shares.values()) > 0 and "constants: FULLY_CONNECTED" in shares
+
+
+def test_a_larger_constant_and_a_description_count_where_they_are(fare_tflite):
+    """A kilobyte is added to a weight's buffer; the description is a buffer of its own."""
+    before = byte_shares(flatbuffer.packed(flatbuffer.opened(fare_tflite)))
+    model = flatbuffer.opened(fare_tflite)
+    graph = model.subgraphs[0]
+    dense = next(each for each in graph.operators if len(each.inputs) == 3)
+    buffer = model.buffers[graph.tensors[dense.inputs[1]].buffer]
+    buffer.data = np.concatenate([np.asarray(buffer.data, np.uint8), np.zeros(1024, np.uint8)])
+    after = byte_shares(flatbuffer.packed(model))
+    name = "constants: FULLY_CONNECTED"
+    assert after[name] - before[name] == 1024 and abs(after[STRUCTURE] - before[STRUCTURE]) < 32
+    text = described(fare_tflite, Description(description="x" * 500, output=TensorDescription("fare")))
+    assert byte_shares(text).get(DESCRIPTION, 0) > 500 > byte_shares(fare_tflite).get(DESCRIPTION, 0)
