@@ -32,7 +32,7 @@ COMMANDS = {
     "schedule": Command(_AT + "schedule", "schedule", "Runs `farebox retrain` by the clock, here or elsewhere."),
     "predict": Command(_AT + "predict", "predict", "Predicts the fare of one trip, as a device computes it."),
     "evaluate": Command(_AT + "predict", "evaluate", "Measures the error of a .tflite file on raw trips."),
-    "report": Command(_AT + "report", "report", "Writes or opens the page of a run."),
+    "report": Command(_AT + "report", "report", "Writes the page of a run again."),
     "history": Command(_AT + "report", "history", "Lists all runs of a city, and writes them as pages."),
     "export": Command(_AT + "export", "export", "Writes a .tflite as source code that needs no runtime."),
     "models": Command(_AT + "models", "models", "Lists the pushed versions of each city's model."),

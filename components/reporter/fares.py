@@ -48,7 +48,7 @@ class JudgedTrips:
 
 
 def content(trips: JudgedTrips) -> dict[str, Any]:
-    """What the page shows about fares, for JSON."""
+    """Contents of the page about fares, for JSON."""
     dots = np.linspace(0, len(trips.actual) - 1, min(MOST_DOTS, len(trips.actual))).astype(int)
     return {
         "rows": len(trips.actual),

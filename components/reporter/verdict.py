@@ -161,7 +161,7 @@ def closest_line(checks: Sequence[Check]) -> str:
 
 
 def changes(figures: Figures, currency: str) -> str:
-    """What changed since the last blessed model, on the same trips."""
+    """Change of the errors since the last blessed model, on the same trips, in a sentence."""
     measured = figures.measured
     if measured is None:
         return "There is no new model to compare with the last one."
@@ -179,7 +179,7 @@ def changes(figures: Figures, currency: str) -> str:
 
 
 def advice(figures: Figures) -> tuple[str, ...]:
-    """What to do next: the hints of the gates that failed, else where the file is."""
+    """Next steps: the hints of the gates that failed, else where the file is."""
     hints = tuple(dict.fromkeys(check.hint for check in figures.gates if not check.ok and check.hint))
     if hints:
         return tuple(capital(hint) for hint in hints)

@@ -1,4 +1,4 @@
-"""Where the bytes of a `.tflite` are: constants by the operator that reads them, descriptions, and structure."""
+"""Bytes of a `.tflite` by part: constants by the operator that reads them, descriptions, and structure."""
 
 from __future__ import annotations
 

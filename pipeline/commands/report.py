@@ -24,9 +24,9 @@ def report(
     out: Out = ".",
     open_page: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
 ) -> None:
-    """Writes the page of a run again and prints where it is.
+    """Writes the page of a run again.
 
-    A run writes its page itself; this one has the looks of the Farebox that writes it.
+    Prints where it is. A run writes its page itself; this page has the looks of the installed Farebox.
     """
     from farebox.pipeline.commands import run_history
     from farebox.pipeline.local.report import write_again
@@ -47,9 +47,9 @@ def history(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lists all runs of a city, the oldest first: error, size, rows, and what became of the model.
+    """Lists all runs of a city, and writes them as pages.
 
-    Each line of a retraining has its decision. A version that a person rolled back is marked.
+    The oldest first: trips, error, size, what became of the model, and the decision of a retraining.
     """
     from farebox.pipeline.commands import run_history as histories
 

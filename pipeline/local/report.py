@@ -86,7 +86,7 @@ def sections_of(produced: Mapping[str, list[Any]]) -> dict[str, Any]:
 
 
 def facts_of(settings: Settings, costs: Mapping[str, Cost]) -> RunFacts:
-    """What the runner knows: costs, settings and how they differ from the run before, the command, the versions."""
+    """Facts of the runner: costs, settings and how they differ from the run before, the command, the versions."""
     chosen = dict(differing(settings))
     before = settings_of(settings.runs_dir / LATEST)
     changed = {} if before is None else {

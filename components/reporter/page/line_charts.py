@@ -225,7 +225,7 @@ def sensitivity(harms: Sequence[Mapping[str, Any]]) -> Block:
 
 
 def parts(sizes: Mapping[str, int]) -> Figure:
-    """Where the file's bytes are."""
+    """Bytes of the file by part."""
     names, total = list(sizes), sum(sizes.values())
     rows = [(float(size), None, None, f"{name}: {size:,} bytes, {size / total:.0%}") for name, size in sizes.items()]
     title = "Where the bytes are"

@@ -70,7 +70,7 @@ def section(figures: Figures, origin: Mapping[str, Any] | None, facts: RunFacts)
 
 
 def digests(figures: Figures, origin: Mapping[str, Any], facts: RunFacts) -> Block:
-    """What the bytes were made from, with the digests that tell whether anything changed."""
+    """Origin of the bytes, with the digests that tell whether anything changed."""
     measured = figures.measured
     rows = [("trips", facts.source or "–"), ("spans", origin.get("spans") or "the trips come without spans")]
     if origin.get("fingerprint"):

@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What each picture says of itself. run_id, date: empty where the runner does not tell."""
+    """Facts that each picture has in its caption. run_id, date: empty where the runner does not tell."""
 
     city: str
     currency: str
