@@ -14,7 +14,7 @@ import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.tflite.flatbuffer import add_buffer, code_of, constant, drop_idle, opened, packed
+from farebox.components.tflite.flatbuffer import add_buffer, code_number, code_of, constant, drop_idle, opened, packed
 from farebox.components.tflite.interpreter import schema
 
 ALIGNMENT, NATURAL = 16, 8  # bytes: of constants, as the schema asks; of one number, which needs no more
@@ -84,12 +84,15 @@ def _content(record: Any) -> tuple[Any, ...]:
     return type(record), *(key(value) for _, value in sorted(vars(record).items()))
 
 
-def slim(content: bytes) -> bytes:
-    """The same model, smaller. Raises nothing of its own: what it does not know stays unchanged."""
+def slim(content: bytes, *, keeps_names: bool = False) -> bytes:
+    """The same model, smaller. Raises nothing of its own: what it does not know stays unchanged.
+
+    keeps_names: inner tensors keep their names, which tools that change single layers look for.
+    """
     model = opened(content)
     _drop_notes(model)
     for graph in model.subgraphs:
-        _name_by_signature(model, graph)
+        _name_by_signature(model, graph, keeps_names=keeps_names)
         _drop_records(graph)
         _drop_idle_reshapes(model, graph)
         _widen_small_constants(model, graph)
@@ -112,15 +115,15 @@ def _drop_notes(model: Any) -> None:
     model.description, model.metadata = None, None
 
 
-def _name_by_signature(model: Any, graph: Any) -> None:
-    """Gives inputs and outputs the names of the signature, and inner tensors none."""
+def _name_by_signature(model: Any, graph: Any, *, keeps_names: bool) -> None:
+    """Gives inputs and outputs the names of the signature, and inner tensors none, unless `keeps_names`."""
     names: dict[int, bytes] = {}
     for signature in model.signatureDefs or []:
         if model.subgraphs[signature.subgraphIndex] is graph:
             names |= {each.tensorIndex: each.name for each in (*signature.inputs, *signature.outputs)}
     outside = {*graph.inputs, *graph.outputs}
     for index, tensor in enumerate(graph.tensors):
-        tensor.name = names.get(index, tensor.name) if index in outside else None
+        tensor.name = names.get(index, tensor.name) if index in outside or keeps_names else None
         if index not in outside:
             tensor.shapeSignature = None  # shapes are computed anew when an input is resized
 
@@ -203,15 +206,17 @@ def _ends(operator: Any) -> dict[str, Any]:
 def _rank_codes(model: Any) -> None:
     """Drops unused operator codes, merges equal ones, sorts by use: the most frequent is 0, which needs no bytes.
 
-    Codes below 127 stand in the older field only, as readers expect of older files.
+    Codes below 127 stand in the older field only, as readers expect of older files; other writers fill only the newer.
     """
+    for code in model.operatorCodes:
+        number = code_number(code)
+        code.deprecatedBuiltinCode = min(number, LAST_OLD_CODE)
+        code.builtinCode = number if number >= LAST_OLD_CODE else 0
     keys = [_content(code) for code in model.operatorCodes]
     uses = collections.Counter(keys[operator.opcodeIndex] for graph in model.subgraphs for operator in graph.operators)
     ranked = [key for key, _ in uses.most_common()]
     order = {old: ranked.index(key) for old, key in enumerate(keys) if key in uses}
     model.operatorCodes = [model.operatorCodes[keys.index(key)] for key in ranked]
-    for code in model.operatorCodes:
-        code.builtinCode = code.builtinCode if code.builtinCode >= LAST_OLD_CODE else 0
     for graph in model.subgraphs:
         for operator in graph.operators:
             operator.opcodeIndex = order[operator.opcodeIndex]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from farebox.components.tflite import interpreter as tflite
+from farebox.components.tflite.flatbuffer import packed
 from farebox.components.tflite.slim import ALIGNMENT, slim
 
 
@@ -122,3 +123,24 @@ def test_a_network_with_memory_keeps_it():
     graph = opened(content).subgraphs[0]
     assert any(operator.intermediates is not None and len(operator.intermediates) for operator in graph.operators)
     np.testing.assert_array_equal(predict(slim(content), rows), predict(content, rows))
+
+
+def test_a_file_of_another_writer_keeps_its_operators():
+    """Codes in the newer field only, the older one 0 (ADD), as a writer of the newest schema has them: valid, and the
+    same file as TensorFlow's."""
+    content, x = dense_tflite(is_float16=False), np.random.default_rng(4).normal(size=(5, 8)).astype(np.float32)
+    model = opened(content)
+    for code in model.operatorCodes:
+        assert code.builtinCode > 0
+        code.deprecatedBuiltinCode = 0
+    other = packed(model)
+    np.testing.assert_array_equal(predict(other, x), predict(content, x))
+    assert slim(other) == slim(content)
+    np.testing.assert_array_equal(predict(slim(other), x), predict(content, x))
+
+
+def test_names_stay_if_they_are_asked_for():
+    content = dense_tflite(is_float16=False)
+    names = [tensor.name for tensor in opened(content).subgraphs[0].tensors]
+    kept = [tensor.name for tensor in opened(slim(content, keeps_names=True)).subgraphs[0].tensors]
+    assert len(kept) == len(names) and all(kept) and set(kept[1:-1]) <= set(names)
