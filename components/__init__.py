@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from farebox.components.compression import Compression, compress
+    from farebox.components.compression.compress import compress
+    from farebox.components.compression.result import Compression
     from farebox.components.pca_reducer.component import PcaReducer
     from farebox.components.pca_reducer.settings import ReducerSettings
     from farebox.components.pruner.component import Pruner
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 _HOME_OF = {
     "BandSettings": "farebox.components.quantizer.settings",
-    "Compression": "farebox.components.compression",
+    "Compression": "farebox.components.compression.result",
     "PcaReducer": "farebox.components.pca_reducer.component",
     "Pruner": "farebox.components.pruner.component",
     "PrunerSettings": "farebox.components.pruner.settings",
     "Quantizer": "farebox.components.quantizer.component",
     "QuantizerSettings": "farebox.components.quantizer.settings",
     "ReducerSettings": "farebox.components.pca_reducer.settings",
-    "compress": "farebox.components.compression",
+    "compress": "farebox.components.compression.compress",
 }
 
 __all__ = [

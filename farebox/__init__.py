@@ -17,7 +17,8 @@ if TYPE_CHECKING:
         QuantizationTrials,
         Report,
     )
-    from farebox.components.compression import Compression, compress
+    from farebox.components.compression.compress import compress
+    from farebox.components.compression.result import Compression
     from farebox.components.errors import GateError, InputError
     from farebox.pipeline.cluster.compile import CompiledPipeline, compile  # noqa: A004 - farebox.compile
     from farebox.pipeline.fare_model import Evaluation, FareModel, FareRange, evaluate, export
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from farebox.pipeline.settings.load import Settings, load_settings
 
 _HOMES = {
-    "farebox.components.compression": ("Compression", "compress"),
+    "farebox.components.compression.compress": ("compress",),
+    "farebox.components.compression.result": ("Compression",),
     "farebox.components.errors": ("GateError", "InputError"),
     "farebox.pipeline.fare_model": ("Evaluation", "FareModel", "FareRange", "evaluate", "export"),
     "farebox.pipeline.local.run": ("Run", "run"),

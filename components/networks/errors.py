@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ def rmse(predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> float:
 
 
 class RunningError:
-    """Root mean squared, mean absolute and largest absolute error of predicted numbers."""
+    """Root mean squared, mean absolute and largest absolute error of predicted numbers; `error` is the metric's."""
 
-    def __init__(self) -> None:
+    def __init__(self, metric: str = "rmse") -> None:
         self.rows, self.squared, self.absolute, self.largest = 0, 0.0, 0.0, 0.0
+        self._metric = metric
 
     def update(self, predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
         """Adds a batch; both of any shape with n elements."""
@@ -41,8 +43,7 @@ class RunningError:
 
     @property
     def error(self) -> float:
-        """RMSE."""
-        return self.rmse
+        return self.mae if self._metric == "mae" else self.rmse
 
     @property
     def figures(self) -> dict[str, float]:
@@ -50,17 +51,21 @@ class RunningError:
 
 
 class RunningLogLoss:
-    """Mean negative logarithm of the true class's probability, in nats, and accuracy: the share of rows it wins."""
+    """Mean negative logarithm of the true class's probability, in nats, and accuracy: the share of labels that win.
 
-    def __init__(self) -> None:
+    is_logits: predictions are logits. metric: `error` is the log loss, or 1 - accuracy.
+    """
+
+    def __init__(self, metric: str = "log_loss", *, is_logits: bool = False) -> None:
         self.rows, self.loss, self.hits, self.largest = 0, 0.0, 0, 0.0
+        self._metric, self._is_logits = metric, is_logits
 
     def update(self, predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
-        """Adds a batch: probabilities of shape (n, n_classes), or (n, 1) of class 1; targets are n class ids."""
+        """Adds a batch: predictions of shape (n, n_classes), or (n, 1) for class 1; targets are n class ids."""
         ids = targets.reshape(-1).astype(np.int64)
         if not len(ids):
             return
-        predicted = probabilities(predictions, len(ids))
+        predicted = probabilities(predictions, len(ids), is_logits=self._is_logits)
         row_losses = -np.log(predicted[np.arange(len(ids)), ids])
         self.rows += len(ids)
         self.loss += float(row_losses.sum())
@@ -69,25 +74,56 @@ class RunningLogLoss:
 
     @property
     def error(self) -> float:
-        """Log loss."""
-        return self.loss / self.rows
+        return 1 - self.hits / self.rows if self._metric == "accuracy" else self.loss / self.rows
 
     @property
     def figures(self) -> dict[str, float]:
-        return {"log_loss": self.error, "accuracy": self.hits / self.rows, "max_error": self.largest}
+        return {"log_loss": self.loss / self.rows, "accuracy": self.hits / self.rows, "max_error": self.largest}
+
+
+class RunningScore:
+    """An error that is no sum over rows: of all predictions and labels at once."""
+
+    def __init__(self, score: Callable[[npt.NDArray[Any], npt.NDArray[Any]], float], name: str) -> None:
+        self._score, self._name = score, name
+        self._predictions: list[npt.NDArray[Any]] = []
+        self._targets: list[npt.NDArray[Any]] = []
+
+    def update(self, predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
+        """Adds a batch."""
+        self._predictions.append(predictions)
+        self._targets.append(targets)
+
+    @property
+    def error(self) -> float:
+        return float(self._score(np.concatenate(self._predictions), np.concatenate(self._targets)))
+
+    @property
+    def figures(self) -> dict[str, float]:
+        return {self._name: self.error}
 
 
 class RunningDivergence:
-    """Mean Kullback-Leibler divergence, in nats, of predicted class probabilities from those of another network."""
+    """How far predicted class probabilities depart from another network's.
 
-    def __init__(self) -> None:
+    For log loss the mean Kullback-Leibler divergence, in nats; for accuracy the mean probability, as the other network
+    has it, that is lost with a changed winner. n_columns: numbers that a label has, 1 for the probability of class 1.
+    """
+
+    def __init__(self, metric: str = "log_loss", *, n_columns: int | None = None, is_logits: bool = False) -> None:
         self.rows, self.divergence = 0, 0.0
+        self._metric, self._n_columns, self._is_logits = metric, n_columns, is_logits
 
     def update(self, predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> None:
-        """Adds a batch; both are probabilities of shape (n, n_classes), or (n, 1) of class 1."""
-        predicted, expected = probabilities(predictions, len(targets)), probabilities(targets, len(targets))
-        self.rows += len(targets)
-        self.divergence += float((expected * np.log(expected / predicted)).sum())
+        """Adds a batch; both are predictions of shape (n, ...)."""
+        rows = predictions.size // self._n_columns if self._n_columns else len(targets)
+        predicted, expected = (probabilities(each, rows, is_logits=self._is_logits) for each in (predictions, targets))
+        self.rows += rows
+        if self._metric == "accuracy":
+            kept = expected[np.arange(rows), predicted.argmax(axis=1)]
+            self.divergence += float((expected.max(axis=1) - kept).sum())
+        else:
+            self.divergence += float((expected * np.log(expected / predicted)).sum())
 
     @property
     def error(self) -> float:
@@ -95,9 +131,31 @@ class RunningDivergence:
         return self.divergence / self.rows
 
 
-def probabilities(predictions: npt.NDArray[Any], n_rows: int) -> npt.NDArray[Any]:
+def probabilities(predictions: npt.NDArray[Any], n_rows: int, *, is_logits: bool = False) -> npt.NDArray[Any]:
     """Predictions as (n_rows, n_classes), each at least SMALLEST_PROBABILITY."""
     by_class = predictions.astype(np.float64).reshape(n_rows, -1)
-    if by_class.shape[1] == 1:
+    if is_logits:
+        if by_class.shape[1] == 1:
+            by_class = np.concatenate([np.zeros_like(by_class), by_class], axis=1)
+        powers = np.exp(by_class - by_class.max(axis=1, keepdims=True))
+        by_class = powers / powers.sum(axis=1, keepdims=True)
+    elif by_class.shape[1] == 1:
         by_class = np.concatenate([1 - by_class, by_class], axis=1)
     return np.maximum(by_class, SMALLEST_PROBABILITY)
+
+
+def auc_error(predictions: npt.NDArray[Any], targets: npt.NDArray[Any]) -> float:
+    """1 - the area under the ROC curve, the mean over columns of labels of 0 and 1 that have both; shapes (n, ...).
+
+    By ranks, ties shared (Mann and Whitney 1947). NaN if no column has both labels.
+    """
+    from scipy.stats import rankdata
+
+    scores, labels = predictions.reshape(len(predictions), -1), targets.reshape(len(targets), -1) > 0
+    areas = []
+    for column, is_one in zip(scores.T, labels.T, strict=True):
+        ones = int(is_one.sum())
+        zeros = len(is_one) - ones
+        if ones and zeros:
+            areas.append((rankdata(column)[is_one].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    return 1 - float(np.mean(areas)) if areas else float("nan")

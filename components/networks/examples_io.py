@@ -13,8 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
-from farebox.components.networks.errors import RunningError, RunningLogLoss
-from farebox.components.networks.objective import objective_of
+from farebox.components.networks.objective import Objective, Running, objective_of
 from farebox.components.networks.rows import Batch, Rows, in_memory
 from farebox.components.tflite.files import serving_dir
 
@@ -125,21 +124,29 @@ def numpy_batches(batches: Iterable[Batch]) -> Iterator[tuple[dict[str, npt.NDAr
         yield {name: values.numpy() for name, values in columns.items()}, label.numpy().astype(np.float64).reshape(-1)
 
 
-def network_error(network: keras.Model, batches: Iterable[Batch]) -> RunningError | RunningLogLoss:
-    """The network's error over the batches: RMSE in the label's unit, or log loss if it predicts classes."""
-    error = objective_of(network).running()
+def network_error(network: keras.Model, batches: Iterable[Batch], objective: Objective | None = None) -> Running:
+    """The network's error over the batches; objective: by default as its last layer says."""
+    error = (objective or objective_of(network)).running()
     predict = tf.function(lambda columns: network(columns, training=False), autograph=False)
     for columns, label in batches:
         error.update(predict({name: columns[name] for name in network.input_names}).numpy(), label.numpy())
     return error
 
 
-def expected_error(network: keras.Model, source: keras.Model, source_error: float, batches: Iterable[Batch]) -> float:
+def expected_error(
+    network: keras.Model,
+    source: keras.Model,
+    source_error: float,
+    batches: Iterable[Batch],
+    objective: Objective | None = None,
+) -> float:
     """Expected error of a changed copy of `source` on rows like these, from how far its predictions move.
 
     Uses no labels: on few rows, the best of several copies beats its source by chance.
     """
-    objective = objective_of(source)
+    objective = objective or objective_of(source)
+    if not objective.is_additive:
+        return source_error
     departure = objective.running_departure()
     predict = tf.function(
         lambda columns: (network(columns, training=False), source(columns, training=False)), autograph=False

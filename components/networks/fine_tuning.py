@@ -13,20 +13,21 @@ import tensorflow as tf
 import tf_keras as keras
 
 from farebox.components.networks import training_loop
-from farebox.components.networks.objective import objective_of
+from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch, Rows, in_memory
 
 EVAL_ROWS = 1 << 15  # predicted at once
 
 
-def imitating(batches: Iterable[Batch], source: keras.Model) -> Rows:
+def imitating(batches: Iterable[Batch], source: keras.Model, objective: Objective | None = None) -> Rows:
     """The same rows, labelled with the source network's predictions.
 
     A changed network that learns from its source keeps what the source was taught (Hinton et al. 2015, "Distilling the
     Knowledge in a Neural Network"); the fares would lead it back to their noise.
     """
     rows = in_memory(batches)
-    return dataclasses.replace(rows, labels=_predictions(source)(rows))
+    targets = (objective or objective_of(source)).targets
+    return dataclasses.replace(rows, labels=targets(predictions_of(source)(rows)))
 
 
 def fine_tune(
@@ -37,6 +38,7 @@ def fine_tune(
     epochs: int,
     learning_rate: float,
     shuffle: training_loop.Shuffle,
+    objective: Objective | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     start_error: float = math.inf,
     keep_best: bool = True,
@@ -45,23 +47,23 @@ def fine_tune(
     """Trains in place by Adam, and returns the eval error of the weights that the network keeps.
 
     Those are the best epoch's, or its own if no epoch is below `start_error`; keep_best, after_step and callbacks as
-    in `training_loop.train`. The loss is mean squared error or cross-entropy, as the network's last layer wants.
+    in `training_loop.train`. objective: loss and eval error, by default as the network's last layer says.
 
     train: labelled with what the network should predict, as by `imitating`; evaluation: with the examples' own labels.
     """
-    rows, objective = in_memory(evaluation), objective_of(network)
-    predict = _predictions(network)
+    rows, objective = in_memory(evaluation), objective or objective_of(network)
+    predict = predictions_of(network)
 
     def eval_error() -> float:
         error = objective.running()
         error.update(predict(rows), rows.labels)
         return error.error
 
-    network.compile(keras.optimizers.Adam(learning_rate), loss=objective.loss)  # callbacks look for the optimizer
+    network.compile(keras.optimizers.Adam(learning_rate), loss=objective.loss_name)  # callbacks look for the optimizer
     kept = training_loop.train(
         network,
         in_memory(train),
-        loss=keras.losses.get(objective.loss),
+        loss=objective.loss,
         optimizer=network.optimizer,
         epochs=epochs,
         shuffle=shuffle,
@@ -74,7 +76,7 @@ def fine_tune(
     return kept.eval_error
 
 
-def _predictions(network: keras.Model) -> Callable[[Rows], npt.NDArray[Any]]:
+def predictions_of(network: keras.Model) -> Callable[[Rows], npt.NDArray[Any]]:
     """Rows -> predictions of the network, with the weights that it has when called."""
     run = tf.function(lambda columns: network(columns, training=False), autograph=False, reduce_retracing=True)
 

@@ -10,7 +10,7 @@ import tf_keras as keras
 
 from farebox.components.errors import InputError
 from farebox.components.networks import examples_io, fine_tuning
-from farebox.components.networks.objective import objective_of
+from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
 from farebox.components.pca_reducer import folding, methods, selection
 from farebox.components.pca_reducer.axes import Axes
@@ -58,25 +58,30 @@ def reduce_network(
     summary: Summary,
     train: Iterable[Batch],
     evaluation: Iterable[Batch],
+    *,
+    objective: Objective | None = None,
+    unlabelled: Iterable[Batch] = (),
 ) -> Outcome:
     """The network at the k that the settings ask for, or passed on as it is.
 
-    summary: of train's features, those of the settings' space. Raises InputError if the network cannot be taken
-    apart at the chosen layer, or the method does not have this k or does not take these features.
+    summary: of train's features, those of the settings' space. objective: by default as the network's last layer says.
+    unlabelled: further rows on which the expected error must hold, too. Raises InputError if the network cannot be
+    taken apart at the chosen layer, or the method does not have this k or does not take these features.
     """
-    error = examples_io.network_error(network, evaluation).error
+    objective = objective or objective_of(network)
+    error = examples_io.network_error(network, evaluation, objective).error
     width = folding.n_features(network, settings.layer, settings.space)
     source = Trial(width, error, network, error, network.count_params())
     if settings.method == "nmf":
         methods.check_non_negative(summary, folding.feature_names(network, settings.layer, settings.space))
         return analysis_only(settings, summary, source)
-    curve, best = methods.fit(settings, summary, objective_of(network).n_classes)
-    imitating = fine_tuning.imitating(train, network)
+    curve, best = methods.fit(settings, summary, objective.n_classes)
+    imitating = fine_tuning.imitating(train, network, objective)
 
     def attempt(k: int) -> Trial:
         keras.utils.set_random_seed(settings.seed)
         folded = folding.fold(network, settings.layer, best(k), settings.space)
-        start = examples_io.network_error(folded, evaluation).error
+        start = examples_io.network_error(folded, evaluation, objective).error
         reached = fine_tuning.fine_tune(
             folded,
             imitating,
@@ -84,9 +89,14 @@ def reduce_network(
             epochs=settings.fine_tune_epochs,
             learning_rate=settings.learning_rate,
             shuffle=np.random.RandomState(settings.seed),
+            objective=objective,
             start_error=start,
         )
-        expected = examples_io.expected_error(folded, network, error, evaluation)
+        expected = max(
+            examples_io.expected_error(folded, network, error, rows, objective)
+            for rows in (evaluation, unlabelled)
+            if rows != ()
+        )
         return Trial(k, reached, folded, start, folded.count_params(), expected)
 
     def parameters_at(k: int) -> int:

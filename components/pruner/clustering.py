@@ -13,6 +13,7 @@ import tf_keras as keras
 
 from farebox.components.networks import fine_tuning
 from farebox.components.networks.model_optimization import import_tfmot
+from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner.layers import copy_network, matrix
 from farebox.components.pruner.settings import PrunerSettings
@@ -25,6 +26,7 @@ def cluster(
     evaluation: Iterable[Batch],
     settings: PrunerSettings,
     *,
+    objective: Objective,
     n_clusters: int,
 ) -> keras.Model:
     """Returns a fine-tuned copy whose masked layers have at most n_clusters values each, 0 where the mask is False."""
@@ -50,6 +52,7 @@ def cluster(
         epochs=settings.recover_epochs,
         learning_rate=settings.learning_rate,
         shuffle=np.random.RandomState(settings.seed),
+        objective=objective,
     )
     clustered = copy_network(tfmot.clustering.keras.strip_clustering(wrapped))
     for name, mask in masks.items():

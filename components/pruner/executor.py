@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from tfx.dsl.io import fileio
 from farebox.components.networks import examples_io
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.objective import objective_of
+from farebox.components.networks.rows import Batch, Rows
 from farebox.components.pruner import layers, plots, selection
 from farebox.components.pruner.settings import PrunerSettings
 
@@ -38,8 +39,9 @@ class PrunerExecutor(base_executor.BaseExecutor):
         train, evaluation = examples_io.fitting_splits(
             input_dict, exec_properties["label"], settings.batch_size, settings.seed
         )
-        outcome = selection.prune_network(source, train, evaluation, settings)
-        kept, skipped, trained = outcome.kept, outcome.skipped, outcome.trained
+        trained = layers.trained_rows(source, every_row(input_dict, exec_properties["label"], train))
+        outcome = selection.prune_network(source, train, evaluation, settings, trained=trained)
+        kept, skipped = outcome.kept, outcome.skipped
         network = kept.pruned.network
         summary = {
             "metric": objective_of(source).metric,
@@ -59,6 +61,16 @@ class PrunerExecutor(base_executor.BaseExecutor):
         write_masks(report, source, layers.kept_weights(network, kept.pruned.masks, trained))
         if kept.pruned.steps:
             write_bytes(report, "ramp.png", plots.ramp(kept.pruned.steps))
+
+
+def every_row(input_dict: Mapping[str, list[types.Artifact]], label: str, train: Rows) -> Iterable[Batch]:
+    """All rows of train: those in memory, or the files' if there are more. An id that a sample lacks may be trained."""
+    if len(train) < examples_io.MAX_FITTING_ROWS:
+        return train
+    (examples,), (graph,) = input_dict["examples"], input_dict["transform_graph"]
+    spec = examples_io.transformed_feature_spec(graph)
+    rows: Iterable[Batch] = examples_io.dataset(examples, "train", spec, label, examples_io.EVAL_BATCH_ROWS)
+    return rows
 
 
 def write_masks(report: types.Artifact, source: keras.Model, masks: Mapping[str, npt.NDArray[Any]]) -> None:

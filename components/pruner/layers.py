@@ -82,20 +82,19 @@ def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, u
     return targets
 
 
-def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> tuple[dict[str, npt.NDArray[Any]], int]:
-    """The rows of each embedding that occur in the batches (bool, shape (input_dim,)), and the number of batches."""
+def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> dict[str, npt.NDArray[Any]]:
+    """The rows of each embedding that occur in the batches, which are all that trained it; bool, shape (input_dim,)."""
     embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
     seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}
+    if not embeddings:
+        return seen
     inputs = keras.Model(network.inputs, {layer.name: inputs_of(layer) for layer in embeddings})
     ids = tf.function(inputs, autograph=False)
-    n_batches = 0
     for columns, _ in batches:
-        n_batches += 1
-        if embeddings:
-            for name, calls in ids({key: columns[key] for key in network.input_names}).items():
-                for values in calls:
-                    seen[name][values.numpy().astype(np.int64).reshape(-1)] = True
-    return seen, n_batches
+        for name, calls in ids({key: columns[key] for key in network.input_names}).items():
+            for values in calls:
+                seen[name][values.numpy().astype(np.int64).reshape(-1)] = True
+    return seen
 
 
 def inputs_of(layer: keras.layers.Layer) -> list[keras.KerasTensor]:

@@ -10,6 +10,7 @@ import tf_keras as keras
 
 from farebox.components.networks import fine_tuning
 from farebox.components.networks.model_optimization import import_tfmot
+from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner.layers import copy_network
 from farebox.components.pruner.schedules import Ramp, ramp_of
@@ -29,6 +30,7 @@ class Task:
     targets: Mapping[str, float]
     settings: PrunerSettings
     shuffle: np.random.RandomState
+    objective: Objective
 
 
 class StepRecorder(keras.callbacks.Callback):
@@ -75,6 +77,7 @@ def by_magnitude(task: Task) -> tuple[keras.Model, Steps]:
         epochs=settings.ramp_epochs,
         learning_rate=settings.learning_rate,
         shuffle=task.shuffle,
+        objective=task.objective,
         callbacks=callbacks,
         keep_best=False,
     )

@@ -13,6 +13,7 @@ import tf_keras as keras
 
 from farebox.components.errors import InputError
 from farebox.components.networks import fine_tuning
+from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner import layers
 from farebox.components.pruner import masks as masking
@@ -41,8 +42,11 @@ def prune(
     settings: PrunerSettings,
     *,
     sparsity: float | None = None,
+    objective: Objective | None = None,
 ) -> Pruned:
     """A pruned, fine-tuned copy; `network` stays as it is. sparsity: the final one if the settings leave it open.
+
+    objective: by default as the network's last layer says.
 
     Raises InputError if the settings do not fit the network, RuntimeError if the sparsity was not reached.
     """
@@ -50,7 +54,8 @@ def prune(
     for name, target in targets.items():
         check_layer(name, layers.matrix(network, name), target, settings)
     shuffle = np.random.RandomState(settings.seed)
-    task = Task(network, train, evaluation, steps_per_epoch, targets, settings, shuffle)
+    objective = objective or objective_of(network)
+    task = Task(network, train, evaluation, steps_per_epoch, targets, settings, shuffle, objective)
     sparse, steps = CRITERIA[settings.criterion](task)
     masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}
     assert_reached(masks, targets, settings)
@@ -62,10 +67,11 @@ def prune(
         epochs=settings.recover_epochs,
         learning_rate=settings.learning_rate,
         shuffle=shuffle,
+        objective=objective,
         after_step=hold,
     )
     if settings.clusters is not None:
-        sparse = cluster(sparse, masks, train, evaluation, settings, n_clusters=settings.clusters)
+        sparse = cluster(sparse, masks, train, evaluation, settings, objective=objective, n_clusters=settings.clusters)
         masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}  # small weights join the cluster at 0
     return Pruned(sparse, masks, steps)
 

@@ -40,6 +40,7 @@ class Rounds:
             epochs=epochs,
             learning_rate=self.settings.learning_rate,
             shuffle=self.task.shuffle,
+            objective=self.task.objective,
             keep_best=False,
             after_step=hold,
         )
@@ -64,7 +65,7 @@ def by_saliency(task: Task) -> tuple[keras.Model, Steps]:
     keras.utils.set_random_seed(task.settings.seed)
     rounds = Rounds(task, copy_network(task.network))
     for number in range(1, task.settings.rounds + 1):
-        rounds.prune(saliency(rounds.network, list(task.targets), task.train), number)
+        rounds.prune(saliency(rounds.network, list(task.targets), task.train, task.objective), number)
         rounds.fit()
     return rounds.network, rounds.steps
 

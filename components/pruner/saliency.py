@@ -22,21 +22,25 @@ from farebox.components.pruner.layers import copy_network, inputs_of, matrix
 SMALLEST = 1e-7  # of a probability, as Keras clips it
 
 
-def saliency(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, npt.NDArray[Any]]:
+def saliency(
+    network: keras.Model, layers: Sequence[str], batches: Iterable[Batch], objective: Objective | None = None
+) -> dict[str, npt.NDArray[Any]]:
     """The rise of the mean loss by weight, shaped as the layer's matrix; squared units of the label, or nats."""
     return {
         name: diagonal * matrix(network, name).astype(np.float64) ** 2 / 2
-        for name, diagonal in curvature(network, layers, batches).items()
+        for name, diagonal in curvature(network, layers, batches, objective).items()
     }
 
 
-def curvature(network: keras.Model, layers: Sequence[str], batches: Iterable[Batch]) -> dict[str, npt.NDArray[Any]]:
+def curvature(
+    network: keras.Model, layers: Sequence[str], batches: Iterable[Batch], objective: Objective | None = None
+) -> dict[str, npt.NDArray[Any]]:
     """The diagonal of the Gauss-Newton Hessian of the mean loss, by layer, shaped as its matrix.
 
     Exact if a row uses a weight once. Positions of a sequence, and calls of a shared layer, count as rows.
     """
     network = copy_network(network)
-    chosen, objective = [network.get_layer(name) for name in layers], objective_of(network)
+    chosen, objective = [network.get_layer(name) for name in layers], objective or objective_of(network)
     probes = keras.Model(network.inputs, [network.output, [_calls(layer) for layer in chosen]])
     squares = tf.function(lambda columns: _squared_gradients(columns, probes, chosen, objective), autograph=False)
     total, n_rows = {name: np.zeros(matrix(network, name).shape) for name in layers}, 0
@@ -70,10 +74,14 @@ def _squared_gradients(
 
 def _terms(output: tf.Tensor, objective: Objective) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """(weight, term), each of shape (n,): the diagonal is the sum over them of weight times squared gradient."""
-    if not objective.n_classes:
-        columns = tf.unstack(output, axis=-1)
+    columns = tf.unstack(output, axis=-1)
+    if not objective.is_of_chances:
         return [(tf.fill(tf.shape(column), 2.0 / len(columns)), column) for column in columns]
-    chances = tf.unstack(output, axis=-1) if objective.is_one_hot else [output[:, 0], 1 - output[:, 0]]
+    if objective.is_one_hot:
+        chances = tf.unstack(tf.nn.softmax(output) if objective.is_logits else output, axis=-1)
+    else:
+        chances = [tf.sigmoid(column) if objective.is_logits else column for column in columns]
+        chances += [1 - chance for chance in chances]
     chances = [tf.maximum(chance, SMALLEST) for chance in chances]
     return [(chance, tf.math.log(chance)) for chance in chances]
 

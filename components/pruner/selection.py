@@ -11,6 +11,7 @@ import tf_keras as keras
 from absl import logging
 
 from farebox.components.networks import examples_io, fine_tuning
+from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner import layers
 from farebox.components.pruner.pruning import Pruned, prune
@@ -44,42 +45,57 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """kept: the network to pass on; skipped: only never-trained rows are zero; trained: the trained rows by table."""
+    """kept: the network to pass on; skipped: only never-trained rows are zero."""
 
     kept: Trial
     skipped: Trial
     trials: list[Trial]
     why: str
     source_error: float
-    trained: dict[str, npt.NDArray[Any]]
 
 
 def prune_network(
-    source: keras.Model, train: Iterable[Batch], evaluation: Iterable[Batch], settings: PrunerSettings
+    source: keras.Model,
+    train: Iterable[Batch],
+    evaluation: Iterable[Batch],
+    settings: PrunerSettings,
+    *,
+    trained: dict[str, npt.NDArray[Any]],
+    objective: Objective | None = None,
+    unlabelled: Iterable[Batch] = (),
 ) -> Outcome:
     """The network pruned by the settings; `source` stays as it is.
 
-    Raises ValueError if the settings do not fit it.
+    trained: by table, whether training saw a row's id; the other rows become zero. Empty if that is not known.
+    objective: by default as the network's last layer says. unlabelled: further rows on which the expected error must
+    hold, too. Raises ValueError if the settings do not fit it.
     """
-    trained, steps_per_epoch = layers.trained_rows(source, train)
+    objective = objective or objective_of(source)
     unpruned = layers.copy_network(source)
     layers.zero_rows(unpruned, trained)
-    imitating = fine_tuning.imitating(train, source)
+    imitating = fine_tuning.imitating(train, source, objective)
+    steps_per_epoch = -(-len(imitating) // imitating.batch_size)
 
     def judged(sparsity: Any, pruned: Pruned) -> Trial:
-        error = examples_io.network_error(pruned.network, evaluation).error
-        expected = examples_io.expected_error(pruned.network, source, source_error, evaluation)
+        error = examples_io.network_error(pruned.network, evaluation, objective).error
+        expected = max(
+            examples_io.expected_error(pruned.network, source, source_error, rows, objective)
+            for rows in (evaluation, unlabelled)
+            if rows != ()
+        )
         return Trial(sparsity, pruned, error, expected, gzip_bytes(layers.float16_bytes(pruned.network)))
 
     def attempt(sparsity: float | None) -> Trial:
-        pruned = prune(unpruned, imitating, evaluation, steps_per_epoch, settings, sparsity=sparsity)
+        pruned = prune(
+            unpruned, imitating, evaluation, steps_per_epoch, settings, sparsity=sparsity, objective=objective
+        )
         layers.zero_rows(pruned.network, trained)
         return judged(settings.final_sparsity if sparsity is None else sparsity, pruned)
 
-    source_error = examples_io.network_error(source, evaluation).error
+    source_error = examples_io.network_error(source, evaluation, objective).error
     skipped = judged(0.0, Pruned(unpruned, {}, {}))
     kept, trials, why = choose(settings, source_error, skipped, attempt)
-    return Outcome(kept, skipped, trials, why, source_error, trained)
+    return Outcome(kept, skipped, trials, why, source_error)
 
 
 def choose(

@@ -19,13 +19,14 @@ from farebox.components.tflite.description import Description
 class QuantizerSpec(component_spec.ComponentSpec):
     """settings: `QuantizerSettings` as JSON. label: the label's name. model_inputs: raw columns, separated by commas.
 
-    non_negative: 1 if no output may be below 0. description: a `Description` as JSON, empty for none. bands:
+    transformed_label: its name among the transformed features; empty if that is the same. non_negative: 1 if no output may be below 0. description: a `Description` as JSON, empty for none. bands:
     `BandSettings` as JSON. smallest_label: where ranges begin, at least.
     """
 
     PARAMETERS = {
         "settings": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
+        "transformed_label": component_spec.ExecutionParameter(type=str, optional=True),
         "model_inputs": component_spec.ExecutionParameter(type=str),
         "non_negative": component_spec.ExecutionParameter(type=int),
         "description": component_spec.ExecutionParameter(type=str),
@@ -50,7 +51,9 @@ class QuantizerSpec(component_spec.ComponentSpec):
 class Quantizer(base_component.BaseComponent):
     """Converts a network to the cheapest raw-input `.tflite` within a budget, and the unreduced network to float32.
 
-    settings: a `QuantizerSettings`, a mapping of some of its fields, or either as JSON text. non_negative: both files
+    settings: a `QuantizerSettings`, a mapping of some of its fields, or either as JSON text. label: its name among the
+    raw examples, and of the file's output; transformed_label: its name among the transformed ones if that is another
+    one, such as `tips_xf` in TFX's template. non_negative: both files
     return 0 if their network returns less, as for a fare, a duration or a count. description: both files carry it as
     metadata, with the days of the examples' rows; without it, they carry none. bands: a `BandSettings`, in the same
     forms; the bands are a fact of the description of `quantized_model`. smallest_label: no range
@@ -72,6 +75,7 @@ class Quantizer(base_component.BaseComponent):
         transform_graph: types.BaseChannel,
         settings: QuantizerSettings | Mapping[str, Any] | str,
         label: str,
+        transformed_label: str = "",
         model_inputs: str,
         non_negative: bool = False,
         description: Description | None = None,
@@ -91,6 +95,7 @@ class Quantizer(base_component.BaseComponent):
                 transform_graph=transform_graph,
                 settings=text,
                 label=label,
+                transformed_label=transformed_label or None,
                 model_inputs=model_inputs,
                 non_negative=int(non_negative),
                 description=description.to_json() if description else "",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from farebox.components.errors import InputError
+from farebox.components.quantizer.native import Columns, Run, converted, here, quantized
 from farebox.components.quantizer.rungs import FLOAT32, RUNGS, Rung
 from farebox.components.tflite.description import Description
 from farebox.components.tflite.flatbuffer import opened
@@ -30,7 +31,6 @@ from farebox.components.tflite.rounding import without_fine_rounding
 from farebox.components.tflite.slim import slim
 
 Function = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
-Columns = Mapping[str, npt.NDArray[Any]]
 
 
 class Exported:
@@ -42,23 +42,18 @@ class Exported:
 
     def __init__(self, function: Function, signature: Mapping[str, tf.TensorSpec], captured: Any) -> None:
         self.names = tuple(signature)
-        self._folder = tempfile.TemporaryDirectory()
+        self._aside = tempfile.TemporaryDirectory()
+        self.folder = self._aside.name
         module = tf.Module()
         module.captured = captured
         serving = tf.function(function, input_signature=[dict(signature)], autograph=False)
-        tf.saved_model.save(module, self._folder.name, signatures={"serving_default": serving})
-
-    def converter(self) -> tf.lite.TFLiteConverter:
-        """Returns a new converter for built-in operators; it raises if an operator needs Flex."""
-        converter = tf.lite.TFLiteConverter.from_saved_model(self._folder.name, signature_keys=["serving_default"])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        return converter
+        tf.saved_model.save(module, self.folder, signatures={"serving_default": serving})
 
 
-def exported_network(network: keras.Model, answer: Function) -> Exported:
-    """Exports `answer` as a function of the network's inputs."""
+def exported_network(network: keras.Model, answer: Function, batch: int | None = None) -> Exported:
+    """Exports `answer` as a function of the network's inputs; batch: rows of a call, None for any number."""
     signature = {
-        name: tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name)
+        name: tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype, name)
         for name, tensor in zip(network.input_names, network.inputs, strict=True)
     }
     return Exported(answer, signature, network.variables)
@@ -76,7 +71,7 @@ class Front:
         key = tuple(sorted(names))
         if key not in self._files:
             exported = self.exported(lambda transformed: {name: transformed[name] for name in key}, ())
-            self._files[key] = without_fine_rounding(exported.converter().convert())
+            self._files[key] = without_fine_rounding(converted(exported.folder, FLOAT32, ()))
         return self._files[key]
 
     def exported(self, then: Function, captured: Any) -> Exported:
@@ -95,7 +90,8 @@ class Source:
 
     calibration: rows for activation ranges, each of shape (1, ...): of the network's inputs, or of the raw columns for
     a rung that quantizes them. output: the name of the file's output. non_negative: the file returns 0 if the network
-    returns less; the operator of the last Dense layer does it, at no cost. description: the file carries it.
+    returns less; the operator of the last Dense layer does it, at no cost. description: the file carries it. run: calls
+    native code. batch: rows that the file takes at once, None for any number. keeps_names: of inner tensors.
     """
 
     def __init__(
@@ -107,11 +103,16 @@ class Source:
         *,
         non_negative: bool = False,
         description: Description | None = None,
+        run: Run = here,
+        batch: int | None = None,
+        keeps_names: bool = False,
     ) -> None:
         self.network, self._front, self._calibration = network, front, calibration
         self._output, self._non_negative, self._description = output, non_negative, description
-        self._exported = exported_network(network, self._answer)
+        self._run, self.batch, self._keeps_names = run, batch, keeps_names
+        self._exported = exported_network(network, self._answer, batch)
         self._calibrated: bytes | None = None
+        self._float32: bytes | None = None
 
     def _answer(self, inputs: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Computes the file's output from the network's inputs; `inputs` may have more names."""
@@ -132,50 +133,36 @@ class Source:
         if row.is_of_raw_columns:
             front = self._front
             exported = front.exported(self._answer, self.network.variables) if front else self._exported
-            return slim(portable(self._converted(row, exported), exported.names))
+            return self._slim(portable(self._converted(row, exported), exported.names))
         part = self._calibrated_once(row, kept_float) if row.can_keep_float else self._part(row, is_sparse=is_sparse)
         if self._front is None:
-            return slim(portable(part, self._exported.names))
-        return slim(portable(join(self._front.file(self.network.input_names), part), tuple(self._front.columns)))
+            return self._slim(portable(part, self._exported.names))
+        whole = join(self._front.file(self.network.input_names), part)
+        return self._slim(portable(whole, tuple(self._front.columns)))
+
+    def _slim(self, content: bytes) -> bytes:
+        return slim(content, keeps_names=self._keeps_names)
 
     def _part(self, rung: Rung, *, is_sparse: bool = False) -> bytes:
-        """Converts the network without the transform before it."""
-        content = self._converted(rung, self._exported, is_sparse=is_sparse)
-        return int8_weights(content) if rung.has_int8_weights else content
+        """Converts the network without the transform before it; float32, which int8 weights begin with, once."""
+        if rung.is_optimized or is_sparse:
+            return self._converted(rung, self._exported, is_sparse=is_sparse)
+        self._float32 = self._float32 or self._converted(FLOAT32, self._exported)
+        return int8_weights(self._float32) if rung.has_int8_weights else self._float32
 
-    def _converted(self, rung: Rung, exported: Exported, *, is_sparse: bool = False) -> bytes:
-        return bytes(self._converter(rung, exported, is_sparse=is_sparse).convert())
-
-    def _converter(self, rung: Rung, exported: Exported, *, is_sparse: bool = False) -> tf.lite.TFLiteConverter:
-        """Returns a converter with the options of the rung."""
-        converter = exported.converter()
-        if is_sparse:
-            converter.optimizations = [tf.lite.Optimize.EXPERIMENTAL_SPARSITY]
-        if rung.is_optimized:
-            converter.optimizations = [*converter.optimizations, tf.lite.Optimize.DEFAULT]
-        if rung.weight_type:
-            converter.target_spec.supported_types = [tf.dtypes.as_dtype(rung.weight_type)]
-        if rung.operators:
-            operators = getattr(tf.lite.OpsSet, rung.operators)
-            converter.target_spec.supported_ops = [operators, tf.lite.OpsSet.TFLITE_BUILTINS]
-        if rung.io_type:
-            converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(rung.io_type)
-        if rung.calibrates:
-            converter.representative_dataset = self._representative(exported)
-        return converter
+    def _converted(
+        self, rung: Rung, exported: Exported, *, is_sparse: bool = False, only_calibrates: bool = False
+    ) -> bytes:
+        rows = self._calibration if rung.calibrates else ()
+        calibration = [{name: row[name] for name in exported.names} for row in rows]
+        content: bytes = self._run(converted, exported.folder, rung, calibration, is_sparse, only_calibrates)
+        return content
 
     def _calibrated_once(self, rung: Rung, kept_float: Sequence[str]) -> bytes:
         """Converts the network with the named nodes float; one calibration serves every choice of nodes."""
-        from tensorflow.lite.python.convert import mlir_quantize
-
-        if self._calibrated is None:
-            converter = self._converter(rung, self._exported)
-            converter._experimental_calibrate_only = True
-            self._calibrated = converter.convert()
-        return bytes(mlir_quantize(self._calibrated, denylisted_nodes=list(kept_float)))
-
-    def _representative(self, exported: Exported) -> Callable[[], Iterator[dict[str, npt.NDArray[Any]]]]:
-        return lambda: ({name: row[name] for name in exported.names} for row in self._calibration)
+        self._calibrated = self._calibrated or self._converted(rung, self._exported, only_calibrates=True)
+        content: bytes = self._run(quantized, self._calibrated, tuple(kept_float))
+        return content
 
     def nodes(self) -> tuple[str, ...]:
         """Names of the nodes that int8 can quantize, in the network's order."""

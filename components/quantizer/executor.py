@@ -10,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 import tensorflow_transform as tft
+import tf_keras as keras
 from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
@@ -18,11 +19,12 @@ from farebox.components.networks import examples_io
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.objective import objective_of
 from farebox.components.quantizer.band_fitting import bands_of
-from farebox.components.quantizer.conversion import Front, calibration_rows
-from farebox.components.quantizer.ladder import search
+from farebox.components.quantizer.conversion import Front, Source, calibration_rows
+from farebox.components.quantizer.ladder import search, workplace
 from farebox.components.quantizer.rungs import is_of_raw_columns
 from farebox.components.quantizer.settings import REDUCED, UNREDUCED, BandSettings, QuantizerSettings
 from farebox.components.quantizer.trial_log import write_log
+from farebox.components.quantizer.trials import Judge
 from farebox.components.tflite.bands import FACT
 from farebox.components.tflite.description import Description
 from farebox.components.tflite.files import serving_dir, tflite_path
@@ -61,26 +63,38 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             )
             return examples_io.numpy_batches(rows)
 
-        train, evaluation = examples_io.fitting_splits(input_dict, label, settings.batch_size, settings.seed)
+        transformed_label = exec_properties.get("transformed_label") or label
+        train, evaluation = examples_io.fitting_splits(
+            input_dict, transformed_label, settings.batch_size, settings.seed
+        )
         calibration = calibration_rows(
             raw("train") if is_of_raw_columns(settings.mode) else examples_io.numpy_batches(train),
             settings.calibration_rows,
         )
         file_rows = list(at_most(raw("eval"), examples_io.MAX_EVAL_ROWS))
         description = description_of(exec_properties["description"], input_dict["raw_examples"][0])
-        outcome = search(
-            networks,
-            front=front,
-            calibration=calibration,
-            train=train,
-            evaluation=evaluation,
-            file_rows=file_rows,
-            output=label,
-            settings=settings,
-            non_negative=bool(exec_properties["non_negative"]),
-            description=description,
-        )
         objective = objective_of(networks[UNREDUCED])
+        with workplace(settings) as run:
+
+            def prepare(network: keras.Model) -> Source:
+                return Source(
+                    network,
+                    front,
+                    calibration,
+                    label,
+                    non_negative=bool(exec_properties["non_negative"]),
+                    description=description,
+                    run=run,
+                )
+
+            outcome = search(
+                networks,
+                prepare=prepare,
+                judge=Judge(file_rows, objective, run=run),
+                train=train,
+                evaluation=evaluation,
+                settings=settings,
+            )
         bands, why = bands_of(
             outcome.chosen.content,
             file_rows,

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
-import numpy.typing as npt
 import tf_keras as keras
 from absl import logging
 
 from farebox.components.errors import InputError
-from farebox.components.networks.objective import objective_of
+from farebox.components.networks.objective import POINTS
 from farebox.components.networks.rows import Batch
-from farebox.components.quantizer.conversion import Columns, Front, Source, matching
+from farebox.components.quantizer.child import Child
+from farebox.components.quantizer.conversion import Source, matching
+from farebox.components.quantizer.native import Run, here
 from farebox.components.quantizer.rungs import AUTO, FLOAT32, RUNGS, Rung
 from farebox.components.quantizer.sensitivity import NodeHarm, sensitivity, trials_with_float_nodes
 from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.components.quantizer.tables import with_lookups
 from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt, cost
-from farebox.components.tflite.description import Description
 
 LOOKUPS, SPARSE = "look-ups to distinct rows", "sparse kernels"
 
@@ -38,21 +38,15 @@ class QuantizationOutcome:
 def search(
     networks: Mapping[str, keras.Model],
     *,
-    front: Front | None,
-    calibration: Sequence[Columns],
+    prepare: Callable[[keras.Model], Source],
+    judge: Judge,
     train: Iterable[Batch],
     evaluation: Iterable[Batch],
-    file_rows: Sequence[tuple[Columns, npt.NDArray[Any]]],
-    output: str,
     settings: QuantizerSettings,
-    non_negative: bool = False,
-    description: Description | None = None,
 ) -> QuantizationOutcome:
     """Returns the outcome of the ladder, or of the single rung that `settings.mode` names.
 
-    networks: see `Ladder`. front: the transform before them, None if the file takes the networks' own inputs. train,
-    evaluation: batches of the networks' inputs. file_rows: eval rows as the files take them, with labels of shape (n,).
-    output: the name of the file's output, which is never below 0 if `non_negative`. description: every file carries it.
+    networks, prepare: see `Ladder`. train, evaluation: batches of the networks' inputs.
 
     Raises InputError if a setting does not fit the networks, or if the named rung cannot be converted.
     """
@@ -60,17 +54,18 @@ def search(
     def train_for_int8(network: keras.Model, rung: Rung) -> keras.Model:
         from farebox.components.quantizer.qat import quantization_aware  # with tfmot, which imports Keras 3
 
-        return quantization_aware(network, train, evaluation, settings, keeps_zeros=rung.keeps_zeros)
+        return quantization_aware(
+            network, train, evaluation, settings, objective=judge.objective, keeps_zeros=rung.keeps_zeros
+        )
 
-    *_, unreduced = networks.values()
-    ladder = Ladder(
-        networks,
-        lambda network: Source(network, front, calibration, output, non_negative=non_negative, description=description),
-        train_for_int8,
-        Judge(file_rows, objective_of(unreduced)),
-        settings,
-    )
+    ladder = Ladder(networks, prepare, train_for_int8, judge, settings)
     return ladder.climb() if settings.mode == AUTO else ladder.fixed(RUNGS[settings.mode])
+
+
+def workplace(settings: QuantizerSettings) -> contextlib.AbstractContextManager[Run]:
+    """Chooses where the ladder calls native code: in a process of its own, or here for rungs that every runtime has."""
+    is_safe = settings.portable if settings.mode == AUTO else RUNGS[settings.mode].is_portable
+    return contextlib.nullcontext(here) if is_safe else Child()
 
 
 class Ladder:
@@ -98,7 +93,7 @@ class Ladder:
         self._reference = self._try(QuantizationTrial(FLOAT32.name, self._unreduced))
         if not self._reference.content:
             raise InputError(f"Quantizer: the unreduced network has no float32 file: {self._reference.reason}")
-        self.bound = settings.bound(self._reference.error)
+        self.bound = settings.bound(self._reference.error, is_of_points=judge.objective.metric in POINTS)
 
     def climb(self) -> QuantizationOutcome:
         """Tries all rungs of all networks and what may make the best of them cheaper, then chooses: mode `auto`."""
@@ -152,7 +147,7 @@ class Ladder:
         return rung.is_portable or not self._settings.portable
 
     def _holds(self, trial: QuantizationTrial) -> bool:
-        return trial.error <= self.bound
+        return max(trial.error, trial.expected_error or 0.0) <= self.bound
 
     def _cheapest(self, trials: Sequence[QuantizationTrial]) -> QuantizationTrial:
         return min(trials, key=lambda trial: cost(trial, self._settings.optimize_for))
@@ -187,9 +182,10 @@ class Ladder:
         return self._sources[trial.network]
 
     def _study(self, trial: QuantizationTrial) -> None:
-        """Measures which nodes a rung harms. In mode `auto`, if the trial misses the budget, tries it again with the
-        most harmful nodes float. Does nothing for a network that misses the budget in float32."""
-        if not (RUNGS[trial.rung].can_keep_float and trial.content):
+        """Measures which nodes a rung harms; in mode `auto` only if the trial misses the budget, and then tries it
+        again with the most harmful nodes float. Does nothing for a network that misses the budget in float32."""
+        is_needed = self._settings.mode != AUTO or not self._holds(trial)
+        if not (RUNGS[trial.rung].can_keep_float and trial.content and is_needed):
             return
         network = trial.network
         plain = next(each for each in self.trials if (each.network, each.rung) == (network, FLOAT32.name))
@@ -197,7 +193,7 @@ class Ladder:
             return
         harms = sensitivity(self._sources[network], trial, self._judge, plain.error)
         self._harms += harms
-        if self._settings.mode == AUTO and not self._holds(trial):
+        if self._settings.mode == AUTO:
             for each in trials_with_float_nodes(self._sources[network], trial, harms, self._judge, self._holds):
                 self._log(each)
 
@@ -240,6 +236,11 @@ class Ladder:
                 trial.verdict, trial.reason = "holds", f"not the cheapest by {goal}"
             else:
                 trial.verdict = "misses"
-                trial.reason = trial.reason or f"eval error {trial.error:.6g} must be at most {self.bound:.6g}"
+                trial.reason = trial.reason or self._excess(trial)
         self._say(f"{chosen.name}: {why}")
         return QuantizationOutcome(chosen, self.trials, self._harms, self.bound, why)
+
+    def _excess(self, trial: QuantizationTrial) -> str:
+        if trial.error > self.bound:
+            return f"eval error {trial.error:.6g} must be at most {self.bound:.6g}"
+        return f"expected error {trial.expected_error:.6g} on ids that the rows lack must be at most {self.bound:.6g}"

@@ -16,6 +16,7 @@ import tf_keras as keras
 from farebox.components.errors import InputError
 from farebox.components.networks import fine_tuning
 from farebox.components.networks.model_optimization import import_tfmot
+from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Batch
 from farebox.components.quantizer.settings import QuantizerSettings
 
@@ -56,12 +57,14 @@ def quantization_aware(
     evaluation: Iterable[Batch],
     settings: QuantizerSettings,
     *,
+    objective: Objective | None = None,
     keeps_zeros: bool = False,
 ) -> keras.Model:
     """Returns a copy fine-tuned with int8 weights and activations; `network` stays as it is.
 
-    It quantizes the layers that `qat_layers` matches and whose type is in QUANTIZED. keeps_zeros: zero weights stay
-    zero (tfmot's prune-preserving scheme); otherwise training fills them again.
+    It quantizes the layers that `qat_layers` matches and whose type is in QUANTIZED. objective: by default as the last
+    layer says. keeps_zeros: zero weights stay zero (tfmot's prune-preserving scheme); otherwise training fills them
+    again.
 
     Raises InputError if no layer matches.
     """
@@ -93,11 +96,12 @@ def quantization_aware(
     calibrate(aware, network, train)
     fine_tuning.fine_tune(
         aware,
-        fine_tuning.imitating(train, network),
+        fine_tuning.imitating(train, network, objective),
         evaluation,
         epochs=settings.epochs,
         learning_rate=settings.learning_rate,
         shuffle=np.random.RandomState(settings.seed),
+        objective=objective,
     )
     return aware
 

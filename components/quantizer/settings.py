@@ -50,9 +50,10 @@ class QuantizerSettings:
     def __post_init__(self) -> None:
         check_fields(self, "quantizer")
 
-    def bound(self, reference: float) -> float:
-        """Returns the largest error that holds the budget."""
-        return reference + increase(self.max_rmse_increase, reference, "quantizer.max_rmse_increase")
+    def bound(self, reference: float, *, is_of_points: bool = False) -> float:
+        """Returns the largest error that holds the budget; is_of_points: a percentage is not of the error but of 1."""
+        whole = 1.0 if is_of_points else reference
+        return reference + increase(self.max_rmse_increase, whole, "quantizer.max_rmse_increase")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,20 +8,20 @@ import dataclasses
 import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
 from farebox.components.networks.objective import Objective
+from farebox.components.quantizer.child import ChildError
+from farebox.components.quantizer.native import Columns, Run, here, latencies_us, predictions
 from farebox.components.quantizer.settings import Goal
 from farebox.components.tflite import files, interpreter
 from farebox.components.tflite.flatbuffer import opened
 
 Content = bytes  # a field of a trial is called bytes
-ROUNDS, INVOKES = 5, 300  # of timing, the files in turn
 
 
 @dataclasses.dataclass
@@ -29,7 +29,8 @@ class QuantizationTrial:
     """A candidate file: a rung of a network.
 
     rung: a name in `RUNGS`. network: its name. steps: what else was done to it. error, figures: on eval, in the label's
-    unit or in nats. latency_us: p50 and p99 of one row. verdict: chosen, holds, misses or failed, with its reason.
+    unit or in nats. expected_error: on rows without labels, None without such rows. latency_us: p50 and p99 of one row.
+    verdict: chosen, holds, misses or failed, with its reason.
     """
 
     rung: str
@@ -38,6 +39,7 @@ class QuantizationTrial:
     steps: tuple[str, ...] = ()
     error: float = math.nan
     figures: dict[str, float] = dataclasses.field(default_factory=dict)
+    expected_error: float | None = None
     bytes: int = 0
     gzip_bytes: int = 0
     latency_us: dict[str, float] | None = None
@@ -73,6 +75,8 @@ def attempt(trial: QuantizationTrial, make: Callable[[], bytes]) -> Quantization
         trial.content = make()
     except InputError:
         raise
+    except ChildError as error:
+        trial.reason = str(error)
     except (ConverterError, RuntimeError, ValueError) as error:  # raised by the converter and by tfmot
         trial.reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"
     return trial
@@ -81,14 +85,23 @@ def attempt(trial: QuantizationTrial, make: Callable[[], bytes]) -> Quantization
 class Judge:
     """Runs files over rows in memory. Equal bytes are run once.
 
-    batches: columns that the files take, and labels of shape (n,).
+    batches: columns that the files take, and labels of shape (n, ...). unlabelled: further columns, on which a file is
+    compared with the first one that was measured. run: calls the interpreter. rows_at_once: that the files take.
     """
 
     def __init__(
-        self, batches: Sequence[tuple[Mapping[str, npt.NDArray[Any]], npt.NDArray[Any]]], objective: Objective
+        self,
+        batches: Sequence[tuple[Columns, npt.NDArray[Any]]],
+        objective: Objective,
+        *,
+        unlabelled: Columns | None = None,
+        run: Run = here,
+        rows_at_once: int = interpreter.BATCH_ROWS,
     ) -> None:
-        self._batches, self._objective = batches, objective
-        self._known: dict[str, tuple[float, dict[str, float]]] = {}
+        self._batches, self.objective, self._run, self._rows_at_once = batches, objective, run, rows_at_once
+        self._unlabelled = [unlabelled] if unlabelled else []
+        self._first: tuple[float, npt.NDArray[Any]] | None = None
+        self._known: dict[str, tuple[float, dict[str, float], float | None]] = {}
 
     def measure(self, trials: Sequence[QuantizationTrial]) -> None:
         """Fills in errors, sizes, operators and types, one trial per core at once. Failed trials stay as they are."""
@@ -98,31 +111,54 @@ class Judge:
 
     def _measure(self, trial: QuantizationTrial) -> None:
         trial.set_content(trial.content)
-        model = interpreter.TfliteModel(trial.content)
-        trial.ops, trial.dtypes = model.op_names(), dtypes(trial.content)
-        if trial.sha256 not in self._known:
-            error = self._objective.running()
-            try:
-                for columns, labels in self._batches:
-                    error.update(model.predict(columns), labels)
-            except InputError as refusal:  # a runtime may refuse ranges that the converter accepted
-                trial.error, trial.reason = math.inf, str(refusal)
-                return
-            self._known[trial.sha256] = error.error, error.figures
-        trial.error, trial.figures = self._known[trial.sha256]
+        trial.dtypes = dtypes(trial.content)
+        if trial.sha256 not in self._known and not self._run_over_rows(trial):
+            return
+        trial.error, trial.figures, trial.expected_error = self._known[trial.sha256]
+        trial.ops = interpreter.op_names(trial.content)
+
+    def _run_over_rows(self, trial: QuantizationTrial) -> bool:
+        """Whether the file runs; if it does, its errors are known then."""
+        labelled = [columns for columns, _ in self._batches]
+        try:
+            answers = self.predict(trial.content, [*labelled, *self._unlabelled])
+        except InputError as refusal:  # a runtime may refuse ranges that the converter accepted
+            trial.error, trial.reason = math.inf, str(refusal)
+            return False
+        except ChildError as death:
+            trial.content, trial.reason = b"", str(death)
+            return False
+        error = self.objective.running()
+        for values, (_, labels) in zip(answers, self._batches, strict=False):
+            error.update(values, labels)
+        self._known[trial.sha256] = error.error, error.figures, self._expected(error.error, answers[len(labelled) :])
+        return True
+
+    def _expected(self, error: float, unlabelled: Sequence[npt.NDArray[Any]]) -> float | None:
+        """The error expected on the unlabelled rows, from how far their predictions are from the first file's."""
+        if not unlabelled:
+            return None
+        (answers,) = unlabelled
+        self._first = self._first or (error, answers)
+        departure = self.objective.running_departure()
+        departure.update(answers, self._first[1])
+        return self.objective.with_departure(self._first[0], departure.error)
+
+    def predict(self, content: bytes, batches: Sequence[Columns]) -> list[npt.NDArray[Any]]:
+        """Returns a file's predictions of each batch of columns."""
+        answers: list[npt.NDArray[Any]] = self._run(predictions, content, batches, self._rows_at_once)
+        return answers
 
     def time(self, trials: Sequence[QuantizationTrial]) -> None:
-        """Fills in p50 and p99 of one row, µs. The files take turns, so that a busy machine slows all of them."""
+        """Fills in p50 and p99 of one row, µs."""
         columns, _ = self._batches[0]
         row = {name: values[:1] for name, values in columns.items()}
-        models = [interpreter.TfliteModel(trial.content) for trial in trials]
-        rounds: list[list[tuple[float, float]]] = [[] for _ in models]
-        for _ in range(ROUNDS):
-            for model, times in zip(models, rounds, strict=True):
-                times.append(interpreter.measure_latency_us(model, row, INVOKES, INVOKES // 10))
-        for trial, times in zip(trials, rounds, strict=True):
-            p50, p99 = np.median(times, axis=0)
-            trial.latency_us = {"p50": float(p50), "p99": float(p99)}
+        try:
+            times = self._run(latencies_us, [trial.content for trial in trials], row)
+        except ChildError:  # the files have answered before; without a time they cost the most
+            return
+        for trial, (p50, p99) in zip(trials, times, strict=True):
+            trial.latency_us = {"p50": p50, "p99": p99}
 
 
 def dtypes(content: bytes) -> dict[str, int]:

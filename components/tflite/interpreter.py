@@ -109,7 +109,7 @@ class TfliteModel:
     Quantized inputs and outputs (int8, uint8, int16) are taken and returned as the numbers they stand for.
     `dynamic_inputs` are those with a size of -1, such as a batch that is not fixed.
 
-    origin: the name in errors of bytes that were read elsewhere.
+    origin: the name in errors of bytes that were read elsewhere. rows_at_once: 1 for a file that takes no more.
 
     Raises:
         EndsError: inputs that are not numbers, or not exactly one output of numbers.
@@ -122,7 +122,9 @@ class TfliteModel:
         num_threads: int = 1,
         delegates: bool = True,
         origin: Path | str = "<bytes>",
+        rows_at_once: int = BATCH_ROWS,
     ) -> None:
+        self._rows_at_once = rows_at_once
         self.content, self._origin = _read(path_or_bytes, origin)
         try:
             self._interpreter = _interpreter(self.content, num_threads, delegates)
@@ -171,12 +173,8 @@ class TfliteModel:
         return tuple(each.name for each in self._inputs)
 
     def op_names(self) -> dict[str, int]:
-        """Counts of each operator in all subgraphs; a custom op has its own code as name, such as `FlexAsin`."""
-        model, builtin = schema().Model.GetRootAs(self.content, 0), builtin_names()
-        codes = [_op_name(model.OperatorCodes(i), builtin) for i in range(model.OperatorCodesLength())]
-        graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
-        operators = [graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength())]
-        return dict(sorted(collections.Counter(codes[operator.OpcodeIndex()] for operator in operators).items()))
+        """Counts of each operator; see `op_names`."""
+        return op_names(self.content)
 
     @property
     def custom_op_names(self) -> tuple[str, ...]:
@@ -197,8 +195,9 @@ class TfliteModel:
             InputError: a column is missing, is not numeric or differs in length; the file cannot run here.
         """
         feed = self.feed(columns)
-        starts = range(0, len(feed[0]), BATCH_ROWS)
-        batches = [self._predict_batch([values[start : start + BATCH_ROWS] for values in feed]) for start in starts]
+        step = self._rows_at_once
+        starts = range(0, len(feed[0]), step)
+        batches = [self._predict_batch([values[start : start + step] for values in feed]) for start in starts]
         return np.concatenate(batches) if batches else np.zeros(0, np.float32)
 
     def feed(self, columns: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
@@ -259,6 +258,15 @@ class TfliteModel:
     def invoke(self) -> None:
         """Runs the network on the inputs that were set last."""
         self._interpreter.invoke()
+
+
+def op_names(content: bytes) -> dict[str, int]:
+    """Counts of each operator in all subgraphs; a custom op has its own code as name, such as `FlexAsin`."""
+    model, builtin = schema().Model.GetRootAs(content, 0), builtin_names()
+    codes = [_op_name(model.OperatorCodes(i), builtin) for i in range(model.OperatorCodesLength())]
+    graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+    operators = [graph.Operators(i) for graph in graphs for i in range(graph.OperatorsLength())]
+    return dict(sorted(collections.Counter(codes[operator.OpcodeIndex()] for operator in operators).items()))
 
 
 def _read(path_or_bytes: str | Path | bytes, origin: Path | str) -> tuple[bytes, str]:

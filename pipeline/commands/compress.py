@@ -20,31 +20,74 @@ from farebox.pipeline.local.folder import LOG_FILE, make_folder
 
 Array = npt.NDArray[Any]
 MODEL_FILE, SUMMARY_FILE = "model.tflite", "compression.json"
-LEAST_ROWS = 50
-EVAL_SHARE = 5  # one row in five is held out for evaluation
+LEAST_ROWS = 70
+PARTS = 5  # one part of the rows chooses, one measures what was chosen
+POINTS = ("accuracy", "auc")  # whose error is 1 - metric
 
 
 def compress(
     *,
     model: Annotated[str, typer.Option(help="A tf_keras functional model: .keras, .h5 or a SavedModel.")],
     examples: Annotated[str, typer.Option(help="Rows of its inputs and the label: .npz, .csv or .parquet.")],
-    label: Annotated[str, typer.Option(help="The label's column: numbers, or class ids.")] = "label",
+    label: Annotated[
+        str, typer.Option(help="The label: a column, or several separated by commas; in .npz an array of any shape.")
+    ] = "label",
     budget: Annotated[
         str, typer.Option(help="The error may grow by this: 1%, or a number in the label's unit.")
     ] = "1%",
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="regression, binary, classes, multilabel, or custom:MODULE:FUNCTION of predictions and labels; "
+            "auto: as the network was compiled, or as its last layer says."
+        ),
+    ] = "auto",
+    metric: Annotated[
+        str, typer.Option(help="rmse or mae; log_loss, accuracy or auc; auto: the first of them.")
+    ] = "auto",
+    trained_ids: Annotated[
+        str | None,
+        typer.Option(help="A .npz of all ids that training had, by embedding or input; rows of other ids become 0."),
+    ] = None,
+    keep_names: Annotated[bool, typer.Option(help="Keep the names of inner tensors in the file.")] = False,
+    trust_model: Annotated[bool, typer.Option(help="Load a model that may run code of its author.")] = False,
     out: Annotated[str, typer.Option(help="For model.tflite, compression.json and the trial log.")] = "compressed",
     as_json: AsJson = False,
 ) -> None:
     """Makes any small Keras model the smallest .tflite in a budget, without the taxi pipeline."""
-    summary = run(CompressRequest(model, examples, label, budget, out), quiet=as_json)
-    if as_json:
-        print(json.dumps(summary, indent=2))
-        return
-    errors, sizes = summary["eval_error"], summary["bytes"]
-    print(
-        f"{summary['mode']} of the {summary['network']} network: {sizes['shipped']:,} B of {sizes['float32']:,} B, "
-        f"{summary['metric']} {errors['shipped']:.4g} of {errors['float32']:.4g}; {summary['model']}"
+    request = CompressRequest(
+        model, examples, label, budget, out, objective, metric, trained_ids, keep_names, trust_model
     )
+    summary = run(request, quiet=as_json)
+    print(json.dumps(summary, indent=2) if as_json else page_of(summary))
+
+
+def page_of(summary: dict[str, Any]) -> str:
+    """Returns the result in words: the file, how it was judged, and how sure that is."""
+    sizes, gzip, test = summary["bytes"], summary["gzip_bytes"], summary["test"]
+    name, is_of_points = summary["metric"], summary["metric"] in POINTS
+    shown = {key: f"{1 - value if is_of_points else value:.4g}" for key, value in summary["eval_error"].items()}
+    lines = [
+        f"{summary['mode']} of the {summary['network']} network: {sizes['shipped']:,} B of {sizes['float32']:,} B, "
+        f"gzip {gzip['shipped']:,} B of {gzip['float32']:,} B; {summary['model']}",
+        f"{name} {shown['shipped']}, float32 {shown['float32']}, bound {shown['bound']}, on the rows that chose it",
+    ]
+    if test:
+        before, after = (_range_of(test[key], 1.0 if is_of_points else None) for key in ("float32", "shipped"))
+        increase = _range_of(test["increase"], 0.0 if is_of_points else None)
+        lines.append(
+            f"{name} {after}, float32 {before}, change {increase} on {test['rows']:,} rows that chose nothing, "
+            f"in brackets where it lies on rows like these with {test['confidence']:.0%} confidence"
+        )
+    return "\n".join([*lines, f"objective {summary['objective']}", *summary["notes"]])
+
+
+def _range_of(interval: dict[str, float], minus_from: float | None) -> str:
+    """A value and its interval, as `1.2 (1.1 to 1.3)`; or a number minus each of them."""
+    value, low, high = interval["value"], interval["low"], interval["high"]
+    if minus_from is not None:
+        value, low, high = minus_from - value, minus_from - high, minus_from - low
+    return f"{value:.4g} ({low:.4g} to {high:.4g})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +99,11 @@ class CompressRequest:
     label: str
     budget: str
     out: str
+    objective: str = "auto"
+    metric: str = "auto"
+    trained_ids: str | None = None
+    keep_names: bool = False
+    trust_model: bool = False
     seed: int = 17
 
 
@@ -79,17 +127,28 @@ def check_paths(request: CompressRequest) -> None:
     path = Path(request.examples)
     if path.suffix not in READERS or not path.is_file():
         raise InputError(f"--examples={path} must be a .npz, .csv or .parquet file that exists")
+    ids = request.trained_ids
+    if ids is not None and (Path(ids).suffix != ".npz" or not Path(ids).is_file()):
+        raise InputError(f"--trained-ids={ids} must be a .npz file that exists")
 
 
 def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> dict[str, Any]:
     """Compresses and writes everything except `log.txt`; see `run`."""
-    from farebox.components import compression
+    from farebox.components.compression.compress import check_budget
+    from farebox.components.compression.compress import compress as compress_network
+    from farebox.components.networks.resolution import CUSTOM, score_named
 
-    network = load(request.model)
-    compression.check_budget(request.budget, "--budget")
+    network = load(request.model, trust=request.trust_model)
+    check_budget(request.budget, "--budget")
+    is_custom = request.objective.startswith(CUSTOM)
+    objective = score_named(request.objective, "--objective") if is_custom else request.objective
     columns, labels = read(Path(request.examples), request.label, network)
-    fitting, held_out = split_rows(len(labels), request.seed)
-    screen.say(f"{network.count_params():,} parameters, {len(fitting):,} rows to fit, {len(held_out):,} to choose")
+    splits = split_rows(len(labels), request.seed)
+    counts = {name: f"{len(rows):,}" for name, rows in splits.items()}
+    screen.say(
+        f"{network.count_params():,} parameters, {counts['train']} rows to fit, {counts['evaluation']} to choose, "
+        f"{counts['test']} to measure"
+    )
 
     def show(step: str, result: str) -> None:
         if result:
@@ -97,11 +156,17 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         else:
             screen.working(step)
 
-    result = compression.compress(
+    result = compress_network(
         network,
-        train=({name: values[fitting] for name, values in columns.items()}, labels[fitting]),
-        evaluation=({name: values[held_out] for name, values in columns.items()}, labels[held_out]),
+        **{
+            name: ({key: values[rows] for key, values in columns.items()}, labels[rows])
+            for name, rows in splits.items()
+        },
         budget=request.budget,
+        objective=objective,
+        metric=request.metric,
+        trained_ids=dict(_table(Path(request.trained_ids))) if request.trained_ids else None,
+        keep_names=request.keep_names,
         seed=request.seed,
         on_step=show,
     )
@@ -112,40 +177,59 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
     return summary
 
 
-def split_rows(n_rows: int, seed: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Returns the indices of the rows to fit and of the rows held out, one in five, drawn by `seed`."""
-    order = np.random.default_rng(seed).permutation(n_rows)
-    return order[n_rows // EVAL_SHARE :], order[: n_rows // EVAL_SHARE]
+def split_rows(n_rows: int, seed: int) -> dict[str, npt.NDArray[np.intp]]:
+    """Returns the indices of the rows to fit, of those that choose and of those that only measure: 3, 1 and 1 of 5."""
+    order, part = np.random.default_rng(seed).permutation(n_rows), n_rows // PARTS
+    return {"train": order[2 * part :], "evaluation": order[:part], "test": order[part : 2 * part]}
 
 
-def load(model: str) -> Any:
-    """Returns the network of a `.keras`, `.h5` or SavedModel. Raises InputError if `compress` cannot use it."""
-    import tf_keras as keras
+def load(model: str, *, trust: bool = False) -> Any:
+    """Returns the network of a `.keras`, `.h5` or SavedModel. Raises InputError if `compress` cannot use it.
 
-    from farebox.components import compression
+    trust: a network that may run code of its author is loaded, too.
+    """
+    from farebox.components.compression.compress import check_network
+    from farebox.components.networks.trust import check_trusted
 
-    try:
-        network = keras.models.load_model(model, compile=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"--model={model} must be a tf_keras model: {str(error).strip().splitlines()[0]}") from error
-    compression.check_network(network, f"--model={model}")
+    if not trust:
+        check_trusted(Path(model), f"--model={model}", "give --trust-model if you trust its source")
+    network = _loaded(model, trust=trust)
+    check_network(network, f"--model={model}")
     return network
 
 
+def _loaded(model: str, *, trust: bool) -> Any:
+    """The network, compiled if what it was compiled with can be loaded; the loss tells its objective."""
+    import tf_keras as keras
+
+    for is_compiled in (True, False):
+        try:
+            return keras.models.load_model(model, compile=is_compiled, safe_mode=not trust)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            if not is_compiled:
+                reason = str(error).strip().splitlines()[0]
+                raise InputError(f"--model={model} must be a tf_keras model: {reason}") from error
+    raise AssertionError("the loop returns or raises")
+
+
 def read(path: Path, label: str, network: Any) -> tuple[dict[str, Array], Array]:
-    """Returns the network's inputs by name, each of shape (n, ...), and float64 labels of shape (n,).
+    """Returns the network's inputs by name, each of shape (n, ...), and labels of shape (n, ...).
 
     `.npz`: arrays by input name. `.csv` and `.parquet`: a column for each input; for a network with one input of
-    several numbers, all columns except the label, in their order. Raises InputError.
+    several numbers, all columns except the labels, in their order. Raises InputError.
     """
-    from farebox.components.compression import as_columns, check_numbers
+    from farebox.components.compression.rows import as_columns, check_numbers
 
     table = _table(path)
-    if label not in table:
-        raise InputError(f"{path}: label={label} must be one of its columns, got {', '.join(table)}")
-    labels = check_numbers(str(path), label, table.pop(label)).astype(np.float64).reshape(-1)
+    names = [label] if label in table else label.split(",")
+    for name in names:
+        if name not in table:
+            raise InputError(f"{path}: label={name} must be one of its columns, got {', '.join(table)}")
+    parts = [check_numbers(str(path), name, table[name]) for name in names]
+    labels = parts[0] if len(parts) == 1 else np.stack([part.reshape(-1) for part in parts], axis=1)
     if len(labels) < LEAST_ROWS:
         raise InputError(f"{path}: rows={len(labels)} must be at least {LEAST_ROWS}")
+    table = {name: values for name, values in table.items() if name not in names or name in network.input_names}
     if len(network.inputs) == 1 and network.input_names[0] not in table and table:
         columns = [check_numbers(str(path), name, values).reshape(len(labels), -1) for name, values in table.items()]
         table = {network.input_names[0]: np.concatenate(columns, axis=1)}

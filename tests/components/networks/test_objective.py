@@ -7,7 +7,7 @@ import pytest
 
 from farebox.components.networks import examples_io, fine_tuning
 from farebox.components.networks.errors import RunningLogLoss
-from farebox.components.networks.objective import NUMBERS, objective_of
+from farebox.components.networks.objective import NUMBERS, Objective, objective_of
 
 
 def network(units: int, activation: str | None):
@@ -103,3 +103,49 @@ def test_fine_tuning_returns_the_log_loss_of_the_weights_it_keeps(units, activat
 
 def test_numbers_are_the_rest():
     assert NUMBERS.n_classes == 0 and not hasattr(NUMBERS.running(), "hits")
+
+
+def test_logits_count_as_their_probabilities():
+    from scipy.special import expit, softmax
+
+    logits, ids = np.array([[2.0, -1, 0.5], [0, 0, 3]]), np.array([0, 1])
+    as_logits, as_chances = RunningLogLoss(is_logits=True), RunningLogLoss()
+    as_logits.update(logits, ids)
+    as_chances.update(softmax(logits, axis=1), ids)
+    assert as_logits.figures == pytest.approx(as_chances.figures)
+    one, other = RunningLogLoss(is_logits=True), RunningLogLoss()
+    one.update(logits[:, :1], ids)
+    other.update(expit(logits[:, :1]), ids)
+    assert one.figures == pytest.approx(other.figures)
+
+
+def test_area_under_the_curve_is_scikit_learns():
+    from sklearn.metrics import roc_auc_score
+
+    from farebox.components.networks.errors import auc_error
+
+    random = np.random.default_rng(3)
+    labels, scores = random.integers(0, 2, (60, 3)), random.integers(0, 9, (60, 3)) / 9  # with ties
+    assert 1 - auc_error(scores, labels) == pytest.approx(roc_auc_score(labels, scores))
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+@pytest.mark.parametrize("kind", ["classes", "multilabel"])
+def test_row_losses_sum_up_to_the_error(kind, metric):
+    random = np.random.default_rng(4)
+    objective = Objective(kind, metric, 3 if kind == "classes" else 2, is_logits=True)
+    predictions = random.normal(size=(50, 4, 3))  # four pixels a row
+    labels = random.integers(0, 3, (50, 4)) if kind == "classes" else random.integers(0, 2, (50, 4, 3))
+    running = objective.running()
+    running.update(predictions, labels)
+    losses = objective.row_losses(predictions, labels)
+    assert losses.shape == (50,) and objective.of_mean_loss(losses.mean()) == pytest.approx(running.error)
+
+
+def test_expected_accuracy_by_hand():
+    """A row of two keeps its winner; the other one's had 0.6 and its new one 0.3: (0 + 0.3) / 2."""
+    before, after = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1]]), np.array([[0.5, 0.4, 0.1], [0.2, 0.7, 0.1]])
+    objective = Objective("classes", "accuracy", 3)
+    departure = objective.running_departure()
+    departure.update(after, before)
+    assert objective.with_departure(0.1, departure.error) == pytest.approx(0.25)

@@ -77,10 +77,47 @@ def test_columns_of_a_table_are_the_one_inputs_numbers(folder):
     )
 
 
-def test_one_row_in_five_is_held_out_and_not_fitted():
-    fitting, held_out = compress.split_rows(103, seed=5)
-    assert len(held_out) == 20 and sorted([*held_out, *fitting]) == list(range(103))
-    assert not np.array_equal(held_out, compress.split_rows(103, seed=6)[1])
+def test_one_row_in_five_chooses_and_another_one_only_measures():
+    splits = compress.split_rows(103, seed=5)
+    assert {name: len(rows) for name, rows in splits.items()} == {"train": 63, "evaluation": 20, "test": 20}
+    assert sorted(np.concatenate(list(splits.values()))) == list(range(103))
+    assert not np.array_equal(splits["test"], compress.split_rows(103, seed=6)["test"])
+
+
+def test_labels_may_be_several_columns_an_array_or_an_input(folder, tmp_path):
+    import tf_keras as keras
+
+    network = keras.models.load_model(folder / "line.keras", compile=False)
+    (tmp_path / "two.csv").write_text("a,b,c,d,e,f,y,z\n" + "1,2,3,4,5,6,7,8\n" * 80)
+    columns, labels = compress.read(tmp_path / "two.csv", "y,z", network)
+    assert columns["x"].shape == (80, 6) and labels.shape == (80, 2) and labels[0].tolist() == [7, 8]
+    np.savez(tmp_path / "own.npz", x=np.ones((80, 6)), y=np.ones((80, 2, 3)))
+    assert compress.read(tmp_path / "own.npz", "y", network)[1].shape == (80, 2, 3)
+    columns, labels = compress.read(tmp_path / "own.npz", "x", network)  # an autoencoder's
+    assert columns["x"].shape == labels.shape == (80, 6)
+
+
+def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is():
+    """Accuracy is shown, whose error is 1 - accuracy: 0.1 (0.05 to 0.2) is 0.9 (0.8 to 0.95)."""
+    interval = {"value": 0.1, "low": 0.05, "high": 0.2}
+    test = {"rows": 40, "confidence": 0.95, "float32": interval, "shipped": interval, "increase": interval}
+    errors = {"float32": 0.1, "shipped": 0.12, "bound": 0.15}
+    sizes = {"float32": 4000, "shipped": 1000}
+    summary = {
+        "mode": "int8", "network": "reduced", "model": "m", "metric": "accuracy", "objective": "classes: as set",
+        "bytes": sizes, "gzip_bytes": sizes, "eval_error": errors, "test": test, "notes": ("one row at a time",),
+    }  # fmt: skip
+    page = compress.page_of(summary).splitlines()
+    assert page[1] == "accuracy 0.88, float32 0.9, bound 0.85, on the rows that chose it"
+    assert page[2].startswith(
+        "accuracy 0.9 (0.8 to 0.95), float32 0.9 (0.8 to 0.95), change -0.1 (-0.2 to -0.05) on 40"
+    )
+    assert page[3:] == ["objective classes: as set", "one row at a time"]
+    page = compress.page_of({**summary, "metric": "rmse", "test": None}).splitlines()
+    assert page[1:] == [
+        "rmse 0.12, float32 0.1, bound 0.15, on the rows that chose it",
+        *["objective classes: as set", "one row at a time"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +129,7 @@ def test_one_row_in_five_is_held_out_and_not_fitted():
         ({"label": "z"}, "line.csv: label=z must be one of its columns, got a, b, c, d, e, f, y"),
         ({"examples": "nan.csv"}, "nan.csv: b must be finite, got nan in row 1"),
         ({"examples": "text.csv"}, "text.csv: b must be numbers, got object"),
-        ({"examples": "few.csv"}, "few.csv: rows=2 must be at least 50"),
+        ({"examples": "few.csv"}, "few.csv: rows=2 must be at least 70"),
         ({"examples": "flowers.npz", "label": "kind"}, "flowers.npz: x must hold 6 numbers a row, got 3"),
         ({"budget": "a lot"}, "--budget=a lot must be a number or a percentage such as 1%"),
     ],

@@ -1,0 +1,118 @@
+"""PcaReducer, Pruner and Quantizer on any functional tf_keras network with numeric inputs, as one function.
+
+No TFX, no files and no settings of a process: `compress` leaves output, environment and imports as they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tf_keras as keras
+
+from farebox.components.compression import coverage
+from farebox.components.compression.result import Compression
+from farebox.components.compression.rows import Array, Inputs, Split, split_of
+from farebox.components.compression.task import OnStep, Task
+from farebox.components.errors import InputError, increase
+from farebox.components.networks import fine_tuning
+from farebox.components.networks.objective import Score
+from farebox.components.networks.plain import plain_network
+from farebox.components.networks.resolution import AUTO, Resolution, resolve
+from farebox.components.quantizer.child import Child
+
+ROWS_TO_GUESS = 1000  # whose predictions tell logits from probabilities
+
+
+def compress(
+    network: keras.Model,
+    *,
+    train: tuple[Inputs, Array],
+    evaluation: tuple[Inputs, Array],
+    test: tuple[Inputs, Array] | None = None,
+    budget: float | str = "1%",
+    objective: str | Score = AUTO,
+    metric: str = AUTO,
+    trained_ids: Mapping[str, Array] | None = None,
+    keep_names: bool = False,
+    seed: int = 17,
+    on_step: OnStep | None = None,
+) -> Compression:
+    """Returns the smallest `.tflite` of a network whose error on the evaluation rows stays within the budget.
+
+    Each of three steps decides whether it pays: PcaReducer narrows the widest Dense layer, Pruner zeroes weights, and
+    Quantizer chooses the number format. `network` stays as it is.
+
+    network: a functional tf_keras model with one output and numeric inputs of known shape.
+    train, evaluation: (x, y). x: an array of shape (n, ...) for a network with one input, or a dict of such arrays by
+        input name; y: labels of shape (n, ...). train is for fine-tuning and calibration, evaluation chooses. At least
+        40 and 10 rows.
+    test: rows that choose nothing; the result has the error on them, with its interval. At least 10 rows.
+    budget: how much the error may grow over the unreduced float32 file's: a percentage such as `1%`, or a number in the
+        unit of the label (numbers) or in nats (classes). For accuracy and auc, both are of the whole: 1% is 0.01.
+    objective: `regression`, `binary` (labels 0 and 1), `classes` (class ids from 0 or 1, or one-hot), `multilabel`, or
+        a function of predictions and labels that returns an error. By default it follows from the loss that the network
+        was compiled with or from its last layer, and labels that contradict it are refused.
+    metric: `rmse` or `mae`; `log_loss`, `accuracy` or `auc`. By default the first of them.
+    trained_ids: by embedding, or by an input that feeds one, all ids that training had; the other rows of the table
+        become zero. By default all ids count as trained, those that the rows lack, too.
+    keep_names: the file's inner tensors keep their names.
+    on_step: called with a step's name and "" as it begins, and for the steps `reducer` and `pruner` with its name and
+        result as it ends.
+
+    Raises InputError, with key, value and bound, if the network, the rows or the budget cannot be used.
+    """
+    check_network(network)
+    check_budget(budget)
+    named = {"train": train, "evaluation": evaluation} | ({"test": test} if test else {})
+    splits = {place: split_of(network, place, rows) for place, rows in named.items()}
+    with Child() as run:
+        resolution = _resolution(network, splits, objective, metric)
+        splits = {
+            place: dataclasses.replace(rows, labels=resolution.labels(place, rows.labels))
+            for place, rows in splits.items()
+        }
+        covered = coverage.coverage_of(network, splits["train"].columns, trained_ids)
+        network = plain_network(network)
+        task = Task(
+            network, splits, resolution=resolution, covered=covered, budget=budget, seed=seed, keep_names=keep_names,
+            run=run,
+        )  # fmt: skip
+        result = task.compressed(on_step or (lambda _name, _result: None))
+        return dataclasses.replace(result, test=task.tested(result, splits["test"])) if test else result
+
+
+def check_network(network: Any, name: str = "network") -> None:
+    """Raises InputError, which starts with `name`, if `compress` cannot use the network."""
+    if not isinstance(network, keras.Model) or not getattr(network, "_is_graph_network", False):
+        raise InputError(f"{name} must be a functional tf_keras model, got {type(network).__name__}")
+    if len(network.outputs) != 1:
+        raise InputError(f"{name} must have one output, got {network.output_names}")
+    inputs = zip(network.input_names, network.inputs, strict=True)
+    if unusable := [each for each, tensor in inputs if not _is_numeric(tensor)]:
+        raise InputError(f"{name} must have numeric inputs of known width, got {', '.join(unusable)}")
+
+
+def _is_numeric(tensor: Any) -> bool:
+    is_known = all(size is not None for size in tensor.shape[1:])
+    return is_known and bool(tensor.dtype.is_floating or tensor.dtype.is_integer)
+
+
+def check_budget(budget: float | str, name: str = "budget") -> None:
+    """Raises InputError, which starts with `name`, if the budget is neither a number nor a percentage."""
+    try:
+        increase(budget, 1.0, name)
+    except ValueError as error:
+        raise InputError(f"{name}={budget} must be a number or a percentage such as 1%") from error
+
+
+def _resolution(network: keras.Model, splits: Mapping[str, Split], objective: str | Score, metric: str) -> Resolution:
+    """The objective, checked with all labels."""
+    labels = np.concatenate([rows.labels.reshape(len(rows), -1) for rows in splits.values()])
+    first = splits["train"]
+    shape = first.labels.shape[1:]
+    some = {name: values[:ROWS_TO_GUESS] for name, values in first.columns.items()}
+    predictions = fine_tuning.predictions_of(network)(Split(some, first.labels[:ROWS_TO_GUESS]).batches)
+    return resolve(network, labels.reshape(-1, *shape), predictions.astype(np.float32), objective, metric)

@@ -1,0 +1,76 @@
+"""Notes on a result: sentences that its user should read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from farebox.components.compression.coverage import Coverage
+from farebox.components.compression.rows import Array, Split
+from farebox.components.networks.objective import POINTS, Objective
+from farebox.components.quantizer.ladder import QuantizationOutcome
+
+
+def notes_of(
+    outcome: QuantizationOutcome,
+    objective: Objective,
+    *,
+    fitting: Split,
+    held_out: Split,
+    covered: Coverage,
+    batch: int | None,
+) -> tuple[str, ...]:
+    """Returns the notes of a compression; batch: rows that the file takes at once, None for any number."""
+    notes = []
+    reference, chosen = outcome.trials[0], outcome.chosen
+    if covered.text and chosen.expected_error is not None:
+        notes.append(
+            f"the rows lack {covered.text}; on rows made with them the file departs from float32 so little that "
+            f"{objective.metric} {_shown(objective, chosen.expected_error)} is expected"
+        )
+    elif covered.text:
+        notes.append(f"the rows lack {covered.text}: only formats were tried that change each weight alone")
+    if constant := constant_columns(fitting.columns):
+        notes.append(f"never changes in the rows, so that no other value was tried: {', '.join(constant)}")
+    naive = naive_error(objective, held_out.labels)
+    if naive is not None and reference.error > naive:
+        notes.append(
+            f"the float32 network errs more than a constant answer ({reference.error:.4g}, constant {naive:.4g}): "
+            "are label, objective and inputs its own?"
+        )
+    if batch is not None:
+        notes.append("the file takes one row at a time: its operators need a fixed batch")
+    return tuple(notes)
+
+
+def _shown(objective: Objective, error: float) -> str:
+    return f"{1 - error:.4g}" if objective.metric in POINTS else f"{error:.4g}"
+
+
+def constant_columns(columns: Mapping[str, Array]) -> list[str]:
+    """Names of the inputs' numbers that have one value in all rows, as `x[3]`; at most 5 and a count."""
+    names = []
+    for name, values in columns.items():
+        flat = values.reshape(len(values), -1)
+        (positions,) = np.nonzero((flat == flat[0]).all(axis=0))
+        names += [name if flat.shape[1] == 1 else f"{name}[{i}]" for i in positions]
+    return names if len(names) <= 5 else [*names[:5], f"and {len(names) - 5} more"]
+
+
+def naive_error(objective: Objective, labels: Array) -> float | None:
+    """The error of the best constant answer; None for metrics that have no simple one."""
+    flat = labels.reshape(len(labels), -1)
+    if objective.kind == "regression":
+        centre = np.median(flat, axis=0) if objective.metric == "mae" else flat.mean(axis=0)
+        losses = np.abs(flat - centre) if objective.metric == "mae" else (flat - centre) ** 2
+        return objective.of_mean_loss(float(losses.mean()))
+    if not (objective.is_of_chances and objective.is_additive):
+        return None
+    if objective.kind == "multilabel":
+        shares = np.stack([1 - flat.mean(axis=0), flat.mean(axis=0)], axis=1)
+    else:
+        shares = np.bincount(flat.reshape(-1).astype(int), minlength=objective.n_classes)[None] / flat.size
+    if objective.metric == "accuracy":
+        return float(1 - shares.max(axis=1).mean())
+    return float(-(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=1).mean())

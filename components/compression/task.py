@@ -1,0 +1,230 @@
+"""One compression: PcaReducer, Pruner and Quantizer on a network, each within the budget."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tf_keras as keras
+
+from farebox.components.compression import confidence, coverage
+from farebox.components.compression.notes import notes_of
+from farebox.components.compression.result import Compression, Errors, Sizes
+from farebox.components.compression.rows import BATCH_ROWS, Split
+from farebox.components.errors import InputError
+from farebox.components.networks import examples_io, fine_tuning
+from farebox.components.networks.objective import POINTS
+from farebox.components.networks.resolution import Resolution
+from farebox.components.pca_reducer import folding
+from farebox.components.pca_reducer.moments import Batch, Summary, position_hashes
+from farebox.components.pca_reducer.reducing import reduce_network
+from farebox.components.pca_reducer.settings import ReducerSettings
+from farebox.components.pruner.selection import prune_network
+from farebox.components.pruner.settings import PrunerSettings
+from farebox.components.quantizer import ladder
+from farebox.components.quantizer.conversion import Source, calibration_rows
+from farebox.components.quantizer.native import Run
+from farebox.components.quantizer.rungs import FLOAT32
+from farebox.components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
+from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt
+from farebox.components.tflite.interpreter import BATCH_ROWS as FILE_ROWS
+
+Array = npt.NDArray[Any]
+OnStep = Callable[[str, str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings of the three components."""
+
+    reducer: ReducerSettings
+    pruner: PrunerSettings
+    quantizer: QuantizerSettings
+
+
+class Task:
+    """One compression: its rows, those with ids that they lack among them, and its files."""
+
+    def __init__(
+        self,
+        network: keras.Model,
+        splits: Mapping[str, Split],
+        *,
+        resolution: Resolution,
+        covered: coverage.Coverage,
+        budget: float | str,
+        seed: int,
+        keep_names: bool,
+        run: Run,
+    ) -> None:
+        fitting, self.held_out = splits["train"], splits["evaluation"]
+        self.network, self.covered, self.seed = network, covered, seed
+        self.resolution, self.objective = resolution, resolution.objective
+        self._keep_names, self._run = keep_names, run
+        if covered.text and not self.objective.is_additive:
+            raise InputError(
+                f"metric={self.objective.metric} must be another one: the rows lack {covered.text}, and it cannot be "
+                "expected without their labels"
+            )
+        made = covered.rows(fitting.columns, seed)
+        self.fitting = fitting.joined(self._answered(made)) if made else fitting
+        self.unlabelled = covered.rows(self.held_out.columns, seed + 1)
+        self.calibration = calibration_rows(
+            [(self.fitting.columns, self.fitting.order)], QuantizerSettings().calibration_rows
+        )
+        self.source, self.reference = self._converted()
+        self.settings = self._settings(budget)
+
+    def _answered(self, columns: dict[str, Array]) -> Split:
+        """Rows labelled with what the network answers: class ids, zeros and ones, or numbers."""
+        rows = len(next(iter(columns.values())))
+        predictions = fine_tuning.predictions_of(self.network)(Split(columns, np.zeros(rows)).batches)
+        targets = self.objective.targets(predictions)
+        if self.objective.is_one_hot:
+            return Split(columns, targets.argmax(axis=-1).astype(np.float64))
+        return Split(columns, (targets > 0.5 if self.objective.is_of_chances else targets).astype(np.float64))
+
+    def _converted(self) -> tuple[Source, QuantizationTrial]:
+        """The network, ready for conversion, and its float32 file: for any number of rows at once, or else for one."""
+        failures = []
+        for batch in (None, 1):
+            source = self._prepared(self.network, batch)
+            trial = QuantizationTrial(FLOAT32.name, UNREDUCED)
+            if attempt(trial, lambda source=source: source.file(FLOAT32.name)).content:  # type: ignore[misc]
+                return source, trial
+            failures.append(trial.reason)
+        raise InputError(f"network has no float32 .tflite of built-in operators: {failures[0]}")
+
+    def _prepared(self, network: keras.Model, batch: int | None) -> Source:
+        output = self.network.output_names[0]
+        return Source(network, None, self.calibration, output, run=self._run, batch=batch, keeps_names=self._keep_names)
+
+    def _settings(self, budget: float | str) -> Settings:
+        """Settings with which each component decides whether it pays, all within the budget."""
+        only_weights = bool(self.covered.untraced)  # activations of rows that no id leads to cannot be calibrated
+        quantizer = QuantizerSettings(max_rmse_increase=budget, seed=self.seed, portable=only_weights)
+        error = examples_io.network_error(self.network, self.held_out.batches, self.objective).error
+        bound = quantizer.bound(error, is_of_points=self.objective.metric in POINTS)
+        share = max(bound / error - 1, 0.0) if error else 0.0
+        return Settings(
+            ReducerSettings(n_components="auto", layer=widest_dense(self.network), budget=share, seed=self.seed),
+            PrunerSettings(final_sparsity="auto", budget=share, seed=self.seed),
+            quantizer,
+        )
+
+    def compressed(self, say: OnStep) -> Compression:
+        """Reduces, prunes and quantizes."""
+        reduced, results = self.network, {}
+        for name, step in (("reducer", self._reduced), ("pruner", self._pruned)):
+            say(name, "")
+            try:
+                reduced, results[name] = step(reduced)
+            except InputError as error:  # a network that this step cannot change is compressed without it
+                results[name] = f"skipped: {error}"
+            say(name, results[name])
+        say("quantizer", "")
+        sources = {id(self.network): self.source}
+        outcome = ladder.search(
+            ({} if reduced is self.network else {REDUCED: reduced}) | {UNREDUCED: self.network},
+            prepare=lambda network: sources.get(id(network)) or self._prepared(network, self.source.batch),
+            judge=self.judge,
+            train=self.fitting.batches,
+            evaluation=self.held_out.batches,
+            settings=self.settings.quantizer,
+        )
+        return self._compression(outcome, results)
+
+    @property
+    def judge(self) -> Judge:
+        """Judges files on the rows held out, and on rows with the ids that they lack."""
+        return Judge(
+            [(self.held_out.columns, self.held_out.labels)],
+            self.objective,
+            unlabelled=self.unlabelled or None,
+            run=self._run,
+            rows_at_once=self.source.batch or FILE_ROWS,
+        )
+
+    def _unlabelled_batches(self) -> Any:
+        if not self.unlabelled:
+            return ()
+        rows = len(next(iter(self.unlabelled.values())))
+        return Split(self.unlabelled, np.zeros(rows)).batches
+
+    def _reduced(self, source: keras.Model) -> tuple[keras.Model, str]:
+        """Returns the network, narrower if that pays, and why. Raises InputError if it cannot be taken apart."""
+        self._check_traced()
+        chosen, fitting = self.settings.reducer, self.fitting
+        width = folding.n_features(source, chosen.layer, chosen.space)
+        summary, extract = Summary(width, chosen.sample_rows), folding.extractor(source, chosen.layer, chosen.space)
+        for start in range(0, len(fitting), BATCH_ROWS):
+            part = slice(start, start + BATCH_ROWS)
+            features = extract({name: values[part] for name, values in fitting.columns.items()})
+            hashes = position_hashes(chosen.seed, "examples", start, len(features))
+            summary.update(Batch(hashes, features, fitting.order[part]))
+        outcome = reduce_network(
+            source, chosen, summary, fitting.batches, self.held_out.batches,
+            objective=self.objective, unlabelled=self._unlabelled_batches(),
+        )  # fmt: skip
+        return outcome.chosen.network, f"{chosen.layer}, k={outcome.k} of {width}: {outcome.why}"
+
+    def _pruned(self, source: keras.Model) -> tuple[keras.Model, str]:
+        """Returns the network, sparser if that pays, and why. Raises InputError if it cannot be pruned."""
+        self._check_traced()
+        outcome = prune_network(
+            source, self.fitting.batches, self.held_out.batches, self.settings.pruner,
+            trained=self.covered.trained, objective=self.objective, unlabelled=self._unlabelled_batches(),
+        )  # fmt: skip
+        is_changed = outcome.kept is not outcome.skipped or bool(self.covered.trained)
+        return outcome.kept.pruned.network if is_changed else source, outcome.why
+
+    def _check_traced(self) -> None:
+        """Raises InputError if the rows lack ids that no row can be made with: fine-tuning would forget them unseen."""
+        if self.covered.untraced:
+            raise InputError(
+                f"the rows lack {self.covered.text}, whose ids are computed; name what training had with trained_ids"
+            )
+
+    def _compression(self, outcome: ladder.QuantizationOutcome, results: Mapping[str, str]) -> Compression:
+        reference, chosen = outcome.trials[0], outcome.chosen
+        return Compression(
+            mode=chosen.rung,
+            network=chosen.network,
+            why=outcome.why,
+            eval_error=Errors(reference.error, chosen.error, outcome.bound),
+            test=None,
+            bytes=Sizes(reference.bytes, chosen.bytes),
+            gzip_bytes=Sizes(reference.gzip_bytes, chosen.gzip_bytes),
+            objective=f"{self.objective.kind}: {self.resolution.why}",
+            metric=self.objective.metric,
+            notes=notes_of(
+                outcome,
+                self.objective,
+                fitting=self.fitting,
+                held_out=self.held_out,
+                covered=self.covered,
+                batch=self.source.batch,
+            ),
+            content=chosen.content,
+            outcome=outcome,
+            **results,
+        )
+
+    def tested(self, result: Compression, test: Split) -> confidence.Measured:
+        """The errors on rows that chose nothing."""
+        float32, shipped = (
+            self.judge.predict(trial.content, [test.columns])[0]
+            for trial in (result.outcome.trials[0], result.outcome.chosen)
+        )
+        return confidence.measured(self.objective, float32, shipped, test.labels, self.seed)
+
+
+def widest_dense(network: keras.Model) -> str:
+    """Returns the widest Dense layer with a bias except the last; the last if it is alone, `none` without any."""
+    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense) and layer.use_bias]
+    if not dense:
+        return "none"
+    return str(max(dense[:-1] or dense, key=lambda layer: layer.kernel.shape[0] * layer.units).name)

@@ -1,0 +1,177 @@
+"""A process of its own for native code: what crashes, hangs or takes all memory there is a line of the log here."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import IO, Any
+
+from farebox.components.errors import InputError
+
+TIMEOUT_S = 300  # of one call
+MEMORY_SHARE = 0.75  # of the machine's, at most
+MOST_WORDS = 200  # characters of a dead process's own words
+BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from farebox.components.quantizer.child import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+class ChildError(RuntimeError):
+    """A call that ended in an error, in the process's death, or not in time; the text says which."""
+
+
+class Child:
+    """Calls functions in one process, which starts with the context, ends with it, and starts again after it died.
+
+    A function and its arguments must be what pickle can carry.
+    """
+
+    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Child:
+        self._start()  # it imports TensorFlow meanwhile
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Returns the function's result.
+
+        Raises InputError if the function does, and ChildError if it raises something else, dies or takes too long.
+        """
+        with self._lock:
+            if self._process is None:
+                self._start()
+            answer = self._answer(pickle.dumps((function, arguments)))
+        if "result" in answer:
+            return answer["result"]
+        if answer["is_input_error"]:
+            raise InputError(answer["error"])
+        raise ChildError(answer["error"])
+
+    def _start(self) -> None:
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        requests, self._requests = os.pipe()
+        self._answers, answers = os.pipe()
+        command = [sys.executable, "-I", "-c", BOOT, json.dumps(sys.path), str(requests), str(answers)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=self._words, stderr=self._words, pass_fds=(requests, answers)
+        )
+        os.close(requests)
+        os.close(answers)
+
+    def _answer(self, request: bytes) -> dict[str, Any]:
+        """The answer to a request, or how the process ended in words."""
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                _write(self._requests, request)
+            size = int.from_bytes(self._read(8, deadline), "big")
+            answer: dict[str, Any] = pickle.loads(self._read(size, deadline))
+            return answer
+        except TimeoutError:
+            self._end()
+            return {"error": f"no answer within {self._timeout_s:g} s", "is_input_error": False}
+        except EOFError:
+            return {"error": self._death(), "is_input_error": False}
+
+    def _read(self, size: int, deadline: float) -> bytes:
+        content = bytearray()
+        while len(content) < size:
+            if not select.select([self._answers], [], [], max(deadline - time.monotonic(), 0))[0]:
+                raise TimeoutError
+            part = os.read(self._answers, size - len(content))
+            if not part:
+                raise EOFError
+            content += part
+        return bytes(content)
+
+    def _death(self) -> str:
+        """How the process ended, with the last of its own words."""
+        assert self._process is not None
+        code = self._process.wait()
+        self._words.seek(0)
+        lines = [line for line in self._words.read().decode(errors="replace").splitlines() if line.strip()]
+        died = f"died of {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._end()
+        return f"{died}: {lines[-1].strip()[:MOST_WORDS]}" if lines else died
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        os.close(self._requests)
+        os.close(self._answers)
+        self._words.close()
+        self._process = None
+
+
+def serve(requests: int, answers: int) -> None:
+    """The process: answers requests until their pipe is closed."""
+    _limit_memory()
+    import tensorflow  # noqa: F401 - before the first request
+
+    with os.fdopen(requests, "rb") as file:
+        while True:
+            try:
+                request = _read_message(file)
+            except EOFError:
+                return
+            _write(answers, pickle.dumps(_called(request)))
+
+
+def _called(request: bytes) -> dict[str, Any]:
+    try:
+        function, arguments = pickle.loads(request)
+        return {"result": function(*arguments)}
+    except InputError as error:
+        return {"error": str(error), "is_input_error": True}
+    except Exception as error:  # the caller raises it again
+        traceback.print_exc()
+        lines = str(error).strip().splitlines()
+        return {"error": f"{type(error).__name__}: {lines[0] if lines else ''}", "is_input_error": False}
+
+
+def _limit_memory() -> None:
+    """Refuses memory beyond a share of the machine's: a conversion then fails, and the machine does not stop."""
+    most = int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or hard > most:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+
+
+def _read_message(file: IO[bytes]) -> bytes:
+    size = int.from_bytes(_exactly(file, 8), "big")
+    return _exactly(file, size)
+
+
+def _exactly(file: IO[bytes], size: int) -> bytes:
+    content = file.read(size)
+    if len(content) < size:
+        raise EOFError
+    return content
+
+
+def _write(descriptor: int, content: bytes) -> None:
+    """Writes a message with its length."""
+    rest = memoryview(len(content).to_bytes(8, "big") + content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

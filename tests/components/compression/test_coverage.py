@@ -1,0 +1,85 @@
+"""Ids that the rows lack: found, put into rows, and left alone unless training never had them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from farebox.components.compression.coverage import coverage_of
+from farebox.components.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def network(quick_keras):
+    """Ids of `shop` (20) and of `item` (a sequence of 3 of 9 numbers), a vocabulary of `code`, and two numbers."""
+    import tf_keras as keras
+
+    layers = keras.layers
+    shop, item = keras.Input((1,), dtype="int64", name="shop"), keras.Input((3,), dtype="int64", name="item")
+    code, x = keras.Input((1,), dtype="int64", name="code"), keras.Input((2,), name="x")
+    parts = [
+        layers.Flatten()(layers.Embedding(20, 2, name="shops")(shop)),
+        layers.Flatten()(layers.Embedding(9, 2, name="items")(item)),
+        layers.IntegerLookup(vocabulary=[5, 7], output_mode="one_hot")(code),
+        x,
+    ]
+    return keras.Model([shop, item, code, x], layers.Dense(1)(layers.Concatenate()(parts)))
+
+
+@pytest.fixture
+def columns():
+    random = np.random.default_rng(2)
+    return {
+        "shop": random.integers(0, 4, (50, 1)), "item": random.integers(0, 8, (50, 3)),
+        "code": np.full((50, 1), 5), "x": random.normal(size=(50, 2)),
+    }  # fmt: skip
+
+
+def test_lacking_ids_are_found(network, columns):
+    covered = coverage_of(network, columns, None)
+    assert {name: ids.tolist() for name, ids in covered.lacking.items()} == {
+        "shop": list(range(4, 20)), "item": [8], "code": [7, 8],  # 8 stands for all unknown codes
+    }  # fmt: skip
+    assert covered.text == "16 of 20 ids of shop, 1 of 9 ids of item, 2 of 3 ids of code"
+    assert covered.trained == {} and covered.untraced == ()
+
+
+def test_rows_have_every_lacking_id_and_are_real_otherwise(network, columns):
+    covered = coverage_of(network, columns, None)
+    made = covered.rows(columns, seed=1)
+    assert set(made["shop"].ravel()) == set(range(4, 20)) and set(made["code"].ravel()) == {7, 8}
+    assert 8 in made["item"] and made["item"].shape == (16, 3)
+    assert {tuple(row) for row in made["x"]} <= {tuple(row) for row in columns["x"]}
+    assert {name: values.dtype for name, values in made.items()} == {n: v.dtype for n, v in columns.items()}
+
+
+def test_only_ids_that_training_had_are_kept(network, columns):
+    covered = coverage_of(network, columns, {"shop": np.arange(10), "items": np.arange(8)})
+    assert covered.lacking["shop"].tolist() == [4, 5, 6, 7, 8, 9] and "item" not in covered.lacking
+    assert np.flatnonzero(covered.trained["shops"]).tolist() == list(range(10))
+    assert np.flatnonzero(covered.trained["items"]).tolist() == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("ids", "text"),
+    [
+        ({"x": [1]}, "trained_ids=x must be a table or an input that feeds one, got none of shops, items, shop, item"),
+        ({"shop": [20]}, "trained_ids: shop must be whole numbers from 0 to 19"),
+        ({"shops": [0.5]}, "trained_ids: shops must be whole numbers from 0 to 19"),
+    ],
+)
+def test_bad_trained_ids_are_named(network, columns, ids, text):
+    with pytest.raises(InputError, match=f"^{text}$"):
+        coverage_of(network, columns, ids)
+
+
+def test_a_table_whose_ids_are_computed_is_untraced(quick_keras):
+    import tf_keras as keras
+
+    ids = keras.Input((1,), dtype="int64", name="shop")
+    table = keras.layers.Embedding(10, 2, name="pairs")(ids * 2 + 1)
+    made = keras.Model(ids, keras.layers.Dense(1)(keras.layers.Flatten()(table)))
+    columns = {"shop": np.array([[0], [1], [2]])}
+    covered = coverage_of(made, columns, None)
+    assert covered.untraced == (("pairs", 3, 10),) and covered.text == "7 of 10 rows of table pairs"
+    assert coverage_of(made, columns, {"pairs": [1, 3, 5]}).text == ""
