@@ -10,6 +10,7 @@ from farebox.components.compression.coverage import Coverage
 from farebox.components.compression.rows import Array, Split
 from farebox.components.networks.objective import POINTS, Objective
 from farebox.components.quantizer.ladder import QuantizationOutcome
+from farebox.components.tflite.interpreter import has_state
 
 
 def notes_of(
@@ -41,6 +42,8 @@ def notes_of(
         )
     if batch is not None:
         notes.append("the file takes one row at a time: its operators need a fixed batch")
+    if has_state(chosen.content):
+        notes.append("the file keeps state between calls: reset its variables before each row")
     return tuple(notes)
 
 

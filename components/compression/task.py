@@ -26,7 +26,7 @@ from farebox.components.pruner.selection import prune_network
 from farebox.components.pruner.settings import PrunerSettings
 from farebox.components.quantizer import ladder
 from farebox.components.quantizer.conversion import Source, calibration_rows
-from farebox.components.quantizer.native import Run
+from farebox.components.quantizer.native import Run, predictions
 from farebox.components.quantizer.rungs import FLOAT32
 from farebox.components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
 from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt
@@ -34,6 +34,9 @@ from farebox.components.tflite.interpreter import BATCH_ROWS as FILE_ROWS
 
 Array = npt.NDArray[Any]
 OnStep = Callable[[str, str], None]
+
+ROWS_TO_COMPARE = 200  # of the network and its float32 file
+MOST_ROUNDING = 1e-3  # of the largest answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +97,23 @@ class Task:
             source = self._prepared(self.network, batch)
             trial = QuantizationTrial(FLOAT32.name, UNREDUCED)
             if attempt(trial, lambda source=source: source.file(FLOAT32.name)).content:  # type: ignore[misc]
+                self._check_same(trial.content, batch)
                 return source, trial
             failures.append(trial.reason)
         raise InputError(f"network has no float32 .tflite of built-in operators: {failures[0]}")
+
+    def _check_same(self, content: bytes, batch: int | None) -> None:
+        """Raises InputError if the float32 file does not answer as the network does: nothing could be judged then."""
+        columns = {name: values[:ROWS_TO_COMPARE] for name, values in self.held_out.columns.items()}
+        rows = Split(columns, self.held_out.labels[:ROWS_TO_COMPARE])
+        expected = fine_tuning.predictions_of(self.network)(rows.batches).reshape(len(rows), -1)
+        (answers,) = self._run(predictions, content, [rows.columns], batch or FILE_ROWS)
+        gap = np.abs(answers.reshape(len(rows), -1) - expected).max()
+        largest = float(np.abs(expected).max())
+        if not gap <= MOST_ROUNDING * largest:
+            raise InputError(
+                f"network: its float32 .tflite answers otherwise, by up to {gap:.3g} of answers up to {largest:.3g}"
+            )
 
     def _prepared(self, network: keras.Model, batch: int | None) -> Source:
         output = self.network.output_names[0]

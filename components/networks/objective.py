@@ -68,8 +68,11 @@ class Objective:
     @property
     def loss(self) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
         """(labels, predictions) of a batch -> losses; the labels are another network's `targets`."""
-        loss: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = keras.losses.get(self.loss_name)
-        return functools.partial(loss, from_logits=self.is_logits) if self.is_of_chances else loss
+        loss: Any = keras.losses.get(self.loss_name)
+        chosen: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = (
+            functools.partial(loss, from_logits=self.is_logits) if self.is_of_chances else loss
+        )
+        return chosen
 
     def targets(self, predictions: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Labels for a network that imitates one with these predictions: they, or the probabilities of logits."""

@@ -19,8 +19,9 @@ from farebox.components.tflite.description import Description
 class QuantizerSpec(component_spec.ComponentSpec):
     """settings: `QuantizerSettings` as JSON. label: the label's name. model_inputs: raw columns, separated by commas.
 
-    transformed_label: its name among the transformed features; empty if that is the same. non_negative: 1 if no output may be below 0. description: a `Description` as JSON, empty for none. bands:
-    `BandSettings` as JSON. smallest_label: where ranges begin, at least.
+    transformed_label: its name among the transformed features; empty if that is the same. non_negative: 1 if no output
+    may be below 0. description: a `Description` as JSON, empty for none. bands: `BandSettings` as JSON. smallest_label:
+    where ranges begin, at least.
     """
 
     PARAMETERS = {

@@ -135,6 +135,7 @@ class TfliteModel:
         self.dynamic_inputs = tuple(column_name(each["name"]) for each in details if -1 in each["shape_signature"])
         self._output = self._single_output()
         self._batch_rows = 0
+        self._has_state = has_state(self.content)
 
     def _end(self, details: Mapping[str, Any]) -> End:
         name, dtype, shape = column_name(details["name"]), details["dtype"], tuple(map(int, details["shape"]))
@@ -236,6 +237,8 @@ class TfliteModel:
     def _predict_batch(self, feed: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         try:
             self._set_inputs(feed)
+            if self._has_state:  # rows are independent
+                self._interpreter.reset_all_variables()
             self.invoke()
             outputs = self._output.real(self._interpreter.get_tensor(self._output.index)).reshape(len(feed[0]), -1)
             return outputs[:, 0] if outputs.shape[1] == 1 else outputs
@@ -258,6 +261,13 @@ class TfliteModel:
     def invoke(self) -> None:
         """Runs the network on the inputs that were set last."""
         self._interpreter.invoke()
+
+
+def has_state(content: bytes) -> bool:
+    """Whether the file keeps numbers from one call to the next, as a fused LSTM does."""
+    model = schema().Model.GetRootAs(content, 0)
+    graphs = [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+    return any(graph.Tensors(i).IsVariable() for graph in graphs for i in range(graph.TensorsLength()))
 
 
 def op_names(content: bytes) -> dict[str, int]:

@@ -284,7 +284,7 @@ def test_do_writes_the_files_and_the_log(toy_network, toy_trips, run_node):
     )
     outputs = run_node(
         QuantizerExecutor, QuantizerSpec, models, settings,
-        model_inputs=INPUTS, non_negative=1, description=description.to_json(), **ranges,
+        model_inputs=INPUTS, transformed_label="", non_negative=1, description=description.to_json(), **ranges,
     )  # fmt: skip
     folder = Path(outputs["trials"].uri)
     choice = json.loads((folder / "choice.json").read_text())

@@ -31,7 +31,7 @@ def _preprocessing(raw):
     import tensorflow_transform as tft
 
     sizes = tf.concat([tft.scale_to_z_score(raw["length"]), tft.scale_to_z_score(raw["width"])], axis=1)
-    return {"sizes": sizes, "ground": raw["site"], "species": raw["species"]}
+    return {"sizes": sizes, "ground": raw["site"], "species_xf": raw["species"]}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def _network(petals: Path):
     x = keras.layers.Dense(12, activation="tanh", name="leaf")(keras.layers.Concatenate()([vector, sizes]))
     network = keras.Model([ground, sizes], keras.layers.Dense(1, activation="sigmoid", name="chance")(x))
     files = [str(file) for file in (petals / "transformed" / "Split-train").glob("*.gz")]
-    rows = examples_io.labelled(files, examples_io.feature_spec_at(str(petals / "transform_graph")), "species", 50)
+    rows = examples_io.labelled(files, examples_io.feature_spec_at(str(petals / "transform_graph")), "species_xf", 50)
     network.compile(keras.optimizers.Adam(0.03), "binary_crossentropy")
     network.fit(rows, epochs=20, verbose=0)
     return network
@@ -81,6 +81,7 @@ def test_a_classifier_of_raw_columns_becomes_one_file(petals, quick_keras, run_n
         {"max_rmse_increase": "2%", "portable": False},
         ready,
         label="species",
+        transformed_label="species_xf",
         model_inputs="length,width,site",
         non_negative=0,
         bands="{}",

@@ -1,0 +1,23 @@
+"""Recurrent networks: converted for one row at a time, and each row answered as if it were the first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from farebox.components.quantizer.conversion import Source
+from farebox.components.tflite.interpreter import TfliteModel, has_state
+
+
+@pytest.mark.parametrize(("kind", "keeps_state"), [("LSTM", True), ("GRU", False)])
+def test_rows_do_not_see_one_another(kind, keeps_state):
+    import tf_keras as keras
+
+    keras.utils.set_random_seed(1)
+    signal = keras.Input((6, 2), name="signal")
+    network = keras.Model(signal, keras.layers.Dense(1)(getattr(keras.layers, kind)(4)(signal)))
+    content = Source(network, None, [], "y", batch=1).file("float32")
+    rows = np.random.default_rng(1).normal(size=(5, 6, 2)).astype(np.float32)
+    answers = TfliteModel(content, rows_at_once=1).predict({"signal": rows})
+    np.testing.assert_allclose(answers, network(rows).numpy()[:, 0], atol=1e-5)
+    assert has_state(content) is keeps_state
