@@ -52,9 +52,10 @@ def compress(
     test: rows that choose nothing; the result has the error on them, with its interval. At least 10 rows.
     budget: how much the error may grow over the unreduced float32 file's: a percentage such as `1%`, or a number in the
         unit of the label (numbers) or in nats (classes). For accuracy and auc, both are of the whole: 1% is 0.01.
-    objective: `regression`, `binary` (labels 0 and 1), `classes` (class ids from 0 or 1, or one-hot), `multilabel`, or
-        a function of predictions and labels that returns an error. By default it follows from the loss that the network
-        was compiled with or from its last layer, and labels that contradict it are refused.
+    objective: `regression`, `binary` (labels 0 and 1), `classes` (class ids from 0 or 1, or one-hot), `multilabel`, a
+        function of predictions and labels that returns an error, or its name as `custom:MODULE:FUNCTION`. By default it
+        follows from the loss that the network was compiled with or from its last layer, and labels that contradict it
+        are refused.
     metric: `rmse` or `mae`; `log_loss`, `accuracy` or `auc`. By default the first of them.
     trained_ids: by embedding, or by an input that feeds one, all ids that training had; the other rows of the table
         become zero. By default all ids count as trained, those that the rows lack, too.

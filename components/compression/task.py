@@ -124,6 +124,8 @@ class Task:
         only_weights = bool(self.covered.untraced)  # activations of rows that no id leads to cannot be calibrated
         quantizer = QuantizerSettings(max_rmse_increase=budget, seed=self.seed, portable=only_weights)
         error = examples_io.network_error(self.network, self.held_out.batches, self.objective).error
+        if not np.isfinite(error):
+            raise InputError(f"evaluation: {self.objective.metric} must be a number on its rows, got {error}")
         bound = quantizer.bound(error, is_of_points=self.objective.metric in POINTS)
         share = max(bound / error - 1, 0.0) if error else 0.0
         return Settings(

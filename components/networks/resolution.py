@@ -38,9 +38,11 @@ def resolve(network: keras.Model, labels: Array, predictions: Array, kind: str |
     """Returns the objective. Raises InputError if the labels contradict it, or it does not exist.
 
     labels, predictions: of the same rows, shape (n, ...). kind: `auto`, a kind, or a function of predictions and labels
-    that returns an error; metric: `auto` or one of the kind.
+    that returns an error, or its name as `custom:MODULE:FUNCTION`. metric: `auto` or one of the kind.
     """
     tail = tuple(int(size) for size in network.output.shape[1:])
+    if isinstance(kind, str) and kind.startswith(CUSTOM):
+        kind = score_named(kind)
     if callable(kind):
         return _custom(kind, tail, metric)
     chosen, why = (kind, "as set") if kind != AUTO else _guess(network, labels, tail)
@@ -69,18 +71,18 @@ def resolve(network: keras.Model, labels: Array, predictions: Array, kind: str |
     return Resolution(Objective(chosen, metric, n_classes, is_logits), why, prepare)  # type: ignore[arg-type]
 
 
-def score_named(text: str, name: str = "objective") -> Score:
+def score_named(text: str) -> Score:
     """Returns the function of `custom:MODULE:FUNCTION`, imported from the current folder or the environment."""
     module, _, function = text.removeprefix(CUSTOM).partition(":")
     sys.path.insert(0, "")
     try:
         found = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{name}={text} must name a function as custom:MODULE:FUNCTION: {error}") from error
+        raise InputError(f"objective={text} must name a function as custom:MODULE:FUNCTION: {error}") from error
     finally:
         sys.path.remove("")
     if not callable(found):
-        raise InputError(f"{name}={text} must name a function, got {type(found).__name__}")
+        raise InputError(f"objective={text} must name a function, got {type(found).__name__}")
     score: Score = found
     return score
 

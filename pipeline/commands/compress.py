@@ -136,12 +136,9 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
     """Compresses and writes everything except `log.txt`; see `run`."""
     from farebox.components.compression.compress import check_budget
     from farebox.components.compression.compress import compress as compress_network
-    from farebox.components.networks.resolution import CUSTOM, score_named
 
     network = load(request.model, trust=request.trust_model)
     check_budget(request.budget, "--budget")
-    is_custom = request.objective.startswith(CUSTOM)
-    objective = score_named(request.objective, "--objective") if is_custom else request.objective
     columns, labels = read(Path(request.examples), request.label, network)
     splits = split_rows(len(labels), request.seed)
     counts = {name: f"{len(rows):,}" for name, rows in splits.items()}
@@ -163,7 +160,7 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
             for name, rows in splits.items()
         },
         budget=request.budget,
-        objective=objective,
+        objective=request.objective,
         metric=request.metric,
         trained_ids=dict(_table(Path(request.trained_ids))) if request.trained_ids else None,
         keep_names=request.keep_names,

@@ -119,6 +119,7 @@ def test_a_function_is_an_objective():
     running.update(np.zeros((4, 2), np.float32), labels)
     assert (running.error, found.objective.metric) == (1.0, "worst_row")
     assert score_named("custom:statistics:fmean")([1, 3]) == 2
+    assert objective(network(1), SHARES, kind="custom:statistics:covariance")[0].objective.metric == "covariance"
     with pytest.raises(InputError, match="^objective=custom:nothing:f must name a function as custom:MODULE:FUNCTION"):
         score_named("custom:nothing:f")
 
