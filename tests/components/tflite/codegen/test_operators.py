@@ -181,7 +181,7 @@ def in_c(models, compiled, tmp_path_factory):
 
 
 def operators_of(content):
-    read, names = tflite.schema(), tflite._builtin_names()
+    read, names = tflite.schema(), tflite.builtin_names()
     model = read.Model.GetRootAs(content, 0)
     return {tflite._op_name(model.OperatorCodes(i), names) for i in range(model.OperatorCodesLength())}
 
