@@ -27,7 +27,7 @@ Counts = collections.Counter[str]
 
 @dataclasses.dataclass(frozen=True)
 class Actuals:
-    """What a file of actual fares tells. lives: errors by version, in the role `device`, oldest push first.
+    """Errors in a file of actual fares. lives: errors by version, in the role `device`, oldest push first.
 
     refused: number of rows by reason. unknown: number of rows by version that is not among the pushed ones.
     """

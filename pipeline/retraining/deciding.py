@@ -73,6 +73,7 @@ def conclude(context: TickContext, plan: Plan, history: History, judged: Sequenc
             *left_out(context, plan, refused.values()),
             *told(plan.left),
             *doubts(context, window, usable),
+            *(fault for each in judged for fault in each.faults),
         ),
         spans=Spans(
             new=tuple(map(key, plan.new)),

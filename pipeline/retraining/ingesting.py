@@ -12,7 +12,7 @@ from farebox.components.errors import Check, GateError, InputError
 from farebox.components.trip_example_gen.spans import Delivery
 from farebox.pipeline import provenance
 from farebox.pipeline.local import run
-from farebox.pipeline.local.console import Output, RunConsole, no_output
+from farebox.pipeline.local.console import Output, no_output
 from farebox.pipeline.local.folder import LOG_FILE, exclusive
 from farebox.pipeline.metadata import connection
 from farebox.pipeline.retraining.deploying import pushed_versions
@@ -28,13 +28,15 @@ class JudgedSpan:
     """A span that was ingested.
 
     drift: checks against the data of the last blessed run. refusal: why the span cannot be used, None if it can.
-    live: the errors on it of the versions that LATEST and CANDIDATE name, and LATEST named before.
+    live: the errors on it of the versions that LATEST and CANDIDATE name, and LATEST named before. faults: a line for
+    each of these that cannot be scored.
     """
 
     delivery: Delivery
     drift: tuple[Check, ...] = ()
     refusal: str | None = None
     live: tuple[Live, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def ingest(
@@ -102,19 +104,20 @@ def _ingest_span(settings: Settings, run_id: str, delivery: Delivery, output: Ou
             screen.say(f"  refused: {judged.refusal}")
             return judged
         examples = produced["examples"][0].uri
-        return dataclasses.replace(judged, live=_live_errors(settings, key(delivery), examples, screen))
+        faults: list[str] = []
+        live = _live_errors(settings, key(delivery), examples, faults)
+        for line in (*faults, *(f"live error: {told(each, settings.city.currency)}" for each in live)):
+            screen.say(f"  {line}")
+        return dataclasses.replace(judged, live=live, faults=tuple(faults))
 
 
-def _live_errors(settings: Settings, span: SpanVersion, examples: str, screen: RunConsole) -> tuple[Live, ...]:
+def _live_errors(settings: Settings, span: SpanVersion, examples: str, faults: list[str]) -> tuple[Live, ...]:
     """Errors of the pushed versions on a span's examples, before anything is trained on them."""
     if not (versions := pushed_versions(settings)):
         return ()
-    from farebox.pipeline.retraining import live_error  # here: a runtime, which a tick without new spans does not need
+    from farebox.pipeline.retraining.live_error import live_errors  # here: a runtime, for ticks with a new span only
 
-    lives = live_error.live_errors(settings, span, examples, versions, lambda line: screen.say(f"  {line}"))
-    for live in lives:
-        screen.say(f"  live error: {told(live, settings.city.currency)}")
-    return lives
+    return live_errors(settings, span, examples, versions, faults.append)
 
 
 def drift_of(verdict: Any) -> tuple[Check, ...]:

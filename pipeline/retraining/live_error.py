@@ -33,41 +33,6 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
-class LiveScore:
-    """Errors of a version on new trips, by slice (`all trips`, `airport=none`), and what it promised at its push.
-
-    promise: on the test split; empty for a version whose manifest has no metrics. A promise with rows=0 has no
-    intervals.
-    """
-
-    version: str
-    errors: Mapping[str, Measured]
-    promise: Mapping[str, Measured]
-
-    @property
-    def overall(self) -> Measured:
-        """Errors on all trips."""
-        return self.errors[ALL_TRIPS]
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields; see `Measured.to_json`."""
-        return {
-            "version": self.version,
-            "errors": error_sums.to_json(self.errors),
-            "promise": error_sums.to_json(self.promise),
-        }
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> LiveScore:
-        """The inverse of `to_json`. Raises InputError."""
-        return cls(
-            str(content["version"]),
-            error_sums.from_json(content["errors"]),
-            error_sums.from_json(content["promise"]),
-        )
-
-
-@dataclasses.dataclass(frozen=True)
 class PushedFile:
     """The file of a version, ready to predict on the kernels that Evaluator uses, and what its manifest promises."""
 
@@ -83,14 +48,28 @@ class PushedFile:
         promise = promise_of(facts_beside(file))
         return cls(version, TfliteModel(content, delegates=False, origin=file), bands_of(content), promise)
 
+    def predict(self, columns: Columns, faults: dict[str, str]) -> Floats:
+        """Fares, float64 of shape (n,); NaN if the file cannot predict these trips, with the reason in `faults`."""
+        n_rows = len(columns[FARE])
+        try:
+            predictions = self.model.predict(columns).astype(np.float64)
+            if predictions.shape == (n_rows,):
+                return predictions
+            fault = f"its answer has the shape {predictions.shape}"
+        except InputError as error:
+            fault = str(error)
+        faults[self.version] = fault
+        return np.full(n_rows, np.nan)
+
 
 def live_errors(
     settings: Settings, span: tuple[int, int], examples: str, versions: Mapping[Role, str], say: Callable[[str], None]
 ) -> tuple[Live, ...]:
     """Errors on a span's examples of the versions, by role, without those that were trained on a span of its number.
 
-    Empty if that is the latest one, or if the latest one cannot be read; `say` takes a line about each version that
-    cannot. A latest version that promises nothing is held to the promise of the version before it.
+    examples: an Examples artifact's folder. Empty if the latest version knows the span or cannot be read; `say` takes a
+    line about each version that cannot be read, or cannot predict these trips. A latest version that promises nothing
+    is held to the promise of the version before it.
     """
     files: dict[Role, PushedFile] = {}
     for role, version in versions.items():
@@ -98,15 +77,15 @@ def live_errors(
             if span[0] not in facts_beside(settings.models_dir / version / FARE_FILE).get("spans", ()):
                 files[role] = PushedFile.load(settings, version)
         except InputError as error:
-            say(f"live error of {version}: {error}")
+            say(f"version {version} cannot be scored: {error}")
     if "latest" not in files:
         return ()
-    scores, differences = score_together(settings, list(files.values()), examples)
+    errors, differences = score_together(settings, list(files.values()), examples, say)
     if "before" in files and not files["latest"].promise:
         files["latest"] = dataclasses.replace(files["latest"], promise=files["before"].promise)
     return tuple(
-        live_of(file, score.errors, settings, span=span, role=role, difference=differences.get(score.version))
-        for (role, file), score in zip(files.items(), scores, strict=True)
+        live_of(file, by_slice, settings, span=span, role=role, difference=differences.get(file.version))
+        for (role, file), by_slice in zip(files.items(), errors, strict=True)
     )
 
 
@@ -126,7 +105,7 @@ def live_of(
         for each in made
         if not each.ok or "[" not in each.name  # of slices, those that fail
     ]
-    is_number = difference is not None and math.isfinite(difference.value)
+    is_number = difference is not None and math.isfinite(difference.upper)
     return Live(
         span,
         role,
@@ -138,37 +117,30 @@ def live_of(
     )
 
 
-def score(settings: Settings, version: str, examples: str) -> LiveScore:
-    """Errors of one version on the examples of a span, all splits together; examples: an Examples artifact's folder.
-
-    Raises InputError if the version cannot be read, or asks for a column that the examples do not have.
-    """
-    (result,), _ = score_together(settings, [PushedFile.load(settings, version)], examples)
-    return result
-
-
 def score_together(
-    settings: Settings, files: Sequence[PushedFile], examples: str
-) -> tuple[list[LiveScore], dict[str, Estimate]]:
-    """Scores of several versions on the same trips, and how the others compare with the first.
+    settings: Settings, files: Sequence[PushedFile], examples: str, say: Callable[[str], None]
+) -> tuple[list[dict[str, Measured]], dict[str, Estimate]]:
+    """Errors of each file on the same trips by slice, all splits together, and how the others compare with the first.
 
-    The differences are of the mean absolute error, each version's minus the first one's, in pairs by trip: below 0, the
-    version is better. Raises InputError as `score` does.
+    The differences, by version, are of the mean absolute error, minus the first one's, in pairs by trip: below 0, the
+    version is better. Predictions of a file that cannot predict these trips are NaN, and `say` takes a line.
     """
     from farebox.pipeline.node_configs import slicing_config
 
-    sums = {file.version: SlicedSums(file.bands) for file in files}
+    sums = [SlicedSums(file.bands) for file in files]
     differences = {file.version: DifferenceSums() for file in files[1:]}
+    faults: dict[str, str] = {}
     for columns in read_examples(settings, examples):
         labels = columns[FARE].reshape(-1).astype(np.float64)
         slices = dict(fare_slices(columns, slicing_config(settings)))
-        predicted = {file.version: file.model.predict(columns).astype(np.float64) for file in files}
-        for version, predictions in predicted.items():
-            sums[version].add(predictions, labels, slices)
-        for version, difference in differences.items():
-            difference.add(predicted[version] - labels, predicted[files[0].version] - labels)
-    scores = [LiveScore(file.version, sums[file.version].measured(), file.promise) for file in files]
-    return scores, {version: difference.estimate() for version, difference in differences.items()}
+        predicted = [file.predict(columns, faults) for file in files]
+        for each, predictions in zip(sums, predicted, strict=True):
+            each.add(predictions, labels, slices)
+        for file, predictions in zip(files[1:], predicted[1:], strict=True):
+            differences[file.version].add(predictions - labels, predicted[0] - labels)
+    for version, fault in faults.items():
+        say(f"version {version} cannot predict these trips: {fault}")
+    return [each.measured() for each in sums], {version: each.estimate() for version, each in differences.items()}
 
 
 class SlicedSums:

@@ -131,13 +131,16 @@ def test_a_candidate_is_promoted_or_dropped_by_the_next_span(served, files, name
     assert ("live_error" in record.causes) is False
 
 
-def test_predictions_that_are_no_numbers_lose(served, files, convert_tflite):
+@pytest.mark.parametrize("fault", ["it predicts NaN", "it asks for a column that no trip has"])
+def test_predictions_that_are_no_numbers_lose(served, files, convert_tflite, fault):
     right = ship(served, files["right"])
-    nothing = ship(served, convert_tflite(lambda fare: fare * float("nan")))
+    nan = {"last_step": lambda fare: fare * float("nan")} if "NaN" in fault else {"types": {"toll": "float32"}}
+    nothing = ship(served, convert_tflite(**nan))
     served.deliver(2)
     record = served.tick()
     assert (record.deployment.action, record.deployment.version) == ("rolled_back", nothing)
     assert push.latest_name(store_of(served)) == right
+    assert ("column toll is missing" in "".join(served.said)) is ("column" in fault)
     text = Journal(served.settings().runs_dir).path.read_text()
     assert "NaN" not in text and "Infinity" not in text
 
@@ -184,7 +187,7 @@ def test_a_version_that_knows_the_span_or_is_damaged_is_not_scored(served, files
     (store_of(served).base / right / "fare.tflite").write_bytes(b"damaged")
     served.deliver(3)
     assert served.tick().live == ()
-    assert len(served.said) == 1 and served.said[0].startswith(f"live error of {right}: model=")
+    assert len(served.said) == 1 and served.said[0].startswith(f"version {right} cannot be scored: model=")
 
 
 def test_a_record_reads_as_it_was_written(served, files):

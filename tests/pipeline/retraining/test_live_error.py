@@ -11,8 +11,10 @@ from live_trips import columns_of, predicted, write_examples
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
+from farebox.components.evaluator import error_sums
+from farebox.components.evaluator.metrics import ALL_TRIPS
 from farebox.pipeline.retraining import live_error
-from farebox.pipeline.retraining.live_error import ALL_TRIPS, LiveScore, PushedFile
+from farebox.pipeline.retraining.live_error import PushedFile
 from farebox.pipeline.settings.load import load_settings
 
 
@@ -33,21 +35,23 @@ def ship(content: bytes, settings, **manifest) -> str:
 def test_a_score_is_that_of_all_splits_together_by_slice(settings, tmp_path, fare_tflite):
     columns = columns_of(settings, 1000)
     version = ship(fare_tflite, settings, promise=promise())
-    score = live_error.score(settings, version, write_examples(tmp_path / "examples", columns))
+    file = PushedFile.load(settings, version)
+    (errors,), _ = live_error.score_together(settings, [file], write_examples(tmp_path / "examples", columns), print)
     error = predicted(columns) - columns["fare"].astype(float)
-    overall = score.overall
-    assert (score.version, overall.rows, overall.coverage) == (version, 1000, None)
+    overall = errors[ALL_TRIPS]
+    assert (file.version, overall.rows, overall.coverage) == (version, 1000, None)
     assert overall.rmse.value == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-5)
     assert overall.mae.value == pytest.approx(np.abs(error).mean(), rel=1e-5)
     assert overall.bias.value == pytest.approx(error.mean(), rel=1e-4)
     assert overall.bias.upper - overall.bias.value == pytest.approx(1.96 * error.std(ddof=1) / np.sqrt(1000), rel=1e-3)
-    assert score.promise[ALL_TRIPS].rmse.upper == 3.2
+    assert file.promise[ALL_TRIPS].rmse.upper == 3.2
     for kind in ("distance_band", "airport"):
-        parts = [each for name, each in score.errors.items() if name.startswith(f"{kind}=")]
+        parts = [each for name, each in errors.items() if name.startswith(f"{kind}=")]
         assert len(parts) > 1 and sum(each.rows for each in parts) == 1000
         assert sum(each.rows * each.mae.value for each in parts) == pytest.approx(1000 * overall.mae.value)
-    assert next(iter(score.errors)) == ALL_TRIPS
-    assert LiveScore.from_json(json.loads(json.dumps(score.to_json()))).errors.keys() == score.errors.keys()
+    assert next(iter(errors)) == ALL_TRIPS
+    read = error_sums.from_json(json.loads(json.dumps(error_sums.to_json(errors))))
+    assert read.keys() == errors.keys() and read[ALL_TRIPS].mae.upper == pytest.approx(overall.mae.upper, rel=1e-5)
 
 
 def test_two_versions_are_compared_in_pairs_by_trip(settings, tmp_path, fare_tflite, convert_tflite):
@@ -56,10 +60,11 @@ def test_two_versions_are_compared_in_pairs_by_trip(settings, tmp_path, fare_tfl
     first = ship(fare_tflite, settings)
     higher = ship(convert_tflite(lambda fare: fare + 5.0), settings)
     files = [PushedFile.load(settings, version) for version in (first, higher)]
-    scores, differences = live_error.score_together(settings, files, write_examples(tmp_path / "examples", columns))
+    examples = write_examples(tmp_path / "examples", columns)
+    errors, differences = live_error.score_together(settings, files, examples, print)
     error = predicted(columns) - columns["fare"].astype(float)
     difference = np.abs(error + 5) - np.abs(error)
-    assert [score.version for score in scores] == [first, higher]
+    assert errors[1][ALL_TRIPS].mae.value - errors[0][ALL_TRIPS].mae.value == pytest.approx(difference.mean(), rel=1e-4)
     assert differences[higher].value == pytest.approx(difference.mean(), rel=1e-4)
     half = 1.96 * difference.std(ddof=1) / np.sqrt(500)
     assert differences[higher].upper - differences[higher].value == pytest.approx(half, rel=1e-3)
@@ -69,4 +74,4 @@ def test_a_damaged_version_is_not_scored(settings, fare_tflite):
     version = ship(fare_tflite, settings)
     (settings.models_dir / version / "fare.tflite").write_bytes(fare_tflite + b"!")
     with pytest.raises(InputError, match=r"must be the file that manifest\.json speaks of"):
-        live_error.score(settings, version, "no examples")
+        PushedFile.load(settings, version)
