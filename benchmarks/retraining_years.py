@@ -24,7 +24,10 @@ from farebox.pipeline.settings.load import Settings, load_settings
 
 CITY, TIME, FIRST, LAST = "nyc", "pickup_datetime", 2011, 2014  # last years of the first and of the last window
 SEEN = 2013  # first whole year of the new fares: 29 % of 2012's trips came after the rise
-SPANS = ("spans.pattern=span-{SPAN}", "spans.quiet_s=0", "spans.window=3", "spans.min_new_spans=null")
+SPANS = (
+    "spans.pattern=span-{SPAN}", "spans.quiet_s=0", "spans.window=3", "spans.min_new_spans=null",
+    "spans.live_error=false", "spans.rollback=false",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
