@@ -77,6 +77,10 @@ class Launcher:
         written = json.loads(output_file.read_text()).get("artifacts", {})
         self.driver.publish(task, invocations.without_logs(given)["outputs"].get("artifacts", {}), written)
         kept = with_local_paths(self.driver.artifacts[task], self.places)
+        root = with_local_paths({"root": self.driver.root}, self.places)["root"]
+        for key, (artifact, *_) in kept.items():
+            if not artifact["uri"].startswith(f"{root}/"):
+                raise NodeError(f"{task}: output {key} must be below {root}, got {artifact['uri']}: see {log}", 1)
         return {key: OutputArtifact(artifact["uri"], artifact["metadata"]) for key, (artifact, *_) in kept.items()}
 
     def _execute(self, task: str, command: Sequence[str], files: Path, log: Path) -> None:

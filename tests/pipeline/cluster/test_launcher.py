@@ -173,6 +173,13 @@ def test_a_node_that_writes_no_metadata_has_not_ended_well(launcher, tmp_path):
         launcher(code={"b": "pass"}).launch("b", tmp_path / "b.txt")
 
 
+def test_an_output_outside_of_the_runs_folder_is_refused(launcher, tmp_path):
+    """KeyFromURI in objectstore/config.go: the launcher ends, as it cannot tell the place in its bucket."""
+    elsewhere = NODE.replace('{"uri": entry["artifacts"][0]["uri"],', '{"uri": "/elsewhere",')
+    with pytest.raises(NodeError, match=f"b: output rows must be below {tmp_path}/base/toy/RUN, got /elsewhere: see"):
+        launcher(code={"b": elsewhere}).launch("b", tmp_path / "b.txt")
+
+
 def test_what_kubeflow_cannot_run_is_refused(launcher, tmp_path):
     node_launcher = launcher()
     node_launcher.driver.spec["deploymentSpec"]["executors"]["b_executor"] = {"resolver": {}}
