@@ -95,9 +95,9 @@ def test_the_used_share_of_a_bound(check, used):
 
 
 def test_failed_gates_come_first_then_the_closest():
-    checks = (*report_page.GATES, report_page.REFUSING)
-    names = [margin.check.name for margin in verdict.margins(checks)]
-    assert names[:2] == ["max_rmse", "max_rmse"] and verdict.margins(checks)[0].check is report_page.REFUSING
+    infinite = Check("not_finite", float("inf"), 0.0, ok=False)
+    ranked = [margin.check for margin in verdict.margins((*report_page.GATES, infinite, report_page.REFUSING))]
+    assert ranked[:3] == [report_page.REFUSING, infinite, report_page.CLOSEST]
     assert verdict.closest(report_page.GATES) is report_page.CLOSEST
     assert verdict.closest_line(report_page.GATES) == (
         "RMSE on unseen trips 3.6, bound 4: 90% of the bound used (max_rmse)"

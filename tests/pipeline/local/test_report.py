@@ -9,6 +9,9 @@ import types
 import pytest
 import report_page
 
+from farebox.components.atomic_pusher import push, versions
+from farebox.components.atomic_pusher.settings import PushSettings
+from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
 from farebox.pipeline.commands import report as command
 from farebox.pipeline.commands import run_history
@@ -131,6 +134,16 @@ def test_the_history_tells_what_became_of_each_run(past, tmp_path, capsys):
         [RUN, "2026-01-02", "2,000", "3.600", "2.900 to 4.300", "10,064", "pushed abc"],
         [NEXT, "2026-01-03", "2,000", "3.600", "2.900 to 4.300", "10,064", "refused: max_rmse", "retrain (drift)"],
     ]
+
+
+def test_the_state_of_a_version_is_that_of_its_folder(tmp_path):
+    """Two pushes, then back to the first."""
+    store = LocalStore(tmp_path / "models")
+    first, second = (push.push(content, store, {}, PushSettings()) for content in (b"one", b"two"))
+    assert run_history.version_states(store.base) == {first: "", second: "latest"}
+    versions.rollback(store.base)
+    assert run_history.version_states(store.base) == {first: "latest", second: "rolled back"}
+    assert run_history.version_states(tmp_path / "nothing") == {}
 
 
 def test_a_removed_version_is_marked():
