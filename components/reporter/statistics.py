@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tfx import types
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
@@ -58,7 +59,8 @@ def numbers_of(feature: Any) -> dict[str, Any]:
 
 
 def histogram(name: str, by_part: Mapping[str, Mapping[str, Distribution]]) -> dict[str, Any]:
-    """Shares by bin and part; bins are values, or equal widths between train's outermost half percents."""
+    """Shares by bin and part; bins are values, whole numbers, or equal widths between train's outermost half
+    percents."""
     parts = {part: each[name] for part, each in by_part.items() if name in each}
     train = parts[TRAIN]
     if train.shares is not None:
@@ -72,18 +74,39 @@ def histogram(name: str, by_part: Mapping[str, Mapping[str, Distribution]]) -> d
         }  # fmt: skip
     if train.quantiles is None:
         return {"values": [], "shares": {}}
-    low, high = np.quantile(train.quantiles, [TAIL, 1 - TAIL])
-    edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
+    edges, shares = _edges(train.quantiles), _between
+    if whole := _whole_edges(train.quantiles):
+        edges, shares = np.array(whole), _counted
     return {
         "edges": [float(f"{edge:.6g}") for edge in edges],
         "shares": {
-            part: [round(share, 4) for share in _between(each.quantiles, edges)]
+            part: [round(share, 4) for share in shares(each.quantiles, edges)]
             for part, each in parts.items() if each.quantiles is not None
         },
     }  # fmt: skip
 
 
-def _between(quantiles: Any, edges: Sequence[float]) -> list[float]:
+def _edges(quantiles: Any) -> npt.NDArray[np.float64]:
+    low, high = np.quantile(quantiles, [TAIL, 1 - TAIL])
+    return np.asarray(np.linspace(low, high if high > low else low + 1, BINS + 1), np.float64)
+
+
+def _whole_edges(quantiles: Any) -> list[float]:
+    """Edges around each of a few whole numbers, such as hours; empty for other numbers."""
+    low, high = float(np.min(quantiles)), float(np.max(quantiles))
+    if high - low >= MOST_VALUES or not np.all(np.mod(quantiles, 1) == 0):
+        return []
+    return [low - 0.5 + step for step in range(round(high - low) + 2)]
+
+
+def _counted(quantiles: Any, edges: npt.NDArray[np.float64]) -> list[float]:
+    """Shares of the quantiles between the edges, to a hundredth; those outside go into the outermost bins."""
+    inside = np.clip(quantiles, edges[0], edges[-1])
+    shares: list[float] = (np.histogram(inside, edges)[0] / len(quantiles)).tolist()
+    return shares
+
+
+def _between(quantiles: Any, edges: npt.NDArray[np.float64]) -> list[float]:
     """Shares between the edges, by the distribution function that is linear between quantiles; the tails go into the
     outermost bins."""
     values, places = np.unique(quantiles, return_index=True)

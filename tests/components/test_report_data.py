@@ -15,18 +15,30 @@ def numbers(values) -> Distribution:
 
 def test_a_histogram_of_numbers_has_the_bins_of_train():
     """Train is uniform over 0 to 100; the other lies in its upper half, with a tail that counts in the last bin."""
-    parts = {"train": {"km": numbers(np.linspace(0, 100, 101))}, "test": {"km": numbers(np.linspace(50, 150, 101))}}
+    train, test = np.linspace(0, 100, 101) + 0.25, np.linspace(50, 150, 101) + 0.25
+    parts = {"train": {"km": numbers(train)}, "test": {"km": numbers(test)}}
     found = statistics.histogram("km", parts)
-    assert (found["edges"][0], found["edges"][-1], len(found["edges"])) == (0.5, 99.5, 25)
+    assert (found["edges"][0], found["edges"][-1], len(found["edges"])) == (0.75, 99.75, 25)
     for shares in found["shares"].values():
         assert sum(shares) == pytest.approx(1.0, abs=2e-3)
     assert found["shares"]["train"][5] == pytest.approx(1 / 24, abs=3e-3)
     assert found["shares"]["test"][:11] == [0.0] * 11 and found["shares"]["test"][-1] > 0.5
 
 
-def test_a_number_that_never_varies_is_one_bin():
-    found = statistics.histogram("n", {"train": {"n": numbers(np.full(101, 3.0))}})
+@pytest.mark.parametrize(("value", "n_edges"), [(3.0, 2), (3.5, 25)])
+def test_a_number_that_never_varies_is_one_bin(value, n_edges):
+    found = statistics.histogram("n", {"train": {"n": numbers(np.full(101, value))}})
     assert sum(found["shares"]["train"]) == pytest.approx(1.0) and max(found["shares"]["train"]) == 1.0
+    assert len(found["edges"]) == n_edges
+
+
+def test_whole_numbers_have_a_bin_each():
+    """Between 0 and 1 there is nothing; 2 of the other part is not in train and counts in the last bin."""
+    parts = {"train": {"era": numbers([0] * 90 + [1] * 10)}, "test": {"era": numbers([0] * 50 + [1] * 25 + [2] * 25)}}
+    assert statistics.histogram("era", parts) == {
+        "edges": [-0.5, 0.5, 1.5],
+        "shares": {"train": [0.9, 0.1], "test": [0.5, 0.5]},
+    }
 
 
 def test_values_of_a_category_are_in_their_order():

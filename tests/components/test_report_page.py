@@ -176,7 +176,8 @@ def test_ticks_are_round(axis, ticks):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(14495.0, "14,495"), (3.14159, "3.142"), (0.0000076, "0.000008"), (None, "–"), (0.5, "0.5")]
+    ("value", "text"),
+    [(14495.0, "14,495"), (3.14159, "3.142"), (0.0000076, "0.000008"), (None, "–"), (0.5, "0.5"), (-1e-9, "0")],
 )
 def test_numbers_as_people_write_them(value, text):
     assert number(value) == text

@@ -71,7 +71,8 @@ def number(value: float | None, digits: int = 4) -> str:
     if abs(value) >= 10**digits:
         return f"{value:,.0f}"
     text = f"{value:.{digits}g}"
-    return f"{float(text):,.6f}".rstrip("0").rstrip(".") if "e" in text and abs(value) < 1 else text
+    plain = f"{float(text):,.6f}".rstrip("0").rstrip(".") if "e" in text and abs(value) < 1 else text
+    return "0" if plain == "-0" else plain
 
 
 class Chart:

@@ -104,11 +104,17 @@ def histogram(name: str, content: Mapping[str, Any]) -> Figure:
         edges = content["edges"]
         if name == PICKUP_EPOCH:
             edges, label = [1970 + edge / YEAR_S for edge in edges], "year"
-        names = [f"{number(low, 6)} to {number(high, 6)}" for low, high in itertools.pairwise(edges)]
+        names = [between(low, high) for low, high in itertools.pairwise(edges)]
         svg = steps(title, label, edges, parts)
     cells = [(each, *(f"{shares[i]:.1%}" for _, _, shares in parts)) for i, each in enumerate(names)]
     legend = tuple((style, part) for part, style, _ in parts)
     return Figure(title, "% of rows", svg, table(title, (label, *(part for part, _, _ in parts)), cells), "", legend)
+
+
+def between(low: float, high: float) -> str:
+    """A bin in words: `3` for one around a whole number."""
+    middle = (low + high) / 2
+    return number(middle) if high - low == 1 and middle == int(middle) else f"{number(low, 6)} to {number(high, 6)}"
 
 
 def steps(title: str, label: str, edges: Sequence[float], parts: Sequence[tuple[str, str, Sequence[float]]]) -> Markup:
@@ -121,6 +127,6 @@ def steps(title: str, label: str, edges: Sequence[float], parts: Sequence[tuple[
             chart.line([(edge, share * 100) for ends, share in bins for edge in ends], style)
             continue
         for (low, high), share in bins:
-            text = f"{number(low, 6)} to {number(high, 6)}, {part}: {share:.1%}"
+            text = f"{between(low, high)}, {part}: {share:.1%}"
             chart.rect((low, 0.0), (high, share * 100), text, f"{style} pale")
     return chart.svg(title)
