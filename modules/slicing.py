@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow_model_analysis as tfma
 
 from farebox.modules.columns import DISTANCE_BAND, MODEL_INPUTS, PICKUP_HOUR, PICKUP_WEEKDAY
 from farebox.modules.slices import (
@@ -33,6 +32,20 @@ def configure(city: Mapping[str, Any]) -> None:
     _city.update(city)
 
 
+def slicing_columns(columns: Mapping[str, npt.NDArray[Any]], city: Mapping[str, Any]) -> dict[str, npt.NDArray[Any]]:
+    """The columns that trips are sliced by, each of shape (n, 1), from columns of shape (n, 1).
+
+    city: as `configure` takes it.
+    """
+    derived = {
+        DISTANCE_BAND: distance_bands(columns),
+        AIRPORT: airports(columns, city["airports"]),
+        PICKUP_AREA: pickup_areas(columns, city["box"]),
+    }
+    sliced = {name: {**columns, **derived}[name] for name in SLICED_BY}
+    return {**sliced, **categories(columns, city.get("features", {}))}
+
+
 def row_hashes(columns: Mapping[str, npt.NDArray[Any]], names: Sequence[str] = MODEL_INPUTS) -> npt.NDArray[Any]:
     """A 64-bit hash of each trip, uint64 of shape (n,): of its own values only, whatever the order of trips."""
     import pandas as pd
@@ -48,21 +61,15 @@ def _take(values: Any, rows: npt.NDArray[Any]) -> Any:
 
 def _slice(extracts: dict[str, Any], city: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Extracts of a batch of trips, for all of them and for each slice: labels, predictions and hashes."""
+    import tensorflow_model_analysis as tfma
     from tensorflow_model_analysis.slicer import slicer_lib
 
     columns = extracts[tfma.constants.FEATURES_KEY]
-    columns = {
-        **columns,
-        DISTANCE_BAND: distance_bands(columns),
-        AIRPORT: airports(columns, city["airports"]),
-        PICKUP_AREA: pickup_areas(columns, city["box"]),
-    }
     own = city.get("features", {})
-    values = categories(columns, own)
     fields = {key: extracts[key] for key in (tfma.constants.LABELS_KEY, tfma.constants.PREDICTIONS_KEY)}
     fields[ROW_HASH] = row_hashes(columns, [*MODEL_INPUTS, *own])
     slices: list[tuple[tuple[tuple[str, Any], ...], Any]] = [((), fields)]
-    for name, column in {**{name: columns[name] for name in SLICED_BY}, **values}.items():
+    for name, column in slicing_columns(columns, city).items():
         slices += [(((name, value),), _take(fields, rows)) for value, rows in rows_by_value(column)]
     for slice_key, extract in slices:
         yield {**extract, tfma.constants.SLICE_KEY_TYPES_KEY: slicer_lib.slice_keys_to_numpy_array([slice_key])}
@@ -74,6 +81,7 @@ def custom_extractors(eval_shared_model: Any, eval_config: Any, tensor_adapter_c
     TFMA splits it into rows: single rows, six times each, took three quarters of the evaluation of 98,035 rows.
     """
     import apache_beam as beam
+    import tensorflow_model_analysis as tfma
 
     from farebox.components.evaluator.predictions import predict_extractor
 

@@ -28,6 +28,8 @@ from farebox.modules.feature_values import with_features
 from farebox.modules.model_inputs import check_bounds, check_days, columns_of, with_coordinates, with_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from farebox.components.trip_example_gen.judging.losses import Losses
     from farebox.pipeline.settings.load import Settings
 
@@ -183,41 +185,70 @@ def evaluate(model: FareModel | str | Path, settings: Settings) -> Evaluation:
     another currency, or if rows are lost in a way that `settings.data_gate` stops: one of several files gives no trip,
     or the city file does not fit the source.
     """
-    from farebox.components.data_gate import data_checks
-    from farebox.components.data_gate.loss_checks import judge_losses
-    from farebox.components.trip_example_gen.judging.first_look import describe_first
-    from farebox.components.trip_example_gen.judging.losses import Losses
-    from farebox.components.trip_example_gen.reader import read_trips
-    from farebox.components.trip_example_gen.splits import row_hashes
-    from farebox.modules.scope import Scope
-
     model = model if isinstance(model, FareModel) else FareModel.load(model)
-    error, losses, first_trip = RunningError(), Losses(), ""
-    scope = Scope(model.description, model.trained)
-    for trips in read_trips(settings.data, settings.city):
-        batch = columns_of(trips.examples)
-        error.update(model._interpreter.predict(batch), batch[columns.FARE])
-        hashes = row_hashes(trips.examples, scope.seed)
-        scope.update(batch, hashes)
-        losses += trips.losses.with_examples(hashes, scope.seed)
-        if not first_trip and trips.examples.num_rows:
-            first_trip = describe_first(trips.examples, settings.city)
-    checks = judge_losses(losses, settings.data_gate)
-    if refusal := data_checks.refusal(checks, by=settings.data):
-        raise InputError(refusal)
+    error, trips = RunningError(), PredictedTrips(settings, [model])
+    for batch, (predictions,) in trips:
+        error.update(predictions, batch[columns.FARE])
+    warnings = trips.warnings()
     return Evaluation(
         model=str(model.path),
         city=settings.city.name,
         rmse=error.rmse,
         mae=error.mae,
-        rows_read=losses.total.read,
+        rows_read=trips.losses.total.read,
         rows_used=error.rows,
-        rows_rejected=losses.total.rejected,
-        rows_left_out=losses.total.left_out,
-        losses=losses,
-        first_trip=first_trip,
-        warnings=(*scope.lines(settings.city.name, settings.city.currency), *data_checks.warnings(checks)),
+        rows_rejected=trips.losses.total.rejected,
+        rows_left_out=trips.losses.total.left_out,
+        losses=trips.losses,
+        first_trip=trips.first_trip,
+        warnings=warnings,
     )
+
+
+class PredictedTrips:
+    """The trips of `settings.data`, batch by batch, with what each of several models predicts for them.
+
+    After the last batch: losses, the rows that were rejected or left out; first_trip, what was understood of it.
+    """
+
+    def __init__(self, settings: Settings, models: Sequence[FareModel]) -> None:
+        from farebox.components.trip_example_gen.judging.losses import Losses
+        from farebox.modules.scope import Scope
+
+        self.settings, self.models = settings, models
+        self.scopes = [Scope(model.description, model.trained) for model in models]
+        self.losses, self.first_trip = Losses(), ""
+
+    def __iter__(self) -> Iterator[tuple[dict[str, npt.NDArray[Any]], list[npt.NDArray[Any]]]]:
+        """Yields columns of shape (n,) and the fares by each model, of n elements. Raises InputError."""
+        from farebox.components.trip_example_gen.judging.first_look import describe_first
+        from farebox.components.trip_example_gen.reader import read_trips
+        from farebox.components.trip_example_gen.splits import row_hashes
+
+        for trips in read_trips(self.settings.data, self.settings.city):
+            batch, seed = columns_of(trips.examples), self.scopes[0].seed
+            hashes = {seed: row_hashes(trips.examples, seed) for seed in {scope.seed for scope in self.scopes}}
+            self.losses += trips.losses.with_examples(hashes[seed], seed)
+            if not self.first_trip and trips.examples.num_rows:
+                self.first_trip = describe_first(trips.examples, self.settings.city)
+            for scope in self.scopes:
+                scope.update(batch, hashes[scope.seed])
+            yield batch, [model._interpreter.predict(batch) for model in self.models]
+
+    def warnings(self) -> tuple[str, ...]:
+        """Lines about rows that were lost, and about trips that say little of a model.
+
+        Raises InputError as `evaluate` does.
+        """
+        from farebox.components.data_gate import data_checks
+        from farebox.components.data_gate.loss_checks import judge_losses
+
+        checks = judge_losses(self.losses, self.settings.data_gate)
+        if refusal := data_checks.refusal(checks, by=self.settings.data):
+            raise InputError(refusal)
+        city = self.settings.city
+        lines = [line for scope in self.scopes for line in scope.lines(city.name, city.currency)]
+        return (*dict.fromkeys(lines), *data_checks.warnings(checks))
 
 
 def export(model: str | Path, to: str, out: str | Path = ".") -> list[Path]:

@@ -16,17 +16,19 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
 from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.commit import code_commit
+from farebox.components.atomic_pusher.hook import call_hook
 from farebox.components.atomic_pusher.manifest import sha256
 from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.device_validator.request import DEVICE_FILE
-from farebox.components.errors import GateError
+from farebox.components.errors import Check, GateError
 from farebox.components.evaluator.promises import PROMISE, promised
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 from farebox.components.tflite.files import GOLDEN_FILE
 from farebox.components.trip_example_gen.files import TRAINED_ROWS
 
-SERVING_FILE, REFUSAL_FILE = "tflite", "refusal.json"
+SERVING_FILE, REFUSAL_FILE, HOOK_FILE = "tflite", "refusal.json", "hook.json"
 BLESSINGS = ("model_blessing", "infra_blessing")
 
 
@@ -37,6 +39,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
     `custom_config["locations"]` is the text of locations.json, if there is one, and `custom_config["promise"]` the
     features by whose slices the manifest tells the errors on the test split. If a person rolled these bytes back, it
     pushes nothing and writes the failed check to `{pushed_model.uri}/refusal.json`.
+    After a push it calls `push.hook`, if that is set, and writes how it ended to `{pushed_model.uri}/hook.json`.
     """
 
     def Do(
@@ -64,7 +67,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         except GateError as error:
             logging.error("Pusher: %s", error)
             self._MarkNotPushed(pushed_model)
-            _write_refusal(pushed_model, error)
+            _write_checks(pushed_model, REFUSAL_FILE, error.checks)
             return
         destination = f"{store.base}/{version}"
         io_utils.copy_dir(destination, pushed_model.uri)
@@ -72,6 +75,12 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         is_candidate = push.candidate_name(store) == version
         what = "the candidate" if is_candidate else "the latest version"
         logging.info("Pusher: %s is %s in %s, %d B", version, what, store.base, len(content))
+        if settings.hook:
+            _write_checks(
+                pushed_model,
+                HOOK_FILE,
+                [call_hook(settings.hook, destination, settings.hook_timeout_s, is_candidate=is_candidate)],
+            )
 
     def CheckBlessing(self, input_dict: dict[str, list[types.Artifact]]) -> bool:
         """TFX's check; in addition, the bytes must have the SHA-256 that a gate's blessing names."""
@@ -105,6 +114,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         )
         return {
             **({"run_id": run_id} if run_id else {}),
+            **({"commit": commit} if (commit := code_commit()) else {}),
             "metrics": judgement.get("metrics", {}),
             **({PROMISE: promise} if (promise := promised(judgement, promised_by)) else {}),
             **({"runtimes": runtimes} if runtimes else {}),
@@ -161,7 +171,7 @@ def _span(artifact: types.Artifact) -> int:
     return 0
 
 
-def _write_refusal(pushed_model: types.Artifact, error: GateError) -> None:
+def _write_checks(pushed_model: types.Artifact, name: str, checks: Sequence[Check]) -> None:
     fileio.makedirs(pushed_model.uri)
-    with fileio.open(f"{pushed_model.uri}/{REFUSAL_FILE}", "w") as file:
-        file.write(json.dumps([dataclasses.asdict(check) for check in error.checks], indent=1))
+    with fileio.open(f"{pushed_model.uri}/{name}", "w") as file:
+        file.write(json.dumps([dataclasses.asdict(check) for check in checks], indent=1))

@@ -140,7 +140,7 @@ def rollback(base: Path, wanted: str | None = None, note: str = "") -> tuple[str
     store = LocalStore(base)
     with store.exclusive():
         there, history, latest = store.versions(), read_history(store), latest_name(store)
-        target = _named(wanted, there, base) if wanted else history.before(latest, there)
+        target = named(wanted, there, base) if wanted else history.before(latest, there)
         if target is None:
             raise InputError(f"version must be given: nothing in {base} was latest before {latest}")
         faults = manifests.faults(target, store.version(target))
@@ -155,7 +155,8 @@ def rollback(base: Path, wanted: str | None = None, note: str = "") -> tuple[str
     return latest, target
 
 
-def _named(wanted: str, there: list[str], base: Path) -> str:
+def named(wanted: str, there: list[str], base: Path) -> str:
+    """The version whose name begins so, among those that are there. Raises InputError unless there is exactly one."""
     matches = [name for name in there if name.startswith(wanted)]
     if len(matches) != 1:
         names = ", ".join(matches or there) or "none"

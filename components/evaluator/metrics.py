@@ -43,6 +43,19 @@ class Estimate:
             lower = upper = value
         return Estimate(value, lower, upper)
 
+    @staticmethod
+    def from_jackknife(metric: npt.NDArray[np.floating[Any]]) -> Estimate:
+        """The estimate that TFMA makes of a metric over all rows, then without each group, shape (1 + GROUPS,).
+
+        As in TFMA, the interval lies around the mean of the values without each group.
+        """
+        import numpy as np
+
+        value, middle = float(metric[0]), float(metric[1:].mean())
+        with np.errstate(invalid="ignore"):  # the standard error of a metric that is not finite is NaN
+            error = t_quantile(CONFIDENCE) * jackknife_error(metric[1:])
+        return Estimate(value, value, value) if math.isnan(error) else Estimate(value, middle - error, middle + error)
+
     def widened(self, confidence: float) -> Estimate:
         """The same value with the interval at another confidence, a fraction."""
         ratio = t_quantile(confidence) / t_quantile(CONFIDENCE)

@@ -16,7 +16,7 @@ from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
-from farebox.components.atomic_pusher.executor import REFUSAL_FILE
+from farebox.components.atomic_pusher.executor import HOOK_FILE, REFUSAL_FILE
 from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.device_validator.runtimes.table import trials_from_json
 from farebox.components.errors import Check
@@ -93,7 +93,7 @@ def figures_of(inputs: dict[str, types.Artifact], label: str) -> Figures:
     data_checks, device_checks = checks_of(read_json(inputs["verdict"], "verdict.json")), checks_of(device["checks"])
     return Figures(
         measured=measured(inputs, label, judgement, device["measurements"]),
-        gates=(*data_checks, *judgement.checks, *device_checks, *refusal(pushed)),
+        gates=(*data_checks, *judgement.checks, *device_checks, *checks_of_push(pushed)),
         blessed=bool(inputs["gate_blessing"].get_int_custom_property("blessed")) and device["blessed"],
         pushed=pushed.get_string_custom_property("pushed_destination") or None,
         losses=Losses.from_json(read_json(inputs["raw_examples"], COUNTS_FILE)),
@@ -144,10 +144,10 @@ def checks_of(checks: Iterable[Mapping[str, Any]]) -> list[Check]:
     return [Check(**check) for check in checks]
 
 
-def refusal(pushed: types.Artifact) -> list[Check]:
-    """Pusher's own checks if Pusher itself refused; empty if it pushed, or if an earlier gate refused."""
-    path = os.path.join(pushed.uri, REFUSAL_FILE)
-    return checks_of(read_json(pushed, REFUSAL_FILE)) if tf.io.gfile.exists(path) else []
+def checks_of_push(pushed: types.Artifact) -> list[Check]:
+    """Pusher's own checks if Pusher itself refused, or of its hook; empty if an earlier gate refused."""
+    names = [name for name in (REFUSAL_FILE, HOOK_FILE) if tf.io.gfile.exists(os.path.join(pushed.uri, name))]
+    return [check for name in names for check in checks_of(read_json(pushed, name))]
 
 
 def network_errors(inputs: dict[str, types.Artifact], label: str) -> dict[str, float]:

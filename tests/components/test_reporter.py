@@ -157,13 +157,13 @@ def test_a_refusal_of_pusher_is_among_the_gates(tmp_path):
     """Pusher leaves refusal.json only where it refused itself."""
     from types import SimpleNamespace
 
-    from farebox.components.reporter.executor import refusal
+    from farebox.components.reporter.executor import checks_of_push
 
     check = Check("rolled_back", 1.0, 0.0, ok=False, detail="version x was rolled back")
     pushed = SimpleNamespace(uri=str(tmp_path))
-    assert refusal(pushed) == []
+    assert checks_of_push(pushed) == []
     (tmp_path / "refusal.json").write_text(json.dumps([dataclasses.asdict(check)]))
-    assert refusal(pushed) == [check]
+    assert checks_of_push(pushed) == [check]
 
 
 LOSSES = Losses(FileRows(22, 20, 0, Counter({("outside_city", "x"): 2})))

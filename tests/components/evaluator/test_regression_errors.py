@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farebox.components.evaluator.group_sums import NAMES, Sums
 from farebox.components.evaluator.metrics import BIAS, COUNT, COVERAGE, GROUPS, MAE, MEAN_LABEL, P95, RANGE_WIDTH, RMSE
-from farebox.components.evaluator.regression_errors import NAMES, RegressionErrors, Sums, jackknifed
+from farebox.components.evaluator.regression_errors import RegressionErrors, jackknifed
 from farebox.components.tflite.bands import Bands
 
 numbers = st.floats(-1e4, 1e4)

@@ -118,7 +118,7 @@ def test_a_dated_span_of_an_old_journal_is_doubted_although_it_is_alone(city):
 @pytest.mark.parametrize("is_gone", [True, False])
 def test_a_span_that_is_forgotten_has_never_been(poisoned, is_gone):
     """Whether its folder is gone or not: the window is that of the others, and is trained on at once."""
-    poisoned.overrides = ("spans.min_new_spans=5",)
+    poisoned.overrides = ("spans.min_new_spans=null",)
     poisoned.deliver(4)
     if not is_gone:
         poisoned.deliver(2062)
@@ -175,11 +175,15 @@ def test_a_pending_decision_is_kept_unless_the_span_is_in_it(city):
 
 
 def test_a_tick_that_failed_before_a_span_was_forgotten_is_tried_again(city):
+    """The drift that was its cause is measured again, as after any failed run."""
+    city.overrides = ("spans.min_new_spans=null",)
     for span in (1, 2):
         city.deliver(span)
-    city.tick(outcome="failed")
+    city.tick()
+    city.deliver(3)
+    assert city.tick(drift=0.08, outcome="failed").causes == ("drift",)
     forgetting.forget(city.settings(), 1)
-    assert city.tick().decision == "retrain"
+    assert city.tick(drift=0.08).causes == ("drift",)
 
 
 @pytest.mark.parametrize("twice", [True, False])

@@ -1,0 +1,112 @@
+"""`farebox compare` on real files and trips: what A and B may be, the table, JSON, and refusals."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.store import LocalStore
+from farebox.components.tflite.description import Description, TensorDescription
+from farebox.components.tflite.metadata import described
+
+CITY = """
+city:
+  name: springfield
+  columns: {fare: paid, pickup_longitude: x0, pickup_latitude: y0, dropoff_longitude: x1, dropoff_latitude: y1,
+            pickup_hour: hour, pickup_weekday: day}
+  weekdays: monday_0
+  box: {west: -1, east: 1, south: 50, north: 52}
+  fare: {min: 1, max: 100}
+"""
+
+
+@pytest.fixture(scope="module")
+def dearer_tflite(convert_tflite) -> bytes:
+    """Asks 3 more than `fare_tflite`."""
+    return convert_tflite(lambda fare: fare + 3)
+
+
+@pytest.fixture
+def versions(tmp_path, monkeypatch, fare_tflite, dearer_tflite, call) -> tuple[str, str]:
+    """A city with trips and two versions, of which the second asks 3 more."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "springfield.yaml").write_text(CITY)
+    call("data", "simulate", "--city", "springfield.yaml", "--rows", "900", "--dirt", "0", "--out", "trips.csv")
+    store = LocalStore(tmp_path / "models/springfield")
+    return push.push(fare_tflite, store, {}), push.push(dearer_tflite, store, {})
+
+
+def compare(call, a: str, b: str, *more: str) -> tuple[int, str, str]:
+    return call("compare", a, b, "--city", "springfield.yaml", "--data", "trips.csv", *more)
+
+
+def test_a_table_by_slice_with_the_errors_of_evaluate(versions, call):
+    old, new = versions
+    code, out, err = compare(call, old[:6], new)
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[:2] == [f"A: models/springfield/{old}/fare.tflite", f"B: models/springfield/{new}/fare.tflite"]
+    assert lines[2].split("  ")[0] == "slice" and lines[3].startswith("all trips  ")
+    errors = {}
+    for version in versions:
+        arguments = ("--city", "springfield.yaml", "--data", "trips.csv", "--json")
+        errors[version] = json.loads(call("evaluate", "--model", f"models/springfield/{version}", *arguments)[1])
+    shown = json.loads(compare(call, old, new, "--json")[1])
+    overall = shown["slices"][0]
+    assert overall["slice"] == "all trips" and overall["rows"] == shown["rows"]["used"] == errors[old]["rows"]["used"]
+    for side, version in zip("ab", versions, strict=True):
+        assert overall[side]["rmse"] == pytest.approx(errors[version]["rmse"])
+        assert overall[side]["mae"] == pytest.approx(errors[version]["mae"])
+    assert overall["b"]["bias"] - overall["a"]["bias"] == pytest.approx(3, abs=1e-5)
+    assert overall["a"]["coverage"] is None
+    assert {each["slice"].partition("=")[0] for each in shown["slices"][1:]} <= {
+        "pickup_hour", "pickup_weekday", "distance_band", "airport", "pickup_area",
+    }  # fmt: skip
+    assert all(each["rows"] >= 100 for each in shown["slices"])
+
+
+def test_a_model_does_not_differ_from_itself_however_it_is_named(versions, call, tmp_path):
+    """By a run's id, by a file, by a folder and by models/CITY."""
+    new = versions[1]
+    summary = tmp_path / "runs/springfield/20260101-000000-000/summary.json"
+    summary.parent.mkdir(parents=True)
+    summary.write_text(json.dumps({"model": {"path": f"models/springfield/{new}/fare.tflite"}}))
+    for name in ("20260101-000000-000", f"models/springfield/{new}/fare.tflite", f"models/springfield/{new}"):
+        overall = json.loads(compare(call, name, "models/springfield", "--json")[1])["slices"][0]
+        assert overall["difference"] == {"value": 0.0, "lower": 0.0, "upper": 0.0} and overall["better"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "summary", "line"),
+    [
+        ("fff", None, "version=fff must be the beginning of one version in models/springfield, got "),
+        ("20260101", {"model": None}, "run=20260101 must have made a model: its data were refused"),
+        ("20260101", {"model": {"path": "gone.tflite"}}, "run=20260101: its model gone.tflite is not there any more"),
+        ("springfield.yaml", None, "model=springfield.yaml"),
+    ],
+)
+def test_what_is_no_model_is_one_line(versions, call, tmp_path, name, summary, line):
+    if summary is not None:
+        (tmp_path / "runs/springfield" / name).mkdir(parents=True)
+        (tmp_path / "runs/springfield" / name / "summary.json").write_text(json.dumps(summary))
+    code, out, err = compare(call, name, versions[0])
+    assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith(f"farebox: {line}")
+
+
+def test_without_versions_a_name_is_one_line(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("springfield.yaml").write_text(CITY)
+    Path("trips.csv").write_text("paid\n")
+    code, _, err = compare(call, "abc", "def")
+    line = "model=abc must be a path, or a version in models/springfield or a run in runs/springfield"
+    assert (code, err) == (2, f"farebox: {line}\n")
+
+
+def test_a_model_of_another_currency_is_refused(versions, call, fare_tflite, tmp_path):
+    words = Description(output=TensorDescription("fare", unit="EUR"))
+    Path("euro.tflite").write_bytes(described(fare_tflite, words))
+    code, _, err = compare(call, versions[0], "euro.tflite")
+    assert code == 2 and err.startswith("farebox: city.currency=USD must be EUR")
