@@ -190,6 +190,20 @@ def test_the_run_began_with_the_weights_of_the_one_before(place):
 
 
 @pytest.mark.usefixtures("resumed")
+def test_the_lineage_of_a_version_is_that_of_its_run(place):
+    """From the real database: the window with its digests, the base of the warm start, and the gates."""
+    first, second = (record["version"] for record in place.records()[:2])
+    arguments = ("--city", "chicago", "--out", str(place.folder), "--set", SMALL[0], "--json")
+    ended = subprocess.run([str(FAREBOX), "lineage", second, *arguments], capture_output=True, text=True, check=True)
+    shown = json.loads(ended.stdout)
+    assert [span["name"] for span in shown["spans"]] == [str(FIRST + datetime.timedelta(days=day)) for day in range(3)]
+    digests = {key: each["sha256"] for record in place.records() for key, each in record["contents"].items()}
+    assert [span["sha256"] for span in shown["spans"]] == [digests[f"{span['span']}/1"] for span in shown["spans"]]
+    assert (shown["parents"], shown["warm_start"]["version"], shown["state"]) == ([first], first, "latest")
+    assert shown["gates"] and all(gate["ok"] or gate["severity"] == "warn" for gate in shown["gates"])
+
+
+@pytest.mark.usefixtures("resumed")
 def test_a_tick_without_new_spans_changes_nothing(place):
     latest = (place.folder / "models/chicago/LATEST").read_text()
     ended = place.tick()

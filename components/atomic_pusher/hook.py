@@ -24,8 +24,8 @@ def call_hook(command: Sequence[str], folder: str, timeout_s: float, *, is_candi
     """Calls the command with the version's folder and its manifest as last arguments; returns whether it succeeded.
 
     The check only warns: the version is pushed, whatever the command does. The command gets this process's environment,
-    with the city, the version, its role (`latest` or `candidate`), the folder and the manifest under the names above. What it prints goes to the log. When
-    its time is over it is killed, with the processes that it started.
+    with the city, the version, its role (`latest` or `candidate`), the folder and the manifest under the names above.
+    What it prints goes to the log. When its time is over it is killed, with the processes that it started.
     """
     arguments = [*command, folder, f"{folder}/{MANIFEST_FILE}"]
     fault, output = _run(arguments, {**os.environ, **variables(folder, is_candidate)}, timeout_s)

@@ -50,7 +50,12 @@ def lines(shown: Lineage) -> Iterator[str]:
 
 def _rows(shown: Lineage) -> Iterator[tuple[str, str]]:
     warm, metrics = shown.warm_start, shown.metrics
-    numbers = (f"{name} {value:.4g}" for name, value in metrics.items() if isinstance(value, (int, float)))
+    numbers = (
+        f"{name} {value:.4g}"
+        for name, value in metrics.items()
+        if isinstance(value, (int, float)) and not name.endswith("_diff")  # from the version before
+    )
+    yield "note", shown.note or ""
     yield "created", shown.created
     yield "sha256", shown.sha256
     yield "run", shown.run_id or ""

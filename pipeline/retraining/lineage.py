@@ -42,14 +42,15 @@ class WarmStart:
 class Lineage:
     """The origins of a version.
 
-    state: `latest`, `candidate`, `rolled back` or `earlier`. parents: the version that LATEST named before it, at its push. before,
-    after: its neighbours in HISTORY. causes, reasons: of the tick that pushed it; empty for `farebox run`. fingerprint:
+    state: `latest`, `candidate`, `dropped`, `rolled back` or `earlier`. note: what HISTORY says was decided about it.
+    parents: the version that LATEST named at its push. before, after: its neighbours in HISTORY. causes, reasons: of the tick that pushed it; empty for `farebox run`. fingerprint:
     of the trips, if they came in one lot. gates: of its run. unknown: lines about what could not be read.
     """
 
     city: str
     version: str
     state: str
+    note: str | None
     created: str
     sha256: str
     run_id: str | None
@@ -90,6 +91,7 @@ def lineage_of(settings: Settings, wanted: str) -> Lineage:
         city=settings.city.name,
         version=name,
         state=_state_of(name, latest, candidate_name(store), history),
+        note=history.notes.get(name),
         created=str(facts.get("created", "")),
         sha256=str(facts.get("sha256", "")),
         run_id=run_id,
@@ -114,6 +116,8 @@ def lineage_of(settings: Settings, wanted: str) -> Lineage:
 def _state_of(name: str, latest: str | None, candidate: str | None, history: History) -> str:
     if name in (latest, candidate):
         return "latest" if name == latest else "candidate"
+    if name in history.dropped:
+        return "dropped"
     return "rolled back" if name in history.rolled_back else "earlier"
 
 
