@@ -67,7 +67,7 @@ class Compression:
     def as_json(self) -> dict[str, Any]:
         """Returns everything except the content and the trials, as dictionaries, numbers and text."""
         names = [field.name for field in dataclasses.fields(self) if field.name not in ("content", "outcome")]
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names} | {"notes": list(self.notes)}
         return {
             name: dataclasses.asdict(value) if isinstance(value, Errors | Sizes | Measured) else value
             for name, value in values.items()
