@@ -46,7 +46,8 @@ flink: setup ## run Apache Flink and Beam workers on this machine until Ctrl-C: 
 
 image: ## build the image of a clean checkout with Docker, tagged with its commit: IMAGE=REGISTRY/farebox
 	@git diff --quiet HEAD || { echo "farebox: commit your changes first: the image's tag is the commit" >&2; exit 1; }
-	@docker build --tag $(IMAGE):$$(git rev-parse --short=12 HEAD) $(ARGS) .
+	@docker build --tag $(IMAGE):$$(git rev-parse --short=12 HEAD) \
+		--build-arg COMMIT=$$(git rev-parse HEAD) $(ARGS) .
 
 lane-b: ## run test-fast on lane B; on an older system, as root, inside a Debian 13 root
 	@tools/lane_b.sh

