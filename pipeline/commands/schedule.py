@@ -30,6 +30,7 @@ class Emit(str, Enum):
     systemd = "systemd"
     cron = "cron"
     kubernetes = "kubernetes"
+    airflow = "airflow"
 
 
 def schedule(
@@ -44,7 +45,7 @@ def schedule(
     overrides: Overrides = None,
     timezone: Annotated[
         str | None,
-        typer.Option(metavar="ZONE", help="E.g. Europe/London; without it the machine's; Kubernetes, --runner: UTC."),
+        typer.Option(metavar="ZONE", help="E.g. Europe/London; without it the machine's or, elsewhere, UTC."),
     ] = None,
     misfire: Annotated[
         int | None, typer.Option(metavar="SECONDS", help="How late a tick may begin; 3600 without it.")
@@ -88,8 +89,8 @@ def schedule(
 ) -> None:
     """Runs `farebox retrain` by the clock, here or elsewhere.
 
-    Here in the foreground, or by systemd, cron or Kubernetes (--emit). With --runner, Kubeflow or Vertex AI runs a
-    compiled spec.
+    Here in the foreground, or by systemd, cron, Kubernetes or Airflow (--emit). With --runner, Kubeflow or Vertex AI
+    runs a compiled spec.
     """
     from farebox.pipeline.commands import schedule_orders
 

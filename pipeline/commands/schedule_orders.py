@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from farebox.components.errors import InputError
-from farebox.pipeline.schedule import crontab, files, firing
+from farebox.pipeline.schedule import airflow, crontab, files, firing
 from farebox.pipeline.settings.load import Settings, load_settings
 
 DEFAULT_MISFIRE_S = 3600
-FILES, REMOTE = ("systemd", "cron", "kubernetes"), ("kubeflow", "vertex")
+FILES, REMOTE = ("systemd", "cron", "kubernetes", "airflow"), ("kubeflow", "vertex")
 COMPILED = ("--city", "--data", "--out", "--set")
 TAKERS = {  # the targets that take each option
     **dict.fromkeys(COMPILED, ("foreground", *FILES)),
@@ -137,7 +137,8 @@ def files_of(emit: str, order: ScheduleOrder, options: FileOptions) -> dict[str,
     if emit == "kubernetes":
         return _kubernetes(order, settings, when, options)
     check_data(settings)
-    check_holder(settings, "--env-file FILE", options.env_file)
+    if emit != "airflow":  # its workers have an environment of their own
+        check_holder(settings, "--env-file FILE", options.env_file)
     here = _absolute(order)
     tick = files.Tick(
         settings.city.name,
@@ -146,6 +147,8 @@ def files_of(emit: str, order: ScheduleOrder, options: FileOptions) -> dict[str,
         log=os.path.join(here.out, f"farebox-{settings.city.name}.log"),
         variables=settings.notify.variables,
     )
+    if emit == "airflow":
+        return airflow.airflow(tick, when, order.timezone or "UTC")
     env_file = os.path.abspath(options.env_file) if options.env_file else None
     if emit == "systemd":
         return files.systemd(tick, when, order.timezone, getpass.getuser(), env_file)

@@ -1,4 +1,7 @@
-"""Files with which systemd, cron or Kubernetes starts the ticks. They name where a secret is kept, not its value."""
+"""Files with which systemd, cron or Kubernetes starts the ticks; airflow.py has Airflow's.
+
+They name where a secret is kept, not its value.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ def systemd(tick: Tick, crontab: Crontab, zone: str | None, user: str, env_file:
     """A .service and a .timer, by file name."""
     environment = [f"EnvironmentFile={_unit_path(env_file)}"] if env_file else []
     service = [
-        *_header(tick, env_file),
+        *header(tick, env_file),
         "[Unit]",
         f"Description=Farebox: a retraining tick of {tick.city}",
         "",
@@ -110,12 +113,12 @@ def cron(tick: Tick, crontab: Crontab, env_file: str | None) -> dict[str, str]:
         steps += ["set -a", f". {shlex.quote(env_file)}", "set +a"]
     steps.append(f"exec {shlex.join(tick.command)} >>{shlex.quote(tick.log)} 2>&1")
     line = f"{crontab.text} {' && '.join(steps)}".replace("%", r"\%")
-    return {f"{tick.name}.crontab": "\n".join([*_header(tick, env_file), line]) + "\n"}
+    return {f"{tick.name}.crontab": "\n".join([*header(tick, env_file), line]) + "\n"}
 
 
 def kubernetes(tick: Tick, crontab: Crontab, zone: str, container: Container) -> dict[str, str]:
     """A CronJob (batch/v1). Raises InputError for days that its fields cannot express."""
-    comments = [f"# {crontab.text}", *_header(tick, container.secret and f"Secret {container.secret}")]
+    comments = [f"# {crontab.text}", *header(tick, container.secret and f"Secret {container.secret}")]
     manifest = {
         "apiVersion": "batch/v1",
         "kind": "CronJob",
@@ -188,7 +191,7 @@ def _container(tick: Tick, container: Container) -> dict[str, Any]:
     }
 
 
-def _header(tick: Tick, variables_source: str | None) -> list[str]:
+def header(tick: Tick, variables_source: str | None) -> list[str]:
     """A comment with the variables that `variables_source`, a file or a Secret, must set."""
     needs_variables = variables_source and tick.variables
     return [f"# {variables_source} must set {', '.join(tick.variables)}"] if needs_variables else []
