@@ -46,6 +46,8 @@ from farebox.pipeline.nodes import (
     ingest_code,
     latest_blessed,
     latest_network,
+    latest_pushed,
+    outcome,
     span_nodes,
     trip_example_gen,
 )
@@ -62,7 +64,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     schema = CuratedSchema(provenance.schema_source(settings))
     spans = span_nodes(settings, target, examples.outputs["examples"], schema.outputs["schema"])
     raw_examples = (spans[-1] if spans else examples).outputs["examples"]
-    data = data_checks(raw_examples, schema.outputs["schema"], settings.data_gate_of_a_run, target)
+    pushed = latest_pushed(target)
+    data = data_checks(raw_examples, schema.outputs["schema"], settings.data_gate_of_a_run, target, pushed=pushed)
     data_gate = data.gate
     transform = with_code_digest(
         Transform(
@@ -121,7 +124,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         code_digest=code_digest("farebox.components.quantizer.executor"),
     )
     quantized = quantizer.outputs["quantized_model"]
-    baseline = latest_blessed(quantized, target)
+    baseline = pushed or latest_blessed(quantized, target)
     evaluator = with_code_digest(
         FileEvaluator(
             examples=raw_examples,
@@ -190,6 +193,8 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         ),
         "farebox.components.atomic_pusher.executor",
     )
+    if pushed:  # with the version: the next run's data are held against them
+        pusher.spec.inputs["statistics"] = data.statistics.outputs["statistics"]
     reporter = Reporter(
         label=label,
         about=about(settings),
@@ -216,6 +221,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     nodes = [
         examples, schema, *spans, *data.nodes, transform, *tuners, *base,
         trainer, reducer, pruner, quantizer, baseline, evaluator, model_gate, device_validator, pusher, reporter,
+        *outcome(reporter.outputs["report"], settings, target),
     ]  # fmt: skip
     add_beam_args(nodes, settings, target.workers)
     return Pipeline(

@@ -24,6 +24,7 @@ from farebox.components.data_gate.component import DataGate
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.networks.node_settings import as_json
+from farebox.components.reporter.outcome import Outcome
 from farebox.components.span_window.component import SpanWindow
 from farebox.components.span_window.strategy import SpanWindowStrategy
 from farebox.components.trip_example_gen.component import TripExampleGen, ingest_digest
@@ -84,8 +85,12 @@ def data_checks(
     target: Target,
     *,
     of_a_span: bool = False,
+    pushed: LatestPushed | None = None,
 ) -> DataChecks:
-    """StatisticsGen, ExampleValidator, the last blessed run's statistics and DataGate; a span's have their own ids."""
+    """StatisticsGen, ExampleValidator, the last blessed run's statistics and DataGate; a span's have their own ids.
+
+    pushed: the node that has the statistics behind the last version instead, on Kubeflow and Vertex AI.
+    """
     statistics = StatisticsGen(
         examples=examples,
         schema=schema,  # it tells which numbers are categories
@@ -96,11 +101,12 @@ def data_checks(
     output = statistics.outputs["statistics"]
     validator = ExampleValidator(statistics=output, schema=schema)
     baseline = latest_blessed_statistics(output, target, "SpanBaseline" if of_a_span else "LatestStatistics")
+    finders = [*baseline, *([pushed] if pushed else [])]
     gate = DataGate(
         anomalies=validator.outputs["anomalies"],
         examples=examples,
         statistics=output,
-        baseline_statistics=baseline[0].outputs["statistics"] if baseline else None,
+        baseline_statistics=finders[0].outputs["statistics"] if finders else None,
         schema=schema,
         settings=as_json(settings),
         code_digest=code_digest("farebox.components.data_gate.executor"),
@@ -136,13 +142,18 @@ def digest_of_ingest(settings: Settings) -> str:
     return ingest_digest(settings.city, settings.split.shares, settings.split.seed, ingest_code())
 
 
-def latest_blessed(candidate: BaseChannel, target: Target) -> BaseNode:
-    """The node that finds the baseline: the latest other model that ModelGate and DeviceValidator both blessed.
+def latest_pushed(target: Target) -> LatestPushed | None:
+    """The node that finds the model that was pushed last, and the statistics of its data; None for a local run.
 
-    Kubeflow knows no resolver, and Vertex AI none of ours: there the baseline is the model that was pushed last.
+    Kubeflow knows no resolver, and Vertex AI none of ours.
     """
-    if target.metadata is None:
-        return LatestPushed(target.models_dir, code_digest("farebox.components.baselines.latest_pushed"))
+    if target.metadata is not None:
+        return None
+    return LatestPushed(target.models_dir, code_digest("farebox.components.baselines.latest_pushed"))
+
+
+def latest_blessed(candidate: BaseChannel, target: Target) -> BaseNode:
+    """The node that finds the baseline: the latest other model that ModelGate and DeviceValidator both blessed."""
     channels = {"model": Channel(type=Model), "model_blessing": Channel(type=ModelBlessing)}
     node = Resolver(
         strategy_class=LatestOtherBlessedStrategy,
@@ -185,6 +196,13 @@ def latest_blessed_statistics(
         infra_blessing=Channel(type=InfraBlessing),
     )
     return [node.with_id(node_id)]
+
+
+def outcome(report: BaseChannel, settings: Settings, target: Target) -> list[Outcome]:
+    """The node that fails a run on a cluster if a gate refused the model; `farebox run` ends with exit code 3."""
+    if target.metadata is not None or not settings.cluster.fail_on_refusal:
+        return []
+    return [Outcome(report, code_digest("farebox.components.reporter.outcome"))]
 
 
 def eval_config(gates: ModelBounds, categories: Sequence[str] = ()) -> tfma.EvalConfig:

@@ -21,6 +21,7 @@ from farebox.components.atomic_pusher.hook import call_hook
 from farebox.components.atomic_pusher.manifest import sha256
 from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
+from farebox.components.data_gate import train_statistics
 from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.errors import Check, GateError
 from farebox.components.evaluator.promises import PROMISE, promised
@@ -37,8 +38,9 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
 
     `custom_config["manifest"]` is added to the manifest, `custom_config["push"]` are `PushSettings`,
     `custom_config["locations"]` is the text of locations.json, if there is one, and `custom_config["promise"]` the
-    features by whose slices the manifest tells the errors on the test split. If a person rolled these bytes back, it
-    pushes nothing and writes the failed check to `{pushed_model.uri}/refusal.json`.
+    features by whose slices the manifest tells the errors on the test split. The optional input `statistics` is of the
+    data behind the model. If a person rolled these bytes back, it pushes nothing and writes the failed check to
+    `{pushed_model.uri}/refusal.json`.
     After a push it calls `push.hook`, if that is set, and writes how it ended to `{pushed_model.uri}/hook.json`.
     """
 
@@ -63,7 +65,9 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             settings = PushSettings(**config.get("push", {}))
             golden, locations = _golden(input_dict.get("infra_blessing", ())), config.get("locations")
             table = locations.encode() if locations else None
-            version = push.push(content, store, manifest, settings, golden=golden, locations=table)
+            statistics = _statistics(input_dict.get("statistics", ()))
+            beside = {"golden": golden, "locations": table, "statistics": statistics}
+            version = push.push(content, store, manifest, settings, **beside)
         except GateError as error:
             logging.error("Pusher: %s", error)
             self._MarkNotPushed(pushed_model)
@@ -127,6 +131,16 @@ def _golden(blessings: Iterable[types.Artifact]) -> bytes | None:
     """The golden.json beside the blessing of the bytes; None without one."""
     for path in (f"{blessing.uri}/{GOLDEN_FILE}" for blessing in blessings):
         if fileio.exists(path):
+            with fileio.open(path, "rb") as file:
+                content: bytes = file.read()
+            return content
+    return None
+
+
+def _statistics(artifacts: Iterable[types.Artifact]) -> bytes | None:
+    """The statistics of train; None without the input."""
+    for path in map(train_statistics.path_of, artifacts):
+        if path:
             with fileio.open(path, "rb") as file:
                 content: bytes = file.read()
             return content

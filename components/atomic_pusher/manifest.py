@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from farebox.components.atomic_pusher.store import MANIFEST_FILE
+from farebox.components.atomic_pusher.store import MANIFEST_FILE, STATISTICS_FILE
 from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE, TFLITE_IDENTIFIER, gzip_bytes
 
 FORMAT_VERSION = 1
@@ -16,6 +16,7 @@ FORMAT_VERSION = 1
 BESIDE = {
     GOLDEN_FILE: "golden_sha256",
     LOCATIONS_FILE: "locations_sha256",
+    STATISTICS_FILE: "statistics_sha256",
 }  # files beside the model: their digest's key
 NAME_DIGITS = 12  # of the SHA-256, in a version's name
 

@@ -7,8 +7,9 @@ File structure:
   - {base}/{sha256[:12]}/fare.tflite
   - {base}/{sha256[:12]}/golden.json: rows and what the file answers to them, from DeviceValidator
   - {base}/{sha256[:12]}/locations.json: coordinates of the city's zones or places by id, if it has such a table
+  - {base}/{sha256[:12]}/statistics.pb: TFDV's statistics of train, if a cluster pushed it: the baseline of drift
   - {base}/{sha256[:12]}/manifest.json: sha256, bytes, gzip_bytes, city, created, parents, inputs, output and facts from
-    the file's own metadata, golden_sha256, locations_sha256, candidate, and what the pusher adds
+    the file's own metadata, golden_sha256, locations_sha256, statistics_sha256, candidate, and what the pusher adds
   - {base}/{sha256[:12]}/manifest.sig: an Ed25519 signature of manifest.json, where there is a key
 """
 
@@ -21,7 +22,14 @@ from typing import Any, TypeVar
 from farebox.components.atomic_pusher import manifest as manifests
 from farebox.components.atomic_pusher.history import HISTORY_FILE, History
 from farebox.components.atomic_pusher.settings import PushSettings
-from farebox.components.atomic_pusher.store import MANIFEST_FILE, SIGNATURE_FILE, LocalStore, Store, is_version
+from farebox.components.atomic_pusher.store import (
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+    STATISTICS_FILE,
+    LocalStore,
+    Store,
+    is_version,
+)
 from farebox.components.errors import Check, GateError, InputError
 from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE
 
@@ -38,14 +46,15 @@ def push(
     *,
     golden: bytes | None = None,
     locations: bytes | None = None,
+    statistics: bytes | None = None,
 ) -> str:
     """Ships the bytes as a version, points LATEST to it, removes what is beyond `keep`, returns the version's name.
 
     With `settings.canary`, points CANDIDATE to it instead, unless it is the first version or the latest one.
 
     Bytes that are there already, intact, are not written again. Whatever moment the process dies at, LATEST names a
-    whole version, and the same push again ends as if nothing had happened. golden,
-    locations: the content of golden.json and locations.json, if there is one.
+    whole version, and the same push again ends as if nothing had happened. golden, locations, statistics: the content
+    of golden.json, locations.json and statistics.pb, if there is one.
 
     Raises:
         GateError: a person rolled exactly these bytes back.
@@ -63,7 +72,7 @@ def push(
         before = after.before(latest if is_candidate else name, store.versions())
         parents = [latest] if is_candidate else list(after.named[-2:-1])
         facts = {**manifest, "parents": parents, **({"candidate": True} if is_candidate else {})}
-        optional = {GOLDEN_FILE: golden, LOCATIONS_FILE: locations}
+        optional = {GOLDEN_FILE: golden, LOCATIONS_FILE: locations, STATISTICS_FILE: statistics}
         beside = {file: text for file, text in optional.items() if text is not None}
         described = manifests.describe(content, _city(store), facts, beside)
         _ship(store, name, {FARE_FILE: content, **beside}, described, settings.signing_key)

@@ -17,7 +17,8 @@ from farebox.components.files import locked, sync_folder, write_atomically, writ
 from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE
 
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
-VERSION_FILES = (FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE, MANIFEST_FILE, SIGNATURE_FILE)
+STATISTICS_FILE = "statistics.pb"  # of the rows that the model was trained on
+VERSION_FILES = (FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE, STATISTICS_FILE, MANIFEST_FILE, SIGNATURE_FILE)
 STAGING, REMOVED, ASIDE, LOCK_FILE = ".staging-", ".removed-", ".aside-", ".lock"
 
 

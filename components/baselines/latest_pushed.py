@@ -5,6 +5,7 @@ It is the last good model too: Pusher pushes only what both gates bless, and a r
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from absl import logging
@@ -15,9 +16,11 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from farebox.components.atomic_pusher import manifest, push
 from farebox.components.atomic_pusher.object_store import store_at
+from farebox.components.atomic_pusher.store import STATISTICS_FILE
+from farebox.components.data_gate import train_statistics
 from farebox.components.errors import InputError
 from farebox.components.files.buckets import fileio
-from farebox.components.tflite.files import FARE_FILE, serving_dir, tflite_path
+from farebox.components.tflite.files import FARE_FILE, tflite_path
 
 
 class LatestPushedSpec(ComponentSpec):
@@ -25,11 +28,17 @@ class LatestPushedSpec(ComponentSpec):
 
     PARAMETERS = {"models_dir": ExecutionParameter(type=str), "code_digest": ExecutionParameter(type=str)}
     INPUTS: dict[str, ChannelParameter] = {}
-    OUTPUTS = {"model": ChannelParameter(type=standard_artifacts.Model)}
+    OUTPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "statistics": ChannelParameter(type=standard_artifacts.ExampleStatistics),
+    }
 
 
 class LatestPushedExecutor(base_executor.BaseExecutor):
-    """Copies the file of the version that LATEST names; leaves an artifact without files if nothing was pushed yet."""
+    """Copies the file of the version that LATEST names, and the statistics of its data.
+
+    Leaves artifacts without files, and the statistics without a split, if there is nothing yet.
+    """
 
     def Do(
         self,
@@ -38,7 +47,8 @@ class LatestPushedExecutor(base_executor.BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         """Raises InputError if the version does not match its manifest."""
-        (model,) = output_dict["model"]
+        (model,), (statistics,) = output_dict["model"], output_dict["statistics"]
+        train_statistics.leave_empty(statistics)
         store = store_at(exec_properties["models_dir"])
         name = push.latest_name(store)
         if name is None:
@@ -47,10 +57,16 @@ class LatestPushedExecutor(base_executor.BaseExecutor):
         files = store.version(name)
         if faults := manifest.faults(name, files):
             raise InputError(f"models={store.base}: version {name}: {faults[0]}")
-        fileio.makedirs(serving_dir(model))
-        with fileio.open(tflite_path(model), "wb") as file:
-            file.write(files[FARE_FILE])
+        _write(tflite_path(model), files[FARE_FILE])
+        if STATISTICS_FILE in files:
+            _write(train_statistics.new_path(statistics), files[STATISTICS_FILE])
         logging.info("LatestPushed: version %s of %s", name, store.base)
+
+
+def _write(path: str, content: bytes) -> None:
+    fileio.makedirs(os.path.dirname(path))
+    with fileio.open(path, "wb") as file:
+        file.write(content)
 
 
 class LatestPushed(base_component.BaseComponent):
@@ -62,6 +78,9 @@ class LatestPushed(base_component.BaseComponent):
     def __init__(self, models_dir: str, code_digest: str) -> None:
         super().__init__(
             LatestPushedSpec(
-                models_dir=models_dir, code_digest=code_digest, model=types.Channel(type=standard_artifacts.Model)
+                models_dir=models_dir,
+                code_digest=code_digest,
+                model=types.Channel(type=standard_artifacts.Model),
+                statistics=types.Channel(type=standard_artifacts.ExampleStatistics),
             )
         )

@@ -17,15 +17,15 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from farebox.components.data_gate import data_checks, distributions, loss_checks, sample_rows
+from farebox.components.data_gate import data_checks, distributions, loss_checks, sample_rows, train_statistics
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Check, GateError
 from farebox.components.trip_example_gen.files import COUNTS_FILE, REJECTED_FOLDER
 from farebox.components.trip_example_gen.judging.losses import Losses
 
 ANOMALIES_FILE = "SchemaDiff.pb"  # tfx.components.example_validator.executor.DEFAULT_FILE_NAME, slow to import
-STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME
 NO_RESOLVER = "no baseline on this orchestrator: drift was not looked for"
+NO_STATISTICS = "no baseline yet: no version was pushed with the statistics of its data"
 NO_RUN = "no baseline yet: no other data have led to a blessed model"
 
 Artifacts = Mapping[str, types.Artifact]
@@ -90,7 +90,9 @@ def drift(
     """The checks against the baseline or, without one, a check that says why."""
     if not finds_baseline or baseline is None:
         return data_checks.no_drift_check(NO_RUN if finds_baseline else NO_RESOLVER, settings)
-    file = os.path.join(_split(baseline, data_checks.TRAIN), STATISTICS_FILE)
+    file = train_statistics.path_of(baseline)
+    if file is None:
+        return data_checks.no_drift_check(NO_STATISTICS, settings)
     if not fileio.exists(file):
         return data_checks.no_drift_check(f"no baseline that can be read: {file} is gone", settings)
     try:
@@ -147,7 +149,7 @@ def read_schema(artifact: types.Artifact) -> dict[str, schema_pb2.Feature]:
 
 def statistics_of(artifact: types.Artifact, split: str) -> Any:
     """A split's DatasetFeatureStatistics."""
-    return distributions.read(_read(os.path.join(_split(artifact, split), STATISTICS_FILE)))
+    return distributions.read(_read(os.path.join(_split(artifact, split), train_statistics.FILE)))
 
 
 def _split(artifact: types.Artifact, split: str) -> str:

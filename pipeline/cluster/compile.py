@@ -30,6 +30,7 @@ Job = dict[str, Any]
 
 NEVER_CACHED = ("LatestPushed", "Pusher")  # they read and write places outside of their artifacts
 INGEST, PAGE_WRITER = "TripExampleGen", "Reporter"
+OUTCOME = "Outcome"  # fails on purpose: never tried again
 SCHEMES: dict[ClusterRunner, tuple[str, ...]] = {"kubeflow": ("gs://", *store.SCHEMES), "vertex": ("gs://",)}
 TAG = re.compile(r":[^:/]+$|@sha256:")
 
@@ -141,7 +142,7 @@ def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
     spec["components"][PAGE_WRITER]["outputDefinitions"]["artifacts"][PAGE] = dict(PAGE_ENTRY)
     check_nodes(settings, spec)
     for name, task in spec["root"]["dag"]["tasks"].items():
-        if retries := settings.cluster.resources(name).retries:
+        if (retries := settings.cluster.resources(name).retries) and name != OUTCOME:
             task["retryPolicy"] = platform.retry_policy(retries)
     for name, entry in spec["root"].get("inputDefinitions", {}).get("parameters", {}).items():
         parameter = declared_parameters(settings)[name]

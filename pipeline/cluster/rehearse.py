@@ -16,6 +16,7 @@ from typing import Any
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import FIGURES_FILE, Figures
+from farebox.pipeline import process
 from farebox.pipeline.cluster import spec as specs
 from farebox.pipeline.cluster.driver import Driver
 from farebox.pipeline.cluster.launcher import Launcher, NodeError, OutputArtifact, last_line
@@ -102,7 +103,13 @@ def launch_all(launcher: Launcher, logs: Path, screen: RunConsole) -> Mapping[st
             screen.working(", ".join(running.values()))
             ended, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
             for each in ended:
-                name, (seconds, node_outputs) = running.pop(each), each.result()
+                name = running.pop(each)
+                try:
+                    seconds, node_outputs = each.result()
+                except NodeError as error:
+                    if error.code != process.REFUSED or not outputs:
+                        raise
+                    seconds, node_outputs = 0.0, {}  # Outcome, after the report: the summary says why
                 figures = key_figures(name, {key: [output] for key, output in node_outputs.items()})
                 screen.node(name, False, seconds, figures)  # noqa: FBT003 - not cached
                 tasks.done(name)

@@ -43,8 +43,9 @@ class Lineage:
     """The origins of a version.
 
     state: `latest`, `candidate`, `dropped`, `rolled back` or `earlier`. note: what HISTORY says was decided about it.
-    parents: the version that LATEST named at its push. before, after: its neighbours in HISTORY. causes, reasons: of the tick that pushed it; empty for `farebox run`. fingerprint:
-    of the trips, if they came in one lot. gates: of its run. unknown: lines about what could not be read.
+    parents: the version that LATEST named at its push. before, after: its neighbours in HISTORY. causes, reasons: of
+    the tick that pushed it; empty for `farebox run`. fingerprint: of the trips, if they came in one lot. gates: of its run.
+    unknown: lines about what could not be read.
     """
 
     city: str

@@ -70,6 +70,8 @@ class ClusterSettings:
     """Taints that the machines of all nodes may have, such as `[dedicated=batch:NoSchedule]`; Kubeflow only."""
     secrets: Secrets = dataclasses.field(default_factory=dict)
     """Environment variables of all nodes from Kubernetes Secrets: `{AWS_ACCESS_KEY_ID: SECRET/KEY}`; Kubeflow only."""
+    fail_on_refusal: bool = True
+    """Whether a run fails if a gate refuses the model; false for TFX's rule, by which it succeeds."""
     nodes: dict[str, Resources] = dataclasses.field(default_factory=dict)
     """Resources of single nodes by name, such as `{Trainer: {cpu: 4}}`."""
 

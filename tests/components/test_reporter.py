@@ -234,3 +234,29 @@ def test_a_run_that_a_gate_stopped_has_the_same_keys_and_no_measurements():
     known = {key: value for key, value in content.items() if value is not None}
     assert known == {"gates": [dataclasses.asdict(check)], "blessed": False, "losses": LOSSES.to_json()}
     assert list(content) == list(FIGURES) and Figures.from_json(content) == figures
+
+
+@pytest.mark.parametrize(
+    ("gates", "pushed", "reasons"),
+    [
+        ([Check("max_rmse", 5.5, 5.0, ok=False, detail="RMSE 5.5 of 20 rows")], None, "RMSE 5.5 of 20 rows"),
+        ([Check("bias", 1.0, 0.5, ok=False, severity="warn")], None, "see the report"),
+        ([Check("bias", 1.0, 0.5, ok=False, severity="warn")], "gs://b/models/chicago/abc", None),
+    ],
+)
+def test_on_a_cluster_a_refused_model_fails_the_last_node(tmp_path, gates, pushed, reasons):
+    """With the reasons; a warning refuses nothing."""
+    from farebox.components.artifacts import Report
+    from farebox.components.errors import GateError
+    from farebox.components.reporter.outcome import OutcomeExecutor
+
+    report = Report()
+    report.uri = str(tmp_path)
+    figures = Figures(None, tuple(gates), blessed=pushed is not None, pushed=pushed)
+    (tmp_path / "figures.json").write_text(json.dumps(figures.to_json()))
+    if reasons is None:
+        return OutcomeExecutor().Do({"report": [report]}, {}, {})
+    with pytest.raises(GateError, match=f"^the model was not pushed: {reasons}$") as refusal:
+        OutcomeExecutor().Do({"report": [report]}, {}, {})
+    assert [check.name for check in refusal.value.checks] == [check.name for check in gates if check.refuses]
+    return None

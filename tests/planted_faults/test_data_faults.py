@@ -236,6 +236,8 @@ def test_an_eval_split_of_other_data_is_skewed(*, city, simulated, ingest, judge
 
 @pytest.mark.slow
 def test_without_a_baseline_the_verdict_says_why(baseline, judge, tmp_path):
+    from farebox.components.data_gate import train_statistics
+    from farebox.components.data_gate.executor import NO_STATISTICS
     from farebox.pipeline.local.node_figures import key_figures
 
     def drift(**given: Any) -> dict[str, Any]:
@@ -245,6 +247,10 @@ def test_without_a_baseline_the_verdict_says_why(baseline, judge, tmp_path):
     assert (drift()["name"], drift()["bound"], drift()["ok"]) == ("drift", None, True)
     assert drift()["detail"] == "no baseline yet: no other data have led to a blessed model"
     assert drift(finds_baseline=0)["detail"] == "no baseline on this orchestrator: drift was not looked for"
+    empty = copy.deepcopy(baseline.artifacts["statistics"])
+    train_statistics.leave_empty(empty)  # as LatestPushed, on a cluster
+    check = drift(before=dataclasses.replace(baseline, artifacts={"statistics": empty}))
+    assert (check["detail"], check["ok"]) == (NO_STATISTICS, True)
     gone = copy.deepcopy(baseline.artifacts["statistics"])
     gone.uri = str(tmp_path / "gone")
     check = drift(before=dataclasses.replace(baseline, artifacts={"statistics": gone}))

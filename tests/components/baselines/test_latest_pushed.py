@@ -7,23 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher import manifest, push
 from farebox.components.atomic_pusher.object_store import store_at
+from farebox.components.data_gate import train_statistics
 from farebox.components.errors import InputError
 
 
 @pytest.fixture
 def latest(tmp_path):
-    """models_dir -> the artifact that LatestPushed leaves."""
+    """models_dir -> the artifacts that LatestPushed leaves: model and statistics."""
 
     def run(models_dir: str):
         from farebox.components.baselines.latest_pushed import LatestPushedExecutor, LatestPushedSpec
 
         assert set(LatestPushedSpec.PARAMETERS) == {"models_dir", "code_digest"}
-        model = LatestPushedSpec.OUTPUTS["model"].type()
-        model.uri = str(tmp_path / "out")
-        LatestPushedExecutor().Do({}, {"model": [model]}, {"models_dir": models_dir, "code_digest": ""})
-        return model
+        outputs = {key: [channel.type()] for key, channel in LatestPushedSpec.OUTPUTS.items()}
+        outputs["model"][0].uri, outputs["statistics"][0].uri = str(tmp_path / "out"), str(tmp_path / "statistics")
+        LatestPushedExecutor().Do({}, outputs, {"models_dir": models_dir, "code_digest": ""})
+        return outputs["model"][0], outputs["statistics"][0]
 
     return run
 
@@ -35,13 +36,28 @@ def test_it_is_the_version_that_latest_names(latest, tmp_path, scheme):
     base = f"{scheme}{tmp_path}/models"
     for content in (b"old", b"new"):
         push.push(content, store_at(base), {})
-    assert Path(tflite_path(latest(base))).read_bytes() == b"new"
+    assert Path(tflite_path(latest(base)[0])).read_bytes() == b"new"
 
 
 def test_before_the_first_push_there_is_none(latest, tmp_path):
     (tmp_path / "models").mkdir()
     for base in ("models", "nowhere"):
-        assert not Path(latest(str(tmp_path / base)).uri).exists()
+        model, statistics = latest(str(tmp_path / base))
+        assert not Path(model.uri).exists() and not Path(statistics.uri).exists()
+        assert train_statistics.path_of(statistics) is None
+
+
+@pytest.mark.parametrize("scheme", ["", "ram://"])
+def test_the_statistics_behind_the_version_come_with_it(latest, tmp_path, scheme):
+    """A version that a local run pushed has none."""
+    base = f"{scheme}{tmp_path}/models"
+    push.push(b"here", store_at(base), {})
+    assert train_statistics.path_of(latest(base)[1]) is None
+    name = push.push(b"on a cluster", store_at(base), {}, statistics=b"of train")
+    assert Path(train_statistics.path_of(latest(base)[1])).read_bytes() == b"of train"
+    files = store_at(base).version(name)
+    assert manifest.facts(files)["statistics_sha256"] == manifest.sha256(b"of train")
+    assert manifest.faults(name, {**files, "statistics.pb": b"of others"})[0].startswith("statistics.pb: sha256=")
 
 
 def test_a_damaged_version_is_no_baseline(latest, tmp_path):

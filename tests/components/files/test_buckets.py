@@ -124,13 +124,15 @@ def test_the_baseline_is_read_from_there(bucket, tmp_path):
     from farebox.components.atomic_pusher.object_store import store_at
     from farebox.components.baselines.latest_pushed import LatestPushedExecutor, LatestPushedSpec
 
-    model = LatestPushedSpec.OUTPUTS["model"].type()
-    model.uri = str(tmp_path / "out")
-    name = push.push(b"a model", store_at(f"{bucket}/models"), {})
-    LatestPushedExecutor().Do({}, {"model": [model]}, {"models_dir": f"{bucket}/models", "code_digest": ""})
-    assert [file.read_bytes() for file in Path(model.uri).rglob("*tflite")] == [b"a model"]
+    outputs = {key: [channel.type()] for key, channel in LatestPushedSpec.OUTPUTS.items()}
+    for key, (artifact,) in outputs.items():
+        artifact.uri = str(tmp_path / key)
+    name = push.push(b"a model", store_at(f"{bucket}/models"), {}, statistics=b"of train")
+    LatestPushedExecutor().Do({}, outputs, {"models_dir": f"{bucket}/models", "code_digest": ""})
+    assert [file.read_bytes() for file in (tmp_path / "model").rglob("*tflite")] == [b"a model"]
+    assert [file.read_bytes() for file in (tmp_path / "statistics").rglob("*.pb")] == [b"of train"]
     io_utils.copy_dir(f"{bucket}/models/{name}", str(tmp_path / "copied"))  # as Pusher does
-    assert {file.name for file in (tmp_path / "copied").iterdir()} == {"fare.tflite", "manifest.json"}
+    assert {file.name for file in (tmp_path / "copied").iterdir()} == {"fare.tflite", "manifest.json", "statistics.pb"}
 
 
 def test_trips_are_found_and_read_there_as_they_are_here(bucket, tmp_path):

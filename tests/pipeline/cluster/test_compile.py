@@ -73,6 +73,25 @@ def test_the_page_is_an_artifact_that_the_clusters_page_shows(spec):
     assert "farebox.Report" in outputs["report"]["artifactType"]["instanceSchema"]
 
 
+def test_a_refusal_fails_the_run_unless_the_setting_is_off(spec, tmp_path):
+    """By the last node; it is not tried again, since it would fail again."""
+    edges = graph(spec)["edges"]
+    assert [edge for edge in edges if "Outcome" in edge] == ["Reporter.report -> Outcome.report"]
+    job = compiled(tmp_path, "cluster.retries=1")
+    tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert [name for name, task in tasks.items() if "retryPolicy" not in task] == ["Outcome"]
+    off = graph(compiled(tmp_path, "cluster.fail_on_refusal=false"))
+    assert set(graph(spec)["nodes"]) - set(off["nodes"]) == {"Outcome"} and set(off["edges"]) < set(edges)
+
+
+def test_drift_is_measured_from_the_data_of_the_version_that_was_pushed_last(spec):
+    edges = graph(spec)["edges"]
+    assert "LatestPushed.statistics -> DataGate.baseline_statistics" in edges
+    assert "StatisticsGen.statistics -> Pusher.statistics" in edges
+    gate = spec["pipelineSpec"]["root"]["dag"]["tasks"]["DataGate"]["inputs"]["parameters"]["finds_baseline"]
+    assert gate["runtimeValue"]["constant"] == 1
+
+
 def test_trials_put_a_tuner_before_trainer_and_change_nothing_else(spec, tmp_path):
     """Zero, the default, puts none there."""
     plain, tuned = graph(spec), graph(compiled(tmp_path, "tuner.trials=2"))
@@ -193,7 +212,7 @@ def test_every_node_is_a_container_with_its_resources(spec, tmp_path):
     assert container(job, "Transform")["resources"] == {"cpuLimit": 4.0, "memoryLimit": 8.0}
     assert container(job, "Pusher")["resources"] == {"cpuLimit": 1.0, "memoryLimit": 8.0}
     tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
-    assert [name for name in tasks if "retryPolicy" not in tasks[name]] == ["Trainer"]
+    assert [name for name in tasks if "retryPolicy" not in tasks[name]] == ["Outcome", "Trainer"]
     assert tasks["Pusher"]["retryPolicy"]["maxRetryCount"] == 2
     assert job["platforms"]["kubernetes"]["deploymentSpec"]["executors"] == {
         "Trainer_executor": {"nodeSelector": {"labels": {"pool": "gpu"}}}

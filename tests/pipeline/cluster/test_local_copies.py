@@ -9,6 +9,7 @@ import pytest
 
 from farebox.pipeline.cluster.local_copies import local_artifacts
 
+STATISTICS = {"instanceSchema": "title: tfx.ExampleStatistics\ntype: object\n"}
 TYPE = {"instanceSchema": "title: tfx.Model\ntype: object\n"}
 
 
@@ -49,7 +50,7 @@ def test_addresses_that_tensorflow_reads_are_left_as_they_are(tmp_path):
 
 
 def test_tfxs_entry_point_runs_a_node_of_ours_on_the_copies(tmp_path):
-    """LatestPushed before a first push and after it; its artifact is beside the address that the launcher uploads."""
+    """LatestPushed after a push; its artifact is beside the address that the launcher uploads."""
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
 
     from farebox.components.atomic_pusher import push
@@ -58,7 +59,9 @@ def test_tfxs_entry_point_runs_a_node_of_ours_on_the_copies(tmp_path):
     push.push(b"a model", LocalStore(tmp_path / "models"), {})
     given = invocation(tmp_path, "minio")
     given["inputs"] = {"parameterValues": {"models_dir": str(tmp_path / "models"), "code_digest": "0"}}
-    given["outputs"]["artifacts"] = {"model": given["outputs"]["artifacts"]["pushed"]}
+    statistics = {"name": "statistics", "uri": "minio://b/run/statistics", "type": STATISTICS, "metadata": {}}
+    model = given["outputs"]["artifacts"]["pushed"]
+    given["outputs"]["artifacts"] = {"model": model, "statistics": {"artifacts": [statistics]}}
     inputs_spec = {"parameters": {key: {"parameterType": "STRING"} for key in ("models_dir", "code_digest")}}
     with local_artifacts(json.dumps(given), f"{tmp_path}/") as text:
         words = [

@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from farebox.components.errors import InputError
+from farebox.pipeline.cluster import spec as specs
+from farebox.pipeline.cluster.driver import Driver
+from farebox.pipeline.cluster.launcher import Launcher
 from farebox.pipeline.cluster.places import parse_place, with_local_paths
 from farebox.pipeline.cluster.rehearse import checked_python, nearest
-from farebox.pipeline.cluster.versions import known_version
+from farebox.pipeline.cluster.versions import NEWEST, known_version
 from farebox.pipeline.settings.load import load_settings
 
 pytestmark = pytest.mark.timeout(1800)  # an environment, and a process for each of 16 nodes
@@ -106,7 +109,7 @@ def place(tmp_path_factory) -> Path:
     where = ("--data", "gs://bucket/trips", "--root", "gs://bucket/farebox", "--image", "farebox:test")
     ended = farebox(folder, "compile", "--runner", "vertex", *where, "--out", "spec.json", *overrides)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "farebox-chicago for vertex, 16 nodes, image farebox:test" in ended.stdout
+    assert "farebox-chicago for vertex, 17 nodes, image farebox:test" in ended.stdout
     assert "--parameter epochs=3" in ended.stdout
     return folder
 
@@ -129,7 +132,8 @@ def test_the_rehearsal_pushes_what_the_local_run_pushes(place, rehearsed):
     """The same bytes, and every figure that is not a time."""
     ended = rehearsed
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(re.findall("✓", ended.stdout)) == 17 and "✓ environment" in ended.stdout
+    assert len(re.findall("✓", ended.stdout)) == 18 and "✓ environment" in ended.stdout
+    assert "no version was pushed with the statistics of its data" in ended.stdout
     (summary,) = place.glob("rehearsal/*/summary.json")
     figures = json.loads(summary.read_text())
     assert figures["pushed"].startswith(f"{place}/bucket/farebox/models/chicago/")
@@ -138,6 +142,21 @@ def test_the_rehearsal_pushes_what_the_local_run_pushes(place, rehearsed):
     for key in ("rmse", "mae", "bias", "yardsticks", "rows"):
         assert figures[key] == pytest.approx(local[key], rel=1e-9), key
     assert figures["model"]["sha256"] == local["model"]["sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("rehearsed")
+def test_a_second_run_compares_its_data_with_those_of_the_version_that_was_pushed(place, tmp_path):
+    """The nodes up to DataGate, which then looks for drift in each feature; the trips are the same."""
+    spec = specs.load(str(place / "spec.json"))
+    places = [("gs://bucket/trips", load_settings("chicago").data), ("gs://bucket", str(place / "bucket"))]
+    driver = Driver(spec.pipeline, f"{spec.root}/second", known_version(NEWEST), spec.defaults, "second")
+    launcher = Launcher(driver, places, place / "rehearsal" / "venv" / "bin", tmp_path)
+    for task in ("CuratedSchema", "LatestPushed", "TripExampleGen", "StatisticsGen", "ExampleValidator", "DataGate"):
+        outputs = launcher.launch(task, tmp_path / f"{task}.txt")
+    verdict = json.loads(Path(outputs["verdict"].uri, "verdict.json").read_text())
+    distances = {check["name"]: check["value"] for check in verdict if check["name"].startswith("drift")}
+    assert len(distances) > 5 and "drift" not in distances and set(distances.values()) == {0.0}
 
 
 @pytest.mark.slow

@@ -166,7 +166,10 @@ SECRET_REFUSED = "--set notify.webhook must not go into a file: name its variabl
         (("--misfire", "0"), "--misfire=0 must be at least 1 second"),
         (("--grace", "-1"), "--grace=-1.0 must be at least 0 seconds"),
         (("--grace", "nan"), "--grace=nan must be at least 0 seconds"),
-        (("--to", "."), "--to must go with --emit systemd or --emit cron or --emit kubernetes, got none"),
+        (
+            ("--to", "."),
+            "--to must go with --emit systemd or --emit cron or --emit kubernetes or --emit air",
+        ),
         (("--image", "x"), "--image must go with --emit kubernetes, got none"),
         (("--emit", "cron", "--now"), "--now must go with no --emit, got --emit cron"),
         (("--emit", "cron", "--grace", "5"), "--grace must go with no --emit, got --emit cron"),
