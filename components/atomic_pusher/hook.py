@@ -68,7 +68,7 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str], timeout_s: fl
 
 
 def _rest_of(process: subprocess.Popen[str]) -> str:
-    """What a killed process has printed; nothing if a process that left its group still holds the pipe."""
+    """Text that a killed process has printed; nothing if a process that left its group still holds the pipe."""
     try:
         return process.communicate(timeout=GRACE_S)[0]
     except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""What MLMD records of the run that made a model: its spans, its trips, and the run whose network it began with."""
+"""Records in MLMD of the run that made a model: its spans, its trips, and the run whose network it began with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a pushed version comes from and who followed it: from its manifest, HISTORY, the journal, its run and MLMD."""
+"""Origin of a pushed version, and who followed it: from its manifest, HISTORY, the journal, its run and MLMD."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Lineage:
 
     state: `latest`, `candidate`, `dropped`, `rolled back` or `earlier`. note: what HISTORY says was decided about it.
     parents: the version that LATEST named at its push. before, after: its neighbours in HISTORY. causes, reasons: of
-    the tick that pushed it; empty for `farebox run`. fingerprint: of the trips, if they came in one lot. gates: of its run.
-    unknown: lines about what could not be read.
+    the tick that pushed it; empty for `farebox run`. fingerprint: of the trips, if they came in one lot. gates: of its
+    run. unknown: lines about what could not be read.
     """
 
     city: str
