@@ -68,7 +68,7 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str], timeout_s: fl
 
 
 def _rest_of(process: subprocess.Popen[str]) -> str:
-    """Text that a killed process has printed; nothing if a process that left its group still holds the pipe."""
+    """The output of a killed process; nothing if a process that left its group still holds the pipe."""
     try:
         return process.communicate(timeout=GRACE_S)[0]
     except subprocess.TimeoutExpired:

@@ -30,7 +30,7 @@ def monitor(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Shows how well the pushed versions did on each new span, beside what they promised.
+    """Shows live errors of pushed versions beside what they promised.
 
     With --actuals, how well they do where they run.
     """

@@ -1,4 +1,4 @@
-"""Records in MLMD of the run that made a model: its spans, its trips, and the run whose network it began with."""
+"""The origins of a model in MLMD: the spans and trips of its run, and the run whose network it began with."""
 
 from __future__ import annotations
 

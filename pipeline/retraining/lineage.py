@@ -1,4 +1,4 @@
-"""Origin of a pushed version, and who followed it: from its manifest, HISTORY, the journal, its run and MLMD."""
+"""The origins and successors of a pushed version: from its manifest, HISTORY, the journal, its run and MLMD."""
 
 from __future__ import annotations
 
