@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import graphlib
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 from farebox.components.errors import InputError
+from farebox.pipeline import process
 from farebox.pipeline.cluster import spec as specs
 from farebox.pipeline.cluster.driver import Driver
-from farebox.pipeline.cluster.launcher import Launcher
+from farebox.pipeline.cluster.launcher import Launcher, NodeError, OutputArtifact
 from farebox.pipeline.cluster.places import parse_place, with_local_paths
-from farebox.pipeline.cluster.rehearse import checked_python, nearest
+from farebox.pipeline.cluster.rehearse import checked_python, launch_all, nearest
 from farebox.pipeline.cluster.versions import NEWEST, known_version
+from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.settings.load import load_settings
 
 pytestmark = pytest.mark.timeout(1800)  # an environment, and a process for each of 16 nodes
@@ -64,6 +69,29 @@ def test_a_version_that_stands_for_another_is_said(wanted, said):
 def test_a_python_that_does_not_run_is_one_line(tmp_path):
     with pytest.raises(InputError, match=f"python={tmp_path}/python must be a Python that runs"):
         checked_python(f"{tmp_path}/python")
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_the_summary_outlives_a_refusal_and_no_other_failure(tmp_path, code):
+    """Outcome fails after Reporter's report is there, which says why nothing was pushed."""
+    report = {"report": OutputArtifact("gs://b/report", {})}
+
+    class TwoNodes:
+        """The last two nodes of a run."""
+
+        driver = types.SimpleNamespace(tasks=lambda: graphlib.TopologicalSorter({"Outcome": ["Reporter"]}))
+
+        def launch(self, name: str, log: Path) -> dict[str, OutputArtifact]:
+            if name == "Outcome":
+                raise NodeError(f"{name} ended with {code}: see {log}", code)
+            return report
+
+    console = RunConsole(io.StringIO(), True)  # noqa: FBT003 - quiet
+    if code == process.REFUSED:
+        assert launch_all(TwoNodes(), tmp_path, console) == report
+    else:
+        with pytest.raises(NodeError, match="Outcome ended with 1"):
+            launch_all(TwoNodes(), tmp_path, console)
 
 
 @pytest.mark.parametrize(
@@ -150,8 +178,9 @@ def test_a_second_run_compares_its_data_with_those_of_the_version_that_was_pushe
     """The nodes up to DataGate, which then looks for drift in each feature; the trips are the same."""
     spec = specs.load(str(place / "spec.json"))
     places = [("gs://bucket/trips", load_settings("chicago").data), ("gs://bucket", str(place / "bucket"))]
-    driver = Driver(spec.pipeline, f"{spec.root}/second", known_version(NEWEST), spec.defaults, "second")
-    launcher = Launcher(driver, places, place / "rehearsal" / "venv" / "bin", tmp_path)
+    python = place / "rehearsal" / "venv" / "bin"
+    driver = Driver(spec.pipeline, "gs://bucket/farebox/second", known_version(NEWEST), spec.defaults, "second")
+    launcher = Launcher(driver, places, python, tmp_path)
     for task in ("CuratedSchema", "LatestPushed", "TripExampleGen", "StatisticsGen", "ExampleValidator", "DataGate"):
         outputs = launcher.launch(task, tmp_path / f"{task}.txt")
     verdict = json.loads(Path(outputs["verdict"].uri, "verdict.json").read_text())
