@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -18,7 +18,8 @@ from tfx.utils import io_utils, json_utils
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.commit import code_commit
 from farebox.components.atomic_pusher.hook import call_hook
-from farebox.components.atomic_pusher.manifest import sha256
+from farebox.components.atomic_pusher.manifest import describe, sha256
+from farebox.components.atomic_pusher.model_card import as_json, as_markdown, model_card
 from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.data_gate import train_statistics
@@ -26,10 +27,12 @@ from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.errors import Check, GateError
 from farebox.components.evaluator.promises import PROMISE, promised
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
-from farebox.components.tflite.files import GOLDEN_FILE
-from farebox.components.trip_example_gen.files import TRAINED_ROWS
+from farebox.components.tflite.files import CARD_FILE, CARD_TEXT, DENSITY_FILE, GOLDEN_FILE
+from farebox.components.trip_example_gen.files import TRAINED_ROWS, TRIP_MAP
+from farebox.components.trip_example_gen.trip_map import TripMap
 
 SERVING_FILE, REFUSAL_FILE, HOOK_FILE = "tflite", "refusal.json", "hook.json"
+FEW_ROWS = 10  # of a slice, which a model card then leaves out; if the settings name no other number
 BLESSINGS = ("model_blessing", "infra_blessing")
 
 
@@ -66,8 +69,9 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             golden, locations = _golden(input_dict.get("infra_blessing", ())), config.get("locations")
             table = locations.encode() if locations else None
             statistics = _statistics(input_dict.get("statistics", ()))
-            beside = {"golden": golden, "locations": table, "statistics": statistics}
-            version = push.push(content, store, manifest, settings, **beside)
+            optional = {"golden": golden, "locations": table, "statistics": statistics}
+            beside = self._beside(input_dict, content, manifest, settings)
+            version = push.push(content, store, manifest, settings, **optional, beside=beside)
         except GateError as error:
             logging.error("Pusher: %s", error)
             self._MarkNotPushed(pushed_model)
@@ -106,6 +110,23 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
                     return None
         return content
 
+    def _beside(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        content: bytes,
+        manifest: Mapping[str, Any],
+        settings: PushSettings,
+    ) -> dict[str, bytes]:
+        """The map of trips and the model card, by file name."""
+        density = _density(_device_report(input_dict.get("infra_blessing", ())), settings)
+        described = describe(content, str(manifest.get("city", "")), manifest)
+        judgement = _judgement(input_dict.get("model_blessing", ()), sha256(content))
+        card = model_card(
+            described, judgement, density, contact=settings.contact, min_rows=settings.min_trips_per_cell or FEW_ROWS
+        )
+        maps = {} if density is None else {DENSITY_FILE: (json.dumps(density, separators=(",", ":")) + "\n").encode()}
+        return {**maps, CARD_FILE: as_json(card), CARD_TEXT: as_markdown(card)}
+
     def _facts_of_the_run(
         self, input_dict: dict[str, list[types.Artifact]], content: bytes, promised_by: Sequence[str]
     ) -> dict[str, Any]:
@@ -135,6 +156,14 @@ def _golden(blessings: Iterable[types.Artifact]) -> bytes | None:
                 content: bytes = file.read()
             return content
     return None
+
+
+def _density(device: Mapping[str, Any], settings: PushSettings) -> dict[str, Any] | None:
+    """The content of density.json; None without a map of trips, or if the settings want none."""
+    if not device.get(TRIP_MAP) or settings.min_trips_per_cell is None:
+        return None
+    published = TripMap.from_json(device[TRIP_MAP]).published(settings.min_trips_per_cell)
+    return {"min_trips": settings.min_trips_per_cell, **published.to_json()}
 
 
 def _statistics(artifacts: Iterable[types.Artifact]) -> bytes | None:

@@ -9,13 +9,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from farebox.components.atomic_pusher.store import MANIFEST_FILE, STATISTICS_FILE
-from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE, TFLITE_IDENTIFIER, gzip_bytes
+from farebox.components.tflite.files import (
+    CARD_FILE,
+    CARD_TEXT,
+    DENSITY_FILE,
+    FARE_FILE,
+    GOLDEN_FILE,
+    LOCATIONS_FILE,
+    TFLITE_IDENTIFIER,
+    gzip_bytes,
+)
 
 FORMAT_VERSION = 1
 
 BESIDE = {
     GOLDEN_FILE: "golden_sha256",
     LOCATIONS_FILE: "locations_sha256",
+    DENSITY_FILE: "density_sha256",
+    CARD_FILE: "model_card_sha256",
+    CARD_TEXT: "model_card_text_sha256",
     STATISTICS_FILE: "statistics_sha256",
 }  # files beside the model: their digest's key
 NAME_DIGITS = 12  # of the SHA-256, in a version's name

@@ -8,8 +8,10 @@ File structure:
   - {base}/{sha256[:12]}/golden.json: rows and what the file answers to them, from DeviceValidator
   - {base}/{sha256[:12]}/locations.json: coordinates of the city's zones or places by id, if it has such a table
   - {base}/{sha256[:12]}/statistics.pb: TFDV's statistics of train, if a cluster pushed it: the baseline of drift
+  - {base}/{sha256[:12]}/density.json: numbers of trips by cell of a coarse grid, cells of few trips left out
+  - {base}/{sha256[:12]}/model_card.json, model_card.md: for whom it is, how well it does, and where not
   - {base}/{sha256[:12]}/manifest.json: sha256, bytes, gzip_bytes, city, created, parents, inputs, output and facts from
-    the file's own metadata, golden_sha256, locations_sha256, statistics_sha256, candidate, and what the pusher adds
+    the file's own metadata, digests of the files beside it, candidate, and what the pusher adds
   - {base}/{sha256[:12]}/manifest.sig: an Ed25519 signature of manifest.json, where there is a key
 """
 
@@ -47,6 +49,7 @@ def push(
     golden: bytes | None = None,
     locations: bytes | None = None,
     statistics: bytes | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> str:
     """Ships the bytes as a version, points LATEST to it, removes what is beyond `keep`, returns the version's name.
 
@@ -54,7 +57,8 @@ def push(
 
     Bytes that are there already, intact, are not written again. Whatever moment the process dies at, LATEST names a
     whole version, and the same push again ends as if nothing had happened. golden, locations, statistics: the content
-    of golden.json, locations.json and statistics.pb, if there is one.
+    of golden.json, locations.json and statistics.pb, if there is one;
+    beside: of other files by name.
 
     Raises:
         GateError: a person rolled exactly these bytes back.
@@ -72,10 +76,10 @@ def push(
         before = after.before(latest if is_candidate else name, store.versions())
         parents = [latest] if is_candidate else list(after.named[-2:-1])
         facts = {**manifest, "parents": parents, **({"candidate": True} if is_candidate else {})}
-        optional = {GOLDEN_FILE: golden, LOCATIONS_FILE: locations, STATISTICS_FILE: statistics}
-        beside = {file: text for file, text in optional.items() if text is not None}
-        described = manifests.describe(content, _city(store), facts, beside)
-        _ship(store, name, {FARE_FILE: content, **beside}, described, settings.signing_key)
+        optional = {GOLDEN_FILE: golden, LOCATIONS_FILE: locations, STATISTICS_FILE: statistics, **(beside or {})}
+        there = {file: text for file, text in optional.items() if text is not None}
+        described = manifests.describe(content, _city(store), facts, there)
+        _ship(store, name, {FARE_FILE: content, **there}, described, settings.signing_key)
         write_history(store, after)
         if is_candidate:
             store.write(CANDIDATE_FILE, f"{name}\n".encode())

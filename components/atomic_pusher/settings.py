@@ -9,6 +9,8 @@ from farebox.components.errors import Condition, Positive, check_fields
 
 KEEP = Condition("at least 2: the latest version and one to roll back to", lambda value: value >= 2)
 
+CELL = Condition("at least 5, so that no trip stands alone", lambda value: value >= 5)
+
 
 @dataclasses.dataclass(frozen=True)
 class PushSettings:
@@ -26,6 +28,11 @@ class PushSettings:
     version's folder and its manifest as last arguments. If it fails, that is a warning."""
     hook_timeout_s: Positive = 60.0
     """Seconds after which the hook is killed."""
+    contact: str | None = None
+    """Whom the model card names for questions: a team, a person, an address; null for nobody."""
+    min_trips_per_cell: Annotated[int, CELL] | None = 10
+    """Smallest number of trips of a cell in `density.json`, the map of trips beside the model: cells with fewer are
+    left out, other numbers are rounded down to a multiple of it; null for no map."""
 
     def __post_init__(self) -> None:
         check_fields(self, "push")

@@ -14,11 +14,21 @@ from typing import Protocol
 
 from farebox.components.errors import InputError
 from farebox.components.files import locked, sync_folder, write_atomically, write_durably
-from farebox.components.tflite.files import FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE
+from farebox.components.tflite.files import CARD_FILE, CARD_TEXT, DENSITY_FILE, FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE
 
 MANIFEST_FILE, SIGNATURE_FILE = "manifest.json", "manifest.sig"
 STATISTICS_FILE = "statistics.pb"  # of the rows that the model was trained on
-VERSION_FILES = (FARE_FILE, GOLDEN_FILE, LOCATIONS_FILE, STATISTICS_FILE, MANIFEST_FILE, SIGNATURE_FILE)
+VERSION_FILES = (
+    FARE_FILE,
+    GOLDEN_FILE,
+    LOCATIONS_FILE,
+    DENSITY_FILE,
+    CARD_FILE,
+    CARD_TEXT,
+    STATISTICS_FILE,
+    MANIFEST_FILE,
+    SIGNATURE_FILE,
+)
 STAGING, REMOVED, ASIDE, LOCK_FILE = ".staging-", ".removed-", ".aside-", ".lock"
 
 

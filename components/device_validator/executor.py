@@ -25,7 +25,7 @@ from farebox.components.device_validator.request import DEVICE_FILE, Limits, Num
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.networks import examples_io
 from farebox.components.tflite.files import GOLDEN_FILE, tflite_path
-from farebox.components.trip_example_gen.files import COUNTS_FILE, TRAINED_ROWS
+from farebox.components.trip_example_gen.files import COUNTS_FILE, TRAINED_ROWS, TRIP_MAP
 
 ROWS = 4096
 
@@ -51,7 +51,7 @@ class DeviceValidatorExecutor(base_executor.BaseExecutor):
             blessing = artifact_utils.get_single_instance(output_dict["blessing"])
             if report.ok:  # a file that crashes its runtime has done so in the child
                 _write(blessing, GOLDEN_FILE, golden(path.read_bytes(), rows, limits.edge_rows))
-        _bless(blessing, report, _trained_rows(artifact_utils.get_single_instance(input_dict["examples"])))
+        _bless(blessing, report, _facts_of_train(artifact_utils.get_single_instance(input_dict["examples"])))
 
 
 def limits_of(exec_properties: Mapping[str, Any]) -> Limits:
@@ -87,19 +87,18 @@ def _write(artifact: types.Artifact, name: str, text: str) -> None:
         file.write(text)
 
 
-def _trained_rows(examples: types.Artifact) -> dict[str, Any] | None:
-    """The sketch of the rows of train, from TripExampleGen's counts; None of examples without one."""
-    path = os.path.join(examples.uri, COUNTS_FILE)
-    if not fileio.exists(path):
-        return None
-    with fileio.open(path) as file:
-        sketch: dict[str, Any] | None = json.loads(file.read()).get(TRAINED_ROWS)
-    return sketch
+def _facts_of_train(examples: types.Artifact) -> dict[str, Any]:
+    """Sketch and map of the rows of train, from TripExampleGen's counts; None of examples without them."""
+    path, counts = os.path.join(examples.uri, COUNTS_FILE), dict[str, Any]()
+    if fileio.exists(path):
+        with fileio.open(path) as file:
+            counts = json.loads(file.read())
+    return {name: counts.get(name) for name in (TRAINED_ROWS, TRIP_MAP)}
 
 
-def _bless(blessing: types.Artifact, report: Report, trained_rows: dict[str, Any] | None) -> None:
+def _bless(blessing: types.Artifact, report: Report, facts_of_train: dict[str, Any]) -> None:
     """Marks the artifact as tfx.components.infra_validator.executor does, with the SHA-256 of the validated file."""
-    verdict = {"blessed": report.ok, **dataclasses.asdict(report), TRAINED_ROWS: trained_rows}
+    verdict = {"blessed": report.ok, **dataclasses.asdict(report), **facts_of_train}
     examples_io.write_json(blessing, DEVICE_FILE, verdict)
     _write(blessing, "INFRA_BLESSED" if report.ok else "INFRA_NOT_BLESSED", "")
     blessing.set_int_custom_property("blessed", int(report.ok))

@@ -23,12 +23,14 @@ from farebox.components.trip_example_gen.files import (
     REJECTED_FOLDER,
     SPAN_PROPERTY,
     TRAINED_ROWS,
+    TRIP_MAP,
     VERSION_PROPERTY,
     WINDOW_PROPERTY,
     span_of_days,
 )
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.components.trip_example_gen.row_sketch import RowSketch
+from farebox.components.trip_example_gen.trip_map import TripMap
 
 
 class SpanWindowExecutor(base_executor.BaseExecutor):
@@ -109,10 +111,12 @@ def read_counts(span: types.Artifact) -> dict[str, Any]:
 def add_counts(counts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The sum of several counts.json."""
     union = RowSketch.union(RowSketch.from_json(each[TRAINED_ROWS]) for each in counts if each.get(TRAINED_ROWS))
+    trip_map = TripMap.union(TripMap.from_json(each[TRIP_MAP]) for each in counts if each.get(TRIP_MAP))
     return {
         **Losses.sum(map(Losses.from_json, counts)).to_json(),
         "by_split": sum((Counter(each["by_split"]) for each in counts), Counter()),
         TRAINED_ROWS: union.to_json() if union else None,
+        TRIP_MAP: trip_map.to_json() if trip_map else None,
         DAYS: span_of_days(each.get(DAYS) for each in counts),
         "error": "",
     }

@@ -9,6 +9,8 @@ from typing import Any
 FARE_FILE = "fare.tflite"  # the name under which a model is pushed
 TFLITE_IDENTIFIER = b"TFL3"  # bytes 4 to 8 of every file
 GOLDEN_FILE = "golden.json"  # beside it: rows, and what the file answers to them
+DENSITY_FILE = "density.json"  # beside it: trips by cell of a coarse grid, without cells of few trips
+CARD_FILE, CARD_TEXT = "model_card.json", "model_card.md"  # beside it: for whom it is, how well it does
 LOCATIONS_FILE = "locations.json"  # beside it: coordinates by id, for a city that has zones
 
 

@@ -27,7 +27,7 @@ from tfx.utils import proto_utils
 from farebox.components.errors import InputError
 from farebox.components.files.buckets import fileio
 from farebox.components.trip_example_gen import reader
-from farebox.components.trip_example_gen.columns import PICKUP_EPOCH
+from farebox.components.trip_example_gen.columns import COORDINATES, PICKUP_EPOCH
 from farebox.components.trip_example_gen.driver import custom_config
 from farebox.components.trip_example_gen.files import (
     COUNTS_FILE,
@@ -37,6 +37,7 @@ from farebox.components.trip_example_gen.files import (
     SOURCE_PROPERTY,
     SPAN_PROPERTY,
     TRAINED_ROWS,
+    TRIP_MAP,
     WINDOW_PROPERTY,
     span_of_days,
 )
@@ -49,6 +50,7 @@ from farebox.components.trip_example_gen.sources.reading import check_counted_on
 from farebox.components.trip_example_gen.sources.remote_files import file_system_of
 from farebox.components.trip_example_gen.spans import Window, told
 from farebox.components.trip_example_gen.splits import row_hashes, splits_of
+from farebox.components.trip_example_gen.trip_map import Grid, TripMap
 from farebox.components.trip_example_gen.values.clock import days_of
 
 GZIP = 16  # added to zlib's window size for a gzip header
@@ -72,7 +74,8 @@ class _Counts:
 
     losses: their rows by file and reason. days: of the first and the last pickup among the examples, None without
     dates. fault: the index of the first chunk that has one, and its `reader.first_fault`. trained: sketch of the
-    first split's rows. error: the text of an input error, which fails the run once Beam has ended.
+    first split's rows. trip_map: of the same rows. error: the text of an input error, which fails the run once Beam
+    has ended.
     """
 
     losses: Losses = dataclasses.field(default_factory=Losses)
@@ -80,6 +83,7 @@ class _Counts:
     days: tuple[str, str] | None = None
     fault: tuple[int, str] | None = None
     trained: RowSketch | None = None
+    trip_map: TripMap | None = None
     error: str = ""
 
 
@@ -157,7 +161,7 @@ def _write_chunk(chunk: Chunk, job: _Job) -> _Counts:
 
 def _convert(chunk: Chunk, job: _Job) -> _Counts:
     shards: dict[str, _Shard] = {}
-    total, is_first = _Counts(), True
+    total, is_first, grid = _Counts(), True, Grid.of(job.profile.box)
     with fileio.open(os.path.join(_rejected_folder(job.uri), f"rejected-{chunk.index:05d}.csv"), "wb") as rejected:
         for trips in reader.read_chunk(chunk, job.profile, fileio.open):
             rejected.write(_csv(trips.rejected, header=is_first))
@@ -177,10 +181,15 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
             fault = (chunk.index, text) if text else None
             trained = RowSketch.of(hashes[split_of == 0], job.seed)
             losses = trips.losses.with_examples(hashes, job.seed)
-            total = _add([_Counts(losses, by_split, days, fault, trained), total])
+            trip_map = _trip_map(grid, trips.examples.filter(pa.array(split_of == 0)))
+            total = _add([_Counts(losses, by_split, days, fault, trained, trip_map), total])
     for shard in shards.values():
         shard.close()
     return total
+
+
+def _trip_map(grid: Grid, examples: pa.Table) -> TripMap:
+    return TripMap.of(grid, {name: examples.column(name).to_numpy() for name in COORDINATES})
 
 
 def _csv(table: pa.Table, header: bool) -> bytes:
@@ -199,6 +208,7 @@ def _add(counts: Iterable[_Counts]) -> _Counts:
         days=span_of_days(part.days for part in parts),
         fault=min((part.fault for part in parts if part.fault), default=None),
         trained=RowSketch.union(part.trained for part in parts if part.trained),
+        trip_map=TripMap.union(part.trip_map for part in parts if part.trip_map),
         error=min((part.error for part in parts if part.error), default=""),
     )
 
@@ -210,6 +220,7 @@ def _write_counts(counts: _Counts, uri: str) -> None:
         DAYS: counts.days,
         "fault": counts.fault,
         TRAINED_ROWS: counts.trained.to_json() if counts.trained else None,
+        TRIP_MAP: counts.trip_map.to_json() if counts.trip_map else None,
         "error": counts.error,
     }
     with fileio.open(os.path.join(uri, COUNTS_FILE), "w") as file:

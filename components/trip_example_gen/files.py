@@ -8,6 +8,7 @@ COUNTS_FILE, REJECTED_FOLDER = "counts.json", "rejected"
 SOURCE_PROPERTY = "source"  # among TripExampleGen's own: the file, folder or glob pattern that it was given
 SPAN_PROPERTY, VERSION_PROPERTY, WINDOW_PROPERTY, INGEST_PROPERTY = "span", "version", "window", "ingest"
 TRAINED_ROWS = "trained_rows"  # in counts.json: a RowSketch of the first split, null without examples
+TRIP_MAP = "trip_map"  # in counts.json: a TripMap of the first split, null without examples
 DAYS = "days"  # in counts.json: first and last day of the pickups, YYYY-MM-DD; null without dates
 
 

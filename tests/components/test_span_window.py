@@ -10,6 +10,8 @@ import pytest
 
 from farebox.components.errors import InputError
 
+GRID = {"west": 0, "east": 2, "south": 0, "north": 1, "columns": 2, "rows": 1}
+
 
 @pytest.fixture
 def span_of(tmp_path, write_examples):
@@ -40,6 +42,7 @@ def span_of(tmp_path, write_examples):
             "read": n + span, "examples": n, "rejected": span, "by_reason": {"outside_city": span}, "error": "",
             "by_column": [["outside_city", "x", span]], "by_split": {name: len(v) for name, v in fares.items()},
             "days": [f"2024-01-{span:02}", f"2024-02-{span:02}"],
+            "trip_map": {"grid": GRID, "pickups": [[1], [span]], "dropoffs": [[0], [n]]},
         }  # fmt: skip
         Path(artifact.uri, "rejected").mkdir(parents=True)
         Path(artifact.uri, "rejected", "rejected-00000.csv").write_text(f"span {span}\n")
@@ -83,6 +86,7 @@ def test_the_joined_rows_are_the_spans_in_order(span_of, tmp_path):
         "left_out": 0, "read": 6 + 13, "examples": 6, "rejected": 13, "by_reason": {"outside_city": 13}, "error": "",
         "by_column": [["outside_city", "x", 13]], "by_split": {"train": 4, "test": 2},
         "days": ["2024-01-06", "2024-02-07"],
+        "trip_map": {"grid": GRID, "pickups": [[1], [13]], "dropoffs": [[0], [6]]},
     }  # fmt: skip
     assert {key: counts[key] for key in expected} == expected
     rejected = sorted((tmp_path / "joined/rejected").iterdir())

@@ -190,6 +190,25 @@ def test_the_manifest_says_what_runs_the_file(run_pusher, base):
     assert json.loads((push.latest(base) / "manifest.json").read_text())["runtimes"] == trials
 
 
+@pytest.mark.parametrize(("settings", "pickups"), [({}, [[1], [10]]), ({"min_trips_per_cell": 5}, [[0, 1], [5, 15]])])
+def test_the_map_of_trips_is_pushed_without_cells_of_few_trips(run_pusher, base, settings, pickups):
+    grid = {"west": 0.0, "east": 2.0, "south": 0.0, "north": 1.0, "columns": 2, "rows": 1}
+    trip_map = {"grid": grid, "pickups": [[0, 1], [9, 19]], "dropoffs": [[0], [4]]}
+    run_pusher(NEW, base, device=json.dumps({"trip_map": trip_map}), **settings)
+    density, manifest = (
+        json.loads((push.latest(base) / f"{name}.json").read_text()) for name in ("density", "manifest")
+    )
+    least = settings.get("min_trips_per_cell", 10)
+    assert density == {"min_trips": least, "grid": grid, "pickups": pickups, "dropoffs": [[], []]}
+    assert manifest["density_sha256"] == hashlib.sha256((push.latest(base) / "density.json").read_bytes()).hexdigest()
+    assert "9" not in str(manifest.get("trip_map", "")), "exact numbers stay in the pipeline's folder"
+
+
+def test_no_map_of_trips_is_pushed_where_the_settings_want_none(run_pusher, base):
+    run_pusher(NEW, base, device=json.dumps({"trip_map": {"not": "read"}}), min_trips_per_cell=None)
+    assert not (push.latest(base) / "density.json").exists()
+
+
 @pytest.mark.parametrize(
     "judgement", [None, '{"sha256": "of others", "metrics": {"rmse": 1}}', '{"metrics": 1}', "[]", "half a {"]
 )
@@ -301,6 +320,10 @@ def test_a_disk_that_keeps_other_bytes_is_found_out_before_the_rename(base, monk
     ("settings", "line"),
     [
         ({"keep": 1}, "push.keep=1 must be at least 2: the latest version and one to roll back to"),
+        (
+            {"min_trips_per_cell": 4},
+            "push.min_trips_per_cell=4 must be at least 5, so that no trip stands alone, or null",
+        ),
         ({"signing_key": ""}, "push.signing_key='' must be the path of a private key, or null"),
     ],
 )

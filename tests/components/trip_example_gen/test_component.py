@@ -102,6 +102,8 @@ def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert sum(counts["by_split"].values()) == 450
     # 1,300,000,000 s are 13 March 2011, 7:06; the last trip of a.csv is 298 * 977 s = 3 days 8:52 later.
     assert counts["days"] == ["2011-03-13", "2011-03-16"]
+    on_map = [sum(counts["trip_map"][end][1]) for end in ("pickups", "dropoffs")]
+    assert on_map == [counts["by_split"]["train"]] * 2, "only trips of train are on the map"
     rejected = "".join(path.read_text() for path in sorted(uri.glob("rejected/*.csv"))).splitlines()
     named = Counter(line.split(",")[0] for line in rejected)
     assert named == {f'"{source}/a.csv"': 30, f'"{source}/b.csv"': 20, '"file"': len(list(uri.glob("rejected/*")))}
