@@ -17,7 +17,7 @@ from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.files import COUNTS_FILE
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.fare_model import FareModel
-from farebox.pipeline.local import report
+from farebox.pipeline.local import report, tensorboard_logs
 from farebox.pipeline.local.console import Output, RunConsole, no_output
 from farebox.pipeline.local.folder import LATEST, LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
 from farebox.pipeline.local.libraries import fix_batches
@@ -151,6 +151,7 @@ def run_once(
             )
             write_atomically(folder / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
             report.write(settings, run_id, figures, produced, costs)
+            tensorboard_logs.write(folder, figures, produced, costs)
         point_latest(settings.runs_dir, run_id)
     if refusal:
         raise refusal
