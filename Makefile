@@ -1,4 +1,4 @@
-# All targets except help, lock, clean, image, lane-b and test-system run setup first; a second call skips it.
+# All targets except help, lock, clean, explorer, image, lane-b and test-system run setup first; a second call skips it.
 # Options: make setup PYTHON=/path/to/python3.10, make run CITY=nyc ARGS="--data FILE".
 
 SHELL := bash
@@ -12,7 +12,7 @@ CHECKS := "ruff check" "ruff format --check" "mypy farebox $(wildcard benchmarks
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export LANE PYTHON
 
-.PHONY: help setup run test test-fast test-system lint lock wheel flink image lane-b clean
+.PHONY: help setup run test test-fast test-system lint lock wheel explorer flink image lane-b clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ lock: ## rewrite requirements/*.txt from setup.py: ARGS=--upgrade for newer vers
 wheel: setup ## build dist/farebox-*.whl, for Beam workers elsewhere: docs/engines.md
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
+explorer: ## fetch LiteRT.js by hash, with npm, for the page of `farebox explore`
+	@tools/litert_js.sh
+
 flink: setup ## run Apache Flink and Beam workers on this machine until Ctrl-C: ARGS="--job-port N"
 	@$(BIN)/python tools/flink.py $(ARGS)
 
@@ -53,5 +56,5 @@ lane-b: ## run test-fast on lane B; on an older system, as root, inside a Debian
 	@tools/lane_b.sh
 
 clean: ## remove .venv, .lanes, .flink and caches; runs/ and models/ stay
-	@rm -rf --one-file-system .venv .lanes .flink build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf --one-file-system .venv .lanes .flink pipeline/commands/explorer/vendor build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,6 +14,8 @@ setup(
     package_data={
         "farebox": ["py.typed"],
         "farebox.components.reporter.page": ["templates/*"],
+        # vendor: LiteRT.js, once `make explorer` has fetched it
+        "farebox.pipeline.commands.explorer": ["page/*", "vendor/*"],
         "farebox.data": ["*/city.yaml", "*/schema.pbtxt", "*/README.md", "*/*.csv"],
     },
     install_requires=[

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
-from farebox.components.tflite.description import Description
+from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.files import LOCATIONS_FILE
 from farebox.components.trip_example_gen.columns import (
     DROPOFF_LOCATION,
@@ -152,17 +152,7 @@ def check_bounds(rows: Mapping[str, npt.NDArray[Any]], description: Description)
 
     A longitude for a latitude cost 10 USD a trip in Chicago, and no bound of the Earth notices it there.
     """
-    own = {
-        each.name: (
-            -math.inf if each.minimum is None else each.minimum,
-            math.inf if each.maximum is None else each.maximum,
-        )
-        for each in description.inputs
-        if each.minimum is not None or each.maximum is not None
-    }
-    if columns.PICKUP_ERA in own:
-        own[columns.PICKUP_ERA] = own[columns.PICKUP_ERA][0], LAST_ERA
-    bounds = {**BOUNDS, **own}
+    bounds = bounds_of(description)
     for name, (low, high) in bounds.items():
         values = rows.get(name, np.zeros(0))
         if values.dtype.kind == "O" and all(isinstance(each, int) for each in values.reshape(-1)):
@@ -172,9 +162,34 @@ def check_bounds(rows: Mapping[str, npt.NDArray[Any]], description: Description)
         outside = np.flatnonzero(~((values >= low) & (values <= high)))  # NaN, too
         if len(outside):
             where = f" in row {outside[0]}" if len(values) > 1 else ""
-            model = f" for the model of {description.name}" if name in own and description.name else ""
             hint = _swap_hint(rows, int(outside[0]), name, bounds)
-            raise InputError(f"{name}={values[outside[0]]:g}{where} must be {_between(low, high)}{model}{hint}")
+            raise InputError(f"{name}={values[outside[0]]:g}{where} must be {bound_text(name, description)}{hint}")
+
+
+def bounds_of(description: Description) -> dict[str, tuple[float, float]]:
+    """The closed interval of valid values of each input that has one: the file's own, or one of `BOUNDS`."""
+    own = {
+        each.name: (
+            -math.inf if each.minimum is None else each.minimum,
+            math.inf if each.maximum is None else each.maximum,
+        )
+        for each in description.inputs
+        if _is_bounded(each)
+    }
+    if columns.PICKUP_ERA in own:
+        own[columns.PICKUP_ERA] = own[columns.PICKUP_ERA][0], LAST_ERA
+    return {**BOUNDS, **own}
+
+
+def bound_text(name: str, description: Description) -> str:
+    """The bounds of an input in words, `between -87.95 and -87.52 for the model of chicago`."""
+    is_own = any(each.name == name and _is_bounded(each) for each in description.inputs)
+    model = f" for the model of {description.name}" if is_own and description.name else ""
+    return _between(*bounds_of(description)[name]) + model
+
+
+def _is_bounded(tensor: TensorDescription) -> bool:
+    return tensor.minimum is not None or tensor.maximum is not None
 
 
 def _between(low: float, high: float) -> str:

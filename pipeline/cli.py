@@ -40,6 +40,7 @@ COMMANDS = {
     "history": Command(_AT + "report", "history", "Lists all runs of a city, and writes them as pages."),
     "compare": Command(_AT + "compare", "compare", "Compares two runs or versions on the same trips, by slice."),
     "export": Command(_AT + "export", "export", "Writes a .tflite as source code that needs no runtime."),
+    "explore": Command(_AT + "explore", "explore", "Shows a page that computes fares in the browser."),
     "models": Command(_AT + "models", "models", "Lists the pushed versions of each city's model."),
     "lineage": Command(_AT + "lineage", "lineage", "Shows where a pushed version comes from, and who followed it."),
     "rollback": Command(_AT + "models", "rollback", "Points LATEST to an earlier version."),

@@ -32,7 +32,8 @@ MAX_ROOMS = {"pipeline": 15, "components": 18}
 LIGHT = (
     "farebox", "farebox.components.tflite.interpreter", "farebox.components.trip_example_gen.reader",
     "farebox.pipeline.cli", "farebox.pipeline.commands.doctor", "farebox.pipeline.commands.models",
-    "farebox.pipeline.commands.predict", "farebox.pipeline.commands.remote_schedule",
+    "farebox.pipeline.commands.predict", "farebox.pipeline.commands.explorer.site",
+    "farebox.pipeline.commands.remote_schedule",
     "farebox.pipeline.commands.retrain", "farebox.pipeline.local.console", "farebox.pipeline.local.lean_imports",
     "farebox.pipeline.local.run", "farebox.pipeline.provenance", "farebox.pipeline.retraining.notify",
     "farebox.pipeline.schedule.foreground", "farebox.pipeline.commands.schedule_orders",

@@ -79,7 +79,13 @@ def call(python: Path, place: Path) -> Call:
 
 
 def test_the_wheel_has_one_package_with_all_sources_cities_and_schemas(wheel: Path) -> None:
-    patterns = (*(f"{name}/**/*.py" for name in FOLDERS), "data/*/city.yaml", "data/*/schema.pbtxt", "data/*/*.csv")
+    patterns = (
+        *(f"{name}/**/*.py" for name in FOLDERS),
+        "data/*/city.yaml",
+        "data/*/schema.pbtxt",
+        "data/*/*.csv",
+        "pipeline/commands/explorer/page/*",
+    )
     sources = {f"farebox/{path.relative_to(ROOT)}" for pattern in patterns for path in ROOT.glob(pattern)}
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert shipped >= {*sources, "farebox/__init__.py", "farebox/__main__.py", "farebox/py.typed"}

@@ -28,18 +28,20 @@ def write_atomically(path: Path, content: str | bytes, *, durable: bool = False,
         sync_folder(path.parent)
 
 
-def write_all_atomically(folder: Path, texts: Mapping[str, str]) -> list[Path]:
-    """Writes texts by file name into `folder`, which is made if needed: all are complete before any appears.
+def write_all_atomically(folder: Path, contents: Mapping[str, str | bytes | Path]) -> list[Path]:
+    """Writes texts, bytes or copies of files, by path below `folder`, which is made if needed.
 
-    Raises InputError if the folder cannot be written.
+    All are complete before any appears. Raises InputError if the folder cannot be written.
     """
-    asides = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}
+    paths = {folder / name: content for name, content in contents.items()}
+    asides = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in paths}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, aside in asides.items():
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, f"{path.name} in it is a folder")
-            aside.write_text(texts[path.name], encoding="utf-8")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside.write_bytes(_bytes_of(paths[path]))
         for path, aside in asides.items():
             os.replace(aside, path)
     except OSError as error:
@@ -49,6 +51,12 @@ def write_all_atomically(folder: Path, texts: Mapping[str, str]) -> list[Path]:
             with contextlib.suppress(OSError):
                 aside.unlink(missing_ok=True)
     return list(asides)
+
+
+def _bytes_of(content: str | bytes | Path) -> bytes:
+    if isinstance(content, Path):
+        return content.read_bytes()
+    return content.encode() if isinstance(content, str) else content
 
 
 def write_durably(path: Path, content: bytes) -> None:
