@@ -28,11 +28,7 @@ COMMANDS = {
     "retrain": Command(_AT + "retrain", "retrain", "Ingests new spans and retrains the model if the policy says so."),
     "spans list": Command(_AT + "spans", "list_spans", "Lists what is in a folder of spans, taken or left, and why."),
     "spans forget": Command(_AT + "spans", "forget", "Takes back a span that a tick took by mistake."),
-    "monitor": Command(
-        _AT + "monitor",
-        "monitor",
-        "Shows how well the pushed versions did on each new span, beside what they promised.",
-    ),
+    "monitor": Command(_AT + "monitor", "monitor", "Shows live errors of pushed versions beside what they promised."),
     "schedule": Command(_AT + "schedule", "schedule", "Runs `farebox retrain` by the clock, here or elsewhere."),
     "predict": Command(_AT + "predict", "predict", "Predicts the fare of one trip, as a device computes it."),
     "evaluate": Command(_AT + "predict", "evaluate", "Measures the error of a .tflite file on raw trips."),
