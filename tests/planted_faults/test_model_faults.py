@@ -110,7 +110,9 @@ def file_of(toy_trips) -> Callable[..., bytes]:
         exported = Exported(
             lambda raw: {"fare": change(law(raw), raw)}, signature, None
         )  # deletes its folder when collected
-        return exported.converter().convert()
+        converter = tf.lite.TFLiteConverter.from_saved_model(exported.folder, signature_keys=["serving_default"])
+        content: bytes = converter.convert()
+        return content
 
     return convert
 

@@ -27,7 +27,7 @@ RESERVED = frozenset(  # of the languages, of C++ for the header, of functions t
 )
 # Of variables and helpers that are numbered or named after a type, and of C's functions of float and types.
 GENERATED = re.compile(
-    r"(?:[a-z]|low|sum|top)\d+|(?:add|sub|mul|div|mod|to|modulo)_?[fi]\d+|u?int\d+_t"
+    r"(?:[a-z]|lost|low|sum|top)\d+|(?:add|sub|mul|div|mod|to|modulo)_?[fi]\d+|u?int\d+_t"
     r"|(?:abs|fabs|ceil|floor|rint|sqrt|sin|cos|exp|log|tanh|atan2|pow|fmod)f|co_(?:await|return|yield)"
 )
 
