@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from tensorflow_data_validation import StatsOptions
 from tensorflow_model_analysis.proto import config_pb2 as tfma  # TFMA's package names only some of these on lane B
 from tfx.components.example_validator.component import ExampleValidator
@@ -26,6 +27,7 @@ from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.networks.node_settings import as_json
 from farebox.components.reporter.outcome import Outcome
 from farebox.components.span_window.component import SpanWindow
+from farebox.components.span_window.settings import WindowSettings
 from farebox.components.span_window.strategy import SpanWindowStrategy
 from farebox.components.trip_example_gen.component import TripExampleGen, ingest_digest
 from farebox.modules.columns import FARE
@@ -56,6 +58,7 @@ def trip_example_gen(settings: Settings, spans: SpanInput | None) -> TripExample
         splits=settings.split.shares,
         seed=settings.split.seed,
         code_digest=ingest_code(),
+        by_time=settings.spans.split == "time",
     )
 
 
@@ -132,9 +135,26 @@ def span_nodes(settings: Settings, target: Target, examples: BaseChannel, schema
     ).with_id("WindowSpans")
     members.add_upstream_node(checks.gate)
     window = SpanWindow(
-        spans=members.outputs["spans"], code_digest=code_digest("farebox.components.span_window.executor")
+        spans=members.outputs["spans"],
+        settings=window_settings(settings, target.spans),
+        code_digest=code_digest("farebox.components.span_window.executor"),
     )
     return [*checks.nodes, members, window]
+
+
+def window_settings(settings: Settings, spans: SpanInput) -> WindowSettings:
+    """How SpanWindow splits the window, and the version by which it measures steps of the fares."""
+    city = settings.city
+    return WindowSettings(
+        by_time=settings.spans.split == "time",
+        shares=settings.split.shares[1:],
+        seed=settings.split.seed,
+        columns={name: np.dtype(column.dtype).name for name, column in city.example_columns.items()},
+        label=FARE,
+        smallest=city.fare.min,
+        largest=city.fare.max,
+        version=spans.latest if settings.spans.move_fares else None,
+    )
 
 
 def digest_of_ingest(settings: Settings) -> str:

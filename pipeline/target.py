@@ -12,12 +12,14 @@ from farebox.components.trip_example_gen.spans import Delivery
 class SpanInput:
     """The span that a run ingests, and the (span, version) pairs that it trains on.
 
-    paths: the folders of the window's spans that still exist.
+    paths: the folders of the window's spans that still exist. latest: the folder of the version by which steps of the
+    fares are measured; None if there is none yet.
     """
 
     delivery: Delivery
     window: tuple[tuple[int, int], ...]
     paths: tuple[str, ...]
+    latest: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

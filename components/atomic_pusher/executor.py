@@ -28,7 +28,7 @@ from farebox.components.errors import Check, GateError
 from farebox.components.evaluator.promises import PROMISE, promised
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 from farebox.components.tflite.files import CARD_FILE, CARD_TEXT, DENSITY_FILE, GOLDEN_FILE
-from farebox.components.trip_example_gen.files import TRAINED_ROWS, TRIP_MAP
+from farebox.components.trip_example_gen.files import TRAINED_ROWS, TRIP_MAP, WEEKDAYS
 from farebox.components.trip_example_gen.trip_map import TripMap
 
 SERVING_FILE, REFUSAL_FILE, HOOK_FILE = "tflite", "refusal.json", "hook.json"
@@ -133,7 +133,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         run_id = self._context.pipeline_run_id if self._context else None
         judgement = _judgement(input_dict.get("model_blessing", ()), sha256(content))
         device = _device_report(input_dict.get("infra_blessing", ()))
-        runtimes, trained_rows = device.get("measurements", {}).get("runtimes"), device.get(TRAINED_ROWS)
+        runtimes = device.get("measurements", {}).get("runtimes")
         spans = judgement.get("spans") or sorted(
             {span for artifacts in input_dict.values() for artifact in artifacts if (span := _span(artifact))}
         )
@@ -143,7 +143,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             "metrics": judgement.get("metrics", {}),
             **({PROMISE: promise} if (promise := promised(judgement, promised_by)) else {}),
             **({"runtimes": runtimes} if runtimes else {}),
-            **({TRAINED_ROWS: trained_rows} if trained_rows else {}),
+            **{name: device[name] for name in (TRAINED_ROWS, WEEKDAYS) if device.get(name)},
             **({"spans": spans} if spans else {}),
         }
 

@@ -25,7 +25,7 @@ from farebox.components.device_validator.request import DEVICE_FILE, Limits, Num
 from farebox.components.device_validator.settings import DeviceSettings
 from farebox.components.networks import examples_io
 from farebox.components.tflite.files import GOLDEN_FILE, tflite_path
-from farebox.components.trip_example_gen.files import COUNTS_FILE, TRAINED_ROWS, TRIP_MAP
+from farebox.components.trip_example_gen.files import COUNTS_FILE, TRAINED_ROWS, TRIP_MAP, WEEKDAYS
 
 ROWS = 4096
 
@@ -88,12 +88,12 @@ def _write(artifact: types.Artifact, name: str, text: str) -> None:
 
 
 def _facts_of_train(examples: types.Artifact) -> dict[str, Any]:
-    """Sketch and map of the rows of train, from TripExampleGen's counts; None of examples without them."""
+    """Sketch, map and weekdays of the rows of train, from TripExampleGen's counts; None of examples without them."""
     path, counts = os.path.join(examples.uri, COUNTS_FILE), dict[str, Any]()
     if fileio.exists(path):
         with fileio.open(path) as file:
             counts = json.loads(file.read())
-    return {name: counts.get(name) for name in (TRAINED_ROWS, TRIP_MAP)}
+    return {name: counts.get(name) for name in (TRAINED_ROWS, TRIP_MAP, WEEKDAYS)}
 
 
 def _bless(blessing: types.Artifact, report: Report, facts_of_train: dict[str, Any]) -> None:

@@ -50,6 +50,7 @@ class TripExampleGen(FileBasedExampleGen):
         range_config: range_config_pb2.RangeConfig | None = None,
         delivery: Delivery | None = None,
         window: Window | None = None,
+        by_time: bool = False,
     ) -> None:
         """Raises ValueError for shares or an input_config that cannot be used.
 
@@ -61,6 +62,8 @@ class TripExampleGen(FileBasedExampleGen):
             version and ingest, the `ingest_digest` of the other arguments.
         window: the executor finds these spans itself, or those from first_span to last_span if these properties are
             not negative. Such a node must not be cached: the cache does not see the folder.
+        by_time: of a window of several spans the newest judges, which is eval and test by their shares; older ones are
+            train.
         """
         if len(splits) != len(SPLITS) or min(splits) < 1:
             raise ValueError(f"splits={tuple(splits)} must be {len(SPLITS)} positive shares, of {', '.join(SPLITS)}")
@@ -81,7 +84,7 @@ class TripExampleGen(FileBasedExampleGen):
             identity = {"span": delivery.span, "version": delivery.version, "sha256": delivery.sha256}
             properties |= {"delivery": identity, INGEST_PROPERTY: ingest_digest(profile, splits, seed, code_digest)}
         if window:
-            properties["window"] = dataclasses.asdict(window)
+            properties |= {"window": dataclasses.asdict(window), "by_time": by_time}
         custom_config.custom_config.Pack(wrappers_pb2.StringValue(value=json.dumps(properties, sort_keys=True)))
         super().__init__(
             input_base=folder,

@@ -15,7 +15,6 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from absl import logging
-from isal import isal_zlib
 from tfx import types
 from tfx.components.example_gen import write_split
 from tfx.components.util import examples_utils
@@ -27,9 +26,10 @@ from tfx.utils import proto_utils
 from farebox.components.errors import InputError
 from farebox.components.files.buckets import fileio
 from farebox.components.trip_example_gen import reader
-from farebox.components.trip_example_gen.columns import COORDINATES, PICKUP_EPOCH
+from farebox.components.trip_example_gen.columns import COORDINATES, PICKUP_EPOCH, PICKUP_WEEKDAY
 from farebox.components.trip_example_gen.driver import custom_config
 from farebox.components.trip_example_gen.files import (
+    ALL_ROWS,
     COUNTS_FILE,
     DAYS,
     INGEST_PROPERTY,
@@ -38,12 +38,13 @@ from farebox.components.trip_example_gen.files import (
     SPAN_PROPERTY,
     TRAINED_ROWS,
     TRIP_MAP,
+    WEEKDAYS,
     WINDOW_PROPERTY,
     span_of_days,
 )
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.components.trip_example_gen.profile import CityProfile, profile_from_json
-from farebox.components.trip_example_gen.records import tfrecords
+from farebox.components.trip_example_gen.record_files import RecordFile
 from farebox.components.trip_example_gen.row_sketch import RowSketch
 from farebox.components.trip_example_gen.sources.chunks import Chunk
 from farebox.components.trip_example_gen.sources.reading import check_counted_once, find_files, plan_chunks
@@ -52,9 +53,6 @@ from farebox.components.trip_example_gen.spans import Window, told
 from farebox.components.trip_example_gen.splits import row_hashes, splits_of
 from farebox.components.trip_example_gen.trip_map import Grid, TripMap
 from farebox.components.trip_example_gen.values.clock import days_of
-
-GZIP = 16  # added to zlib's window size for a gzip header
-ENCODE_ROWS = 1 << 14  # at a time: an example takes about 300 bytes, and encoding makes a few copies
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +64,14 @@ class _Job:
     shares: dict[str, int]  # of the splits
     seed: int
     n_chunks: int
+    judges: frozenset[str] | None = None  # files of the span that judges, of several; None to split all by hash
+
+    def shares_of(self, path: str) -> tuple[int, ...]:
+        """The shares of the splits among a file's rows."""
+        shares = tuple(self.shares.values())
+        if self.judges is None:
+            return shares
+        return (0, *shares[1:]) if path in self.judges else (1, *(0 for _ in shares[1:]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +79,9 @@ class _Counts:
     """Rows of some chunks.
 
     losses: their rows by file and reason. days: of the first and the last pickup among the examples, None without
-    dates. fault: the index of the first chunk that has one, and its `reader.first_fault`. trained: sketch of the
-    first split's rows. trip_map: of the same rows. error: the text of an input error, which fails the run once Beam
-    has ended.
+    dates. fault: the index of the first chunk that has one, and its `reader.first_fault`. trained, rows: sketches of
+    the first split's rows and of all. trip_map: of the first split's. weekdays: examples by day of the week. error: the
+    text of an input error, which fails the run once Beam has ended.
     """
 
     losses: Losses = dataclasses.field(default_factory=Losses)
@@ -84,6 +90,8 @@ class _Counts:
     fault: tuple[int, str] | None = None
     trained: RowSketch | None = None
     trip_map: TripMap | None = None
+    rows: RowSketch | None = None
+    weekdays: Counter[int] = dataclasses.field(default_factory=Counter)
     error: str = ""
 
 
@@ -101,8 +109,10 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         custom = custom_config(exec_properties)
         profile = profile_from_json(custom["profile"])
+        judges = None
         if "window" in custom:
-            source, files = custom["window"]["base"], _window_files(custom["window"], examples, exec_properties)
+            source = custom["window"]["base"]
+            files, judges = _window_files(custom["window"], examples, exec_properties)
         else:
             source = custom.get(SOURCE_PROPERTY) or _input_pattern(exec_properties)
             files = _files_of(source, profile.ignore_files)
@@ -111,7 +121,10 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         _describe(examples, tuple(shares), exec_properties)
         if INGEST_PROPERTY in custom:
             examples.set_string_custom_property(INGEST_PROPERTY, custom[INGEST_PROPERTY])
-        counts = self._write(chunks, _Job(examples.uri, profile, shares, custom["seed"], len(chunks)))
+        job = _Job(
+            examples.uri, profile, shares, custom["seed"], len(chunks), judges if custom.get("by_time") else None
+        )
+        counts = self._write(chunks, job)
         _check(source, profile, shares, counts)
 
     def _write(self, chunks: list[Chunk], job: _Job) -> _Counts:
@@ -138,15 +151,10 @@ class _Shard:
         name = f"{write_split.DEFAULT_TF_RECORD_FILE_NAME}-{chunk.index:05d}-of-{job.n_chunks:05d}.gz"
         self._final = os.path.join(_split_folder(job.uri, split), name)
         self._aside = os.path.join(job.uri, "aside", uuid.uuid4().hex)
-        self._file = fileio.open(self._aside, "wb")
-        self._gzip = isal_zlib.compressobj(1, wbits=isal_zlib.MAX_WBITS | GZIP)
-
-    def write(self, examples: pa.RecordBatch) -> None:
-        for start in range(0, examples.num_rows, ENCODE_ROWS):
-            self._file.write(self._gzip.compress(tfrecords(examples.slice(start, ENCODE_ROWS))))
+        self._file = RecordFile(self._aside)
+        self.write = self._file.write
 
     def close(self) -> None:
-        self._file.write(self._gzip.flush())
         self._file.close()
         fileio.rename(self._aside, self._final, overwrite=True)
 
@@ -167,7 +175,7 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
             rejected.write(_csv(trips.rejected, header=is_first))
             is_first = False
             hashes = row_hashes(trips.examples, job.seed)
-            split_of = splits_of(hashes, tuple(job.shares.values()))
+            split_of = splits_of(hashes, job.shares_of(chunk.path))
             by_split: Counter[str] = Counter()
             for i, split in enumerate(job.shares):
                 examples = trips.examples.filter(pa.array(split_of == i))
@@ -179,10 +187,11 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
             days = days_of(trips.examples.column(PICKUP_EPOCH).to_numpy()) if job.profile.columns.pickup_time else None
             text = reader.first_fault(trips, chunk)
             fault = (chunk.index, text) if text else None
-            trained = RowSketch.of(hashes[split_of == 0], job.seed)
+            trained, rows = (RowSketch.of(some, job.seed) for some in (hashes[split_of == 0], hashes))
+            weekdays = Counter(trips.examples.column(PICKUP_WEEKDAY).to_pylist())
             losses = trips.losses.with_examples(hashes, job.seed)
             trip_map = _trip_map(grid, trips.examples.filter(pa.array(split_of == 0)))
-            total = _add([_Counts(losses, by_split, days, fault, trained, trip_map), total])
+            total = _add([_Counts(losses, by_split, days, fault, trained, trip_map, rows, weekdays), total])
     for shard in shards.values():
         shard.close()
     return total
@@ -209,6 +218,8 @@ def _add(counts: Iterable[_Counts]) -> _Counts:
         fault=min((part.fault for part in parts if part.fault), default=None),
         trained=RowSketch.union(part.trained for part in parts if part.trained),
         trip_map=TripMap.union(part.trip_map for part in parts if part.trip_map),
+        rows=RowSketch.union(part.rows for part in parts if part.rows),
+        weekdays=sum((part.weekdays for part in parts), Counter()),
         error=min((part.error for part in parts if part.error), default=""),
     )
 
@@ -221,6 +232,8 @@ def _write_counts(counts: _Counts, uri: str) -> None:
         "fault": counts.fault,
         TRAINED_ROWS: counts.trained.to_json() if counts.trained else None,
         TRIP_MAP: counts.trip_map.to_json() if counts.trip_map else None,
+        ALL_ROWS: counts.rows.to_json() if counts.rows else None,
+        WEEKDAYS: [counts.weekdays[day] for day in range(7)],
         "error": counts.error,
     }
     with fileio.open(os.path.join(uri, COUNTS_FILE), "w") as file:
@@ -279,8 +292,11 @@ def _files_of(source: str, ignore: Sequence[str]) -> list[str]:
     return files
 
 
-def _window_files(window: dict[str, Any], examples: types.Artifact, exec_properties: dict[str, Any]) -> list[str]:
-    """The files of the window's spans; sets the artifact's span and window, as SpanWindow does."""
+def _window_files(
+    window: dict[str, Any], examples: types.Artifact, exec_properties: dict[str, Any]
+) -> tuple[list[str], frozenset[str] | None]:
+    """The files of the window's spans, and those of the newest, if there are several spans; sets the artifact's span
+    and window, as SpanWindow does."""
     limits = [int(exec_properties.get(name, -1)) for name in ("first_span", "last_span")]
     first, last = (None if limit < 0 else limit for limit in limits)
     file_system = file_system_of(window["base"])
@@ -292,7 +308,8 @@ def _window_files(window: dict[str, Any], examples: types.Artifact, exec_propert
     examples.set_int_custom_property(SPAN_PROPERTY, spans[-1].span)
     examples.set_string_custom_property(WINDOW_PROPERTY, json.dumps([[each.span, each.version] for each in spans]))
     logging.info("TripExampleGen: spans %s", [(each.span, each.version) for each in spans])
-    return [file for each in spans for file in each.files]
+    judges = frozenset(spans[-1].files) if len(spans) > 1 else None
+    return [file for each in spans for file in each.files], judges
 
 
 def _splits(exec_properties: dict[str, Any]) -> dict[str, int]:

@@ -9,6 +9,8 @@ SOURCE_PROPERTY = "source"  # among TripExampleGen's own: the file, folder or gl
 SPAN_PROPERTY, VERSION_PROPERTY, WINDOW_PROPERTY, INGEST_PROPERTY = "span", "version", "window", "ingest"
 TRAINED_ROWS = "trained_rows"  # in counts.json: a RowSketch of the first split, null without examples
 TRIP_MAP = "trip_map"  # in counts.json: a TripMap of the first split, null without examples
+ALL_ROWS = "all_rows"  # in counts.json: a RowSketch of all splits, null without examples
+WEEKDAYS = "weekdays"  # in counts.json: examples of all splits by day of the week, from Monday
 DAYS = "days"  # in counts.json: first and last day of the pickups, YYYY-MM-DD; null without dates
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from farebox.components.errors import Check, GateError, InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import FIGURES_FILE, PAGE_FILE, Figures
+from farebox.components.span_window.steps_file import STEPS_FILE, WindowSteps
 from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.files import COUNTS_FILE
 from farebox.components.trip_example_gen.judging.losses import Losses
@@ -66,11 +67,12 @@ class RunSummary:
 class Run:
     """A run that came to its end; `summary` holds everything that was measured, the properties what is asked first.
 
-    report: the page that shows it.
+    report: the page that shows it. steps: of the fares between the spans of a window.
     """
 
     summary: RunSummary
     report: Path
+    steps: WindowSteps = dataclasses.field(default_factory=WindowSteps)
 
     @property
     def pushed(self) -> Path | None:
@@ -155,7 +157,7 @@ def run_once(
         point_latest(settings.runs_dir, run_id)
     if refusal:
         raise refusal
-    return Run(summary, settings.runs_dir / LATEST / PAGE_FILE)
+    return Run(summary, settings.runs_dir / LATEST / PAGE_FILE, steps_of(produced))
 
 
 def run_nodes(
@@ -170,6 +172,13 @@ def run_nodes(
         return Figures.of_refusal(error.checks, losses_of(produced)), costs, produced, error
     content = json.loads((Path(produced["report"][0].uri) / FIGURES_FILE).read_text())
     return Figures.from_json(content), costs, produced, None
+
+
+def steps_of(produced: Mapping[str, list[Any]]) -> WindowSteps:
+    """The steps of the fares in the window among a run's artifacts; none of examples that are not split by time."""
+    examples = produced.get("examples")
+    path = Path(examples[0].uri) / STEPS_FILE if examples else None
+    return WindowSteps.from_json(path.read_text()) if path and path.is_file() else WindowSteps()
 
 
 def losses_of(produced: Mapping[str, list[Any]]) -> Losses | None:

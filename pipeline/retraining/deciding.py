@@ -86,6 +86,7 @@ def conclude(context: TickContext, plan: Plan, history: History, judged: Sequenc
         live=tuple(live for each in judged for live in each.live),
         deployment=deployment,
         drift={check.name.partition(".")[2]: check.value for check in drift} if drift else None,
+        latest=latest_version(context.settings),
         contents={content_key(key(each)): Content(each.sha256, each.stamp, each.path) for each in plan.new},
     )
 
@@ -128,10 +129,15 @@ def live_of_the_newest(judged: Sequence[JudgedSpan], window: Sequence[SpanVersio
     return lives.get(window[-1], ()) if window else ()
 
 
+def latest_version(settings: Settings) -> str | None:
+    """The version that LATEST names; None if there is none."""
+    base = settings.models_dir
+    return latest_name(LocalStore(base)) if base.is_dir() else None
+
+
 def age_days(context: TickContext) -> float | None:
     """Days since a tick pushed the latest model, or since its manifest was made; None if there is no model."""
-    base = context.settings.models_dir
-    latest = latest_name(LocalStore(base)) if base.is_dir() else None
+    base, latest = context.settings.models_dir, latest_version(context.settings)
     if latest is None:
         return None
     times = [record.time for record in context.journal.records() if record.version == latest]

@@ -54,9 +54,9 @@ class Record:
     """The decision and outcome of a tick, and the reasons.
 
     time: when it began, ISO 8601, UTC. drift: the newest span's distance from the last blessed run's data by feature.
-    live: errors of pushed versions on the spans that the tick judged. deployment: the change of LATEST or CANDIDATE
-    that follows. contents: of each span version in `spans.new`, by `SPAN/VERSION`. seconds: of the tick's work; of the
-    last one, if it took several ticks.
+    latest: the version that LATEST named then. live: errors of pushed versions on the spans that the tick judged.
+    deployment: the change of LATEST or CANDIDATE that follows. contents: of each span version in `spans.new`, by
+    `SPAN/VERSION`. seconds: of the tick's work; of the last one, if it took several ticks.
     """
 
     time: str
@@ -66,6 +66,7 @@ class Record:
     reasons: tuple[str, ...] = ()
     spans: Spans = Spans()
     drift: dict[str, float] | None = None
+    latest: str | None = None
     live: tuple[Live, ...] = ()
     deployment: Deployment | None = None
     run_id: str | None = None

@@ -180,7 +180,8 @@ class _Tick:
         except Exception as error:
             self._finish(_ended(record, "failed", _reason(error)))
             raise
-        record = dataclasses.replace(record, rmse=run.rmse)
+        told = run.steps.describe(self.context.name(record.spans.window[-1][0]), self.context.name)
+        record = dataclasses.replace(record, rmse=run.rmse, reasons=(*record.reasons, *filter(None, [told])))
         if run.pushed:
             self._finish(dataclasses.replace(record, outcome="pushed", version=run.pushed.name), run)
             return
@@ -194,7 +195,8 @@ class _Tick:
         present = [dataclasses.replace(each, path=str(path)) for each, path in paths if path.exists()]
         if not present:
             raise InputError(f"data={data} must hold a span of the window, got none of {record.spans.window}")
-        return SpanInput(present[-1], record.spans.window, tuple(each.path for each in present))
+        latest = str(self.settings.models_dir / record.latest) if record.latest else None
+        return SpanInput(present[-1], record.spans.window, tuple(each.path for each in present), latest)
 
     def _finish(self, record: Record, run: Run | None = None, *, checks: tuple[Check, ...] = ()) -> None:
         """Writes the record to the journal, then notifies."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import Annotated, Literal
 
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.errors import Condition, Count, NotNegative, Positive, Share, check_fields, strictly_between
@@ -17,8 +17,14 @@ class SpanSettings:
     pattern: str | None = None
     """Path of a span inside the folder of trips: `span-{SPAN}`, `span-{SPAN}/v-{VERSION}`, `{YYYY}-{MM}-{DD}` or, for
     months, `{YYYY}-{MM}`; null if all trips are one lot."""
-    window: Count = 7
-    """Spans that a model is trained on, up to the newest."""
+    window: Count = 8
+    """Spans of a run, up to the newest: a week to train on and, with `split=time`, the newest day to judge."""
+    split: Literal["time", "hash"] = "time"
+    """`time`: the newest span of several judges, which is eval and test by `split.eval` and `split.test`; older ones
+    are train. `hash`: every span's rows are split as those of one lot are."""
+    move_fares: bool = True
+    """After a step of the fare given the trip, move the fares of older spans to the level of the newest span, with
+    `split=time`."""
     marker: str | None = None
     """File in a span's folder that says that the span is complete, such as `_SUCCESS`; null to wait for quiet_s."""
     quiet_s: NotNegative = 60.0
@@ -82,9 +88,16 @@ class SpanSettings:
         )
 
     def gate_of_the_window(self, settings: DataGateSettings) -> DataGateSettings:
-        """Returns DataGate's settings for the window: the drift that led to this run must not stop it."""
-        action = "warn" if settings.drift == "stop" else settings.drift
-        return dataclasses.replace(settings, drift=action, ignore_features=self._ignored(settings))
+        """Returns DataGate's settings for the window: the drift that led to this run must not stop it.
+
+        Neither must skew if the splits are of different spans: then it is drift.
+        """
+        return dataclasses.replace(
+            settings,
+            drift="warn" if settings.drift == "stop" else settings.drift,
+            skew="warn" if settings.skew == "stop" and self.split == "time" else settings.skew,
+            ignore_features=self._ignored(settings),
+        )
 
     def _ignored(self, settings: DataGateSettings) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*settings.ignore_features, *self.ignore_drift)))

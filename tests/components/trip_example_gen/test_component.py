@@ -298,6 +298,24 @@ def test_the_driver_finds_the_latest_span_and_version(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "first" / "counts.json").read_text())["read"] == 40
 
 
+@pytest.mark.parametrize(("by_time", "newest"), [(True, {"eval", "test"}), (False, {"train", "eval", "test"})])
+def test_the_newest_span_of_a_window_judges_and_the_others_train(tmp_path: Path, by_time: bool, newest: set) -> None:
+    """As on a cluster, where the node reads the window itself; of a single span every row keeps its split."""
+    from farebox.components.trip_example_gen.spans import Window
+
+    for span in (1, 2, 3):
+        (tmp_path / "data" / f"span-{span}").mkdir(parents=True)
+        text = HEADER + "".join(f"{10 + span},0.5,0.5,0.6,0.{i:03},1,1300000000\n" for i in range(100, 200))
+        (tmp_path / "data" / f"span-{span}" / "a.csv").write_text(text)
+    window = Window(str(tmp_path / "data"), "span-{SPAN}", 3, None, 0.0)
+    examples = execute(component(tmp_path / "data", window=window, by_time=by_time), tmp_path / "examples")
+    fares = {split: {row[-1] for row in parse(examples, split)} for split in ("train", "eval", "test")}
+    assert {split for split, found in fares.items() if 13.0 in found} == newest
+    assert {split for split, found in fares.items() if 12.0 in found} == ({"train"} if by_time else set(fares))
+    counts = json.loads((tmp_path / "examples" / "counts.json").read_text())
+    assert (counts["weekdays"], sum(counts["by_split"].values())) == ([0, 0, 0, 0, 0, 0, 300], 300)
+
+
 def test_what_changes_the_examples_changes_the_properties(tmp_path: Path) -> None:
     """TFX's cache key is made of the execution properties."""
     plain = component(tmp_path).exec_properties
