@@ -147,6 +147,7 @@ def window_settings(settings: Settings, spans: SpanInput) -> WindowSettings:
     city = settings.city
     return WindowSettings(
         by_time=settings.spans.split == "time",
+        most=sum(settings.split.shares[1:]) / sum(settings.split.shares),
         shares=settings.split.shares[1:],
         seed=settings.split.seed,
         columns={name: np.dtype(column.dtype).name for name, column in city.example_columns.items()},

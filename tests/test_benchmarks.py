@@ -577,7 +577,7 @@ def test_the_days_are_a_table_and_a_picture(days_report, days, tmp_path, monkeyp
     monkeypatch.undo()
     plt.close("all")
     assert [text.get_text() for text in axes.texts] == ["span 7 again, another", "span 20 missing"]
-    assert [len(shown.get_xdata()) for shown in axes.lines[2:6]] == [3, 1, 1, 2]  # by cause, and directly
+    assert [len(shown.get_xdata()) for shown in axes.lines[2:7]] == [3, 1, 0, 1, 2]  # by cause, and directly
     assert (tmp_path / "days.png").read_bytes().startswith(b"\x89PNG")
 
 

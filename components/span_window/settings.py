@@ -12,7 +12,8 @@ class WindowSettings:
 
     by_time: of several spans the newest is all splits but the first, by hash of the row, and the older ones are the
         first. Otherwise each row stays in its split.
-    shares: of the splits but the first among the newest span's rows. seed: of the hash.
+    most: the largest share of all rows that judge; of a newest span with more, the rows of its earlier pickups train.
+    shares: of the splits but the first among the rows that judge. seed: of the hash.
     columns: the type of each column of the examples, in order. label: one of them.
     smallest, largest: bounds of labels.
     version: folder of the pushed version by whose predictions a step of the labels is measured (by_time only); None to
@@ -20,6 +21,7 @@ class WindowSettings:
     """
 
     by_time: bool = False
+    most: float = 1.0
     shares: tuple[int, ...] = (1, 1)
     seed: int = 0
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -19,7 +19,7 @@ from farebox.components.span_window.levels import Level, Step, level_of, step_be
 from farebox.components.span_window.settings import WindowSettings
 from farebox.components.span_window.span_files import all_files, read_counts
 from farebox.components.tflite.interpreter import TfliteModel
-from farebox.components.trip_example_gen.columns import PICKUP_ERA, PICKUP_WEEKDAY
+from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_ERA, PICKUP_WEEKDAY
 from farebox.components.trip_example_gen.files import WEEKDAYS
 from farebox.components.trip_example_gen.record_files import read_records
 from farebox.components.trip_example_gen.splits import row_hashes, splits_of
@@ -44,11 +44,11 @@ class Steps:
         return {era: step for (span, era), step in self.by_group.items() if span == place}
 
 
-def measure_steps(spans: Sequence[types.Artifact], settings: WindowSettings) -> Steps:
+def measure_steps(spans: Sequence[types.Artifact], settings: WindowSettings, since: int = 0) -> Steps:
     """The steps from the spans, which are in order, to the newest one, by the version's predictions.
 
     Rows of days of the week that the version was not trained on are left out: what it does not know of them is no step.
-    A version that cannot predict these rows tells nothing.
+    A version that cannot predict these rows tells nothing. since: the pickup from which the newest span's rows judge.
     """
     if settings.version is None:
         return Steps({}, "there is no version to measure them by")
@@ -57,7 +57,7 @@ def measure_steps(spans: Sequence[types.Artifact], settings: WindowSettings) -> 
         model, known = TfliteModel(content, delegates=False, origin=file), facts_beside(file).get(WEEKDAYS)
         if not known:
             return Steps({}, f"version={file.parent.name} does not tell {WEEKDAYS}, the days that it was trained on")
-        levels = _levels(spans, settings, model, np.flatnonzero(known))
+        levels = _levels(spans, settings, model, np.flatnonzero(known), since)
     except InputError as error:
         return Steps({}, str(error))
     newest = max((group for group in levels if group[0] == len(spans) - 1), default=None)
@@ -69,14 +69,18 @@ def measure_steps(spans: Sequence[types.Artifact], settings: WindowSettings) -> 
 
 
 def _levels(
-    spans: Sequence[types.Artifact], settings: WindowSettings, model: TfliteModel, weekdays: npt.NDArray[np.int64]
+    spans: Sequence[types.Artifact],
+    settings: WindowSettings,
+    model: TfliteModel,
+    weekdays: npt.NDArray[np.int64],
+    since: int,
 ) -> dict[Group, Level]:
     """The level of each group that has enough rows; of the newest span by its rows of eval."""
     levels: dict[Group, Level | None] = {}
     for place, span in enumerate(spans):
         is_newest = place == len(spans) - 1
         labels, predictions = defaultdict(list), defaultdict(list)
-        for rows in _sampled(span, settings, is_newest, weekdays):
+        for rows in _sampled(span, settings, weekdays, since if is_newest else None):
             predicted = model.predict(rows)
             for era in np.unique(rows[PICKUP_ERA]).tolist():
                 of_era = rows[PICKUP_ERA] == era
@@ -89,16 +93,18 @@ def _levels(
 
 
 def _sampled(
-    span: types.Artifact, settings: WindowSettings, is_newest: bool, weekdays: npt.NDArray[np.int64]
+    span: types.Artifact, settings: WindowSettings, weekdays: npt.NDArray[np.int64], since: int | None
 ) -> Iterable[Arrays]:
-    """Batches of a sample of the rows that tell a span's level."""
+    """Batches of a sample of the rows that tell a span's level. since: of the newest span, whose eval tells it."""
     share = min(1.0, LEVEL_ROWS / max(sum(read_counts(span)["by_split"].values()), 1))
     bound = np.uint64(share * LARGEST_HASH)
     for batch in read_records(all_files(span), settings.columns):
         hashes = row_hashes(batch, settings.seed)
         chosen = (hashes <= bound) & np.isin(batch.column(PICKUP_WEEKDAY).to_numpy(), weekdays)
-        if is_newest:
+        if since is not None:
             chosen &= splits_of(hashes, settings.shares) == EVAL
+        if since:
+            chosen &= batch.column(PICKUP_EPOCH).to_numpy() >= since
         if chosen.any():
             rows = batch.filter(pa.array(chosen))
             yield {name: rows.column(i).to_numpy() for i, name in enumerate(rows.schema.names)}

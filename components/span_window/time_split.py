@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from absl import logging
 from tfx import types
@@ -27,11 +29,13 @@ from farebox.components.span_window.span_files import (
 )
 from farebox.components.span_window.steps import Steps, measure_steps, moved
 from farebox.components.span_window.steps_file import STEPS_FILE, MovedRows, WindowSteps
+from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_WEEKDAY
 from farebox.components.trip_example_gen.files import ALL_ROWS, TRAINED_ROWS, WEEKDAYS
 from farebox.components.trip_example_gen.record_files import RecordFile, read_records
+from farebox.components.trip_example_gen.row_sketch import RowSketch
 from farebox.components.trip_example_gen.splits import row_hashes, splits_of
 
-JUDGING_FILE = "data_tfrecord-00000-of-00001.gz"
+NEWEST_FILE = "data_tfrecord-00000-of-00001.gz"
 
 
 def split_by_time(spans: Sequence[types.Artifact], joined: types.Artifact, settings: WindowSettings) -> dict[str, Any]:
@@ -39,9 +43,10 @@ def split_by_time(spans: Sequence[types.Artifact], joined: types.Artifact, setti
 
     Older spans without a step are links. The spans are in order, and there are several.
     """
-    train, *judging = joined.splits
+    train = joined.splits[0]
     *older, newest = spans
-    steps = measure_steps(spans, settings)
+    since = judging_since(spans, settings)
+    steps = measure_steps(spans, settings, since)
     for place, span in enumerate(older):
         by_era = steps.of_span(place)
         for split in span.splits:
@@ -50,14 +55,24 @@ def split_by_time(spans: Sequence[types.Artifact], joined: types.Artifact, setti
             else:
                 link_files(span, split_folder(split), joined, split_folder(train))
     counts = [read_counts(span) for span in older]
-    by_split = Counter({train: sum(sum(each["by_split"].values()) for each in counts)})
-    by_split += _write_judging(newest, judging, joined, settings)
+    by_split, trained = _write_newest(newest, joined, settings, since)
+    by_split[train] += sum(sum(each["by_split"].values()) for each in counts)
     _write_steps(steps, spans, joined, settings)
     return {
         "by_split": by_split,
-        TRAINED_ROWS: union_of(counts, ALL_ROWS),
-        WEEKDAYS: sum_of_weekdays(counts),
+        TRAINED_ROWS: union_of([*counts, trained], ALL_ROWS),
+        WEEKDAYS: sum_of_weekdays([*counts, trained]),
     }
+
+
+def judging_since(spans: Sequence[types.Artifact], settings: WindowSettings) -> int:
+    """The first pickup, as PICKUP_EPOCH has it, from which the newest span's rows judge; 0 if all of them do."""
+    n_rows = [sum(read_counts(span)["by_split"].values()) for span in spans]
+    n_judging = math.ceil(settings.most * sum(n_rows))
+    if n_rows[-1] <= n_judging:
+        return 0
+    epochs = [rows.column(PICKUP_EPOCH).to_numpy() for rows in read_records(all_files(spans[-1]), settings.columns)]
+    return int(np.partition(np.concatenate(epochs), -n_judging)[-n_judging])
 
 
 def _write_moved(
@@ -71,22 +86,33 @@ def _write_moved(
         file.close()
 
 
-def _write_judging(
-    newest: types.Artifact, judging: Sequence[str], joined: types.Artifact, settings: WindowSettings
-) -> Counter[str]:
-    """Writes the newest span's rows to the splits that judge, by hash, and returns how many each has."""
-    paths = [os.path.join(joined.uri, split_folder(split), prefix(newest) + JUDGING_FILE) for split in judging]
-    files = [RecordFile(path) for path in paths]
+def _write_newest(
+    newest: types.Artifact, joined: types.Artifact, settings: WindowSettings, since: int
+) -> tuple[Counter[str], dict[str, Any]]:
+    """Writes the newest span's rows: later ones to the splits that judge, by hash, and those before `since` to train.
+
+    Returns how many each split has, and what counts.json tells of those that train.
+    """
+    written = [split for i, split in enumerate(joined.splits) if i or since]
+    paths = {split: os.path.join(joined.uri, split_folder(split), prefix(newest) + NEWEST_FILE) for split in written}
+    files = {split: RecordFile(path) for split, path in paths.items()}
     by_split: Counter[str] = Counter()
+    sketch, weekdays = RowSketch(settings.seed), np.zeros(7, np.int64)
     for rows in read_records(all_files(newest), settings.columns):
-        split_of = splits_of(row_hashes(rows, settings.seed), settings.shares)
-        for i, (split, file) in enumerate(zip(judging, files, strict=True)):
-            chosen = rows.filter(pa.array(split_of == i))
+        hashes = row_hashes(rows, settings.seed)
+        split_of = 1 + splits_of(hashes, settings.shares)
+        if since:
+            split_of[rows.column(PICKUP_EPOCH).to_numpy() < since] = 0
+        for split, file in files.items():
+            chosen = rows.filter(pa.array(split_of == joined.splits.index(split)))
             file.write(chosen)
             by_split[split] += chosen.num_rows
-    for file in files:
+        trains = split_of == 0
+        weekdays += np.bincount(rows.column(PICKUP_WEEKDAY).to_numpy()[trains], minlength=7)
+        sketch = RowSketch.union([sketch, RowSketch.of(hashes[trains], settings.seed)]) or sketch
+    for file in files.values():
         file.close()
-    return by_split
+    return by_split, {ALL_ROWS: sketch.to_json(), WEEKDAYS: weekdays.tolist()}
 
 
 def _write_steps(

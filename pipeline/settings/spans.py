@@ -21,7 +21,7 @@ class SpanSettings:
     """Spans of a run, up to the newest: a week to train on and, with `split=time`, the newest day to judge."""
     split: Literal["time", "hash"] = "time"
     """`time`: the newest span of several judges, which is eval and test by `split.eval` and `split.test`; older ones
-    are train. `hash`: every span's rows are split as those of one lot are."""
+    are train, and so are its earlier trips beyond their share of all. `hash`: every span is split as one lot is."""
     move_fares: bool = True
     """After a step of the fare given the trip, move the fares of older spans to the level of the newest span, with
     `split=time`."""

@@ -82,11 +82,11 @@ def expected(path: Path) -> dict[str, list[tuple[float, ...]]]:
 
 
 def test_do_writes_every_row_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from farebox.components.trip_example_gen import executor
+    from farebox.components.trip_example_gen import record_files
     from farebox.components.trip_example_gen.sources import chunks
 
     monkeypatch.setattr(chunks, "CHUNK_BYTES", 4000)  # many chunks of few rows
-    monkeypatch.setattr(executor, "ENCODE_ROWS", 7)
+    monkeypatch.setattr(record_files, "ENCODE_ROWS", 7)
     source = tmp_path / "data"
     source.mkdir()
     (source / "a.csv").write_text(HEADER + "".join(lines(300)))
