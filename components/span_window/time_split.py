@@ -26,11 +26,12 @@ from farebox.components.span_window.span_files import (
     split_folder,
     sum_of_weekdays,
     union_of,
+    union_of_maps,
 )
 from farebox.components.span_window.steps import Steps, measure_steps, moved
 from farebox.components.span_window.steps_file import STEPS_FILE, MovedRows, WindowSteps
 from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_WEEKDAY
-from farebox.components.trip_example_gen.files import ALL_ROWS, TRAINED_ROWS, WEEKDAYS
+from farebox.components.trip_example_gen.files import ALL_ROWS, TRAINED_ROWS, TRIP_MAP, WEEKDAYS
 from farebox.components.trip_example_gen.record_files import RecordFile, read_records
 from farebox.components.trip_example_gen.row_sketch import RowSketch
 from farebox.components.trip_example_gen.splits import row_hashes, splits_of
@@ -61,6 +62,7 @@ def split_by_time(spans: Sequence[types.Artifact], joined: types.Artifact, setti
     return {
         "by_split": by_split,
         TRAINED_ROWS: union_of([*counts, trained], ALL_ROWS),
+        TRIP_MAP: union_of_maps(counts),
         WEEKDAYS: sum_of_weekdays([*counts, trained]),
     }
 

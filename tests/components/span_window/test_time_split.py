@@ -22,11 +22,14 @@ SHARES = {"train": 0.8, "eval": 0.1, "test": 0.1}
 ALL_WEEK = [9] * 7
 
 
-def day(span_of, span: int, level: float = 1.0, n: int = 600, *, era: int = 0, weekday: int | None = None):
-    """A span of n trips whose fares are `level` times what `fare_tflite` predicts, with noise of 10 %."""
+def day(span_of, span: int, level=1.0, n: int = 600, *, era=0):
+    """A span of n trips whose fares are `level` times what `fare_tflite` predicts, with noise of 10 %.
+
+    level, era: of all trips, or of each.
+    """
     random = np.random.default_rng(span)
     columns = {name: random.integers(0, 5, n) for name in ("passenger_count", "pickup_hour")}
-    columns |= {"pickup_weekday": np.full(n, (span if weekday is None else weekday) % 7), "pickup_era": np.full(n, era)}
+    columns |= {"pickup_weekday": np.full(n, span % 7), "pickup_era": np.full(n, era)}
     columns["pickup_epoch"] = 86400 * span + random.permutation(n)
     columns |= {name: random.uniform(-60, -50, n).astype(np.float32) for name in COLUMNS if "itude" in name}
     fare = 2.5 - 0.1 * columns["pickup_longitude"] + columns["passenger_count"] + 0.5 * columns["pickup_hour"]
@@ -140,10 +143,13 @@ def test_without_a_step_every_older_span_is_a_link(span_of, join, tmp_path, vers
 
 
 def test_each_era_of_a_span_moves_by_its_own_step(span_of, join, fares, tmp_path, version):
-    """The settings name the day on which the tariff rose: rows of the new era are at its level already."""
-    spans = [day(span_of, 3), day(span_of, 4, 1.3, era=1), day(span_of, 5, 1.3, era=1)]
-    steps = told(join(spans, tmp_path / "joined", by_time=True, columns=COLUMNS, version=version()))["steps"]
-    assert [(step["span"], step["era"]) for step in steps] == [(3, 0)]
+    """Span 3 has both: the settings name the day on which the tariff rose, so its later trips are at the new level."""
+    era = np.random.default_rng(8).integers(2, size=600)
+    mixed = day(span_of, 3, np.where(era == 1, 1.3, 1.0), era=era)
+    spans = [mixed, day(span_of, 4, 1.3, era=1), day(span_of, 5, 1.3, era=1)]
+    (step,) = told(join(spans, tmp_path / "joined", by_time=True, columns=COLUMNS, version=version()))["steps"]
+    assert (step["span"], step["era"]) == (3, 0)
+    assert (step["base"] + step["rate"] * 10) / 10 == pytest.approx(1.3, rel=0.05)
 
 
 def test_days_of_the_week_that_the_version_does_not_know_make_no_step(span_of, join, tmp_path, version):

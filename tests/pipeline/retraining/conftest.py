@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from farebox.components.errors import Check, GateError, InputError, Severity
+from farebox.components.span_window.steps_file import WindowSteps
 from farebox.pipeline.retraining import tick
 from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Journal, Record
@@ -103,7 +104,7 @@ def raise_error(error: Exception):
 
 def ended_run(pushed: str | None = None, gates: tuple[Check, ...] = ()) -> types.SimpleNamespace:
     """The part of a `Run` that a tick reads."""
-    return types.SimpleNamespace(rmse=3.5, pushed=Path(pushed) if pushed else None, gates=gates)
+    return types.SimpleNamespace(rmse=3.5, pushed=Path(pushed) if pushed else None, gates=gates, steps=WindowSteps())
 
 
 def gate(name: str, severity: Severity = "stop") -> Check:

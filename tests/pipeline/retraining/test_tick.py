@@ -8,7 +8,11 @@ import json
 import pytest
 
 import farebox
+from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.settings import PushSettings
+from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
+from farebox.components.span_window.steps_file import MovedRows, WindowSteps
 from farebox.pipeline.retraining import ingesting, notify, tick
 from farebox.pipeline.retraining.ingesting import JudgedSpan
 from farebox.pipeline.retraining.journal import Journal
@@ -87,6 +91,28 @@ def test_a_run_that_cannot_start_is_resumed_by_the_next_tick(city):
     first, second = city.results()
     assert [result.record.spans.window[-1] for result in (first, second)] == [(2, 1), (3, 1)]
     assert first.record.run_id != second.record.run_id and len(city.runs) == 5
+
+
+def test_steps_are_measured_by_the_version_that_was_latest_at_the_decision_and_told(city):
+    """Also when the tick dies, and another version has been pushed before the next tick ends its work."""
+    store = LocalStore(city.settings().models_dir)
+    first = push.push(b"first", store, {}, PushSettings())
+    city.deliver(1)
+    with pytest.raises(InputError):
+        city.results(outcome="bad input")
+    push.push(b"second", store, {}, PushSettings())
+    asked = []
+
+    def run(_settings, run_id, spans):
+        asked.append(spans.latest)
+        ended = city.endings["pushed"](run_id)
+        ended.steps = WindowSteps(first, (MovedRows(0, 1, 0, -0.02, 1.3),))
+        return ended
+
+    (resumed,) = tick.retrain(city.settings(), steps=dataclasses.replace(city.steps(), run=run))
+    assert asked == [str(store.base / first)]
+    told = f"older fares moved to the level of span 1, by version {first}: span 0 1.300 x -0.02"
+    assert resumed.record.reasons[-1] == told
 
 
 def test_a_pending_decision_on_a_span_that_cannot_be_used_any_more_is_dropped(city):
