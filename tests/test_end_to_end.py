@@ -37,7 +37,8 @@ KEYS = {
     "": {
         "city", "run_id", "rows", "rmse", "mae", "model", "unreduced", "latency_us", "gates", "blessed", "pushed",
         "cpu_s", "peak_mb", "lane", "currency", "slices", "tuned", "yardsticks", "bias", "p95_absolute_error",
-        "intervals", "baseline", "ranges", "runtimes", "losses",
+        "intervals", "baseline", "ranges", "runtimes", "losses", "yardstick_intervals",
+        "median_absolute_error",
     },
     "rows": {"read", "examples", "rejected", "left_out"},
     "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},
@@ -48,7 +49,7 @@ KEYS = {
     "latency_us": {"p50", "p99"},
     "ranges": {"bands", "promised", "covered", "mean_width"},
 }  # fmt: skip
-GATE_KEYS = {"name", "value", "bound", "ok", "detail", "hint", "severity", "at_least"}
+GATE_KEYS = {"name", "value", "bound", "ok", "detail", "hint", "severity", "at_least", "lower", "upper"}
 RUNNING, COMPLETE, CACHED = 2, 3, 4  # ml_metadata.proto.Execution.State
 
 

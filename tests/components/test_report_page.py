@@ -140,6 +140,24 @@ def test_every_picture_stays_without_scripts():
     assert html.count(f"· {caption}</span></figcaption>") == len(outline.figures)
 
 
+def constant(content, number):
+    """The content with each measured number in it replaced; counts and shapes, which are integers, stay."""
+    if isinstance(content, dict):
+        return {name: constant(each, number) for name, each in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [constant(each, number) for each in content]
+    return float(number) if isinstance(content, float) else content
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("section", report_page.sections())
+def test_equal_numbers_have_pictures_too(section, number):
+    """Nothing is pruned, one epoch, one distance, one fare: no scale is without a length."""
+    page = report_page.page()
+    sections = page.sections | {section: constant(page.sections[section], number)}
+    assert len(Outline(render(dataclasses.replace(page, sections=sections))).figures) > 15
+
+
 def test_what_a_section_lacks_is_said():
     missing = " ".join(Outline(render(report_page.page("no model"))).missing)
     for text in ("No model was trained", "were not counted", "No statistics", "Drift was not compared"):

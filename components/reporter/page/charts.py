@@ -14,7 +14,10 @@ CHARACTER = 7.6  # width of a character of the axes' text
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-    """A scale from numbers to pixels. names: of the bands 0, 1, ..., in place of numbers."""
+    """A scale from numbers to pixels. names: of the bands 0, 1, ..., in place of numbers.
+
+    If all numbers are equal, as the zeros of a network that was not pruned are, the scale ends above them.
+    """
 
     label: str
     low: float
@@ -22,11 +25,19 @@ class Axis:
     is_log: bool = False
     names: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.high > self.low:
+            object.__setattr__(self, "high", self.low * 10 if self.is_log else self.low + 1.0)
+
     @classmethod
     def over(cls, label: str, values: Sequence[float], *, zero: bool = False, is_log: bool = False) -> Axis:
-        """An axis that holds all finite values, with room at its ends; zero: it begins at 0."""
-        finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
-        low, high = min(finite), max(finite)
+        """An axis that holds all finite values, above 0 if it is logarithmic, with room at its ends.
+
+        zero: it begins at 0.
+        """
+        known = [value for value in values if math.isfinite(value) and (value > 0 or not is_log)]
+        known = known or ([1.0, 10.0] if is_log else [0.0, 1.0])
+        low, high = min(known), max(known)
         if is_log:
             return cls(label, low / 1.15, high * 1.15, is_log=True)
         room = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
