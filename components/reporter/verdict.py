@@ -116,7 +116,7 @@ def quality(measured: ModelFigures, currency: str) -> str:
     """Accuracy with its interval, against two yardsticks, and cost on the device."""
     parts = [accuracy(measured, currency)]
     if (half := measured.median_absolute_error) is not None:
-        parts.append(f"half of all fares within {half:.2f} {currency}")
+        parts.append(f"half of all fares are off by at most {half:.2f} {currency}")
     parts.append(f"{versus(measured.rmse.shipped, measured.rmse.linear_on_distance)} a straight line on distance")
     if LIGHTGBM in measured.yardsticks:
         parts[-1] += f", {versus(measured.rmse.shipped, measured.yardsticks[LIGHTGBM])} LightGBM"
@@ -128,7 +128,7 @@ def accuracy(measured: ModelFigures, currency: str) -> str:
     """RMSE with its interval in words."""
     low, high = measured.intervals.get(RMSE, (None, None))
     interval = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
-    return f"within {measured.rmse.shipped:.2f} {currency}{interval} of the meter on trips it has not seen (RMSE)"
+    return f"typical error {measured.rmse.shipped:.2f} {currency}{interval} on trips it has not seen (RMSE)"
 
 
 def versus(rmse: float, yardstick: float) -> str:

@@ -55,8 +55,9 @@ class Outline(HTMLParser):
 def test_the_verdict_is_one_sentence():
     """3.6 / 4.0 is 10 % below the line, 3.6 / 3.75 is 4 % below LightGBM."""
     assert verdict.sentence(report_page.page().figures, "EUR") == (
-        "Shipped. Within 3.60 EUR (2.90 to 4.30) of the meter on trips it has not seen (RMSE); half of all fares "
-        "within 0.90 EUR; 10 % better than a straight line on distance, 4 % better than LightGBM; 10,064 bytes, 5.9 µs."
+        "Shipped. Typical error 3.60 EUR (2.90 to 4.30) on trips it has not seen (RMSE); half of all fares "
+        "are off by at most 0.90 EUR; 10 % better than a straight line on distance, 4 % better than LightGBM; "
+        "10,064 bytes, 5.9 µs."
     )
 
 
@@ -177,7 +178,7 @@ def test_a_page_of_a_run_before_intervals_were_kept():
     figures = report_page.page().figures
     old = dataclasses.replace(figures.measured, median_absolute_error=None, latency_us=None, ranges=None, intervals={})
     page = dataclasses.replace(report_page.page(), figures=dataclasses.replace(figures, measured=old))
-    assert "Within 3.60 EUR of the meter" in render(page)
+    assert "Typical error 3.60 EUR on trips" in render(page)
 
 
 @pytest.mark.parametrize(

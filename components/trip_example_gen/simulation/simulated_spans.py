@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import tempfile
 from pathlib import Path
 
 from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.profile import CityProfile
-from farebox.components.trip_example_gen.simulation.simulator import Order, Track, Written, simulate
+from farebox.components.trip_example_gen.simulation.simulator import Order, Track, Written, simulate, written_aside
 
 PATTERN, MARKER = "{YYYY}-{MM}-{DD}", "_SUCCESS"
 
@@ -22,19 +21,11 @@ def simulate_spans(profile: CityProfile, order: Order, out: str, track: Track = 
     Raises InputError: `out` exists or cannot be written, there are fewer rows than days, or a trip of the profile
     cannot be simulated.
     """
-    path, first = Path(out), order.first_day(profile)
+    first = order.first_day(profile)
     if order.rows < order.days:
         raise InputError(f"rows={order.rows} must be at least one a day, got {order.days} days")
-    try:
-        if path.exists():
-            raise InputError(f"out={out} exists already, give another name")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
-            whole = Path(aside, path.name)
-            days = [_write_day(whole, profile, order, first, day) for day in track(range(order.days))]
-            whole.rename(path)
-    except OSError as error:
-        raise InputError(f"out={out} cannot be written: {error.strerror or error}") from error
+    with written_aside(out) as whole:
+        days = [_write_day(whole, profile, order, first, day) for day in track(range(order.days))]
     return Written(order.rows, sum(each.dirt for each in days), sum(each.n_bytes for each in days))
 
 

@@ -5,6 +5,7 @@ NumPy and pyarrow only. Trips are drawn and written in chunks of a fixed size, e
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import datetime
@@ -96,6 +97,25 @@ class Written:
     n_bytes: int
 
 
+@contextlib.contextmanager
+def written_aside(out: str) -> Iterator[Path]:
+    """A path beside `out` for a file or a folder, which is renamed to `out` at the end and removed after an error.
+
+    Raises InputError: `out` exists or cannot be written.
+    """
+    path = Path(out)
+    try:
+        if path.exists():
+            raise InputError(f"out={out} exists already, give another name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
+            whole = Path(aside, path.name)
+            yield whole
+            whole.rename(path)
+    except OSError as error:
+        raise InputError(f"out={out} cannot be written: {error.strerror or error}") from error
+
+
 def simulate(profile: CityProfile, order: Order, out: str, track: Track = iter) -> Written:
     """Writes trips to `out`, a .csv, a .parquet or a new folder of CSV files; `track` iterates over the chunks.
 
@@ -104,20 +124,12 @@ def simulate(profile: CityProfile, order: Order, out: str, track: Track = iter) 
     Raises:
         InputError: `out` exists or cannot be written, or a trip of the profile cannot be simulated.
     """
-    path, suffix = Path(out), "" if out.endswith("/") else Path(out).suffix.lower()
+    suffix = "" if out.endswith("/") else Path(out).suffix.lower()
     if suffix not in ("", ".csv", ".parquet"):
         raise InputError(f"out={out} must end in .csv or .parquet, or be the name of a folder")
-    try:
-        if path.exists():
-            raise InputError(f"out={out} exists already, give another name")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as aside:
-            whole = Path(aside, path.name)
-            dirt = _write(whole, suffix, profile, _tables(profile, order, track))
-            n_bytes = sum(file.stat().st_size for file in [whole, *whole.glob("*")] if file.is_file())
-            whole.rename(path)
-    except OSError as error:
-        raise InputError(f"out={out} cannot be written: {error.strerror or error}") from error
+    with written_aside(out) as whole:
+        dirt = _write(whole, suffix, profile, _tables(profile, order, track))
+        n_bytes = sum(file.stat().st_size for file in [whole, *whole.glob("*")] if file.is_file())
     return Written(order.rows, dirt, n_bytes)
 
 

@@ -11,7 +11,7 @@ NOISE = 0.1  # standard deviation of the relative error of a prediction
 
 
 def trips(random, n: int = 600, *, base: float = 0.0, rate: float = 1.0, long: float = 6.0):
-    """Labels and predictions of n trips, whose labels are `base + rate * prediction`, but for the noise."""
+    """Makes n trips: labels `base + rate * prediction` with noise, and the predictions."""
     predictions = 5 + random.exponential(long, n)
     return (base + rate * predictions) * random.lognormal(0, NOISE, n), predictions
 
@@ -32,7 +32,7 @@ def test_a_level_is_base_and_rate_however_wild_a_few_labels_are(base, rate):
 
 
 def test_the_covariance_is_that_of_repeated_samples():
-    """Of 300 samples, for heavy tails: the mean estimated variance is within 25 % of the variance of the estimates."""
+    """Draws 300 samples with heavy tails: the mean estimated variance is near the variance of the estimates."""
     random, found = np.random.default_rng(2), []
     for _ in range(300):
         predictions = 5 + random.exponential(6, 400)
@@ -43,7 +43,7 @@ def test_the_covariance_is_that_of_repeated_samples():
 
 
 def test_the_step_maps_old_labels_to_the_new_level():
-    """By hand: from 1 + prediction to 3 + 1.5 prediction, a label y = 1 + p becomes 3 + 1.5 (y - 1)."""
+    """A label y = 1 + p, with the prediction p, moves to the level 3 + 1.5 p, which is 3 + 1.5 (y - 1)."""
     random = np.random.default_rng(3)
     old, new = (level_of(*trips(random, 4000, base=base, rate=rate)) for base, rate in ((1, 1), (3, 1.5)))
     moved = step_between(old, new).apply(np.array([8.0, 21.0]))

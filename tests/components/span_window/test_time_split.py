@@ -76,7 +76,7 @@ def test_the_newest_span_judges_and_every_row_of_the_others_trains(span_of, join
 
 
 def test_a_newest_span_with_most_of_the_rows_judges_by_its_latest_trips(span_of, join, fares, tmp_path):
-    """Of 1,200 rows a fifth judges: the 240 with the latest pickups; the other 360 of the newest span train."""
+    """The 240 latest of 1,200 rows judge, a fifth; the other 360 rows of the newest span train."""
     older, newest = day(span_of, 3), day(span_of, 4)
     fare_of = dict(zip(every_epoch(newest), every_fare(fares, newest), strict=True))
     joined = join([older, newest], tmp_path / "joined", by_time=True, columns=COLUMNS, most=0.2)

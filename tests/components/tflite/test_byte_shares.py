@@ -1,4 +1,4 @@
-"""Where the bytes of a real file are."""
+"""The bytes of a real file by part."""
 
 from __future__ import annotations
 
