@@ -12,7 +12,6 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -88,21 +87,6 @@ def digest_of_all() -> str:
         if name.endswith(".py") or Path(folder).name == TEMPLATES
     ]
     return _digest({str(path.relative_to(root)): path for path in paths})
-
-
-def commit() -> str | None:
-    """The commit of the checkout, with `+` if files differ from it; None if the package is not in a git checkout."""
-    if not (checkout() / ".git").exists():
-        return None
-    git = ("git", "-C", str(checkout()))
-    try:
-        head, changed = (
-            subprocess.run([*git, *arguments], capture_output=True, text=True, check=True).stdout.strip()
-            for arguments in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head + ("+" if changed else "")
 
 
 def _digest(sources: Mapping[str, Path]) -> str:

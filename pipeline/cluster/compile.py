@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from farebox.components.atomic_pusher.commit import DIRTY, code_commit
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.pipeline.cluster import platform, store
@@ -223,22 +223,14 @@ def tagged_image(image: str | None) -> str:
 
 def commit(folder: Path) -> str:
     """The commit of the checkout in `folder`, 12 digits. Raises InputError if there is none, or files have changed."""
-    if not (folder / ".git").exists():
+    found = code_commit(folder)
+    if found is None:
         raise InputError(
             f"cluster.image must have a tag, NAME:TAG: {folder} is not a git checkout, so there is no commit to use"
         )
-    if _git(folder, "status", "--porcelain", "--untracked-files=no"):
+    if found.endswith(DIRTY):
         raise InputError(f"cluster.image must have a tag, NAME:TAG, or the changes in {folder} must be committed")
-    return _git(folder, "rev-parse", "--short=12", "HEAD")
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    try:
-        return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise InputError(f"cluster.image must have a tag, NAME:TAG: git cannot tell the commit of {folder}") from error
+    return found[:12]
 
 
 def write_job(job: Job, file: str | Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farebox.components.atomic_pusher.commit import code_commit
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import CONTENT_FILE, PAGE_FILE, Figures
@@ -101,7 +102,7 @@ def facts_of(settings: Settings, costs: Mapping[str, Cost]) -> RunFacts:
         command=command(),
         source=settings.data,
         lane=provenance.lane(),
-        commit=provenance.commit() or "",
+        commit=code_commit() or "",
         libraries=provenance.versions(),
     )
 

@@ -65,16 +65,6 @@ def test_a_template_beside_code_in_reach_counts(toy):
     assert code_digest("toy.node") != before
 
 
-def test_the_commit_of_the_checkout():
-    found = provenance.commit()
-    assert found is None or len(found.rstrip("+")) == 12
-
-
-def test_no_commit_without_git(toy, monkeypatch):
-    monkeypatch.setattr(provenance, "checkout", lambda: toy)
-    assert provenance.commit() is None
-
-
 def test_of_all_means_every_file(toy):
     before = digest_of_all()
     assert digest_of_all() == before
