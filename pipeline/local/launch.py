@@ -45,6 +45,7 @@ class Cost:
     is_cached: bool = False
 
 
+@local_files.plain_paths_first()
 def run(
     settings: Settings,
     run_id: str,
@@ -60,7 +61,6 @@ def run(
     on_start(node, number, count): called before a node. on_end(node, output artifacts, is_cached, cost): after it.
     prepare: called once, before anything is compiled or executed; costs are counted from then on.
     """
-    local_files.register()
     connection = database.connection_config(settings)
     place = database.folder_id(settings, connection)
     target = Target(
