@@ -38,9 +38,9 @@ class Driver:
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def tasks(self) -> graphlib.TopologicalSorter[str]:
-        """Names of the tasks, each after those that it depends on."""
-        tasks = self.spec["root"]["dag"]["tasks"]
-        dependencies = {name: {*task.get("dependentTasks", ()), *_producers(task)} for name, task in tasks.items()}
+        """Names of the tasks, each after those that it depends on; every process gets them in the same order."""
+        tasks = sorted(self.spec["root"]["dag"]["tasks"].items())
+        dependencies = {name: sorted({*task.get("dependentTasks", ()), *_producers(task)}) for name, task in tasks}
         return graphlib.TopologicalSorter(dependencies)
 
     def container(self, task: str) -> Mapping[str, Any]:

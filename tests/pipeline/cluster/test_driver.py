@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,27 @@ def driver(version: str) -> Driver:
 def without_random_folder(executor_input: dict) -> dict:
     text = re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "FOLDER", json.dumps(executor_input))
     return dict(json.loads(text))
+
+
+def test_every_process_runs_the_nodes_in_the_same_order():
+    """Python hashes text anew in each process, and a set of names has another order then."""
+    dependencies = {"last": ["six", "five", "four", "three", "two", "one"]}
+    tasks = {name: {"dependentTasks": needed} for name, needed in dependencies.items()} | {
+        name: {} for name in dependencies["last"]
+    }
+    code = (
+        "import json, sys; from farebox.pipeline.cluster.driver import Driver; "
+        "from farebox.pipeline.cluster.versions import NEWEST, KfpVersion; "
+        "print(*Driver(json.loads(sys.argv[1]), 'gs://b', KfpVersion(NEWEST), {}, 'RUN').tasks().static_order())"
+    )
+    orders = {
+        subprocess.run(
+            [sys.executable, "-c", code, json.dumps({"root": {"dag": {"tasks": tasks}}})],
+            env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True, text=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }  # fmt: skip
+    assert orders == {"five four one six three two last\n"}
 
 
 @pytest.mark.parametrize("version", READ)
