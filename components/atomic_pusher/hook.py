@@ -1,4 +1,4 @@
-"""The command that a push calls when it is done, such as one that tells a model registry of the version."""
+"""The command that is called when LATEST or CANDIDATE names a version, for example to tell a model registry."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ SHOWN = 200  # characters of its last line, in a warning
 def call_hook(command: Sequence[str], folder: str, timeout_s: float, *, is_candidate: bool = False) -> Check:
     """Calls the command with the version's folder and its manifest as last arguments; returns whether it succeeded.
 
-    The check only warns: the version is pushed, whatever the command does. The command gets this process's environment,
+    The check only warns: the version stays, whatever the command does. The command gets this process's environment,
     with the city, the version, its role (`latest` or `candidate`), the folder and the manifest under the names above.
     What it prints goes to the log. When its time is over it is killed, with the processes that it started.
     """
     arguments = [*command, folder, f"{folder}/{MANIFEST_FILE}"]
     fault, output = _run(arguments, {**os.environ, **variables(folder, is_candidate)}, timeout_s)
     for line in output.splitlines():
-        logging.info("Pusher: push.hook: %s", line)
+        logging.info("push.hook: %s", line)
     detail = f"{fault}: {_last_line(output)}" if fault and output.strip() else fault
-    hint = f"the version is pushed; call it again: {shlex.join(arguments)}" if fault else ""
+    hint = f"the version stays; call the hook again: {shlex.join(arguments)}" if fault else ""
     return Check("push.hook", float(bool(fault)), 0.0, not fault, detail, hint, severity="warn")
 
 

@@ -24,8 +24,9 @@ class PushSettings:
     signing_key: str | None = None
     """Path of an Ed25519 private key (PEM, without a password) that signs each manifest; null for no signature."""
     hook: tuple[str, ...] | None = None
-    """Command that is called after a push, as a list of its words without a shell: `[python, register.py]`. It gets the
-    version's folder and its manifest as last arguments. If it fails, that is a warning."""
+    """Command that is called after a push and when a tick changes LATEST, as a list of its words without a shell:
+    `[python, register.py]`. It gets the version's folder and its manifest as last arguments. If it fails, that is a
+    warning."""
     hook_timeout_s: Positive = 60.0
     """Seconds after which the hook is killed."""
     contact: str | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from farebox.components.atomic_pusher import canary, versions
+from farebox.components.atomic_pusher.hook import call_hook
 from farebox.components.atomic_pusher.push import candidate_name, latest_name, read_history
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
@@ -83,7 +84,10 @@ def served(lives: Sequence[Live], deployment: Deployment | None) -> Live | None:
 
 
 def carry_out(settings: Settings, deployment: Deployment, warn: Callable[[str], None]) -> None:
-    """Makes the change; does nothing if it is made. Warns and leaves LATEST alone if somebody has changed it since."""
+    """Makes the change; does nothing if it is made. Warns and leaves LATEST alone if somebody has changed it since.
+
+    If LATEST names another version then, it calls `push.hook`; a tick that ends the work of a killed one does so again.
+    """
     store = LocalStore(settings.models_dir)
     if latest_name(store) not in (deployment.before, deployment.latest):
         warn(f"{deployment.version} is not {deployment.action}: LATEST has changed meanwhile")
@@ -97,3 +101,9 @@ def carry_out(settings: Settings, deployment: Deployment, warn: Callable[[str], 
             versions.rollback(settings.models_dir, deployment.latest, f"rolled back: {deployment.reason}")
     except InputError as error:
         warn(f"{deployment.version} is not {deployment.action}: {error}")
+        return
+    if settings.push.hook and deployment.action != "dropped":
+        folder = f"{store.base}/{deployment.latest}"
+        check = call_hook(settings.push.hook, folder, settings.push.hook_timeout_s)
+        if not check.ok:
+            warn(f"{check.name}: {check.detail}; {check.hint}")

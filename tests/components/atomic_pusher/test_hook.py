@@ -52,7 +52,7 @@ def test_a_hook_is_told_the_version_by_arguments_and_environment(folder, monkeyp
 def test_a_hook_that_fails_is_a_warning_with_its_last_line(folder, code, detail):
     check = call_hook([sys.executable, "-c", code], folder, 30)
     assert (check.ok, check.refuses, check.severity, check.detail) == (False, False, "warn", detail)
-    assert check.hint.startswith(f"the version is pushed; call it again: {sys.executable} -c ")
+    assert check.hint.startswith(f"the version stays; call the hook again: {sys.executable} -c ")
     assert check.hint.endswith(f"{folder} {folder}/manifest.json")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -129,6 +130,26 @@ def test_a_candidate_is_promoted_or_dropped_by_the_next_span(served, files, name
     assert push.latest_name(store) == (candidate if action == "promoted" else latest)
     assert push.candidate_name(store) is None and push.read_history(store).notes[candidate].startswith(f"{action}: MAE")
     assert ("live_error" in record.causes) is False
+
+
+@pytest.mark.parametrize(
+    ("latest", "newest", "is_candidate", "called_with"),
+    [("tenth", "right", True, "newest"), ("right", "3 high", False, "latest"), ("right", "0.5 high", True, None)],
+    ids=["promoted", "rolled back", "dropped"],
+)
+def test_a_change_of_latest_calls_the_hook(served, files, tmp_path, latest, newest, is_candidate, called_with):
+    """After LATEST names the version, which is told to the hook; a failure is a warning."""
+    shipped = {"latest": ship(served, files[latest]), "newest": ship(served, files[newest], canary=is_candidate)}
+    code = (
+        "import os, sys; latest = open(sys.argv[1] + '/../LATEST').read().strip(); "
+        f"open({str(tmp_path / 'called')!r}, 'a').write(latest + os.environ['FAREBOX_ROLE']); sys.exit('denied')"
+    )
+    served.overrides = (*NO_OTHER_CAUSE, f"push.hook={json.dumps([sys.executable, '-c', code])}")
+    served.deliver(2)
+    served.tick()
+    called = (tmp_path / "called").read_text() if (tmp_path / "called").exists() else None
+    assert called == (called_with and f"{shipped[called_with]}latest")
+    assert [each.split(";")[0] for each in served.warnings] == ["push.hook: exit code 1: denied"] * bool(called_with)
 
 
 @pytest.mark.parametrize("fault", ["it predicts NaN", "it asks for a column that no trip has"])
