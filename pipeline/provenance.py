@@ -12,6 +12,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
+import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.schema import schema_text
 from farebox.pipeline.settings.load import Settings
 
-PACKAGE = "farebox"
+PACKAGE, LANE_VARIABLE = "farebox", "FAREBOX_LANE"
 LIBRARIES = (
     "tfx", "tensorflow", "tensorflow-transform", "tensorflow-model-optimization", "ai-edge-litert", "scikit-learn",
     "lightgbm",
@@ -38,6 +39,16 @@ def checkout() -> Path:
 def lane() -> str:
     """A: TFX 1.16 on Python 3.10; B: TFX 1.21 on Python 3.11 to 3.13."""
     return "A" if sys.version_info < (3, 11) else "B"
+
+
+def check_lane(environment: Mapping[str, str]) -> None:
+    """Raises InputError in a container of an image of another lane than its spec was compiled on."""
+    compiled_on = environment.get(LANE_VARIABLE, lane())
+    if compiled_on != lane():
+        raise InputError(
+            f"{LANE_VARIABLE}={compiled_on}, where the spec was compiled, must be the image's lane {lane()}, Python "
+            f"{platform.python_version()}: compile it on lane {lane()}, or build the image on lane {compiled_on}"
+        )
 
 
 def schema_source(settings: Settings) -> str:

@@ -22,7 +22,7 @@ from farebox.pipeline.cluster.invocation import PAGE, PAGE_ENTRY, RUN_ID
 from farebox.pipeline.cluster.parameters import RUN_PARAMETER, declared_parameters
 from farebox.pipeline.cluster.service import ClusterRunner
 from farebox.pipeline.cluster.spec import CONTAINER_COMMAND, Spec
-from farebox.pipeline.provenance import checkout
+from farebox.pipeline.provenance import LANE_VARIABLE, checkout, lane
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import Target
 
@@ -123,8 +123,8 @@ def compile_job(settings: Settings, root: str, image: str) -> Job:
 
 
 def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
-    """Adds resources, defaults of parameters and Reporter's page to the job; removes cache options and hooks that must
-    not be there.
+    """Adds the lane, resources, defaults of parameters and Reporter's page to the job; removes cache options and hooks
+    that must not be there.
 
     Kubeflow runs no hook before the cache, so its cache would miss that files have changed.
     """
@@ -134,11 +134,12 @@ def complete_job(job: Job, settings: Settings, runner: ClusterRunner) -> Job:
     for name in uncached:
         forbid_cache(spec, name)
     executors = spec["deploymentSpec"]["executors"]
+    environment = {LANE_VARIABLE: lane(), **store.environment(settings.cluster)}
     if INGEST in uncached:
         executors[f"{INGEST}_executor"]["container"].pop("lifecycle")
     for label, executor in executors.items():
         executor["container"]["resources"] = resource_spec(settings, label.removesuffix("_executor"))
-        executor["container"] |= store.environment(settings.cluster)
+        executor["container"]["env"] = [{"name": name, "value": value} for name, value in environment.items()]
     spec["components"][PAGE_WRITER]["outputDefinitions"]["artifacts"][PAGE] = dict(PAGE_ENTRY)
     check_nodes(settings, spec)
     for name, task in spec["root"]["dag"]["tasks"].items():

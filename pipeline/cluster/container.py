@@ -20,13 +20,18 @@ from farebox.pipeline.cluster.local_copies import local_artifacts
 from farebox.pipeline.cluster.markers import POD, remove_markers
 from farebox.pipeline.cluster.parameters import insert_parameters
 from farebox.pipeline.local import lean_imports, libraries
+from farebox.pipeline.provenance import check_lane
 
 INVOCATION = "--json_serialized_invocation_args"
 INPUTS_SPEC = "--json_serialized_inputs_spec_args"
 
 
 def execute(arguments: list[str]) -> None:
-    """Executes one node. Raises its executor's errors, and InputError for a parameter that cannot be used."""
+    """Executes one node.
+
+    Raises its executor's errors, and InputError for a parameter that cannot be used or an image of another lane.
+    """
+    check_lane(os.environ)
     position = arguments.index(INVOCATION) + 1
     inputs_spec = arguments[arguments.index(INPUTS_SPEC) + 1] if INPUTS_SPEC in arguments else "{}"
     invocation = with_parameters(arguments[position])

@@ -69,9 +69,10 @@ class Launcher:
         here = with_local_paths(given, self.places)
         output_file = Path(f"{files}{given['outputs']['outputFile']}")
         here["outputs"]["outputFile"] = str(output_file)
+        variables = {each["name"]: each["value"] for each in container.get("env", ())}
         if hook := container.get("lifecycle", {}).get("preCacheCheck"):  # Vertex AI's, which adds no output
-            self._execute(task, resolved(hook, invocations.without_logs(here)), files, log)
-        self._execute(task, resolved(container, here), files, log)
+            self._execute(task, resolved(hook, invocations.without_logs(here)), files, log, variables=variables)
+        self._execute(task, resolved(container, here), files, log, variables=variables)
         if not output_file.is_file():
             raise NodeError(f"{task} wrote no {output_file}: see {log}", 1)
         written = json.loads(output_file.read_text()).get("artifacts", {})
@@ -83,7 +84,9 @@ class Launcher:
                 raise NodeError(f"{task}: output {key} must be below {root}, got {artifact['uri']}: see {log}", 1)
         return {key: OutputArtifact(artifact["uri"], artifact["metadata"]) for key, (artifact, *_) in kept.items()}
 
-    def _execute(self, task: str, command: Sequence[str], files: Path, log: Path) -> None:
+    def _execute(
+        self, task: str, command: Sequence[str], files: Path, log: Path, *, variables: Mapping[str, str]
+    ) -> None:
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
         image = {"PATH": f"{self.bin}:{SYSTEM_PATH}", "PYTHONUNBUFFERED": "1"}  # as in the Dockerfile
         pod = {"HOME": f"{files}/home", POD: files.name.lower(), "KFP_POD_UID": str(uuid.uuid4())}
@@ -91,7 +94,7 @@ class Launcher:
             ended = subprocess.run(
                 [str(self.bin / command[0]) if (self.bin / command[0]).exists() else command[0], *command[1:]],
                 stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=files / "empty",
-                env=kept | image | pod, check=False,
+                env={**kept, **image, **pod, **variables}, check=False,
             )  # fmt: skip
         if ended.returncode:
             raise NodeError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 from farebox.components.errors import InputError
 from farebox.pipeline.settings.cluster import ClusterSettings
@@ -36,6 +35,6 @@ def with_credentials(settings: Settings) -> Settings:
     return dataclasses.replace(settings, cluster=dataclasses.replace(cluster, secrets=secrets))
 
 
-def environment(cluster: ClusterSettings) -> dict[str, Any]:
-    """The `env` of a container, as PipelineContainerSpec has it; empty without an address of a store."""
-    return {"env": [{"name": ENDPOINT, "value": cluster.endpoint}]} if cluster.endpoint else {}
+def environment(cluster: ClusterSettings) -> dict[str, str]:
+    """The environment variables of a container; empty without an address of a store."""
+    return {ENDPOINT: cluster.endpoint} if cluster.endpoint else {}

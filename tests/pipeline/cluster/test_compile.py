@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from farebox.pipeline.cluster.parameters import RUN_PARAMETER
+from farebox.pipeline.provenance import lane
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "kubeflow_graph.json"
 
@@ -224,7 +225,10 @@ def test_a_store_that_speaks_s3_gets_its_address_and_its_secret(tmp_path):
     """Kubeflow's own keys for its own store, unless others are named; AWS's own needs neither."""
     place = ("cluster.root=minio://mlpipeline/v2", "cluster.endpoint=http://seaweedfs.kubeflow:9000")
     job = compiled(tmp_path, *place, "cluster.nodes={Pusher: {secrets: {TOKEN: own/token}}}")
-    assert container(job, "Pusher")["env"] == [{"name": "AWS_ENDPOINT_URL", "value": "http://seaweedfs.kubeflow:9000"}]
+    assert container(job, "Pusher")["env"] == [
+        {"name": "FAREBOX_LANE", "value": lane()},
+        {"name": "AWS_ENDPOINT_URL", "value": "http://seaweedfs.kubeflow:9000"},
+    ]
     assert job["pipelineSpec"]["defaultPipelineRoot"] == "minio://mlpipeline/v2"
     configs = job["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     secrets = {
@@ -234,7 +238,8 @@ def test_a_store_that_speaks_s3_gets_its_address_and_its_secret(tmp_path):
     keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "mlpipeline-minio-artifact")
     assert secrets == {"Pusher": {**keys, "TOKEN": "own"}, "LatestPushed": keys}
     job = compiled(tmp_path, "cluster.root=s3://bucket/farebox")
-    assert "platforms" not in job and "env" not in container(job, "Pusher")
+    assert "platforms" not in job
+    assert [each["name"] for each in container(job, "Pusher")["env"]] == ["FAREBOX_LANE"]
     job = compiled(tmp_path, *place, "cluster.secrets={AWS_ACCESS_KEY_ID: mine/key}")
     assert "mlpipeline-minio-artifact" not in json.dumps(job)
 

@@ -57,8 +57,11 @@ def spec(*, code: dict[str, str] | None = None, hook: bool = False) -> dict:
         "c": task("c", {"examples": "b"}),
     }
     words = {name: (code or {}).get(name, NODE) for name in tasks}
+    env = [{"name": "FAREBOX_LANE", "value": "B"}]
     executors = {
-        f"{name}_executor": {"container": {"command": ["python", "-c", text], "args": ["{{$}}", "--runner=x"]}}
+        f"{name}_executor": {
+            "container": {"command": ["python", "-c", text], "args": ["{{$}}", "--runner=x"], "env": env}
+        }
         for name, text in words.items()
     }
     if hook:
@@ -136,8 +139,10 @@ def test_a_command_finds_nothing_of_the_caller(launcher, tmp_path, monkeypatch):
         "PYTHONUNBUFFERED",
         "KFP_POD_NAME",
         "KFP_POD_UID",
-        "LC_CTYPE",
-    }  # Python sets it
+        "LC_CTYPE",  # Python sets it
+        "FAREBOX_LANE",  # the spec
+    }
+    assert given["environment"]["FAREBOX_LANE"] == "B"
     assert Path(given["environment"]["HOME"]).is_relative_to(node_launcher.containers)
     assert given["environment"]["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import platform
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.modules.settings import TrainingSettings
 from farebox.pipeline.cluster.container import with_parameters
 from farebox.pipeline.cluster.parameters import PARAMETERS, RUN_PARAMETER, declared_parameters, insert_parameters
+from farebox.pipeline.provenance import lane
 from farebox.pipeline.settings.load import load_settings
 
 TRAINER = json.dumps({"features": "full", "training": dataclasses.asdict(TrainingSettings())})
@@ -102,8 +105,16 @@ def test_every_parameter_that_is_put_somewhere_is_checked():
     assert [name for name, parameter in PARAMETERS.items() if not (parameter.into and parameter.check)] == []
 
 
-def test_a_containers_command_ends_with_2_and_that_line(tmp_path):
-    """Before TFX is imported."""
+@pytest.mark.parametrize(
+    ("compiled_on", "line"),
+    [
+        (lane(), "parameter epochs=0: training.epochs=0 must be at least 1"),
+        ("AB".replace(lane(), ""), "FAREBOX_LANE={other}, where the spec was compiled, must be the image's lane "
+         "{lane}, Python {python}: compile it on lane {lane}, or build the image on lane {other}"),
+    ],
+)  # fmt: skip
+def test_a_containers_command_ends_with_2_and_one_line(tmp_path, compiled_on, line):
+    """Before TFX is imported: a bad parameter, and a spec of another lane than the image's."""
     invocation = json.dumps({"inputs": {"parameterValues": {"custom_config": TRAINER, "epochs": 0}}})
     command = [
         sys.executable,
@@ -112,6 +123,7 @@ def test_a_containers_command_ends_with_2_and_that_line(tmp_path):
         "--json_serialized_invocation_args",
         invocation,
     ]
-    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr == "farebox: parameter epochs=0: training.epochs=0 must be at least 1\n"
+    environment = {**os.environ, "FAREBOX_LANE": compiled_on}
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    expected = line.format(other=compiled_on, lane=lane(), python=platform.python_version())
+    assert (ended.returncode, ended.stdout, ended.stderr) == (2, "", f"farebox: {expected}\n")
