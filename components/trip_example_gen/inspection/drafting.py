@@ -30,7 +30,7 @@ from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 NO_ANSWERS = Answers()
 MAX_FILES = 12
-ONE_FOR_ALL = ("separator", "quote", "names")
+ONE_FOR_ALL = ("separator", "quote", "names", "skip_rows")
 SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₺": "TRY", "₩": "KRW", "฿": "THB"}
 CODES = {"usd", "eur", "gbp", "jpy", "inr", "rub", "krw", "cad", "aud", "chf", "brl", "mxn", "cny", "sgd", "pln", "clp"}
 ERROR_SHARE = 0.6  # of the fares' standard deviation: an RMSE that any model stays below

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from farebox.components.errors import InputError
+from farebox.components.trip_example_gen.inspection.punctuation import is_separator_line, lines_above, punctuation
 from farebox.components.trip_example_gen.sources.packed import (
     FileKind,
     UnpackedFile,
@@ -28,9 +29,7 @@ from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 PART_BYTES = 1 << 20  # of text, from the beginning and from the middle
 HEADER_BYTES = 1 << 16
 MAX_ROWS = 20_000
-DIALECT_ROWS = 200
 WESTERN, CENTRAL = "cp1252", ("cp1250", "iso8859_2")
-SEPARATORS = (",", ";", "\t", "|")
 ENCODINGS = ["cp1252", "cp1250", "cp1251", "koi8_r", "iso8859_2", "shift_jis", "euc_jp", "gb18030", "big5", "euc_kr"]
 # Marks in numbers, in the order in which they are tried: the decimal, and what separates groups of three digits.
 NUMBER_MARKS = ((".", None), (".", ","), (",", None), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))
@@ -124,13 +123,17 @@ def _sample_csv(path: str) -> Sample:
     encoding = _encoding(head + middle)
     first, rest = (_decode(part, encoding) for part in (head, middle))
     first, rest = first[: _end(first)], rest[: _end(rest)] if rest else ""
-    text = first + rest
+    n_above = lines_above(first.splitlines())
+    above = "".join(first.splitlines(keepends=True)[:n_above])
+    text = first[len(above) :] + rest
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise InputError(f"{path}: must have rows, got an empty file")
     comment = "#" if lines[0].startswith("#") and not all(line.startswith("#") for line in lines) else None
-    dialect = _punctuation([line for line in lines if not (comment and line.startswith(comment))])
+    dialect = punctuation([line for line in lines if not (comment and line.startswith(comment))])
     dialect = dataclasses.replace(dialect, comment=comment, encoding=encoding)
+    if not is_separator_line(above):
+        dialect = dataclasses.replace(dialect, skip_rows=n_above)
     if text_name(path).lower().endswith(".tsv") and dialect.separator is None:
         dialect = dataclasses.replace(dialect, separator=",")
     rows = _rows(text, dialect)
@@ -138,7 +141,7 @@ def _sample_csv(path: str) -> Sample:
     columns, dialect = _columns(names, rows, dialect, path)
     if not has_header:
         dialect = dataclasses.replace(dialect, names=names)
-    raw = text.encode(encoding or "utf-8", "replace")
+    raw = (above + text).encode(encoding or "utf-8", "replace")
     return _with_number_marks(Sample(path, names, columns, dialect, raw, has_header))
 
 
@@ -187,34 +190,6 @@ def _decode(octets: bytes, encoding: str | None) -> str:
     if octets.startswith((b"\xff\xfe", b"\xfe\xff")):
         return octets.decode("utf-16", "ignore")
     return octets.decode(encoding or "utf-8-sig", "replace")
-
-
-def _punctuation(lines: Sequence[str]) -> CsvDialect:
-    """Separator, quote and escape of the first lines.
-
-    csv.Sniffer finds neither a separator among decimal commas nor one in rows with empty fields behind the last column.
-    """
-    lines = lines[:DIALECT_ROWS]
-    single, double = (
-        sum(len(re.findall(rf"(?:^|[,;\t|]){q}[^{q}]*{q}(?=$|[,;\t|])", each)) for each in lines) for q in "'\""
-    )
-    quote = "'" if single > double and single >= len(lines) else '"'
-    scores = {each: _steadiness(lines, each, quote) for each in SEPARATORS}
-    separator = max(SEPARATORS, key=lambda each: scores[each])
-    escape = "\\" if any(re.search(rf"[^,;\t|]\\{quote}[^,;\t|]", each) for each in lines) else None
-    return CsvDialect(separator=None if separator == "," else separator, quote=quote, escape=escape)
-
-
-def _steadiness(lines: Sequence[str], separator: str, quote: str) -> tuple[float, int]:
-    """How well a separator cuts lines into equal numbers of fields without others' separators; and the number."""
-    rows = [row for row in csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=True) if row]
-    (n_fields, n_rows), *_ = Counter(map(len, rows)).most_common(1)
-    if n_fields < 2:
-        return 0.0, n_fields
-    others = [each for each in SEPARATORS if each not in (separator, ",")]
-    fields = [field for row in rows for field in row]
-    n_clean = sum(not any(each in field for each in others) for field in fields)
-    return round(n_rows / len(rows) * (n_clean / len(fields)) ** 2, 2), n_fields
 
 
 def _rows(text: str, dialect: CsvDialect) -> list[list[str]]:

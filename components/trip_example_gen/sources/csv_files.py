@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import dataclasses
-import io
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,26 +15,14 @@ from farebox.components.trip_example_gen.sources import chunks
 from farebox.components.trip_example_gen.sources.binding import bind
 from farebox.components.trip_example_gen.sources.chunks import Chunk, OpenFile, Rows, decode
 from farebox.components.trip_example_gen.sources.csv_fields import columns_of
-from farebox.components.trip_example_gen.sources.csv_rows import Block, Layout, Mask, end_of_rows, first_row, rows_of
-from farebox.components.trip_example_gen.sources.csv_text import (
-    UTF_8,
-    Utf8Stream,
-    count_lines,
-    encoding_of,
-    keeps_ascii,
-    not_text,
-    to_utf8,
-)
-from farebox.components.trip_example_gen.sources.packed import UnpackedFile, open_unpacked, text_name
+from farebox.components.trip_example_gen.sources.csv_head import encoding_of_blocks, n_named, names_of, read_head
+from farebox.components.trip_example_gen.sources.csv_rows import Block, Layout, Mask, end_of_rows, rows_of
+from farebox.components.trip_example_gen.sources.csv_text import UTF_8, count_lines, not_text, to_utf8
+from farebox.components.trip_example_gen.sources.packed import open_unpacked
 from farebox.components.trip_example_gen.values.cells import is_text
-from farebox.components.trip_example_gen.values.dialect import CsvDialect
 from farebox.components.trip_example_gen.values.times import check_source
 
-HEAD_BYTES = 1 << 16
-MAX_HEAD_BYTES = 1 << 20
 MAX_ROW_BYTES = 64 << 20
-SEPARATORS = (";", "\t", "|", ",")
-_LINE_BREAK = re.compile(r"\s*[\r\n]\s*")
 
 
 class _Ahead:
@@ -53,45 +37,6 @@ class _Ahead:
         return block + self._file.read(size - len(block)) if len(block) < size else block
 
 
-@dataclasses.dataclass(frozen=True)
-class _Head:
-    """The beginning of a file.
-
-    text: in the encoding of `dialect`, or in UTF-8 if the bytes of that cannot be cut at line ends. offset: number of
-    bytes before it. rest: the file below it. dialect: the profile's, with separator and encoding. is_stream: whether
-    the file can be read from its beginning only.
-    """
-
-    text: bytes
-    offset: int
-    rest: Any
-    dialect: CsvDialect
-    is_stream: bool
-
-    @property
-    def encoding(self) -> str:
-        return _encoding_of_blocks(self.dialect)
-
-
-def _encoding_of_blocks(dialect: CsvDialect) -> str:
-    encoding = dialect.encoding or UTF_8
-    return encoding if keeps_ascii(encoding) else UTF_8
-
-
-def _read_head(path: str, file: Any, dialect: CsvDialect) -> _Head:
-    head = file.read(HEAD_BYTES)
-    if head.find(b"\n") < 0 and head.find(b"\r") < 0:
-        head += file.read(MAX_HEAD_BYTES - HEAD_BYTES)
-    encoding = encoding_of(head, dialect)
-    separator = dialect.separator or ("\t" if text_name(path).lower().endswith(".tsv") else ",")
-    settled = dataclasses.replace(dialect, separator=separator, encoding=encoding)
-    if not keeps_ascii(encoding):
-        stream = Utf8Stream(file, head, encoding, path)
-        return _Head(stream.read(1), 0, stream, settled, is_stream=True)
-    text = head.removeprefix(codecs.BOM_UTF8)
-    return _Head(text, len(head) - len(text), file, settled, isinstance(file, UnpackedFile))
-
-
 def plan_csv(path: str, profile: CityProfile, chunk_bytes: int, open_file: OpenFile) -> Iterator[Chunk]:
     """Cuts a file between rows.
 
@@ -99,17 +44,14 @@ def plan_csv(path: str, profile: CityProfile, chunk_bytes: int, open_file: OpenF
         InputError: the file lacks a column, is not CSV of the profile's dialect, or cannot be unpacked.
     """
     with open_unpacked(path, open_file) as file:
-        head = _read_head(path, file, profile.csv)
-        start, end = first_row(head.text, head.dialect)
-        line = 1 + count_lines(head.text[:start])
-        names = _names(head, start, end, f"{path}: line {line}")
-        if profile.csv.names is None:
-            line, start = line + count_lines(head.text[start:end]), end
+        head = read_head(path, file, profile.csv)
+        names = names_of(head, path, lambda names: bind(profile, names, path))
+        start = head.first_row()[profile.csv.names is None]
         binding = bind(profile, names, path)
         if PICKUP_TIME in binding.columns:
             where = f"{path}: column {binding.text_of(PICKUP_TIME)} (city.columns.{PICKUP_TIME})"
             check_source(profile.time_source, None, where)
-        chunk = Chunk(path, 0, head.offset + start, 0, line, binding, names, dialect=head.dialect)
+        chunk = Chunk(path, 0, head.offset + start, 0, head.line_of(start), binding, names, dialect=head.dialect)
         if head.is_stream:
             yield chunk
             return
@@ -139,88 +81,13 @@ def _endless(path: str, line: int) -> InputError:
 
 
 def _layout(chunk: Chunk) -> Layout:
-    return Layout(chunk.dialect, _n_named(chunk.names), len(chunk.names))
-
-
-def _n_named(names: tuple[str, ...]) -> int:
-    """The number of columns up to the last one that has a name."""
-    return max((place for place, name in enumerate(names, 1) if name), default=0)
-
-
-def _names(head: _Head, start: int, end: int, where: str) -> tuple[str, ...]:
-    """The names of the columns, from the file's first row or from the profile. Raises InputError."""
-    path = where.rpartition(": line ")[0]
-    names = head.dialect.names
-    if not head.text[start:]:
-        raise InputError(f"{path}: first line must be a {'row' if names else 'header'}, got an empty file")
-    if end - start >= MAX_HEAD_BYTES - len(codecs.BOM_UTF8):
-        raise InputError(f"{where} has no end within {MAX_HEAD_BYTES >> 20} MB, so this is not CSV")
-    row = head.text[start:end]
-    if b"\0" in row:
-        raise InputError(
-            f"{where} must be text, got NUL bytes: the file is binary, or UTF-16 that city.csv.encoding must name, "
-            "such as utf-16-le"
-        )
-    try:
-        text = row.decode(head.encoding)
-    except UnicodeDecodeError as error:
-        raise not_text(path, int(where.rpartition(" ")[2]), head.encoding, error) from error
-    if not text.strip():
-        if names:
-            return names
-        raise InputError(f"{path}: first line must be a header, got a blank line")
-    fields = _fields(text, head.dialect, where)
-    if names is None:
-        _check_separator(fields, head.dialect, where)
-        return fields
-    _check_first_row(fields, head.dialect, where)
-    return names
-
-
-def _fields(text: str, dialect: CsvDialect, where: str) -> tuple[str, ...]:
-    try:
-        fields = next(
-            csv.reader(
-                io.StringIO(text, newline=""), delimiter=dialect.separator or ",", quotechar=dialect.quote,
-                escapechar=dialect.escape, skipinitialspace=True,
-            )
-        )  # fmt: skip
-    except csv.Error as error:
-        raise InputError(f"{where} cannot be read as CSV: {error}") from error
-    return tuple(_LINE_BREAK.sub(" ", field).strip() for field in fields)
-
-
-def _check_separator(fields: tuple[str, ...], dialect: CsvDialect, where: str) -> None:
-    """Raises InputError if a line has one field only, because its separator is another one."""
-    if _n_named(fields) > 1:
-        return
-    others = [mark for mark in SEPARATORS if mark != dialect.separator and mark in fields[0]]
-    if others:
-        likely = max(others, key=fields[0].count)
-        raise InputError(
-            f"{where} has one field ({fields[0][:80]}), so city.csv.separator={dialect.separator!r} must be "
-            f"another one, such as {likely!r}"
-        )
-
-
-def _check_first_row(fields: tuple[str, ...], dialect: CsvDialect, where: str) -> None:
-    """Raises InputError if a file's first row cannot have the columns of `city.csv.names`."""
-    assert dialect.names is not None
-    _check_separator(fields, dialect, where)
-    n_names, n_filled = len(dialect.names), _n_named(fields)
-    if not dialect.ragged and (len(fields) < n_names or n_filled > n_names):
-        raise InputError(f"{where} has {len(fields)} fields, city.csv.names has {n_names}: name every column, in order")
-    n_same = len(set(fields) & set(dialect.names))
-    if 2 * n_same > n_names:
-        raise InputError(
-            f"{where} is a header, so city.csv.names must be null, got {n_same} of its {n_names} names in that line"
-        )
+    return Layout(chunk.dialect, n_named(chunk.names), len(chunk.names))
 
 
 def read_csv(chunk: Chunk, open_file: OpenFile) -> Iterator[Rows]:
     """The rows of a chunk, in pieces of bounded size."""
     for block, line in _read_blocks(chunk, open_file):
-        yield _parse_block(to_utf8(block, _encoding_of_blocks(chunk.dialect), chunk.path, line), line, chunk)
+        yield _parse_block(to_utf8(block, encoding_of_blocks(chunk.dialect), chunk.path, line), line, chunk)
 
 
 def _read_blocks(chunk: Chunk, open_file: OpenFile) -> Iterator[tuple[bytes, int]]:
@@ -231,7 +98,7 @@ def _read_blocks(chunk: Chunk, open_file: OpenFile) -> Iterator[tuple[bytes, int
             yield file.read(chunk.last - chunk.first), chunk.row
         return
     with open_unpacked(chunk.path, open_file) as file:
-        head = _read_head(chunk.path, file, chunk.dialect)
+        head = read_head(chunk.path, file, chunk.dialect)
         yield from _blocks(_Ahead(head.text[chunk.first - head.offset :], head.rest), chunk, chunks.CHUNK_BYTES)
 
 

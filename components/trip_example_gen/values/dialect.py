@@ -6,12 +6,14 @@ import codecs
 import dataclasses
 from typing import Annotated
 
-from farebox.components.errors import Condition, InputError, check_fields
+from farebox.components.errors import Condition, InputError, between, check_fields
 
 ONE_CHARACTER = Condition(
     "one ASCII character, no line break", lambda value: len(value) == 1 and value.isascii() and value not in "\0\r\n"
 )
 Character = Annotated[str, ONE_CHARACTER]
+MAX_SKIPPED = 1000
+SEPARATOR_LINE = rb"(?i:sep)=([\x01-\x7f])"  # the first line by which Excel reads a file
 _DIGITS = tuple("0123456789+-eE")
 
 
@@ -20,7 +22,7 @@ class CsvDialect:
     """How a source writes CSV. The defaults are RFC 4180's, in UTF-8."""
 
     separator: Character | None = None
-    """Character between two fields; null for a tab in `.tsv` files, else a comma."""
+    """Character between two fields; null for that of a first line `sep=;`, a tab in `.tsv` files, else a comma."""
     decimal: Character = "."
     """Character before the decimals of a number."""
     thousands: Character | None = None
@@ -32,6 +34,9 @@ class CsvDialect:
     """Character before a quote that is part of a field, such as a backslash; null if quotes are doubled."""
     names: tuple[str, ...] | None = None
     """Names of the columns, for files whose first line is a row; null if it is a header."""
+    skip_rows: Annotated[int, between(0, MAX_SKIPPED)] = 0
+    """Lines at the top of a file, such as a title, that are not read: the header comes below them, or with `names` the
+    first row. A first line `sep=;`, as Excel has it, is one of them and need not be counted if it is the only one."""
     comment: Character | None = None
     """Character at the start of lines that are not read."""
     ragged: bool = False

@@ -74,6 +74,47 @@ def message(folder: Path, content: bytes | str, profile: CityProfile = PROFILE, 
     return str(caught.value).removeprefix(f"{folder}/")
 
 
+SEMICOLONS = f"{HEADER}\n{ROW}\n".replace(",", ";")
+TITLES = "Trips of January\r\n\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("fields", [{}, {"separator": ";"}, {"skip_rows": 1}], ids=str)
+def test_the_line_by_which_excel_reads_a_file_is_read(tmp_path: Path, encoding: str, fields: dict) -> None:
+    """`sep=;`, as Excel for Windows takes it; rows keep their numbers in the file, and its bytes their chunks."""
+    text = f"sep=;\r\n{SEMICOLONS}{ROW}\nx{ROW}\n".replace(",", ";")
+    (tmp_path / "trips.csv").write_bytes(text.encode(encoding))
+    trips = read(tmp_path / "trips.csv", dialect(**fields), chunk_bytes=80)
+    assert fares(trips) == [12.5, 12.5] and rejected(trips) == [(5, "unparseable", "fare")]
+
+
+def test_a_separator_that_the_file_denies_is_refused(tmp_path: Path) -> None:
+    assert message(tmp_path, f"sep=;\n{SEMICOLONS}", dialect(separator="|")) == (
+        "trips.csv: line 1 is sep=;, so city.csv.separator='|' must be ';' or null"
+    )
+
+
+@pytest.mark.parametrize(("above", "n"), [(TITLES, 2), (f"sep=,\n{TITLES}", 3), ("\n", 1), ("a, b;\r", 1)])
+@pytest.mark.parametrize("names", [None, tuple(HEADER.split(","))])
+def test_lines_above_the_header_are_left_out(tmp_path: Path, above: str, n: int, names: tuple[str, ...] | None) -> None:
+    body = f"x{ROW}\n{ROW}\n" if names else f"{HEADER}\nx{ROW}\n{ROW}\n"
+    trips = read_text(tmp_path, above + body, dialect(skip_rows=n, names=names), chunk_bytes=80)
+    assert fares(trips) == [12.5] and rejected(trips) == [(n + (1 if names else 2), "unparseable", "fare")]
+    if names is None:
+        found = message(tmp_path, above + body)
+        assert found.endswith(f"is no header and line {n + 1} is: city.csv.skip_rows={n} leaves out the lines above it")
+
+
+def test_more_lines_than_a_file_has_cannot_be_left_out(tmp_path: Path) -> None:
+    for n in (2, 3):
+        assert message(tmp_path, f"{HEADER}\n{ROW}\n", dialect(skip_rows=n)) == (
+            f"trips.csv: city.csv.skip_rows={n} must leave a line below, got 2 lines within "
+            f"{len(HEADER + ROW) + 2} bytes"
+        )
+    with pytest.raises(ValueError, match=r"city.csv.skip_rows=-1 must be between 0 and 1000"):
+        CsvDialect(skip_rows=-1)
+
+
 @pytest.mark.parametrize("separator", [";", "\t", "|", " "])
 def test_a_separator_is_set(tmp_path: Path, separator: str) -> None:
     text = f"{HEADER}\n{ROW}\n".replace(" ", "T").replace(",", separator)
@@ -183,7 +224,8 @@ def test_names_instead_of_a_header(tmp_path: Path) -> None:
     assert (fares(trips), rejected(trips)) == ([12.5], [(3, "unparseable", "fare")])
     assert fares(read_text(tmp_path, f"\n{ROW},,\n", dialect(names=names))) == [12.5]
     assert message(tmp_path, f"{ROW}\n", dialect(names=names[:5])) == (
-        "trips.csv: line 1 has 8 fields, city.csv.names has 5: name every column, in order"
+        "trips.csv: line 1 has 8 fields, city.csv.names has 5: name every column, in order, or leave out lines "
+        "above the first row with city.csv.skip_rows"
     )
     assert message(tmp_path, f"{ROW[:-3]}\n", dialect(names=names)).startswith("trips.csv: line 1 has 6 fields, city.")
     assert message(tmp_path, f"{HEADER}\n{ROW}\n", dialect(names=names[::-1])) == (

@@ -267,6 +267,28 @@ def test_a_number_that_may_be_a_thousand_is_asked(tmp_path):
     assert found.dialect.thousands == "," and "taken for a thousand" in found.questions["csv"]
 
 
+@pytest.mark.parametrize(
+    ("above", "skip_rows", "separator"),
+    [
+        ("", 0, None),
+        ("sep=;\n", 0, ";"),
+        ("sep=;\r\nTrips of January;;\r\n\r\n", 3, ";"),
+        ("Trips, all of them\n\n", 0, None),  # two fields: a header for all that is known
+        ('"Trips, all of them"\n\n', 2, None),
+        ("# Trips\n", 0, None),
+    ],
+)
+def test_lines_above_the_header_are_counted_and_the_draft_reads_the_file(tmp_path, above, skip_rows, separator):
+    path = tmp_path / "trips.csv"
+    values = trips()
+    frame = pd.DataFrame({name: values[name] for name in ("fare", *PLACES, "pickup_time")})
+    path.write_bytes(above.encode() + frame.to_csv(index=False, sep=separator or ",").encode())
+    dialect = samples.sample(str(path)).dialect
+    assert (dialect.skip_rows, dialect.separator) == (skip_rows, separator)
+    if not above.startswith("Trips"):
+        assert drafting.inspect([str(path)], "toy").trips.examples.num_rows >= 0.99 * len(frame)
+
+
 def test_files_with_other_separators_are_told(tmp_path):
     values = trips()
     frame = pd.DataFrame({name: values[name] for name in ("fare", *PLACES, "pickup_time")})
