@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from farebox.components.atomic_pusher.store import LocalStore, is_version
 from farebox.components.errors import InputError
-from farebox.modules.columns import COORDINATES
+from farebox.modules.columns import COORDINATES, CYCLE_PERIOD
 from farebox.pipeline.retraining.live_record import Live
 from farebox.pipeline.settings.load import Settings
 
@@ -41,9 +41,10 @@ class Actuals:
 def measure(settings: Settings, path: str) -> Actuals:
     """Errors of each version in a CSV or Parquet file with the columns version, predicted and actual.
 
-    version: its name, or the whole SHA-256. With the columns of coordinates, errors are also by distance and airport.
-    A row is refused if a fare is no finite number, or if the actual one is out of the city's bounds, which ingest
-    rejects too. The errors are computed as on a new span, and compared with the same promise.
+    version: its name, or the whole SHA-256. With the columns of coordinates, errors are also by distance, airport and
+    area of the pickup; with pickup_hour and pickup_weekday (Monday is 0), by these. A row is refused if a fare is no
+    finite number, or if the actual one is out of the city's bounds, which ingest rejects too. The errors are computed
+    as on a new span, and compared with the same promise.
 
     Raises InputError if the file cannot be read, lacks a column, or has no row of a pushed version.
     """
@@ -98,18 +99,31 @@ def judged(
 
 
 def slices_of(columns: Mapping[str, npt.NDArray[Any]], settings: Settings) -> dict[str, npt.NDArray[Any]]:
-    """Rows by distance and airport, of those with coordinates; empty without the columns."""
-    if not set(COORDINATES) <= set(columns):
-        return {}
-    from farebox.modules.slices import fare_slices
+    """Rows by distance, airport and area of the pickup, by hour and by weekday, of those that have what a slice needs;
+    empty without these columns."""
+    slices = dict(_slices_by_place(columns, settings)) if set(COORDINATES) <= set(columns) else {}
+    for name in CYCLE_PERIOD.keys() & columns.keys():
+        for value in range(CYCLE_PERIOD[name]):
+            if len(rows := np.flatnonzero(columns[name] == value)):
+                slices[f"{name}={value}"] = rows
+    return slices
+
+
+def _slices_by_place(
+    columns: Mapping[str, npt.NDArray[Any]], settings: Settings
+) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    from farebox.modules.slices import PICKUP_AREA, fare_slices, pickup_areas, rows_by_value
     from farebox.pipeline.node_configs import slicing_config
 
     degrees = {name: columns[name].reshape(-1, 1) for name in COORDINATES}
     places = np.flatnonzero(np.isfinite(np.concatenate(list(degrees.values()), axis=1)).all(axis=1))
     if not len(places):
-        return {}
-    known = {name: values[places] for name, values in degrees.items()}
-    return {name: places[rows] for name, rows in fare_slices(known, {**slicing_config(settings), "features": {}})}
+        return
+    known, city = {name: values[places] for name, values in degrees.items()}, slicing_config(settings)
+    areas = rows_by_value(pickup_areas(known, city["box"]))
+    by_area = ((f"{PICKUP_AREA}={area}", rows) for area, rows in areas)
+    for name, rows in (*fare_slices(known, {**city, "features": {}}), *by_area):
+        yield name, places[rows]
 
 
 def batches(path: str) -> Iterator[tuple[dict[str, npt.NDArray[Any]], int]]:
@@ -165,7 +179,7 @@ def _chosen(names: list[str], path: str) -> list[str]:
         raise InputError(
             f"actuals={path} must have the columns {', '.join(REQUIRED)}, got {', '.join(names) or 'none'}"
         )
-    return [name for name in names if name in (*REQUIRED, *COORDINATES)]
+    return [name for name in names if name in (*REQUIRED, *COORDINATES, *CYCLE_PERIOD)]
 
 
 def _values(name: str, column: pa.Array) -> npt.NDArray[Any]:

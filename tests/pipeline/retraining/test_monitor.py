@@ -93,6 +93,9 @@ def test_a_journal_without_live_errors(settings, capsys):
     assert history.history_of([]).lives == ()
 
 
+MORE = ("pickup_hour", "pickup_weekday", "pickup_area")
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_actual_fares_of_devices_have_the_same_errors_as_a_span(settings, tmp_path, right, kind):
     """The same trips, predicted by the file itself: as scoring has them, but for text with six digits."""
@@ -101,7 +104,7 @@ def test_actual_fares_of_devices_have_the_same_errors_as_a_span(settings, tmp_pa
     answers = file.model.predict({name: values[:, None] for name, values in columns.items()})
     table = pa.table({
         "version": [right] * N, "predicted": answers, "actual": columns["fare"], "driver": ["x,y"] * N,
-        **{name: columns[name] for name in COORDINATES},
+        **{name: columns[name] for name in (*COORDINATES, "pickup_hour", "pickup_weekday")},
     })  # fmt: skip
     path = tmp_path / f"actuals.{kind}"
     (pq.write_table if kind == "parquet" else pa.csv.write_csv)(table, path)
@@ -109,7 +112,14 @@ def test_actual_fares_of_devices_have_the_same_errors_as_a_span(settings, tmp_pa
     (span,) = live_error.live_errors(
         settings, (5, 1), write_examples(tmp_path / "e", columns), pushed_versions(settings), print
     )
-    assert live.errors.keys() == span.errors.keys()
+    assert {name for name in live.errors if name.partition("=")[0] not in MORE} == span.errors.keys()
+    for name in MORE:
+        sliced = {key: errors for key, errors in live.errors.items() if key.startswith(f"{name}=")}
+        assert sum(errors["rows"] for errors in sliced.values()) == N
+    is_eight = columns["pickup_hour"] == 8
+    errors = answers.reshape(-1)[is_eight] - columns["fare"][is_eight]
+    assert live.errors["pickup_hour=8"]["mae"][0] == pytest.approx(np.abs(errors).mean(), rel=1e-4)
+    assert live.errors["pickup_weekday=2"]["rows"] == N
     for name, errors in span.errors.items():
         assert live.errors[name]["rows"] == errors["rows"]
         for error in ("rmse", "mae", "bias"):
