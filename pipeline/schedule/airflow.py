@@ -8,7 +8,7 @@ from farebox.pipeline.schedule.crontab import Crontab
 from farebox.pipeline.schedule.files import NO_RETRY_CODES, Tick, header, kubernetes_schedule
 
 RETRIES = 2  # of a crashed tick, which resumes; as the Job of a CronJob
-SINCE = 2025  # a year in the past: the first tick is the next one, since nothing is made up for
+SINCE = 2025  # in the past: Airflow begins with the last run before the DAG is switched on, and makes up for no other
 
 DAG = string.Template('''\
 """Retraining of $city by Farebox: $cron"""
