@@ -59,6 +59,12 @@ class GateError(RuntimeError):
         self.checks = tuple(checks)
 
 
+def fault_of(error: BaseException) -> str:
+    """An exception in one line, with its type if it is a bug's."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, (InputError, GateError)) else f"{type(error).__name__}: {text}"
+
+
 def increase(text: float | str, of: float, name: str) -> float:
     """Returns how much `text` allows on top of `of`: a number in its unit, or a share of it such as `0.2%`.
 

@@ -24,7 +24,7 @@ from farebox.components.atomic_pusher.object_store import store_at
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.data_gate import train_statistics
 from farebox.components.device_validator.request import DEVICE_FILE
-from farebox.components.errors import Check, GateError
+from farebox.components.errors import Check, GateError, fault_of
 from farebox.components.evaluator.promises import PROMISE, promised
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE
 from farebox.components.tflite.files import CARD_FILE, CARD_TEXT, DENSITY_FILE, GOLDEN_FILE
@@ -44,7 +44,8 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
     features by whose slices the manifest tells the errors on the test split. The optional input `statistics` is of the
     data behind the model. If a person rolled these bytes back, it pushes nothing and writes the failed check to
     `{pushed_model.uri}/refusal.json`.
-    After a push it calls `push.hook`, if that is set, and writes how it ended to `{pushed_model.uri}/hook.json`.
+    After a push it calls `push.hook`, if that is set, and writes how it ended to `{pushed_model.uri}/hook.json`, where
+    a warning also stands if the version has no model card.
     """
 
     def Do(
@@ -70,7 +71,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             table = locations.encode() if locations else None
             statistics = _statistics(input_dict.get("statistics", ()))
             optional = {"golden": golden, "locations": table, "statistics": statistics}
-            beside = self._beside(input_dict, content, manifest, settings)
+            beside, card_checks = self._beside(input_dict, content, manifest, settings)
             version = push.push(content, store, manifest, settings, **optional, beside=beside)
         except GateError as error:
             logging.error("Pusher: %s", error)
@@ -83,12 +84,11 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         is_candidate = push.candidate_name(store) == version
         what = "the candidate" if is_candidate else "the latest version"
         logging.info("Pusher: %s is %s in %s, %d B", version, what, store.base, len(content))
+        checks = list(card_checks)
         if settings.hook:
-            _write_checks(
-                pushed_model,
-                HOOK_FILE,
-                [call_hook(settings.hook, destination, settings.hook_timeout_s, is_candidate=is_candidate)],
-            )
+            checks.append(call_hook(settings.hook, destination, settings.hook_timeout_s, is_candidate=is_candidate))
+        if checks:
+            _write_checks(pushed_model, HOOK_FILE, checks)
 
     def CheckBlessing(self, input_dict: dict[str, list[types.Artifact]]) -> bool:
         """TFX's check; in addition, the bytes must have the SHA-256 that a gate's blessing names."""
@@ -116,16 +116,20 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         content: bytes,
         manifest: Mapping[str, Any],
         settings: PushSettings,
-    ) -> dict[str, bytes]:
-        """The map of trips and the model card, by file name."""
+    ) -> tuple[dict[str, bytes], list[Check]]:
+        """The map of trips and the model card, by file name; a warning if the card cannot be written."""
         density = _density(_device_report(input_dict.get("infra_blessing", ())), settings)
         described = describe(content, str(manifest.get("city", "")), manifest)
         judgement = _judgement(input_dict.get("model_blessing", ()), sha256(content))
-        card = model_card(
-            described, judgement, density, contact=settings.contact, min_rows=settings.min_trips_per_cell or FEW_ROWS
-        )
         maps = {} if density is None else {DENSITY_FILE: (json.dumps(density, separators=(",", ":")) + "\n").encode()}
-        return {**maps, CARD_FILE: as_json(card), CARD_TEXT: as_markdown(card)}
+        min_rows = settings.min_trips_per_cell or FEW_ROWS
+        try:
+            card = model_card(described, judgement, density, contact=settings.contact, min_rows=min_rows)
+            return {**maps, CARD_FILE: as_json(card), CARD_TEXT: as_markdown(card)}, []
+        except Exception as error:  # whatever it is: the gates accepted the model, which is pushed without its card
+            logging.exception("Pusher: the model card could not be written")
+            hint = "the version is pushed without its card; the log has the traceback"
+            return maps, [Check("model_card", 1.0, 0.0, ok=False, detail=fault_of(error), hint=hint, severity="warn")]
 
     def _facts_of_the_run(
         self, input_dict: dict[str, list[types.Artifact]], content: bytes, promised_by: Sequence[str]

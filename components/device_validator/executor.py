@@ -23,6 +23,7 @@ from farebox.components.device_validator import validation
 from farebox.components.device_validator.golden import golden
 from farebox.components.device_validator.request import DEVICE_FILE, Limits, Numbers, Report, Request
 from farebox.components.device_validator.settings import DeviceSettings
+from farebox.components.files.artifact_json import write_json
 from farebox.components.networks import examples_io
 from farebox.components.tflite.files import GOLDEN_FILE, tflite_path
 from farebox.components.trip_example_gen.files import COUNTS_FILE, TRAINED_ROWS, TRIP_MAP, WEEKDAYS
@@ -99,7 +100,7 @@ def _facts_of_train(examples: types.Artifact) -> dict[str, Any]:
 def _bless(blessing: types.Artifact, report: Report, facts_of_train: dict[str, Any]) -> None:
     """Marks the artifact as tfx.components.infra_validator.executor does, with the SHA-256 of the validated file."""
     verdict = {"blessed": report.ok, **dataclasses.asdict(report), **facts_of_train}
-    examples_io.write_json(blessing, DEVICE_FILE, verdict)
+    write_json(blessing, DEVICE_FILE, verdict)
     _write(blessing, "INFRA_BLESSED" if report.ok else "INFRA_NOT_BLESSED", "")
     blessing.set_int_custom_property("blessed", int(report.ok))
     blessing.set_string_custom_property("sha256", report.measurements.get("sha256", ""))

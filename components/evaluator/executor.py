@@ -14,7 +14,7 @@ from tfx.dsl.io import fileio
 from tfx.utils import proto_utils
 
 from farebox.components.evaluator.metrics import JUDGED_FILE
-from farebox.components.networks import examples_io
+from farebox.components.files.artifact_json import write_json
 from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import tflite_path
 from farebox.components.tflite.metadata import bands_of
@@ -43,7 +43,7 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
         if digests(input_dict) != before:
             raise RuntimeError(f"Evaluator: a file changed while it was judged, from {before} to {digests(input_dict)}")
         (evaluation,), (blessing,) = output_dict["evaluation"], output_dict["blessing"]
-        examples_io.write_json(evaluation, JUDGED_FILE, before)
+        write_json(evaluation, JUDGED_FILE, before)
         for artifact in (evaluation, blessing):
             artifact.set_string_custom_property("sha256", str(before["candidate"]))
 

@@ -22,6 +22,7 @@ from tfx.utils import io_utils
 from farebox.components.errors import Check
 from farebox.components.evaluator import metrics
 from farebox.components.evaluator.error_sums import NAMES
+from farebox.components.files.artifact_json import write_json
 from farebox.components.model_gate import model_checks, yardsticks
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement, LastBlessed, SliceErrors
 from farebox.components.model_gate.settings import ModelBounds
@@ -70,7 +71,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
             ratio=ratio.value,
             spans=spans_of(inputs["raw_examples"]),
         )
-        examples_io.write_json(blessing, JUDGEMENT_FILE, judgement.to_json())
+        write_json(blessing, JUDGEMENT_FILE, judgement.to_json())
         bless(blessing, inputs["model_blessing"], holds=all(check.ok for check in checks))
         blessing.set_string_custom_property("sha256", str(judgement.sha256))
         logging.info(

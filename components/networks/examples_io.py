@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -109,13 +108,6 @@ def fitting_splits(
         for split, max_rows in (("train", MAX_FITTING_ROWS), ("eval", MAX_EVAL_ROWS))
     )
     return dataclasses.replace(train, batch_size=batch_size), evaluation
-
-
-def write_json(artifact: types.Artifact, name: str, content: Any) -> None:
-    """Writes `{artifact.uri}/{name}`, indented."""
-    tf.io.gfile.makedirs(artifact.uri)
-    with tf.io.gfile.GFile(os.path.join(artifact.uri, name), "w") as file:
-        file.write(json.dumps(content, indent=2))
 
 
 def numpy_batches(batches: Iterable[Batch]) -> Iterator[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]]:

@@ -10,6 +10,7 @@ from absl import logging
 from tfx import types
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
+from farebox.components.files.artifact_json import write_json
 from farebox.components.networks import examples_io
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.objective import objective_of
@@ -45,7 +46,7 @@ class PcaReducerExecutor(BaseBeamExecutor):
         )  # fmt: skip
         examples_io.save_network(chosen.network, reduced_model)
         facts = facts_of(outcome, settings, summary, objective_of(network).metric)
-        examples_io.write_json(projection, "projection.json", {**facts, "features": names, "label": label})
+        write_json(projection, "projection.json", {**facts, "features": names, "label": label})
         coloured = plots.Coloured.of(outcome.axes, summary.sample, label)
         arrays = {**arrays_of(outcome, summary), "codes": coloured.codes[:, :2], "code_labels": coloured.labels}
         beam_pass.write_npz(os.path.join(projection.uri, "projection.npz"), arrays)

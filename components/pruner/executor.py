@@ -15,6 +15,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 
+from farebox.components.files.artifact_json import write_json
 from farebox.components.networks import examples_io
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.objective import objective_of
@@ -57,7 +58,7 @@ class PrunerExecutor(base_executor.BaseExecutor):
         logging.info("Pruner: %s", summary)
         (pruned_model,), (report,) = output_dict["pruned_model"], output_dict["pruning"]
         examples_io.save_network(network, pruned_model)
-        examples_io.write_json(report, "pruning.json", summary | {"steps": kept.pruned.steps})
+        write_json(report, "pruning.json", summary | {"steps": kept.pruned.steps})
         write_masks(report, source, layers.kept_weights(network, kept.pruned.masks, trained))
         if kept.pruned.steps:
             write_bytes(report, "ramp.png", plots.ramp(kept.pruned.steps))

@@ -19,8 +19,9 @@ from tfx.dsl.components.base import base_executor
 from farebox.components.atomic_pusher.executor import HOOK_FILE, REFUSAL_FILE
 from farebox.components.device_validator.request import DEVICE_FILE
 from farebox.components.device_validator.runtimes.table import trials_from_json
-from farebox.components.errors import Check
+from farebox.components.errors import Check, fault_of
 from farebox.components.evaluator.metrics import COVERAGE, RANGE_WIDTH
+from farebox.components.files.artifact_json import write_json
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement
 from farebox.components.model_gate.yardsticks import LINEAR_ON_DISTANCE, PREDICT_MEAN, RAW_DNN
 from farebox.components.networks import examples_io
@@ -29,6 +30,7 @@ from farebox.components.reporter import content
 from farebox.components.reporter.compression import read_json
 from farebox.components.reporter.figures import (
     CONTENT_FILE,
+    FAULT,
     FIGURES_FILE,
     PAGE_FILE,
     Figures,
@@ -40,7 +42,7 @@ from farebox.components.reporter.figures import (
     ShippedModel,
     StageRmse,
 )
-from farebox.components.reporter.page.render import About, Page, render
+from farebox.components.reporter.page.render import About, Page, render, render_sections
 from farebox.components.tflite import interpreter
 from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import FARE_FILE, gzip_bytes, tflite_path
@@ -61,22 +63,44 @@ class ReporterExecutor(base_executor.BaseExecutor):
         """See `ReporterSpec`."""
         inputs = {name: artifacts[0] for name, artifacts in input_dict.items() if artifacts}
         (report,) = output_dict["report"]
-        shipped, reference = (read_tflite(inputs[name]) for name in ("quantized_model", "reference_model"))
-        sections = {**content.of_data(inputs), **content.of_model(inputs, shipped, reference)}
+        sections = sections_of(inputs)
         figures = figures_of(inputs, exec_properties["label"])
-        median = sections["fares"]["median_absolute_error"]
+        median = sections.get("fares", {}).get("median_absolute_error")
         figures = dataclasses.replace(
             figures, measured=figures.measured and dataclasses.replace(figures.measured, median_absolute_error=median)
         )
-        examples_io.write_json(report, FIGURES_FILE, figures.to_json())
+        write_json(report, FIGURES_FILE, figures.to_json())
         about = About(
             **json.loads(exec_properties["about"]), run_id=run_of(self._context), date=datetime.date.today().isoformat()
         )
-        page = render(Page(figures=figures, sections=sections, about=about))
+        page = drawn(Page(figures=figures, sections=sections, about=about))
         for name, text in ((CONTENT_FILE, json.dumps(sections)), (PAGE_FILE, page)):
             with tf.io.gfile.GFile(os.path.join(report.uri, name), "w") as file:
                 file.write(text)
         logging.info("Reporter: %s", figures.measured and figures.measured.rmse)
+
+
+def sections_of(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
+    """The contents of the page; FAULT alone, whose traceback is in the log, if they cannot be gathered."""
+    try:
+        shipped, reference = (read_tflite(inputs[name]) for name in ("quantized_model", "reference_model"))
+        return {**content.of_data(inputs), **content.of_model(inputs, shipped, reference)}
+    except Exception as error:  # whatever it is: the model is pushed, and the run goes on to its figures
+        logging.exception("Reporter: the contents of the page could not be gathered")
+        return {FAULT: fault_of(error)}
+
+
+def drawn(page: Page) -> str:
+    """The page as HTML; one that says why there is none, with a traceback in the log, if it cannot be drawn."""
+    fault = page.sections.get(FAULT)
+    try:
+        if fault is None:
+            return render(page)
+    except Exception as error:  # as above
+        logging.exception("Reporter: the page could not be drawn")
+        fault = fault_of(error)
+    lead = f"The page of this run could not be drawn: {fault}. The run itself is complete; its log has the details."
+    return render_sections(page.about, "Report", lead, ())
 
 
 def run_of(context: Any) -> str:

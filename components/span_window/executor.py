@@ -15,6 +15,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 
 from farebox.components.errors import InputError
+from farebox.components.files.artifact_json import write_json
 from farebox.components.files.buckets import fileio
 from farebox.components.span_window.settings import WindowSettings
 from farebox.components.span_window.span_files import (
@@ -25,7 +26,6 @@ from farebox.components.span_window.span_files import (
     sum_of_weekdays,
     union_of,
     union_of_maps,
-    write_json,
 )
 from farebox.components.span_window.time_split import split_by_time
 from farebox.components.trip_example_gen.files import (

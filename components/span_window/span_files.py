@@ -67,12 +67,6 @@ def read_counts(span: types.Artifact) -> dict[str, Any]:
     return counts
 
 
-def write_json(artifact: types.Artifact, name: str, content: Any) -> None:
-    """Writes a file of an artifact."""
-    with fileio.open(os.path.join(artifact.uri, name), "w") as file:
-        file.write(json.dumps(content, indent=2, sort_keys=True) + "\n")
-
-
 def union_of(counts: Sequence[Mapping[str, Any]], key: str) -> dict[str, Any] | None:
     """The union of the sketches that several counts.json have under a key; None of none."""
     union = RowSketch.union(RowSketch.from_json(each[key]) for each in counts if each.get(key))

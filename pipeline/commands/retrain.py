@@ -99,6 +99,8 @@ def _print(result: TickResult, settings: Settings, as_json: bool) -> None:
     if result.run:
         summary = result.run.summary
         screen.summary(summary.figures, summary.city, summary.currency, result.run.report)
+        for fault in result.run.faults:
+            print(f"farebox: warning: {fault}", file=sys.stderr)
     print(json.dumps(dataclasses.asdict(record)) if as_json else "\n".join(lines(record, settings)))
 
 

@@ -44,6 +44,8 @@ def run(
         raise
     summary = result.summary
     screen.summary(summary.figures, summary.city, summary.currency, result.report)
+    for fault in result.faults:
+        print(f"farebox: warning: {fault}", file=sys.stderr)
     named = pushed_versions(settings)
     if result.pushed and result.pushed.name == named.get("candidate"):
         screen.say(f"CANDIDATE names it; LATEST names {named['latest']} until a tick or `farebox rollback` promotes it")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from farebox.components.atomic_pusher.commit import code_commit
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
-from farebox.components.reporter.figures import CONTENT_FILE, PAGE_FILE, Figures
+from farebox.components.reporter.figures import CONTENT_FILE, FAULT, PAGE_FILE, Figures
 from farebox.components.reporter.page.lineage import NodeRun, RunFacts
 from farebox.components.reporter.page.render import About, Page, render
 from farebox.pipeline import provenance
@@ -75,10 +75,15 @@ def write_page(folder: Path, figures: Figures, content: Mapping[str, Any]) -> Pa
 
 
 def sections_of(produced: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """The contents that Reporter gathered; without it, what the artifacts of a refused run tell of the data."""
+    """The contents that Reporter gathered; without it, what the artifacts of a refused run tell of the data.
+
+    Raises RuntimeError if Reporter could not gather them.
+    """
     if produced.get("report"):
         path = Path(produced["report"][0].uri) / CONTENT_FILE
         sections: dict[str, Any] = json.loads(path.read_text())
+        if FAULT in sections:
+            raise RuntimeError(f"Reporter could not gather its contents: {sections[FAULT]}")
         return sections
     from farebox.components.reporter import content
 

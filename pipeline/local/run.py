@@ -18,11 +18,12 @@ from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.files import COUNTS_FILE
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.fare_model import FareModel
-from farebox.pipeline.local import report, tensorboard_logs
+from farebox.pipeline.local import report
 from farebox.pipeline.local.console import Output, RunConsole, no_output
 from farebox.pipeline.local.folder import LATEST, LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
 from farebox.pipeline.local.libraries import fix_batches
 from farebox.pipeline.local.preflight import check_engine, check_first_trip, check_signing_key
+from farebox.pipeline.local.views import write_views
 from farebox.pipeline.metadata import connection
 from farebox.pipeline.provenance import lane
 from farebox.pipeline.settings.load import Settings
@@ -67,12 +68,14 @@ class RunSummary:
 class Run:
     """A run that came to its end; `summary` holds everything that was measured, the properties what is asked first.
 
-    report: the page that shows it. steps: of the fares between the spans of a window.
+    report: the page that shows it, None if it could not be drawn. steps: of the fares between the spans of a window.
+    faults: what could not be drawn or logged, and why.
     """
 
     summary: RunSummary
-    report: Path
+    report: Path | None
     steps: WindowSteps = dataclasses.field(default_factory=WindowSteps)
+    faults: tuple[str, ...] = ()
 
     @property
     def pushed(self) -> Path | None:
@@ -152,12 +155,14 @@ def run_once(
                 lane=lane(),
             )
             write_atomically(folder / SUMMARY_FILE, json.dumps(summary.to_json(), indent=2))
-            report.write(settings, run_id, figures, produced, costs)
-            tensorboard_logs.write(folder, figures, produced, costs)
+            faults = write_views(settings, run_id, figures, produced, costs)
+            for fault in faults if refusal else ():  # a run that ends well says them last
+                screen.say(f"farebox: warning: {fault}")
         point_latest(settings.runs_dir, run_id)
     if refusal:
         raise refusal
-    return Run(summary, settings.runs_dir / LATEST / PAGE_FILE, steps_of(produced))
+    page = settings.runs_dir / LATEST / PAGE_FILE
+    return Run(summary, page if page.is_file() else None, steps_of(produced), faults)
 
 
 def run_nodes(

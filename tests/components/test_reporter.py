@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import report_page
 
 from farebox.components.errors import Check
 from farebox.components.reporter.figures import Figures, RangeFigures, Rows, StageRmse
@@ -260,3 +261,22 @@ def test_on_a_cluster_a_refused_model_fails_the_last_node(tmp_path, gates, pushe
         OutcomeExecutor().Do({"report": [report]}, {}, {})
     assert [check.name for check in refusal.value.checks] == [check.name for check in gates if check.refuses]
     return None
+
+
+def test_contents_that_cannot_be_gathered_are_a_fault_and_a_page_that_says_so():
+    """A run without a single artifact."""
+    from farebox.components.reporter.executor import drawn, sections_of
+
+    sections = sections_of({})
+    assert sections == {"fault": "KeyError: 'quantized_model'"}
+    page = drawn(dataclasses.replace(report_page.page(), sections=sections))
+    assert "could not be drawn: KeyError: &#39;quantized_model&#39;. The run itself is complete" in page
+
+
+def test_a_page_that_cannot_be_drawn_says_why():
+    from farebox.components.reporter.executor import drawn
+
+    page = report_page.page()
+    assert "Predicted against actual" in drawn(page)
+    damaged = dataclasses.replace(page, sections={**page.sections, "ladder": {}})
+    assert "could not be drawn: KeyError" in drawn(damaged)

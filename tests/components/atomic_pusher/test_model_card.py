@@ -152,3 +152,16 @@ def test_a_push_writes_the_card_and_the_manifest_names_its_bytes(run_pusher, con
     assert "fares@example.org" in (folder / "model_card.md").read_text()
     (folder / "model_card.md").write_text("# The best model\n")
     assert versions.verify(folder)[1][0].startswith(f"{folder}: model_card.md: sha256=")
+
+
+def test_a_card_that_cannot_be_written_warns_and_the_model_is_pushed(run_pusher, tmp_path):
+    """The judgement of these bytes has a slice without its number of rows, which no ModelGate writes."""
+    from farebox.components.reporter.executor import checks_of_push
+
+    base, sha = tmp_path / "models" / "toytown", hashlib.sha256(b"a model").hexdigest()
+    judgement = json.dumps({"sha256": sha, "metrics": {}, "slices": [{"slice": "pickup_hour=8"}]})
+    pushed = run_pusher(b"a model", base, judgement=judgement)
+    assert pushed.get_int_custom_property("pushed") == 1 and not (push.latest(base) / "model_card.md").exists()
+    (check,) = checks_of_push(pushed)
+    assert (check.name, check.refuses, check.ok) == ("model_card", False, False)
+    assert check.detail == "KeyError: 'rows'"

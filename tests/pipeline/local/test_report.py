@@ -15,7 +15,7 @@ from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
 from farebox.pipeline.commands import report as command
 from farebox.pipeline.commands import run_history
-from farebox.pipeline.local import report
+from farebox.pipeline.local import launch, report, run
 from farebox.pipeline.local.folder import point_latest
 from farebox.pipeline.local.launch import Cost
 from farebox.pipeline.local.run import RunSummary
@@ -177,3 +177,26 @@ def test_a_damaged_summary(past, tmp_path):
     (past(RUN).parent / "summary.json").write_text("{}")
     with pytest.raises(InputError, match=r"summary.json must be a summary that a run wrote"):
         command.history(city="lisbon", out=str(tmp_path))
+
+
+@pytest.mark.parametrize("fault", ["Reporter could not gather its contents: KeyError: 'fares'", "KeyError: 'ladder'"])
+def test_a_shipped_run_whose_page_cannot_be_drawn_ends_well(monkeypatch, tmp_path, fault):
+    """TFX's launcher is replaced by what Reporter leaves behind: a fault, or contents without a section."""
+    settings, page = settings_in(tmp_path), report_page.page()
+    (tmp_path / "artifact").mkdir()
+    (tmp_path / "artifact/figures.json").write_text(json.dumps(page.figures.to_json()))
+    content = {"fault": "KeyError: 'fares'"} if "Reporter" in fault else {**page.sections, "ladder": {}}
+    (tmp_path / "artifact/content.json").write_text(json.dumps(content))
+    report_artifact = types.SimpleNamespace(uri=str(tmp_path / "artifact"))
+
+    def finish(*_, on_end, **__):
+        on_end("Reporter", {"report": [report_artifact]}, is_cached=False, cost=Cost(1.0, 900.0, 1.0))
+
+    monkeypatch.setattr(launch, "run", finish)
+    settings.runs_dir.mkdir(parents=True)
+    result = run.run_once(settings, RUN)
+    assert result.report is None and result.pushed and result.rmse == 3.6
+    (said,) = result.faults
+    assert said.startswith("the page could not be drawn: ") and said.endswith(f"see {settings.runs_dir / RUN}/log.txt")
+    assert fault.partition(":")[0] in said
+    assert (settings.runs_dir / "latest/summary.json").is_file() and (settings.runs_dir / "latest/tensorboard").is_dir()
