@@ -29,7 +29,7 @@ test: setup ## run all tests
 test-fast: setup ## run the tests not marked slow
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
-test-system: ## install PostgreSQL and MariaDB, which some tests start; needs apt and root
+test-system: ## install what some tests start: PostgreSQL, MariaDB, Chromium, npm packages; needs apt and root
 	@tools/test_system.sh
 
 lint: setup ## run ruff (rules and format) and mypy
@@ -41,7 +41,7 @@ lock: ## rewrite requirements/*.txt from setup.py: ARGS=--upgrade for newer vers
 wheel: setup ## build dist/farebox-*.whl, for Beam workers elsewhere: docs/engines.md
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
-explorer: ## fetch LiteRT.js by hash, with npm, for the page of `farebox explore`
+explorer: ## fetch LiteRT.js, and axe-core for tests, by hash, with npm: for the page of `farebox explore`
 	@tools/litert_js.sh
 
 flink: setup ## run Apache Flink and Beam workers on this machine until Ctrl-C: ARGS="--job-port N"
@@ -56,5 +56,5 @@ lane-b: ## run test-fast on lane B; on an older system, as root, inside a Debian
 	@tools/lane_b.sh
 
 clean: ## remove .venv, .lanes, .flink and caches; runs/ and models/ stay
-	@rm -rf --one-file-system .venv .lanes .flink pipeline/commands/explorer/vendor build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	@rm -rf --one-file-system .venv .lanes .flink .node pipeline/commands/explorer/vendor build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

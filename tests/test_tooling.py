@@ -127,9 +127,12 @@ SKIPPING = "farebox: tests of metadata on a database will skip: "
     ("0", 1, INSTALLING + "\n" + SKIPPING + "apt-get could not install {}, see "),
 ])  # fmt: skip
 def test_the_systems_packages_for_the_tests(machine: Path, user: str, apt: int, line: str) -> None:
-    """Installs the missing one of the two servers; services must not start while root installs."""
+    """Installs the missing one of the two servers, then of the browser; services must not start while root installs."""
     for name in ("mktemp", "chmod", "tr"):
         (machine / "bin" / name).symlink_to(str(shutil.which(name)))
+    for name in ("chromium", "npm"):
+        install(machine, name, "#!/bin/sh\n")
+    (machine / "tools/litert_js.sh").write_text("#!/usr/bin/env bash\n")
     script = machine / "tools" / "test_system.sh"
     script.write_text(script.read_text().replace("/usr/", f"{machine}/usr/"))  # a system without servers
     (machine / "usr/sbin").mkdir(parents=True)
@@ -153,6 +156,46 @@ def test_the_systems_packages_for_the_tests(machine: Path, user: str, apt: int, 
     install(machine, "mariadbd", "#!/bin/sh\n")
     install(machine, "mariadb-install-db", "#!/bin/sh\n")
     assert call(machine, "tools/test_system.sh").stdout == ""
+    (machine / "bin/chromium").unlink()
+    line = line.replace("metadata on a database", "pages in a browser")
+    check_call("chromium")
+    install(machine, "google-chrome", "#!/bin/sh\n")
+    assert call(machine, "tools/test_system.sh").stdout == ""
+    (machine / "tools/litert_js.sh").write_text("#!/usr/bin/env bash\nexit 1\n")
+    result = call(machine, "tools/test_system.sh")
+    said = "farebox: tests of pages in a browser will skip: make explorer failed\n"
+    assert (result.returncode, result.stdout) == (0, said)
+
+
+def test_litert_js_is_fetched_once_and_again_when_its_lock_changes(machine: Path) -> None:
+    """npm is replaced by a script that puts the files of the two packages into place."""
+    for name in ("mktemp", "chmod", "du", "mkdir", "cp", "mv", "cmp", "touch"):
+        (machine / "bin" / name).symlink_to(str(shutil.which(name)))
+    (machine / "pipeline/commands/explorer").mkdir(parents=True)
+    install(
+        machine,
+        "npm",
+        """#!/usr/bin/env bash
+echo "$@" >>calls
+from=$3/node_modules/@litertjs
+mkdir -p "$from/core/dist" "$from/core/wasm" "$from/wasm-utils/dist"
+touch "$from"/{core,wasm-utils}/dist/index.js "$from/core/package.json"
+touch "$from"/core/wasm/litert_wasm{,_compat}_internal.{js,wasm}
+""",
+    )
+    lock = machine / "tools/litert_js/package-lock.json"
+    for calls, content in ((1, "1"), (1, "1"), (2, "2")):
+        lock.write_text(content)
+        result = call(machine, "tools/litert_js.sh")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert len((machine / "calls").read_text().splitlines()) == calls
+        assert (machine / ".node/node_modules/@litertjs").is_dir()
+        assert (machine / "pipeline/commands/explorer/vendor/core.js").is_file()
+    install(machine, "npm", "#!/bin/sh\nexit 1\n")
+    lock.write_text("3")
+    assert call(machine, "tools/litert_js.sh").returncode == 1
+    assert (machine / ".node/node_modules/@litertjs").is_dir(), "what is there stays without a network"
+    assert not list(machine.glob(".litert-js.*"))
 
 
 @pytest.mark.parametrize("lock", ["lane-a.txt", "lane-b.txt", "uv.txt"])

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Puts LiteRT.js beside the page of `farebox explore`: the versions and SHA-512 of tools/litert_js/package-lock.json.
+# Puts the packages of tools/litert_js/package-lock.json, checked by its SHA-512, into .node, and LiteRT.js beside the
+# page of `farebox explore`. Silent if both are there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly LOCK=tools/litert_js VENDOR=pipeline/commands/explorer/vendor
+readonly LOCK=tools/litert_js VENDOR=pipeline/commands/explorer/vendor PACKAGES=.node
+! cmp -s "$LOCK/package-lock.json" "$VENDOR/lock.json" || [ ! -d "$PACKAGES/node_modules" ] || exit 0
 command -v npm >/dev/null || { echo "farebox: make explorer needs npm (Debian: npm), which checks the hashes" >&2; exit 1; }
 
 aside=$(mktemp -d .litert-js.XXXX)
@@ -17,7 +19,10 @@ cp "$from/wasm-utils/dist/index.js" "$aside/vendor/wasm-utils.js"
 cp "$from/core/package.json" "$aside/vendor/package.json"
 # The page asks for one thread and no WebGPU: these two builds, for browsers with relaxed SIMD and for the others.
 cp "$from"/core/wasm/litert_wasm{,_compat}_internal.{js,wasm} "$aside/vendor"
+cp "$LOCK/package-lock.json" "$aside/vendor/lock.json"
 chmod -R u+rwX,go+rX,a-x+X "$aside/vendor"
-rm -rf "$VENDOR"
+rm -rf "$VENDOR" "$PACKAGES"
+mkdir "$PACKAGES"
+mv "$aside/node_modules" "$PACKAGES"
 mv "$aside/vendor" "$VENDOR"
 du -sh "$VENDOR"

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ import report_page
 from farebox.components.reporter.page.history import HistoryPage, HistoryRow, render_history
 from farebox.components.reporter.page.render import render
 
-NPM = "FAREBOX_NPM"  # a folder of `npm install --prefix DIR axe-core`
+AXE_FILE = Path(__file__).parents[2] / ".node/node_modules/axe-core/axe.min.js"
 DARK = "--blink-settings=preferredColorScheme=0"
 AXE = """axe.run().then(found => answer(found.violations.map(
   each => `${each.id}: ${each.help}: ${each.nodes[0].html.slice(0, 200)}`)))"""
@@ -56,10 +55,7 @@ def browser() -> str:
 
 def axe() -> str:
     """The text of axe-core; skips the test without it."""
-    file = Path(os.environ.get(NPM, ""), "node_modules", "axe-core", "axe.min.js")
-    if not file.is_file():
-        pytest.skip(f"{NPM} must name a folder of `npm install --prefix DIR axe-core`")
-    return file.read_text()
+    return AXE_FILE.read_text() if AXE_FILE.is_file() else pytest.skip("needs axe-core from `make explorer`")
 
 
 @pytest.fixture

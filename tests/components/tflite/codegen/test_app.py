@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,7 +18,7 @@ from farebox.components.tflite.codegen.app import app_files
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.interpreter import TfliteModel
 
-NPM = "FAREBOX_NPM"  # a folder of `npm install --prefix DIR @litertjs/core`
+PACKAGES = Path(__file__).parents[4] / ".node/node_modules"
 WORDS = Description(
     inputs=(TensorDescription("pickup_hour", "local time", minimum=0, maximum=23),),
     output=TensorDescription("fare", "fare", "EUR"),
@@ -68,9 +67,9 @@ def test_the_web_snippet_gives_the_golden_rows(kit, monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).parents[4] / "benchmarks"))
     import browser
 
-    if NPM not in os.environ or browser.chromium() is None:
-        pytest.skip(f"{NPM} must name a folder of `npm install --prefix DIR @litertjs/core`, and chromium be installed")
-    (kit / "node_modules").symlink_to(Path(os.environ[NPM]).resolve() / "node_modules")
+    if not PACKAGES.is_dir() or browser.chromium() is None:
+        pytest.skip("needs Chromium, and LiteRT.js from `make explorer`")
+    (kit / "node_modules").symlink_to(PACKAGES)
     maps = re.search(r'(<script type="importmap">.*?)\n// (.*?</script>)', (kit / "fare_litert.mjs").read_text())
     (kit / "index.html").write_text(
         f"""{maps.group(1)}{maps.group(2)}<script type="module">
