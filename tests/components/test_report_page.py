@@ -12,7 +12,7 @@ import report_page
 from farebox.components.errors import Check
 from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures
-from farebox.components.reporter.page.charts import Axis, number
+from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.render import render
 
 KINDS = ("shipped", "refused", "no model", "next")

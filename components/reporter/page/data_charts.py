@@ -9,8 +9,9 @@ from typing import Any
 from markupsafe import Markup
 
 from farebox.components.errors import Check
+from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
-from farebox.components.reporter.page.charts import Axis, Chart, columns, number
+from farebox.components.reporter.page.charts import Chart, columns
 from farebox.components.reporter.page.fare_charts import DAYS
 from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_WEEKDAY
 from farebox.components.trip_example_gen.judging.losses import FileRows, Losses

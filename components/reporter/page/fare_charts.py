@@ -10,8 +10,9 @@ from typing import Any
 from farebox.components.evaluator.metrics import RMSE
 from farebox.components.model_gate.judgement import SliceErrors
 from farebox.components.reporter.figures import ModelFigures
+from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
-from farebox.components.reporter.page.charts import Axis, Chart, bars, columns, number, shade
+from farebox.components.reporter.page.charts import Chart, bars, columns, shade
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 TITLES = {"pickup_hour": "hour of pickup", "pickup_weekday": "weekday of pickup", "distance_band": "distance"}

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, Table, missing, table
-from farebox.components.reporter.page.charts import Axis, Chart, number
+from farebox.components.reporter.page.charts import Chart
 from farebox.components.reporter.page.render import About, render_sections
 
 

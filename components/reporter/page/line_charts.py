@@ -1,4 +1,4 @@
-"""The section of the line from network to file: the projection, the masks, the ladder of formats, the bytes."""
+"""The section of the line from network to file: the projection and the masks; ladder_charts draws the rest."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from farebox.components.reporter.page.blocks import Block, Figure, Section, Table, missing, table
-from farebox.components.reporter.page.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Axis, Chart, bars, number, shade
-
-STYLES = {"reduced": "a", "unreduced": "b"}
+from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
+from farebox.components.reporter.page.charts import BOTTOM, TOP, WIDTH, Chart, shade
+from farebox.components.reporter.page.ladder_charts import pareto, parts, sensitivity
 
 
 def section(sections: Mapping[str, Any]) -> Section:
@@ -147,89 +147,3 @@ def mask_figure(name: str, mask: Mapping[str, Any]) -> Figure:
     return Figure(
         title, f"{rows} inputs x {width} outputs; dark: kept", svg, None, f"{mask['kept']:.1%} of weights kept."
     )
-
-
-def pareto(ladder: Mapping[str, Any]) -> list[Block]:
-    """Error against bytes of every candidate, numbered; the table names the numbers."""
-    trials = [(n, trial) for n, trial in enumerate(ladder["trials"], start=1) if trial["bytes"]]
-    bound, metric = ladder["bound"], ladder["metric"].upper()
-    shown = [(n, trial) for n, trial in trials if trial["error"] < 4 * bound]
-    x = Axis.over("size of the file, bytes", [trial["bytes"] for _, trial in shown], is_log=True)
-    chart = Chart(x, Axis.over(f"{metric} on eval", [*(trial["error"] for _, trial in shown), bound]), 320)
-    taken: list[tuple[float, float]] = []
-    for n, trial in shown:
-        text = (
-            f"{n}: {describe(trial)}, {trial['bytes']:,} bytes, {metric} {number(trial['error'])}, {trial['verdict']}"
-        )
-        px, py = chart.at(trial["bytes"], trial["error"])
-        if trial["verdict"] == "chosen":
-            chart.dot(trial["bytes"], trial["error"], "", "ring", 9)
-        chart.dot(trial["bytes"], trial["error"], text, STYLES.get(trial["network"], "c"))
-        at = free_place(px, py, taken)
-        taken.append(at)
-        chart.text(*at, str(n), "middle", "label")
-    chart.rule(bound, f"budget {number(bound)}", across=True)
-    title = "Candidates, and the one that ships"
-    legend = (("a", "reduced network"), ("b", "unreduced network"), ("ring", "ships"))
-    left = len(trials) - len(shown)
-    note = f"Chosen: {ladder['why']}." + (
-        f" {left} candidates with an error over four budgets are not drawn." if left else ""
-    )
-    return [Figure(title, f"{metric} on eval", chart.svg(title), None, note, legend), candidates(ladder, metric)]
-
-
-def candidates(ladder: Mapping[str, Any], metric: str) -> Table:
-    """The table that names the numbers of the picture."""
-    rows = []
-    for n, trial in enumerate(ladder["trials"], start=1):
-        latency = trial["latency_us"]["p50"] if trial["latency_us"] else None
-        verdict = trial["verdict"] + (f": {trial['reason']}" if trial["reason"] else "")
-        rows.append((
-            str(n), describe(trial), f"{trial['bytes']:,}", f"{trial['gzip_bytes']:,}", number(trial["error"]),
-            number(latency, 3), verdict,
-        ))  # fmt: skip
-    head = ("no.", "format", "bytes", "gzip", f"{metric} on eval", "p50, µs", "verdict")
-    return table("Candidates by number", head, rows, 2)
-
-
-def describe(trial: Mapping[str, Any]) -> str:
-    """A candidate's format in words."""
-    kept = f", {len(trial['kept_float'])} nodes float" if trial["kept_float"] else ""
-    return " + ".join([trial["rung"], *trial["steps"]]) + f" of the {trial['network']} network{kept}"
-
-
-def free_place(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """A place for a short label near a dot where no other label is."""
-    around = ((0, -10), (13, 4), (-13, 4), (0, 18), (11, -9), (-11, -9), (11, 14), (-11, 14))
-    places = [(x + dx * radius, y + dy * radius) for radius in (1, 2, 3, 4) for dx, dy in around]
-    free = [each for each in places if all(abs(each[0] - a) > 20 or abs(each[1] - b) > 15 for a, b in taken)]
-    inside = [each for each in free if LEFT < each[0] < WIDTH - RIGHT and each[1] > TOP]
-    return (inside or free or places)[0]
-
-
-def sensitivity(harms: Sequence[Mapping[str, Any]]) -> Block:
-    """The harm that each node does if only it is quantized to int8."""
-    if not harms:
-        return missing("Sensitivity: no node was quantized to int8 by itself, because no full int8 rung came close.")
-    rows = [
-        (
-            harm["node"].rpartition("/")[2] or harm["node"],
-            harm["network"],
-            number(harm["error"]),
-            f"{harm['increase']:+.4g}",
-        )
-        for harm in harms
-    ]
-    head = ("node", "network", "error if only it is int8", "increase")
-    return table("Sensitivity: harm of each node in int8", head, rows, 2)
-
-
-def parts(sizes: Mapping[str, int]) -> Figure:
-    """Bytes of the file by part."""
-    names, total = list(sizes), sum(sizes.values())
-    rows = [(float(size), None, None, f"{name}: {size:,} bytes, {size / total:.0%}") for name, size in sizes.items()]
-    title = "Where the bytes are"
-    svg = bars(names, "bytes", rows, name=title)
-    cells = [(name, f"{size:,}", f"{size / total:.1%}") for name, size in sizes.items()]
-    note = f"{total:,} bytes in all. Constants count for the operator that reads them."
-    return Figure(title, "bytes", svg, table(title, ("part", "bytes", "share"), cells), note)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from farebox.components.reporter.figures import Figures
+from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
-from farebox.components.reporter.page.charts import bars, number
+from farebox.components.reporter.page.charts import bars
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,9 @@ from farebox.components.model_gate.yardsticks import (
     RAW_DNN,
 )
 from farebox.components.reporter.figures import ModelFigures
+from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
-from farebox.components.reporter.page.charts import Axis, Chart, bars, number
+from farebox.components.reporter.page.charts import Chart, bars
 from farebox.components.reporter.page.fare_charts import interval
 
 NAMES = {

@@ -11,8 +11,8 @@ from typing import Any
 from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures
 from farebox.components.reporter.page import data_charts, fare_charts, gates, line_charts, lineage, model_charts
+from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Section
-from farebox.components.reporter.page.charts import number
 
 TEMPLATES = Path(__file__).parent / "templates"
 
