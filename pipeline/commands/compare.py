@@ -1,4 +1,4 @@
-"""`farebox compare`: two runs or versions on the same trips."""
+"""`farebox compare`: two runs or versions on the same trips, or two cities; as text, JSON and a page."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from farebox.pipeline.commands.options import AsJson, City, Data, Overrides
 from farebox.pipeline.commands.tables import aligned
 
 if TYPE_CHECKING:
+    from farebox.components.reporter.page.cities import CityRun
     from farebox.modules.comparison import ComparedSlice
     from farebox.pipeline.settings.load import Settings
 
 HEADER = ("slice", "trips", "RMSE A", "RMSE B", "B - A", "interval", "better", "MAE A", "MAE B", "bias A", "bias B")
-WHICH = "A version's name or the beginning, a run's id, a .tflite file, a version's folder, or models/CITY."
+WHICH = (
+    "A version's name or the beginning, a run's id, a .tflite file, a version's folder, or models/CITY; "
+    "or, if both are, a city with runs."
+)
 
 
 def compare(
@@ -32,12 +36,19 @@ def compare(
     data: Data = None,
     out: Annotated[str, typer.Option(help="The folder that keeps runs/ and models/.")] = ".",
     overrides: Overrides = None,
+    page: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the comparison as a page, too.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compares two runs or versions on the same trips, by slice.
 
-    A slice's interval leaves out zero only if one model is better there beyond what chance allows.
+    A slice's interval leaves out zero only if one model is better there beyond what chance allows. Two cities have no
+    trip in common: their latest runs stand side by side.
     """
+    from farebox.pipeline.commands import compare_page
+
+    if runs := compare_page.city_runs(Path(out), (a, b)):
+        compare_cities(runs[0], runs[1], page, as_json=as_json)
+        return
     from farebox.components.tflite.bands import of_facts
     from farebox.modules.columns import FARE
     from farebox.modules.comparison import Comparison
@@ -54,6 +65,8 @@ def compare(
     warnings = trips.warnings()
     slices = comparison.slices(settings.gates.slices.min_rows)
     paths = {"A": str(models[0].path), "B": str(models[1].path)}
+    if page:
+        compare_page.write(page, compare_page.comparison_page(settings, models, slices, warnings))
     if as_json:
         counts = {"used": slices[0].rows if slices else 0, "rejected": trips.losses.total.rejected}
         content = {"city": settings.city.name, "data": settings.data, **paths, "rows": counts, "warnings": warnings}
@@ -64,6 +77,24 @@ def compare(
     print(table(slices))
     for warning in warnings:
         print(f"farebox: warning: {warning}", file=sys.stderr)
+    if page:
+        print(f"page: {page}")
+
+
+def compare_cities(a: CityRun, b: CityRun, page: Path | None, *, as_json: bool) -> None:
+    """Prints the latest runs of two cities side by side, and writes their page."""
+    from farebox.components.reporter.page.cities import render_cities, rows_of
+    from farebox.pipeline.commands import compare_page
+
+    if page:
+        compare_page.write(page, render_cities(a, b))
+    if as_json:
+        runs = {each.city: {"run_id": each.run_id, **each.figures.to_json()} for each in (a, b)}
+        print(json.dumps(_without_nan(runs), indent=2))
+        return
+    print(aligned([("", a.city, b.city), *rows_of(a, b)]))
+    if page:
+        print(f"page: {page}")
 
 
 def find_model(settings: Settings, text: str) -> Path:

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import report_page
 
+from farebox.components.reporter.page.cities import CityRun, render_cities
+from farebox.components.reporter.page.comparison import ComparisonPage, SliceDifference, render_comparison
 from farebox.components.reporter.page.history import HistoryPage, HistoryRow, render_history
 from farebox.components.reporter.page.render import render
 
@@ -92,12 +94,32 @@ def history() -> str:
     return render_history(HistoryPage("lisbon", "EUR", head, tuple(rows)))
 
 
+def comparison() -> str:
+    """The page of two models, of 24 hours and two areas."""
+    errors = {"rmse": 3.6, "mae": 1.7, "bias": 0.1, "coverage": 0.9}
+    names = ["all trips", *(f"pickup_hour={hour}" for hour in range(24)), *(f"pickup_area=-8.{i},38.7" for i in (1, 2))]
+    slices = [
+        SliceDifference(name, 200, errors, errors, i / 10 - 1, i / 10 - 2, i / 10, ("A", "", "B")[i % 3])
+        for i, name in enumerate(names)
+    ]
+    return render_comparison(ComparisonPage("lisbon", "EUR", ("a.tflite", "b.tflite"), "trips", tuple(slices)))
+
+
+def cities() -> str:
+    """The page of two cities."""
+    runs = [CityRun(city, "EUR", "20260102-030405-006", report_page.page().figures) for city in ("lisbon", "porto")]
+    return render_cities(*runs)
+
+
 def pages() -> dict[str, str]:
     """A page of every kind."""
-    return {kind: render(report_page.page(kind)) for kind in ("shipped", "no model", "next")} | {"history": history()}
+    kinds = {kind: render(report_page.page(kind)) for kind in ("shipped", "no model", "next")}
+    return kinds | {"history": history(), "comparison": comparison(), "cities": cities()}
 
 
-@pytest.mark.parametrize(("kind", "flags"), [("shipped", ()), ("shipped", (DARK,)), ("no model", ()), ("history", ())])
+@pytest.mark.parametrize(
+    ("kind", "flags"), [("shipped", ()), ("shipped", (DARK,)), ("no model", ()), ("history", ()), ("comparison", ())]
+)
 def test_axe_finds_no_violation(ask, kind, flags):
     assert ask(pages()[kind], AXE, "--window-size=1200,900", *flags, library=axe()) == []
 
@@ -108,7 +130,7 @@ def test_axe_finds_a_planted_fault(ask):
 
 
 @pytest.mark.parametrize("width", [1200, 500])
-@pytest.mark.parametrize("kind", ["shipped", "history"])
+@pytest.mark.parametrize("kind", ["shipped", "history", "comparison", "cities"])
 def test_no_label_covers_another(ask, kind, width):
     assert ask(pages()[kind], OVERLAPS, f"--window-size={width},900") == []
 

@@ -16,6 +16,8 @@ from farebox.components.reporter.page.blocks import Section
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+Tile = tuple[str, str, str]  # name, value, and what belongs to it
+
 
 @dataclasses.dataclass(frozen=True)
 class About:
@@ -64,6 +66,11 @@ def render_sections(about: About, title: str, lead: str, sections: tuple[Section
     return _rendered("page.html", about=about, title=title, lead=lead, sections=sections)
 
 
+def render_tiles(about: About, title: str, lead: str, tiles: tuple[Tile, ...], sections: tuple[Section, ...]) -> str:
+    """The same with tiles of numbers under the paragraph."""
+    return _rendered("compare.html", about=about, title=title, lead=lead, tiles=tiles, sections=sections)
+
+
 def _rendered(template: str, **values: Any) -> str:
     style, script = ((TEMPLATES / name).read_text() for name in ("style.css", "script.js"))
     return str(_template(template).render(**values, style=style, script=script))
@@ -94,7 +101,7 @@ def sections_of(page: Page) -> tuple[Section, ...]:
     )
 
 
-def tiles(page: Page) -> tuple[tuple[str, str, str], ...]:
+def tiles(page: Page) -> tuple[Tile, ...]:
     """The numbers that are asked first: name, value, and what belongs to it."""
     measured, currency = page.figures.measured, page.about.currency
     if measured is None:

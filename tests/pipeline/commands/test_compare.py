@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import report_page
 
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.metadata import described
+from farebox.pipeline.local.run import RunSummary
 
 CITY = """
 city:
@@ -110,3 +113,45 @@ def test_a_model_of_another_currency_is_refused(versions, call, fare_tflite, tmp
     Path("euro.tflite").write_bytes(described(fare_tflite, words))
     code, _, err = compare(call, versions[0], "euro.tflite")
     assert code == 2 and err.startswith("farebox: city.currency=USD must be EUR")
+
+
+def test_a_page_beside_the_table(versions, call, tmp_path):
+    """Both versions are of known runs, whose settings differ in one."""
+    facts = {run: {"facts": {"settings": {"training.seed": seed}}} for run, seed in (("r1", "1"), ("r2", "2"))}
+    for (run, content), version in zip(facts.items(), versions, strict=True):
+        folder, path = tmp_path / "runs/springfield" / run, tmp_path / "models/springfield" / version / "manifest.json"
+        folder.mkdir(parents=True)
+        (folder / "report.json").write_text(json.dumps(content))
+        path.write_text(json.dumps({**json.loads(path.read_text()), "run_id": run}))
+    code, out, _ = compare(call, *versions, "--page", "pages/compare.html")
+    assert code == 0 and out.splitlines()[-1] == "page: pages/compare.html"
+    html = (tmp_path / "pages/compare.html").read_text()
+    lines = [line.split("  ")[0] for line in out.splitlines() if "=" in line]
+    assert all(f'<th scope="row">{line}</th>' in html for line in lines) and len(lines) > 3
+    assert " is better: typical error (RMSE)" in html and "Difference by pickup weekday" in html
+    assert re.search(r"training.seed</th>\s*<td>1</td>\s*<td>2</td>", html) and versions[0] in html
+    assert compare(call, *versions, "--page", "trips.csv/page.html")[0] == 2
+    (tmp_path / "runs/springfield/r1/report.json").unlink()
+    compare(call, *versions, "--page", "pages/compare.html")
+    assert "cannot be compared" in (tmp_path / "pages/compare.html").read_text()
+
+
+def test_two_cities_stand_side_by_side(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kinds = {"lisbon": ("shipped", "EUR"), "porto": ("shipped", "USD"), "faro": ("no model", "EUR")}
+    for city, (kind, currency) in kinds.items():
+        folder = tmp_path / "runs" / city / "latest"
+        folder.mkdir(parents=True)
+        summary = RunSummary(city, "20260102-030405-006", currency, report_page.page(kind).figures, {}, {}, "A")
+        (folder / "summary.json").write_text(json.dumps(summary.to_json()))
+    code, out, err = call("compare", "lisbon", "porto", "--page", "two.html")
+    assert (code, err) == (0, "")
+    rows = {line.split("  ")[0]: line.split() for line in out.splitlines()}
+    assert rows["RMSE"] == ["RMSE", *(part for unit in ("EUR", "USD") for part in ("3.60", unit, "(2.9", "to", "4.3)"))]
+    html = Path("two.html").read_text()
+    assert "Error against predicting the mean" in html and "no interval" in html
+    assert list(json.loads(call("compare", "lisbon", "faro", "--json")[1])) == ["lisbon", "faro"]
+    assert call("compare", "lisbon", "faro", "--page", "two.html")[0] == 0
+    assert "needs a model of both" in Path("two.html").read_text()
+    (tmp_path / "runs/porto/latest/summary.json").write_text("{}")
+    assert call("compare", "lisbon", "porto")[2].startswith("farebox: runs/porto/latest/summary.json must be a summary")
