@@ -62,9 +62,9 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
     label = columns.FARE
     examples = trip_example_gen(settings, target.spans)
     schema = CuratedSchema(provenance.schema_source(settings))
-    spans = span_nodes(settings, target, examples.outputs["examples"], schema.outputs["schema"])
-    raw_examples = (spans[-1] if spans else examples).outputs["examples"]
     pushed = latest_pushed(target)
+    spans = span_nodes(settings, target, examples.outputs["examples"], schema.outputs["schema"], pushed)
+    raw_examples = (spans[-1] if spans else examples).outputs["examples"]
     data = data_checks(raw_examples, schema.outputs["schema"], settings.data_gate_of_a_run, target, pushed=pushed)
     data_gate = data.gate
     transform = with_code_digest(

@@ -120,11 +120,22 @@ def data_checks(
     return DataChecks(statistics, validator, tuple(baseline), gate)
 
 
-def span_nodes(settings: Settings, target: Target, examples: BaseChannel, schema: BaseChannel) -> list[BaseNode]:
+def span_nodes(
+    settings: Settings, target: Target, examples: BaseChannel, schema: BaseChannel, pushed: LatestPushed | None
+) -> list[BaseNode]:
     """The nodes that judge the ingested span by itself and then join the window; none if trips come without spans.
 
-    A bad span spoils no window.
+    A bad span spoils no window. On Kubeflow and Vertex AI TripExampleGen joins the window, and one node moves fares.
     """
+    if pushed and settings.spans.pattern and settings.spans.split == "time" and settings.spans.move_fares:
+        return [
+            SpanWindow(
+                spans=examples,
+                version=pushed.outputs["model"],
+                settings=window_settings(settings, None),
+                code_digest=code_digest("farebox.components.span_window.executor"),
+            )
+        ]
     if target.spans is None:
         return []
     checks = data_checks(examples, schema, settings.spans.gate_of_a_span(settings.data_gate), target, of_a_span=True)
@@ -136,14 +147,14 @@ def span_nodes(settings: Settings, target: Target, examples: BaseChannel, schema
     members.add_upstream_node(checks.gate)
     window = SpanWindow(
         spans=members.outputs["spans"],
-        settings=window_settings(settings, target.spans),
+        settings=window_settings(settings, target.spans.latest),
         code_digest=code_digest("farebox.components.span_window.executor"),
     )
     return [*checks.nodes, members, window]
 
 
-def window_settings(settings: Settings, spans: SpanInput) -> WindowSettings:
-    """How SpanWindow splits the window, and the version by which it measures steps of the fares."""
+def window_settings(settings: Settings, latest: str | None) -> WindowSettings:
+    """How SpanWindow splits the window. latest: folder of the version by which it measures steps of the fares."""
     city = settings.city
     return WindowSettings(
         by_time=settings.spans.split == "time",
@@ -154,7 +165,7 @@ def window_settings(settings: Settings, spans: SpanInput) -> WindowSettings:
         label=FARE,
         smallest=city.fare.min,
         largest=city.fare.max,
-        version=spans.latest if settings.spans.move_fares else None,
+        version=latest if settings.spans.move_fares else None,
     )
 
 

@@ -16,7 +16,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from farebox.components.atomic_pusher import manifest, push
 from farebox.components.atomic_pusher.object_store import store_at
-from farebox.components.atomic_pusher.store import STATISTICS_FILE
+from farebox.components.atomic_pusher.store import MANIFEST_FILE, STATISTICS_FILE
 from farebox.components.data_gate import train_statistics
 from farebox.components.errors import InputError
 from farebox.components.files.buckets import fileio
@@ -35,7 +35,7 @@ class LatestPushedSpec(ComponentSpec):
 
 
 class LatestPushedExecutor(base_executor.BaseExecutor):
-    """Copies the file of the version that LATEST names, and the statistics of its data.
+    """Copies the file of the version that LATEST names, its manifest, and the statistics of its data.
 
     Leaves artifacts without files, and the statistics without a split, if there is nothing yet.
     """
@@ -58,6 +58,7 @@ class LatestPushedExecutor(base_executor.BaseExecutor):
         if faults := manifest.faults(name, files):
             raise InputError(f"models={store.base}: version {name}: {faults[0]}")
         _write(tflite_path(model), files[FARE_FILE])
+        _write(os.path.join(model.uri, MANIFEST_FILE), files[MANIFEST_FILE])
         if STATISTICS_FILE in files:
             _write(train_statistics.new_path(statistics), files[STATISTICS_FILE])
         logging.info("LatestPushed: version %s of %s", name, store.base)

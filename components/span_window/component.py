@@ -17,6 +17,7 @@ from farebox.components.span_window.settings import WindowSettings
 class SpanWindowSpec(component_spec.ComponentSpec):
     """spans: any number of Examples artifacts of TripExampleGen, each of a span version.
 
+    version: the last pushed version, on a cluster, where `spans` is one window that TripExampleGen has joined.
     settings: `WindowSettings` as JSON.
     """
 
@@ -24,7 +25,10 @@ class SpanWindowSpec(component_spec.ComponentSpec):
         "settings": component_spec.ExecutionParameter(type=str),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
-    INPUTS = {"spans": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+    INPUTS = {
+        "spans": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "version": component_spec.ChannelParameter(type=standard_artifacts.Model, optional=True),
+    }
     OUTPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
 
 
@@ -43,11 +47,13 @@ class SpanWindow(base_component.BaseComponent):
         spans: types.BaseChannel,
         settings: WindowSettings | Mapping[str, Any] | str | None = None,
         code_digest: str = "",
+        version: types.BaseChannel | None = None,
     ) -> None:
         """Raises InputError or ValueError if settings cannot be used; without them each row stays in its split."""
         super().__init__(
             SpanWindowSpec(
                 spans=spans,
+                version=version,
                 settings=as_json(settings_of(WindowSettings, settings or {}, "span_window")),
                 code_digest=code_digest,
                 examples=types.Channel(type=standard_artifacts.Examples),

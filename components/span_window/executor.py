@@ -17,6 +17,7 @@ from tfx.types import artifact_utils
 from farebox.components.errors import InputError
 from farebox.components.files.artifact_json import write_json
 from farebox.components.files.buckets import fileio
+from farebox.components.span_window.ingested_window import move_window
 from farebox.components.span_window.settings import WindowSettings
 from farebox.components.span_window.span_files import (
     link_files,
@@ -59,6 +60,9 @@ class SpanWindowExecutor(base_executor.BaseExecutor):
         describe(joined, spans, splits)
         for folder in (*(split_folder(split) for split in splits), REJECTED_FOLDER):
             fileio.makedirs(os.path.join(joined.uri, folder))
+        if version := input_dict.get("version"):
+            move_window(spans[0], joined, artifact_utils.get_single_instance(version), settings)
+            return
         for span in spans:
             link_files(span, REJECTED_FOLDER, joined, REJECTED_FOLDER)
         counts = add_counts([read_counts(span) for span in spans])

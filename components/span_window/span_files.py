@@ -11,7 +11,14 @@ from typing import Any
 from tfx import types
 
 from farebox.components.files.buckets import fileio
-from farebox.components.trip_example_gen.files import COUNTS_FILE, SPAN_PROPERTY, TRIP_MAP, VERSION_PROPERTY, WEEKDAYS
+from farebox.components.trip_example_gen.files import (
+    COUNTS_FILE,
+    SPAN_PROPERTY,
+    TRIP_MAP,
+    VERSION_PROPERTY,
+    WEEKDAYS,
+    file_prefix,
+)
 from farebox.components.trip_example_gen.row_sketch import RowSketch
 from farebox.components.trip_example_gen.trip_map import TripMap
 
@@ -23,7 +30,7 @@ def span_version(span: types.Artifact) -> tuple[int, int]:
 
 def prefix(span: types.Artifact) -> str:
     """The beginning of the names of its files in the window, which then sort by span: `00012-1-`."""
-    return "{:05d}-{}-".format(*span_version(span))
+    return file_prefix(*span_version(span))
 
 
 def split_folder(split: str) -> str:

@@ -6,14 +6,15 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from absl import logging
 from tfx import types
 
-from farebox.components.files.buckets import fileio
+from farebox.components.atomic_pusher.versions import facts_beside, read_model
+from farebox.components.errors import InputError
 from farebox.components.span_window.levels import Step
 from farebox.components.span_window.settings import WindowSettings
 from farebox.components.span_window.span_files import (
@@ -28,8 +29,14 @@ from farebox.components.span_window.span_files import (
     union_of,
     union_of_maps,
 )
-from farebox.components.span_window.steps import Steps, measure_steps, moved
-from farebox.components.span_window.steps_file import STEPS_FILE, MovedRows, WindowSteps
+from farebox.components.span_window.steps import (
+    MeasuringVersion,
+    SpanRows,
+    Steps,
+    measure_steps,
+    write_moved,
+    write_steps,
+)
 from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_WEEKDAY
 from farebox.components.trip_example_gen.files import ALL_ROWS, TRAINED_ROWS, TRIP_MAP, WEEKDAYS
 from farebox.components.trip_example_gen.record_files import RecordFile, read_records
@@ -47,7 +54,7 @@ def split_by_time(spans: Sequence[types.Artifact], joined: types.Artifact, setti
     train = joined.splits[0]
     *older, newest = spans
     since = judging_since(spans, settings)
-    steps = measure_steps(spans, settings, since)
+    steps = _measured(spans, settings, since)
     for place, span in enumerate(older):
         by_era = steps.of_span(place)
         for split in span.splits:
@@ -58,13 +65,29 @@ def split_by_time(spans: Sequence[types.Artifact], joined: types.Artifact, setti
     counts = [read_counts(span) for span in older]
     by_split, trained = _write_newest(newest, joined, settings, since)
     by_split[train] += sum(sum(each["by_split"].values()) for each in counts)
-    _write_steps(steps, spans, joined, settings)
+    write_steps(steps, [span_version(span) for span in spans], joined)
     return {
         "by_split": by_split,
         TRAINED_ROWS: union_of([*counts, trained], ALL_ROWS),
         TRIP_MAP: union_of_maps(counts),
         WEEKDAYS: sum_of_weekdays([*counts, trained]),
     }
+
+
+def _measured(spans: Sequence[types.Artifact], settings: WindowSettings, since: int) -> Steps:
+    """The steps by the version in the settings; none if it cannot be read."""
+    try:
+        version = settings.version and read_version(Path(settings.version))
+    except InputError as error:
+        return Steps({}, os.path.basename(settings.version or ""), str(error))
+    rows = [SpanRows(tuple(all_files(span)), sum(read_counts(span)["by_split"].values())) for span in spans]
+    return measure_steps(rows, settings, version or None, since)
+
+
+def read_version(folder: Path) -> MeasuringVersion:
+    """A version in a folder. Raises InputError if its bytes are not those of its manifest."""
+    file, content = read_model(folder)
+    return MeasuringVersion(file.parent.name, content, facts_beside(file))
 
 
 def judging_since(spans: Sequence[types.Artifact], settings: WindowSettings) -> int:
@@ -82,10 +105,8 @@ def _write_moved(
 ) -> None:
     for name in files_of(span, split_folder(split)):
         source = os.path.join(span.uri, split_folder(split), name)
-        file = RecordFile(os.path.join(folder, f"{prefix(span)}{split_folder(split)}-{name}"))
-        for rows in read_records([source], settings.columns):
-            file.write(moved(rows, by_era, settings))
-        file.close()
+        target = os.path.join(folder, f"{prefix(span)}{split_folder(split)}-{name}")
+        write_moved(source, target, by_era, settings)
 
 
 def _write_newest(
@@ -115,20 +136,3 @@ def _write_newest(
     for file in files.values():
         file.close()
     return by_split, {ALL_ROWS: sketch.to_json(), WEEKDAYS: weekdays.tolist()}
-
-
-def _write_steps(
-    steps: Steps, spans: Sequence[types.Artifact], joined: types.Artifact, settings: WindowSettings
-) -> None:
-    """Writes steps.json."""
-    told = WindowSteps(
-        measured_by=os.path.basename(settings.version or ""),
-        steps=tuple(
-            MovedRows(*span_version(spans[place]), era, step.base, step.rate)
-            for (place, era), step in sorted(steps.by_group.items())
-        ),
-        why=steps.why,
-    )
-    with fileio.open(os.path.join(joined.uri, STEPS_FILE), "w") as file:
-        file.write(told.to_json())
-    logging.info("SpanWindow: %s", told)

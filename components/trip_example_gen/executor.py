@@ -8,7 +8,7 @@ import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -40,6 +40,7 @@ from farebox.components.trip_example_gen.files import (
     TRIP_MAP,
     WEEKDAYS,
     WINDOW_PROPERTY,
+    file_prefix,
     span_of_days,
 )
 from farebox.components.trip_example_gen.judging.losses import Losses
@@ -49,7 +50,7 @@ from farebox.components.trip_example_gen.row_sketch import RowSketch
 from farebox.components.trip_example_gen.sources.chunks import Chunk
 from farebox.components.trip_example_gen.sources.reading import check_counted_once, find_files, plan_chunks
 from farebox.components.trip_example_gen.sources.remote_files import file_system_of
-from farebox.components.trip_example_gen.spans import Window, told
+from farebox.components.trip_example_gen.spans import SpanFiles, Window, told
 from farebox.components.trip_example_gen.splits import row_hashes, splits_of
 from farebox.components.trip_example_gen.trip_map import Grid, TripMap
 from farebox.components.trip_example_gen.values.clock import days_of
@@ -65,6 +66,7 @@ class _Job:
     seed: int
     n_chunks: int
     judges: frozenset[str] | None = None  # files of the span that judges, of several; None to split all by hash
+    prefixes: Mapping[str, str] = dataclasses.field(default_factory=dict)  # of the shards' names, by file of a window
 
     def shares_of(self, path: str) -> tuple[int, ...]:
         """The shares of the splits among a file's rows."""
@@ -109,10 +111,11 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         examples = artifact_utils.get_single_instance(output_dict[standard_component_specs.EXAMPLES_KEY])
         custom = custom_config(exec_properties)
         profile = profile_from_json(custom["profile"])
-        judges = None
+        spans: list[SpanFiles] = []
         if "window" in custom:
             source = custom["window"]["base"]
-            files, judges = _window_files(custom["window"], examples, exec_properties)
+            spans = _window_spans(custom["window"], examples, exec_properties)
+            files = [file for each in spans for file in each.files]
         else:
             source = custom.get(SOURCE_PROPERTY) or _input_pattern(exec_properties)
             files = _files_of(source, profile.ignore_files)
@@ -121,9 +124,9 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         _describe(examples, tuple(shares), exec_properties)
         if INGEST_PROPERTY in custom:
             examples.set_string_custom_property(INGEST_PROPERTY, custom[INGEST_PROPERTY])
-        job = _Job(
-            examples.uri, profile, shares, custom["seed"], len(chunks), judges if custom.get("by_time") else None
-        )
+        judges = frozenset(spans[-1].files) if len(spans) > 1 and custom.get("by_time") else None
+        prefixes = {file: file_prefix(each.span, each.version) for each in spans for file in each.files}
+        job = _Job(examples.uri, profile, shares, custom["seed"], len(chunks), judges, prefixes)
         counts = self._write(chunks, job)
         _check(source, profile, shares, counts)
 
@@ -149,7 +152,7 @@ class _Shard:
 
     def __init__(self, split: str, chunk: Chunk, job: _Job) -> None:
         name = f"{write_split.DEFAULT_TF_RECORD_FILE_NAME}-{chunk.index:05d}-of-{job.n_chunks:05d}.gz"
-        self._final = os.path.join(_split_folder(job.uri, split), name)
+        self._final = os.path.join(_split_folder(job.uri, split), job.prefixes.get(chunk.path, "") + name)
         self._aside = os.path.join(job.uri, "aside", uuid.uuid4().hex)
         self._file = RecordFile(self._aside)
         self.write = self._file.write
@@ -188,7 +191,8 @@ def _convert(chunk: Chunk, job: _Job) -> _Counts:
             text = reader.first_fault(trips, chunk)
             fault = (chunk.index, text) if text else None
             trained, rows = (RowSketch.of(some, job.seed) for some in (hashes[split_of == 0], hashes))
-            weekdays = Counter(trips.examples.column(PICKUP_WEEKDAY).to_pylist())
+            counted = slice(None) if job.judges is None else split_of == 0
+            weekdays = Counter(trips.examples.column(PICKUP_WEEKDAY).to_numpy()[counted].tolist())
             losses = trips.losses.with_examples(hashes, job.seed)
             trip_map = _trip_map(grid, trips.examples.filter(pa.array(split_of == 0)))
             total = _add([_Counts(losses, by_split, days, fault, trained, trip_map, rows, weekdays), total])
@@ -292,11 +296,8 @@ def _files_of(source: str, ignore: Sequence[str]) -> list[str]:
     return files
 
 
-def _window_files(
-    window: dict[str, Any], examples: types.Artifact, exec_properties: dict[str, Any]
-) -> tuple[list[str], frozenset[str] | None]:
-    """The files of the window's spans, and those of the newest, if there are several spans; sets the artifact's span
-    and window, as SpanWindow does."""
+def _window_spans(window: dict[str, Any], examples: types.Artifact, exec_properties: dict[str, Any]) -> list[SpanFiles]:
+    """The window's spans with their files; sets the artifact's span and window, as SpanWindow does."""
     limits = [int(exec_properties.get(name, -1)) for name in ("first_span", "last_span")]
     first, last = (None if limit < 0 else limit for limit in limits)
     file_system = file_system_of(window["base"])
@@ -308,8 +309,7 @@ def _window_files(
     examples.set_int_custom_property(SPAN_PROPERTY, spans[-1].span)
     examples.set_string_custom_property(WINDOW_PROPERTY, json.dumps([[each.span, each.version] for each in spans]))
     logging.info("TripExampleGen: spans %s", [(each.span, each.version) for each in spans])
-    judges = frozenset(spans[-1].files) if len(spans) > 1 else None
-    return [file for each in spans for file in each.files], judges
+    return spans
 
 
 def _splits(exec_properties: dict[str, Any]) -> dict[str, int]:

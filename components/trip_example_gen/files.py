@@ -10,8 +10,13 @@ SPAN_PROPERTY, VERSION_PROPERTY, WINDOW_PROPERTY, INGEST_PROPERTY = "span", "ver
 TRAINED_ROWS = "trained_rows"  # in counts.json: a RowSketch of the first split, null without examples
 TRIP_MAP = "trip_map"  # in counts.json: a TripMap of the first split, null without examples
 ALL_ROWS = "all_rows"  # in counts.json: a RowSketch of all splits, null without examples
-WEEKDAYS = "weekdays"  # in counts.json: examples of all splits by day of the week, from Monday
+WEEKDAYS = "weekdays"  # in counts.json: examples by day of the week, from Monday; of train, if time splits a window
 DAYS = "days"  # in counts.json: first and last day of the pickups, YYYY-MM-DD; null without dates
+
+
+def file_prefix(span: int, version: int) -> str:
+    """The beginning of the names of a span's files in a window, which then sort by span: `00012-1-`."""
+    return f"{span:05d}-{version}-"
 
 
 def span_of_days(spans: Iterable[Sequence[str] | None]) -> tuple[str, str] | None:

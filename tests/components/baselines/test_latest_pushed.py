@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,11 @@ def test_it_is_the_version_that_latest_names(latest, tmp_path, scheme):
 
     base = f"{scheme}{tmp_path}/models"
     for content in (b"old", b"new"):
-        push.push(content, store_at(base), {})
-    assert Path(tflite_path(latest(base)[0])).read_bytes() == b"new"
+        push.push(content, store_at(base), {"weekdays": [1] * 7})
+    model, _ = latest(base)
+    assert Path(tflite_path(model)).read_bytes() == b"new"
+    facts = json.loads(Path(model.uri, "manifest.json").read_text())  # SpanWindow needs the days
+    assert (facts["sha256"], facts["weekdays"]) == (manifest.sha256(b"new"), [1] * 7)
 
 
 def test_before_the_first_push_there_is_none(latest, tmp_path):

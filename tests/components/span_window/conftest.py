@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -63,15 +64,24 @@ def span_of(tmp_path, write_examples):
 
 @pytest.fixture
 def join():
-    """(spans, folder, settings of the window) -> the joined artifact."""
-    from tfx.types.standard_artifacts import Examples
+    """(spans, folder, settings of the window) -> the joined artifact. model: a version's folder, on a cluster."""
+    from tfx.types.standard_artifacts import Examples, Model
 
     from farebox.components.span_window.executor import SpanWindowExecutor
 
-    def run(spans, folder: Path, **settings):
-        joined = Examples()
+    def run(spans, folder: Path, model: Path | None = None, **settings):
+        joined, inputs = Examples(), {"spans": spans}
         joined.uri = str(folder)
-        SpanWindowExecutor().Do({"spans": spans}, {"examples": [joined]}, {"settings": json.dumps(settings)})
+        if model:
+            inputs["version"] = [Model()]
+            inputs["version"][0].uri = str(folder.with_suffix(".version"))
+            folder.with_suffix(".version").mkdir()
+            if model.exists():
+                serving = folder.with_suffix(".version") / "Format-Serving"
+                serving.mkdir()
+                shutil.copy(model / "fare.tflite", serving / "tflite")
+                shutil.copy(model / "manifest.json", serving.parent)
+        SpanWindowExecutor().Do(inputs, {"examples": [joined]}, {"settings": json.dumps(settings)})
         return joined
 
     return run

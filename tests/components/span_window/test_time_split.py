@@ -134,6 +134,34 @@ def test_after_a_step_older_fares_are_at_the_newest_level(span_of, join, fares, 
     assert sorted(fares(joined, "eval") + fares(joined, "test")) == sorted(every_fare(fares, spans[3]))
 
 
+def test_a_window_that_ingest_has_joined_gets_the_same_fares(span_of, join, fares, tmp_path, version):
+    """As on a cluster: one artifact with the spans' files, and the version as LatestPushed finds it. Ingest names files
+    of a window as SpanWindow does, which stands for it here."""
+    spans = [day(span_of, span, 1.3 if span >= 5 else 1.0) for span in (3, 4, 5, 6)]
+    settings = {"by_time": True, "columns": COLUMNS, "smallest": 1, "largest": 21}
+    expected = join(spans, tmp_path / "locally", **settings, version=version())
+    window = join(spans, tmp_path / "window", **settings)
+    joined = join([window], tmp_path / "joined", **settings, model=Path(version()))
+    for split in SHARES:
+        assert fares(joined, split) == pytest.approx(fares(expected, split), rel=1e-6)  # sums of rows in another order
+    assert fares(joined, "train") != fares(window, "train") and told(joined)["measured_by"] == Path(version()).name
+    for step, same in zip(told(joined)["steps"], told(expected)["steps"], strict=True):
+        assert step == pytest.approx(same, rel=1e-6)
+    assert [step["span"] for step in told(joined)["steps"]] == [3, 4]
+    for name in ("span", "window"):
+        assert str(joined.get_custom_property(name)) == str(expected.get_custom_property(name))
+    assert (tmp_path / "joined/counts.json").read_text() == (tmp_path / "window/counts.json").read_text()
+    rejected = sorted(path.name for path in (tmp_path / "joined/rejected").iterdir())
+    assert rejected == sorted(path.name for path in (tmp_path / "window/rejected").iterdir()) and len(rejected) == 4
+
+
+def test_before_the_first_version_a_joined_window_stays_as_it_is(span_of, join, fares, tmp_path):
+    window = join([day(span_of, 3), day(span_of, 4, 1.3)], tmp_path / "window", by_time=True, columns=COLUMNS)
+    joined = join([window], tmp_path / "joined", by_time=True, columns=COLUMNS, model=tmp_path / "nothing")
+    assert fares(joined, "train") == fares(window, "train")
+    assert told(joined) == {"measured_by": "", "steps": [], "why": "there is no version to measure them by"}
+
+
 def test_without_a_step_every_older_span_is_a_link(span_of, join, tmp_path, version):
     spans = [day(span_of, span) for span in (3, 4, 5)]
     joined = join(spans, tmp_path / "joined", by_time=True, columns=COLUMNS, version=version())

@@ -108,7 +108,16 @@ def test_trials_put_a_tuner_before_trainer_and_change_nothing_else(spec, tmp_pat
 def test_a_window_of_spans_is_found_by_the_ingesting_node_itself(spec, tmp_path):
     """Nothing of ours has gathered them, so an operator may name them, and the cache must not stand before it."""
     spans = compiled(tmp_path, "spans.pattern=span-{SPAN}", "spans.window=3", "spans.marker=_DONE", runner="vertex")
-    assert graph(spans) == graph(spec)
+    moved, plain = graph(spans), graph(spec)
+    assert set(moved["nodes"]) - set(plain["nodes"]) == {"SpanWindow"}
+    assert {edge for edge in moved["edges"] if "SpanWindow" in edge.split(" -> ")[1]} == {
+        "TripExampleGen.examples -> SpanWindow.spans",
+        "LatestPushed.model -> SpanWindow.version",
+    }
+    assert {edge.replace("SpanWindow.examples", "TripExampleGen.examples") for edge in moved["edges"]} > set(
+        plain["edges"]
+    )
+    assert graph(compiled(tmp_path, "spans.pattern=span-{SPAN}", "spans.move_fares=false")) == plain
     given = spans["pipelineSpec"]["root"]["dag"]["tasks"]["TripExampleGen"]["inputs"]["parameters"]["custom_config"]
     packed = json.loads(given["runtimeValue"]["constant"])["custom_config"]["value"]
     assert json.loads(packed)["window"] == {
