@@ -18,6 +18,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from farebox.components.errors import InputError
+from farebox.components.quantizer.bucket_search import without_searches
 from farebox.components.quantizer.native import Columns, Run, converted, here, quantized
 from farebox.components.quantizer.rungs import FLOAT32, RUNGS, Rung
 from farebox.components.tflite.description import Description
@@ -48,6 +49,7 @@ class Exported:
         module.captured = captured
         serving = tf.function(function, input_signature=[dict(signature)], autograph=False)
         tf.saved_model.save(module, self.folder, signatures={"serving_default": serving})
+        without_searches(self.folder)
 
 
 def exported_network(network: keras.Model, answer: Function, batch: int | None = None) -> Exported:
