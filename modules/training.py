@@ -21,6 +21,7 @@ from farebox.components.model_gate.yardsticks import LIGHTGBM_FILE, NO_EMBEDDING
 from farebox.components.networks import examples_io
 from farebox.components.networks.errors import rmse
 from farebox.components.networks.rows import Batch, Columns, Rows, in_memory
+from farebox.components.networks.saved_model import NETWORK_FILE
 from farebox.modules import boosting, columns, extra, features, fitting, model, preprocessing
 from farebox.modules.settings import CrossSettings, FeatureSet, ModelSettings, TrainingSettings
 
@@ -144,7 +145,7 @@ def warm_started(task: Task, folder: str | None) -> tuple[Task, keras.Model | No
     if not folder:
         return task, None
     shorter = dataclasses.replace(task.training, epochs=min(task.training.epochs, task.training.warm_epochs))
-    base = examples_io.network_at(os.path.join(folder, examples_io.NETWORK_FILE))
+    base = examples_io.network_at(os.path.join(folder, NETWORK_FILE))
     return dataclasses.replace(task, training=shorter), base
 
 
@@ -277,7 +278,7 @@ def run_fn(fn_args: Any) -> None:
 
     for folder in (fn_args.serving_model_dir, fn_args.model_run_dir):
         tf.io.gfile.makedirs(folder)
-    network.save(os.path.join(fn_args.serving_model_dir, examples_io.NETWORK_FILE))
+    network.save(os.path.join(fn_args.serving_model_dir, NETWORK_FILE))
     for name, yardstick in networks.items():
         yardstick.save(os.path.join(fn_args.model_run_dir, f"{name}.keras"))
     for file, text in ((LIGHTGBM_FILE, booster.model_to_string()), (FIGURES_FILE, json.dumps(figures, indent=2))):

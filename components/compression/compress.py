@@ -9,21 +9,18 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import tf_keras as keras
 
 from farebox.components.compression import coverage
 from farebox.components.compression.result import Compression
-from farebox.components.compression.rows import Array, Inputs, Split, split_of
+from farebox.components.compression.rows import Array, Inputs, split_of
 from farebox.components.compression.task import OnStep, Task
 from farebox.components.errors import InputError, increase
-from farebox.components.networks import fine_tuning
+from farebox.components.networks.labels import resolution_of
+from farebox.components.networks.metrics import AUTO
 from farebox.components.networks.objective import Score
 from farebox.components.networks.plain import plain_network
-from farebox.components.networks.resolution import AUTO, Resolution, resolve
 from farebox.components.quantizer.child import Child
-
-ROWS_TO_GUESS = 1000  # whose predictions tell logits from probabilities
 
 
 def compress(
@@ -70,7 +67,7 @@ def compress(
     named = {"train": train, "evaluation": evaluation} | ({"test": test} if test else {})
     splits = {place: split_of(network, place, rows) for place, rows in named.items()}
     with Child() as run:
-        resolution = _resolution(network, splits, objective, metric)
+        resolution = resolution_of(network, splits, objective, metric)
         splits = {
             place: dataclasses.replace(rows, labels=resolution.labels(place, rows.labels))
             for place, rows in splits.items()
@@ -107,13 +104,3 @@ def check_budget(budget: float | str, name: str = "budget") -> None:
         increase(budget, 1.0, name)
     except ValueError as error:
         raise InputError(f"{name}={budget} must be a number or a percentage such as 1%") from error
-
-
-def _resolution(network: keras.Model, splits: Mapping[str, Split], objective: str | Score, metric: str) -> Resolution:
-    """The objective, checked with all labels."""
-    labels = np.concatenate([rows.labels.reshape(len(rows), -1) for rows in splits.values()])
-    first = splits["train"]
-    shape = first.labels.shape[1:]
-    some = {name: values[:ROWS_TO_GUESS] for name, values in first.columns.items()}
-    predictions = fine_tuning.predictions_of(network)(Split(some, first.labels[:ROWS_TO_GUESS]).batches)
-    return resolve(network, labels.reshape(-1, *shape), predictions.astype(np.float32), objective, metric)

@@ -62,7 +62,7 @@ class Compression:
 
     def save_log(self, folder: str | Path) -> None:
         """Writes choice.json, trials.jsonl, sensitivity.json and pareto.png: every file tried, and why it lost."""
-        trial_log.write_log(self.outcome, self.metric, QuantizerSettings().optimize_for, str(folder))
+        trial_log.write_log(self.outcome, self.objective, self.metric, QuantizerSettings().optimize_for, str(folder))
 
     def as_json(self) -> dict[str, Any]:
         """Returns everything except the content and the trials, as dictionaries, numbers and text."""

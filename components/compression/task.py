@@ -217,7 +217,7 @@ class Task:
             test=None,
             bytes=Sizes(reference.bytes, chosen.bytes),
             gzip_bytes=Sizes(reference.gzip_bytes, chosen.gzip_bytes),
-            objective=f"{self.objective.kind}: {self.resolution.why}",
+            objective=self.resolution.text,
             metric=self.objective.metric,
             notes=notes_of(
                 outcome,

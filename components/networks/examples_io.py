@@ -12,14 +12,15 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
+from farebox.components.errors import InputError
 from farebox.components.networks.objective import Objective, Running, objective_of
 from farebox.components.networks.rows import Batch, Rows, in_memory
+from farebox.components.networks.saved_model import NETWORK_FILE, network_of_saved_model
 from farebox.components.tflite.files import serving_dir
 
 if TYPE_CHECKING:
     from tfx import types
 
-NETWORK_FILE = "network.keras"
 EVAL_BATCH_ROWS = 2048
 MAX_FITTING_ROWS, MAX_EVAL_ROWS = 500_000, 100_000  # rows of train and of eval that a node holds in memory, at most
 
@@ -30,13 +31,17 @@ def load_network(model: types.Artifact) -> keras.Model:
 
 
 def network_path(model: types.Artifact) -> str:
-    """The file of a Model artifact's float network."""
-    return os.path.join(serving_dir(model), NETWORK_FILE)
+    """The file of a Model artifact's float network; the folder if it is a SavedModel alone."""
+    folder = serving_dir(model)
+    path = os.path.join(folder, NETWORK_FILE)
+    return path if tf.io.gfile.exists(path) else folder
 
 
 def network_at(path: str) -> keras.Model:
-    """A network from its file."""
-    return keras.models.load_model(path, compile=False)
+    """A network from its file, or from the folder of a SavedModel. Raises InputError if that has no layers."""
+    if path.endswith(NETWORK_FILE):
+        return keras.models.load_model(path, compile=False)
+    return network_of_saved_model(path)
 
 
 def save_network(network: keras.Model, model: types.Artifact) -> None:
@@ -84,7 +89,9 @@ def labelled(
     label: str,
     batch_size: int,
 ) -> tf.data.Dataset:
-    """The same from TFRecord files."""
+    """The same from TFRecord files. Raises InputError if they have no such label."""
+    if label not in feature_spec:
+        raise InputError(f"label={label} must be a column of the examples, got {', '.join(sorted(feature_spec))}")
 
     def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         columns = tf.io.parse_example(serialized, dict(feature_spec))
@@ -111,9 +118,13 @@ def fitting_splits(
 
 
 def numpy_batches(batches: Iterable[Batch]) -> Iterator[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]]:
-    """The same batches as numpy arrays; labels as float64 of shape (n,)."""
+    """The same batches as numpy arrays; labels as float64 of shape (n,), or (n, ...) if a row has several."""
     for columns, label in batches:
-        yield {name: values.numpy() for name, values in columns.items()}, label.numpy().astype(np.float64).reshape(-1)
+        labels = label.numpy().astype(np.float64)
+        yield (
+            {name: values.numpy() for name, values in columns.items()},
+            labels.reshape(-1) if labels.size == len(labels) else labels,
+        )
 
 
 def network_error(network: keras.Model, batches: Iterable[Batch], objective: Objective | None = None) -> Running:

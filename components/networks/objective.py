@@ -22,18 +22,13 @@ Kind = Literal["regression", "binary", "classes", "multilabel", "custom"]
 Running = errors.RunningError | errors.RunningLogLoss | errors.RunningScore
 Score = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
 
-METRICS: dict[str, tuple[str, ...]] = {  # by kind, its own first
-    "regression": ("rmse", "mae"),
-    "binary": ("log_loss", "accuracy", "auc"),
-    "classes": ("log_loss", "accuracy"),
-    "multilabel": ("log_loss", "accuracy", "auc"),
-}
 POINTS = ("accuracy", "auc")  # the error is 1 - metric
+SHAPED = (keras.layers.Reshape, keras.layers.Flatten, keras.layers.Permute)  # they hand numbers on as they are
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """metric: of METRICS, or a custom one's name; every error is lower for a better network.
+    """metric: of `METRICS`, or a custom one's name; every error is lower for a better network.
 
     n_classes: 0 for numbers, 2 for 0 and 1. is_logits: the network answers logits. score: of `custom`, (predictions,
     labels) -> error.
@@ -150,8 +145,10 @@ def objective_of(network: keras.Model) -> Objective:
 
 
 def last_activation(network: keras.Model) -> str:
-    """Name of the activation of the network's last layer; `linear` if it has none."""
+    """Name of the activation of the network's last layer that computes; `linear` if it has none."""
     last = network.output.node.layer
+    while isinstance(last, SHAPED):
+        last = last.input.node.layer
     last = getattr(last, "layer", last)  # tfmot wraps layers
     if isinstance(last, keras.layers.Softmax):
         return "softmax"

@@ -15,11 +15,10 @@ import numpy.typing as npt
 import tf_keras as keras
 
 from farebox.components.errors import InputError
-from farebox.components.networks.objective import METRICS, Objective, Score, last_activation
+from farebox.components.networks.metrics import AUTO, CUSTOM, METRICS
+from farebox.components.networks.objective import Objective, Score, last_activation
 
 Array = npt.NDArray[Any]
-AUTO = "auto"
-CUSTOM = "custom:"
 OF_NUMBERS = re.compile(r"mse|mae|mape|msle|mean_.*|huber.*|log_?cosh|poisson")
 HINT = "set objective to regression, binary, classes, multilabel or custom:MODULE:FUNCTION"
 CLOSE = 1e-3  # of the sum of a row's probabilities to 1
@@ -32,6 +31,11 @@ class Resolution:
     objective: Objective
     why: str
     labels: Callable[[str, Array], Array]
+
+    @property
+    def text(self) -> str:
+        """The kind and where it comes from."""
+        return f"{self.objective.kind}: {self.why}"
 
 
 def resolve(network: keras.Model, labels: Array, predictions: Array, kind: str | Score, metric: str) -> Resolution:

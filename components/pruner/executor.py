@@ -17,8 +17,8 @@ from tfx.dsl.io import fileio
 
 from farebox.components.files.artifact_json import write_json
 from farebox.components.networks import examples_io
+from farebox.components.networks.labels import resolved
 from farebox.components.networks.node_settings import settings_of
-from farebox.components.networks.objective import objective_of
 from farebox.components.networks.rows import Batch, Rows
 from farebox.components.pruner import layers, plots, selection
 from farebox.components.pruner.settings import PrunerSettings
@@ -40,12 +40,16 @@ class PrunerExecutor(base_executor.BaseExecutor):
         train, evaluation = examples_io.fitting_splits(
             input_dict, exec_properties["label"], settings.batch_size, settings.seed
         )
+        resolution, splits = resolved(source, {"train": train, "eval": evaluation}, settings.objective, settings.metric)
         trained = layers.trained_rows(source, every_row(input_dict, exec_properties["label"], train))
-        outcome = selection.prune_network(source, train, evaluation, settings, trained=trained)
+        outcome = selection.prune_network(
+            source, splits["train"], splits["eval"], settings, trained=trained, objective=resolution.objective
+        )
         kept, skipped = outcome.kept, outcome.skipped
         network = kept.pruned.network
         summary = {
-            "metric": objective_of(source).metric,
+            "objective": resolution.text,
+            "metric": resolution.objective.metric,
             "criterion": settings.criterion,
             "why": outcome.why,
             "sparsity": layers.total_sparsity(network),

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 from farebox.components.errors import Condition, Count, NotNegative, Positive, at_least, check_fields
+from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
 
 Criterion = Literal["magnitude", "saliency", "lottery_ticket"]
 Schedule = Literal["polynomial", "constant"]
@@ -64,9 +65,17 @@ class PrunerSettings:
     """Rows per step."""
     seed: int = 17
     """Seed of the order of rows."""
+    objective: ObjectiveName = AUTO
+    """What the network answers: `regression`, `binary` (labels 0 and 1), `classes` (class ids or one-hot), `multilabel`
+    or `custom:MODULE:FUNCTION` of predictions and labels, which returns an error. `auto` takes what the last layer
+    says; labels that contradict it are refused."""
+    metric: MetricName = AUTO
+    """Error that the budget counts: `rmse` or `mae`; `log_loss`, `accuracy` or `auc` (1 less each of the last two);
+    `auto` for the objective's first."""
 
     def __post_init__(self) -> None:
         check_fields(self, "pruner")
+        check_metric("pruner", self.objective, self.metric)
         if isinstance(self.final_sparsity, dict) and self.layers is not None:
             raise ValueError(f"pruner.layers={list(self.layers)} must be null if final_sparsity names layers")
         self._check_sparsities()

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from typing import Any
 
-import numpy.typing as npt
 import tensorflow as tf
-import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
 
 from farebox.components.networks import examples_io
+from farebox.components.networks.labels import resolved
 from farebox.components.networks.node_settings import settings_of
-from farebox.components.networks.objective import objective_of
+from farebox.components.networks.plain import plain_network
 from farebox.components.quantizer.band_fitting import bands_of
 from farebox.components.quantizer.conversion import Front, Source, calibration_rows
 from farebox.components.quantizer.ladder import search, workplace
+from farebox.components.quantizer.raw_rows import Batches, RawRows
 from farebox.components.quantizer.rungs import is_of_raw_columns
 from farebox.components.quantizer.settings import REDUCED, UNREDUCED, BandSettings, QuantizerSettings
 from farebox.components.quantizer.trial_log import write_log
@@ -30,8 +29,6 @@ from farebox.components.tflite.description import Description
 from farebox.components.tflite.files import serving_dir, tflite_path
 from farebox.components.tflite.metadata import described
 from farebox.components.trip_example_gen.files import COUNTS_FILE, DAYS
-
-Batches = Iterable[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]]
 
 
 class QuantizerExecutor(base_executor.BaseExecutor):
@@ -45,35 +42,29 @@ class QuantizerExecutor(base_executor.BaseExecutor):
     ) -> None:
         """See `QuantizerSpec`."""
         settings = settings_of(QuantizerSettings, exec_properties["settings"], "quantizer")
-        label = exec_properties["label"]
+        label, transformed_label = exec_properties["label"], exec_properties.get("transformed_label")
         networks = {
-            REDUCED: examples_io.load_network(input_dict["model"][0]),
-            UNREDUCED: examples_io.load_network(input_dict["unreduced_model"][0]),
+            name: plain_network(examples_io.load_network(input_dict[key][0]))
+            for name, key in ((REDUCED, "model"), (UNREDUCED, "unreduced_model"))
         }
-        transformed = tft.TFTransformOutput(input_dict["transform_graph"][0].uri)
-        raw_spec = transformed.raw_feature_spec()
-        front = Front(
-            transformed.transform_features_layer(),
-            {name: raw_spec[name].dtype for name in exec_properties["model_inputs"].split(",")},
-        )
-
-        def raw(split: str) -> Batches:
-            rows = examples_io.dataset(
-                input_dict["raw_examples"][0], split, raw_spec, label, examples_io.EVAL_BATCH_ROWS
-            )
-            return examples_io.numpy_batches(rows)
-
-        transformed_label = exec_properties.get("transformed_label") or label
         train, evaluation = examples_io.fitting_splits(
-            input_dict, transformed_label, settings.batch_size, settings.seed
+            input_dict, transformed_label or label, settings.batch_size, settings.seed
         )
+        resolution, splits = resolved(
+            networks[UNREDUCED], {"train": train, "eval": evaluation}, settings.objective, settings.metric
+        )
+        objective = resolution.objective
+        raw = RawRows(input_dict["raw_examples"][0], input_dict["transform_graph"][0].uri, label, transformed_label)
+        front = Front(raw.transform, {name: raw.dtype(name) for name in exec_properties["model_inputs"].split(",")})
         calibration = calibration_rows(
-            raw("train") if is_of_raw_columns(settings.mode) else examples_io.numpy_batches(train),
+            raw.batches("train") if is_of_raw_columns(settings.mode) else examples_io.numpy_batches(splits["train"]),
             settings.calibration_rows,
         )
-        file_rows = list(at_most(raw("eval"), examples_io.MAX_EVAL_ROWS))
+        file_rows = [
+            (columns, resolution.labels("raw_examples, eval", labels))
+            for columns, labels in at_most(raw.batches("eval"), examples_io.MAX_EVAL_ROWS)
+        ]
         description = description_of(exec_properties["description"], input_dict["raw_examples"][0])
-        objective = objective_of(networks[UNREDUCED])
         with workplace(settings) as run:
 
             def prepare(network: keras.Model) -> Source:
@@ -91,15 +82,15 @@ class QuantizerExecutor(base_executor.BaseExecutor):
                 networks,
                 prepare=prepare,
                 judge=Judge(file_rows, objective, run=run),
-                train=train,
-                evaluation=evaluation,
+                train=splits["train"],
+                evaluation=splits["eval"],
                 settings=settings,
             )
         bands, why = bands_of(
             outcome.chosen.content,
             file_rows,
             settings_of(BandSettings, exec_properties["bands"], "bands"),
-            is_of_numbers=not objective.n_classes,
+            is_of_numbers=objective.kind == "regression",
             floor=exec_properties.get("smallest_label"),
         )
         logging.info("Quantizer: ranges: %s", why)
@@ -108,7 +99,8 @@ class QuantizerExecutor(base_executor.BaseExecutor):
             outcome.chosen.set_content(described(outcome.chosen.content, with_ranges))
         write_file(outcome.chosen.content, output_dict["quantized_model"][0])
         write_file(outcome.trials[0].content, output_dict["reference_model"][0])
-        write_log(outcome, objective.metric, settings.optimize_for, output_dict["trials"][0].uri, ranges=why)
+        uri = output_dict["trials"][0].uri
+        write_log(outcome, resolution.text, objective.metric, settings.optimize_for, uri, ranges=why)
 
 
 def description_of(text: str, examples: types.Artifact) -> Description | None:

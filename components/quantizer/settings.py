@@ -6,6 +6,7 @@ import dataclasses
 from typing import Annotated, Literal
 
 from farebox.components.errors import Count, Increase, Positive, at_least, check_fields, increase, strictly_between
+from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
 from farebox.components.quantizer.rungs import Mode
 
 Goal = Literal["size", "latency", "balanced"]
@@ -46,9 +47,17 @@ class QuantizerSettings:
     """Rows per step of quantization-aware training."""
     seed: int = 17
     """Seed of calibration rows and training."""
+    objective: ObjectiveName = AUTO
+    """What the network answers: `regression`, `binary` (labels 0 and 1), `classes` (class ids or one-hot), `multilabel`
+    or `custom:MODULE:FUNCTION` of predictions and labels, which returns an error. `auto` takes what the last layer
+    says; labels that contradict it are refused."""
+    metric: MetricName = AUTO
+    """Error that the budget counts: `rmse` or `mae`; `log_loss`, `accuracy` or `auc` (1 less each of the last two);
+    `auto` for the objective's first."""
 
     def __post_init__(self) -> None:
         check_fields(self, "quantizer")
+        check_metric("quantizer", self.objective, self.metric)
 
     def bound(self, reference: float, *, is_of_points: bool = False) -> float:
         """Returns the largest error that holds the budget; is_of_points: a percentage is not of the error but of 1."""

@@ -13,7 +13,9 @@ from farebox.components.quantizer.ladder import QuantizationOutcome
 from farebox.components.quantizer.settings import Goal
 
 
-def write_log(outcome: QuantizationOutcome, metric: str, goal: Goal, uri: str, *, ranges: str = "") -> None:
+def write_log(
+    outcome: QuantizationOutcome, objective: str, metric: str, goal: Goal, uri: str, *, ranges: str = ""
+) -> None:
     """Writes the files of a QuantizationTrials artifact into the folder `uri`, which is made if needed.
 
     ranges: the bands of the chosen file in words, or why it has none; empty if none were asked for.
@@ -25,6 +27,7 @@ def write_log(outcome: QuantizationOutcome, metric: str, goal: Goal, uri: str, *
         "steps": chosen.steps,
         "kept_float": chosen.kept_float,
         "why": outcome.why,
+        "objective": objective,
         "metric": metric,
         "bound": outcome.bound,
         "eval_error": {"unreduced": outcome.trials[0].error, "shipped": chosen.error},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from farebox.components.errors import InputError
 from farebox.components.networks import examples_io
 from farebox.components.networks.errors import RunningError
 
@@ -76,3 +77,30 @@ def test_a_network_comes_back_from_its_artifact(make_network, tmp_path):
     assert loaded.input_names == network.input_names
     for weight, read in zip(network.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, read)
+
+
+def test_a_saved_model_of_keras_is_a_network(make_network, toy_trips, tmp_path):
+    """With the transform's layer attached, as TFX's templates save it."""
+    import tensorflow_transform as tft
+
+    network = make_network()
+    network.transform = tft.TFTransformOutput(toy_trips.transform_graph).transform_features_layer()
+    network.save(tmp_path, save_format="tf")
+    loaded = examples_io.network_at(str(tmp_path))
+    assert [layer.name for layer in loaded.layers] == [layer.name for layer in make_network().layers]
+    batches = toy_trips.batches("eval", 320)
+    assert examples_io.network_error(loaded, batches).rmse == examples_io.network_error(network, batches).rmse
+
+
+def test_a_saved_model_of_operators_alone_is_refused(tmp_path):
+    import tensorflow as tf
+
+    tf.saved_model.save(tf.Module(), str(tmp_path))
+    line = "must have network.keras or keras_metadata.pb: tf.saved_model.save keeps no layers; let run_fn call"
+    with pytest.raises(InputError, match=line):
+        examples_io.network_at(str(tmp_path))
+
+
+def test_a_label_that_is_no_column_is_refused(toy_trips):
+    with pytest.raises(InputError, match="^label=tips must be a column of the examples, got distance_km, .*fare"):
+        examples_io.labelled([], examples_io.feature_spec_at(toy_trips.transform_graph), "tips", 10)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.components.networks.objective import METRICS
+from farebox.components.networks.metrics import METRICS
 from farebox.components.networks.resolution import resolve, score_named
 
 IDS = np.array([0, 2, 1, 2])
