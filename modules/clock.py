@@ -15,22 +15,13 @@ import tensorflow as tf
 
 from farebox.modules.columns import (
     CYCLE_PERIOD,
+    FLAGS,
     HOURS_OF_WEEK,
     PICKUP_ERA,
     PICKUP_HOUR,
     PICKUP_WEEKDAY,
     PLAIN_INPUTS,
 )
-
-# Times of day and week by name: the column, the middle and half the width of its interval, and whether it is none on
-# weekends. The middle and the ends lie between whole hours or days, so that no rounding decides.
-FLAGS = {
-    "weekend": (PICKUP_WEEKDAY, 5.5, 1.0, False),
-    "morning rush, 7-9 h": (PICKUP_HOUR, 8.0, 1.5, True),
-    "evening rush, 16-19 h": (PICKUP_HOUR, 17.5, 2.0, True),
-    "working day, 9-18 h": (PICKUP_HOUR, 13.5, 5.0, True),
-    "day, 6-19 h": (PICKUP_HOUR, 12.5, 7.0, False),
-}
 
 
 def rounded(values: tf.Tensor) -> tf.Tensor:

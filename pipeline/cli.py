@@ -41,7 +41,11 @@ COMMANDS = {
     "lineage": Command(_AT + "lineage", "lineage", "Shows where a pushed version comes from, and who followed it."),
     "rollback": Command(_AT + "models", "rollback", "Points LATEST to an earlier version."),
     "verify": Command(_AT + "models", "verify", "Checks pushed files against their manifests and signatures."),
-    "reduce": Command(_AT + "reduce", "reduce", "Compares PCA, SVD, ICA, PLS, LDA and NMF on a city's network."),
+    "reduce": Command(
+        _AT + "reduce",
+        "reduce",
+        "Compares PCA, SVD, sparse PCA, ICA, PLS, LDA, NMF and kernel PCA on a city's network.",
+    ),
     "compress": Command(_AT + "compress", "compress", "Makes any small Keras model the smallest .tflite in a budget."),
     "compile": Command(_AT + "compile", "compile_pipeline", "Writes the pipeline for Kubeflow or Vertex AI."),
     "rehearse": Command(_AT + "compile", "rehearse", "Runs a compiled pipeline's container commands here."),

@@ -37,6 +37,7 @@ from farebox.pipeline.node_configs import (
     feature_config,
     fitting_config,
     locations_config,
+    names_of_features,
     slicing_config,
 )
 from farebox.pipeline.nodes import (
@@ -98,6 +99,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         transform_graph=transform_graph,
         settings=as_json(settings.reducer),
         label=label,
+        feature_names=names_of_features(settings),
         code_digest=code_digest("farebox.components.pca_reducer.executor"),
     )
     pruner = Pruner(

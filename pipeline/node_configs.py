@@ -14,6 +14,7 @@ from farebox.components.trip_example_gen import place_table
 from farebox.components.trip_example_gen.columns import FARE, RawColumn
 from farebox.components.trip_example_gen.profile import Interval
 from farebox.modules import columns
+from farebox.modules.feature_names import feature_names
 from farebox.modules.feature_values import CATEGORIES, FEATURE_DEFAULTS
 from farebox.pipeline import provenance
 from farebox.pipeline.settings.load import Settings
@@ -37,6 +38,18 @@ def feature_config(settings: Settings) -> dict[str, Any]:
         ],
     }
     return {"geography": geography, "features": settings.features, "crosses": dataclasses.asdict(settings.crosses)}
+
+
+def names_of_features(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Names of the columns of the network's numeric input, for the loadings of PcaReducer."""
+    city = settings.city
+    return feature_names(
+        settings.features,
+        sorted(city.airports),
+        sorted(city.landmarks),
+        len(city.tariff_changes) if settings.has_era else 0,
+        {name: city.extra[name].texts for name in city.extra_columns},
+    )
 
 
 def fitting_config(settings: Settings) -> dict[str, Any]:

@@ -12,12 +12,25 @@ import numpy.typing as npt
 
 
 @dataclasses.dataclass(frozen=True)
+class Landmarks:
+    """What a code of kernel PCA is computed from: exp(-gamma d²) by landmark, times components.T, less the offset.
+
+    rows (m, n): in units of scale, less the mean. offset (k,).
+    """
+
+    rows: npt.NDArray[Any]
+    gamma: float
+    offset: npt.NDArray[Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class Axes:
     """codes = (x - mean) / scale @ components.T, and x ≈ mean + scale * (codes @ decoder).
 
     mean, scale (n,); components, decoder (k, n); explained_variance (k,): the variance that each component adds to
     those before it, in units of scale; total_variance: of all n features. With method nmf, the codes are the
-    non-negative ones that fit best, not a product.
+    non-negative ones that fit best, not a product. With landmarks, components are (k, m), and variances are the
+    kernel's.
     """
 
     method: str
@@ -27,6 +40,7 @@ class Axes:
     decoder: npt.NDArray[Any]
     explained_variance: npt.NDArray[Any]
     total_variance: float
+    landmarks: Landmarks | None = None
 
     def __len__(self) -> int:
         return len(self.components)
@@ -37,8 +51,10 @@ class Axes:
 
     def first(self, k: int) -> Axes:
         """The first k components, with their rows of the decoder."""
+        marks = self.landmarks
         return dataclasses.replace(
             self,
+            landmarks=marks and dataclasses.replace(marks, offset=marks.offset[:k]),
             components=self.components[:k],
             decoder=self.decoder[:k],
             explained_variance=self.explained_variance[:k],
@@ -56,8 +72,16 @@ class Axes:
 
     def codes(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The codes (n_rows, k) of rows (n_rows, n)."""
-        rows = rows.astype(np.float64)
-        return non_negative_codes(rows, self.components) if self.method == "nmf" else (rows - self.mean) @ self.encoder
+        rows = rows.astype(np.float64) - self.mean
+        if self.method == "nmf":
+            # a shifted row may lie below the sample's least
+            return non_negative_codes(np.maximum(rows, 0.0) if self.mean.any() else rows, self.components)
+        if self.landmarks is None:
+            return np.asarray(rows @ self.encoder)
+        from sklearn.metrics.pairwise import rbf_kernel
+
+        kernels = rbf_kernel(rows / self.scale, self.landmarks.rows, self.landmarks.gamma)
+        return np.asarray(kernels @ self.components.T - self.landmarks.offset)
 
 
 def load_projection(uri: str) -> Axes:
@@ -70,7 +94,11 @@ def load_projection(uri: str) -> Axes:
         arrays = dict(content)
     parts = {name: arrays[name] for name in ("mean", "scale", "components", "decoder")}
     explained = arrays["explained_variance"][: len(parts["components"])]
-    return Axes(method, **parts, explained_variance=explained, total_variance=float(arrays["total_variance"]))
+    marks = None
+    if "landmarks" in arrays:
+        marks = Landmarks(arrays["landmarks"], float(arrays["landmark_gamma"]), arrays["landmark_offset"])
+    total = float(arrays["total_variance"])
+    return Axes(method, **parts, explained_variance=explained, total_variance=total, landmarks=marks)
 
 
 def non_negative_codes(rows: npt.NDArray[Any], components: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -125,10 +153,12 @@ def loadings(axes: Axes, covariance: npt.NDArray[Any]) -> tuple[npt.NDArray[Any]
     return shared, correlations(shared, of_codes, of_features)
 
 
-def loadings_over(axes: Axes, rows: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """`loadings` over rows (n_rows, n), for a method whose codes are not a product of the rows."""
+def loadings_over(
+    axes: Axes, rows: npt.NDArray[Any], features: npt.NDArray[Any] | None = None
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """`loadings` over rows (n_rows, n), by default with the rows' own features; features: others, (n_rows, m)."""
     codes, k = axes.codes(rows), len(axes)
-    both = np.cov(np.concatenate([codes, rows], axis=1).T)
+    both = np.cov(np.concatenate([codes, rows if features is None else features], axis=1).T)
     variances = np.diag(both)
     return both[:k, k:], correlations(both[:k, k:], variances[:k], variances[k:])
 

@@ -25,7 +25,8 @@ READ_ROWS = 4096
 class Rows:
     """Input of a worker that turns a shard into features.
 
-    It has the paths of the network and of the transform graph, and the place of the features in the network.
+    It has the paths of the network and of the transform graph, and the place of the features in the network. n_classes:
+    of class ids or one-hot labels, else 0.
     """
 
     network: str
@@ -34,6 +35,7 @@ class Rows:
     layer: str
     space: Space
     seed: int
+    n_classes: int = 0
 
 
 class _ReadShard(beam.DoFn):
@@ -53,7 +55,9 @@ class _ReadShard(beam.DoFn):
         first_row = 0
         for columns, label in examples_io.labelled([path], self._spec, self._rows.label, READ_ROWS):
             features = self._extract(columns)
-            labels = label.numpy().astype(np.float64).reshape(len(features), -1)[:, 0]
+            labels = label.numpy().astype(np.float64).reshape(len(features), -1)
+            is_one_hot = labels.shape[1] == self._rows.n_classes > 1
+            labels = labels.argmax(axis=1).astype(np.float64) if is_one_hot else labels[:, 0]
             yield Batch(
                 position_hashes(self._rows.seed, os.path.basename(path), first_row, len(features)), features, labels
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx import types
@@ -16,11 +17,15 @@ from farebox.components.pca_reducer.settings import ReducerSettings
 
 
 class PcaReducerSpec(component_spec.ComponentSpec):
-    """settings: `ReducerSettings` as JSON. label: the label's name among the transformed features."""
+    """settings: `ReducerSettings` as JSON. label: the label's name among the transformed features.
+
+    feature_names: names of the columns of inputs that have several, by input, as JSON; empty for none.
+    """
 
     PARAMETERS = {
         "settings": component_spec.ExecutionParameter(type=str),
         "label": component_spec.ExecutionParameter(type=str),
+        "feature_names": component_spec.ExecutionParameter(type=str, optional=True),
         "code_digest": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -39,7 +44,8 @@ class PcaReducer(base_component.BaseComponent):
 
     model: a functional tf_keras network on transformed features, as `Format-Serving/network.keras`. examples:
     transformed ones, splits train and eval. settings: a `ReducerSettings`, a mapping of some of its fields, or either
-    as JSON text.
+    as JSON text. feature_names: names of the columns of inputs that have several, by input, for loadings; by default
+    the input's name and a number.
 
     Raises ValueError, which names the key, for a setting that is unknown or out of its bounds.
     """
@@ -55,6 +61,7 @@ class PcaReducer(base_component.BaseComponent):
         transform_graph: types.BaseChannel,
         settings: ReducerSettings | Mapping[str, Any] | str,
         label: str,
+        feature_names: Mapping[str, Sequence[str]] | None = None,
         code_digest: str = "",
     ) -> None:
         text = as_json(settings_of(ReducerSettings, settings, "reducer"))
@@ -65,6 +72,7 @@ class PcaReducer(base_component.BaseComponent):
                 transform_graph=transform_graph,
                 settings=text,
                 label=label,
+                feature_names=json.dumps({name: list(each) for name, each in (feature_names or {}).items()}),
                 code_digest=code_digest,
                 reduced_model=types.Channel(type=standard_artifacts.Model),
                 projection=types.Channel(type=Projection),

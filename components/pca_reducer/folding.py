@@ -10,7 +10,7 @@ kernel, and their sum feeds the Dense. It is exact algebra; at full rank the out
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,8 +66,13 @@ def n_features(network: keras.Model, layer: str, space: Space) -> int:
     return dense.units if space == "preactivation" else int(dense.input.shape[-1])
 
 
-def feature_names(network: keras.Model, layer: str, space: Space) -> list[str]:
-    """A name for each feature: of the layer's units, or of its branches' columns by the inputs that they come from."""
+def feature_names(
+    network: keras.Model, layer: str, space: Space, columns: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """A name for each feature: of the layer's units, or of its branches' columns by the inputs that they come from.
+
+    columns: names of the columns of an input that has several, by input.
+    """
     if space == "preactivation":
         return [f"{layer}[{i}]" for i in range(dense_layer(network, layer).units)]
     names: list[str] = []
@@ -75,7 +80,10 @@ def feature_names(network: keras.Model, layer: str, space: Space) -> list[str]:
         table = embedding_behind(branch)
         source = table.name if table is not None else branch.node.layer.name
         width = branch.shape[-1]
-        names += [source] if width == 1 else [f"{source}[{i}]" for i in range(width)]
+        own = list((columns or {}).get(source, ()))
+        if own and len(own) != width:
+            raise InputError(f"feature_names: {source} must have {width} names, got {len(own)}: {', '.join(own)}")
+        names += own or ([source] if width == 1 else [f"{source}[{i}]" for i in range(width)])
     return names
 
 

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
-from farebox.components.pca_reducer.axes import Axes, decoder_by, explained_by, non_negative_codes, reconstruction_error
+from farebox.components.pca_reducer.axes import Axes, decoder_by, explained_by, reconstruction_error
 from farebox.components.pca_reducer.moments import Moments, Sample, Summary
 from farebox.components.pca_reducer.settings import ReducerSettings
+from farebox.components.pca_reducer.sparse import sparse_directions
 
 RANK_TOLERANCE = 1e-10  # of the largest eigenvalue: below it a direction is rounding
 ICA_ITERATIONS = NMF_ITERATIONS = 1000
@@ -26,7 +27,8 @@ def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Ax
     """All the components that an affine method has, and the function that gives its best k.
 
     n_classes: 0 if the label is a number. The best k are the first k of all, except with ica, which rotates the first k
-    principal axes anew for every k; those axes, which explain as much, stand for all of its components.
+    principal axes anew for every k; those axes, which explain as much, stand for all of its components. sparse_pca is
+    fitted anew for every k, too.
 
     Raises:
         InputError: lda finds one class.
@@ -37,6 +39,8 @@ def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Ax
         all_axes = principal_axes(moments, scale)
         if settings.method == "ica":
             all_axes = all_axes.first(rank_of(all_axes.explained_variance))
+    elif settings.method == "sparse_pca":
+        all_axes = sparse_axes(rank_of(by_eigenvalue(scaled_covariance(moments, scale))[0]), settings, moments, scale)
     elif settings.method == "svd":
         all_axes = with_decoder("svd", axes_about_zero(moments, scale), moments, scale)
     else:
@@ -52,6 +56,8 @@ def fit(settings: ReducerSettings, summary: Summary, n_classes: int) -> tuple[Ax
         chosen = all_axes.first(k)
         if settings.method == "ica":
             chosen = independent(chosen, moments, sample, settings.seed)
+        elif settings.method == "sparse_pca":
+            chosen = sparse_axes(k, settings, moments, scale)
         elif settings.method != "pca":  # whose codes are uncorrelated: the decoder of all is that of the first k
             chosen = with_decoder(settings.method, chosen.components, moments, scale)
         return whitened(chosen, moments) if settings.whiten else chosen
@@ -98,6 +104,13 @@ def principal_axes(moments: Moments, scale: npt.NDArray[Any]) -> Axes:
 def axes_about_zero(moments: Moments, scale: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Right singular vectors of the uncentered rows, (n, n), as TruncatedSVD computes them."""
     return by_eigenvalue(moments.second_moment / np.outer(scale, scale))[1]
+
+
+def sparse_axes(k: int, settings: ReducerSettings, moments: Moments, scale: npt.NDArray[Any]) -> Axes:
+    """k sparse directions, with the decoder of linear regression."""
+    variances, axes = by_eigenvalue(scaled_covariance(moments, scale))
+    components = sparse_directions(variances, axes, k, settings.sparse_penalty, settings.seed)
+    return with_decoder("sparse_pca", signed(components), moments, scale)
 
 
 def with_decoder(method: str, components: npt.NDArray[Any], moments: Moments, scale: npt.NDArray[Any]) -> Axes:
@@ -177,15 +190,20 @@ def check_non_negative(summary: Summary, names: Sequence[str]) -> None:
         )
 
 
+def least_values(summary: Summary) -> npt.NDArray[Any]:
+    """What nmf subtracts from each feature so that none of the sample is negative, (n,); 0 where none is."""
+    return np.asarray(np.minimum(summary.sample.rows.min(axis=0).astype(np.float64), 0.0))
+
+
 def non_negative_parts(summary: Summary, k: int, seed: int) -> Axes:
     """NMF's parts (Lee, Seung 1999), by falling energy. Their variance is shared out by energy: parts overlap."""
     from sklearn.decomposition import NMF
 
-    rows = summary.sample.rows.astype(np.float64)
-    model = NMF(k, init="nndsvda", random_state=seed, max_iter=NMF_ITERATIONS).fit(rows)
+    rows, least = summary.sample.rows.astype(np.float64), least_values(summary)
+    model = NMF(k, init="nndsvda", random_state=seed, max_iter=NMF_ITERATIONS).fit(rows - least)
     n, total = rows.shape[1], float(np.trace(summary.moments.covariance))
-    parts = Axes("nmf", np.zeros(n), np.ones(n), model.components_, model.components_, np.zeros(k), total)
-    energy = np.mean(non_negative_codes(rows, parts.components) ** 2, axis=0) * np.sum(parts.components**2, axis=1)
+    parts = Axes("nmf", least, np.ones(n), model.components_, model.components_, np.zeros(k), total)
+    energy = np.mean(parts.codes(rows) ** 2, axis=0) * np.sum(parts.components**2, axis=1)
     order = np.argsort(-energy, kind="stable")
     explained = max(total - reconstruction_error(parts, rows), 0.0)
     shares = energy[order] / (energy.sum() or 1.0)

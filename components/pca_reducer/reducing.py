@@ -14,9 +14,12 @@ from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
 from farebox.components.pca_reducer import folding, methods, selection
 from farebox.components.pca_reducer.axes import Axes
+from farebox.components.pca_reducer.kernel import kernel_axes
 from farebox.components.pca_reducer.moments import Summary
 from farebox.components.pca_reducer.selection import Trial
-from farebox.components.pca_reducer.settings import ReducerSettings
+from farebox.components.pca_reducer.settings import ANALYSIS_ONLY, ReducerSettings
+
+NOT_FOLDED = "for analysis only: codes of {} are no affine function of the features, the network is passed on unchanged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Outcome:
     @property
     def is_skipped(self) -> bool:
         """Whether no fold paid, although one was wanted: then the network keeps all its features."""
-        return not self.is_folded and self.axes.method != "nmf"
+        return not self.is_folded and self.axes.method not in ANALYSIS_ONLY
 
     @property
     def k(self) -> int:
@@ -72,8 +75,9 @@ def reduce_network(
     error = examples_io.network_error(network, evaluation, objective).error
     width = folding.n_features(network, settings.layer, settings.space)
     source = Trial(width, error, network, error, network.count_params())
-    if settings.method == "nmf":
-        methods.check_non_negative(summary, folding.feature_names(network, settings.layer, settings.space))
+    if settings.method in ANALYSIS_ONLY:
+        if settings.method == "nmf" and not settings.shift:
+            methods.check_non_negative(summary, folding.feature_names(network, settings.layer, settings.space))
         return analysis_only(settings, summary, source)
     curve, best = methods.fit(settings, summary, objective.n_classes)
     imitating = fine_tuning.imitating(train, network, objective)
@@ -114,21 +118,22 @@ def reduce_network(
 
 
 def analysis_only(settings: ReducerSettings, summary: Summary, source: Trial) -> Outcome:
-    """NMF's parts. No affine map leads from features to their codes, so nothing can be folded.
+    """NMF's parts or kernel PCA's components. No affine map leads from features to their codes: nothing can be folded.
 
-    Raises InputError if there are fewer features than requested parts.
+    Raises InputError if there are fewer than requested.
     """
     n, largest = settings.n_components, source.k
+    if settings.method == "kernel_pca":
+        curve = kernel_axes(summary, standardize=settings.standardize, seed=settings.seed)
+        k, why = selection.fixed(settings, curve)
+        return Outcome(curve.first(k), curve, source, source, [], f"{why}; {NOT_FOLDED.format(settings.method)}")
     if isinstance(n, int):
         if n > largest:
             raise InputError(f"reducer.n_components={n} must be between 1 and {largest}: method=nmf has no more")
         parts, why = methods.non_negative_parts(summary, n, settings.seed), "fixed by reducer.n_components"
     else:
         parts, why = parts_for(float(n), largest, summary, settings.seed)
-    why += (
-        "; for analysis only: codes of nmf are no affine function of the features, the network is passed on unchanged"
-    )
-    return Outcome(parts, parts, source, source, [], why)
+    return Outcome(parts, parts, source, source, [], f"{why}; {NOT_FOLDED.format(settings.method)}")
 
 
 def parts_for(fraction: float, largest: int, summary: Summary, seed: int) -> tuple[Axes, str]:

@@ -6,9 +6,11 @@ import dataclasses
 from typing import Annotated, Any, Literal
 
 from farebox.components.errors import Condition, Count, NotNegative, Positive, at_least, check_fields
+from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
 
 Space = Literal["preactivation", "input"]
-Method = Literal["pca", "svd", "ica", "pls", "lda", "nmf"]
+Method = Literal["pca", "svd", "sparse_pca", "ica", "pls", "lda", "nmf", "kernel_pca"]
+ANALYSIS_ONLY = ("nmf", "kernel_pca")  # their codes are no affine function of the features
 
 
 def _counts_components(value: Any) -> bool:
@@ -32,9 +34,14 @@ class ReducerSettings:
     space: Space = "preactivation"
     """Values that are projected: the pre-activations of the layer, or its inputs."""
     method: Method = "pca"
-    """Method: `pca`; `svd` (axes about zero, not about the mean); `ica` (independent axes within pca's); `pls` (axes
-    that follow the label); `lda` (axes that separate classes: the label's own, or `label_bins` quantile bins of a
-    number); `nmf` (inputs without negative features, for analysis only)."""
+    """Method: `pca`; `svd` (axes about zero, not about the mean); `sparse_pca` (axes of few features); `ica`
+    (independent axes within pca's); `pls` (axes that follow the label); `lda` (axes that separate classes: the label's
+    own, or `label_bins` quantile bins of a number); and for analysis only `nmf` (parts of inputs without negative
+    features) and `kernel_pca` (curved axes, by a Gaussian kernel)."""
+    sparse_penalty: Positive = 0.1
+    """Penalty of `sparse_pca` on loadings, in units of the largest standard deviation; more makes more of them zero."""
+    shift: bool = False
+    """Subtract each feature's least value first, so that `nmf` takes features below 0."""
     standardize: bool = False
     """Divide features by their standard deviation first."""
     whiten: bool = False
@@ -42,7 +49,7 @@ class ReducerSettings:
     label_bins: Annotated[int, at_least(2)] = 10
     """Quantile bins of a numeric label that `lda` takes as classes."""
     sample_rows: Annotated[int, at_least(2)] = 20_000
-    """Rows of train that ica, pls, lda, nmf and the pictures use; everything else uses every row."""
+    """Rows of train that ica, pls, lda, nmf, kernel_pca and the pictures use; everything else uses every row."""
     budget: NotNegative = 0.002
     """Increase of the error that `auto` accepts, as a fraction of the source's error."""
     fine_tune_epochs: Count = 8
@@ -53,23 +60,34 @@ class ReducerSettings:
     """Rows per step of fine-tuning."""
     seed: int = 17
     """Seed of sampling and fine-tuning."""
+    objective: ObjectiveName = AUTO
+    """What the network answers: `regression`, `binary` (labels 0 and 1), `classes` (class ids or one-hot), `multilabel`
+    or `custom:MODULE:FUNCTION` of predictions and labels, which returns an error. `auto` takes what the last layer
+    says; labels that contradict it are refused."""
+    metric: MetricName = AUTO
+    """Error that the budget counts: `rmse` or `mae`; `log_loss`, `accuracy` or `auc` (1 less each of the last two);
+    `auto` for the objective's first."""
 
     def __post_init__(self) -> None:
         check_fields(self, "reducer")
-        if self.method == "nmf":
-            self._check_nmf()
+        check_metric("reducer", self.objective, self.metric)
+        if self.shift and self.method != "nmf":
+            raise ValueError(f"reducer.shift=True must be False with method={self.method}: it moves by the mean")
+        if self.method in ANALYSIS_ONLY:
+            self._check_analysis()
 
-    def _check_nmf(self) -> None:
-        if self.space != "input":
+    def _check_analysis(self) -> None:
+        method = self.method
+        if method == "nmf" and self.space != "input":
             raise ValueError(f"reducer.space={self.space} must be input with method=nmf: pre-activations are negative")
-        for name, is_set, reason in (
-            ("standardize", self.standardize, "features must keep their zero"),
-            ("whiten", self.whiten, "it is not folded into the network"),
-        ):
-            if is_set:
-                raise ValueError(f"reducer.{name}=True must be False with method=nmf: {reason}")
+        if method == "nmf" and self.standardize:
+            raise ValueError("reducer.standardize=True must be False with method=nmf: features must keep their zero")
+        if self.whiten:
+            raise ValueError(
+                f"reducer.whiten=True must be False with method={method}: it is not folded into the network"
+            )
         if self.n_components == "auto":
             raise ValueError(
-                "reducer.n_components=auto must be an int or a fraction with method=nmf: "
+                f"reducer.n_components=auto must be an int or a fraction with method={method}: "
                 "it is not folded into the network, so that no eval error follows from k"
             )

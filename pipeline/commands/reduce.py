@@ -17,7 +17,7 @@ import typer
 
 from farebox.components import files
 from farebox.components.errors import InputError
-from farebox.components.pca_reducer.settings import ReducerSettings
+from farebox.components.pca_reducer.settings import ANALYSIS_ONLY, ReducerSettings
 from farebox.pipeline.commands.options import AsJson, City, Data, Overrides
 from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local import preflight
@@ -25,9 +25,11 @@ from farebox.pipeline.local import run as runs
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.folder import LOG_FILE, exclusive, make_folder, new_run_id
 from farebox.pipeline.metadata import connection
+from farebox.pipeline.node_configs import names_of_features
 from farebox.pipeline.settings.load import Settings, load_settings
 
-SPACES = {"preactivation": ("pca", "svd", "ica", "pls", "lda"), "input": ("pca", "svd", "ica", "pls", "lda", "nmf")}
+AFFINE = ("pca", "svd", "sparse_pca", "ica", "pls", "lda")
+SPACES = {"preactivation": (*AFFINE, "kernel_pca"), "input": (*AFFINE, "nmf", "kernel_pca")}
 FRACTIONS = (0.90, 0.95, 0.99)
 COMPARED_AT = 0.98  # share of the variance of pca, if the settings say `auto`
 RESULT_FILE, PICTURE = "reduction.json", "reduction.png"
@@ -44,7 +46,7 @@ def reduce(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compares PCA, SVD, ICA, PLS, LDA and NMF on a city's network."""
+    """Compares PCA, SVD, sparse PCA, ICA, PLS, LDA, NMF and kernel PCA on a city's network."""
     comparison = run(load_settings(city, data, runs, overrides or ()), out, quiet=as_json)
     if as_json:
         print(json.dumps(comparison, indent=2))
@@ -103,15 +105,17 @@ def reducer_for(reducer: ReducerSettings, space: str, method: str, k: int | None
     """The city's settings for another space and method.
 
     k is the one that pca got in this space, so that methods are comparable. `auto`, which may fold nothing, becomes a
-    share of the variance.
+    share of the variance. nmf takes features less their least values, as the engineered ones are standardized.
     """
     changes: dict[str, Any] = {"space": space, "method": method}
     if k:
         changes["n_components"] = min(k, reducer.label_bins - 1) if method == "lda" else k
     elif reducer.n_components == "auto":
         changes["n_components"] = COMPARED_AT
+    if method in ANALYSIS_ONLY:
+        changes["whiten"] = False
     if method == "nmf":
-        changes |= {"standardize": False, "whiten": False}
+        changes |= {"standardize": False, "shift": True}
     return dataclasses.replace(reducer, **changes)
 
 
@@ -138,8 +142,14 @@ def one_reduction(
         model, projection = standard_artifacts.Model(), Projection()
         model.uri, projection.uri = os.path.join(aside, "model"), str(folder.resolve())
         outputs = {"reduced_model": [model], "projection": [projection]}
+        properties = {
+            "settings": as_json(chosen),
+            "label": columns.FARE,
+            "feature_names": json.dumps(names_of_features(settings)),
+            "code_digest": "",
+        }
         try:
-            executor.Do(inputs, outputs, {"settings": as_json(chosen), "label": columns.FARE, "code_digest": ""})
+            executor.Do(inputs, outputs, properties)
         except InputError as error:
             shutil.rmtree(folder, ignore_errors=True)
             if chosen.method == "pca":

@@ -52,7 +52,8 @@ def run_node(toy_trips, tmp_path):
             outputs[key] = [artifact]
         settings = {} if chosen is None else {"settings": json.dumps(chosen)}
         given = settings | {"label": "fare", "code_digest": "", **properties}
-        assert set(given) == set(spec.PARAMETERS) and set(inputs) == set(spec.INPUTS)
+        required = {name for name, parameter in spec.PARAMETERS.items() if not parameter.optional}
+        assert required <= set(given) <= set(spec.PARAMETERS) and set(inputs) == set(spec.INPUTS)
         on_beam = issubclass(executor, base_beam_executor.BaseBeamExecutor)
         context = executor.Context(beam_pipeline_args=list(BeamSettings().pipeline_args)) if on_beam else None
         executor(context).Do(inputs, outputs, given)

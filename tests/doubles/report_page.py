@@ -97,7 +97,7 @@ def sections() -> dict[str, object]:
         },
         "projection": {
             "layer": "hidden_0", "space": "preactivation", "method": "pca", "k": 2, "n_features": 4, "why": "budget",
-            "features": [f"hidden_0[{i}]" for i in range(4)], "ratios": ratios.tolist(),
+            "features": ["distance_km", "bearing_sine", "pickup_hour_sine", "log_km"], "ratios": ratios.tolist(),
             "loadings": np.round(random.uniform(-1, 1, (2, 4)), 2).tolist(),
             "codes": np.round(random.normal(0, 1, (60, 3)), 3).tolist(),
         },

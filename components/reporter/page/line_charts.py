@@ -62,7 +62,7 @@ def loadings(facts: Mapping[str, Any], where: str) -> Figure:
     """Correlation of each kept code with each feature as a heat map, the features' names in the table."""
     rows, names = facts["loadings"], facts["features"]
     chart = Chart(
-        Axis.of("feature", [name.rpartition("[")[2].rstrip("]") for name in names]),
+        Axis.of("feature", [str(place) for place in range(1, len(names) + 1)]),
         Axis.of("component", [str(i) for i in range(len(rows), 0, -1)]),
         TOP + BOTTOM + max(16 * len(rows), 60),
     )
@@ -75,8 +75,8 @@ def loadings(facts: Mapping[str, Any], where: str) -> Figure:
     head = ("component", "features with the largest loadings")
     cells = []
     for row, values in enumerate(rows):
-        top = sorted(zip(names, values, strict=False), key=lambda pair: -abs(pair[1]))[:4]
-        cells.append((str(row + 1), ", ".join(f"{name} {value:+.2f}" for name, value in top)))
+        top = sorted(zip(itertools.count(1), names, values), key=lambda each: -abs(each[2]))[:4]
+        cells.append((str(row + 1), ", ".join(f"{name} ({place}) {value:+.2f}" for place, name, value in top)))
     note = f"Correlation of codes with features, {where}. Dark: strong; orange: negative."
     numbers = table("Loadings", head, cells, 2)
     return Figure(

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farebox.components.pca_reducer import axes as axes_module
-from farebox.components.pca_reducer import methods
+from farebox.components.pca_reducer import kernel, methods
 from farebox.components.pca_reducer.axes import Axes, reconstruction_error
 from farebox.components.pca_reducer.moments import Batch, Moments, Summary, position_hashes
 from farebox.components.pca_reducer.settings import ReducerSettings
 
-AFFINE = ("pca", "svd", "ica", "pls", "lda")
+AFFINE = ("pca", "svd", "sparse_pca", "ica", "pls", "lda")
 
 
 def summary_over(points: np.ndarray, labels: np.ndarray | None = None) -> Summary:
@@ -230,3 +230,55 @@ def test_nmf_refuses_negative_features():
     rows = np.array([[1.0, 0.0, 2.0], [1.0, -0.5, 0.0]])
     with pytest.raises(ValueError, match="^reducer.method=nmf must have features of at least 0, got -0.5 in b$"):
         methods.check_non_negative(summary_over(rows), "abc")
+
+
+def test_nmf_of_negative_features_is_of_their_distance_from_the_least():
+    """The same two parts, moved by -5 and 3: shifted back, nothing is lost; a row below the least counts as it."""
+    weights = np.random.default_rng(0).uniform(0, 1, (200, 2)) * [1, 3]
+    rows = weights @ np.array([[1.0, 1, 0, 0], [0, 0, 1, 2]])
+    rows += -rows.min(axis=0) + np.array([-5.0, 3.0, -5.0, 0.0])
+    parts = methods.non_negative_parts(summary_over(rows), 2, seed=0)
+    np.testing.assert_allclose(parts.mean, [-5, 0, -5, 0])
+    assert reconstruction_error(parts, rows) < 0.1
+    assert np.all(np.isfinite(parts.codes(rows - 1.0)))
+
+
+def test_sparse_directions_are_scikit_learns_on_all_rows(points):
+    """Its penalty is of the sum over rows, ours of the covariance: they differ by the root of n - 1."""
+    from sklearn.decomposition import SparsePCA
+
+    axes = fitted(points, 3, method="sparse_pca", sparse_penalty=0.2)
+    largest = np.sqrt(np.linalg.eigvalsh(np.cov(points.T))[-1])
+    reference = SparsePCA(3, alpha=0.2 * largest * np.sqrt(399), max_iter=1000).fit(points).components_
+    np.testing.assert_array_equal(np.sort((axes.components != 0).sum(axis=1)), np.sort((reference != 0).sum(axis=1)))
+    cosines = np.abs(axes.components @ reference.T) / np.linalg.norm(reference, axis=1)
+    np.testing.assert_allclose(cosines.max(axis=1), 1, atol=1e-3)
+    loose, tight = (fitted(points, 3, method="sparse_pca", sparse_penalty=each).components for each in (0.01, 0.5))
+    assert (tight == 0).sum() > (loose == 0).sum()
+
+
+def test_kernel_components_part_what_no_plane_parts():
+    """Two rings about the origin: a plane through five kernel codes parts them, and none through the rows does."""
+    random = np.random.default_rng(2)
+    angles, ring = random.uniform(0, 2 * np.pi, 200), np.repeat([-1.0, 1.0], 100)
+    rings = (ring + 2)[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
+    axes = kernel.kernel_axes(summary_over(rings), standardize=False, seed=0)
+
+    def parted(codes: np.ndarray) -> float:
+        columns = np.column_stack([codes, np.ones(200)])
+        return float(np.mean((columns @ np.linalg.lstsq(columns, ring, rcond=None)[0] > 0) == (ring > 0)))
+
+    assert parted(axes.first(5).codes(rings)) == 1.0 and parted(principal(rings).codes(rings)) < 0.7
+    shown = axes.first(5)
+    np.testing.assert_allclose(shown.codes(rings).std(axis=0, ddof=1) ** 2, shown.explained_variance, rtol=1e-4)
+
+
+def test_kernel_codes_are_scikit_learns_where_all_rows_are_landmarks():
+    """Then the Nyström method is exact."""
+    from sklearn.decomposition import KernelPCA
+
+    rows = np.random.default_rng(5).normal(size=(60, 3)).astype(np.float32).astype(np.float64)
+    axes = kernel.kernel_axes(summary_over(rows), standardize=False, seed=0)
+    gamma = 1 / np.trace(np.cov(rows.T))
+    reference = KernelPCA(3, kernel="rbf", gamma=gamma).fit_transform(rows - rows.mean(axis=0))
+    np.testing.assert_allclose(np.abs(axes.first(3).codes(rows)), np.abs(reference), atol=1e-6)

@@ -38,7 +38,13 @@ def test_do_writes_a_narrower_model_and_its_projection(toy_trips, toy_network, r
     projection, arrays = projection_of(outputs), np.load(f"{uri}/projection.npz")
     reduced = examples_io.load_network(outputs["reduced_model"])
     assert projection["k"] == 4 and projection["why"] == "fixed by reducer.n_components" and projection["folded"]
-    assert arrays["components"].shape == arrays["decoder"].shape == arrays["loadings_covariance"].shape == (4, 16)
+    assert arrays["components"].shape == arrays["decoder"].shape == (4, 16)
+    assert arrays["loadings_covariance"].shape == (4, len(projection["features"])) == (4, 24)
+    x, z = (rows_of(toy_network, toy_trips, space) for space in ("input", "preactivation"))
+    codes = (z - arrays["mean"]) @ arrays["components"].T
+    expected = np.corrcoef(np.concatenate([codes, x], axis=1).T)[:4, 4:]
+    moves = x.std(axis=0) > 1e-6
+    np.testing.assert_allclose(arrays["loadings_correlation"][:, moves], expected[:, moves], atol=1e-6)
     assert arrays["mean"].shape == arrays["explained_variance"].shape == (16,)
     share = arrays["explained_variance"][:4].sum() / arrays["explained_variance"].sum()
     assert projection["explained_variance_ratio"] == pytest.approx(share)

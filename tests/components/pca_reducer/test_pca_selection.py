@@ -145,7 +145,7 @@ def test_auto_tries_nothing_where_nothing_shrinks():
         ({"label_bins": 1}, "reducer.label_bins=1 must be at least 2"),
         ({"learning_rate": 0.0}, "reducer.learning_rate=0.0 must be above 0 and finite"),
         ({"space": "output"}, "reducer.space=output must be one of preactivation, input"),
-        ({"method": "tsne"}, "reducer.method=tsne must be one of pca, svd, ica, pls, lda, nmf"),
+        ({"method": "tsne"}, "reducer.method=tsne must be one of pca, svd, sparse_pca, ica, pls, lda, nmf, kernel_pca"),
         (
             {"method": "nmf"},
             "reducer.space=preactivation must be input with method=nmf: pre-activations are negative",

@@ -45,12 +45,13 @@ def comparison() -> dict:
 
 
 def test_methods_of_a_space_are_asked_for_the_same_k():
-    """lda has one direction fewer than bins, nmf takes neither scale nor whitening."""
+    """lda has one direction fewer than bins, nmf takes neither scale nor whitening, but features below 0."""
     settings = ReducerSettings(n_components=0.9, label_bins=6, standardize=True, whiten=True)
     assert reduce.reducer_for(settings, "input", "pca", None) == dataclasses.replace(settings, space="input")
     asked = {method: reduce.reducer_for(settings, "input", method, 8) for method in ("ica", "lda", "nmf")}
     assert [one.n_components for one in asked.values()] == [8, 5, 8]
     assert asked["ica"].whiten and not asked["nmf"].whiten and not asked["nmf"].standardize
+    assert asked["nmf"].shift and not asked["ica"].shift
 
 
 def test_auto_becomes_a_share_of_the_variance_so_that_every_method_folds():
@@ -126,8 +127,8 @@ def artifacts(toy_trips, toy_network, tmp_path, monkeypatch) -> None:
 
 @pytest.mark.slow
 def test_every_method_leaves_its_files(artifacts, call, tmp_path):
-    """The toy network's numbers are standardized, hence negative: nmf says so, and its stale folder goes."""
-    stale = tmp_path / "out" / "input-nmf"
+    """The toy network's numbers are standardized, hence negative: nmf takes them less their least values."""
+    stale = tmp_path / "out" / "input-nmf" / "stale"
     stale.mkdir(parents=True)
     arguments = ["--out", "out", "--set", "reducer.fine_tune_epochs=1", "--set", "reducer.label_bins=4"]
     code, shown, _ = call("reduce", *arguments, "--json")
@@ -135,8 +136,12 @@ def test_every_method_leaves_its_files(artifacts, call, tmp_path):
     assert code == 0 and json.loads((tmp_path / "out" / "reduction.json").read_text()) == comparison
     rows = {(row["space"], row["method"]): row for row in comparison["reductions"]}
     assert list(rows) == [(space, method) for space, methods in reduce.SPACES.items() for method in methods]
-    nmf = rows.pop(("input", "nmf"))
-    assert nmf["why"].startswith("reducer.method=nmf must have features of at least 0") and not stale.exists()
+    assert not stale.exists()
+    for place in (("input", "nmf"), ("input", "kernel_pca"), ("preactivation", "kernel_pca")):
+        parts = rows.pop(place)
+        assert not parts["folded"] and "for analysis only" in parts["why"] and 0.3 < parts["variance_kept"] <= 1
+    names = json.loads((tmp_path / "out" / "preactivation-pca" / "projection.json").read_text())["features"]
+    assert "haversine_km" in names and "pair_cell_embedding[0]" in names
     for (space, method), one in rows.items():
         assert one["k"] == (3 if method == "lda" else rows[space, "pca"]["k"])
         assert one["eval_rmse"]["reduced"] <= one["eval_rmse"]["folded"]
