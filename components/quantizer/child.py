@@ -19,8 +19,10 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from farebox.components.errors import InputError
+from farebox.components.quantizer.native import converted, quantized
 
 TIMEOUT_S = 300  # of one call
+TIMES, LEAST_S = 10, 20  # of the first answer's time, and seconds: for a call that takes about as long
 MEMORY_SHARE = 0.75  # of the machine's, at most
 MOST_WORDS = 200  # characters of a dead process's own words
 BOOT = (
@@ -36,11 +38,15 @@ class ChildError(RuntimeError):
 class Child:
     """Calls functions in one process, which starts with the context, ends with it, and starts again after it died.
 
-    A function and its arguments must be what pickle can carry.
+    A function and its arguments must be what pickle can carry. alike: functions whose calls take about as long as their
+    first one, which is the float32 file's; a later call may take TIMES as long.
     """
 
-    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
-        self._timeout_s = timeout_s
+    def __init__(
+        self, timeout_s: float = TIMEOUT_S, *, alike: tuple[Callable[..., Any], ...] = (converted, quantized)
+    ) -> None:
+        self._timeout_s, self._alike = timeout_s, alike
+        self._first_s: dict[Callable[..., Any], float] = {}  # seconds to the first answer
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -59,8 +65,11 @@ class Child:
         with self._lock:
             if self._process is None:
                 self._start()
-            answer = self._answer(pickle.dumps((function, arguments)))
+            start = time.monotonic()
+            answer = self._answer(pickle.dumps((function, arguments)), self._limit_s(function))
+            seconds = time.monotonic() - start
         if "result" in answer:
+            self._first_s.setdefault(function, seconds)
             return answer["result"]
         if answer["is_input_error"]:
             raise InputError(answer["error"])
@@ -77,9 +86,15 @@ class Child:
         os.close(requests)
         os.close(answers)
 
-    def _answer(self, request: bytes) -> dict[str, Any]:
+    def _limit_s(self, function: Callable[..., Any]) -> float:
+        """Seconds that a call may take."""
+        if function not in self._alike or function not in self._first_s:
+            return self._timeout_s
+        return min(self._timeout_s, max(LEAST_S, TIMES * self._first_s[function]))
+
+    def _answer(self, request: bytes, limit_s: float) -> dict[str, Any]:
         """The answer to a request, or how the process ended in words."""
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + limit_s
         try:
             with contextlib.suppress(BrokenPipeError):
                 _write(self._requests, request)
@@ -88,7 +103,7 @@ class Child:
             return answer
         except TimeoutError:
             self._end()
-            return {"error": f"no answer within {self._timeout_s:g} s", "is_input_error": False}
+            return {"error": f"no answer within {limit_s:.3g} s", "is_input_error": False}
         except EOFError:
             return {"error": self._death(), "is_input_error": False}
 

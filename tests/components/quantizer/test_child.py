@@ -47,6 +47,18 @@ def test_a_process_that_hangs_is_ended(child, monkeypatch):
     assert time.monotonic() - start < 30
 
 
+def test_a_call_may_take_some_times_as_long_as_the_first(monkeypatch):
+    """The float16 file of an LSTM takes 12 GB and two minutes before the converter dies (TF 2.16)."""
+    monkeypatch.setattr("farebox.components.quantizer.child.LEAST_S", 0)
+    with Child(alike=(time.sleep,)) as run:
+        run(operator.add, 1, 1)
+        run(time.sleep, 0.1)
+        run(time.sleep, 0.2)
+        with pytest.raises(ChildError, match=r"^no answer within 1(\.\d+)? s$"):
+            run(time.sleep, 30)
+        assert run(operator.add, 1, 2) == 3, "of another function, and with a new process"
+
+
 def test_nothing_of_it_stays():
     opened = set(os.listdir("/proc/self/fd"))
     with Child() as run:
