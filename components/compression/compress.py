@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
 import tf_keras as keras
 
@@ -21,6 +21,7 @@ from farebox.components.networks.metrics import AUTO
 from farebox.components.networks.objective import Score
 from farebox.components.networks.plain import plain_network
 from farebox.components.quantizer.child import Child
+from farebox.components.quantizer.settings import Goal
 
 
 def compress(
@@ -34,6 +35,7 @@ def compress(
     metric: str = AUTO,
     trained_ids: Mapping[str, Array] | None = None,
     keep_names: bool = False,
+    optimize_for: str = "size",
     seed: int = 17,
     on_step: OnStep | None = None,
 ) -> Compression:
@@ -57,6 +59,7 @@ def compress(
     trained_ids: by embedding, or by an input that feeds one, all ids that training had; the other rows of the table
         become zero. By default all ids count as trained, those that the rows lack, too.
     keep_names: the file's inner tensors keep their names.
+    optimize_for: what the file is the smallest in: `size` or `gzip`; `latency` and `balanced`, as Quantizer has them.
     on_step: called with a step's name and "" as it begins, and for the steps `reducer` and `pruner` with its name and
         result as it ends.
 
@@ -64,6 +67,7 @@ def compress(
     """
     check_network(network)
     check_budget(budget)
+    goal = checked_goal(optimize_for)
     named = {"train": train, "evaluation": evaluation} | ({"test": test} if test else {})
     splits = {place: split_of(network, place, rows) for place, rows in named.items()}
     with Child() as run:
@@ -76,7 +80,7 @@ def compress(
         network = plain_network(network)
         task = Task(
             network, splits, resolution=resolution, covered=covered, budget=budget, seed=seed, keep_names=keep_names,
-            run=run,
+            run=run, optimize_for=goal,
         )  # fmt: skip
         result = task.compressed(on_step or (lambda _name, _result: None))
         return dataclasses.replace(result, test=task.tested(result, splits["test"])) if test else result
@@ -104,3 +108,11 @@ def check_budget(budget: float | str, name: str = "budget") -> None:
         increase(budget, 1.0, name)
     except ValueError as error:
         raise InputError(f"{name}={budget} must be a number or a percentage such as 1%") from error
+
+
+def checked_goal(goal: str, name: str = "optimize_for") -> Goal:
+    """Returns what the file is to be the smallest in. Raises InputError, which starts with `name`, for another word."""
+    for known in get_args(Goal):
+        if goal == known:
+            return cast(Goal, known)
+    raise InputError(f"{name}={goal} must be one of {', '.join(get_args(Goal))}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from farebox.components.compression.confidence import Measured
 from farebox.components.quantizer import ladder, trial_log
-from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.components.quantizer.settings import Goal
 
 Content = bytes  # `bytes` is a field of Compression
 
@@ -37,8 +37,8 @@ class Compression:
 
     mode: the rung, a name in `quantizer.rungs.RUNGS`. network: `reduced` or `unreduced`. why: why it was chosen.
     reducer, pruner: what each did to the network, in words. objective: its kind, and what says so. metric: what the
-    errors are of. test: the errors on rows that chose nothing; None without such rows. notes: what the user should
-    know. content: the file itself.
+    errors are of. optimize_for: what the file is the smallest in. test: the errors on rows that chose nothing; None
+    without such rows. notes: what the user should know. content: the file itself.
     """
 
     mode: str
@@ -52,6 +52,7 @@ class Compression:
     pruner: str
     objective: str
     metric: str
+    optimize_for: Goal
     notes: tuple[str, ...]
     content: Content = dataclasses.field(repr=False)
     outcome: ladder.QuantizationOutcome = dataclasses.field(repr=False)
@@ -62,7 +63,7 @@ class Compression:
 
     def save_log(self, folder: str | Path) -> None:
         """Writes choice.json, trials.jsonl, sensitivity.json and pareto.png: every file tried, and why it lost."""
-        trial_log.write_log(self.outcome, self.objective, self.metric, QuantizerSettings().optimize_for, str(folder))
+        trial_log.write_log(self.outcome, self.objective, self.metric, self.optimize_for, str(folder))
 
     def as_json(self) -> dict[str, Any]:
         """Returns everything except the content and the trials, as dictionaries, numbers and text."""

@@ -28,7 +28,7 @@ from farebox.components.quantizer import ladder
 from farebox.components.quantizer.conversion import Source, calibration_rows
 from farebox.components.quantizer.native import Run, predictions
 from farebox.components.quantizer.rungs import FLOAT32
-from farebox.components.quantizer.settings import REDUCED, UNREDUCED, QuantizerSettings
+from farebox.components.quantizer.settings import REDUCED, UNREDUCED, Goal, QuantizerSettings
 from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt
 from farebox.components.tflite.interpreter import BATCH_ROWS as FILE_ROWS
 
@@ -62,11 +62,12 @@ class Task:
         seed: int,
         keep_names: bool,
         run: Run,
+        optimize_for: Goal = "size",
     ) -> None:
         fitting, self.held_out = splits["train"], splits["evaluation"]
         self.network, self.covered, self.seed = network, covered, seed
         self.resolution, self.objective = resolution, resolution.objective
-        self._keep_names, self._run = keep_names, run
+        self._keep_names, self._run, self._optimize_for = keep_names, run, optimize_for
         if covered.text and not self.objective.is_additive:
             raise InputError(
                 f"metric={self.objective.metric} must be another one: the rows lack {covered.text}, and it cannot be "
@@ -122,7 +123,9 @@ class Task:
     def _settings(self, budget: float | str) -> Settings:
         """Settings with which each component decides whether it pays, all within the budget."""
         only_weights = bool(self.covered.untraced)  # activations of rows that no id leads to cannot be calibrated
-        quantizer = QuantizerSettings(max_rmse_increase=budget, seed=self.seed, portable=only_weights)
+        quantizer = QuantizerSettings(
+            max_rmse_increase=budget, seed=self.seed, portable=only_weights, optimize_for=self._optimize_for
+        )
         error = examples_io.network_error(self.network, self.held_out.batches, self.objective).error
         if not np.isfinite(error):
             raise InputError(f"evaluation: {self.objective.metric} must be a number on its rows, got {error}")
@@ -219,6 +222,7 @@ class Task:
             gzip_bytes=Sizes(reference.gzip_bytes, chosen.gzip_bytes),
             objective=self.resolution.text,
             metric=self.objective.metric,
+            optimize_for=self._optimize_for,
             notes=notes_of(
                 outcome,
                 self.objective,

@@ -22,8 +22,9 @@ from farebox.components.errors import InputError
 from farebox.components.quantizer.native import converted, quantized
 
 TIMEOUT_S = 300  # of one call
-TIMES, LEAST_S = 10, 20  # of the first answer's time, and seconds: for a call that takes about as long
+TIMES, LEAST_S = 5, 20  # of the first answer's time, and seconds: for a call that takes about as long
 MEMORY_SHARE = 0.75  # of the machine's, at most
+READY = b"!"  # what a process sends once it takes requests
 MOST_WORDS = 200  # characters of a dead process's own words
 BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -65,11 +66,9 @@ class Child:
         with self._lock:
             if self._process is None:
                 self._start()
-            start = time.monotonic()
             answer = self._answer(pickle.dumps((function, arguments)), self._limit_s(function))
-            seconds = time.monotonic() - start
         if "result" in answer:
-            self._first_s.setdefault(function, seconds)
+            self._first_s.setdefault(function, answer["seconds"])
             return answer["result"]
         if answer["is_input_error"]:
             raise InputError(answer["error"])
@@ -85,6 +84,7 @@ class Child:
         )
         os.close(requests)
         os.close(answers)
+        self._is_ready = False
 
     def _limit_s(self, function: Callable[..., Any]) -> float:
         """Seconds that a call may take."""
@@ -94,13 +94,16 @@ class Child:
 
     def _answer(self, request: bytes, limit_s: float) -> dict[str, Any]:
         """The answer to a request, or how the process ended in words."""
-        deadline = time.monotonic() + limit_s
         try:
+            if not self._is_ready:
+                self._is_ready = bool(self._read(len(READY), time.monotonic() + self._timeout_s))
+            start = time.monotonic()
+            deadline = start + limit_s
             with contextlib.suppress(BrokenPipeError):
                 _write(self._requests, request)
             size = int.from_bytes(self._read(8, deadline), "big")
             answer: dict[str, Any] = pickle.loads(self._read(size, deadline))
-            return answer
+            return answer | {"seconds": time.monotonic() - start}
         except TimeoutError:
             self._end()
             return {"error": f"no answer within {limit_s:.3g} s", "is_input_error": False}
@@ -142,8 +145,9 @@ class Child:
 def serve(requests: int, answers: int) -> None:
     """The process: answers requests until their pipe is closed."""
     _limit_memory()
-    import tensorflow  # noqa: F401 - before the first request
+    import tensorflow  # noqa: F401 - its time is not the first request's
 
+    os.write(answers, READY)
     with os.fdopen(requests, "rb") as file:
         while True:
             try:

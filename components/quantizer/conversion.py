@@ -23,7 +23,7 @@ from farebox.components.quantizer.native import Columns, Run, converted, here, q
 from farebox.components.quantizer.rungs import FLOAT32, RUNGS, Rung
 from farebox.components.tflite.description import Description
 from farebox.components.tflite.flatbuffer import opened
-from farebox.components.tflite.int8_weights import int8_weights
+from farebox.components.tflite.integer_weights import integer_weights
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.join import join
 from farebox.components.tflite.metadata import described
@@ -146,11 +146,13 @@ class Source:
         return slim(content, keeps_names=self._keeps_names)
 
     def _part(self, rung: Rung, *, is_sparse: bool = False) -> bytes:
-        """Converts the network without the transform before it; float32, which int8 weights begin with, once."""
+        """Converts the network without the transform before it; float32, which integer weights begin with, once."""
         if rung.is_optimized or is_sparse:
             return self._converted(rung, self._exported, is_sparse=is_sparse)
         self._float32 = self._float32 or self._converted(FLOAT32, self._exported)
-        return int8_weights(self._float32) if rung.has_int8_weights else self._float32
+        if rung.weight_bits is None:
+            return self._float32
+        return integer_weights(self._float32, rung.weight_bits, with_channels=rung.has_channel_scales)
 
     def _converted(
         self, rung: Rung, exported: Exported, *, is_sparse: bool = False, only_calibrates: bool = False
@@ -168,7 +170,7 @@ class Source:
 
     def nodes(self) -> tuple[str, ...]:
         """Names of the nodes that int8 can quantize, in the network's order."""
-        (graph,) = opened(self._part(FLOAT32)).subgraphs
+        graph, *_ = opened(self._part(FLOAT32)).subgraphs
         tensors = (graph.tensors[int(operator.outputs[0])] for operator in graph.operators)
         return tuple(tensor.name.decode() for tensor in tensors if tensor.type == schema().TensorType.FLOAT32)
 

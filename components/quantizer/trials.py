@@ -172,5 +172,7 @@ def dtypes(content: bytes) -> dict[str, int]:
 def cost(trial: QuantizationTrial, goal: Goal) -> tuple[float, ...]:
     """Returns the goal's cost, then bytes and gzip bytes to decide between equal costs."""
     p50 = trial.latency_us["p50"] if trial.latency_us else math.inf
-    first = {"size": trial.bytes, "latency": p50, "balanced": trial.bytes * p50}[goal]
+    first = {
+        "size": trial.bytes, "gzip": trial.gzip_bytes, "latency": p50, "balanced": trial.bytes * p50,
+    }[goal]  # fmt: skip
     return first, trial.bytes, trial.gzip_bytes

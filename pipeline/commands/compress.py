@@ -49,6 +49,9 @@ def compress(
         str | None,
         typer.Option(help="A .npz of all ids that training had, by embedding or input; rows of other ids become 0."),
     ] = None,
+    optimize_for: Annotated[
+        str, typer.Option(help="size or gzip: bytes, or bytes after gzip; latency (of one row) or balanced.")
+    ] = "size",
     keep_names: Annotated[bool, typer.Option(help="Keep the names of inner tensors in the file.")] = False,
     trust_model: Annotated[bool, typer.Option(help="Load a model that may run code of its author.")] = False,
     out: Annotated[str, typer.Option(help="For model.tflite, compression.json and the trial log.")] = "compressed",
@@ -56,8 +59,9 @@ def compress(
 ) -> None:
     """Makes any small Keras model the smallest .tflite in a budget, without the taxi pipeline."""
     request = CompressRequest(
-        model, examples, label, budget, out, objective, metric, trained_ids, keep_names, trust_model
-    )
+        model, examples, label, budget, out, objective, metric, trained_ids, keep_names, trust_model,
+        optimize_for=optimize_for,
+    )  # fmt: skip
     summary = run(request, quiet=as_json)
     print(json.dumps(summary, indent=2) if as_json else page_of(summary))
 
@@ -104,6 +108,7 @@ class CompressRequest:
     trained_ids: str | None = None
     keep_names: bool = False
     trust_model: bool = False
+    optimize_for: str = "size"
     seed: int = 17
 
 
@@ -134,11 +139,12 @@ def check_paths(request: CompressRequest) -> None:
 
 def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> dict[str, Any]:
     """Compresses and writes everything except `log.txt`; see `run`."""
-    from farebox.components.compression.compress import check_budget
+    from farebox.components.compression.compress import check_budget, checked_goal
     from farebox.components.compression.compress import compress as compress_network
 
     network = load(request.model, trust=request.trust_model)
     check_budget(request.budget, "--budget")
+    checked_goal(request.optimize_for, "--optimize-for")
     columns, labels = read(Path(request.examples), request.label, network)
     splits = split_rows(len(labels), request.seed)
     counts = {name: f"{len(rows):,}" for name, rows in splits.items()}
@@ -164,6 +170,7 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         metric=request.metric,
         trained_ids=dict(_table(Path(request.trained_ids))) if request.trained_ids else None,
         keep_names=request.keep_names,
+        optimize_for=request.optimize_for,
         seed=request.seed,
         on_step=show,
     )

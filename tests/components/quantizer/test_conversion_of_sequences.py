@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from farebox.components.quantizer.conversion import Source
-from farebox.components.tflite.interpreter import TfliteModel, has_state
+from farebox.components.tflite.flatbuffer import opened
+from farebox.components.tflite.interpreter import TfliteModel, has_state, schema
 
 
 @pytest.mark.parametrize(("kind", "keeps_state"), [("LSTM", True), ("GRU", False)])
@@ -15,9 +16,16 @@ def test_rows_do_not_see_one_another(kind, keeps_state):
 
     keras.utils.set_random_seed(1)
     signal = keras.Input((6, 2), name="signal")
-    network = keras.Model(signal, keras.layers.Dense(1)(getattr(keras.layers, kind)(4)(signal)))
-    content = Source(network, None, [], "y", batch=1).file("float32")
+    network = keras.Model(signal, keras.layers.Dense(1)(getattr(keras.layers, kind)(8)(signal)))
+    source = Source(network, None, [], "y", batch=1)
+    content = source.file("float32")
     rows = np.random.default_rng(1).normal(size=(5, 6, 2)).astype(np.float32)
     answers = TfliteModel(content, rows_at_once=1).predict({"signal": rows})
     np.testing.assert_allclose(answers, network(rows).numpy()[:, 0], atol=1e-5)
     assert has_state(content) is keeps_state
+    narrow = source.file("int8_weights")  # a GRU's are in the subgraphs of a WHILE
+    assert schema().TensorType.INT8 in {tensor.type for tensor in opened(narrow).subgraphs[-1].tensors}
+    assert len(narrow) < len(content)
+    rounded = TfliteModel(narrow, rows_at_once=1).predict({"signal": rows})
+    np.testing.assert_allclose(rounded, answers, atol=0.02)
+    assert np.abs(rounded - answers).max() > 1e-6
