@@ -36,6 +36,7 @@ def compress(
     trained_ids: Mapping[str, Array] | None = None,
     keep_names: bool = False,
     optimize_for: str = "size",
+    portable: bool = False,
     seed: int = 17,
     on_step: OnStep | None = None,
 ) -> Compression:
@@ -60,6 +61,7 @@ def compress(
         become zero. By default all ids count as trained, those that the rows lack, too.
     keep_names: the file's inner tensors keep their names.
     optimize_for: what the file is the smallest in: `size` or `gzip`; `latency` and `balanced`, as Quantizer has them.
+    portable: only formats that every runtime has and answers alike, tflite-micro among them.
     on_step: called with a step's name and "" as it begins, and for the steps `reducer` and `pruner` with its name and
         result as it ends.
 
@@ -80,7 +82,7 @@ def compress(
         network = plain_network(network)
         task = Task(
             network, splits, resolution=resolution, covered=covered, budget=budget, seed=seed, keep_names=keep_names,
-            run=run, optimize_for=goal,
+            run=run, optimize_for=goal, portable=portable,
         )  # fmt: skip
         result = task.compressed(on_step or (lambda _name, _result: None))
         return dataclasses.replace(result, test=task.tested(result, splits["test"])) if test else result

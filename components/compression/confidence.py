@@ -30,17 +30,26 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """Errors of both files on rows that chose nothing. increase: of the shipped file over float32, in their unit."""
+    """Errors of both files on rows that chose nothing. increase: of the shipped file over float32, in their unit.
+
+    holds: the probability that the budget holds on other rows like these: its share of the resamples.
+    """
 
     rows: int
     confidence: float
     float32: Interval
     shipped: Interval
     increase: Interval
+    holds: float
 
 
-def measured(objective: Objective, float32: Array, shipped: Array, labels: Array, seed: int) -> Measured:
-    """Returns both files' errors. float32, shipped: predictions of shape (n, ...); labels of shape (n, ...)."""
+def measured(
+    objective: Objective, float32: Array, shipped: Array, labels: Array, seed: int, *, bound: Callable[[float], float]
+) -> Measured:
+    """Returns both files' errors. float32, shipped: predictions of shape (n, ...); labels of shape (n, ...).
+
+    bound: float32's error -> the largest one that holds the budget.
+    """
     n_rows = len(labels)
     errors = [_errors_of(objective, predictions, labels) for predictions in (float32, shipped)]
     all_rows = np.arange(n_rows)
@@ -56,6 +65,7 @@ def measured(objective: Objective, float32: Array, shipped: Array, labels: Array
         _interval(values[0], before),
         _interval(values[1], after),
         _interval(values[1] - values[0], after - before),
+        float(np.mean([error <= bound(reference) for reference, error in resampled])),
     )
 
 

@@ -10,6 +10,7 @@ from farebox.components.compression.coverage import Coverage
 from farebox.components.compression.rows import Array, Split
 from farebox.components.networks.objective import POINTS, Objective
 from farebox.components.quantizer.ladder import QuantizationOutcome
+from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.tflite.interpreter import has_state
 
 
@@ -44,6 +45,8 @@ def notes_of(
         notes.append("the file takes one row at a time: its operators need a fixed batch")
     if has_state(chosen.content):
         notes.append("the file keeps state between calls: reset its variables before each row")
+    if limit := RUNGS[chosen.rung].runtimes:
+        notes.append(f"{chosen.rung}: {limit}; try portable for a file that runs everywhere")
     return tuple(notes)
 
 

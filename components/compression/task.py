@@ -63,11 +63,13 @@ class Task:
         keep_names: bool,
         run: Run,
         optimize_for: Goal = "size",
+        portable: bool = False,
     ) -> None:
         fitting, self.held_out = splits["train"], splits["evaluation"]
         self.network, self.covered, self.seed = network, covered, seed
         self.resolution, self.objective = resolution, resolution.objective
         self._keep_names, self._run, self._optimize_for = keep_names, run, optimize_for
+        self._portable = portable
         if covered.text and not self.objective.is_additive:
             raise InputError(
                 f"metric={self.objective.metric} must be another one: the rows lack {covered.text}, and it cannot be "
@@ -124,8 +126,9 @@ class Task:
         """Settings with which each component decides whether it pays, all within the budget."""
         only_weights = bool(self.covered.untraced)  # activations of rows that no id leads to cannot be calibrated
         quantizer = QuantizerSettings(
-            max_rmse_increase=budget, seed=self.seed, portable=only_weights, optimize_for=self._optimize_for
-        )
+            max_rmse_increase=budget, seed=self.seed, portable=only_weights or self._portable,
+            optimize_for=self._optimize_for,
+        )  # fmt: skip
         error = examples_io.network_error(self.network, self.held_out.batches, self.objective).error
         if not np.isfinite(error):
             raise InputError(f"evaluation: {self.objective.metric} must be a number on its rows, got {error}")
@@ -242,7 +245,11 @@ class Task:
             self.judge.predict(trial.content, [test.columns])[0]
             for trial in (result.outcome.trials[0], result.outcome.chosen)
         )
-        return confidence.measured(self.objective, float32, shipped, test.labels, self.seed)
+        return confidence.measured(self.objective, float32, shipped, test.labels, self.seed, bound=self._bound)
+
+    def _bound(self, error: float) -> float:
+        """The largest error that holds the budget over a float32 file's."""
+        return self.settings.quantizer.bound(error, is_of_points=self.objective.metric in POINTS)
 
 
 def widest_dense(network: keras.Model) -> str:

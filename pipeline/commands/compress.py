@@ -52,6 +52,7 @@ def compress(
     optimize_for: Annotated[
         str, typer.Option(help="size or gzip: bytes, or bytes after gzip; latency (of one row) or balanced.")
     ] = "size",
+    portable: Annotated[bool, typer.Option(help="Only formats that every runtime has, tflite-micro too.")] = False,
     keep_names: Annotated[bool, typer.Option(help="Keep the names of inner tensors in the file.")] = False,
     trust_model: Annotated[bool, typer.Option(help="Load a model that may run code of its author.")] = False,
     out: Annotated[str, typer.Option(help="For model.tflite, compression.json and the trial log.")] = "compressed",
@@ -60,7 +61,7 @@ def compress(
     """Makes any small Keras model the smallest .tflite in a budget, without the taxi pipeline."""
     request = CompressRequest(
         model, examples, label, budget, out, objective, metric, trained_ids, keep_names, trust_model,
-        optimize_for=optimize_for,
+        optimize_for=optimize_for, portable=portable,
     )  # fmt: skip
     summary = run(request, quiet=as_json)
     print(json.dumps(summary, indent=2) if as_json else page_of(summary))
@@ -83,7 +84,15 @@ def page_of(summary: dict[str, Any]) -> str:
             f"{name} {after}, float32 {before}, change {increase} on {test['rows']:,} rows that chose nothing, "
             f"in brackets where it lies on rows like these with {test['confidence']:.0%} confidence"
         )
+        lines.append(f"the budget of {summary['budget']} holds on other rows like these {_sure(test)}")
     return "\n".join([*lines, f"objective {summary['objective']}", *summary["notes"]])
+
+
+def _sure(test: dict[str, Any]) -> str:
+    """How sure it is, in words; resamples say nothing beyond a few in a thousand."""
+    holds = min(max(test["holds"], 0.001), 0.999)
+    bound = "more than " if test["holds"] > holds else "less than " if test["holds"] < holds else ""
+    return f"with a probability of {bound}{holds:.1%}"
 
 
 def _range_of(interval: dict[str, float], minus_from: float | None) -> str:
@@ -109,6 +118,7 @@ class CompressRequest:
     keep_names: bool = False
     trust_model: bool = False
     optimize_for: str = "size"
+    portable: bool = False
     seed: int = 17
 
 
@@ -171,11 +181,12 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         trained_ids=dict(_table(Path(request.trained_ids))) if request.trained_ids else None,
         keep_names=request.keep_names,
         optimize_for=request.optimize_for,
+        portable=request.portable,
         seed=request.seed,
         on_step=show,
     )
     result.save_log(out)
-    summary = {**result.as_json(), "model": str(out / MODEL_FILE)}
+    summary = {**result.as_json(), "budget": request.budget, "model": str(out / MODEL_FILE)}
     (out / SUMMARY_FILE).write_text(json.dumps(summary, indent=2))
     result.save(out / MODEL_FILE)
     return summary

@@ -76,7 +76,7 @@ def test_the_result_is_typed_and_frozen_and_has_a_log(compressed, tmp_path):
     summary = json.loads(json.dumps(result.as_json()))
     assert list(summary) == [
         "mode", "network", "why", "eval_error", "test", "bytes", "gzip_bytes", "reducer", "pruner", "objective",
-        "metric", "notes",
+        "metric", "optimize_for", "notes",
     ]  # fmt: skip
     assert summary["eval_error"] == dataclasses.asdict(result.eval_error)
     result.save_log(tmp_path / "log")
@@ -141,6 +141,7 @@ def test_a_call_changes_nothing_of_its_process():
     ("change", "text"),
     [
         ({"budget": "a lot"}, "budget=a lot must be a number or a percentage such as 1%"),
+        ({"optimize_for": "speed"}, "optimize_for=speed must be one of size, gzip, latency, balanced"),
         ({"train": (np.zeros((50, 5)), np.zeros(50))}, "train: x must hold 6 numbers a row, got 5"),
         ({"train": (np.zeros((39, 6)), np.zeros(39))}, "train: rows=39 must be at least 40"),
         ({"train": (np.zeros((50, 6)), np.zeros(60))}, "train: x must have 60 rows, as the label has, got 50"),

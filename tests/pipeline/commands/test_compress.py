@@ -101,18 +101,23 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
     """Accuracy is shown, whose error is 1 - accuracy: 0.1 (0.05 to 0.2) is 0.9 (0.8 to 0.95)."""
     interval = {"value": 0.1, "low": 0.05, "high": 0.2}
     test = {"rows": 40, "confidence": 0.95, "float32": interval, "shipped": interval, "increase": interval}
+    test["holds"] = 0.8
     errors = {"float32": 0.1, "shipped": 0.12, "bound": 0.15}
     sizes = {"float32": 4000, "shipped": 1000}
     summary = {
         "mode": "int8", "network": "reduced", "model": "m", "metric": "accuracy", "objective": "classes: as set",
         "bytes": sizes, "gzip_bytes": sizes, "eval_error": errors, "test": test, "notes": ("one row at a time",),
+        "budget": "5%",
     }  # fmt: skip
     page = compress.page_of(summary).splitlines()
     assert page[1] == "accuracy 0.88, float32 0.9, bound 0.85, on the rows that chose it"
     assert page[2].startswith(
         "accuracy 0.9 (0.8 to 0.95), float32 0.9 (0.8 to 0.95), change -0.1 (-0.2 to -0.05) on 40"
     )
-    assert page[3:] == ["objective classes: as set", "one row at a time"]
+    assert page[3] == "the budget of 5% holds on other rows like these with a probability of 80.0%"
+    assert page[4:] == ["objective classes: as set", "one row at a time"]
+    for holds, words in ((1.0, "of more than 99.9%"), (0.0, "of less than 0.1%")):
+        assert compress.page_of({**summary, "test": {**test, "holds": holds}}).splitlines()[3].endswith(words)
     page = compress.page_of({**summary, "metric": "rmse", "test": None}).splitlines()
     assert page[1:] == [
         "rmse 0.12, float32 0.1, bound 0.15, on the rows that chose it",
