@@ -693,3 +693,31 @@ def test_the_rise_of_2012_must_be_seen_and_followed(load_script, changes, holds)
         assert script.table(years).splitlines()[4] == (
             "| 2013 | retrain: drift, pushed | 0.0300 | 2011–2013 | 4.500 | 5.000 |"
         )
+
+
+def test_the_smallest_file_of_an_equal_error_is_bold(load_script):
+    """Float32 has 100 B; 20 B err by 2 % more, so that 30 B and 25 B of gzip are the smallest of an equal error."""
+    compressors = load_script("compressors")
+    files = (("float32", 100, 90, 1.0), ("a", 20, 15, 1.02), ("b", 30, 28, 1.01), ("c", 40, 25, 0.99))
+    lines = [compressors.Line(tool, raw, packed, error, 5.0) for tool, raw, packed, error in files]
+    assert compressors.table("n", lines, {"d": "ValueError: no"}).splitlines()[2:] == [
+        "| float32 | 100 | 90 | 1.0000 | 5.0 |",
+        "| a | 20 | 15 | 1.0200 | 5.0 |",
+        "| b | **30** | 28 | 1.0100 | 5.0 |",
+        "| c | 40 | **25** | 0.9900 | 5.0 |",
+        "| d | | | ValueError: no | |",
+    ]
+
+
+def test_compressors_measure_on_rows_that_no_tool_saw(load_script, tmp_path):
+    compressors = load_script("compressors")
+    np.savez(tmp_path / "rows.npz", label=np.arange(11), loss=np.array("mse"), x=np.arange(11)[:, None])
+    parts = {part: compressors.rows_of(tmp_path, part)[1].tolist() for part in ("train", "evaluation", "test")}
+    assert parts == {"train": [0, 1, 2, 3, 4, 5, 6], "evaluation": [7, 8], "test": [9, 10]}
+
+
+def test_an_unknown_network_is_one_line(load_script, monkeypatch):
+    compressors = load_script("compressors")
+    monkeypatch.setattr(sys, "argv", ["compressors.py", "--networks", "mlp,nn"])
+    with pytest.raises(InputError, match=r"^--networks=nn must be one of mlp, digits, store, "):
+        compressors.parse()
