@@ -63,6 +63,19 @@ def quantized(calibrated: bytes, kept_float: Sequence[str]) -> bytes:
     return bytes(mlir_quantize(calibrated, denylisted_nodes=list(kept_float)))
 
 
+def quantized_file(content: bytes, rows: Sequence[Sequence[npt.NDArray[Any]]]) -> bytes:
+    """Returns a float file with int8 weights and activations, and float inputs and output.
+
+    By the quantizer for files, not the one of `quantized`, which leaves out operators of other converters' files. rows:
+    of the file's own batch, one array for each input in the file's order.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+    calibrator = Calibrator(content)
+    return bytes(calibrator.calibrate_and_quantize(lambda: map(list, rows), tf.float32, tf.float32, allow_float=True))
+
+
 def predictions(content: bytes, batches: Sequence[Columns], rows_at_once: int) -> list[npt.NDArray[Any]]:
     """Returns the file's predictions of each batch."""
     model = interpreter.TfliteModel(content, rows_at_once=rows_at_once)

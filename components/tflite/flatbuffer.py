@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flatbuffers
@@ -48,6 +48,30 @@ def add_buffer(model: Any, values: npt.NDArray[Any]) -> int:
     buffer.data = np.frombuffer(values.tobytes(), np.uint8)
     model.buffers.append(buffer)
     return len(model.buffers) - 1
+
+
+def add_operator(
+    model: Any, name: str, inputs: Sequence[int], output: int, options: Any = None, *, version: int = 1
+) -> Any:
+    """Returns a new built-in operator between tensors, and adds its kind to the model if it is new there.
+
+    options: the object of the schema that holds them, None for an operator without.
+    """
+    read, number = schema(), getattr(schema().BuiltinOperator, name)
+    kinds = [(code_number(each), int(each.version)) for each in model.operatorCodes]
+    if (number, version) not in kinds:
+        code = read.OperatorCodeT()
+        code.builtinCode, code.version = number, version
+        code.deprecatedBuiltinCode = min(number, read.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+        model.operatorCodes.append(code)
+        kinds.append((number, version))
+    operator = read.OperatorT()
+    operator.opcodeIndex = kinds.index((number, version))
+    operator.inputs, operator.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+    if options is not None:
+        operator.builtinOptions = options
+        operator.builtinOptionsType = getattr(read.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    return operator
 
 
 def drop_idle(graph: Any, is_idle: Callable[[Any], bool]) -> None:

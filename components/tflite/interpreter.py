@@ -107,9 +107,10 @@ class TfliteModel:
     """A `.tflite` from numeric columns to one number, or one vector, per row.
 
     Quantized inputs and outputs (int8, uint8, int16) are taken and returned as the numbers they stand for.
-    `dynamic_inputs` are those with a size of -1, such as a batch that is not fixed.
+    `dynamic_inputs` are those with a size of -1, such as a batch that is not fixed; `own_batch` is the file's.
 
-    origin: the name in errors of bytes that were read elsewhere. rows_at_once: 1 for a file that takes no more.
+    origin: the name in errors of bytes that were read elsewhere. rows_at_once: 1 for a file that takes no more, or its
+    own batch if that cannot be resized: the last batch is then filled up.
 
     Raises:
         EndsError: inputs that are not numbers, or not exactly one output of numbers.
@@ -132,6 +133,7 @@ class TfliteModel:
             raise InputError(f"model={self._origin} must be a TFLite file, got: {_first_line(error)}") from error
         details = self._interpreter.get_input_details()
         self._inputs = tuple(map(self._end, details))
+        self.own_batch = int(details[0]["shape"][0]) if details else 1
         self.dynamic_inputs = tuple(column_name(each["name"]) for each in details if -1 in each["shape_signature"])
         self._output = self._single_output()
         self._batch_rows = 0
@@ -197,9 +199,12 @@ class TfliteModel:
         """
         feed = self.feed(columns)
         step = self._rows_at_once
+        n_rows = len(feed[0])
+        if step == self.own_batch:
+            feed = [np.concatenate([values, np.repeat(values[-1:], -n_rows % step, axis=0)]) for values in feed]
         starts = range(0, len(feed[0]), step)
         batches = [self._predict_batch([values[start : start + step] for values in feed]) for start in starts]
-        return np.concatenate(batches) if batches else np.zeros(0, np.float32)
+        return np.concatenate(batches)[:n_rows] if batches else np.zeros(0, np.float32)
 
     def feed(self, columns: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """The columns as the file stores them, one array of shape (n, *tail) per input, in the file's order.

@@ -84,15 +84,16 @@ def _content(record: Any) -> tuple[Any, ...]:
     return type(record), *(key(value) for _, value in sorted(vars(record).items()))
 
 
-def slim(content: bytes, *, keeps_names: bool = False) -> bytes:
+def slim(content: bytes, *, keeps_names: bool = False, keeps_ends: bool = False) -> bytes:
     """The same model, smaller. Raises nothing of its own: what it does not know stays unchanged.
 
-    keeps_names: inner tensors keep their names, which tools that change single layers look for.
+    keeps_names: inner tensors keep their names, which tools that change single layers look for. keeps_ends: inputs and
+    outputs keep theirs, too, instead of the signature's.
     """
     model = opened(content)
     _drop_notes(model)
     for graph in model.subgraphs:
-        _name_by_signature(model, graph, keeps_names=keeps_names)
+        _name_by_signature({} if keeps_ends else _signature_names(model, graph), graph, keeps_names=keeps_names)
         _drop_records(graph)
         _drop_idle_reshapes(model, graph)
         _widen_small_constants(model, graph)
@@ -115,12 +116,17 @@ def _drop_notes(model: Any) -> None:
     model.description, model.metadata = None, None
 
 
-def _name_by_signature(model: Any, graph: Any, *, keeps_names: bool) -> None:
-    """Gives inputs and outputs the names of the signature, and inner tensors none, unless `keeps_names`."""
+def _signature_names(model: Any, graph: Any) -> dict[int, bytes]:
+    """Names of inputs and outputs in the signature, by tensor."""
     names: dict[int, bytes] = {}
     for signature in model.signatureDefs or []:
         if model.subgraphs[signature.subgraphIndex] is graph:
             names |= {each.tensorIndex: each.name for each in (*signature.inputs, *signature.outputs)}
+    return names
+
+
+def _name_by_signature(names: dict[int, bytes], graph: Any, *, keeps_names: bool) -> None:
+    """Gives inputs and outputs these names, and inner tensors none, unless `keeps_names`."""
     outside = {*graph.inputs, *graph.outputs}
     for index, tensor in enumerate(graph.tensors):
         tensor.name = names.get(index, tensor.name) if index in outside or keeps_names else None
