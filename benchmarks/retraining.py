@@ -42,7 +42,7 @@ SPANS = (
 )  # fmt: skip
 SMALL = (
     "training.epochs=20", "training.teacher_weight=0", "training.pseudo_trips=0",
-    "reducer.n_components=16", "pruner.final_sparsity=0", "quantizer.mode=float16",
+    "reducer.n_components=16", "pruner.final_sparsity=0", "quantizer.mode=int8_weights",
     "gates.max_rmse=12", "gates.max_ratio_to_yardstick=1.5",  # for a few hundred test trips and few epochs
 )  # fmt: skip
 
@@ -89,7 +89,7 @@ def simulate(out: Path, rows: int) -> list[Day]:
     """Runs two ticks a day, and measures the shipped model after them."""
     settings = settings_of(out)
     for number in range(1, DAYS + 2):
-        write_trips(out / "truth" / f"{number}.csv", settings.city, number, rows, seed=number)
+        write_trips(out / "truth" / f"{number}.csv", settings.city, number, rows, seed=number, factor=factor_of(number))
     days: list[Day] = []
     before_drift: Path | None = None
     for number in range(1, DAYS + 1):
@@ -117,7 +117,7 @@ def deliver(out: Path, profile: CityProfile, day: int, rows: int) -> tuple[list[
         delivered.append((span, 1))
     for span in (span for span, on in REDELIVERED.items() if on == day):
         labels.append(f"span {span} again")
-        write_trips(out / "truth" / f"{span}-2.csv", profile, span, rows, seed=1000 + span)
+        write_trips(out / "truth" / f"{span}-2.csv", profile, span, rows, seed=1000 + span, factor=factor_of(span))
         delivered.append((span, 2))
     for span, version in delivered:
         place(out, span, version)
@@ -132,12 +132,16 @@ def place(out: Path, span: int, version: int) -> None:
     (folder / MARKER).touch()
 
 
-def write_trips(path: Path, profile: CityProfile, day: int, rows: int, seed: int) -> None:
-    """Writes the trips of a day. The simulator's fares scale with the highest plausible fare."""
-    if day >= DRIFT_DAY:
-        profile = dataclasses.replace(profile, fare=Bounds(profile.fare.min, profile.fare.max * RISE))
+def write_trips(path: Path, profile: CityProfile, day: int, rows: int, *, seed: int, factor: float) -> None:
+    """Writes the trips of a day, with fares times a factor. The simulator's scale with the highest plausible fare."""
+    profile = dataclasses.replace(profile, fare=Bounds(profile.fare.min, profile.fare.max * factor))
     since = FIRST_DAY + datetime.timedelta(days=day - 1)
     simulator.simulate(profile, simulator.Order(rows, seed, since=str(since), days=1), str(path))
+
+
+def factor_of(day: int) -> float:
+    """The day's fares over those of the first day."""
+    return RISE if day >= DRIFT_DAY else 1.0
 
 
 def kill_a_tick(settings: Settings) -> Record | None:

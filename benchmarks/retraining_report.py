@@ -16,7 +16,7 @@ from whole_runs import Condition
 
 from farebox.pipeline.retraining.journal import Record, SpanVersion
 
-WINDOW, NEW_SPANS = 7, 7  # spans.window, spans.min_new_spans
+WINDOW, NEW_SPANS = 8, 7  # spans.window, spans.min_new_spans
 DRIFT_DAY, RISE = 12, 1.3
 MOST_OF_DIRECT, MOST_OF_STALE = 1.05, 0.5
 MEASURED = {"drift", "live_error"}  # causes that depend on what a tick measures, not on deliveries alone

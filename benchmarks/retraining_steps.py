@@ -12,139 +12,42 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import retraining_report as report
-from whole_runs import Condition, Parser, insist, one_line_errors
+import retraining_scenarios as scenarios
+from retraining_report import NEW_SPANS
+from retraining_scenarios import BEGIN, CHANGE, END, LONGER_TRIPS, MORE_TRIPS, SCENARIOS, Month
+from whole_runs import Parser, one_line_errors
 
-from farebox.components.errors import InputError
 from farebox.components.trip_example_gen.profile import Bounds
 from farebox.components.trip_example_gen.simulation.simulated_trips import Trips, draw_trips
 from farebox.pipeline.settings.load import Settings, load_settings
 
 CITY, FIRST_DAY, ROWS = "chicago", datetime.date(2024, 3, 4), 1200  # a Monday; trips a day
-BEGIN, CHANGE, END = 9, report.DRIFT_DAY, 17  # day of the first network, of the change, and of the last tick
-MOST, NEW_SPANS, MORE_TRIPS = 1.6, report.NEW_SPANS, 6
-SCENARIOS: dict[str, Callable[[int], float]] = {
-    "none": lambda _: 1.0,
-    "+30 %": lambda day: 1.3 if day >= CHANGE else 1.0,
-    "-15 %": lambda day: 0.85 if day >= CHANGE else 1.0,
-    "+1 % a day": lambda day: 1.01 ** max(0, day - CHANGE + 1),
-    "longer trips": lambda _: 1.0,
-}
 FAST = ("training.epochs=20", "training.teacher_weight=0", "training.pseudo_trips=0")
 
 Columns = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float64]
 
 
-@dataclasses.dataclass(frozen=True)
-class Month:
-    """RMSE in USD on the next day's trips by day of the tick, and the causes by day of a retrain.
-
-    moved: how many spans' fares the run moved, by day.
-    """
-
-    scenario: str
-    seed: int
-    rmse: Mapping[int, float]
-    causes: Mapping[int, str]
-    moved: Mapping[int, int]
-
-    @property
-    def after(self) -> float:
-        """Mean RMSE of the ticks from the day of the change on."""
-        return statistics.fmean(error for day, error in self.rmse.items() if day >= CHANGE)
-
-
 def main() -> None:
     """Runs the command."""
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--seed", type=int, action="append", help="of the trips; several are allowed, by default 0 to 3"
-    )
-    parser.add_argument("--scenario", action="append", choices=[*SCENARIOS], help="several are allowed, by default all")
+    scenarios.add_options(parser)
     parser.add_argument("--keep-fares", action="store_true", help="spans.move_fares=false")
-    parser.add_argument("--table", type=Path, help="the table and the conditions, in Markdown")
-    parser.add_argument("--picture", type=Path, help="a PNG of the errors by day")
     with one_line_errors("retraining_steps"):
         options = parser.parse_args()
-        if any(seed < 0 for seed in options.seed or ()):
-            raise InputError(f"--seed={min(options.seed)} must be at least 0")
+        scenarios.check_seeds(options.seed)
     settings = load_settings(CITY, ".", ".", [*FAST, f"spans.move_fares={'false' if options.keep_fares else 'true'}"])
-    months = []
-    for seed in options.seed or range(4):
-        for scenario in dict.fromkeys(["none", *(options.scenario or SCENARIOS)]):
-            months.append(play(settings, scenario, seed))
-            print(line(months[-1], months), file=sys.stderr, flush=True)
-    checked = conditions(months)
-    text = "\n".join([table(months), "", *(f"- {each.describe()}" for each in checked), ""])
-    print(text)
-    if options.table:
-        options.table.write_text(text)
-    if options.picture:
-        draw(months, options.picture)
-    insist("retraining_steps", checked)
-
-
-def conditions(months: Sequence[Month]) -> list[Condition]:
-    """Errors after a change stay near those of the same month without one, and nothing retrains without a cause."""
-    changed = [each for each in months if each.scenario != "none"]
-    ratios = {f"{each.scenario}, seed {each.seed}": ratio(each, months) for each in changed}
-    worst = max(ratios, key=lambda name: ratios[name], default="")
-    alarms = [each.seed for each in months if each.scenario == "none" and "live_error" in each.causes.values()]
-    found = f"{ratios[worst]:.2f} at most ({worst})" if worst else "no month with a change"
-    name = f"mean RMSE of days {CHANGE} to {END} at most {MOST} x that without a change"
-    return [
-        Condition(name, found, bool(ratios) and ratios[worst] <= MOST),
-        Condition("no retrain without a cause in months without a change", f"in {len(alarms)} months", not alarms),
-    ]
-
-
-def ratio(month: Month, months: Sequence[Month]) -> float:
-    """Mean RMSE after the change over that of the month of the same seed without one."""
-    (undrifted,) = (each for each in months if (each.scenario, each.seed) == ("none", month.seed))
-    return month.after / undrifted.after
-
-
-def table(months: Sequence[Month]) -> str:
-    """A line per month, in Markdown."""
-    days = range(CHANGE - 1, END + 1)
-    head = f"| change | seed | {' | '.join(map(str, days))} | mean from {CHANGE} | ratio | retrained |"
-    return "\n".join([head, "|---|--:|" + "--:|" * (len(days) + 2) + "---|", *(line(each, months) for each in months)])
-
-
-def line(month: Month, months: Sequence[Month]) -> str:
-    """A month in the table."""
-    errors = " | ".join(f"{month.rmse[day]:.2f}" for day in range(CHANGE - 1, END + 1))
-    causes = ", ".join(f"{day} {cause} ({month.moved[day]} moved)" for day, cause in month.causes.items()) or "–"
-    ends = f"{month.after:.2f} | {ratio(month, months):.2f} | {causes}"
-    return f"| {month.scenario} | {month.seed} | {errors} | {ends} |"
-
-
-def draw(months: Sequence[Month], path: Path) -> None:
-    """Draws RMSE by day, a line per scenario: the mean of its seeds, with their range."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
-    for scenario in dict.fromkeys(each.scenario for each in months):
-        errors = np.array([list(each.rmse.values()) for each in months if each.scenario == scenario])
-        days = list(next(each for each in months if each.scenario == scenario).rmse)
-        (drawn,) = axes.plot(days, errors.mean(axis=0), marker=".", label=scenario)
-        axes.fill_between(days, errors.min(axis=0), errors.max(axis=0), alpha=0.15, color=drawn.get_color())
-    axes.set(xlabel="day of the tick", ylabel="RMSE on the next day's trips, USD", ylim=(0, None))
-    axes.legend(title="change on day 12", fontsize=8)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    months: list[Month] = []
+    for seed, scenario in scenarios.months_of(options):
+        months.append(play(settings, scenario, seed))
+        print(scenarios.line(months[-1], months), file=sys.stderr, flush=True)
+    scenarios.show("retraining_steps", months, options)
 
 
 # Trips
@@ -156,7 +59,7 @@ def trips_of(settings: Settings, scenario: str, day: int, seed: int) -> Columns:
     profile = dataclasses.replace(settings.city, fare=Bounds(fare.min, fare.max * SCENARIOS[scenario](day)))
     random = np.random.default_rng([day + 1000 * seed, 0])
     first = np.datetime64(FIRST_DAY + datetime.timedelta(days=day - 1))
-    is_longer = scenario == "longer trips" and day >= CHANGE
+    is_longer = scenario == LONGER_TRIPS and day >= CHANGE
     trips = draw_trips(profile, ROWS * (MORE_TRIPS if is_longer else 1), first, 1, random)
     if is_longer:
         lengths = np.hypot(*(trips.places[1] - trips.places[0]).T)

@@ -452,7 +452,8 @@ def twenty_days(days_report):
 
 
 @pytest.fixture
-def days(days_report):
+def days(days_report, monkeypatch):
+    monkeypatch.setattr(days_report, "WINDOW", 7)
     return twenty_days(days_report)
 
 
@@ -606,6 +607,73 @@ def test_spans_come_as_the_calendar_says(retraining, tmp_path):
     assert len((tmp_path / "data/span-20/v-2/trips.csv").read_text().splitlines()) == 21
 
 
+@pytest.fixture(scope="module")
+def months(load_script):
+    """The script of months in whole ticks."""
+    return load_script("retraining_months")
+
+
+def month_of_ticks(months, scenario: str, rmse: float, causes=((16, ("new_data",)),)) -> list:
+    """The ticks of a month; the first one trains the first model."""
+    causes = {9: ("new_data",), **dict(causes)}
+    return [
+        months.Tick(
+            4, scenario, day, rmse * (day >= 12) + 1, causes.get(day, ()), 3 if day in causes else 0, "kept", 9.0
+        )
+        for day in range(9, 18)
+    ]
+
+
+def test_months_are_read_from_the_ticks_that_are_done(months, load_script, tmp_path):
+    """RMSE of 1 before the change; 2 after it without one, 3 with a step: the ratio is 1.5."""
+    scenarios = load_script("retraining_scenarios")
+    months.append(tmp_path, month_of_ticks(months, "none", 1.0))
+    months.append(tmp_path, month_of_ticks(months, "+30 %", 2.0, ((12, ("drift", "live_error")),)))
+    ticks = months.read_ticks(tmp_path)
+    plain, step = (months.month_of(ticks, 4, scenario) for scenario in ("none", "+30 %"))
+    assert months.month_of(ticks, 4, "-15 %") is None and months.month_of(ticks, 3, "none") is None
+    assert (step.causes, step.moved, scenarios.ratio(step, [plain, step])) == ({12: "drift+live_error"}, {12: 3}, 1.5)
+    assert [each.ok for each in scenarios.conditions([plain, step])] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("scenario", "rmse", "causes", "failed"),
+    [
+        ("+30 %", 2.3, (), "mean RMSE of days 12 to 17 at most 1.6 x that without a change"),  # 3.3 / 2
+        ("none", 1.0, ((13, ("drift",)),), "no retrain without a cause in months without a change"),
+        ("+30 %", 1.0, tuple((day, ("live_error",)) for day in range(12, 17)), "at most 4 retrains after a change"),
+    ],
+)
+def test_a_month_that_breaks_a_condition_fails(months, load_script, scenario, rmse, causes, failed):
+    scenarios = load_script("retraining_scenarios")
+    by_name = {name: month_of_ticks(months, name, 1.0) for name in ("none", "+30 %")}
+    by_name[scenario] = month_of_ticks(months, scenario, rmse, causes)
+    played = [months.month_of(ticks, 4, name) for name, ticks in by_name.items()]
+    assert [each.name for each in scenarios.conditions(played) if not each.ok] == [failed]
+
+
+def test_longer_trips_are_longer_and_cost_what_they_did(months, tmp_path):
+    """As many of them, drawn by length: the mean length of n trips becomes E[l²]/E[l], here for six times as many."""
+    from farebox.pipeline.settings.load import load_settings
+
+    profile = load_settings("chicago", None).city
+
+    def lengths(scenario: str, day: int) -> np.ndarray:
+        path = tmp_path / f"{scenario}-{day}.csv"
+        months.write_trips(path, profile, scenario, day, seed=1)
+        rows = [line.split(",") for line in path.read_text().splitlines()]
+        places = [rows[0].index(getattr(profile.columns, name)) for name in months.COORDINATES]
+        cells = np.array([[float(row[place] or "nan") for place in places] for row in rows[1:]])
+        assert len(cells) == months.ROWS
+        return np.hypot(*(cells[:, 2:] - cells[:, :2]).T)
+
+    before, after = lengths("longer trips", 11), lengths("longer trips", 12)
+    usual = lengths("none", 12)
+    assert (before == lengths("none", 11))[np.isfinite(before)].all() and np.isfinite(after).all()
+    inside = usual[usual < 1]  # degrees: others are out of the city
+    assert after.mean() == pytest.approx((inside**2).mean() / inside.mean(), rel=0.1)
+
+
 def test_executions_from_the_cache_are_none(retraining, tmp_path):
     """Span 3 executed and taken from the cache, span 4 twice executed, once without an end."""
     from ml_metadata.metadata_store import MetadataStore
@@ -650,6 +718,8 @@ def test_a_condition_that_does_not_hold_ends_with_1_and_is_said(load_script, cap
         ("retraining", ["--out", "new", "--rows", "1099"], "--rows=1099 must be at least 1100"),
         ("retraining", ["--out", "."], "--out=. must be a new folder"),
         ("retraining", [], "the following arguments are required: --out"),
+        ("retraining_months", [], "the following arguments are required: --out"),
+        ("retraining_months", ["--out", "new", "--seed", "-1"], "--seed=-1 must be at least 0"),
         ("retraining_years", ["--data", "none.csv", "--out", "new"], "--data=none.csv must be a file"),
         ("retraining_years", ["--data", __file__, "--out", "."], "--out=. must be a new folder"),
     ],
