@@ -109,11 +109,12 @@ def launch_all(launcher: Launcher, logs: Path, screen: RunConsole) -> Mapping[st
                 except NodeError as error:
                     if error.code != process.REFUSED or not outputs:
                         raise
-                    seconds, node_outputs = 0.0, {}  # Outcome, after the report: the summary says why
-                figures = key_figures(name, {key: [output] for key, output in node_outputs.items()})
-                screen.node(name, False, seconds, figures)  # noqa: FBT003 - not cached
+                    screen.refused(name)  # Outcome, after the report: the summary says why
+                else:
+                    figures = key_figures(name, {key: [output] for key, output in node_outputs.items()})
+                    screen.node(name, False, seconds, figures)  # noqa: FBT003 - not cached
+                    outputs = node_outputs if name == LAST else outputs
                 tasks.done(name)
-                outputs = node_outputs if name == LAST else outputs
     return outputs
 
 

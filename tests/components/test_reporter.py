@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -240,7 +241,11 @@ def test_a_run_that_a_gate_stopped_has_the_same_keys_and_no_measurements():
 @pytest.mark.parametrize(
     ("gates", "pushed", "reasons"),
     [
-        ([Check("max_rmse", 5.5, 5.0, ok=False, detail="RMSE 5.5 of 20 rows")], None, "RMSE 5.5 of 20 rows"),
+        (
+            [Check("max_rmse", 5.5, 5.0, ok=False, detail="of 20 rows"), Check("loads", 0, 1, ok=False, at_least=True)],
+            None,
+            "max_rmse 5.5, bound 5 (of 20 rows); loads 0, bound at least 1",
+        ),
         ([Check("bias", 1.0, 0.5, ok=False, severity="warn")], None, "see the report"),
         ([Check("bias", 1.0, 0.5, ok=False, severity="warn")], "gs://b/models/chicago/abc", None),
     ],
@@ -257,7 +262,7 @@ def test_on_a_cluster_a_refused_model_fails_the_last_node(tmp_path, gates, pushe
     (tmp_path / "figures.json").write_text(json.dumps(figures.to_json()))
     if reasons is None:
         return OutcomeExecutor().Do({"report": [report]}, {}, {})
-    with pytest.raises(GateError, match=f"^the model was not pushed: {reasons}$") as refusal:
+    with pytest.raises(GateError, match=f"^{re.escape(f'the model was not pushed: {reasons}')}$") as refusal:
         OutcomeExecutor().Do({"report": [report]}, {}, {})
     assert [check.name for check in refusal.value.checks] == [check.name for check in gates if check.refuses]
     return None

@@ -86,9 +86,11 @@ def test_the_summary_outlives_a_refusal_and_no_other_failure(tmp_path, code):
                 raise NodeError(f"{name} ended with {code}: see {log}", code)
             return report
 
-    console = RunConsole(io.StringIO(), True)  # noqa: FBT003 - quiet
+    screen = io.StringIO()
+    console = RunConsole(screen, False)  # noqa: FBT003 - not quiet
     if code == process.REFUSED:
         assert launch_all(TwoNodes(), tmp_path, console) == report
+        assert [line.split()[:2] for line in screen.getvalue().splitlines()] == [["✓", "Reporter"], ["✗", "Outcome"]]
     else:
         with pytest.raises(NodeError, match="Outcome ended with 1"):
             launch_all(TwoNodes(), tmp_path, console)
