@@ -37,6 +37,7 @@ PAGES = {  # section: pages with the details
     "cluster": ("cluster.md",),
     "notify": ("schedule.md",),
     "spans": ("retraining.md",),
+    "tracking": ("report.md",),
     "metadata": ("metadata.md",),
 }
 

@@ -31,7 +31,7 @@ DATA_KEYS = {
     "statistics": ("StatisticsGen.statistics", "SpanStatistics.statistics"),
     "baseline_statistics": ("LatestStatistics.statistics", "SpanBaseline.statistics"),
 }
-PRIVATE = ("notify", "metadata", "out")  # may hold secrets, or tell nothing of the model
+PRIVATE = ("notify", "metadata", "tracking", "out")  # may hold secrets, or tell nothing of the model
 
 
 def write(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from farebox.pipeline.local.launch import Cost
 
 TENSORBOARD, EVENTS_FILE = "tensorboard", "events.out.tfevents.0.farebox"
-TRAINING_FILE = "training.json"
+TRAINING_FILE, RUN = "training.json", "run"
 Scalars = list[tuple[str, int, float]]  # tag, step, value
 
 
@@ -31,11 +31,21 @@ def write(folder: Path, figures: Figures, produced: Mapping[str, list[Any]], cos
 
     folder: of the run. produced: its artifacts by key; a run that a gate stopped has fewer.
     """
-    logs = {"run": [*_figures(figures), *_costs(costs)], **_curves(produced)}
-    for name, scalars in logs.items():
+    for name, scalars in scalars_by_log(figures, produced, costs).items():
         if scalars:
             shutil.rmtree(folder / TENSORBOARD / name, ignore_errors=True)
             _write_events(folder / TENSORBOARD / name, scalars)
+
+
+def scalars_by_log(
+    figures: Figures, produced: Mapping[str, list[Any]], costs: Mapping[str, Cost]
+) -> dict[str, Scalars]:
+    """The finite numbers of a run by log: RUN for its figures, and a log a trained network."""
+    logs = {RUN: [*_figures(figures), *_costs(costs)], **_curves(produced)}
+    return {
+        name: [each for each in scalars if isinstance(each[2], (int, float)) and math.isfinite(each[2])]
+        for name, scalars in logs.items()
+    }
 
 
 def _curves(produced: Mapping[str, list[Any]]) -> dict[str, Scalars]:
@@ -74,13 +84,12 @@ def _costs(costs: Mapping[str, Cost]) -> Iterator[tuple[str, int, float]]:
 
 
 def _write_events(folder: Path, scalars: Scalars) -> None:
-    """One file of events; numbers that are None or not finite are left out."""
+    """One file of events."""
     events = [_field(3, b"brain.Event:2")]  # file_version
     for tag, step, value in scalars:
-        if isinstance(value, (int, float)) and math.isfinite(value):
-            number = _key(2, 5) + struct.pack("<f", value)  # simple_value
-            summary = _field(1, _field(1, tag.encode()) + number)
-            events.append(_key(2, 0) + _varint(step) + _field(5, summary))
+        number = _key(2, 5) + struct.pack("<f", value)  # simple_value
+        summary = _field(1, _field(1, tag.encode()) + number)
+        events.append(_key(2, 0) + _varint(step) + _field(5, summary))
     folder.mkdir(parents=True)
     (folder / EVENTS_FILE).write_bytes(b"".join(map(_record, events)))
 

@@ -1,5 +1,5 @@
-"""Views of a finished run besides its summary: the page and TensorBoard's logs. One that fails is said, and fails no
-run: the model may be pushed already."""
+"""Views of a finished run besides its summary: the page, TensorBoard's logs, MLflow. One that fails is said, and fails
+no run: the model may be pushed already."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from absl import logging
 
 from farebox.components.errors import fault_of
 from farebox.components.reporter.figures import Figures
-from farebox.pipeline.local import report, tensorboard_logs
+from farebox.pipeline.local import mlflow_log, report, tensorboard_logs
 from farebox.pipeline.local.folder import LOG_FILE
 from farebox.pipeline.settings.load import Settings
 
@@ -27,6 +27,10 @@ def write_views(
         "the page could not be drawn": lambda: report.write(settings, run_id, figures, produced, costs),
         "TensorBoard's logs could not be written": lambda: tensorboard_logs.write(folder, figures, produced, costs),
     }
+    if settings.tracking.to == "mlflow":
+        views["the run could not be logged to MLflow"] = lambda: mlflow_log.write(
+            settings, run_id, figures, produced, costs
+        )
     faults: list[str] = []
     for what, write in views.items():
         try:

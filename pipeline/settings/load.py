@@ -32,6 +32,7 @@ from farebox.pipeline.settings.cluster import ClusterSettings
 from farebox.pipeline.settings.metadata import MetadataSettings, from_url, hide_password
 from farebox.pipeline.settings.notify import NotifySettings
 from farebox.pipeline.settings.spans import SpanSettings
+from farebox.pipeline.settings.tracking import TrackingSettings, from_name
 
 BARE_PATTERN = re.compile(r"""(?m)^[^#'"\n]*\bpattern:[ \t]*(\{(?:SPAN|VERSION|YYYY|MM|DD)[:}][^#\n]*)""")
 CITIES, CITY_FILE = Path(__file__).parents[2] / "data", "city.yaml"
@@ -98,6 +99,7 @@ class Settings:
     cluster: ClusterSettings = ClusterSettings()
     notify: NotifySettings = NotifySettings()
     spans: SpanSettings = SpanSettings()
+    tracking: Annotated[TrackingSettings, pydantic.BeforeValidator(from_name)] = TrackingSettings()
     metadata: Annotated[MetadataSettings, pydantic.BeforeValidator(from_url)] = MetadataSettings()
 
     def __post_init__(self) -> None:
