@@ -14,6 +14,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from tfx.components.tuner.component import TunerFnResult
 
+from farebox.components.files import progress
 from farebox.modules import preprocessing, training
 
 OBJECTIVE = "eval_rmse"
@@ -41,6 +42,7 @@ class FareTuner(BaseTuner):
         tried = training.with_values(task, values)
         _, figures = training.fit_network(tried, training.soft_targets(tried, lesson))
         logging.info("Tuner: trial %s, eval RMSE %.4f with %s", trial.trial_id, figures["eval_rmse"], values)
+        progress.step("trial", len(self.oracle.trials), self.oracle.max_trials)
         return {OBJECTIVE: figures["eval_rmse"]}
 
 

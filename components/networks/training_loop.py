@@ -17,6 +17,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
+from farebox.components.files import progress
 from farebox.components.networks.rows import Rows
 
 Shuffle = np.random.Generator | np.random.RandomState
@@ -75,6 +76,7 @@ def train(
             last = Epoch(number, eval_error(), network.get_weights())
         best = last if last.eval_error < best.eval_error else best
         listeners.on_epoch_end(number - 1, {"val_error": last.eval_error})
+        progress.step("epoch", number, epochs)
     listeners.on_train_end()
     if not keep_best:
         return last

@@ -10,6 +10,7 @@ import tf_keras as keras
 from absl import logging
 
 from farebox.components.errors import InputError
+from farebox.components.files import progress
 from farebox.components.networks.objective import POINTS
 from farebox.components.networks.rows import Batch
 from farebox.components.quantizer.child import Child
@@ -68,6 +69,11 @@ def workplace(settings: QuantizerSettings) -> contextlib.AbstractContextManager[
     return contextlib.nullcontext(here) if is_safe else Child()
 
 
+def always() -> list[Rung]:
+    """The rungs that mode `auto` tries in any case."""
+    return [rung for rung in RUNGS.values() if rung.auto == "always"]
+
+
 class Ladder:
     """One search.
 
@@ -87,6 +93,7 @@ class Ladder:
         self._judge, self._settings = judge, settings
         self._sources = {name: prepare(network) for name, network in networks.items()}
         self.trials: list[QuantizationTrial] = []
+        self._n_converted, self._n_planned = 0, len(networks) * sum(self._may_ship(rung) for rung in always())
         self._harms: list[NodeHarm] = []
         self._preferred, *_ = networks
         *_, self._unreduced = networks
@@ -131,7 +138,7 @@ class Ladder:
 
     def _try_after_training(self, network: str) -> None:
         """Tries every post-training rung of a network."""
-        rungs = [rung for rung in RUNGS.values() if rung.auto == "always" and self._may_ship(rung)]
+        rungs = [rung for rung in always() if self._may_ship(rung)]
         trials = [
             self._convert(self._new_trial(rung, network))
             for rung in rungs
@@ -173,7 +180,10 @@ class Ladder:
         def make() -> bytes:
             return (source or self._source(trial)).file(trial.rung, trial.kept_float, is_sparse=is_sparse)
 
-        return attempt(trial, make)
+        made = attempt(trial, make)
+        self._n_converted += 1
+        progress.step("candidate", self._n_converted, max(self._n_converted, self._n_planned))
+        return made
 
     def _source(self, trial: QuantizationTrial) -> Source:
         rung = RUNGS[trial.rung]

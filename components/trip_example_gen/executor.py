@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import time
@@ -24,6 +25,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import proto_utils
 
 from farebox.components.errors import InputError
+from farebox.components.files import progress
 from farebox.components.files.buckets import fileio
 from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.columns import COORDINATES, PICKUP_EPOCH, PICKUP_WEEKDAY
@@ -134,7 +136,8 @@ class TripExampleGenExecutor(BaseBeamExecutor):
         aside = os.path.join(job.uri, "aside")
         for folder in (*(_split_folder(job.uri, split) for split in job.shares), _rejected_folder(job.uri), aside):
             fileio.makedirs(folder)
-        with self._make_beam_pipeline() as pipeline:
+        written = functools.partial(_n_files, _split_folder(job.uri, next(iter(job.shares))))
+        with progress.watched("part", len(chunks), written), self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Chunks" >> beam.Create(chunks)
@@ -145,6 +148,10 @@ class TripExampleGenExecutor(BaseBeamExecutor):
             )
         fileio.rmtree(aside)
         return _read_counts(job.uri)
+
+
+def _n_files(folder: str) -> int:
+    return len(fileio.listdir(folder))
 
 
 class _Shard:

@@ -63,6 +63,11 @@ class RunConsole:
             self.progress = Progress(self.console, text, expected_s)
             self.progress.start()
 
+    def step(self, unit: str, done: int, total: int) -> None:
+        """Adds to what `working` shows how far the step is: `epoch 12 of 40`."""
+        if self.progress:
+            self.progress.step(unit, done, total)
+
     def done(self) -> None:
         """Ends what `working` shows."""
         if self.progress:

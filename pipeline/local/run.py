@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farebox.components.errors import Check, GateError, InputError
-from farebox.components.files import write_atomically
+from farebox.components.files import progress, write_atomically
 from farebox.components.reporter.figures import FIGURES_FILE, PAGE_FILE, Figures
 from farebox.components.span_window.steps_file import STEPS_FILE, WindowSteps
 from farebox.components.trip_example_gen import locations
@@ -237,7 +237,7 @@ def run_graph(
         screen.node(node, is_cached, seconds, key_figures(node, outputs), holds=holds(node, outputs))
 
     try:
-        with connection.explain_lost_server(settings):
+        with connection.explain_lost_server(settings), progress.heard_by(screen.step):
             launch.run(settings, run_id, on_start=on_start, on_end=on_end, prepare=prepare, last=last, spans=spans)
     except GateError:
         screen.refused(place[0])

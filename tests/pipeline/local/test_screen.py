@@ -89,6 +89,27 @@ def test_a_step_says_what_passed_and_what_is_left(monkeypatch, elapsed, expected
     assert step.line() == text
 
 
+@pytest.mark.parametrize(
+    ("steps", "expected", "text"),
+    [
+        ([("epoch", 10, 40)], 30.0, "Trainer, 12 s, about 18 s left: epoch 10 of 40"),
+        ([("epoch", 10, 40), ("epoch", 20, 40)], None, "Trainer, 12 s: epoch 20 of 40 (about 24 s left)"),
+        ([("trial", 1, 5), ("epoch", 3, 40)], 30.0, "Trainer, 12 s, about 18 s left: trial 1 of 5, epoch 3 of 40"),
+        ([("trial", 1, 5), ("epoch", 3, 40), ("trial", 2, 5)], 30.0, "Trainer, 12 s, about 18 s left: trial 2 of 5"),
+        ([("epoch", 39, 40), ("epoch", 40, 40), ("part", 1, 1)], None, "Trainer, 12 s"),
+    ],
+)
+def test_a_step_says_how_far_it_is(monkeypatch, steps, expected, text):
+    """The first step is told at once, each further one, and the line, after 12 s: ten epochs take 12 s."""
+    begun = Progress(Console(file=io.StringIO()), "Trainer", expected)
+    times = iter([begun.started, *[begun.started + 12.0] * 9])
+    for unit in steps:
+        monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+        begun.step(*unit)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: begun.started + 12.0)
+    assert begun.line() == text
+
+
 def test_without_a_terminal_a_long_step_beats(monkeypatch):
     monkeypatch.setattr(progress, "HEARTBEAT_S", 0.01)
     stream = io.StringIO()
