@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from tfx import types
 
+from farebox.components.files.buckets import fileio
 from farebox.components.reporter import compression, fares, statistics
 from farebox.components.reporter.compression import read_json
+from farebox.components.reporter.figures import COST_FILE
 from farebox.components.tflite.byte_shares import byte_shares
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import bands_of
@@ -18,6 +21,13 @@ from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 MOST_ROWS = 20_000  # of test, in memory
 BEFORE, AFTER = "before compression", "shipped file"
 LABEL_COLUMN = list(EXAMPLE_COLUMNS)[-1]
+
+# Reporter's input that tells a node's cost, in the order of the graph.
+NODE_OF = {
+    "raw_examples": "TripExampleGen", "statistics": "StatisticsGen", "verdict": "DataGate",
+    "transform_graph": "Transform", "model": "Trainer", "projection": "PcaReducer", "pruning": "Pruner",
+    "trials": "Quantizer", "infra_blessing": "DeviceValidator", "gate_blessing": "ModelGate", "pushed_model": "Pusher",
+}  # fmt: skip
 
 Inputs = Mapping[str, types.Artifact]
 
@@ -41,9 +51,20 @@ def of_data(inputs: Inputs) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if "statistics" in inputs:
         content["statistics"] = statistics.content(inputs["statistics"], inputs.get("baseline_statistics"))
+    if found := costs(inputs):
+        content["costs"] = found
     if "raw_examples" in inputs:
         content["origin"] = origin(inputs["raw_examples"])
     return content
+
+
+def costs(inputs: Inputs) -> list[dict[str, Any]]:
+    """CPU and elapsed seconds and memory of the nodes of a cluster's run that leave them beside Reporter's inputs."""
+    return [
+        {"name": node, **read_json(inputs[key], COST_FILE)}
+        for key, node in NODE_OF.items()
+        if key in inputs and fileio.exists(os.path.join(inputs[key].uri, COST_FILE))
+    ]
 
 
 def origin(examples: types.Artifact) -> dict[str, Any]:

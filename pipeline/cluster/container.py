@@ -8,18 +8,20 @@ Exit codes: 2 if trips or parameters cannot be used, 3 if a gate refused; each w
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
 import sys
 
-from farebox.components.reporter.figures import PAGE_FILE
+from farebox.components.reporter.figures import COST_FILE, PAGE_FILE
 from farebox.pipeline import process
-from farebox.pipeline.cluster.invocation import PAGE, REPORT, for_tfx, outputs_of
+from farebox.pipeline.cluster.invocation import LOGS, PAGE, REPORT, for_tfx, outputs_of
 from farebox.pipeline.cluster.local_copies import local_artifacts
 from farebox.pipeline.cluster.markers import POD, remove_markers
 from farebox.pipeline.cluster.parameters import insert_parameters
 from farebox.pipeline.local import lean_imports, libraries
+from farebox.pipeline.local.meter import Cost, Meter
 from farebox.pipeline.provenance import check_lane
 
 INVOCATION = "--json_serialized_invocation_args"
@@ -35,6 +37,7 @@ def execute(arguments: list[str]) -> None:
     position = arguments.index(INVOCATION) + 1
     inputs_spec = arguments[arguments.index(INPUTS_SPEC) + 1] if INPUTS_SPEC in arguments else "{}"
     invocation = with_parameters(arguments[position])
+    meter = Meter()
     libraries.configure_libraries()
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor as entry_point
 
@@ -44,6 +47,7 @@ def execute(arguments: list[str]) -> None:
         arguments[position] = for_tfx(text, inputs_spec)
         entry_point.main(entry_point._parse_flags(arguments))
         publish_page(text)
+        publish_cost(text, meter.cost())
     if POD in os.environ:
         remove_markers(artifact["uri"] for artifact in outputs_of(json.loads(invocation)))
 
@@ -59,6 +63,17 @@ def publish_page(invocation: str) -> None:
 
         report, page = (artifacts[key]["artifacts"][0]["uri"] for key in (REPORT, PAGE))
         fileio.copy(f"{report}/{PAGE_FILE}", page, overwrite=True)
+
+
+def publish_cost(invocation: str, cost: Cost) -> None:
+    """Writes what the node cost into the folder of each of its outputs, where Reporter looks for it."""
+    from tfx.dsl.io import fileio
+
+    for key, entry in json.loads(invocation).get("outputs", {}).get("artifacts", {}).items():
+        for uri in (artifact["uri"] for artifact in entry["artifacts"] if key not in (PAGE, LOGS)):
+            if fileio.isdir(uri):
+                with fileio.open(f"{uri}/{COST_FILE}", "w") as file:
+                    file.write(json.dumps(dataclasses.asdict(cost)))
 
 
 def with_parameters(invocation: str) -> str:

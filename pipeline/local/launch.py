@@ -5,11 +5,8 @@ Executors and their imports are loaded at the first node that does not come from
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import resource
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,23 +23,13 @@ from farebox.components.atomic_pusher.push import is_offered, is_rolled_back
 from farebox.components.tflite.files import tflite_path
 from farebox.components.trip_example_gen.sources.reading import estimated_rows, find_files
 from farebox.pipeline.local import local_files, stored_graph
+from farebox.pipeline.local.meter import Cost, Meter
 from farebox.pipeline.metadata import connection as database
 from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.target import SpanInput, Target
 
 OnStart = Callable[[str, int, int], None]
 OnEnd = Callable[[str, dict[str, list[Any]], bool, "Cost"], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """Cost of a node: CPU seconds (user and system, ended children included), this process's peak RSS in MB, elapsed
-    seconds, and whether the result came from the cache."""
-
-    cpu_s: float
-    peak_mb: float
-    wall_s: float = 0.0
-    is_cached: bool = False
 
 
 @local_files.plain_paths_first()
@@ -118,22 +105,6 @@ def run(
             return
 
 
-class Meter:
-    """Measures the cost since its last start."""
-
-    def __init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        """Starts anew."""
-        self.cpu_s, self.started = cpu_seconds(), time.monotonic()
-        reset_peak()
-
-    def cost(self) -> Cost:
-        """The cost up to now."""
-        return Cost(cpu_seconds() - self.cpu_s, peak_mb(), time.monotonic() - self.started)
-
-
 def deferred(operator: type[BaseExecutorOperator], prepare: Callable[[], None]) -> type[BaseExecutorOperator]:
     """TFX's executor operator, built only if its executor runs: building it imports the executor."""
 
@@ -172,23 +143,3 @@ def outcome(handle: metadata.Metadata, execution_id: int) -> tuple[dict[str, lis
     """The output artifacts of an execution, and whether they came from the cache."""
     (execution,) = handle.store.get_executions_by_id([execution_id])
     return execution_lib.get_output_artifacts(handle, execution_id), execution.last_known_state == Execution.CACHED
-
-
-def reset_peak() -> None:
-    """Resets the peak RSS of this process, if the system can do that (Linux: proc(5), clear_refs)."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak_mb() -> float:
-    """Peak RSS of this process in MB, since `reset_peak` if the system can tell."""
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def cpu_seconds() -> float:
-    """User and system time of this process and of its ended children."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

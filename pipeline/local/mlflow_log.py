@@ -26,7 +26,7 @@ from farebox.pipeline.settings.load import Settings
 from farebox.pipeline.settings.notify import HTTP_RULE, is_http
 
 if TYPE_CHECKING:
-    from farebox.pipeline.local.launch import Cost
+    from farebox.pipeline.local.meter import Cost
 
 URI, TOKEN, USER, PASSWORD = (f"MLFLOW_TRACKING_{name}" for name in ("URI", "TOKEN", "USERNAME", "PASSWORD"))
 API, ARTIFACTS, PROXY = "api/2.0/mlflow", "api/2.0/mlflow-artifacts/artifacts", "mlflow-artifacts:/"

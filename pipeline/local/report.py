@@ -21,7 +21,7 @@ from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
 from farebox.pipeline.settings.load import Settings
 
 if TYPE_CHECKING:
-    from farebox.pipeline.local.launch import Cost
+    from farebox.pipeline.local.meter import Cost
 
 FACTS_FILE = "report.json"
 LATEST_RUNS = 10  # in which a node's last time is looked for; the link `latest` is one more

@@ -29,7 +29,7 @@ from farebox.pipeline.provenance import lane
 from farebox.pipeline.settings.load import Settings
 
 if TYPE_CHECKING:
-    from farebox.pipeline.local.launch import Cost
+    from farebox.pipeline.local.meter import Cost
     from farebox.pipeline.target import SpanInput
 
 

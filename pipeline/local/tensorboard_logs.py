@@ -19,7 +19,7 @@ import google_crc32c
 from farebox.components.reporter.figures import Figures
 
 if TYPE_CHECKING:
-    from farebox.pipeline.local.launch import Cost
+    from farebox.pipeline.local.meter import Cost
 
 TENSORBOARD, EVENTS_FILE = "tensorboard", "events.out.tfevents.0.farebox"
 TRAINING_FILE, RUN = "training.json", "run"

@@ -15,7 +15,7 @@ from farebox.pipeline.local.folder import LOG_FILE
 from farebox.pipeline.settings.load import Settings
 
 if TYPE_CHECKING:
-    from farebox.pipeline.local.launch import Cost
+    from farebox.pipeline.local.meter import Cost
 
 
 def write_views(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from farebox.components.reporter.figures import Figures
@@ -50,13 +50,21 @@ class RunFacts:
         })  # fmt: skip
 
 
-def section(figures: Figures, origin: Mapping[str, Any] | None, facts: RunFacts) -> Section:
-    """Tables of digests, costs and settings."""
-    blocks: list[Block] = [digests(figures, origin or {}, facts)]
-    if facts.nodes:
-        blocks.append(costs(facts))
+def section(figures: Figures, sections: Mapping[str, Any], facts: RunFacts) -> Section:
+    """Tables of digests, costs and settings; sections: as `reporter.content` gathers them."""
+    blocks: list[Block] = [digests(figures, sections.get("origin") or {}, facts)]
+    nodes = facts.nodes or tuple(NodeRun(**node) for node in sections.get("costs", ()))
+    if nodes:
+        blocks.append(costs(nodes))
     else:
-        blocks.append(missing("Costs by node: the cluster's own page has them."))
+        blocks.append(missing("Costs by node: no node of this run left its cost."))
+    if nodes and not facts.nodes:
+        blocks.append(
+            missing(
+                "Evaluator, ExampleValidator, Reporter and nodes that only look things up have no cost here; "
+                "a cached node has the cost of the run that it came from."
+            )
+        )
     if facts.settings:
         rows = [(key, value) for key, value in facts.settings.items()]
         blocks.append(table("Settings that differ from the defaults", ("setting", "value"), rows, 2))
@@ -89,21 +97,21 @@ def digests(figures: Figures, origin: Mapping[str, Any], facts: RunFacts) -> Blo
     return table("From the trips to the bytes", ("what", "value"), rows, 2)
 
 
-def costs(facts: RunFacts) -> Figure:
+def costs(nodes: Sequence[NodeRun]) -> Figure:
     """CPU seconds of each node in the order in which they ran; elapsed time and memory in the table."""
     rows = [
         (node.cpu_s, None, None, f"{node.name}: {number(node.cpu_s, 3)} CPU s, peak {node.peak_mb:,.0f} MB")
-        for node in facts.nodes
+        for node in nodes
     ]
     title = "Cost of each node, in the order of the graph"
-    svg = bars([node.name for node in facts.nodes], "CPU seconds", rows, name=title)
+    svg = bars([node.name for node in nodes], "CPU seconds", rows, name=title)
     cells = [
         (node.name, number(node.cpu_s, 3), number(node.wall_s, 3), f"{node.peak_mb:,.0f}",
          "cached" if node.is_cached else "ran")
-        for node in facts.nodes
+        for node in nodes
     ]  # fmt: skip
     head = ("node", "CPU s", "elapsed s", "peak MB", "")
-    total = sum(node.cpu_s for node in facts.nodes)
+    total = sum(node.cpu_s for node in nodes)
     return Figure(title, "CPU seconds", svg, table(title, head, cells), f"{total:.1f} CPU seconds in all.")
 
 

@@ -97,7 +97,7 @@ def sections_of(page: Page) -> tuple[Section, ...]:
         model_charts.section(measured, sections.get("training"), sections.get("importance"), currency),
         line_charts.section(sections),
         data_charts.section(figures.losses, sections.get("statistics"), figures.gates),
-        lineage.section(figures, sections.get("origin"), page.facts),
+        lineage.section(figures, sections, page.facts),
     )
 
 

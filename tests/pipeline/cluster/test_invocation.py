@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import report_page
 from toy_spec import components
 
-from farebox.pipeline.cluster.container import INPUTS_SPEC, publish_page, with_parameters
+from farebox.components.reporter import content
+from farebox.components.reporter.page.lineage import RunFacts
+from farebox.components.reporter.page.render import render
+from farebox.pipeline.cluster.container import INPUTS_SPEC, publish_cost, publish_page, with_parameters
 from farebox.pipeline.cluster.driver import Driver
 from farebox.pipeline.cluster.invocation import LOGS, for_tfx, without_logs
 from farebox.pipeline.cluster.versions import READ, KfpVersion
+from farebox.pipeline.local.meter import Cost
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "executor_inputs"
 NODES = tuple(components())
@@ -135,3 +142,17 @@ def test_the_page_is_hidden_from_tfx_and_copied_to_its_own_address(tmp_path):
     assert json.loads(for_tfx(given, "{}")) == plain
     publish_page(given)
     assert page.read_text() == "<!doctype html>"
+
+
+def test_a_node_leaves_its_cost_and_the_page_shows_it(tmp_path):
+    """Beside the artifacts that Reporter reads; the page and Kubeflow's logs are single files."""
+    for name in ("pruning", "pruned_model", "executor-logs"):
+        (tmp_path / name).mkdir()
+    uris = {key: {"artifacts": [{"uri": str(tmp_path / key)}]} for key in ("pruning", "pruned_model", "executor-logs")}
+    written = uris | {"page": {"artifacts": [{"uri": str(tmp_path / "page.html")}]}}
+    publish_cost(json.dumps({"outputs": {"artifacts": written}}), Cost(cpu_s=9.5, peak_mb=700.0, wall_s=12.5))
+    assert not (tmp_path / "page.html").exists() and not list((tmp_path / "executor-logs").iterdir())
+    sections = {"costs": content.costs({"pruning": SimpleNamespace(uri=str(tmp_path / "pruning"))})}
+    assert [(each["name"], each["cpu_s"]) for each in sections["costs"]] == [("Pruner", 9.5)]
+    html = render(dataclasses.replace(report_page.page("no model"), sections=sections, facts=RunFacts()))
+    assert "Cost of each node" in html and "Pruner: 9.5 CPU s, peak 700 MB" in html and "cached node" in html

@@ -120,7 +120,7 @@ def test_the_manifest_holds_what_is_known_before_a_run(tmp_path):
 def test_a_nodes_peak_memory_is_its_own():
     """64 MB taken and given back do not count again, 48 MB more do. In a process whose heap has no free pages."""
     code = """
-from farebox.pipeline.local.launch import peak_mb, reset_peak
+from farebox.pipeline.local.meter import peak_mb, reset_peak
 
 before = peak_mb()
 large = bytearray(64 << 20)

@@ -17,7 +17,7 @@ from farebox.pipeline.commands import report as command
 from farebox.pipeline.commands import run_history
 from farebox.pipeline.local import launch, report, run
 from farebox.pipeline.local.folder import point_latest
-from farebox.pipeline.local.launch import Cost
+from farebox.pipeline.local.meter import Cost
 from farebox.pipeline.local.run import RunSummary
 from farebox.pipeline.retraining.journal import Journal, Record
 from farebox.pipeline.settings.load import load_settings
