@@ -29,6 +29,7 @@ from farebox.components.reporter.component import Reporter
 from farebox.components.trip_example_gen.component import TripExampleGen
 from farebox.components.trip_example_gen.curated_schema import CuratedSchema
 from farebox.modules import columns
+from farebox.modules.card_words import CARD_WORDS
 from farebox.modules.slices import FARE_SLICES
 from farebox.pipeline import provenance
 from farebox.pipeline.node_configs import (
@@ -188,6 +189,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
                     [span for span, _ in target.spans.window] if target.spans else (),
                 ),
                 "push": dataclasses.asdict(settings.push),
+                "card": CARD_WORDS,
                 "promise": [*FARE_SLICES, *settings.city.extra],
                 **locations_config(settings),
             },

@@ -16,6 +16,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, json_utils
 
 from farebox.components.atomic_pusher import push
+from farebox.components.atomic_pusher.card_words import CardWords
 from farebox.components.atomic_pusher.commit import code_commit
 from farebox.components.atomic_pusher.hook import call_hook
 from farebox.components.atomic_pusher.manifest import describe, sha256
@@ -40,10 +41,10 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
     """Pushes Format-Serving/tflite to the destination's base_directory, if both blessings hold for its bytes.
 
     `custom_config["manifest"]` is added to the manifest, `custom_config["push"]` are `PushSettings`,
-    `custom_config["locations"]` is the text of locations.json, if there is one, and `custom_config["promise"]` the
-    features by whose slices the manifest tells the errors on the test split. The optional input `statistics` is of the
-    data behind the model. If a person rolled these bytes back, it pushes nothing and writes the failed check to
-    `{pushed_model.uri}/refusal.json`.
+    `custom_config["card"]` are `CardWords`, `custom_config["locations"]` is the text of locations.json, if any, and
+    `custom_config["promise"]` the features by whose slices the manifest tells the errors on the test split. The
+    optional input `statistics` is of the data behind the model. If a person rolled these bytes back, it pushes nothing
+    and writes the failed check to `{pushed_model.uri}/refusal.json`.
     After a push it calls `push.hook`, if that is set, and writes how it ended to `{pushed_model.uri}/hook.json`, where
     a warning also stands if the version has no model card.
     """
@@ -71,7 +72,8 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
             table = locations.encode() if locations else None
             statistics = _statistics(input_dict.get("statistics", ()))
             optional = {"golden": golden, "locations": table, "statistics": statistics}
-            beside, card_checks = self._beside(input_dict, content, manifest, settings)
+            words = CardWords(**config.get("card", {}))
+            beside, card_checks = self._beside(input_dict, content, manifest, settings, words)
             version = push.push(content, store, manifest, settings, **optional, beside=beside)
         except GateError as error:
             logging.error("Pusher: %s", error)
@@ -116,6 +118,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         content: bytes,
         manifest: Mapping[str, Any],
         settings: PushSettings,
+        words: CardWords,
     ) -> tuple[dict[str, bytes], list[Check]]:
         """The map of trips and the model card, by file name; a warning if the card cannot be written."""
         density = _density(_device_report(input_dict.get("infra_blessing", ())), settings)
@@ -124,7 +127,7 @@ class AtomicPusherExecutor(tfx_pusher.Executor):
         maps = {} if density is None else {DENSITY_FILE: (json.dumps(density, separators=(",", ":")) + "\n").encode()}
         min_rows = settings.min_trips_per_cell or FEW_ROWS
         try:
-            card = model_card(described, judgement, density, contact=settings.contact, min_rows=min_rows)
+            card = model_card(described, judgement, density, contact=settings.contact, min_rows=min_rows, words=words)
             return {**maps, CARD_FILE: as_json(card), CARD_TEXT: as_markdown(card)}, []
         except Exception as error:  # whatever it is: the gates accepted the model, which is pushed without its card
             logging.exception("Pusher: the model card could not be written")

@@ -10,17 +10,18 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from farebox.components.atomic_pusher.card_words import CardWords
+
 CARD_SCHEMA = "0.0.2"
 # Metrics of judgement.json that a card shows, with what a reader needs to know; None: in the label's unit.
 METRICS = {
     "rmse": ("RMSE", None),
     "mae": ("mean absolute error", None),
-    "bias": ("mean error, prediction minus fare", None),
+    "bias": ("mean error, prediction minus {label}", None),
     "p95_absolute_error": ("95 % of the errors are at most", None),
-    "coverage": ("share of fares in their range", ""),
+    "coverage": ("share of {labels} in their range", ""),
     "range_width": ("mean width of the range", None),
 }
-USE = "An estimate of the fare, and its range, before a trip: on the device, without a network."
 SLICE_METRICS = ("rmse", "bias", "coverage")
 
 Card = dict[str, Any]
@@ -33,32 +34,36 @@ def model_card(
     *,
     contact: str | None,
     min_rows: int,
+    words: CardWords = CardWords(),  # noqa: B008 - frozen
 ) -> Card:
     """The card's content by the schema's keys.
 
     manifest: of the version, as `manifest.describe` returns it. judgement: of these bytes, empty without one. density:
-    the content of density.json. min_rows: slices of fewer trips are left out.
+    the content of density.json. min_rows: slices of fewer trips are left out. words: of the use.
     """
     unit = str(manifest.get("output", {}).get("unit", ""))
     city = str(manifest["city"])
+    words = words.filled(city, _in(unit))
     return {
         "schema_version": CARD_SCHEMA,
         "model_details": {
-            "name": f"Fare model of {city}",
-            "overview": f"Estimates the fare of a taxi trip in {city}{_in(unit)}, before it begins.",
+            "name": words.name,
+            "overview": words.overview,
             "documentation": "Inputs, their order, units and bounds stand in the file's own metadata. "
             + str(manifest.get("facts", {}).get("description", "")),
             **({"owners": [{"name": contact, "contact": contact}]} if contact else {}),
             "version": {"name": str(manifest["sha256"])[:12], "date": str(manifest["created"])[:10]},
         },
         "model_parameters": _parameters(manifest, judgement),
-        "quantitative_analysis": {"performance_metrics": list(_metrics(judgement, unit, min_rows))},
+        "quantitative_analysis": {"performance_metrics": list(_metrics(judgement, unit, min_rows, words))},
         "considerations": {
-            "users": _texts([f"People who build apps, meters and pages for taxis in {city}, and their passengers."]),
-            "use_cases": _texts([USE]),
-            "limitations": _texts([*_scope(manifest, city), *_weak(judgement, unit, min_rows), *_few_trips(density)]),
+            "users": _texts([words.users]),
+            "use_cases": _texts([words.use]),
+            "limitations": _texts(
+                [*_scope(manifest, city, words), *_weak(judgement, unit, min_rows), *_few_trips(density)]
+            ),
             "tradeoffs": _texts(_tradeoffs(manifest)),
-            "ethical_considerations": list(_risks(density)),
+            "ethical_considerations": list(_risks(density, words)),
         },
     }  # fmt: skip
 
@@ -123,19 +128,20 @@ def _described(tensor: Mapping[str, Any]) -> str:
     return ", ".join(filter(None, (words, *bounds, tensor.get("dtype"))))
 
 
-def _metrics(judgement: Mapping[str, Any], unit: str, min_rows: int) -> Iterable[dict[str, Any]]:
+def _metrics(judgement: Mapping[str, Any], unit: str, min_rows: int, words: CardWords) -> Iterable[dict[str, Any]]:
     """Metrics over all trips with their intervals, then those of slices."""
     metrics, intervals = judgement.get("metrics", {}), judgement.get("intervals", {})
     for name in (name for name in METRICS if metrics.get(name) is not None):
-        yield _metric(name, unit, metrics[name], intervals.get(name))
+        yield _metric(_type(name, unit, words), metrics[name], intervals.get(name))
     for each in _slices(judgement, min_rows):
         label = f"{each['slice']} ({each['rows']:,} trips)"
         for name in (name for name in SLICE_METRICS if each.get(name) is not None):
-            yield {"slice": label, **_metric(name, unit, each[name], each.get("intervals", {}).get(name))}
+            interval = each.get("intervals", {}).get(name)
+            yield {"slice": label, **_metric(_type(name, unit, words), each[name], interval)}
 
 
-def _metric(name: str, unit: str, value: float, interval: Sequence[float] | None) -> dict[str, Any]:
-    entry: dict[str, Any] = {"type": _type(name, unit), "value": _number(value)}
+def _metric(kind: str, value: float, interval: Sequence[float] | None) -> dict[str, Any]:
+    entry: dict[str, Any] = {"type": kind, "value": _number(value)}
     if interval:
         low, high = map(_number, interval)
         entry["confidence_interval"] = {"lower_bound": low, "upper_bound": high}
@@ -146,20 +152,20 @@ def _slices(judgement: Mapping[str, Any], min_rows: int) -> list[Mapping[str, An
     return [each for each in judgement.get("slices", ()) if each["rows"] >= min_rows]
 
 
-def _type(name: str, unit: str) -> str:
-    words, own = METRICS[name]
-    return words + _in(unit if own is None else own)
+def _type(name: str, unit: str, words: CardWords) -> str:
+    meaning, own = METRICS[name]
+    return meaning.format(label=words.label, labels=words.labels) + _in(unit if own is None else own)
 
 
-def _scope(manifest: Mapping[str, Any], city: str) -> Iterable[str]:
+def _scope(manifest: Mapping[str, Any], city: str, words: CardWords) -> Iterable[str]:
     inputs = {each["name"]: each for each in manifest.get("inputs", ())}
     box = [each for name, each in inputs.items() if name.startswith("pickup_l") and "minimum" in each]
     if box:
-        words = " and ".join(f"{each['minimum']:g} to {each['maximum']:g} ({each['meaning']})" for each in box)
-        yield f"Out of scope: places outside {words}, and other cities than {city}."
+        bounds = " and ".join(f"{each['minimum']:g} to {each['maximum']:g} ({each['meaning']})" for each in box)
+        yield f"Out of scope: places outside {bounds}, and other cities than {city}."
     if days := manifest.get("facts", {}).get("days"):
-        yield f"Out of scope: trips before {days[0]}. A year after {days[1]} fares may have changed: retrain."
-    yield "Out of scope: a binding price, tips, deliveries, and decisions about a person."
+        yield f"Out of scope: trips before {days[0]}. A year after {days[1]} {words.labels} may have changed: retrain."
+    yield f"Out of scope: {words.out_of_scope}"
 
 
 def _weak(judgement: Mapping[str, Any], unit: str, min_rows: int) -> Iterable[str]:
@@ -189,15 +195,15 @@ def _tradeoffs(manifest: Mapping[str, Any]) -> Iterable[str]:
     yield "Compressed: accuracy was given up for bytes and time within the budget of the run's settings."
 
 
-def _risks(density: Mapping[str, Any] | None) -> Iterable[dict[str, str]]:
+def _risks(density: Mapping[str, Any] | None, words: CardWords) -> Iterable[dict[str, str]]:
     shown = f"density.json shows no cell of fewer than {density['min_trips']} trips. " if density else ""
     yield {
-        "name": "Privacy of passengers and drivers",
+        "name": f"Privacy of {words.people}",
         "mitigation_strategy": f"The file takes no identity and holds no trip. {shown}manifest.json keeps a sketch of "
         "hashes of training rows, which tells whether a row that one already has was among them.",
     }
     yield {
-        "name": "Fares that are less exact in some areas",
+        "name": f"{words.labels.capitalize()} that are less exact in some areas",
         "mitigation_strategy": "Errors by area, hour and distance stand above; gates refuse a version whose slices are "
         "worse than the settings allow.",
     }

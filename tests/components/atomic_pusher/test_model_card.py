@@ -10,10 +10,12 @@ import pytest
 from throwaway import throwaway_python
 
 from farebox.components.atomic_pusher import push, versions
+from farebox.components.atomic_pusher.card_words import CardWords
 from farebox.components.atomic_pusher.manifest import describe
 from farebox.components.atomic_pusher.model_card import as_json, as_markdown, model_card
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.metadata import described
+from farebox.modules.card_words import CARD_WORDS
 
 TEXTS = {"description": str}
 # Keys and types of model_card.schema.json v0.0.2 in PyPI's model-card-toolkit 2.0.0, as far as a card has them.
@@ -81,7 +83,8 @@ def content(fare_tflite) -> bytes:
 @pytest.fixture
 def card(content):
     manifest = describe(content, "toytown", {"spans": [3, 5]})
-    return model_card(manifest, JUDGEMENT, DENSITY, contact="fares@example.org", min_rows=10)
+    words = CardWords(**CARD_WORDS)
+    return model_card(manifest, JUDGEMENT, DENSITY, contact="fares@example.org", min_rows=10, words=words)
 
 
 def test_the_card_has_keys_of_the_schema_and_no_others(card):
@@ -165,3 +168,12 @@ def test_a_card_that_cannot_be_written_warns_and_the_model_is_pushed(run_pusher,
     (check,) = checks_of_push(pushed)
     assert (check.name, check.refuses, check.ok) == ("model_card", False, False)
     assert check.detail == "KeyError: 'rows'"
+
+
+def test_without_words_a_card_knows_no_taxi(content, card):
+    """Its columns and trips are those of the file and of the ingest."""
+    plain = model_card(describe(content, "toytown", {}), JUDGEMENT, DENSITY, contact=None, min_rows=10)
+    texts = [json.dumps(each["considerations"] | each["model_details"]) for each in (plain, card)]
+    found = [set(re.findall(r"(?i)taxi|fares?|passenger|meter|deliver", text)) for text in texts]
+    assert found[0] == set() and {"taxi", "fare", "passenger", "meter", "deliver"} <= found[1]
+    assert "A prediction on the device" in texts[0] and "{city}" not in texts[0]
