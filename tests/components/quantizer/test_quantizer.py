@@ -243,6 +243,45 @@ def test_look_ups_give_the_same(quick_keras, n_trained):
         np.testing.assert_array_equal(*(TfliteModel(each).predict({"id": every}) for each in (looked_up, plain)))
 
 
+@pytest.mark.parametrize("n_trained", [40, 600])
+def test_look_ups_in_pages_give_the_same_from_fewer_bytes(quick_keras, n_trained):
+    """10,000 ids, trained at random in one place of ten. Two digits count 601 distinct rows. In tflite-micro, too."""
+    from tflite_micro import runtime
+
+    from farebox.components.quantizer import conversion
+    from farebox.components.quantizer.tables import with_lookups
+
+    random = np.random.default_rng(2)
+    network = embedding_of(10_000, np.zeros((1, 8)))
+    table = np.zeros((10_000, 8), np.float32)
+    table[random.choice(1000, n_trained, replace=False) + 3500] = random.normal(size=(n_trained, 8))
+    network.get_layer("e").set_weights([table])
+    thin = with_lookups(network, has_pages=True)
+    assert thin.get_layer("e").page_size > 1 and thin.get_layer("e").n_distinct == n_trained + 1
+    every = np.arange(10_000)[:, None]
+    np.testing.assert_array_equal(thin(every), network(every))
+    plain, paged = (conversion.Source(each, None, [], "y").file("int8_weights") for each in (network, thin))
+    assert len(paged) < 0.2 * len(plain)
+    expected = TfliteModel(plain).predict({"id": every})
+    np.testing.assert_array_equal(TfliteModel(paged).predict({"id": every}), expected)
+    micro = runtime.Interpreter.from_bytes(paged)
+    for place in (0, 3499, 3500, 4000, 4499, 4500, 9999):
+        micro.set_input(np.array([[place]], np.int32), 0)
+        micro.invoke()
+        np.testing.assert_allclose(micro.get_output(0).reshape(-1), expected[place : place + 1], atol=1e-6)
+
+
+def test_digits_by_hand():
+    """Base 256, the lower digit from -128 to 127."""
+    from farebox.components.quantizer.tables import digits_of
+
+    assert [digit.tolist() for digit in digits_of(np.array([0, 127]))] == [[0, 127]]
+    assert [digit.tolist() for digit in digits_of(np.array([0, 128, 384, 32_639]))] == [
+        [0, 1, 2, 127],
+        [0, -128, -128, 127],
+    ]
+
+
 @pytest.mark.parametrize(("n_ids", "n_trained"), [(1000, 1000), (2000, 256), (20, 3)])
 def test_look_ups_that_do_not_pay_are_not_made(quick_keras, n_ids, n_trained):
     """No row twice; more rows than a look-up counts to; a table that is too small to gain."""
