@@ -31,7 +31,6 @@ from farebox.components.trip_example_gen.columns import COORDINATES
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.simulation import simulator
 from farebox.pipeline.retraining import tick
-from farebox.pipeline.settings.load import Settings
 
 ROWS = 1200  # trips a day
 LIVE, BEFORE, TICKS = "month", "before-the-change", "ticks.jsonl"
@@ -110,6 +109,7 @@ def play(out: Path, seed: int, scenario: str) -> list[Tick]:
     shutil.rmtree(live, ignore_errors=True)
     shutil.copytree(before, live, symlinks=True)
     begun = [Tick(**{**each, "scenario": scenario}) for each in json.loads((live / TICKS).read_text())]
+    begun[-1] = dataclasses.replace(begun[-1], rmse=error_of_next_day(live, seed, scenario, CHANGE - 1))
     return [*begun, *(tick_of(live, seed, scenario, day) for day in range(CHANGE, END + 1))]
 
 
@@ -119,22 +119,25 @@ def tick_of(live: Path, seed: int, scenario: str, day: int) -> Tick:
     for each in range(BEGIN - settings.spans.window + 1 if day == BEGIN else day, day + 1):
         write_trips(live / "truth" / f"{each}.csv", settings.city, scenario, each, seed)
         retraining.place(live, each, version=1)
-    write_trips(live / "truth" / f"{day + 1}.csv", settings.city, scenario, day + 1, seed)
     started = cpu_s()
     (result,) = tick.retrain(settings)
     record, steps = result.record, result.run.steps.steps if result.run else ()
     if day == BEGIN and record.outcome != "pushed":
         raise GateError("; ".join(record.reasons))
-    rmse = retraining.error_of(latest(settings), live, settings, day)
+    rmse = error_of_next_day(live, seed, scenario, day)
     moved = len({each.span for each in steps})
     done = Tick(seed, scenario, day, rmse, record.causes, moved, record.outcome, round(cpu_s() - started, 1))
     print(done, file=sys.stderr, flush=True)
     return done
 
 
-def latest(settings: Settings) -> Path:
-    """The file that LATEST names."""
-    return settings.models_dir / (settings.models_dir / "LATEST").read_text().strip() / "fare.tflite"
+def error_of_next_day(live: Path, seed: int, scenario: str, day: int) -> float:
+    """RMSE of the shipped model on the next day's trips."""
+    settings = retraining.settings_of(live)
+    write_trips(live / "truth" / f"{day + 1}.csv", settings.city, scenario, day + 1, seed)
+    latest = settings.models_dir / (settings.models_dir / "LATEST").read_text().strip() / "fare.tflite"
+    rmse: float = retraining.error_of(latest, live, settings, day)
+    return rmse
 
 
 def cpu_s() -> float:
