@@ -641,7 +641,7 @@ def test_months_are_read_from_the_ticks_that_are_done(months, load_script, tmp_p
     [
         ("+30 %", 2.3, (), "mean RMSE of days 12 to 17 at most 1.6 x that without a change"),  # 3.3 / 2
         ("none", 1.0, ((13, ("drift",)),), "no retrain without a cause in months without a change"),
-        ("+30 %", 1.0, tuple((day, ("live_error",)) for day in range(12, 17)), "at most 4 retrains after a change"),
+        ("+30 %", 1.0, tuple((day, ("live_error",)) for day in range(12, 17)), "at most 4 retrains after a step"),
     ],
 )
 def test_a_month_that_breaks_a_condition_fails(months, load_script, scenario, rmse, causes, failed):
