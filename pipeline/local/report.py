@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import shlex
@@ -15,7 +16,8 @@ from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import CONTENT_FILE, FAULT, PAGE_FILE, Figures
 from farebox.components.reporter.page.lineage import NodeRun, RunFacts
-from farebox.components.reporter.page.render import About, Page, render
+from farebox.components.reporter.page.over_time import RunPoint
+from farebox.components.reporter.page.render import About, Page, point_of, render
 from farebox.pipeline import provenance
 from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
 from farebox.pipeline.settings.load import Settings
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from farebox.pipeline.local.meter import Cost
 
 FACTS_FILE = "report.json"
+EARLIER_RUNS = 19  # that a page shows beside its own
 LATEST_RUNS = 10  # in which a node's last time is looked for; the link `latest` is one more
 # Artifacts of a run without a report, by the name that Reporter has for them; of a span if it stopped the run.
 DATA_KEYS = {
@@ -47,7 +50,7 @@ def write(
             "run_id": run_id,
             "date": day(run_id),
         },
-        "facts": dataclasses.asdict(facts_of(settings, costs)),
+        "facts": dataclasses.asdict(facts_of(settings, run_id, costs)),
     }
     write_atomically(folder / FACTS_FILE, json.dumps(content))
     return write_page(folder, figures, content)
@@ -91,7 +94,7 @@ def sections_of(produced: Mapping[str, list[Any]]) -> dict[str, Any]:
     return content.of_data({name: artifacts[0] for name, artifacts in found.items() if artifacts})
 
 
-def facts_of(settings: Settings, costs: Mapping[str, Cost]) -> RunFacts:
+def facts_of(settings: Settings, run_id: str, costs: Mapping[str, Cost]) -> RunFacts:
     """Facts of the runner: costs, settings and how they differ from the run before, the command, the versions."""
     chosen = dict(differing(settings))
     before = settings_of(settings.runs_dir / LATEST)
@@ -109,7 +112,20 @@ def facts_of(settings: Settings, costs: Mapping[str, Cost]) -> RunFacts:
         lane=provenance.lane(),
         commit=code_commit() or "",
         libraries=provenance.versions(),
+        earlier=earlier_runs(settings.runs_dir, run_id),
     )
+
+
+def earlier_runs(runs_dir: Path, run_id: str) -> tuple[RunPoint, ...]:
+    """The latest runs before this one, the oldest first; without those whose summary is damaged."""
+    folders = [path.parent for path in runs_dir.glob(f"*/{SUMMARY_FILE}") if not path.parent.is_symlink()]
+    names = sorted(folder.name for folder in folders if folder.name < run_id)
+    points: list[RunPoint] = []
+    for name in names[-EARLIER_RUNS:]:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # half a file, or of another Farebox
+            figures = Figures.from_json(json.loads((runs_dir / name / SUMMARY_FILE).read_text()))
+            points.append(point_of(name, figures))
+    return tuple(points)
 
 
 def settings_of(folder: Path) -> dict[str, str] | None:

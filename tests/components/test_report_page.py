@@ -127,7 +127,8 @@ def test_the_page_needs_no_network_and_is_small(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_sections_stand_in_the_readers_order(kind):
     outline = Outline(render(report_page.page(kind)))
-    assert outline.headings == ["Gates", "Fares", "Models", "The line from network to file", "Data", "Lineage"]
+    line = "The line from network to file"
+    assert outline.headings == ["Gates", "Fares", "Models", line, "Data", "History", "Lineage"]
     assert outline.stack == [] and len(outline.ids) == len(set(outline.ids))
 
 

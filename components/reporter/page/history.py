@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from farebox.components.reporter.page.axis import Axis, number
-from farebox.components.reporter.page.blocks import Block, Figure, Section, Table, missing, table
-from farebox.components.reporter.page.charts import Chart
+from farebox.components.reporter.page.blocks import Block, Section, Table, missing, table
+from farebox.components.reporter.page.over_time import over_time
 from farebox.components.reporter.page.render import About, render_sections
 
 
@@ -54,26 +52,6 @@ def pictures(page: HistoryPage) -> list[Block]:
         over_time("RMSE by run", f"RMSE on test, {page.currency}", names, errors, intervals),
         over_time("Size by run", "bytes", names, sizes, [None] * len(names)),
     ]
-
-
-def over_time(
-    title: str,
-    unit: str,
-    names: Sequence[str],
-    values: Sequence[float],
-    intervals: Sequence[tuple[float, float] | None],
-) -> Figure:
-    """A number by run, with its interval."""
-    ends = [end for interval in intervals if interval for end in interval]
-    x = Axis.of("run, the oldest first", [str(place) for place in range(1, len(names) + 1)])
-    chart = Chart(x, Axis.over(unit, [*values, *ends, 0.0], zero=True))
-    chart.line(list(enumerate(values)))
-    for place, (name, value, interval) in enumerate(zip(names, values, intervals, strict=True)):
-        if interval:
-            chart.whisker(place, *interval, across=False)
-        chart.dot(place, value, f"{name}: {number(value)}")
-    rows = [(name, number(value)) for name, value in zip(names, values, strict=True)]
-    return Figure(title, unit, chart.svg(title), table(title, ("run", unit), rows))
 
 
 def listing(page: HistoryPage) -> Table:

@@ -10,6 +10,7 @@ from farebox.components.reporter.figures import Figures
 from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
 from farebox.components.reporter.page.charts import bars
+from farebox.components.reporter.page.over_time import RunPoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ class RunFacts:
 
     settings: those that differ from their defaults, as text by key. changed: (before, now) of those that differ from
     the run before. command: repeats the run. source: of the trips. libraries: versions by name.
+    earlier: runs, the oldest first.
     """
 
     nodes: tuple[NodeRun, ...] = ()
@@ -39,6 +41,7 @@ class RunFacts:
     lane: str = ""
     commit: str = ""
     libraries: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    earlier: tuple[RunPoint, ...] = ()
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RunFacts:
@@ -46,6 +49,7 @@ class RunFacts:
         return cls(**{
             **content,
             "nodes": tuple(NodeRun(**node) for node in content["nodes"]),
+            "earlier": tuple(map(RunPoint.from_json, content.get("earlier", ()))),
             "changed": {key: (before, now) for key, (before, now) in content["changed"].items()},
         })  # fmt: skip
 

@@ -10,7 +10,15 @@ from typing import Any
 
 from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures
-from farebox.components.reporter.page import data_charts, fare_charts, gates, line_charts, lineage, model_charts
+from farebox.components.reporter.page import (
+    data_charts,
+    fare_charts,
+    gates,
+    line_charts,
+    lineage,
+    model_charts,
+    over_time,
+)
 from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Section
 
@@ -97,7 +105,22 @@ def sections_of(page: Page) -> tuple[Section, ...]:
         model_charts.section(measured, sections.get("training"), sections.get("importance"), currency),
         line_charts.section(sections),
         data_charts.section(figures.losses, sections.get("statistics"), figures.gates),
+        over_time.section(page.facts.earlier, point_of(page.about.run_id, figures), currency),
         lineage.section(figures, sections, page.facts),
+    )
+
+
+def point_of(run_id: str, figures: Figures) -> over_time.RunPoint:
+    """A run among the others of its city."""
+    measured, refusing = figures.measured, [check.name for check in figures.gates if check.refuses]
+    outcome = f"refused: {', '.join(refusing)}" if refusing else "not shipped"
+    outcome = "shipped" if verdict.is_shipped(figures) else outcome
+    if measured is None:
+        return over_time.RunPoint(run_id, None, None, None, None, outcome)
+    low, high = measured.intervals.get("rmse", (None, None))
+    interval = None if low is None or high is None else (low, high)
+    return over_time.RunPoint(
+        run_id, measured.rmse.shipped, interval, measured.model.bytes, measured.rows.examples, outcome
     )
 
 

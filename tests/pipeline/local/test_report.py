@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import types
 
 import pytest
@@ -200,3 +201,15 @@ def test_a_shipped_run_whose_page_cannot_be_drawn_ends_well(monkeypatch, tmp_pat
     assert said.startswith("the page could not be drawn: ") and said.endswith(f"see {settings.runs_dir / RUN}/log.txt")
     assert fault.partition(":")[0] in said
     assert (settings.runs_dir / "latest/summary.json").is_file() and (settings.runs_dir / "latest/tensorboard").is_dir()
+
+
+def test_the_page_shows_the_runs_before_it(past, tmp_path):
+    """The first run has none; a later one none that is newer, nor one with a damaged summary."""
+    assert "No earlier run of this city is known here" in past(RUN).read_text()
+    past(NEXT, "refused"), past("20260105-030405-006")
+    damaged = past("20260104-030405-005").parent / "summary.json"
+    damaged.write_text("{")
+    text = past("20260104-030405-006").read_text()
+    runs = re.findall(r'<th scope="row">(2026\d+-\d+-\d+)</th>\s*<td>([^<]*)</td>', text)
+    assert runs == [("20260104-030405-006", "shipped"), (NEXT, "refused: max_rmse"), (RUN, "shipped")]
+    assert "RMSE by run" in text
