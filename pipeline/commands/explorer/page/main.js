@@ -2,7 +2,8 @@
 
 import {bytesEngine, fetched, goldenCheck, javascriptEngine, microseconds, textOf} from "./engines.js";
 import {TripMap, gridOf} from "./map.js";
-import {completed, rangeOf, weekdayOf} from "./trip.js";
+import {featureField, item, legendOf, mapWords, rowOf, words} from "./show.js";
+import {completed, weekdayOf} from "./trip.js";
 
 const WAIT_MS = 120, FAR_SHARE = 1 / 8;
 const ENDS = ["pickup", "dropoff"];
@@ -22,7 +23,7 @@ async function start() {
   for (const each of document.querySelectorAll(".unit")) each.textContent = version.unit ? `, ${version.unit}` : "";
   fillForm();
   map = new TripMap(find("#map"), gridOf(site, version), site.density, setActive);
-  describeMap();
+  find("#map-words").textContent = mapWords(map, site);
   readAddress();
   form.addEventListener("input", event => { changed(event.target); });
   form.addEventListener("submit", event => event.preventDefault());
@@ -49,22 +50,6 @@ function fillForm() {
   find("#older").hidden = !others.length;
   find("[name=compare]").replaceChildren(...others.map(each => new Option(`${each.name}, ${each.created.slice(0, 10)}`, each.name)), new Option("no other version", ""));
   find("#check").hidden = !version.golden;
-}
-
-function featureField(input) {
-  const field = document.createElement(input.values ? "select" : "input");
-  field.name = input.name;
-  if (input.values) {
-    if (input.default === null) field.append(new Option("", ""));
-    field.append(...input.values.map((value, code) => new Option(value, code)));
-  } else {
-    field.type = "number";
-    field.step = "any";
-  }
-  if (input.default !== null) field.value = input.default;
-  const label = document.createElement("label");
-  label.append(`${input.name}${input.meaning ? `, ${input.meaning}` : ""} `, field);
-  return label;
 }
 
 /** The trip of the address (#pickup=-87.6,41.9&hour=8...), else two places with many trips. */
@@ -186,9 +171,9 @@ async function update() {
   }
   if (mine !== round) return;
   showAnswer(rows, checked(trip, version));
-  find("#engines").replaceChildren(...rows.map(rowOf));
+  find("#engines").replaceChildren(...rows.map(row => rowOf(row, version)));
   map.show(find("#surface").checked ? await surface(trip) : null);
-  if (mine === round) showLegend();
+  if (mine === round) find("#legend").replaceChildren(...legendOf(map, version));
   keepAddress(trip);
 }
 
@@ -212,47 +197,14 @@ function showAnswer(rows, {faults, notes}) {
   find("#fault").hidden = !broken.length;
   find("#fault").textContent = broken.join(" ");
   for (const field of form.elements) field.setAttribute?.("aria-invalid", String(faults[field.name] !== undefined));
-  find("#fare").replaceChildren(...(answer ? words(answer) : [refused.length ? "No fare" : "Nothing here can compute a fare"]));
+  find("#fare").replaceChildren(...(answer ? words(answer, version) : [refused.length ? "No fare" : "Nothing here can compute a fare"]));
   find("#notes").replaceChildren(...refused.map(text => item(text, "refused")), ...notes.map(text => item(text)), ...fewTrips().map(text => item(text)));
-}
-
-function words(answer) {
-  const small = document.createElement("small"), unit = version.unit ? ` ${version.unit}` : "";
-  const range = version.bands ? `${rangeOf(version.bands, answer.fare).map(money).join(" to ")}${unit}, ${version.odds} trips` : "";
-  small.textContent = [range, answer.kind === "bytes" ? "by the shipped bytes" : "by the exported JavaScript"].filter(Boolean).join("; ");
-  return [`${money(answer.fare)}${unit} `, small];
-}
-
-function item(text, kind) {
-  const line = document.createElement("li");
-  line.textContent = text;
-  if (kind) line.className = kind;
-  return line;
 }
 
 function fewTrips() {
   return [["pickups", "pickup", "begin"], ["dropoffs", "dropoff", "end"]].flatMap(([kind, end, verb]) =>
     map.cellOf(placeOf(end)) >= 0 && map.tripsAt(kind, placeOf(end)) === 0
       ? [`Fewer than ${site.density.min_trips} trips of training ${verb} in this cell: the model knows little of it`] : []);
-}
-
-function rowOf(row) {
-  const line = document.createElement("tr"), head = document.createElement("th");
-  head.scope = "row";
-  head.textContent = `${row.each.name}${row.each === version ? "" : row.each.created < version.created ? " (older)" : " (newer)"}: ${row.title}`;
-  line.append(head);
-  if (row.fault) {
-    const cell = line.insertCell();
-    cell.colSpan = 3;
-    cell.className = "fault";
-    cell.textContent = row.fault;
-    return line;
-  }
-  const unit = row.each.unit === version.unit ? "" : ` ${row.each.unit}`;
-  const range = row.each.bands ? rangeOf(row.each.bands, row.fare).map(money).join(" to ") + unit : "none";
-  const time = Number(row.time.toPrecision(2)).toLocaleString("en");
-  for (const text of [row.fare.toFixed(4) + unit, range, time]) line.insertCell().textContent = text;
-  return line;
 }
 
 /** The fare of a drop-off in the middle of each cell; by the exported JavaScript, or by the file without it. */
@@ -269,27 +221,6 @@ async function surface(trip) {
     fares.push(fare instanceof Promise ? await fare : fare);
   }
   return fares;
-}
-
-function showLegend() {
-  const legend = find("#legend"), unit = version.unit ? ` ${version.unit}` : "";
-  legend.replaceChildren();
-  if (!map.limits || !map.fares) return;
-  const [low, width] = map.limits, used = Math.max(...map.fares.filter(Number.isFinite).map(fare => map.step(fare)));
-  for (let i = 0; i <= used; i++) {
-    const part = document.createElement("div"), swatch = document.createElement("i");
-    swatch.style.background = `var(--fare-${i})`;
-    part.append(swatch, `${Number((low + i * width).toPrecision(6))}${i === 0 ? unit : ""}`);
-    legend.append(part);
-  }
-}
-
-function describeMap() {
-  const {columns, rows} = map.grid, box = `${map.grid.west} to ${map.grid.east} east, ${map.grid.south} to ${map.grid.north} north`;
-  const trips = site.density
-    ? `Squares: drop-offs of training, the larger the more, ${site.density.dropoffs[1].reduce((a, b) => a + b, 0).toLocaleString("en")} in all. Cells with fewer than ${site.density.min_trips} trips are left out and other numbers are rounded down, so that no single trip shows.`
-    : "No trips are drawn: density.json is not beside this model.";
-  find("#map-words").textContent = `${columns} by ${rows} cells, ${box}. ${trips}`;
 }
 
 function keepAddress(trip) {
@@ -312,10 +243,6 @@ async function check() {
     }
   }
   find("#checked").textContent = lines.join("; ") || "nothing here can compute a fare";
-}
-
-function money(value) {
-  return value.toFixed(2);
 }
 
 function showFault(text) {
