@@ -98,7 +98,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         model=trainer.outputs["model"],
         examples=transformed,
         transform_graph=transform_graph,
-        settings=as_json(settings.reducer),
+        settings=as_json(settings.reducer_of_a_run),
         label=label,
         feature_names=names_of_features(settings),
         code_digest=code_digest("farebox.components.pca_reducer.executor"),
@@ -107,7 +107,7 @@ def create_pipeline(settings: Settings, target: Target) -> Pipeline:
         model=reducer.outputs["reduced_model"],
         examples=transformed,
         transform_graph=transform_graph,
-        settings=as_json(settings.pruner),
+        settings=as_json(settings.pruner_of_a_run),
         label=label,
         code_digest=code_digest("farebox.components.pruner.executor"),
     )

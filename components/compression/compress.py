@@ -14,14 +14,15 @@ import tf_keras as keras
 from farebox.components.compression import coverage
 from farebox.components.compression.result import Compression
 from farebox.components.compression.rows import Array, Inputs, split_of
-from farebox.components.compression.task import OnStep, Task
+from farebox.components.compression.stages import OnStep
+from farebox.components.compression.task import Task
 from farebox.components.errors import InputError, increase
 from farebox.components.networks.labels import resolution_of
 from farebox.components.networks.metrics import AUTO
 from farebox.components.networks.objective import Score
 from farebox.components.networks.plain import plain_network
 from farebox.components.quantizer.child import Child
-from farebox.components.quantizer.settings import Goal
+from farebox.components.quantizer.settings import Goal, QuantizerSettings
 
 
 def compress(
@@ -38,12 +39,13 @@ def compress(
     optimize_for: str = "size",
     portable: bool = False,
     seed: int = 17,
+    search_s: float = QuantizerSettings.search_s,
     on_step: OnStep | None = None,
 ) -> Compression:
     """Returns the smallest `.tflite` of a network whose error on the evaluation rows stays within the budget.
 
-    Each of three steps decides whether it pays: PcaReducer narrows the widest Dense layer, Pruner zeroes weights, and
-    Quantizer chooses the number format. `network` stays as it is.
+    PcaReducer narrows the widest Dense layer, Pruner zeroes weights, both to several degrees, and Quantizer chooses
+    among the networks and number formats; the file that ships holds the budget once. `network` stays as it is.
 
     network: a functional tf_keras model with one output and numeric inputs of known shape.
     train, evaluation: (x, y). x: an array of shape (n, ...) for a network with one input, or a dict of such arrays by
@@ -62,6 +64,7 @@ def compress(
     keep_names: the file's inner tensors keep their names.
     optimize_for: what the file is the smallest in: `size` or `gzip`; `latency` and `balanced`, as Quantizer has them.
     portable: only formats that every runtime has and answers alike, tflite-micro among them.
+    search_s: CPU seconds after which no further trial begins; a warning of the log says what was not tried.
     on_step: called with a step's name and "" as it begins, and for the steps `reducer` and `pruner` with its name and
         result as it ends.
 
@@ -81,8 +84,8 @@ def compress(
         covered = coverage.coverage_of(network, splits["train"].columns, trained_ids)
         network = plain_network(network)
         task = Task(
-            network, splits, resolution=resolution, covered=covered, budget=budget, seed=seed, keep_names=keep_names,
-            run=run, optimize_for=goal, portable=portable,
+            network, splits, resolution=resolution, covered=covered, budget=budget, seed=seed, search_s=search_s,
+            keep_names=keep_names, run=run, optimize_for=goal, portable=portable,
         )  # fmt: skip
         result = task.compressed(on_step or (lambda _name, _result: None))
         return dataclasses.replace(result, test=task.tested(result, splits["test"])) if test else result

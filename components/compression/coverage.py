@@ -15,6 +15,7 @@ import numpy.typing as npt
 import tf_keras as keras
 
 from farebox.components.errors import InputError
+from farebox.components.networks.ids import inputs_of
 from farebox.components.pruner import layers
 
 Array = npt.NDArray[Any]
@@ -90,7 +91,7 @@ def _domains(network: keras.Model) -> tuple[dict[str, Array], list[str]]:
         ids = _ids_of(layer)
         if ids is None:
             continue
-        for source in map(_source_of, layers.inputs_of(layer)):
+        for source in map(_source_of, inputs_of(layer)):
             if isinstance(source, keras.layers.InputLayer):
                 known = domains.get(source.name, ids)
                 domains[source.name] = np.intersect1d(known, ids)
@@ -144,7 +145,7 @@ def _checked(name: str, ids: Array, n_rows: int) -> npt.NDArray[np.int64]:
 
 
 def _feeds(name: str, layer: keras.layers.Layer) -> bool:
-    return any(_source_of(tensor).name == name for tensor in layers.inputs_of(layer))
+    return any(_source_of(tensor).name == name for tensor in inputs_of(layer))
 
 
 def _only_trained(network: keras.Model, name: str, ids: Array, trained: Mapping[str, npt.NDArray[np.bool_]]) -> Array:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,39 +12,26 @@ import tf_keras as keras
 from farebox.components.compression import confidence, coverage
 from farebox.components.compression.notes import notes_of
 from farebox.components.compression.result import Compression, Errors, Sizes
-from farebox.components.compression.rows import BATCH_ROWS, Split
+from farebox.components.compression.rows import Split
+from farebox.components.compression.stages import OnStep, Stages
 from farebox.components.errors import InputError
 from farebox.components.networks import examples_io, fine_tuning
+from farebox.components.networks.allowance import Allowance
 from farebox.components.networks.objective import POINTS
 from farebox.components.networks.resolution import Resolution
-from farebox.components.pca_reducer import folding
-from farebox.components.pca_reducer.moments import Batch, Summary, position_hashes
-from farebox.components.pca_reducer.reducing import reduce_network
-from farebox.components.pca_reducer.settings import ReducerSettings
-from farebox.components.pruner.selection import prune_network
-from farebox.components.pruner.settings import PrunerSettings
 from farebox.components.quantizer import ladder
+from farebox.components.quantizer.child import Child
 from farebox.components.quantizer.conversion import Source, calibration_rows
-from farebox.components.quantizer.native import Run, predictions
+from farebox.components.quantizer.native import predictions
 from farebox.components.quantizer.rungs import FLOAT32
-from farebox.components.quantizer.settings import REDUCED, UNREDUCED, Goal, QuantizerSettings
+from farebox.components.quantizer.settings import UNREDUCED, Goal, QuantizerSettings
 from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt
 from farebox.components.tflite.interpreter import BATCH_ROWS as FILE_ROWS
 
 Array = npt.NDArray[Any]
-OnStep = Callable[[str, str], None]
 
 ROWS_TO_COMPARE = 200  # of the network and its float32 file
 MOST_ROUNDING = 1e-3  # of the largest answer
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """Settings of the three components."""
-
-    reducer: ReducerSettings
-    pruner: PrunerSettings
-    quantizer: QuantizerSettings
 
 
 class Task:
@@ -60,8 +46,9 @@ class Task:
         covered: coverage.Coverage,
         budget: float | str,
         seed: int,
+        search_s: float,
         keep_names: bool,
-        run: Run,
+        run: Child,
         optimize_for: Goal = "size",
         portable: bool = False,
     ) -> None:
@@ -69,7 +56,8 @@ class Task:
         self.network, self.covered, self.seed = network, covered, seed
         self.resolution, self.objective = resolution, resolution.objective
         self._keep_names, self._run, self._optimize_for = keep_names, run, optimize_for
-        self._portable = portable
+        self._portable, self._search_s = portable, search_s
+        self._allowance = Allowance("compress", search_s, lambda: run.cpu_s)
         if covered.text and not self.objective.is_additive:
             raise InputError(
                 f"metric={self.objective.metric} must be another one: the rows lack {covered.text}, and it cannot be "
@@ -82,7 +70,7 @@ class Task:
             [(self.fitting.columns, self.fitting.order)], QuantizerSettings().calibration_rows
         )
         self.source, self.reference = self._converted()
-        self.settings = self._settings(budget)
+        self.settings = self._quantizer(budget)
 
     def _answered(self, columns: dict[str, Array]) -> Split:
         """Rows labelled with what the network answers: class ids, zeros and ones, or numbers."""
@@ -122,43 +110,39 @@ class Task:
         output = self.network.output_names[0]
         return Source(network, None, self.calibration, output, run=self._run, batch=batch, keeps_names=self._keep_names)
 
-    def _settings(self, budget: float | str) -> Settings:
-        """Settings with which each component decides whether it pays, all within the budget."""
+    def _quantizer(self, budget: float | str) -> QuantizerSettings:
         only_weights = bool(self.covered.untraced)  # activations of rows that no id leads to cannot be calibrated
-        quantizer = QuantizerSettings(
+        return QuantizerSettings(
             max_rmse_increase=budget, seed=self.seed, portable=only_weights or self._portable,
-            optimize_for=self._optimize_for,
+            optimize_for=self._optimize_for, search_s=self._search_s,
         )  # fmt: skip
+
+    def _share(self) -> float:
+        """The whole budget, as a fraction of the network's error on the rows that choose."""
         error = examples_io.network_error(self.network, self.held_out.batches, self.objective).error
         if not np.isfinite(error):
             raise InputError(f"evaluation: {self.objective.metric} must be a number on its rows, got {error}")
-        bound = quantizer.bound(error, is_of_points=self.objective.metric in POINTS)
-        share = max(bound / error - 1, 0.0) if error else 0.0
-        return Settings(
-            ReducerSettings(n_components="auto", layer=widest_dense(self.network), budget=share, seed=self.seed),
-            PrunerSettings(final_sparsity="auto", budget=share, seed=self.seed),
-            quantizer,
-        )
+        bound = self.settings.bound(error, is_of_points=self.objective.metric in POINTS)
+        return max(bound / error - 1, 0.0) if error else 0.0
 
     def compressed(self, say: OnStep) -> Compression:
-        """Reduces, prunes and quantizes."""
-        reduced, results = self.network, {}
-        for name, step in (("reducer", self._reduced), ("pruner", self._pruned)):
-            say(name, "")
-            try:
-                reduced, results[name] = step(reduced)
-            except InputError as error:  # a network that this step cannot change is compressed without it
-                results[name] = f"skipped: {error}"
-            say(name, results[name])
+        """Reduces, prunes and quantizes, and chooses among all of it."""
+        stages = Stages(
+            self.fitting, self.held_out, self.unlabelled, self.covered, self.objective, self._share(), self.seed,
+            self._allowance,
+        )  # fmt: skip
+        networks, results = stages.candidates(self.network, say)
         say("quantizer", "")
-        sources = {id(self.network): self.source}
         outcome = ladder.search(
-            ({} if reduced is self.network else {REDUCED: reduced}) | {UNREDUCED: self.network},
-            prepare=lambda network: sources.get(id(network)) or self._prepared(network, self.source.batch),
+            networks | {UNREDUCED: self.network},
+            prepare=lambda network: (
+                self.source if network is self.network else self._prepared(network, self.source.batch)
+            ),
             judge=self.judge,
             train=self.fitting.batches,
             evaluation=self.held_out.batches,
-            settings=self.settings.quantizer,
+            settings=self.settings,
+            allowance=self._allowance,
         )
         return self._compression(outcome, results)
 
@@ -172,46 +156,6 @@ class Task:
             run=self._run,
             rows_at_once=self.source.batch or FILE_ROWS,
         )
-
-    def _unlabelled_batches(self) -> Any:
-        if not self.unlabelled:
-            return ()
-        rows = len(next(iter(self.unlabelled.values())))
-        return Split(self.unlabelled, np.zeros(rows)).batches
-
-    def _reduced(self, source: keras.Model) -> tuple[keras.Model, str]:
-        """Returns the network, narrower if that pays, and why. Raises InputError if it cannot be taken apart."""
-        self._check_traced()
-        chosen, fitting = self.settings.reducer, self.fitting
-        width = folding.n_features(source, chosen.layer, chosen.space)
-        summary, extract = Summary(width, chosen.sample_rows), folding.extractor(source, chosen.layer, chosen.space)
-        for start in range(0, len(fitting), BATCH_ROWS):
-            part = slice(start, start + BATCH_ROWS)
-            features = extract({name: values[part] for name, values in fitting.columns.items()})
-            hashes = position_hashes(chosen.seed, "examples", start, len(features))
-            summary.update(Batch(hashes, features, fitting.order[part]))
-        outcome = reduce_network(
-            source, chosen, summary, fitting.batches, self.held_out.batches,
-            objective=self.objective, unlabelled=self._unlabelled_batches(),
-        )  # fmt: skip
-        return outcome.chosen.network, f"{chosen.layer}, k={outcome.k} of {width}: {outcome.why}"
-
-    def _pruned(self, source: keras.Model) -> tuple[keras.Model, str]:
-        """Returns the network, sparser if that pays, and why. Raises InputError if it cannot be pruned."""
-        self._check_traced()
-        outcome = prune_network(
-            source, self.fitting.batches, self.held_out.batches, self.settings.pruner,
-            trained=self.covered.trained, objective=self.objective, unlabelled=self._unlabelled_batches(),
-        )  # fmt: skip
-        is_changed = outcome.kept is not outcome.skipped or bool(self.covered.trained)
-        return outcome.kept.pruned.network if is_changed else source, outcome.why
-
-    def _check_traced(self) -> None:
-        """Raises InputError if the rows lack ids that no row can be made with: fine-tuning would forget them unseen."""
-        if self.covered.untraced:
-            raise InputError(
-                f"the rows lack {self.covered.text}, whose ids are computed; name what training had with trained_ids"
-            )
 
     def _compression(self, outcome: ladder.QuantizationOutcome, results: Mapping[str, str]) -> Compression:
         reference, chosen = outcome.trials[0], outcome.chosen
@@ -249,12 +193,4 @@ class Task:
 
     def _bound(self, error: float) -> float:
         """The largest error that holds the budget over a float32 file's."""
-        return self.settings.quantizer.bound(error, is_of_points=self.objective.metric in POINTS)
-
-
-def widest_dense(network: keras.Model) -> str:
-    """Returns the widest Dense layer with a bias except the last; the last if it is alone, `none` without any."""
-    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense) and layer.use_bias]
-    if not dense:
-        return "none"
-    return str(max(dense[:-1] or dense, key=lambda layer: layer.kernel.shape[0] * layer.units).name)
+        return self.settings.bound(error, is_of_points=self.objective.metric in POINTS)

@@ -11,6 +11,8 @@ from farebox.components.errors import InputError
 
 SettingsT = TypeVar("SettingsT")
 
+DEFAULT_SHARE = 0.002  # of the error, that a stage may add to it
+
 
 def settings_of(kind: type[SettingsT], settings: SettingsT | Mapping[str, Any] | str, section: str) -> SettingsT:
     """Returns the settings as `kind`, a dataclass; `section` stands before each key in a message.

@@ -14,6 +14,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 
 from farebox.components.files.artifact_json import write_json
 from farebox.components.networks import examples_io
+from farebox.components.networks.candidates import save_candidates
 from farebox.components.networks.labels import resolved
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.resolution import Resolution
@@ -66,6 +67,7 @@ class PcaReducerExecutor(BaseBeamExecutor):
             outcome.why, source.parameters, chosen.parameters, source.error, chosen.error,
         )  # fmt: skip
         examples_io.save_network(chosen.network, reduced_model)
+        save_candidates(outcome.candidates, reduced_model)
         facts = facts_of(outcome, settings, summary, resolution)
         write_json(projection, "projection.json", {**facts, "features": names, "label": label})
         coloured = plots.Coloured.of(outcome.axes, summary.sample, label)

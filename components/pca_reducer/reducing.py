@@ -10,6 +10,8 @@ import tf_keras as keras
 
 from farebox.components.errors import InputError
 from farebox.components.networks import examples_io, fine_tuning
+from farebox.components.networks.allowance import Allowance
+from farebox.components.networks.candidates import Candidate
 from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
 from farebox.components.pca_reducer import folding, methods, selection
@@ -26,7 +28,7 @@ NOT_FOLDED = "for analysis only: codes of {} are no affine function of the featu
 class Outcome:
     """axes: the k chosen ones, or all if none was chosen; curve: all axes of the method, for the scree plot.
 
-    chosen: `source` if the network is passed on as it is.
+    chosen: `source` if the network is passed on as it is. holding: `chosen` and what holds shares of the budget.
     """
 
     axes: Axes
@@ -35,6 +37,13 @@ class Outcome:
     chosen: Trial
     trials: list[Trial]
     why: str
+    holding: tuple[Trial, ...] = ()
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The networks to choose among when the whole budget is spent, smallest first; the source is the last."""
+        folded = [Candidate(each.network, each.error, each.expected_error, each.k) for each in self.holding]
+        return [*folded, Candidate(self.source.network, self.source.error, self.source.error)]
 
     @property
     def is_folded(self) -> bool:
@@ -64,11 +73,13 @@ def reduce_network(
     *,
     objective: Objective | None = None,
     unlabelled: Iterable[Batch] = (),
+    allowance: Allowance | None = None,
 ) -> Outcome:
     """The network at the k that the settings ask for, or passed on as it is.
 
     summary: of train's features, those of the settings' space. objective: by default as the network's last layer says.
-    unlabelled: further rows on which the expected error must hold, too. Raises InputError if the network cannot be
+    unlabelled: further rows on which the expected error must hold, too. allowance: of CPU time, by default the
+    settings'. Raises InputError if the network cannot be
     taken apart at the chosen layer, or the method does not have this k or does not take these features.
     """
     objective = objective or objective_of(network)
@@ -107,14 +118,16 @@ def reduce_network(
         return folding.folded_parameters(network, settings.layer, k)
 
     if settings.n_components == "auto":
-        chosen, trials, why = selection.within_budget(settings, source, len(curve), parameters_at, attempt)
-        if chosen is None:
+        allowance = allowance or Allowance("PcaReducer", settings.search_s)
+        kept, trials, why = selection.within_budget(
+            settings, source, len(curve), parameters_at, attempt, is_left=allowance.is_left
+        )
+        if not kept:
             return Outcome(curve, curve, source, source, trials, f"{why}; the network is passed on unchanged")
     else:
         k, why = selection.fixed(settings, curve)
-        chosen = attempt(k)
-        trials = [chosen]
-    return Outcome(best(chosen.k), curve, source, chosen, trials, why)
+        kept = trials = [attempt(k)]
+    return Outcome(best(kept[0].k), curve, source, kept[0], trials, why, tuple(kept))
 
 
 def analysis_only(settings: ReducerSettings, summary: Summary, source: Trial) -> Outcome:

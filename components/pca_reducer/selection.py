@@ -15,6 +15,7 @@ from farebox.components.pca_reducer.axes import Axes
 from farebox.components.pca_reducer.settings import ReducerSettings
 
 MULTIPLE = 4  # kernels of the interpreter work in blocks of four
+SHARES = (1.0, 0.5)  # of the budget: what a k leaves of it is for pruning and number formats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,6 @@ def smallest_within(
         middle = (low + high) // 2
         trial = attempt(candidates[middle])
         trials.append(trial)
-        logging.info("PcaReducer: k=%d gives error %.4f (bound %.4f)", trial.k, trial.worst_error, bound)
         if trial.worst_error <= bound:
             best, high = trial, middle - 1
         else:
@@ -97,24 +97,40 @@ def within_budget(
     largest: int,
     parameters_at: Callable[[int], int],
     attempt: Callable[[int], Trial],
-) -> tuple[Trial | None, list[Trial], str]:
-    """The smallest k that pays (fewer parameters than the source) and holds the budget; None if there is none."""
+    *,
+    is_left: Callable[[str], bool] = lambda _plan: True,
+) -> tuple[list[Trial], list[Trial], str]:
+    """The smallest k that pays (fewer parameters than the source) and holds the budget, then the smallest ones that
+    hold a share of it; all trials; and the reason in words. is_left: whether there is time for a plan."""
     paying = [k for k in multiples(largest) if parameters_at(k) < source.parameters]
     if not paying:
         least = min(parameters_at(k) for k in multiples(largest))
         return (
-            None,
+            [],
             [],
             (f"skipped: no k has fewer parameters than the source's {source.parameters:,}; the least is {least:,}"),
         )
-    bound = source.error * (1 + settings.budget)
-    best, trials = smallest_within(bound, paying, attempt)
-    budget = f"the budget of {settings.budget:.2%} over eval error {source.error:.4f}"
-    if best:
-        return best, trials, f"the smallest k within {budget}"
+    tried: dict[int, Trial] = {}
+
+    def attempt_once(k: int) -> Trial:
+        if k not in tried:
+            tried[k] = attempt(k)
+            logging.info("PcaReducer: k=%d gives error %.4f (source %.4f)", k, tried[k].worst_error, source.error)
+        return tried[k]
+
+    kept: list[Trial] = []
+    for share in SHARES:
+        if share < 1 and (not kept or not is_left(f"the smallest k within {share:.0%} of the budget")):
+            break
+        best, _ = smallest_within(source.error * (1 + share * settings.share), paying, attempt_once)
+        kept += [best] if best and best not in kept else []
+    trials, bound = list(tried.values()), source.error * (1 + settings.share)
+    budget = f"the budget of {settings.share:.2%} over eval error {source.error:.4f}"
+    if kept:
+        return kept, trials, f"the smallest k within {budget}"
     nearest = min(trials, key=lambda trial: trial.worst_error)
     return (
-        None,
+        [],
         trials,
         (
             f"skipped: none of the k that shrink the network, up to {paying[-1]}, holds {budget}; "

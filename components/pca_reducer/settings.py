@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from farebox.components.errors import Condition, Count, NotNegative, Positive, at_least, check_fields
 from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
+from farebox.components.networks.node_settings import DEFAULT_SHARE
 
 Space = Literal["preactivation", "input"]
 Method = Literal["pca", "svd", "sparse_pca", "ica", "pls", "lda", "nmf", "kernel_pca"]
@@ -50,8 +51,12 @@ class ReducerSettings:
     """Quantile bins of a numeric label that `lda` takes as classes."""
     sample_rows: Annotated[int, at_least(2)] = 20_000
     """Rows of train that ica, pls, lda, nmf, kernel_pca and the pictures use; everything else uses every row."""
-    budget: NotNegative = 0.002
-    """Increase of the error that `auto` accepts, as a fraction of the source's error."""
+    budget: NotNegative | None = None
+    """Increase of the error that `auto` accepts, as a fraction of the source's error; null for a percentage that
+    quantizer.max_rmse_increase gives, else 0.002. `auto` hands on the smallest networks within all and half of it;
+    Quantizer holds its own budget against the source once."""
+    search_s: Positive = 300.0
+    """CPU seconds after which `auto` begins no further search; the log says so."""
     fine_tune_epochs: Count = 8
     """Epochs of fine-tuning after the projection."""
     learning_rate: Positive = 2e-3
@@ -67,6 +72,11 @@ class ReducerSettings:
     metric: MetricName = AUTO
     """Error that the budget counts: `rmse` or `mae`; `log_loss`, `accuracy` or `auc` (1 less each of the last two);
     `auto` for the objective's first."""
+
+    @property
+    def share(self) -> float:
+        """The budget as a fraction of the source's error."""
+        return DEFAULT_SHARE if self.budget is None else self.budget
 
     def __post_init__(self) -> None:
         check_fields(self, "reducer")

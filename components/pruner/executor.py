@@ -17,6 +17,7 @@ from tfx.dsl.io import fileio
 
 from farebox.components.files.artifact_json import write_json
 from farebox.components.networks import examples_io
+from farebox.components.networks.candidates import Candidate, load_candidates, save_candidates
 from farebox.components.networks.labels import resolved
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.rows import Batch, Rows
@@ -36,15 +37,18 @@ class PrunerExecutor(base_executor.BaseExecutor):
         """See `PrunerSpec`. Raises InputError if the network cannot be pruned as the settings ask."""
         settings = settings_of(PrunerSettings, exec_properties["settings"], "pruner")
         (model,) = input_dict["model"]
-        source = examples_io.load_network(model)
+        sources = load_candidates(model) or [Candidate(examples_io.load_network(model), 0.0, 0.0)]
         train, evaluation = examples_io.fitting_splits(
             input_dict, exec_properties["label"], settings.batch_size, settings.seed
         )
-        resolution, splits = resolved(source, {"train": train, "eval": evaluation}, settings.objective, settings.metric)
-        trained = layers.trained_rows(source, every_row(input_dict, exec_properties["label"], train))
-        outcome = selection.prune_network(
-            source, splits["train"], splits["eval"], settings, trained=trained, objective=resolution.objective
+        original = sources[-1].network
+        resolution, splits = resolved(
+            original, {"train": train, "eval": evaluation}, settings.objective, settings.metric
         )
+        trained = layers.trained_rows(original, every_row(input_dict, exec_properties["label"], train))
+        outcome = selection.Search(
+            sources, splits["train"], splits["eval"], settings, trained=trained, objective=resolution.objective
+        ).outcome()
         kept, skipped = outcome.kept, outcome.skipped
         network = kept.pruned.network
         summary = {
@@ -62,8 +66,10 @@ class PrunerExecutor(base_executor.BaseExecutor):
         logging.info("Pruner: %s", summary)
         (pruned_model,), (report,) = output_dict["pruned_model"], output_dict["pruning"]
         examples_io.save_network(network, pruned_model)
+        save_candidates(outcome.candidates, pruned_model)
         write_json(report, "pruning.json", summary | {"steps": kept.pruned.steps})
-        write_masks(report, source, layers.kept_weights(network, kept.pruned.masks, trained))
+        source = next(each for each in sources if each.k == kept.k)
+        write_masks(report, source.network, layers.kept_weights(network, kept.pruned.masks, trained))
         if kept.pruned.steps:
             write_bytes(report, "ramp.png", plots.ramp(kept.pruned.steps))
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from farebox.components.errors import InputError
+from farebox.components.networks.ids import id_counts
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner.settings import PrunerSettings
 
@@ -84,22 +85,7 @@ def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, u
 
 def trained_rows(network: keras.Model, batches: Iterable[Batch]) -> dict[str, npt.NDArray[Any]]:
     """The rows of each embedding that occur in the batches, which are all that trained it; bool, shape (input_dim,)."""
-    embeddings = [layer for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
-    seen = {layer.name: np.zeros(layer.input_dim, bool) for layer in embeddings}
-    if not embeddings:
-        return seen
-    inputs = keras.Model(network.inputs, {layer.name: inputs_of(layer) for layer in embeddings})
-    ids = tf.function(inputs, autograph=False)
-    for columns, _ in batches:
-        for name, calls in ids({key: columns[key] for key in network.input_names}).items():
-            for values in calls:
-                seen[name][values.numpy().astype(np.int64).reshape(-1)] = True
-    return seen
-
-
-def inputs_of(layer: keras.layers.Layer) -> list[keras.KerasTensor]:
-    """The inputs of a layer; several if it is shared."""
-    return [layer.get_input_at(call) for call in range(len(layer.inbound_nodes))]
+    return {name: counts > 0 for name, counts in id_counts(network, batches).items()}
 
 
 def zero_rows(network: keras.Model, trained: Mapping[str, npt.NDArray[Any]]) -> None:

@@ -15,9 +15,10 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
+from farebox.components.networks.ids import inputs_of
 from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
-from farebox.components.pruner.layers import copy_network, inputs_of, matrix
+from farebox.components.pruner.layers import copy_network, matrix
 
 SMALLEST = 1e-7  # of a probability, as Keras clips it
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from farebox.components.errors import Condition, Count, NotNegative, Positive, at_least, check_fields
 from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
+from farebox.components.networks.node_settings import DEFAULT_SHARE
 
 Criterion = Literal["magnitude", "saliency", "lottery_ticket"]
 Schedule = Literal["polynomial", "constant"]
@@ -51,9 +52,13 @@ class PrunerSettings:
     """Distinct values in a pruned kernel, 0 among them, after a last fine-tuning; null for any number."""
     candidates: tuple[float, ...] = (0.75, 0.5, 0.25)
     """Sparsities that `auto` tries, in this order."""
-    budget: NotNegative = 0.002
-    """Increase of the eval error, and of the expected error, that `auto` accepts, as a fraction of the source's."""
-    min_gzip_gain: Annotated[float, Condition("at least 0 and below 1", lambda value: 0 <= value < 1)] = 0.05
+    budget: NotNegative | None = None
+    """Increase of the eval error, and of the expected error, that `auto` accepts, as a fraction of the unchanged
+    network's: what PcaReducer's candidates have spent of it counts. Null for a percentage that
+    quantizer.max_rmse_increase gives, else 0.002."""
+    search_s: Positive = 300.0
+    """CPU seconds after which `auto` prunes no further network; the log says so."""
+    min_gzip_gain: Annotated[float, Condition("at least 0 and below 1", lambda value: 0 <= value < 1)] = 0.02
     """Part by which the float16 weights must gzip smaller than without pruning, for `auto` to prune, a fraction."""
     ramp_epochs: Count = 4
     """Epochs in which sparsity rises, in each round."""
@@ -81,6 +86,11 @@ class PrunerSettings:
         self._check_sparsities()
         self._check_blocks()
         self._check_steps()
+
+    @property
+    def share(self) -> float:
+        """The budget as a fraction of the unchanged network's error."""
+        return DEFAULT_SHARE if self.budget is None else self.budget
 
     @property
     def sparsities(self) -> list[float]:

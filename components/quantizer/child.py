@@ -50,6 +50,7 @@ class Child:
         self._first_s: dict[Callable[..., Any], float] = {}  # seconds to the first answer
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self.cpu_s = 0.0  # of all calls that were answered
 
     def __enter__(self) -> Child:
         self._start()  # it imports TensorFlow meanwhile
@@ -67,6 +68,7 @@ class Child:
             if self._process is None:
                 self._start()
             answer = self._answer(pickle.dumps((function, arguments)), self._limit_s(function))
+            self.cpu_s += answer.get("cpu_s", 0.0)
         if "result" in answer:
             self._first_s.setdefault(function, answer["seconds"])
             return answer["result"]
@@ -154,7 +156,9 @@ def serve(requests: int, answers: int) -> None:
                 request = _read_message(file)
             except EOFError:
                 return
-            _write(answers, pickle.dumps(_called(request)))
+            start = time.process_time()
+            answer = _called(request)
+            _write(answers, pickle.dumps(answer | {"cpu_s": time.process_time() - start}))
 
 
 def _called(request: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 
 from farebox.components.networks import examples_io
+from farebox.components.networks.candidates import load_candidates
 from farebox.components.networks.labels import resolved
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.plain import plain_network
@@ -20,7 +21,7 @@ from farebox.components.quantizer.band_fitting import bands_of
 from farebox.components.quantizer.conversion import Front, Source, calibration_rows
 from farebox.components.quantizer.ladder import search, workplace
 from farebox.components.quantizer.raw_rows import Batches, RawRows
-from farebox.components.quantizer.rungs import is_of_raw_columns
+from farebox.components.quantizer.rungs import AUTO, is_of_raw_columns
 from farebox.components.quantizer.settings import REDUCED, UNREDUCED, BandSettings, QuantizerSettings
 from farebox.components.quantizer.trial_log import write_log
 from farebox.components.quantizer.trials import Judge
@@ -43,10 +44,9 @@ class QuantizerExecutor(base_executor.BaseExecutor):
         """See `QuantizerSpec`."""
         settings = settings_of(QuantizerSettings, exec_properties["settings"], "quantizer")
         label, transformed_label = exec_properties["label"], exec_properties.get("transformed_label")
-        networks = {
-            name: plain_network(examples_io.load_network(input_dict[key][0]))
-            for name, key in ((REDUCED, "model"), (UNREDUCED, "unreduced_model"))
-        }
+        networks = networks_of(input_dict["model"][0], settings)
+        networks[UNREDUCED] = examples_io.load_network(input_dict["unreduced_model"][0])
+        networks = {name: plain_network(network) for name, network in networks.items()}
         train, evaluation = examples_io.fitting_splits(
             input_dict, transformed_label or label, settings.batch_size, settings.seed
         )
@@ -101,6 +101,14 @@ class QuantizerExecutor(base_executor.BaseExecutor):
         write_file(outcome.trials[0].content, output_dict["reference_model"][0])
         uri = output_dict["trials"][0].uri
         write_log(outcome, resolution.text, objective.metric, settings.optimize_for, uri, ranges=why)
+
+
+def networks_of(model: types.Artifact, settings: QuantizerSettings) -> dict[str, keras.Model]:
+    """Networks that `model` hands on, by name; its one network if it has no candidates or `mode` leaves no choice."""
+    candidates = load_candidates(model) if settings.mode == AUTO else []
+    if not candidates:
+        return {REDUCED: examples_io.load_network(model)}
+    return {each.name or REDUCED: each.network for each in candidates}
 
 
 def description_of(text: str, examples: types.Artifact) -> Description | None:

@@ -35,8 +35,11 @@ class QuantizerSettings:
     """Cost that `auto` minimizes: bytes, bytes after gzip, latency of one row (p50), or bytes times latency
     (`balanced`)."""
     max_rmse_increase: Increase = "0.2%"
-    """Increase of RMSE (of the log loss for classes) over the unreduced float32 file, on eval, both run as files: a
-    number in the label's unit, or a percentage."""
+    """Increase of RMSE (of the log loss for classes) over the unreduced float32 file, both run as files, on eval and as
+    expected on other rows. A number in the label's unit, or a percentage. The whole budget, of reduction, pruning and
+    number format together."""
+    search_s: Positive = 300.0
+    """CPU seconds after which `auto` converts nothing further; the log says so."""
     keep_float: tuple[str, ...] = ()
     """Patterns of nodes that int8 leaves float."""
     qat_layers: tuple[str, ...] = ("*",)
@@ -62,6 +65,12 @@ class QuantizerSettings:
     def __post_init__(self) -> None:
         check_fields(self, "quantizer")
         check_metric("quantizer", self.objective, self.metric)
+
+    @property
+    def share(self) -> float | None:
+        """The budget as a fraction of the error; None for a number in the label's unit."""
+        text = str(self.max_rmse_increase)
+        return max(increase(text, 1.0, "quantizer.max_rmse_increase"), 0.0) if "%" in text else None
 
     def bound(self, reference: float, *, is_of_points: bool = False) -> float:
         """Returns the largest error that holds the budget; is_of_points: a percentage is not of the error but of 1."""

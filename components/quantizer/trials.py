@@ -21,6 +21,7 @@ from farebox.components.quantizer.settings import Goal
 from farebox.components.tflite import files, interpreter
 from farebox.components.tflite.flatbuffer import opened
 
+EXPECTED = ("rmse", "log_loss")  # metrics whose increase is estimated from departures; for others that is a bound
 Content = bytes  # a field of a trial is called bytes
 
 
@@ -29,7 +30,8 @@ class QuantizationTrial:
     """A candidate file: a rung of a network.
 
     rung: a name in `RUNGS`. network: its name. steps: what else was done to it. error, figures: on eval, in the label's
-    unit or in nats. expected_error: on rows without labels, None without such rows. latency_us: p50 and p99 of one row.
+    unit or in nats. expected_error: on other rows, from how far the predictions move from the first file's; None if the
+    objective gives no such estimate. latency_us: p50 and p99 of one row.
     verdict: chosen, holds, misses or failed, with its reason.
     """
 
@@ -100,7 +102,7 @@ class Judge:
     ) -> None:
         self._batches, self.objective, self._run, self._rows_at_once = batches, objective, run, rows_at_once
         self._unlabelled = [unlabelled] if unlabelled else []
-        self._first: tuple[float, npt.NDArray[Any]] | None = None
+        self._first: tuple[float, list[npt.NDArray[Any]]] | None = None
         self._known: dict[str, tuple[float, dict[str, float], float | None]] = {}
 
     def measure(self, trials: Sequence[QuantizationTrial]) -> None:
@@ -131,17 +133,24 @@ class Judge:
         error = self.objective.running()
         for values, (_, labels) in zip(answers, self._batches, strict=False):
             error.update(values, labels)
-        self._known[trial.sha256] = error.error, error.figures, self._expected(error.error, answers[len(labelled) :])
+        self._known[trial.sha256] = error.error, error.figures, self._expected(error.error, answers)
         return True
 
-    def _expected(self, error: float, unlabelled: Sequence[npt.NDArray[Any]]) -> float | None:
-        """The error expected on the unlabelled rows, from how far their predictions are from the first file's."""
-        if not unlabelled:
-            return None
-        (answers,) = unlabelled
+    def _expected(self, error: float, answers: list[npt.NDArray[Any]]) -> float | None:
+        """The error expected on other rows, from how far predictions are from the first file's: the largest of that on
+        rows like the labelled ones and that on the unlabelled ones."""
         self._first = self._first or (error, answers)
+        n_labelled = len(self._batches)
+        compared = [slice(n_labelled, None)] if self._unlabelled else []
+        if self.objective.metric in EXPECTED:
+            compared.append(slice(n_labelled))
+        return max((self._departed(answers[part], self._first[1][part]) for part in compared), default=None)
+
+    def _departed(self, answers: Sequence[npt.NDArray[Any]], before: Sequence[npt.NDArray[Any]]) -> float:
+        assert self._first is not None
         departure = self.objective.running_departure()
-        departure.update(answers, self._first[1])
+        for values, expected in zip(answers, before, strict=True):
+            departure.update(values, expected)
         return self.objective.with_departure(self._first[0], departure.error)
 
     def predict(self, content: bytes, batches: Sequence[Columns]) -> list[npt.NDArray[Any]]:

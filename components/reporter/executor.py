@@ -25,6 +25,7 @@ from farebox.components.files.artifact_json import write_json
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement
 from farebox.components.model_gate.yardsticks import LINEAR_ON_DISTANCE, PREDICT_MEAN, RAW_DNN
 from farebox.components.networks import examples_io
+from farebox.components.networks.candidates import load_candidates
 from farebox.components.quantizer.settings import REDUCED
 from farebox.components.reporter import content
 from farebox.components.reporter.compression import read_json
@@ -192,17 +193,16 @@ def shipped_path(inputs: dict[str, types.Artifact]) -> str:
 
 
 def shipped_model(inputs: dict[str, types.Artifact]) -> ShippedModel:
-    """The shipped file and its network; k is None if Quantizer chose the unreduced network."""
+    """The shipped file and its network; k is None if Quantizer chose one that PcaReducer did not narrow."""
     choice = read_json(inputs["trials"], "choice.json")
-    is_reduced = choice["network"] == REDUCED
-    network = examples_io.load_network(inputs["pruned_model" if is_reduced else "model"])
+    network, k = network_of(choice["network"], inputs)
     file = read_tflite(inputs["quantized_model"])
     size = size_of(file)
     return ShippedModel(
         path=shipped_path(inputs),
         parameters=network.count_params(),
         sparsity=sum(int(np.sum(weight == 0.0)) for weight in network.get_weights()) / network.count_params(),
-        k=read_json(inputs["projection"], "projection.json")["k"] if is_reduced else None,
+        k=k,
         mode=choice["mode"],
         network=choice["network"],
         steps=tuple(choice["steps"]),
@@ -211,6 +211,16 @@ def shipped_model(inputs: dict[str, types.Artifact]) -> ShippedModel:
         gzip_bytes=size.gzip_bytes,
         ops=interpreter.TfliteModel(file).op_names(),
     )
+
+
+def network_of(name: str, inputs: dict[str, types.Artifact]) -> tuple[Any, int | None]:
+    """The network that Quantizer names, and its k."""
+    for candidate in load_candidates(inputs["pruned_model"]):
+        if candidate.name == name:
+            return candidate.network, candidate.k
+    if name == REDUCED:
+        return examples_io.load_network(inputs["pruned_model"]), read_json(inputs["projection"], "projection.json")["k"]
+    return examples_io.load_network(inputs["model"]), None
 
 
 def read_tflite(model: types.Artifact) -> bytes:

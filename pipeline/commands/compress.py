@@ -169,12 +169,12 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         else:
             screen.working(step)
 
+    parts: dict[str, Any] = {
+        name: ({key: values[rows] for key, values in columns.items()}, labels[rows]) for name, rows in splits.items()
+    }
     result = compress_network(
         network,
-        **{
-            name: ({key: values[rows] for key, values in columns.items()}, labels[rows])
-            for name, rows in splits.items()
-        },
+        **parts,
         budget=request.budget,
         objective=request.objective,
         metric=request.metric,

@@ -121,6 +121,18 @@ class Settings:
         return (*(columns.DATED_INPUTS if self.has_era else columns.MODEL_INPUTS), *self.city.extra)
 
     @property
+    def reducer_of_a_run(self) -> ReducerSettings:
+        """PcaReducer's settings, with Quantizer's budget if they have none and it is a percentage."""
+        budget = self.reducer.budget
+        return dataclasses.replace(self.reducer, budget=self.quantizer.share if budget is None else budget)
+
+    @property
+    def pruner_of_a_run(self) -> PrunerSettings:
+        """Pruner's settings, likewise."""
+        budget = self.pruner.budget
+        return dataclasses.replace(self.pruner, budget=self.quantizer.share if budget is None else budget)
+
+    @property
     def data_gate_of_a_run(self) -> DataGateSettings:
         """DataGate's settings for one lot of trips, or for a window of spans."""
         return self.spans.gate_of_the_window(self.data_gate) if self.spans.pattern else self.data_gate

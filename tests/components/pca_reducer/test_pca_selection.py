@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farebox.components.networks.allowance import Allowance
 from farebox.components.pca_reducer import selection
 from farebox.components.pca_reducer.axes import Axes
 from farebox.components.pca_reducer.selection import Trial
@@ -100,9 +101,10 @@ def auto(source_error: float, parameters_at, largest: int = 16, budget: float = 
     return selection.within_budget(settings, source, largest, parameters_at, falling)
 
 
-def test_auto_takes_the_smallest_k_that_holds():
-    best, trials, why = auto(1.0, lambda k: 6 * k)
-    assert (best.k, [trial.k for trial in trials]) == (8, [8, 4])
+def test_auto_takes_the_smallest_k_that_holds_and_those_within_shares_of_the_budget():
+    """By hand: k=8 holds 1.25, and k=12 a half and a quarter of the increase."""
+    kept, trials, why = auto(1.0, lambda k: 6 * k)
+    assert ([trial.k for trial in kept], [trial.k for trial in trials]) == ([8, 12], [8, 4, 12])
     assert why == "the smallest k within the budget of 25.00% over eval error 1.0000"
 
 
@@ -110,16 +112,30 @@ def test_auto_holds_the_budget_against_what_is_expected_too():
     """k=4 beats the source on eval by chance, with predictions so far from its own that 1.3 is expected."""
     source = Trial(16, 1.0, parameters=100)
     expected = {4: 1.3, 8: 1.2, 12: 1.1, 16: 1.0}
-    best, trials, _ = selection.within_budget(
+    (first, *_), trials, _ = selection.within_budget(
         ReducerSettings(budget=0.25), source, 16, lambda k: 6 * k, lambda k: Trial(k, 0.9, expected_error=expected[k])
     )
-    assert (best.k, [trial.k for trial in trials]) == (8, [8, 4])
+    assert (first.k, [trial.k for trial in trials][:2]) == (8, [8, 4])
+
+
+def test_without_time_auto_keeps_the_first_k_that_it_found(caplog):
+    """The shares are left out, and the log says so."""
+    source, allowance = Trial(16, 1.0, parameters=100), Allowance("PcaReducer", 0.0)
+    with caplog.at_level("WARNING"):
+        kept, trials, _ = selection.within_budget(
+            ReducerSettings(budget=0.25), source, 16, lambda k: 6 * k, falling, is_left=allowance.is_left
+        )
+    assert ([trial.k for trial in kept], [trial.k for trial in trials]) == ([8], [8, 4])
+    assert allowance.is_cut and caplog.messages == [
+        "PcaReducer: 0 CPU seconds are over: not tried: the smallest k within 50% of the budget, and what follows; "
+        "more time may find a smaller file"
+    ]
 
 
 def test_auto_tries_only_what_shrinks_the_network():
     """12 and 16 components would hold the budget, with 108 and 144 parameters against 100."""
-    best, trials, why = auto(0.7, lambda k: 9 * k)
-    assert best is None and [trial.k for trial in trials] == [4, 8]
+    kept, trials, why = auto(0.7, lambda k: 9 * k)
+    assert kept == [] and [trial.k for trial in trials] == [4, 8]
     assert why == (
         "skipped: none of the k that shrink the network, up to 8, holds the budget of 25.00% over eval error 0.7000; "
         "the best, k=8, has 1.2500 and is expected to have 0.0000, bound 0.8750"
@@ -128,7 +144,7 @@ def test_auto_tries_only_what_shrinks_the_network():
 
 def test_auto_tries_nothing_where_nothing_shrinks():
     assert auto(1.0, lambda k: 100 + k) == (
-        None, [], "skipped: no k has fewer parameters than the source's 100; the least is 104",
+        [], [], "skipped: no k has fewer parameters than the source's 100; the least is 104",
     )  # fmt: skip
 
 
@@ -139,7 +155,7 @@ def test_auto_tries_nothing_where_nothing_shrinks():
             ({"n_components": n}, f"reducer.n_components={n} must be an int >= 1, a fraction between 0 and 1, or auto")
             for n in (0, 1.0, 1.5, 0.0, True, "Auto")
         ),
-        ({"budget": -0.1}, "reducer.budget=-0.1 must be at least 0 and finite"),
+        ({"budget": -0.1}, "reducer.budget=-0.1 must be at least 0 and finite, or null"),
         ({"fine_tune_epochs": 0}, "reducer.fine_tune_epochs=0 must be at least 1"),
         ({"sample_rows": 1}, "reducer.sample_rows=1 must be at least 2"),
         ({"label_bins": 1}, "reducer.label_bins=1 must be at least 2"),

@@ -83,6 +83,34 @@ def test_do_prunes_a_strangers_classifier(stranger, prune, criterion, most):
     assert (~table.any(axis=1)).mean() == summary["untrained_rows"]["pairs/table"] > 0.3
 
 
+def test_do_hands_on_candidates_of_the_whole_budget(toy_network, run_node):
+    """From PcaReducer to Quantizer: errors are over the unchanged network, which PcaReducer hands on as the last."""
+    from farebox.components.networks.candidates import load_candidates
+    from farebox.components.pca_reducer.component import PcaReducerSpec
+    from farebox.components.pca_reducer.executor import PcaReducerExecutor
+    from farebox.components.pruner.component import PrunerSpec
+    from farebox.components.pruner.executor import PrunerExecutor
+    from farebox.components.quantizer.executor import networks_of
+    from farebox.components.quantizer.settings import QuantizerSettings
+
+    reduced = run_node(
+        PcaReducerExecutor, PcaReducerSpec, {"model": toy_network}, {"budget": 9.0, "fine_tune_epochs": 1}
+    )["reduced_model"]
+    sources = load_candidates(reduced)
+    assert [each.name for each in sources] == ["k=4", ""] and sources[0].expected_error > sources[1].error
+    quick = {"ramp_epochs": 1, "recover_epochs": 1, "budget": 9.0, "candidates": [0.5, 0.25]}
+    outputs = run_node(PrunerExecutor, PrunerSpec, {}, quick, ready={"model": reduced})
+    summary, masks, _ = written(outputs)
+    handed_on = load_candidates(outputs["pruned_model"])
+    assert [each.name for each in handed_on][:2] == ["k=4, 50% pruned", "k=4"]
+    assert [trial["k"] for trial in summary["trials"]] == [4], "the unchanged network cannot become sparser than 50 %"
+    assert summary["eval_error"]["source"] == pytest.approx(sources[1].error, rel=1e-5)
+    names = networks_of(outputs["pruned_model"], QuantizerSettings())
+    assert set(names) >= {"k=4, 50% pruned", "k=4"} and (layers.matrix(names["k=4"], "hidden_1") != 0).all()
+    assert list(networks_of(outputs["pruned_model"], QuantizerSettings(mode="int8"))) == ["reduced"]
+    assert masks["hidden_1"].mean() == 0.5
+
+
 def test_do_skips_what_saves_too_little(stranger, prune):
     """Never-trained rows are zeroed all the same; all else is the source's."""
     from farebox.components.networks import examples_io

@@ -1,0 +1,128 @@
+"""Embedding tables with fewer distinct rows: those that are alike become one, weighted by how often rows look them up.
+
+Lloyd 1982, "Least squares quantization in PCM"; centres begin as in Arthur and Vassilvitskii 2007, "k-means++".
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import tf_keras as keras
+
+from farebox.components.networks import examples_io
+from farebox.components.networks.ids import id_counts
+from farebox.components.networks.objective import Objective
+from farebox.components.networks.rows import Batch
+
+NUMBERS = (16, 24, 32, 48, 64, 96, 128, 192, 256)  # of distinct rows that a search tries
+MOST_ROUNDS = 30
+DRAWS = 6  # of which the next centre is the best
+UNSEEN = 0.5  # weight of a row that the counted rows never look up, in rows
+Array = npt.NDArray[np.float64]
+
+
+class Merging:
+    """Networks with fewer distinct rows that are predicted to hold a budget.
+
+    original: the unchanged network, which errors are over. train: batches that count the ids; evaluation: batches that
+    errors are predicted on.
+    """
+
+    def __init__(
+        self,
+        original: keras.Model,
+        train: Iterable[Batch],
+        evaluation: Iterable[Batch],
+        objective: Objective,
+        seed: int,
+    ) -> None:
+        self._original, self._train, self._evaluation = original, train, evaluation
+        self._objective, self._seed = objective, seed
+
+    @functools.cached_property
+    def _error(self) -> float:
+        return examples_io.network_error(self._original, self._evaluation, self._objective).error
+
+    def _errors(self, network: keras.Model) -> npt.NDArray[np.float64]:
+        """The network's eval error and expected error."""
+        error = examples_io.network_error(network, self._evaluation, self._objective).error
+        arguments = network, self._original, self._error, self._evaluation, self._objective
+        return np.array([error, examples_io.expected_error(*arguments)])
+
+    def networks(self, network: keras.Model, room: float) -> Iterator[tuple[int, keras.Model]]:
+        """Yields numbers of distinct rows and the networks, from the fewest rows that are predicted to cost at most
+        `room` of error; found by bisection, since errors fall with the number of rows."""
+        numbers = [number for number in NUMBERS if number < distinct_rows(network)]
+        if not numbers:
+            return
+        counts, before = id_counts(network, self._train), self._errors(network)
+        low, high = 0, len(numbers)
+        while low < high:
+            middle = (low + high) // 2
+            cost = (self._errors(merged(network, counts, numbers[middle], self._seed)) - before).max()
+            low, high = (low, middle) if cost <= room else (middle + 1, high)
+        for number in numbers[low:]:
+            yield number, merged(network, counts, number, self._seed)
+
+
+def merged(network: keras.Model, counts: Mapping[str, npt.NDArray[np.int64]], n_rows: int, seed: int) -> keras.Model:
+    """Returns a copy whose tables have at most `n_rows` distinct rows each. counts: of each id, by table."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    for name, looked_up in counts.items():
+        (table,) = network.get_layer(name).get_weights()
+        copy.get_layer(name).set_weights([merged_rows(table, looked_up, n_rows, seed)])
+    return copy
+
+
+def distinct_rows(network: keras.Model) -> int:
+    """Returns the largest number of distinct rows of an embedding; 0 without embeddings."""
+    tables = [layer.get_weights()[0] for layer in network.layers if isinstance(layer, keras.layers.Embedding)]
+    return max((len(np.unique(table, axis=0)) for table in tables), default=0)
+
+
+def merged_rows(table: npt.NDArray[np.float32], counts: npt.NDArray[np.int64], n_rows: int, seed: int) -> Array:
+    """Returns the table with at most n_rows distinct rows; the row that most ids share stays as it is."""
+    distinct, rows = np.unique(table, axis=0, return_inverse=True)
+    rows = rows.reshape(-1)
+    if len(distinct) <= n_rows:
+        return np.asarray(table)
+    others = np.arange(len(distinct)) != np.bincount(rows).argmax()
+    weights = np.maximum(np.bincount(rows, counts, len(distinct)), UNSEEN)[others]
+    centres, nearest = _centres(distinct[others].astype(np.float64), weights, n_rows - 1, seed)
+    distinct[others] = centres[nearest]
+    return np.asarray(distinct[rows])
+
+
+def _centres(points: Array, weights: Array, n: int, seed: int) -> tuple[Array, npt.NDArray[np.intp]]:
+    """Returns the centres, shape (n, width), and of each point the nearest one."""
+    random = np.random.default_rng(seed)
+    centres = points[random.choice(len(points), p=weights / weights.sum())][None]
+    left = _distances(points, centres)[:, 0]
+    for _ in range(n - 1):
+        far = weights * left
+        if not far.any():
+            break
+        drawn = random.choice(len(points), DRAWS, p=far / far.sum())
+        lefts = np.minimum(left[:, None], _distances(points, points[drawn]))
+        best = (weights @ lefts).argmin()
+        centres, left = np.concatenate([centres, points[drawn[best]][None]]), lefts[:, best]
+    for _ in range(MOST_ROUNDS):
+        nearest = _distances(points, centres).argmin(axis=1)
+        shares = np.zeros((len(points), len(centres)))
+        shares[np.arange(len(points)), nearest] = weights
+        totals = shares.sum(axis=0)[:, None]
+        moved = np.where(totals > 0, shares.T @ points / np.maximum(totals, 1e-12), centres)
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
+    return centres, _distances(points, centres).argmin(axis=1)
+
+
+def _distances(points: Array, centres: Array) -> Array:
+    """Squared distances, shape (n_points, n_centres)."""
+    squares = (points**2).sum(axis=1)[:, None] - 2 * points @ centres.T + (centres**2).sum(axis=1)
+    return np.asarray(np.maximum(squares, 0.0))

@@ -1,0 +1,53 @@
+"""Steps that make a network's best file cheaper: look-ups to distinct rows, fewer distinct rows, sparse kernels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from farebox.components.quantizer.bench import Bench
+from farebox.components.quantizer.merging import Merging
+from farebox.components.quantizer.rungs import RUNGS
+from farebox.components.quantizer.tables import with_lookups
+from farebox.components.quantizer.trials import QuantizationTrial
+
+LOOKUPS, SPARSE = "look-ups to distinct rows", "sparse kernels"
+MOST_MERGES = 3  # files of one network with fewer rows, from the fewest on
+
+
+def try_steps(
+    bench: Bench, merging: Merging, holding: Sequence[QuantizationTrial], network: str
+) -> list[QuantizationTrial]:
+    """Tries the steps on the cheapest of the files `holding` the budget that are of a network."""
+    files = [trial for trial in holding if trial.network == network and not RUNGS[trial.rung].is_trained]
+    if not files or not bench.allowance.is_left(f"look-ups of the {network} network"):
+        return []
+    best = bench.cheapest(files)
+    trials, rung, steps = list[QuantizationTrial](), RUNGS[best.rung], tuple[str, ...]()
+    thin = with_lookups(bench.networks[network], has_pages=not rung.calibrates)
+    source = bench.source_of(network) if thin is None else bench.prepare(thin)
+    if thin is not None:
+        steps = (LOOKUPS,)
+        trials.append(bench.try_one(QuantizationTrial(best.rung, network, best.kept_float, steps), source))
+    trials += _with_merged_rows(bench, merging, best)
+    if rung.has_float_kernels and not bench.settings.portable:  # tflite-micro has no sparse kernels
+        trial = QuantizationTrial(best.rung, network, (), (*steps, SPARSE))
+        trials.append(bench.try_one(trial, source, is_sparse=True))
+    return [trial for trial in trials if trial.content]
+
+
+def _with_merged_rows(bench: Bench, merging: Merging, best: QuantizationTrial) -> list[QuantizationTrial]:
+    """Spends what a file leaves of the budget on fewer distinct rows of its tables."""
+    trials: list[QuantizationTrial] = []
+    room = bench.bound - max(best.error, best.expected_error or 0.0)
+    networks = merging.networks(bench.networks[best.network], room)
+    for number, network in itertools.islice(networks, MOST_MERGES):
+        thin = with_lookups(network, has_pages=not RUNGS[best.rung].calibrates)
+        if thin is None or not bench.allowance.is_left(f"{number} distinct rows of the {best.network} network"):
+            break
+        steps = (f"{number} distinct rows", LOOKUPS)
+        trial = QuantizationTrial(best.rung, best.network, best.kept_float, steps)
+        trials.append(bench.try_one(trial, bench.prepare(thin)))
+        if bench.holds(trial):
+            break
+    return trials
