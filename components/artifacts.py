@@ -37,10 +37,10 @@ class Projection(artifact.Artifact):
     File structure:
       - {uri}/projection.json: layer, space, method, k and why; folded: whether the network was changed; share of the
         variance kept; eval error (metric) of the source, as folded, and as reduced after fine-tuning; parameters;
-        rows seen; every trial; objective; the names of the layer's inputs
+        rows seen; every trial; objective; names of the layer's inputs
       - {uri}/projection.npz: mean, scale (n,), components, decoder (k, n), explained_variance and
         explained_variance_ratio (r,), total_variance, loadings_covariance and loadings_correlation (k, m) of codes
-        with the m inputs of the layer; codes (s, 2), code_labels (s,): the first two codes and labels of sampled rows
+        with the m inputs of the layer; codes (s, 2), code_labels (s,): the first two and the labels of sampled rows
       - {uri}/scree.png, loadings.png, codes.png: pictures of these; the last one colours the first two codes by label
     """
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 @dataclasses.dataclass(frozen=True)
 class Landmarks:
-    """What a code of kernel PCA is computed from: exp(-gamma d²) by landmark, times components.T, less the offset.
+    """Rows that codes of kernel PCA are computed with: exp(-gamma d²) by landmark, times components.T, less the offset.
 
     rows (m, n): in units of scale, less the mean. offset (k,).
     """

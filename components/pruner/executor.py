@@ -21,7 +21,7 @@ from farebox.components.networks.candidates import Candidate, load_candidates, s
 from farebox.components.networks.labels import resolved
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.rows import Batch, Rows
-from farebox.components.pruner import layers, plots, selection
+from farebox.components.pruner import channels, layers, plots, selection
 from farebox.components.pruner.settings import PrunerSettings
 
 
@@ -58,6 +58,10 @@ class PrunerExecutor(base_executor.BaseExecutor):
             "why": outcome.why,
             "sparsity": layers.total_sparsity(network),
             "sparsity_by_layer": layers.sparsity(network),
+            "units": {
+                layer.name: [channels.units_of(layer), channels.units_of(network.get_layer(layer.name))]
+                for layer in channels.producers(source)
+            },
             "untrained_rows": {name: float(1 - np.mean(rows)) for name, rows in trained.items()},
             "eval_error": {"source": outcome.source_error, "pruned": kept.eval_error},
             "gzip_bytes": {"unpruned": skipped.gzip_bytes, "pruned": kept.gzip_bytes},

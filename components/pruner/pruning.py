@@ -20,7 +20,8 @@ from farebox.components.pruner import masks as masking
 from farebox.components.pruner.clustering import cluster
 from farebox.components.pruner.magnitude import Steps, Task, by_magnitude
 from farebox.components.pruner.rounds import by_lottery, by_saliency
-from farebox.components.pruner.settings import PrunerSettings
+from farebox.components.pruner.settings import UNITS, PrunerSettings
+from farebox.components.pruner.units import by_units, chosen_layers
 
 CRITERIA = {"magnitude": by_magnitude, "saliency": by_saliency, "lottery_ticket": by_lottery}
 
@@ -50,11 +51,17 @@ def prune(
 
     Raises InputError if the settings do not fit the network, RuntimeError if the sparsity was not reached.
     """
+    objective = objective or objective_of(network)
+    shuffle = np.random.RandomState(settings.seed)
+    if settings.criterion == UNITS:
+        share = settings.final_sparsity if sparsity is None else sparsity
+        targets = dict.fromkeys(chosen_layers(network, settings.layers), float(share))  # type: ignore[arg-type]
+        return Pruned(
+            by_units(Task(network, train, evaluation, steps_per_epoch, targets, settings, shuffle, objective)), {}, {}
+        )
     targets = layers.targets_of(network, settings, sparsity)
     for name, target in targets.items():
         check_layer(name, layers.matrix(network, name), target, settings)
-    shuffle = np.random.RandomState(settings.seed)
-    objective = objective or objective_of(network)
     task = Task(network, train, evaluation, steps_per_epoch, targets, settings, shuffle, objective)
     sparse, steps = CRITERIA[settings.criterion](task)
     masks = {name: layers.matrix(sparse, name) != 0.0 for name in targets}

@@ -62,18 +62,18 @@ def _squared_gradients(
     """The sum over rows of what the squared gradients of each weight add to the diagonal, by layer."""
     with tf.GradientTape(persistent=True) as tape:
         output, calls = probes(columns, training=False)
-        terms = _terms(output, objective)
+        weighted = terms(output, objective)
     totals = []
     for layer, called in zip(layers, calls, strict=True):
         totals.append(tf.zeros_like(layer.weights[0]))
         for before, after in called:
-            for weight, term in terms:
+            for weight, term in weighted:
                 slope = tape.gradient(term, after, unconnected_gradients="zero")
                 totals[-1] += _of_weights(layer, before, slope, weight)
     return totals
 
 
-def _terms(output: tf.Tensor, objective: Objective) -> list[tuple[tf.Tensor, tf.Tensor]]:
+def terms(output: tf.Tensor, objective: Objective) -> list[tuple[tf.Tensor, tf.Tensor]]:
     """(weight, term), each of shape (n,): the diagonal is the sum over them of weight times squared gradient."""
     columns = tf.unstack(output, axis=-1)
     if not objective.is_of_chances:

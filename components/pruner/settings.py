@@ -9,7 +9,8 @@ from farebox.components.errors import Condition, Count, NotNegative, Positive, a
 from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
 from farebox.components.networks.node_settings import DEFAULT_SHARE
 
-Criterion = Literal["magnitude", "saliency", "lottery_ticket"]
+Criterion = Literal["magnitude", "saliency", "lottery_ticket", "units"]
+UNITS = "units"
 Schedule = Literal["polynomial", "constant"]
 TWO_BY_FOUR = 0.5
 
@@ -24,9 +25,10 @@ class PrunerSettings:
 
     criterion: Criterion = "magnitude"
     """Choice of weights: `magnitude` (tfmot), `saliency` (LeCun et al. 1989) or `lottery_ticket` (Frankle and Carbin
-    2019)."""
+    2019); or `units`, which removes whole units and channels (Theis et al. 2018), so that the network shrinks."""
     layers: tuple[str, ...] | None = None
-    """Name patterns of the Dense and Embedding layers to prune; null for every Dense layer except the last."""
+    """Name patterns of the layers to prune; null for every Dense layer except the last, or with `units` for every layer
+    whose units can go."""
     initial_sparsity: NotNegative = 0.0
     """Sparsity at the first step of the ramp."""
     final_sparsity: Annotated[
@@ -86,6 +88,8 @@ class PrunerSettings:
         self._check_sparsities()
         self._check_blocks()
         self._check_steps()
+        if self.criterion == UNITS:
+            self._check_units()
 
     @property
     def share(self) -> float:
@@ -131,3 +135,13 @@ class PrunerSettings:
             default = getattr(type(self), name)
             if getattr(self, name) != default:
                 raise ValueError(f"pruner.{name}={getattr(self, name)} must be left out if {reason}: no ramp by steps")
+
+    def _check_units(self) -> None:
+        if isinstance(self.final_sparsity, dict):
+            raise ValueError(
+                f"pruner.final_sparsity={self.final_sparsity} must be auto or a fraction with criterion=units"
+            )
+        for name in ("initial_sparsity", "block_size", "sparsity_2_by_4", "clusters"):
+            default = getattr(type(self), name)
+            if getattr(self, name) != default:
+                raise ValueError(f"pruner.{name}={getattr(self, name)} must be {default} with criterion=units")

@@ -43,7 +43,7 @@ class QuantizerExecutor(base_executor.BaseExecutor):
     ) -> None:
         """See `QuantizerSpec`."""
         settings = settings_of(QuantizerSettings, exec_properties["settings"], "quantizer")
-        label, transformed_label = exec_properties["label"], exec_properties.get("transformed_label")
+        label, transformed_label = exec_properties["label"], exec_properties.get("transformed_label") or None
         networks = networks_of(input_dict["model"][0], settings)
         networks[UNREDUCED] = examples_io.load_network(input_dict["unreduced_model"][0])
         networks = {name: plain_network(network) for name, network in networks.items()}

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from farebox.components.pca_reducer.settings import ReducerSettings
+from farebox.modules.feature_names import feature_names
 from farebox.pipeline.commands import reduce
 
 
@@ -122,6 +123,8 @@ def artifacts(toy_trips, toy_network, tmp_path, monkeypatch) -> None:
     examples_io.save_network(toy_network, model)
     made = {"model": [model], "transformed_examples": [examples], "transform_graph": [graph]}
     monkeypatch.setattr(reduce.runs, "run_graph", lambda *_, **__: made)
+    names = feature_names("course", ["ohare"], (), 0, {})
+    monkeypatch.setattr(reduce, "names_of_features", lambda _settings: names)
     monkeypatch.chdir(tmp_path)
 
 
