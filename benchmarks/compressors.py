@@ -177,23 +177,28 @@ def rows_of(folder: Path, part: str) -> tuple[dict[str, Array], Array, str]:
 
 
 def draw(found: Mapping[str, Sequence[Line]], path: Path) -> None:
-    """A panel for each network: error over bytes after gzip; Farebox's files are red."""
+    """A panel for each network: a bar of each file's bytes after gzip, pale if its error is not equal; ours are red."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(2, -(-len(found) // 2), figsize=(12, 6), squeeze=False, layout="constrained")
+    columns = min(len(found), 4)
+    rows = -(-len(found) // columns)
+    size = 4.5 * columns, 3 * rows
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for axis in axes.flat[len(found) :]:
         axis.set_axis_off()
     for axis, (network, lines) in zip(axes.flat, found.items(), strict=False):
-        for line in lines:
-            colour = "tab:red" if line.tool in OURS else "0.5"
-            axis.scatter(line.gzip_bytes / 1000, min(line.error, 1.1), color=colour, marker="o")
-            axis.annotate(line.tool, (line.gzip_bytes / 1000, min(line.error, 1.1)), fontsize=6, color=colour)
-        axis.axhline(EQUAL, color="0.8", linewidth=1)
-        axis.set(xscale="log", title=network, xlabel="KB after gzip", ylabel="error / float32, cut at 1.1")
-    figure.savefig(path, dpi=130)
+        for place, line in enumerate(reversed(lines)):
+            colour = "tab:red" if line.tool in OURS else "tab:blue"
+            size_kb = line.gzip_bytes / 1000
+            axis.barh(place, size_kb, color=colour, alpha=1.0 if line.is_equal else 0.25)
+            axis.text(size_kb, place, f" {size_kb:.1f} KB, error {line.error:.3f}", va="center", fontsize=7)
+        axis.set_yticks(range(len(lines)), [line.tool for line in reversed(lines)], fontsize=7)
+        axis.set_xlim(0, 1.6 * max(line.gzip_bytes for line in lines) / 1000)
+        axis.set(title=network, xlabel="KB after gzip")
+    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":
