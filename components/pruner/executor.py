@@ -51,6 +51,7 @@ class PrunerExecutor(base_executor.BaseExecutor):
         ).outcome()
         kept, skipped = outcome.kept, outcome.skipped
         network = kept.pruned.network
+        source = next(each.network for each in sources if each.k == kept.k)
         summary = {
             "objective": resolution.text,
             "metric": resolution.objective.metric,
@@ -72,8 +73,7 @@ class PrunerExecutor(base_executor.BaseExecutor):
         examples_io.save_network(network, pruned_model)
         save_candidates(outcome.candidates, pruned_model)
         write_json(report, "pruning.json", summary | {"steps": kept.pruned.steps})
-        source = next(each for each in sources if each.k == kept.k)
-        write_masks(report, source.network, layers.kept_weights(network, kept.pruned.masks, trained))
+        write_masks(report, source, layers.kept_weights(network, kept.pruned.masks, trained))
         if kept.pruned.steps:
             write_bytes(report, "ramp.png", plots.ramp(kept.pruned.steps))
 
