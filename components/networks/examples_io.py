@@ -39,7 +39,7 @@ def network_path(model: types.Artifact) -> str:
 
 def network_at(path: str) -> keras.Model:
     """A network from its file, or from the folder of a SavedModel. Raises InputError if that has no layers."""
-    if path.endswith(NETWORK_FILE):
+    if path.endswith(".keras"):
         return keras.models.load_model(path, compile=False)
     return network_of_saved_model(path)
 
