@@ -11,6 +11,7 @@ import numpy.typing as npt
 from farebox.components.tflite.interpreter import schema
 
 SCALE_BYTES = 12  # of a channel in the file: a scale and a zero point
+SCALE_SHARE = 0.25
 LEAST_ERROR = 1e-12  # relative, squared: below it, float32 itself rounds
 SHRINKS = np.linspace(0.5, 1.0, 11)  # of the range, which may leave out a few large numbers; for few levels
 Array = npt.NDArray[Any]
@@ -51,14 +52,17 @@ def grid_of(values: Array, bits: int, *, with_channels: bool) -> Grid:
 
     With channels, the axis on which the file is smallest at equal error: a scale for each channel takes SCALE_BYTES,
     and each halving of the error saves a bit of every number. The error is relative to the channel's numbers: what
-    comes next makes up for a channel of small ones.
+    comes next makes up for a channel of small ones. Scales of at most SCALE_SHARE of the numbers' bytes are taken, too:
+    how large the inputs are is not known here.
     """
     top = 2 ** (bits - 1) - 1
     plain = _fitted(values, top, None)
     if not with_channels or values.ndim < 2:
         return plain
     grids = [_fitted(values, top, axis) for axis in range(values.ndim) if 1 < values.shape[axis] < values.size]
-    return max((plain, *grids), key=lambda grid: _gain(values, plain, grid))
+    most = SCALE_SHARE * values.size * bits / 8
+    cheap = [grid for grid in grids if SCALE_BYTES * len(grid.scales) <= most or _gain(values, plain, grid) > 0]
+    return max(cheap, key=lambda grid: _gain(values, plain, grid), default=plain)
 
 
 def _fitted(values: Array, top: int, axis: int | None) -> Grid:

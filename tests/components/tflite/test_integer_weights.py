@@ -38,6 +38,12 @@ def test_the_axis_is_the_one_whose_channels_differ():
     assert grid_of(kernel() * SIZES.astype(np.float32), 8, with_channels=True).axis == 1
 
 
+def test_cheap_scales_are_taken_whatever_the_sizes():
+    """12 inputs of 64 units: 144 B of 768 B. The first input may be large, which its weights do not tell."""
+    grid = grid_of(kernel(64, 12), 8, with_channels=True)
+    assert (grid.axis, len(grid.scales)) == (1, 12)
+
+
 def test_few_levels_leave_out_large_numbers():
     """One number of 10 among 1,023 up to 1: a step of 10/7 would make all of the others 0."""
     values = kernel()
