@@ -46,7 +46,7 @@ COMMANDS = {
         "reduce",
         "Compares PCA, SVD, sparse PCA, ICA, PLS, LDA, NMF and kernel PCA on a city's network.",
     ),
-    "compress": Command(_AT + "compress", "compress", "Makes any small Keras model the smallest .tflite in a budget."),
+    "compress": Command(_AT + "compress", "compress", "Makes any small model the smallest .tflite in a budget."),
     "compile": Command(_AT + "compile", "compile_pipeline", "Writes the pipeline for Kubeflow or Vertex AI."),
     "rehearse": Command(_AT + "compile", "rehearse", "Runs a compiled pipeline's container commands here."),
     "submit": Command(_AT + "submit", "submit", "Sends a compiled pipeline to Kubeflow or Vertex AI, once."),

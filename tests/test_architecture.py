@@ -150,11 +150,12 @@ def test_every_module_is_reached():
 
 
 def test_one_keras():
-    """TFMOT takes tf_keras only; what tf.keras is depends on who was imported first."""
+    """TFMOT takes tf_keras only; what tf.keras is depends on who was imported first. Keras 3 has its own process."""
     forbidden = re.compile(
         r"\btf\.keras\b|\btensorflow\.keras\b|from tensorflow import .*\bkeras\b|^\s*(import|from) keras\b", re.M
     )
-    assert [name_of(path) for path in SOURCES if forbidden.search(path.read_text())] == []
+    users = [name_of(path) for path in SOURCES if forbidden.search(path.read_text())]
+    assert users == ["components/networks/keras3_child.py"]
 
 
 def docstrings(path: Path) -> Iterator[tuple[str, str]]:

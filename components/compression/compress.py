@@ -12,8 +12,10 @@ from typing import Any, cast, get_args
 import tf_keras as keras
 
 from farebox.components.compression import coverage
+from farebox.components.compression.compress_file import compress_file
+from farebox.components.compression.file_network import FileNetwork, file_network
 from farebox.components.compression.result import Compression
-from farebox.components.compression.rows import Array, Inputs, split_of
+from farebox.components.compression.rows import Array, Inputs, inputs_of, split_of
 from farebox.components.compression.stages import OnStep
 from farebox.components.compression.task import Task
 from farebox.components.errors import InputError, increase
@@ -26,7 +28,7 @@ from farebox.components.quantizer.settings import Goal, QuantizerSettings
 
 
 def compress(
-    network: keras.Model,
+    network: keras.Model | FileNetwork | bytes,
     *,
     train: tuple[Inputs, Array],
     evaluation: tuple[Inputs, Array],
@@ -47,7 +49,8 @@ def compress(
     PcaReducer narrows the widest Dense layer, Pruner zeroes weights, both to several degrees, and Quantizer chooses
     among the networks and number formats; the file that ships holds the budget once. `network` stays as it is.
 
-    network: a functional tf_keras model with one output and numeric inputs of known shape.
+    network: a functional tf_keras model with one output and numeric inputs of known shape; or the content of a
+        `.tflite` with these, of which only the number format and the tables change.
     train, evaluation: (x, y). x: an array of shape (n, ...) for a network with one input, or a dict of such arrays by
         input name; y: labels of shape (n, ...). train is for fine-tuning and calibration, evaluation chooses. At least
         40 and 10 rows.
@@ -60,7 +63,7 @@ def compress(
         are refused.
     metric: `rmse` or `mae`; `log_loss`, `accuracy` or `auc`. By default the first of them.
     trained_ids: by embedding, or by an input that feeds one, all ids that training had; the other rows of the table
-        become zero. By default all ids count as trained, those that the rows lack, too.
+        become zero. By default all ids count as trained, those that the rows lack, too. Not for a `.tflite`.
     keep_names: the file's inner tensors keep their names.
     optimize_for: what the file is the smallest in: `size` or `gzip`; `latency` and `balanced`, as Quantizer has them.
     portable: only formats that every runtime has and answers alike, tflite-micro among them.
@@ -70,11 +73,21 @@ def compress(
 
     Raises InputError, with key, value and bound, if the network, the rows or the budget cannot be used.
     """
-    check_network(network)
     check_budget(budget)
     goal = checked_goal(optimize_for)
     named = {"train": train, "evaluation": evaluation} | ({"test": test} if test else {})
-    splits = {place: split_of(network, place, rows) for place, rows in named.items()}
+    say = on_step or (lambda _name, _result: None)
+    if isinstance(network, bytes | FileNetwork):
+        if trained_ids is not None:
+            raise InputError("trained_ids must be left out for a .tflite: its tables stay as they are")
+        with Child() as run:
+            file = file_network(network) if isinstance(network, bytes) else network
+            return compress_file(
+                file, named, budget=budget, objective=objective, metric=metric, keep_names=keep_names, seed=seed,
+                on_step=say, run=run, optimize_for=goal, portable=portable,
+            )  # fmt: skip
+    check_network(network)
+    splits = {place: split_of(inputs_of(network), place, rows) for place, rows in named.items()}
     with Child() as run:
         resolution = resolution_of(network, splits, objective, metric)
         splits = {
@@ -87,7 +100,7 @@ def compress(
             network, splits, resolution=resolution, covered=covered, budget=budget, seed=seed, search_s=search_s,
             keep_names=keep_names, run=run, optimize_for=goal, portable=portable,
         )  # fmt: skip
-        result = task.compressed(on_step or (lambda _name, _result: None))
+        result = task.compressed(say)
         return dataclasses.replace(result, test=task.tested(result, splits["test"])) if test else result
 
 

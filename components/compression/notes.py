@@ -42,10 +42,11 @@ def notes_of(
             "are label, objective and inputs its own?"
         )
     if batch is not None:
-        notes.append("the file takes one row at a time: its operators need a fixed batch")
+        rows = "one row" if batch == 1 else f"{batch} rows"
+        notes.append(f"the file takes {rows} at a time: its operators need a fixed batch")
     if has_state(chosen.content):
         notes.append("the file keeps state between calls: reset its variables before each row")
-    if limit := RUNGS[chosen.rung].runtimes:
+    if chosen.rung in RUNGS and (limit := RUNGS[chosen.rung].runtimes):
         notes.append(f"{chosen.rung}: {limit}; try portable for a file that runs everywhere")
     return tuple(notes)
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import tf_keras as keras
 
 from farebox.components.errors import InputError
-from farebox.components.networks.rows import Rows
+
+if TYPE_CHECKING:
+    import tf_keras as keras
+
+    from farebox.components.networks.rows import Rows
 
 Array = npt.NDArray[Any]
 Inputs = Array | Mapping[str, Array]
@@ -34,6 +37,8 @@ class Split:
     @property
     def batches(self) -> Rows:
         """The rows as TensorFlow takes them, labels of shape (n, 1) or (n, ...)."""
+        from farebox.components.networks.rows import Rows
+
         labels = self.labels[:, None] if self.labels.ndim == 1 else self.labels
         return Rows(self.columns, labels.astype(np.float32), BATCH_ROWS)
 
@@ -48,7 +53,29 @@ class Split:
         return Split(columns, np.concatenate([self.labels, other.labels]))
 
 
-def split_of(network: keras.Model, place: str, rows: tuple[Inputs, Array]) -> Split:
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """An input. tail: shape of a row's numbers; dtype: of NumPy; other_names: under which rows may have it, too."""
+
+    name: str
+    tail: tuple[int, ...]
+    dtype: str
+    other_names: tuple[str, ...] = ()
+
+    def name_in(self, x: Mapping[str, Array]) -> str | None:
+        """The name of these that the rows have; None if they have none of them."""
+        return next((name for name in (self.name, *self.other_names) if name in x), None)
+
+
+def inputs_of(network: keras.Model) -> tuple[Input, ...]:
+    """The inputs of a functional tf_keras network, in its order."""
+    pairs = zip(network.input_names, network.inputs, strict=True)
+    return tuple(
+        Input(name, tuple(tensor.shape[1:]), np.dtype(tensor.dtype.as_numpy_dtype).name) for name, tensor in pairs
+    )
+
+
+def split_of(inputs: Sequence[Input], place: str, rows: tuple[Inputs, Array]) -> Split:
     """Returns (x, y) as columns and labels as they are. Raises InputError, which starts with `place`."""
     x, y = rows[0], np.asarray(rows[1])
     if y.ndim == 0:
@@ -57,31 +84,56 @@ def split_of(network: keras.Model, place: str, rows: tuple[Inputs, Array]) -> Sp
         raise InputError(f"{place}: rows={len(y)} must be at least {LEAST_ROWS[place]}")
     labels = check_numbers(place, "y", y).astype(np.float64)
     if not isinstance(x, Mapping):
-        if len(network.inputs) != 1:
-            names = ", ".join(network.input_names)
+        if len(inputs) != 1:
+            names = ", ".join(each.name for each in inputs)
             raise InputError(f"{place}: x must be a dict of arrays by input name, {names}, got {type(x).__name__}")
-        x = {network.input_names[0]: x}
+        x = {inputs[0].name: x}
     arrays = {name: np.asarray(values) for name, values in x.items()}
-    return Split(as_columns(network, arrays, len(labels), place), labels)
+    return Split(as_columns(inputs, arrays, len(labels), place), labels)
 
 
-def as_columns(network: keras.Model, x: Mapping[str, Array], n_rows: int, place: str) -> dict[str, Array]:
-    """Returns the arrays of the network's inputs, each of the input's type and of shape (n_rows, ...).
+def as_columns(inputs: Sequence[Input], x: Mapping[str, Array], n_rows: int, place: str) -> dict[str, Array]:
+    """Returns the arrays of the inputs, each of the input's type and of shape (n_rows, ...).
 
-    Raises InputError, which starts with `place`, if one is missing, has another width, or is not finite.
+    Raises InputError, which starts with `place`, if one is missing, has another shape, is not finite, or cannot be of
+    the input's type.
     """
     columns = {}
-    for name, tensor in zip(network.input_names, network.inputs, strict=True):
-        if name not in x:
-            raise InputError(f"{place}: input {name} is missing, got {', '.join(x) or 'nothing'}")
-        values, width = check_numbers(place, name, x[name]), math.prod(tensor.shape[1:])
+    for each in inputs:
+        name = each.name_in(x)
+        if name is None:
+            raise InputError(f"{place}: input {each.name} is missing, got {', '.join(x) or 'nothing'}")
+        values, width = check_numbers(place, name, x[name]), math.prod(each.tail)
         if values.shape[:1] != (n_rows,):
             got = len(values) if values.ndim else 1
             raise InputError(f"{place}: {name} must have {n_rows} rows, as the label has, got {got}")
         if values.size != n_rows * width:
             raise InputError(f"{place}: {name} must hold {width} numbers a row, got {values.size / n_rows:g}")
-        columns[name] = values.reshape(n_rows, *tensor.shape[1:]).astype(tensor.dtype.as_numpy_dtype)
+        _check_axes(place, name, values.shape[1:], each.tail)
+        _check_type(place, name, values, each.dtype)
+        columns[each.name] = values.reshape(n_rows, *each.tail).astype(each.dtype)
     return columns
+
+
+def _check_axes(place: str, name: str, tail: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Raises InputError for axes in another order, such as channels last in place of first."""
+    plain, plain_wanted = (tuple(size for size in sizes if size > 1) for sizes in (tail, wanted))
+    if len(plain) > 1 and plain != plain_wanted:
+        raise InputError(f"{place}: {name} must have shape (n, {_text(wanted)}), got (n, {_text(tail)}): transpose it")
+
+
+def _text(sizes: tuple[int, ...]) -> str:
+    return ", ".join(map(str, sizes))
+
+
+def _check_type(place: str, name: str, values: Array, dtype: str) -> None:
+    """Raises InputError for numbers that a whole-number input cannot hold."""
+    if not np.issubdtype(np.dtype(dtype), np.integer):
+        return
+    limits = np.iinfo(dtype)
+    wrong = (values != np.rint(values)) | (values < limits.min) | (values > limits.max)
+    if wrong.any():
+        raise InputError(f"{place}: {name} must be {dtype} whole numbers, got {values[wrong][0]:g}")
 
 
 def check_numbers(place: str, name: str, values: Array) -> Array:

@@ -13,7 +13,7 @@ import tf_keras as keras
 from farebox.components.errors import InputError
 from farebox.components.networks.fine_tuning import predictions_of
 from farebox.components.networks.objective import Score
-from farebox.components.networks.resolution import Resolution, resolve
+from farebox.components.networks.resolution import Head, Resolution, resolve
 from farebox.components.networks.rows import Rows
 
 ROWS_TO_GUESS = 1000  # whose predictions tell logits from probabilities
@@ -40,7 +40,7 @@ def resolution_of(
     some = {name: values[:ROWS_TO_GUESS] for name, values in first.columns.items()}
     predictions = predictions_of(network)(Rows(some, first.labels[:ROWS_TO_GUESS], ROWS_TO_GUESS))
     shaped = labels.reshape(-1, *first.labels.shape[1:])
-    return resolve(network, shaped, predictions.astype(np.float32), objective, metric)
+    return resolve(Head.of(network), shaped, predictions.astype(np.float32), objective, metric)
 
 
 def resolved(

@@ -38,18 +38,40 @@ class Resolution:
         return f"{self.objective.kind}: {self.why}"
 
 
-def resolve(network: keras.Model, labels: Array, predictions: Array, kind: str | Score, metric: str) -> Resolution:
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """Shape and meaning of a network's answers.
+
+    tail: shape of a row's answers. activation: of its last layer. loss: its name, empty if nobody knows; from_logits:
+    whether that takes logits.
+    """
+
+    tail: tuple[int, ...]
+    activation: str
+    loss: str = ""
+    from_logits: bool | None = None
+
+    @classmethod
+    def of(cls, network: keras.Model) -> Head:
+        """The head of a tf_keras network."""
+        tail = tuple(int(size) for size in network.output.shape[1:])
+        loss = getattr(network, "loss", None)
+        config = loss.get_config() if isinstance(loss, keras.losses.Loss) else {}
+        return cls(tail, last_activation(network), compiled_loss(network), config.get("from_logits"))
+
+
+def resolve(head: Head, labels: Array, predictions: Array, kind: str | Score, metric: str) -> Resolution:
     """Returns the objective. Raises InputError if the labels contradict it, or it does not exist.
 
     labels, predictions: of the same rows, shape (n, ...). kind: `auto`, a kind, or a function of predictions and labels
     that returns an error, or its name as `custom:MODULE:FUNCTION`. metric: `auto` or one of the kind.
     """
-    tail = tuple(int(size) for size in network.output.shape[1:])
+    tail = head.tail
     if isinstance(kind, str) and kind.startswith(CUSTOM):
         kind = score_named(kind)
     if callable(kind):
         return _custom(kind, tail, metric)
-    chosen, why = (kind, "as set") if kind != AUTO else _guess(network, labels, tail)
+    chosen, why = (kind, "as set") if kind != AUTO else _guess(head, labels)
     if chosen not in METRICS:
         raise InputError(f"objective={chosen} must be auto, {', '.join(METRICS)} or custom:MODULE:FUNCTION")
     metric = METRICS[chosen][0] if metric == AUTO else metric
@@ -69,7 +91,7 @@ def resolve(network: keras.Model, labels: Array, predictions: Array, kind: str |
     if is_shifted:
         why += f"; labels 1 to {tail[-1]} are classes 0 to {tail[-1] - 1}"
     n_classes = {"classes": tail[-1], "binary": 2, "multilabel": 2}.get(chosen, 0)
-    is_logits = n_classes > 0 and _is_logits(network, predictions, is_one_hot=chosen == "classes")
+    is_logits = n_classes > 0 and _is_logits(head, predictions, is_one_hot=chosen == "classes")
     if is_logits:
         why += "; the network answers logits"
     return Resolution(Objective(chosen, metric, n_classes, is_logits), why, prepare)  # type: ignore[arg-type]
@@ -102,9 +124,9 @@ def _custom(score: Score, tail: tuple[int, ...], metric: str) -> Resolution:
     return Resolution(Objective("custom", name, score=shaped), "as set", lambda _place, values: values)
 
 
-def _guess(network: keras.Model, labels: Array, tail: tuple[int, ...]) -> tuple[str, str]:
+def _guess(head: Head, labels: Array) -> tuple[str, str]:
     """The kind, and what says so: the loss that the network was compiled with, or its last layer and the labels."""
-    loss = compiled_loss(network)
+    loss, tail = head.loss, head.tail
     is_single = math.prod(tail) == 1
     if OF_NUMBERS.fullmatch(loss):
         return "regression", f"its loss is {loss}"
@@ -112,7 +134,7 @@ def _guess(network: keras.Model, labels: Array, tail: tuple[int, ...]) -> tuple[
         return "classes", f"its loss is {loss}"
     if loss.startswith("binary"):
         return ("binary" if is_single else "multilabel"), f"its loss is {loss}"
-    activation = last_activation(network)
+    activation = head.activation
     why = f"its last layer is {activation}"
     if activation == "softmax":
         return "classes", why
@@ -134,13 +156,12 @@ def compiled_loss(network: keras.Model) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
-def _is_logits(network: keras.Model, predictions: Array, *, is_one_hot: bool) -> bool:
+def _is_logits(head: Head, predictions: Array, *, is_one_hot: bool) -> bool:
     """Whether the predictions are no probabilities: the last layer says so, or they lie outside of 0 and 1."""
-    if last_activation(network) in ("softmax", "sigmoid"):
+    if head.activation in ("softmax", "sigmoid"):
         return False
-    loss = getattr(network, "loss", None)
-    if isinstance(loss, keras.losses.Loss) and "from_logits" in (config := loss.get_config()):
-        return bool(config["from_logits"])
+    if head.from_logits is not None:
+        return head.from_logits
     if predictions.min() < 0 or predictions.max() > 1 + CLOSE:
         return True
     return is_one_hot and bool(np.abs(predictions.sum(axis=-1) - 1).max() > CLOSE)

@@ -10,7 +10,7 @@ import builtins
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from farebox.components.errors import InputError
 CONFIG_FILE, PICKLED_WEIGHTS = "config.json", "model.weights.npz"  # in a .keras archive
 OWN_PACKAGE = re.compile(r"(tf_)?keras(\.|$)(src\.)?")
 CLASSES_OF = ("", "layers", "engine", "models", "initializers", "regularizers", "constraints", "activations",
-              "mixed_precision", "optimizers", "losses", "metrics")  # fmt: skip
+              "mixed_precision", "optimizers", "losses", "metrics", "ops")  # fmt: skip
 FUNCTIONS_OF = ("activations", "losses", "metrics", "initializers", "regularizers", "constraints")
 OPS_OF = ("math.", "nn.", "linalg.", "signal.", "image.", "random.", "bitwise.", "__operators__.", "keras.activations.",
           "keras.backend.", "reduce_")  # fmt: skip
@@ -38,42 +38,44 @@ RAW_OPS = re.compile(  # that run Python, or read and write files
     r".*PyFunc.*|.*(Reader|RecordDataset|LineDataset)(V\d+)?|WriteFile|ReadFile|MatchingFiles|PrintV2|Save(V2|Slices)?|"
     r"Restore.*|DeleteFile|.*Rpc.*|.*LoadLibrary.*|InitializeTableFromTextFile.*"
 )
+CHECKPOINT_OPS = ("Save", "Restore")  # outside of functions, where TensorFlow 1 puts them
 SAVERS = re.compile(r"__inference__traced_(save|restore)_\d+")  # of checkpoints, which no network calls
 
 
-def check_trusted(path: Path, name: str, remedy: str) -> None:
+def check_trusted(path: Path, name: str, remedy: str, modules: Sequence[str] = ()) -> None:
     """Raises InputError, which starts with `name`, if the model file may run code that is not Keras' own.
 
-    remedy: what to do, in words. Files that cannot be read are left to the loader.
+    remedy: what to do, in words. modules: with layers that are trusted, too. Files that cannot be read are left to the
+    loader.
     """
-    for finding in _findings(path):
+    for finding in _findings(path, tuple(modules)):
         raise InputError(f"{name} may run code of its author: {finding}; {remedy}")
 
 
-def _findings(path: Path) -> Iterator[str]:
+def _findings(path: Path, modules: tuple[str, ...]) -> Iterator[str]:
     if path.is_dir():
-        yield from _in_saved_model(path)
+        yield from _in_saved_model(path, modules)
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if PICKLED_WEIGHTS in archive.namelist():
                 yield f"{PICKLED_WEIGHTS}, which may hold pickles"
             if CONFIG_FILE in archive.namelist():
-                yield from _in_config(_parsed(archive.read(CONFIG_FILE)))
+                yield from _in_config(_parsed(archive.read(CONFIG_FILE)), modules)
     else:
-        yield from _in_h5(path)
+        yield from _in_h5(path, modules)
 
 
-def _in_h5(path: Path) -> Iterator[str]:
+def _in_h5(path: Path, modules: tuple[str, ...]) -> Iterator[str]:
     import h5py
 
     if not h5py.is_hdf5(path):
         return
     with h5py.File(path) as file:
         for key in ("model_config", "training_config"):
-            yield from _in_config(_parsed(file.attrs.get(key, "null")))
+            yield from _in_config(_parsed(file.attrs.get(key, "null")), modules)
 
 
-def _in_saved_model(path: Path) -> Iterator[str]:
+def _in_saved_model(path: Path, modules: tuple[str, ...]) -> Iterator[str]:
     """Finds what is dangerous in a SavedModel: layers, operators, and resources, whose functions a load runs."""
     from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
@@ -85,10 +87,12 @@ def _in_saved_model(path: Path) -> Iterator[str]:
     except DecodeError:
         return
     for node in metadata.nodes:
-        yield from _in_config(_parsed(node.metadata))
+        yield from _in_config(_parsed(node.metadata), modules)
     for graph in saved.meta_graphs:
         functions = [each for each in graph.graph_def.library.function if not SAVERS.fullmatch(each.signature.name)]
-        for op in (node.op for function in functions for node in function.node_def):
+        in_functions = [node.op for function in functions for node in function.node_def]
+        outside = [node.op for node in graph.graph_def.node if not node.op.startswith(CHECKPOINT_OPS)]
+        for op in (*in_functions, *outside):
             if RAW_OPS.fullmatch(op):
                 yield f"a function with the operator {op}"
         if any(node.WhichOneof("kind") == "resource" for node in graph.object_graph_def.nodes):
@@ -106,18 +110,18 @@ def _parsed(text: str | bytes) -> Any:
         return None
 
 
-def _in_config(value: Any) -> Iterator[str]:
+def _in_config(value: Any, modules: tuple[str, ...]) -> Iterator[str]:
     """Finds what is dangerous in a layer's config, at any depth."""
     if isinstance(value, list):
         for each in value:
-            yield from _in_config(each)
+            yield from _in_config(each, modules)
     elif isinstance(value, dict):
-        yield from _in_object(value)
+        yield from _in_object(value, modules)
         for each in value.values():
-            yield from _in_config(each)
+            yield from _in_config(each, modules)
 
 
-def _in_object(value: dict[str, Any]) -> Iterator[str]:
+def _in_object(value: dict[str, Any], modules: tuple[str, ...]) -> Iterator[str]:
     kind, module, config = value.get("class_name"), value.get("module"), value.get("config")
     if kind in ("Lambda", "__lambda__"):
         yield "a Lambda layer"
@@ -129,7 +133,7 @@ def _in_object(value: dict[str, Any]) -> Iterator[str]:
             yield f"a layer of tf.{op}"
     elif kind in ("ClassMethod", "InstanceMethod", "InstanceProperty"):
         yield f"a layer of a method, {kind}"
-    if isinstance(kind, str) and isinstance(module, str) and not _is_own(module, kind, config):
+    if isinstance(kind, str) and isinstance(module, str) and not (module in modules or _is_own(module, kind, config)):
         yield f"{module}.{config if kind == 'function' else kind}"
 
 

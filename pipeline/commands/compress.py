@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from farebox.components.compression.tables import check_table, read_rows, read_table
 from farebox.components.errors import InputError
 from farebox.pipeline.commands.options import AsJson
 from farebox.pipeline.commands.screen import logged
@@ -27,8 +27,8 @@ POINTS = ("accuracy", "auc")  # whose error is 1 - metric
 
 def compress(
     *,
-    model: Annotated[str, typer.Option(help="A tf_keras functional model: .keras, .h5 or a SavedModel.")],
-    examples: Annotated[str, typer.Option(help="Rows of its inputs and the label: .npz, .csv or .parquet.")],
+    model: Annotated[str, typer.Option(help="A .tflite, a .keras or .h5 of tf_keras or Keras 3, or a SavedModel.")],
+    examples: Annotated[str, typer.Option(help="Rows of inputs and label: .npz, .csv, .parquet or tf.Examples.")],
     label: Annotated[
         str, typer.Option(help="The label: a column, or several separated by commas; in .npz an array of any shape.")
     ] = "label",
@@ -55,13 +55,17 @@ def compress(
     portable: Annotated[bool, typer.Option(help="Only formats that every runtime has, tflite-micro too.")] = False,
     keep_names: Annotated[bool, typer.Option(help="Keep the names of inner tensors in the file.")] = False,
     trust_model: Annotated[bool, typer.Option(help="Load a model that may run code of its author.")] = False,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option("--import", metavar="MODULE", help="A Python module with layers of the model; may be repeated."),
+    ] = None,
     out: Annotated[str, typer.Option(help="For model.tflite, compression.json and the trial log.")] = "compressed",
     as_json: AsJson = False,
 ) -> None:
-    """Makes any small Keras model the smallest .tflite in a budget, without the taxi pipeline."""
+    """Makes any small model the smallest .tflite in a budget, without the taxi pipeline."""
     request = CompressRequest(
         model, examples, label, budget, out, objective, metric, trained_ids, keep_names, trust_model,
-        optimize_for=optimize_for, portable=portable,
+        optimize_for=optimize_for, portable=portable, imports=tuple(imports or ()),
     )  # fmt: skip
     summary = run(request, quiet=as_json)
     print(json.dumps(summary, indent=2) if as_json else page_of(summary))
@@ -119,6 +123,7 @@ class CompressRequest:
     trust_model: bool = False
     optimize_for: str = "size"
     portable: bool = False
+    imports: tuple[str, ...] = ()
     seed: int = 17
 
 
@@ -138,10 +143,8 @@ def run(request: CompressRequest, *, quiet: bool = False) -> dict[str, Any]:
 def check_paths(request: CompressRequest) -> None:
     """Raises InputError for what is wrong before TensorFlow is imported."""
     if not Path(request.model).exists():
-        raise InputError(f"--model={request.model} must be a .keras, .h5 or SavedModel that exists")
-    path = Path(request.examples)
-    if path.suffix not in READERS or not path.is_file():
-        raise InputError(f"--examples={path} must be a .npz, .csv or .parquet file that exists")
+        raise InputError(f"--model={request.model} must be a .keras, .h5, .tflite or SavedModel that exists")
+    check_table(Path(request.examples), "--examples")
     ids = request.trained_ids
     if ids is not None and (Path(ids).suffix != ".npz" or not Path(ids).is_file()):
         raise InputError(f"--trained-ids={ids} must be a .npz file that exists")
@@ -151,17 +154,21 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
     """Compresses and writes everything except `log.txt`; see `run`."""
     from farebox.components.compression.compress import check_budget, checked_goal
     from farebox.components.compression.compress import compress as compress_network
+    from farebox.components.compression.doors import model_inputs, open_model
 
-    network = load(request.model, trust=request.trust_model)
+    network = open_model(
+        Path(request.model),
+        name=f"--model={request.model}",
+        remedy="give --trust-model if you trust its source",
+        trust=request.trust_model,
+        imports=request.imports,
+    )
     check_budget(request.budget, "--budget")
     checked_goal(request.optimize_for, "--optimize-for")
-    columns, labels = read(Path(request.examples), request.label, network)
+    columns, labels = read_rows(Path(request.examples), request.label, model_inputs(network))
     splits = split_rows(len(labels), request.seed)
     counts = {name: f"{len(rows):,}" for name, rows in splits.items()}
-    screen.say(
-        f"{network.count_params():,} parameters, {counts['train']} rows to fit, {counts['evaluation']} to choose, "
-        f"{counts['test']} to measure"
-    )
+    screen.say(f"{counts['train']} rows to fit, {counts['evaluation']} to choose, {counts['test']} to measure")
 
     def show(step: str, result: str) -> None:
         if result:
@@ -178,7 +185,7 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         budget=request.budget,
         objective=request.objective,
         metric=request.metric,
-        trained_ids=dict(_table(Path(request.trained_ids))) if request.trained_ids else None,
+        trained_ids=read_table(Path(request.trained_ids)) if request.trained_ids else None,
         keep_names=request.keep_names,
         optimize_for=request.optimize_for,
         portable=request.portable,
@@ -196,92 +203,3 @@ def split_rows(n_rows: int, seed: int) -> dict[str, npt.NDArray[np.intp]]:
     """Returns the indices of the rows to fit, of those that choose and of those that only measure: 3, 1 and 1 of 5."""
     order, part = np.random.default_rng(seed).permutation(n_rows), n_rows // PARTS
     return {"train": order[2 * part :], "evaluation": order[:part], "test": order[part : 2 * part]}
-
-
-def load(model: str, *, trust: bool = False) -> Any:
-    """Returns the network of a `.keras`, `.h5` or SavedModel. Raises InputError if `compress` cannot use it.
-
-    trust: a network that may run code of its author is loaded, too.
-    """
-    from farebox.components.compression.compress import check_network
-    from farebox.components.networks.trust import check_trusted
-
-    if not trust:
-        check_trusted(Path(model), f"--model={model}", "give --trust-model if you trust its source")
-    network = _loaded(model, trust=trust)
-    check_network(network, f"--model={model}")
-    return network
-
-
-def _loaded(model: str, *, trust: bool) -> Any:
-    """The network, compiled if what it was compiled with can be loaded; the loss tells its objective."""
-    import tf_keras as keras
-
-    for is_compiled in (True, False):
-        try:
-            return keras.models.load_model(model, compile=is_compiled, safe_mode=not trust)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            if not is_compiled:
-                reason = str(error).strip().splitlines()[0]
-                raise InputError(f"--model={model} must be a tf_keras model: {reason}") from error
-    raise AssertionError("the loop returns or raises")
-
-
-def read(path: Path, label: str, network: Any) -> tuple[dict[str, Array], Array]:
-    """Returns the network's inputs by name, each of shape (n, ...), and labels of shape (n, ...).
-
-    `.npz`: arrays by input name. `.csv` and `.parquet`: a column for each input; for a network with one input of
-    several numbers, all columns except the labels, in their order. Raises InputError.
-    """
-    from farebox.components.compression.rows import as_columns, check_numbers
-
-    table = _table(path)
-    names = [label] if label in table else label.split(",")
-    for name in names:
-        if name not in table:
-            raise InputError(f"{path}: label={name} must be one of its columns, got {', '.join(table)}")
-    parts = [check_numbers(str(path), name, table[name]) for name in names]
-    labels = parts[0] if len(parts) == 1 else np.stack([part.reshape(-1) for part in parts], axis=1)
-    if len(labels) < LEAST_ROWS:
-        raise InputError(f"{path}: rows={len(labels)} must be at least {LEAST_ROWS}")
-    table = {name: values for name, values in table.items() if name not in names or name in network.input_names}
-    if len(network.inputs) == 1 and network.input_names[0] not in table and table:
-        columns = [check_numbers(str(path), name, values).reshape(len(labels), -1) for name, values in table.items()]
-        table = {network.input_names[0]: np.concatenate(columns, axis=1)}
-    return as_columns(network, table, len(labels), str(path)), labels
-
-
-def _table(path: Path) -> dict[str, Array]:
-    """Returns the file's columns by name. Raises InputError if it cannot be read."""
-    import pyarrow as pa
-
-    try:
-        return dict(READERS[path.suffix](path))
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
-
-
-def _read_csv(path: Path) -> dict[str, Array]:
-    import pyarrow.csv
-
-    return _arrays(pyarrow.csv.read_csv(path))
-
-
-def _read_parquet(path: Path) -> dict[str, Array]:
-    import pyarrow.parquet
-
-    from farebox.components.trip_example_gen.sources.safe_arrow import close_cve_2023_47248
-
-    close_cve_2023_47248()
-    return _arrays(pyarrow.parquet.read_table(path))
-
-
-def _arrays(table: Any) -> dict[str, Array]:
-    return {name: table[name].to_numpy() for name in table.column_names}
-
-
-READERS: dict[str, Callable[[Path], Mapping[str, Array]]] = {
-    ".npz": np.load,
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-}

@@ -7,7 +7,7 @@ import pytest
 
 from farebox.components.errors import InputError
 from farebox.components.networks.metrics import METRICS
-from farebox.components.networks.resolution import resolve, score_named
+from farebox.components.networks.resolution import Head, resolve, score_named
 
 IDS = np.array([0, 2, 1, 2])
 ONE_HOT = np.eye(3)[IDS]
@@ -26,7 +26,7 @@ def network(units: int, activation: str | None = None, loss=None):
 
 
 def objective(made, labels, predictions=CHANCES, kind="auto", metric="auto"):
-    resolution = resolve(made, np.asarray(labels, float), predictions, kind, metric)
+    resolution = resolve(Head.of(made), np.asarray(labels, float), predictions, kind, metric)
     return resolution, resolution.labels("rows", np.asarray(labels, float))
 
 

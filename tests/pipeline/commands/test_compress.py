@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 
+from farebox.components.compression.rows import inputs_of
+from farebox.components.compression.tables import read_rows
 from farebox.components.errors import InputError
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.pipeline.commands import compress
@@ -89,11 +91,12 @@ def test_labels_may_be_several_columns_an_array_or_an_input(folder, tmp_path):
 
     network = keras.models.load_model(folder / "line.keras", compile=False)
     (tmp_path / "two.csv").write_text("a,b,c,d,e,f,y,z\n" + "1,2,3,4,5,6,7,8\n" * 80)
-    columns, labels = compress.read(tmp_path / "two.csv", "y,z", network)
+    inputs = inputs_of(network)
+    columns, labels = read_rows(tmp_path / "two.csv", "y,z", inputs)
     assert columns["x"].shape == (80, 6) and labels.shape == (80, 2) and labels[0].tolist() == [7, 8]
     np.savez(tmp_path / "own.npz", x=np.ones((80, 6)), y=np.ones((80, 2, 3)))
-    assert compress.read(tmp_path / "own.npz", "y", network)[1].shape == (80, 2, 3)
-    columns, labels = compress.read(tmp_path / "own.npz", "x", network)  # an autoencoder's
+    assert read_rows(tmp_path / "own.npz", "y", inputs)[1].shape == (80, 2, 3)
+    columns, labels = read_rows(tmp_path / "own.npz", "x", inputs)  # an autoencoder's
     assert columns["x"].shape == labels.shape == (80, 6)
 
 
@@ -128,9 +131,9 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"model": "none.keras"}, "--model=.*none.keras must be a .keras, .h5 or SavedModel that exists"),
-        ({"model": "line.csv"}, "--model=.*line.csv must be a tf_keras model: "),
-        ({"examples": "line.txt"}, "--examples=.*line.txt must be a .npz, .csv or .parquet file that exists"),
+        ({"model": "none.keras"}, "--model=.*none.keras must be a .keras, .h5, .tflite or SavedModel that exists"),
+        ({"model": "line.csv"}, "--model=.*line.csv must be a .keras, .h5, .tflite or SavedModel that can be loaded: "),
+        ({"examples": "line.txt"}, "--examples=.*line.txt must be a file that exists: .npz, .csv, .parquet, "),
         ({"label": "z"}, "line.csv: label=z must be one of its columns, got a, b, c, d, e, f, y"),
         ({"examples": "nan.csv"}, "nan.csv: b must be finite, got nan in row 1"),
         ({"examples": "text.csv"}, "text.csv: b must be numbers, got object"),
