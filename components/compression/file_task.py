@@ -107,7 +107,7 @@ class FileTask:
         if not np.isfinite(reference.error):
             reason = reference.reason or f"{self._objective.metric} must be a number on its rows, got {reference.error}"
             raise InputError(f"evaluation: {reason}")
-        bound = self._settings.bound(reference.error, is_of_points=self._objective.metric in POINTS)
+        bound = self._bound(reference.error)
         trials = [reference, *(self._trial(rung, make) for rung, make in self._rungs.items())]
         for trial in trials[1:]:
             self._judge.measure([trial])
@@ -151,10 +151,15 @@ class FileTask:
             pruner=NO_LAYERS,
             objective=f"{self._objective.kind}: {self._resolution.why}",
             metric=self._objective.metric,
+            optimize_for=self._settings.optimize_for,
             notes=(*notes, COMPUTED) if self._is_computed else notes,
             content=chosen.content,
             outcome=outcome,
         )
+
+    def _bound(self, reference: float) -> float:
+        """The largest error that holds the budget over one of the file as it is."""
+        return self._settings.bound(reference, is_of_points=self._objective.metric in POINTS)
 
     def tested(self, result: Compression, test: Split) -> confidence.Measured:
         """The errors on rows that chose nothing."""
@@ -162,7 +167,7 @@ class FileTask:
             self._judge.predict(trial.content, [test.columns])[0]
             for trial in (result.outcome.trials[0], result.outcome.chosen)
         )
-        return confidence.measured(self._objective, given, shipped, test.labels, self._seed)
+        return confidence.measured(self._objective, given, shipped, test.labels, self._seed, bound=self._bound)
 
 
 def _log(trial: QuantizationTrial) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import typer
 
 from farebox.components.compression.tables import check_table, read_rows, read_table
+from farebox.components.device_validator.runtimes.table import describe_trials, trials_from_json
 from farebox.components.errors import InputError
 from farebox.pipeline.commands.options import AsJson
 from farebox.pipeline.commands.screen import logged
@@ -19,8 +20,9 @@ from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.folder import LOG_FILE, make_folder
 
 Array = npt.NDArray[Any]
-MODEL_FILE, SUMMARY_FILE = "model.tflite", "compression.json"
+MODEL_FILE, SUMMARY_FILE, PAGE_FILE = "model.tflite", "compression.json", "compression.html"
 LEAST_ROWS = 70
+MOST_PARTS = 4  # that the screen names
 PARTS = 5  # one part of the rows chooses, one measures what was chosen
 POINTS = ("accuracy", "auc")  # whose error is 1 - metric
 
@@ -59,7 +61,9 @@ def compress(
         list[str] | None,
         typer.Option("--import", metavar="MODULE", help="A Python module with layers of the model; may be repeated."),
     ] = None,
-    out: Annotated[str, typer.Option(help="For model.tflite, compression.json and the trial log.")] = "compressed",
+    out: Annotated[
+        str, typer.Option(help="For model.tflite, compression.html and .json, and the trial log.")
+    ] = "compressed",
     as_json: AsJson = False,
 ) -> None:
     """Makes any small model the smallest .tflite in a budget, without the taxi pipeline."""
@@ -72,7 +76,16 @@ def compress(
 
 
 def page_of(summary: dict[str, Any]) -> str:
-    """Returns the result in words: the file, how it was judged, and how sure that is."""
+    """Returns the result in words: the file, how it was judged and how sure that is, its bytes, where it runs."""
+    parts = sorted(summary["parts"].items(), key=lambda part: -part[1])
+    bytes_by_part = ", ".join(f"{name} {size:,}" for name, size in parts[:MOST_PARTS])
+    runs = describe_trials(trials_from_json(summary["runtimes"]))
+    ending = [f"bytes: {bytes_by_part}", runs, f"all files that were tried: {summary['page']}"]
+    return "\n".join([*lines_of(summary), *summary["notes"], *ending])
+
+
+def lines_of(summary: dict[str, Any]) -> list[str]:
+    """The file, its errors, and the objective."""
     sizes, gzip, test = summary["bytes"], summary["gzip_bytes"], summary["test"]
     name, is_of_points = summary["metric"], summary["metric"] in POINTS
     shown = {key: f"{1 - value if is_of_points else value:.4g}" for key, value in summary["eval_error"].items()}
@@ -89,7 +102,7 @@ def page_of(summary: dict[str, Any]) -> str:
             f"in brackets where it lies on rows like these with {test['confidence']:.0%} confidence"
         )
         lines.append(f"the budget of {summary['budget']} holds on other rows like these {_sure(test)}")
-    return "\n".join([*lines, f"objective {summary['objective']}", *summary["notes"]])
+    return [*lines, f"objective {summary['objective']}"]
 
 
 def _sure(test: dict[str, Any]) -> str:
@@ -128,7 +141,7 @@ class CompressRequest:
 
 
 def run(request: CompressRequest, *, quiet: bool = False) -> dict[str, Any]:
-    """Writes `model.tflite`, `compression.json`, the trial log and `log.txt` into `out`; returns the summary.
+    """Writes model, page, summary, trial log and `log.txt` into `out`; returns the summary.
 
     Raises InputError if the model, the examples or the budget cannot be used, or `out` cannot be written.
     """
@@ -155,6 +168,8 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
     from farebox.components.compression.compress import check_budget, checked_goal
     from farebox.components.compression.compress import compress as compress_network
     from farebox.components.compression.doors import model_inputs, open_model
+    from farebox.components.compression.page import page_html, runtimes_of
+    from farebox.components.tflite.byte_shares import byte_shares
 
     network = open_model(
         Path(request.model),
@@ -193,7 +208,17 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         on_step=show,
     )
     result.save_log(out)
-    summary = {**result.as_json(), "budget": request.budget, "model": str(out / MODEL_FILE)}
+    screen.working("trying the file in each runtime")
+    runtimes = runtimes_of(result.content, {name: values[splits["test"]] for name, values in columns.items()})
+    summary = {
+        **result.as_json(),
+        "budget": request.budget,
+        "model": str(out / MODEL_FILE),
+        "page": str(out / PAGE_FILE),
+        "parts": byte_shares(result.content),
+        "runtimes": [dataclasses.asdict(trial) for trial in runtimes],
+    }
+    (out / PAGE_FILE).write_text(page_html(result, Path(request.model).name, lines_of(summary), runtimes))
     (out / SUMMARY_FILE).write_text(json.dumps(summary, indent=2))
     result.save(out / MODEL_FILE)
     return summary

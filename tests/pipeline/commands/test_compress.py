@@ -111,6 +111,8 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
         "mode": "int8", "network": "reduced", "model": "m", "metric": "accuracy", "objective": "classes: as set",
         "bytes": sizes, "gzip_bytes": sizes, "eval_error": errors, "test": test, "notes": ("one row at a time",),
         "budget": "5%",
+        "parts": {"a": 1, "b": 900}, "page": "p.html",
+        "runtimes": [{"runtime": "x", "title": "X", "version": "1", "result": "runs"}],
     }  # fmt: skip
     page = compress.page_of(summary).splitlines()
     assert page[1] == "accuracy 0.88, float32 0.9, bound 0.85, on the rows that chose it"
@@ -118,13 +120,15 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
         "accuracy 0.9 (0.8 to 0.95), float32 0.9 (0.8 to 0.95), change -0.1 (-0.2 to -0.05) on 40"
     )
     assert page[3] == "the budget of 5% holds on other rows like these with a probability of 80.0%"
-    assert page[4:] == ["objective classes: as set", "one row at a time"]
+    ending = ["objective classes: as set", "one row at a time", "bytes: b 900, a 1", "runs on X 1"]
+    ending.append("all files that were tried: p.html")
+    assert page[4:] == ending
     for holds, words in ((1.0, "of more than 99.9%"), (0.0, "of less than 0.1%")):
         assert compress.page_of({**summary, "test": {**test, "holds": holds}}).splitlines()[3].endswith(words)
     page = compress.page_of({**summary, "metric": "rmse", "test": None}).splitlines()
     assert page[1:] == [
         "rmse 0.12, float32 0.1, bound 0.15, on the rows that chose it",
-        *["objective classes: as set", "one row at a time"],
+        *ending,
     ]
 
 
