@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast, get_args
 
 import tf_keras as keras
@@ -42,6 +43,7 @@ def compress(
     portable: bool = False,
     seed: int = 17,
     search_s: float = QuantizerSettings.search_s,
+    cache: str | Path | None = None,
     on_step: OnStep | None = None,
 ) -> Compression:
     """Returns the smallest `.tflite` of a network whose error on the evaluation rows stays within the budget.
@@ -68,6 +70,7 @@ def compress(
     optimize_for: what the file is the smallest in: `size` or `gzip`; `latency` and `balanced`, as Quantizer has them.
     portable: only formats that every runtime has and answers alike, tflite-micro among them.
     search_s: CPU seconds after which no further trial begins; a warning of the log says what was not tried.
+    cache: a folder for finished trials of a `.tflite`; an interrupted call, or one with another budget, reuses them.
     on_step: called with a step's name and "" as it begins, and for the steps `reducer` and `pruner` with its name and
         result as it ends.
 
@@ -85,6 +88,7 @@ def compress(
             return compress_file(
                 file, named, budget=budget, objective=objective, metric=metric, keep_names=keep_names, seed=seed,
                 on_step=say, run=run, optimize_for=goal, portable=portable,
+                cache=Path(cache) if cache else None,
             )  # fmt: skip
     check_network(network)
     splits = {place: split_of(inputs_of(network), place, rows) for place, rows in named.items()}

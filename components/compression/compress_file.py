@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -30,6 +31,7 @@ def compress_file(
     seed: int,
     on_step: OnStep,
     run: Run,
+    cache: Path | None,
     optimize_for: Goal = "size",
     portable: bool = False,
 ) -> Compression:
@@ -52,7 +54,7 @@ def compress_file(
     }
     task = FileTask(
         file, splits, resolution=resolution, budget=budget, seed=seed, keep_names=keep_names, run=run,
-        rows_at_once=at_once, optimize_for=optimize_for, portable=portable,
+        rows_at_once=at_once, optimize_for=optimize_for, portable=portable, cache=cache,
     )  # fmt: skip
     result = task.compressed(on_step)
     return dataclasses.replace(result, test=task.tested(result, splits["test"])) if "test" in splits else result

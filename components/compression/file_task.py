@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 from absl import logging
@@ -13,6 +14,7 @@ from farebox.components.compression.file_network import FileNetwork, coverage_of
 from farebox.components.compression.notes import notes_of
 from farebox.components.compression.result import Compression, Errors, Sizes
 from farebox.components.compression.rows import Split
+from farebox.components.compression.trial_cache import TrialCache
 from farebox.components.errors import InputError
 from farebox.components.networks.objective import POINTS
 from farebox.components.networks.resolution import Resolution
@@ -54,6 +56,7 @@ class FileTask:
         rows_at_once: int,
         optimize_for: Goal,
         portable: bool,
+        cache: Path | None,
     ) -> None:
         self._file, self._run, self._keep_names, self._seed = file, run, keep_names, seed
         self._fitting, self._held_out = splits["train"], splits["evaluation"]
@@ -75,6 +78,10 @@ class FileTask:
             run=run,
             rows_at_once=rows_at_once,
         )
+
+        settings = repr((self._objective, keep_names, seed, rows_at_once))
+        rows = [{**each.columns, "": each.labels} for each in (self._fitting, self._held_out)]
+        self._cache = TrialCache(cache, file.content, settings, *rows)
 
     @property
     def _rungs(self) -> dict[str, Callable[[], bytes]]:
@@ -108,10 +115,10 @@ class FileTask:
             reason = reference.reason or f"{self._objective.metric} must be a number on its rows, got {reference.error}"
             raise InputError(f"evaluation: {reason}")
         bound = self._bound(reference.error)
-        trials = [reference, *(self._trial(rung, make) for rung, make in self._rungs.items())]
-        for trial in trials[1:]:
-            self._judge.measure([trial])
-            _log(trial)
+        trials = [reference]
+        for rung, make in self._rungs.items():
+            trials.append(self._cache.finished(QuantizationTrial(rung, GIVEN), lambda: self._trial(rung, make)))  # noqa: B023
+            _log(trials[-1])
         holding = [each for each in trials if each.content and max(each.error, each.expected_error or 0.0) <= bound]
         if self._rows_at_once in (1, BATCH_ROWS):  # one row cannot be timed in another batch
             self._judge.time(holding)
@@ -123,10 +130,12 @@ class FileTask:
         return self._compression(QuantizationOutcome(chosen, trials, [], bound, why))
 
     def _trial(self, rung: str, make: Callable[[], bytes]) -> QuantizationTrial:
+        """Makes a file and judges it."""
         trial = attempt(QuantizationTrial(rung, GIVEN), make)
         if trial.content:
             trial.content, has_look_ups = slim_foreign(trial.content, self._file.content, keeps_names=self._keep_names)
             trial.steps = (LOOKUPS,) if has_look_ups else ()
+            self._judge.measure([trial])
         return trial
 
     def _compression(self, outcome: QuantizationOutcome) -> Compression:

@@ -22,6 +22,7 @@ from farebox.pipeline.local.folder import LOG_FILE, make_folder
 Array = npt.NDArray[Any]
 MODEL_FILE, SUMMARY_FILE, PAGE_FILE = "model.tflite", "compression.json", "compression.html"
 LEAST_ROWS = 70
+CACHE_FOLDER = "trials"  # of finished ones: the command goes on after an interruption
 MOST_PARTS = 4  # that the screen names
 PARTS = 5  # one part of the rows chooses, one measures what was chosen
 POINTS = ("accuracy", "auc")  # whose error is 1 - metric
@@ -205,6 +206,7 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         optimize_for=request.optimize_for,
         portable=request.portable,
         seed=request.seed,
+        cache=out / CACHE_FOLDER,
         on_step=show,
     )
     result.save_log(out)

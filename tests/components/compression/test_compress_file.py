@@ -59,10 +59,9 @@ def shops():
     return content, x, y
 
 
-@pytest.fixture(scope="module")
-def compressed(shops):
-    content, x, y = shops
-    rows = {
+def split(x, y):
+    """300 rows to fit, 100 to choose, 100 to test."""
+    return {
         name: ({key: values[part] for key, values in x.items()}, y[part])
         for name, part in (
             ("train", slice(0, 300)),
@@ -70,7 +69,17 @@ def compressed(shops):
             ("test", slice(400, 500)),
         )
     }
-    return compress(content, **rows, budget="1%")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("trials")
+
+
+@pytest.fixture(scope="module")
+def compressed(shops, cache):
+    content, x, y = shops
+    return compress(content, **split(x, y), budget="1%", cache=cache)
 
 
 def test_weights_become_int8_and_equal_rows_one(compressed, shops):
@@ -92,6 +101,27 @@ def test_ids_that_the_rows_lack_are_judged_and_said(compressed, shops):
     small, whole = (TfliteModel(each).predict(lacking) for each in (compressed.content, content))
     assert np.sqrt(np.mean((small - whole) ** 2)) < 0.02 * whole.std()
     assert any(f"the rows lack {SHOPS - 100} of {SHOPS} ids of shop" in note for note in compressed.notes)
+
+
+def test_finished_trials_are_used_again(shops, compressed, cache, monkeypatch):
+    """With another budget, too; a trial whose facts were not written any more, as after kill -9, is made again."""
+    from farebox.components.compression import file_task
+
+    content, x, y = shops
+    kept = {path.name for path in cache.iterdir()}
+    assert len(kept) == 2 * (len(compressed.outcome.trials) - 1)
+    (of_float16,) = [path for path in cache.glob("*.json") if '"float16"' in path.read_text()]
+    of_float16.unlink()
+    made = []
+    for name in ("int8_weights", "float16_weights"):
+        function = getattr(file_task, name)
+        monkeypatch.setattr(file_task, name, lambda *a, f=function, n=name: [made.append(n), f(*a)][1])
+    again = compress(content, **split(x, y), budget="1e-9", cache=cache)
+    assert made == ["float16_weights"]
+    assert kept == {path.name for path in cache.iterdir()}
+    assert [trial.error for trial in again.outcome.trials] == [trial.error for trial in compressed.outcome.trials]
+    assert [trial.steps for trial in again.outcome.trials] == [trial.steps for trial in compressed.outcome.trials]
+    assert again.outcome.bound < compressed.outcome.bound and again.content != compressed.content
 
 
 def test_a_fixed_batch_is_filled_up():
