@@ -2,6 +2,9 @@
 
 Efron 1979, "Bootstrap Methods: Another Look at the Jackknife"; percentile intervals. Both files are resampled together,
 so that the interval of their difference is far narrower than those of the errors.
+For accuracy two rows are added to those drawn from, one that each file alone answers wrongly: without them the interval
+of 0 changed rows has no width. Bonett and Price 2012, "Adjusted Wald Confidence Interval for a Difference of Binomial
+Proportions Based on Paired Data".
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from farebox.components.networks.objective import Objective
 
 CONFIDENCE = 0.95
 RESAMPLES, SLOW_RESAMPLES = 2000, 200  # of sums over rows; of errors that need all rows at once
+UNSEEN = (0.0, 1.0)  # losses of the float32 file on the two rows that accuracy adds; the shipped one's are reversed
 Array = npt.NDArray[np.float64]
 
 
@@ -51,12 +55,16 @@ def measured(
     bound: float32's error -> the largest one that holds the budget.
     """
     n_rows = len(labels)
-    errors = [_errors_of(objective, predictions, labels) for predictions in (float32, shipped)]
+    errors = [
+        _errors_of(objective, predictions, labels, unseen)
+        for predictions, unseen in ((float32, UNSEEN), (shipped, UNSEEN[::-1]))
+    ]
     all_rows = np.arange(n_rows)
     values = [error(all_rows) for error in errors]
     random = np.random.default_rng(seed)
     n_resamples = RESAMPLES if objective.is_additive else SLOW_RESAMPLES
-    drawn = (random.integers(0, n_rows, n_rows) for _ in range(n_resamples))
+    n_drawn_from = n_rows + (len(UNSEEN) if _may_tie(objective) else 0)
+    drawn = (random.integers(0, n_drawn_from, n_rows) for _ in range(n_resamples))
     resampled = np.array([[error(rows) for error in errors] for rows in drawn])
     before, after = resampled.T
     return Measured(
@@ -69,10 +77,19 @@ def measured(
     )
 
 
-def _errors_of(objective: Objective, predictions: Array, labels: Array) -> Callable[[npt.NDArray[np.intp]], float]:
-    """Indices of rows -> the error over them."""
+def _may_tie(objective: Objective) -> bool:
+    """Whether rows may all be answered rightly, or alike by both files, although not all rows of the world are."""
+    return objective.metric == "accuracy"
+
+
+def _errors_of(
+    objective: Objective, predictions: Array, labels: Array, unseen: tuple[float, ...]
+) -> Callable[[npt.NDArray[np.intp]], float]:
+    """Indices of rows -> the error over them; the last indices are of `unseen` losses."""
     if objective.is_additive:
         losses = objective.row_losses(predictions, labels)
+        if _may_tie(objective):
+            losses = np.append(losses, unseen)
         return lambda rows: objective.of_mean_loss(float(losses[rows].mean()))
 
     def error(rows: npt.NDArray[np.intp]) -> float:
