@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,9 +22,11 @@ from farebox.components.networks.trust import check_trusted
 from farebox.components.quantizer.child import Child, ChildError
 from farebox.components.quantizer.native import converted
 from farebox.components.quantizer.rungs import FLOAT32
+from farebox.components.tflite.portable import portable
 
 KINDS = "a .keras, .h5, .tflite or SavedModel"
 SIGNATURE = "serving_default"
+UNKNOWN = re.compile("Cannot deserialize|Could not locate|Unknown (layer|object)")  # in tf_keras' messages
 
 
 def open_model(
@@ -31,8 +34,9 @@ def open_model(
 ) -> keras.Model | FileNetwork:
     """Returns the model as a functional tf_keras network if it is one, else as the `.tflite` that its converter makes.
 
-    name: of the model in errors. trust: load what may run code of its author; else such a model is refused, with
-    `remedy`. imports: modules with layers of its own, from the current folder or the environment.
+    name: of the model in errors. trust: load what may run code of its author; else such a model is refused. imports:
+    modules with layers of its own, from the current folder or the environment. remedy: what to do about a model that
+    needs one of both, in words.
 
     Raises InputError if `compress` cannot use the model.
     """
@@ -47,7 +51,7 @@ def open_model(
             return _keras3(path, name, imports, trust=trust)
         if path.is_dir() and not (path / "keras_metadata.pb").is_file():
             return _converted(path, name)
-        network = _loaded(path, name, imports, trust=trust)
+        network = _loaded(path, name, imports, remedy, trust=trust)
     if path.is_dir() and not getattr(network, "_is_graph_network", False):
         return _converted(path, name)
     check_network(network, name)
@@ -82,7 +86,7 @@ def _classes(imports: Sequence[str]) -> dict[str, type]:
     return {each.__name__: each for each in found if isinstance(each, type) and issubclass(each, keras.layers.Layer)}
 
 
-def _loaded(path: Path, name: str, imports: Sequence[str], *, trust: bool) -> Any:
+def _loaded(path: Path, name: str, imports: Sequence[str], remedy: str, *, trust: bool) -> Any:
     """The network, compiled if what it was compiled with can be loaded; the loss tells its objective."""
     for is_compiled in (True, False):
         try:
@@ -92,6 +96,7 @@ def _loaded(path: Path, name: str, imports: Sequence[str], *, trust: bool) -> An
         except (OSError, ValueError, TypeError, KeyError) as error:
             if not is_compiled:
                 reason = str(error).strip().splitlines()[0]
+                reason += f"; {remedy}" if UNKNOWN.search(reason) else ""
                 raise InputError(f"{name} must be {KINDS} that can be loaded: {reason}") from error
     raise AssertionError("the loop returns or raises")
 
@@ -110,7 +115,7 @@ def _keras3(path: Path, name: str, imports: Sequence[str], *, trust: bool) -> ke
                 with tempfile.TemporaryDirectory() as folder:
                     run(keras3_child.export, *arguments, folder, batch)
                     try:
-                        return file_network(run(converted, folder, FLOAT32, ()), name)
+                        return _own_file(run(converted, folder, FLOAT32, ()), name)
                     except ChildError as error:
                         failures.append(error)
             raise InputError(f"{name} has no float32 .tflite of built-in operators: {failures[0]}")
@@ -131,7 +136,16 @@ def _converted(folder: Path, name: str) -> FileNetwork:
             content: bytes = run(converted, str(folder), FLOAT32, ())
         except ChildError as error:
             raise InputError(f"{name} has no float32 .tflite of built-in operators: {error}") from error
-    return file_network(content, name)
+    return _own_file(content, name)
+
+
+def _own_file(content: bytes, name: str) -> FileNetwork:
+    """A file that was made here, which no app knows: for one row and in int32 if it can be, as every runtime asks."""
+    network = file_network(content, name)
+    try:
+        return file_network(portable(content, [each.name for each in network.inputs]), name)
+    except ValueError:  # a whole number that int32 does not hold
+        return network
 
 
 def _signatures(folder: Path, name: str) -> list[str]:

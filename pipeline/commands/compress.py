@@ -175,7 +175,7 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
     network = open_model(
         Path(request.model),
         name=f"--model={request.model}",
-        remedy="give --trust-model if you trust its source",
+        remedy="give --import MODULE for layers of its author, or --trust-model if you trust its source",
         trust=request.trust_model,
         imports=request.imports,
     )

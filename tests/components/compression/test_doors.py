@@ -63,6 +63,7 @@ def opened(path, **options):
     return open_model(path, name=f"--model={path.name}", remedy="give --trust-model", **options)
 
 
+@pytest.mark.slow
 def test_keras3_becomes_tf_keras_where_that_has_all_layers(folder):
     """A residual sum, a chain used twice, ids, and the loss, which tells that the answers are logits."""
     network = opened(folder / "shared.keras")
@@ -83,6 +84,7 @@ def test_other_keras3_models_become_files(folder, monkeypatch):
     assert isinstance(opened(folder / "mine.keras", imports=("layers_of_mine",)), FileNetwork)
 
 
+@pytest.mark.slow
 def test_code_of_an_author_is_refused_before_keras3_starts(folder):
     for name, text in (("mine", "layers_of_mine.Twice"), ("lambda", "a Lambda layer")):
         with pytest.raises(InputError, match=f"^--model={name}.keras may run code of its author: {text}; give --trust"):
@@ -104,6 +106,20 @@ def test_keras3_models_that_cannot_be_used_are_refused_in_one_line(folder, tmp_p
         assert "\n" not in str(caught.value)
 
 
+def test_an_unknown_layer_names_the_remedy(tmp_path):
+    import tf_keras as keras
+
+    class Half(keras.layers.Layer):
+        def call(self, x):
+            return x / 2
+
+    x = keras.Input((2,), name="x")
+    keras.Model(x, Half()(x)).save(tmp_path / "own.h5")
+    with pytest.raises(InputError, match="^--model=own.h5 must be .* Unknown layer: .*; give --trust-model$"):
+        opened(tmp_path / "own.h5")
+
+
+@pytest.mark.slow
 def test_a_saved_model_without_layers_becomes_a_file(tmp_path):
     import tensorflow as tf
 
@@ -119,6 +135,7 @@ def test_a_saved_model_without_layers_becomes_a_file(tmp_path):
     tf.saved_model.save(net, str(tmp_path / "net"), signatures={"serving_default": net.price})
     network = opened(tmp_path / "net")
     assert [(each.name, each.tail) for each in model_inputs(network)] == [("size", (2,))]
+    assert TfliteModel(network.content).dynamic_inputs == (), "some runtimes refuse a batch of -1"
     answers = TfliteModel(network.content).predict({"size": np.array([[3, 4], [5, 6]], np.float32)})
     assert answers.tolist() == [11, 17]
     tf.saved_model.save(net, str(tmp_path / "other"), signatures={"price": net.price})
