@@ -82,9 +82,9 @@ def compressed(shops, cache):
     return compress(content, **split(x, y), budget="1%", cache=cache)
 
 
-def test_weights_become_int8_and_equal_rows_one(compressed, shops):
+def test_weights_become_integers_and_equal_rows_one(compressed, shops):
     content, x, y = shops
-    assert (compressed.mode, compressed.bytes.float32) == ("int8_weights", len(content))
+    assert (compressed.mode, compressed.bytes.float32) == ("int4_weights", len(content))
     assert compressed.outcome.chosen.steps == ("look-ups to distinct rows",)
     assert len(compressed.content) == compressed.bytes.shipped < len(content) / 8
     small = TfliteModel(compressed.content)
@@ -99,7 +99,8 @@ def test_ids_that_the_rows_lack_are_judged_and_said(compressed, shops):
     content, _, _ = shops
     lacking = {"shop": np.arange(100, SHOPS), "x": np.zeros((300, 4), np.float32)}
     small, whole = (TfliteModel(each).predict(lacking) for each in (compressed.content, content))
-    assert np.sqrt(np.mean((small - whole) ** 2)) < 0.02 * whole.std()
+    errors = compressed.eval_error
+    assert np.hypot(errors.float32, np.sqrt(np.mean((small - whole) ** 2))) < errors.bound
     assert any(f"the rows lack {SHOPS - 100} of {SHOPS} ids of shop" in note for note in compressed.notes)
 
 
@@ -113,9 +114,9 @@ def test_finished_trials_are_used_again(shops, compressed, cache, monkeypatch):
     (of_float16,) = [path for path in cache.glob("*.json") if '"float16"' in path.read_text()]
     of_float16.unlink()
     made = []
-    for name in ("int8_weights", "float16_weights"):
+    for name in ("integer_weights", "float16_weights"):
         function = getattr(file_task, name)
-        monkeypatch.setattr(file_task, name, lambda *a, f=function, n=name: [made.append(n), f(*a)][1])
+        monkeypatch.setattr(file_task, name, lambda *a, f=function, n=name, **k: [made.append(n), f(*a, **k)][1])
     again = compress(content, **split(x, y), budget="1e-9", cache=cache)
     assert made == ["float16_weights"]
     assert kept == {path.name for path in cache.iterdir()}
