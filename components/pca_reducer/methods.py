@@ -191,7 +191,7 @@ def check_non_negative(summary: Summary, names: Sequence[str]) -> None:
 
 
 def least_values(summary: Summary) -> npt.NDArray[Any]:
-    """What nmf subtracts from each feature so that none of the sample is negative, (n,); 0 where none is."""
+    """Numbers that nmf subtracts from features so that none of the sample is negative, (n,); 0 where none is."""
     return np.asarray(np.minimum(summary.sample.rows.min(axis=0).astype(np.float64), 0.0))
 
 

@@ -66,7 +66,7 @@ class ReducerSettings:
     seed: int = 17
     """Seed of sampling and fine-tuning."""
     objective: ObjectiveName = AUTO
-    """What the network answers: `regression`, `binary` (labels 0 and 1), `classes` (class ids or one-hot), `multilabel`
+    """Kind of the answers: `regression`, `binary` (labels 0 and 1), `classes` (class ids or one-hot), `multilabel`
     or `custom:MODULE:FUNCTION` of predictions and labels, which returns an error. `auto` takes what the last layer
     says; labels that contradict it are refused."""
     metric: MetricName = AUTO

@@ -1,4 +1,4 @@
-"""Where the last axis of a layer's output goes, and networks without some of its positions.
+"""Paths of the positions of a layer's last axis to all that reads them, and networks without some of them.
 
 A position is a unit of a Dense layer or a channel (filter) of a convolution. What removes one must cut it from all that
 reads it; a layer with a reader that is not known here stays as it is.

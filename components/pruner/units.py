@@ -25,14 +25,15 @@ from farebox.components.pruner.schedules import round_sparsity
 def by_units(task: Task) -> keras.Model:
     """A fine-tuned copy without the units and channels that matter least, after rounds of removal and fine-tuning."""
     settings, network = task.settings, copy_network(task.network)
-    names = list(task.targets)
-    full = sum(_weights_by_unit(network, name) * _width(network, name) for name in names)
+    weights = {name: weights_by_unit(network, name) for name in task.targets}
+    full = sum(weights[name] * _width(network, name) for name in weights)
     (final,) = set(task.targets.values())
     for number in range(1, settings.rounds + 1):
         keras.utils.set_random_seed(settings.seed)
-        left = sum(_weights_by_unit(network, name) * _width(network, name) for name in names)
+        left = sum(weights[name] * _width(network, name) for name in weights)
         share = round_sparsity(0.0, final, number, settings.rounds)
-        network = smaller(network, unit_saliency(network, names, task.train, task.objective), left - full * (1 - share))
+        saliency = unit_saliency(network, list(weights), task.train, task.objective)
+        network = smaller(network, saliency, weights, left - full * (1 - share))
         fine_tuning.fine_tune(
             network,
             task.train,
@@ -58,35 +59,40 @@ def chosen_layers(network: keras.Model, patterns: Sequence[str] | None) -> list[
     return chosen
 
 
-def smaller(network: keras.Model, saliency: Mapping[str, npt.NDArray[Any]], n_weights: float) -> keras.Model:
+def smaller(
+    network: keras.Model,
+    saliency: Mapping[str, npt.NDArray[Any]],
+    weights: Mapping[str, int],
+    n_weights: float,
+) -> keras.Model:
     """The network without the units that matter least by weight, until about n_weights are gone; one a layer stays.
 
-    saliency: by layer, of each unit, shape (units,).
+    saliency: by layer, of each unit, shape (units,). weights: that go with a unit, by layer.
     """
     ranked = sorted(
-        (float(value) / _weights_by_unit(network, name), name, unit)
+        (float(value) / weights[name], name, unit)
         for name, values in saliency.items()
         for unit, value in enumerate(values)
     )
     removed: dict[str, list[int]] = {name: [] for name in saliency}
-    gone = 0.0
+    gone = 0
     for _, name, unit in ranked:
         if gone >= n_weights:
             break
         if len(removed[name]) < len(saliency[name]) - 1:
             removed[name].append(unit)
-            gone += _weights_by_unit(network, name)
+            gone += weights[name]
     return channels.without(network, {name: np.array(sorted(units), np.intp) for name, units in removed.items()})
+
+
+def weights_by_unit(network: keras.Model, name: str) -> int:
+    """Weights that go with a unit of a layer: its own, and those by which others read it."""
+    first = np.zeros(1, np.intp)
+    return int(network.count_params() - channels.without(network, {name: first}).count_params())
 
 
 def _width(network: keras.Model, name: str) -> int:
     return channels.units_of(network.get_layer(name))
-
-
-def _weights_by_unit(network: keras.Model, name: str) -> int:
-    """Weights of a layer for each of its units; those of the layers that read it come on top, and are left out."""
-    layer = network.get_layer(name)
-    return max(int(layer.count_params()) // channels.units_of(layer), 1)
 
 
 def unit_saliency(
@@ -119,7 +125,7 @@ def unit_saliency(
 
 
 def _end(network: keras.Model, layer: keras.layers.Layer) -> Any:
-    """What the readers of a layer see of its units: its output behind activations and normalization of its own."""
+    """The tensor in which readers of a layer see its units: behind its activations and normalization."""
     following = channels.readers(network, layer.output)
     while len(following) == 1 and channels.keeps_each(following[0]):
         layer = following[0]

@@ -55,7 +55,7 @@ class QuantizerSettings:
     seed: int = 17
     """Seed of calibration rows and training."""
     objective: ObjectiveName = AUTO
-    """What the network answers: `regression`, `binary` (labels 0 and 1), `classes` (class ids or one-hot), `multilabel`
+    """Kind of the answers: `regression`, `binary` (labels 0 and 1), `classes` (class ids or one-hot), `multilabel`
     or `custom:MODULE:FUNCTION` of predictions and labels, which returns an error. `auto` takes what the last layer
     says; labels that contradict it are refused."""
     metric: MetricName = AUTO

@@ -13,7 +13,7 @@ from farebox.components.networks.rows import Rows
 from farebox.components.pruner import channels
 from farebox.components.pruner.pruning import prune
 from farebox.components.pruner.settings import PrunerSettings
-from farebox.components.pruner.units import chosen_layers, unit_saliency
+from farebox.components.pruner.units import chosen_layers, unit_saliency, weights_by_unit
 
 L = keras.layers
 SHAPES = {"image": (8, 8, 3), "series": (12, 2), "numbers": (4,)}
@@ -108,6 +108,12 @@ def test_pruning_by_units_keeps_the_ones_that_matter(quick_keras):
     np.testing.assert_allclose(
         smaller.get_layer("conv").get_weights()[0], network.get_layer("conv").get_weights()[0][..., :3], atol=0.1
     )
+
+
+def test_a_unit_takes_its_own_weights_and_its_readers_with_it(quick_keras):
+    """A filter of `first`: 9 of 3 inputs; 4 of the normalization, 9 and a bias of `deep`, 9 and 5 of `apart`."""
+    assert weights_by_unit(_network(), "first") == 27 + 4 + 10 + 9 + 5
+    assert weights_by_unit(_network(), "along") == 3 * 2 + 1 + 9
 
 
 @pytest.mark.parametrize(
