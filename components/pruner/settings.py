@@ -60,7 +60,7 @@ class PrunerSettings:
     quantizer.max_rmse_increase gives, else 0.002."""
     search_s: Positive = 300.0
     """CPU seconds after which `auto` prunes no further network; the log says so."""
-    min_gzip_gain: Annotated[float, Condition("at least 0 and below 1", lambda value: 0 <= value < 1)] = 0.02
+    min_gzip_gain: Annotated[float, Condition("at least 0 and below 1", lambda value: 0 <= value < 1)] = 0.05
     """Part by which the float16 weights must gzip smaller than without pruning, for `auto` to prune, a fraction."""
     ramp_epochs: Count = 4
     """Epochs in which sparsity rises, in each round."""

@@ -17,7 +17,7 @@ from farebox.components.networks.ids import id_counts
 from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Batch
 
-NUMBERS = (16, 24, 32, 48, 64, 96, 128, 192, 256)  # of distinct rows that a search tries
+NUMBERS = (16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)  # of distinct rows that a search tries
 MOST_ROUNDS = 30
 DRAWS = 6  # of which the next centre is the best
 UNSEEN = 0.5  # weight of a row that the counted rows never look up, in rows

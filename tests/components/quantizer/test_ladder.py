@@ -227,13 +227,14 @@ def test_the_two_smallest_of_all_networks_are_tried_in_every_format(small, searc
     wide = keras.Model(x, keras.layers.Dense(1, name="y")(keras.layers.Dense(64, name="first")(x)))
     outcome = search({"k=4": small, "wide": wide, "unreduced": small}, max_rmse_increase="5%")
     by_network = {name: {trial.rung for trial in outcome.trials if trial.network == name} for name in ("k=4", "wide")}
-    assert by_network["wide"] == {"float32", "int8_weights"} and "int16x8" in by_network["k=4"]
+    assert by_network["wide"] == {name for name, rung in RUNGS.items() if rung.is_portable and rung.auto == "always"}
+    assert "int16x8" in by_network["k=4"]
 
 
 def test_a_cut_search_says_what_it_left_out(small, search, caplog):
     with caplog.at_level("WARNING"):
         outcome = search({"k=4": small, "unreduced": small}, portable=False, max_rmse_increase="5%", search_s=1e-9)
-    assert {trial.network for trial in outcome.trials[1:]} == {"k=4"} and outcome.chosen.rung == "int8_weights"
+    assert {trial.network for trial in outcome.trials[1:]} == {outcome.chosen.network} == {"k=4"}
     assert "Quantizer: 1e-09 CPU seconds are over: not tried: the unreduced network, and what follows" in caplog.text
 
 
