@@ -19,21 +19,18 @@ from farebox.components.errors import InputError
 from farebox.components.networks.objective import POINTS
 from farebox.components.networks.resolution import Resolution
 from farebox.components.quantizer.conversion import calibration_rows
-from farebox.components.quantizer.ladder import LOOKUPS, QuantizationOutcome
+from farebox.components.quantizer.ladder import QuantizationOutcome
 from farebox.components.quantizer.native import Run, quantized_file
 from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import Goal, QuantizerSettings
+from farebox.components.quantizer.steps import LOOKUPS
 from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt, cost
 from farebox.components.tflite.float16_weights import float16_weights
 from farebox.components.tflite.foreign import slim_foreign
 from farebox.components.tflite.integer_weights import integer_weights
 from farebox.components.tflite.interpreter import BATCH_ROWS
 
-AS_GIVEN, SLIM, CALIBRATED = (
-    "as_given",
-    "same_numbers",
-    "int8",
-)  # rungs: the file itself; fewer bytes; int8 activations, too
+AS_GIVEN, SLIM, CALIBRATED = "as_given", "same_numbers", "int8"  # rungs; the last one has int8 activations, too
 GIVEN = "given"  # the network, in words
 NO_LAYERS = "skipped: a .tflite has no layers to train"
 COMPUTED = "a table's ids are computed: only formats were tried that change each weight alone"
