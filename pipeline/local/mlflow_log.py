@@ -61,7 +61,7 @@ def write(
 
 
 def tags_of(settings: Settings, run_id: str, figures: Figures) -> list[dict[str, str]]:
-    """What a list of runs is filtered by."""
+    """Facts by which a list of runs is filtered."""
     facts = {
         "farebox.city": settings.city.name,
         "farebox.run_id": run_id,
