@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ def open_model(
         return file_network(path.read_bytes(), name)
     if not trust:
         check_trusted(path, name, remedy, imports)
-    with _current_folder():
+    with _current_folder() if imports else nullcontext():
         for module in imports:
             _import(module)
         if keras3.is_keras3(path):

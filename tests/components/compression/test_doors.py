@@ -106,6 +106,19 @@ def test_keras3_models_that_cannot_be_used_are_refused_in_one_line(folder, tmp_p
         assert "\n" not in str(caught.value)
 
 
+def test_modules_of_the_current_folder_are_found_for_imports_alone(tmp_path, monkeypatch):
+    import tf_keras as keras
+
+    load, paths = keras.models.load_model, []
+    monkeypatch.setattr(keras.models, "load_model", lambda *a, **k: (paths.append(list(sys.path)), load(*a, **k))[1])
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "m.keras")
+    (tmp_path / "layers_of_the_folder.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    opened(tmp_path / "m.keras")
+    opened(tmp_path / "m.keras", imports=("layers_of_the_folder",))
+    assert ["" in path for path in paths] == [False, True] and "" not in sys.path
+
+
 def test_an_unknown_layer_names_the_remedy(tmp_path):
     import tf_keras as keras
 
