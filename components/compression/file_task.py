@@ -88,7 +88,8 @@ class FileTask:
         if not self._settings.portable:
             rungs["float16"] = lambda: float16_weights(content)
         for rung in RUNGS.values():
-            if rung.weight_bits is not None and (rung.is_portable or not self._settings.portable):
+            is_portable = rung.is_portable or not self._settings.portable
+            if rung.weight_bits is not None and is_portable and rung.is_tried(self._settings.optimize_for):
                 rungs[rung.name] = functools.partial(
                     integer_weights, content, rung.weight_bits, with_channels=rung.has_channel_scales
                 )

@@ -124,9 +124,12 @@ class Ladder:
         bench.judge.time([trial])
         return self._finish(trial, f"fixed by quantizer.mode={rung.name}")
 
+    def _rungs(self) -> list[Rung]:
+        return [rung for rung in RUNGS.values() if rung.is_tried(self._settings.optimize_for)]
+
     def _try_networks(self) -> None:
         """Tries every network in the portable formats: their weights change after one conversion."""
-        bench, rungs = self._bench, [rung for rung in RUNGS.values() if rung.auto == "always" and rung.is_portable]
+        bench, rungs = self._bench, [rung for rung in self._rungs() if rung.is_portable]
         for network in bench.networks:
             if network == bench.preferred or bench.allowance.is_left(f"the {network} network"):
                 bench.try_rungs(network, rungs)
@@ -145,7 +148,7 @@ class Ladder:
 
     def _try_formats(self, networks: Sequence[str]) -> None:
         """Tries every other post-training format that may ship, and float nodes where one misses the budget."""
-        bench, rungs = self._bench, [rung for rung in RUNGS.values() if rung.auto == "always" and not rung.is_portable]
+        bench, rungs = self._bench, [rung for rung in self._rungs() if not rung.is_portable]
         if self._settings.portable:
             return
         for network in sorted(networks, key=list(bench.networks).index):

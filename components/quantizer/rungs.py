@@ -12,15 +12,15 @@ class Rung:
 
     auto: `always` tries it on every network; `last` only on the first network, if no integer file holds the budget;
     `never` leaves it to `mode`. is_optimized: the converter quantizes (`tf.lite.Optimize.DEFAULT`). weight_type: of
-    `target_spec.supported_types`. operators: a name in `tf.lite.OpsSet`, beside the built-in operators. io_type: of
-    the file's inputs and output. calibrates: activation ranges come from real rows. is_of_raw_columns: it quantizes
-    the transform before the network too, so its calibration rows are raw columns. weight_bits: weights become such
-    integers in the converted float32 file, with a scale for each channel where that pays if has_channel_scales; 5
-    and 6 bits take a byte, too, but fewer bytes gzipped. is_portable: every runtime has its kernels and gives the
-    same answers; integer kernels of two runtimes round differently, and tflite-micro reads no float16, no int4 and
-    only the first of several scales. runtimes: what to know of them, for notes. can_keep_float: the nodes that it
-    harms most can stay float. has_float_kernels: its kernels can be stored sparse. is_trained: the network is
-    trained for int8 first; keeps_zeros: its zeros stay.
+    `target_spec.supported_types`. operators: a name in `tf.lite.OpsSet`, beside the built-in operators. io_type: of the
+    file's inputs and output. calibrates: activation ranges come from real rows. is_of_raw_columns: it quantizes the
+    transform before the network too, so its calibration rows are raw columns. weight_bits: weights become such integers
+    in the converted float32 file, with a scale for each channel where that pays if has_channel_scales. is_for_gzip:
+    `auto` tries it only if gzip bytes count: 5 and 6 bits take a byte, too, and err more. is_portable: every runtime
+    has its kernels and gives the same answers; integer kernels of two runtimes round differently, and tflite-micro
+    reads no float16, no int4 and only the first of several scales. runtimes: what to know of them, for notes.
+    can_keep_float: the nodes that it harms most can stay float. has_float_kernels: its kernels can be stored sparse.
+    is_trained: the network is trained for int8 first; keeps_zeros: its zeros stay.
     """
 
     name: str
@@ -33,12 +33,17 @@ class Rung:
     is_of_raw_columns: bool = False
     weight_bits: int | None = None
     has_channel_scales: bool = False
+    is_for_gzip: bool = False
     is_portable: bool = False
     runtimes: str = ""
     can_keep_float: bool = False
     has_float_kernels: bool = False
     is_trained: bool = False
     keeps_zeros: bool = False
+
+    def is_tried(self, goal: str) -> bool:
+        """Whether `auto` tries it on every network for a file that is the best in `goal`."""
+        return self.auto == "always" and (goal == "gzip" or not self.is_for_gzip)
 
 
 FLOAT32 = Rung("float32", is_optimized=False, is_portable=True, has_float_kernels=True)  # the reference
@@ -53,8 +58,8 @@ RUNGS = {
         Rung("float16", weight_type="float16", has_float_kernels=True),
         Rung("dynamic", has_float_kernels=True),
         Rung("int8_weights", is_optimized=False, weight_bits=8, is_portable=True),
-        Rung("int6_weights", is_optimized=False, weight_bits=6, is_portable=True),
-        Rung("int5_weights", is_optimized=False, weight_bits=5, is_portable=True),
+        Rung("int6_weights", is_optimized=False, weight_bits=6, is_for_gzip=True, is_portable=True),
+        Rung("int5_weights", is_optimized=False, weight_bits=5, is_for_gzip=True, is_portable=True),
         Rung("int8_channels", is_optimized=False, weight_bits=8, has_channel_scales=True, runtimes=NO_CHANNELS),
         Rung("int4_weights", is_optimized=False, weight_bits=4, has_channel_scales=True, runtimes=NO_INT4),
         Rung("int8", calibrates=True, can_keep_float=True),

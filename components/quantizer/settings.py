@@ -18,11 +18,11 @@ class QuantizerSettings:
     """Number formats of the shipped file. The layers before the network stay float32.
 
     The rungs: float32; float16 (weights); int8_weights (with float arithmetic); int6_weights and int5_weights (the same
-    with fewer levels: as many bytes, fewer after gzip); int8_channels (a scale for each channel where that pays);
-    int4_weights (half a byte each, with such scales); dynamic (int8 weights, activations quantized at run time, layers
-    of at least 1024 weights); int8 (weights and activations); int8_io (the whole file, its inputs and output too);
-    int16x8 (int16 activations, int8 weights); qat (int8, with quantization-aware training); pqat (the same, and zeros
-    stay zero).
+    with fewer levels: as many bytes, fewer after gzip, and tried only for `gzip`); int8_channels (a scale for each
+    channel where that pays); int4_weights (half a byte each, with such scales); dynamic (int8 weights, activations
+    quantized at run time, layers of at least 1024 weights); int8 (weights and activations); int8_io (the whole file,
+    its inputs and output too); int16x8 (int16 activations, int8 weights); qat (int8, with quantization-aware training);
+    pqat (the same, and zeros stay zero).
     """
 
     mode: Mode = "auto"
