@@ -44,7 +44,7 @@ COMMANDS = {
     "reduce": Command(
         _AT + "reduce",
         "reduce",
-        "Compares PCA, SVD, sparse PCA, ICA, PLS, LDA, NMF and kernel PCA on a city's network.",
+        "Compares PCA and seven other reductions of a city's network.",
     ),
     "compress": Command(_AT + "compress", "compress", "Makes any small model the smallest .tflite in a budget."),
     "compile": Command(_AT + "compile", "compile_pipeline", "Writes the pipeline for Kubeflow or Vertex AI."),

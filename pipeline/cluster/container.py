@@ -26,6 +26,7 @@ from farebox.pipeline.provenance import check_lane
 
 INVOCATION = "--json_serialized_invocation_args"
 INPUTS_SPEC = "--json_serialized_inputs_spec_args"
+ALONE = ("tfx.Schema", "tfx.HyperParameters")  # read by tfx.utils.io_utils.get_only_uri_in_dir (TFX 1.16)
 
 
 def execute(arguments: list[str]) -> None:
@@ -66,13 +67,17 @@ def publish_page(invocation: str) -> None:
 
 
 def publish_cost(invocation: str, cost: Cost) -> None:
-    """Writes what the node cost into the folder of each of its outputs, where Reporter looks for it."""
+    """Writes what the node cost into the folder of each of its outputs, where Reporter looks for it.
+
+    A schema and hyperparameters stay alone in their folders: TFX's nodes read the only file there.
+    """
     from tfx.dsl.io import fileio
 
     for key, entry in json.loads(invocation).get("outputs", {}).get("artifacts", {}).items():
-        for uri in (artifact["uri"] for artifact in entry["artifacts"] if key not in (PAGE, LOGS)):
-            if fileio.isdir(uri):
-                with fileio.open(f"{uri}/{COST_FILE}", "w") as file:
+        for artifact in entry["artifacts"] if key not in (PAGE, LOGS) else ():
+            is_alone = any(kind in str(artifact.get("type", "")) for kind in ALONE)
+            if not is_alone and fileio.isdir(artifact["uri"]):
+                with fileio.open(f"{artifact['uri']}/{COST_FILE}", "w") as file:
                     file.write(json.dumps(dataclasses.asdict(cost)))
 
 

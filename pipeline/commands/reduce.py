@@ -46,7 +46,7 @@ def reduce(
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compares PCA, SVD, sparse PCA, ICA, PLS, LDA, NMF and kernel PCA on a city's network."""
+    """Compares PCA and seven other reductions of a city's network."""
     comparison = run(load_settings(city, data, runs, overrides or ()), out, quiet=as_json)
     if as_json:
         print(json.dumps(comparison, indent=2))

@@ -277,10 +277,13 @@ def test_nodes_can_be_kept_float(small, search):
 def test_a_failed_conversion_is_logged_and_passed_over(small, search, monkeypatch):
     from farebox.components.quantizer import conversion
 
-    def refuses(content):
-        raise ValueError("no such weights\nand more")
+    def refuses(content, bits, *, with_channels=False):
+        if (bits, with_channels) == (8, False):
+            raise ValueError("no such weights\nand more")
+        return integer_weights(content, bits, with_channels=with_channels)
 
-    monkeypatch.setattr(conversion, "int8_weights", refuses)
+    integer_weights = conversion.integer_weights
+    monkeypatch.setattr(conversion, "integer_weights", refuses)
     outcome = search({"reduced": small, "unreduced": small}, max_rmse_increase="5%")
     failed = [trial for trial in outcome.trials if trial.verdict == "failed"]
     assert [(trial.rung, trial.reason) for trial in failed] == [("int8_weights", "ValueError: no such weights")] * 2

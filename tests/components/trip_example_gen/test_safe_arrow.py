@@ -61,7 +61,7 @@ IN_A_FRESH_PROCESS = {
     "arrow": "import pyarrow.parquet as pq; pq.read_metadata(path)",
     "evaluate": "from farebox.components.trip_example_gen import reader; list(reader.read_trips(path, profile))",
     "estimate": "from farebox.components.trip_example_gen.sources import reading; reading.estimated_rows([path])",
-    "compress": "from farebox.pipeline.commands import compress; compress._table(pathlib.Path(path))",
+    "compress": "from farebox.components.compression import tables; tables.read_table(pathlib.Path(path))",
     "ingest": """
 from farebox.components.trip_example_gen.executor import _write_chunk  # as a worker of an engine calls it
 chunk, job = pickle.loads(pathlib.Path(path + "-work").read_bytes())

@@ -146,12 +146,15 @@ def test_the_page_is_hidden_from_tfx_and_copied_to_its_own_address(tmp_path):
 
 def test_a_node_leaves_its_cost_and_the_page_shows_it(tmp_path):
     """Beside the artifacts that Reporter reads; the page and Kubeflow's logs are single files."""
-    for name in ("pruning", "pruned_model", "executor-logs"):
+    names = ("pruning", "pruned_model", "executor-logs", "schema")
+    for name in names:
         (tmp_path / name).mkdir()
-    uris = {key: {"artifacts": [{"uri": str(tmp_path / key)}]} for key in ("pruning", "pruned_model", "executor-logs")}
+    uris = {key: {"artifacts": [{"uri": str(tmp_path / key)}]} for key in names}
+    uris["schema"]["artifacts"][0]["type"] = {"instanceSchema": "title: tfx.Schema\ntype: object\n"}
     written = uris | {"page": {"artifacts": [{"uri": str(tmp_path / "page.html")}]}}
     publish_cost(json.dumps({"outputs": {"artifacts": written}}), Cost(cpu_s=9.5, peak_mb=700.0, wall_s=12.5))
     assert not (tmp_path / "page.html").exists() and not list((tmp_path / "executor-logs").iterdir())
+    assert not list((tmp_path / "schema").iterdir()), "TFX's nodes read the only file of a schema"
     sections = {"costs": content.costs({"pruning": SimpleNamespace(uri=str(tmp_path / "pruning"))})}
     assert [(each["name"], each["cpu_s"]) for each in sections["costs"]] == [("Pruner", 9.5)]
     html = render(dataclasses.replace(report_page.page("no model"), sections=sections, facts=RunFacts()))
