@@ -29,6 +29,13 @@ class GoldenRows:
     def count(self) -> int:
         return len(self.outputs)
 
+    @property
+    def scale(self) -> float:
+        """The median size of an answer, to three digits; at least 1."""
+        sizes = np.abs([number for row in self.outputs for number in row])
+        finite = sizes[np.isfinite(sizes)]
+        return max(float(f"{np.median(finite):.3g}"), 1.0) if finite.size else 1.0
+
 
 def read_golden(
     text: str | bytes, parameters: Sequence[Parameter], result: Parameter, origin: str = "golden.json"

@@ -1,6 +1,7 @@
 """Test programs: each repeats the golden rows, prints the largest difference, and fails above the bound.
 
-A difference counts against the bound times the larger of 1 and the expected number: float32 has 7 digits.
+A difference counts against the bound times the larger of the expected number and the rows' scale: float32 has 7 digits
+of the largest number in a sum, and an answer that is small by cancellation has the rounding errors of its summands.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ int main(void) {{
         for (int i = 0; i < {size}; i++) {{
             const double wanted = golden_expected[n * {size} + i], got = result[i];
             const double difference = (isnan(wanted) && isnan(got)) || got == wanted ? 0.0 : fabs(got - wanted);
-            if (difference != 0.0 && !(difference <= {TOLERANCE} * fmax(1.0, fabs(wanted)))) failed++;
+            if (difference != 0.0 && !(difference <= {TOLERANCE} * fmax({golden.scale}, fabs(wanted)))) failed++;
             if (!(difference <= largest)) largest = isnan(difference) ? INFINITY : difference;
         }}
     }}
@@ -112,7 +113,7 @@ for (let n = 0; n < {golden.count}; n++) {{
   for (let i = 0; i < {size}; i++) {{
     const wanted = Math.fround(golden_expected[n * {size} + i]), got = result[i];
     const difference = Object.is(wanted, got) || got === wanted ? 0 : Math.abs(got - wanted);
-    if (difference !== 0 && !(difference <= {TOLERANCE} * Math.max(1, Math.abs(wanted)))) failed++;
+    if (difference !== 0 && !(difference <= {TOLERANCE} * Math.max({golden.scale}, Math.abs(wanted)))) failed++;
     if (!(difference <= largest)) largest = Number.isNaN(difference) ? Infinity : difference;
   }}
 }}
@@ -145,7 +146,7 @@ for n in range({golden.count}):
     for i in range({size}):
         wanted, got = golden_expected[n * {size} + i], result[i]
         difference = 0.0 if got == wanted or (math.isnan(wanted) and math.isnan(got)) else abs(got - wanted)
-        failed += difference != 0 and not difference <= {TOLERANCE} * max(1.0, abs(wanted))
+        failed += difference != 0 and not difference <= {TOLERANCE} * max({golden.scale}, abs(wanted))
         largest = max(largest, math.inf if math.isnan(difference) else difference)
 print(f"{golden.count} rows, largest difference {{largest:.3g}}")
 sys.exit(1 if failed else 0)
@@ -176,7 +177,7 @@ fn main() {{
             let (wanted, got) = (GOLDEN_EXPECTED[n * {size} + i] as f64, result[i] as f64);
             let is_equal = wanted.is_nan() && got.is_nan() || got == wanted;
             let difference = if is_equal {{ 0.0 }} else {{ (got - wanted).abs() }};
-            if difference != 0.0 && !(difference <= {TOLERANCE} * wanted.abs().max(1.0)) {{ failed += 1; }}
+            if difference != 0.0 && !(difference <= {TOLERANCE} * wanted.abs().max({golden.scale})) {{ failed += 1; }}
             if !(difference <= largest) {{
                 largest = if difference.is_nan() {{ f64::INFINITY }} else {{ difference }};
             }}
@@ -215,7 +216,7 @@ fun main() {{
             val wanted = golden_expected[n * {size} + i].toDouble()
             val got = result[i].toDouble()
             val difference = if (wanted.isNaN() && got.isNaN() || got == wanted) 0.0 else Math.abs(got - wanted)
-            if (difference != 0.0 && !(difference <= {TOLERANCE} * Math.max(1.0, Math.abs(wanted)))) failed++
+            if (difference != 0.0 && !(difference <= {TOLERANCE} * Math.max({golden.scale}, Math.abs(wanted)))) failed++
             if (!(difference <= largest)) largest = if (difference.isNaN()) Double.POSITIVE_INFINITY else difference
         }}
     }}
@@ -253,7 +254,7 @@ struct {title}Test {{
                 let wanted = Double(golden_expected[n * {size} + i])
                 let got = Double(result[i])
                 let difference = wanted.isNaN && got.isNaN || got == wanted ? 0.0 : abs(got - wanted)
-                if difference != 0 && !(difference <= {TOLERANCE} * max(1.0, abs(wanted))) {{ failed += 1 }}
+                if difference != 0 && !(difference <= {TOLERANCE} * max({golden.scale}, abs(wanted))) {{ failed += 1 }}
                 if !(difference <= largest) {{ largest = difference.isNaN ? Double.infinity : difference }}
             }}
         }}

@@ -13,6 +13,7 @@ import pytest
 
 from farebox.components.errors import InputError
 from farebox.components.tflite.codegen.export import PRINTERS, source_code
+from farebox.components.tflite.codegen.golden import GoldenRows
 from farebox.components.tflite.codegen.names import camel, distinct, identifier
 
 FILES = {
@@ -255,3 +256,10 @@ def test_golden_rows_of_unequal_number_are_refused(fare_tflite, trip_rows):
     rows["inputs"]["pickup_hour"].pop()
     with pytest.raises(InputError, match=r"must have equally many rows in all columns, got \[2, 3\]"):
         source_code(fare_tflite, "c", golden=json.dumps(rows))
+
+
+def test_the_bound_grows_with_the_rows_and_not_with_one_of_them():
+    """Half a dollar left of sums of forty has the rounding errors of forty."""
+    outputs = ((0.5,), (-40.04,), (40.0,), (9000.0,), (float("nan"),))
+    assert GoldenRows((), outputs).scale == 40.0
+    assert GoldenRows((), ((0.1,), (0.2,))).scale == GoldenRows((), ((float("nan"),),)).scale == 1.0
