@@ -120,7 +120,7 @@ class Search:
                 sparsest = max(sparsest, result[0].sparsity)
         kept, _, why = outcomes[0]
         trials = [trial for _, tried, _ in outcomes for trial in tried]
-        pruned = [trial for trial, _, _ in outcomes if trial.pruned.steps]
+        pruned = [trial for trial, tried, _ in outcomes if any(trial is each for each in tried)]
         unpruned = [trial for trial in self._sources if trial.k is not None or self._has_zeroed(trial)]
         candidates = pruned if self._settings.final_sparsity != "auto" else [*pruned, *unpruned]
         candidates.sort(key=lambda trial: trial.gzip_bytes)

@@ -8,10 +8,13 @@ import tensorflow as tf
 import tf_keras as keras
 
 from farebox.components.errors import InputError
+from farebox.components.networks.candidates import Candidate
 from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Rows
 from farebox.components.pruner import channels
+from farebox.components.pruner.layers import copy_network
 from farebox.components.pruner.pruning import prune
+from farebox.components.pruner.selection import Search
 from farebox.components.pruner.settings import PrunerSettings
 from farebox.components.pruner.units import chosen_layers, unit_saliency, weights_by_unit
 
@@ -108,6 +111,23 @@ def test_pruning_by_units_keeps_the_ones_that_matter(quick_keras):
     np.testing.assert_allclose(
         smaller.get_layer("conv").get_weights()[0], network.get_layer("conv").get_weights()[0][..., :3], atol=0.1
     )
+
+
+def test_the_smaller_network_is_handed_on_beside_what_the_reducer_handed_on(quick_keras):
+    """Quantizer takes its networks from the candidates alone, if there are any."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,), name="x")
+    network = keras.Model(x, L.Dense(1, name="last")(L.Dense(8, activation="relu", name="wide")(x)))
+    kernel, bias = network.get_layer("last").get_weights()
+    kernel[2:] = 1e-5
+    network.get_layer("last").set_weights([kernel, bias])
+    values = np.random.default_rng(2).normal(size=(200, 4)).astype(np.float32)
+    rows = Rows({"x": values}, network(values).numpy() + np.float32(0.5), 50)
+    settings = PrunerSettings(criterion="units", final_sparsity="auto", budget=0.5, ramp_epochs=1, min_gzip_gain=0.0)
+    sources = [Candidate(copy_network(network), 0.5, 0.5, k=3), Candidate(network, 0.5, 0.5)]
+    outcome = Search(sources, rows, rows, settings, trained={}).outcome()
+    assert outcome.kept.pruned.network.get_layer("wide").units < 8
+    assert any(each.network is outcome.kept.pruned.network for each in outcome.candidates)
 
 
 def test_a_unit_takes_its_own_weights_and_its_readers_with_it(quick_keras):
