@@ -11,6 +11,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
@@ -52,6 +53,13 @@ class Candidate:
     def as_json(self) -> dict[str, Any]:
         """All fields except the network."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "network"}
+
+
+def is_same(network: keras.Model, other: keras.Model) -> bool:
+    """Whether two networks have the same layers and weights."""
+    weights, others = network.get_weights(), other.get_weights()
+    has_same_weights = len(weights) == len(others) and all(map(np.array_equal, weights, others))
+    return has_same_weights and bool(network.get_config() == other.get_config())
 
 
 def save_candidates(candidates: list[Candidate], model: types.Artifact) -> None:

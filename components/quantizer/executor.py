@@ -13,7 +13,7 @@ from tfx import types
 from tfx.dsl.components.base import base_executor
 
 from farebox.components.networks import examples_io
-from farebox.components.networks.candidates import load_candidates
+from farebox.components.networks.candidates import is_same, load_candidates
 from farebox.components.networks.labels import resolved
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.plain import plain_network
@@ -44,8 +44,8 @@ class QuantizerExecutor(base_executor.BaseExecutor):
         """See `QuantizerSpec`."""
         settings = settings_of(QuantizerSettings, exec_properties["settings"], "quantizer")
         label, transformed_label = exec_properties["label"], exec_properties.get("transformed_label") or None
-        networks = networks_of(input_dict["model"][0], settings)
-        networks[UNREDUCED] = examples_io.load_network(input_dict["unreduced_model"][0])
+        unreduced = examples_io.load_network(input_dict["unreduced_model"][0])
+        networks = networks_of(input_dict["model"][0], unreduced, settings)
         networks = {name: plain_network(network) for name, network in networks.items()}
         train, evaluation = examples_io.fitting_splits(
             input_dict, transformed_label or label, settings.batch_size, settings.seed
@@ -103,12 +103,18 @@ class QuantizerExecutor(base_executor.BaseExecutor):
         write_log(outcome, resolution.text, objective.metric, settings.optimize_for, uri, ranges=why)
 
 
-def networks_of(model: types.Artifact, settings: QuantizerSettings) -> dict[str, keras.Model]:
-    """Networks that `model` hands on, by name; its one network if it has no candidates or `mode` leaves no choice."""
+def networks_of(model: types.Artifact, unreduced: keras.Model, settings: QuantizerSettings) -> dict[str, keras.Model]:
+    """Networks that `model` hands on, by name, and the unreduced one, last.
+
+    It is the one network of `model` if that has no candidates or `mode` leaves no choice. By `auto` a network that
+    nothing has changed is tried once, as the unreduced one.
+    """
     candidates = load_candidates(model) if settings.mode == AUTO else []
-    if not candidates:
-        return {REDUCED: examples_io.load_network(model)}
-    return {each.name or REDUCED: each.network for each in candidates}
+    networks = {each.name or REDUCED: each.network for each in candidates}
+    networks = networks or {REDUCED: examples_io.load_network(model)}
+    if settings.mode == AUTO:
+        networks = {name: network for name, network in networks.items() if not is_same(network, unreduced)}
+    return {**networks, UNREDUCED: unreduced}
 
 
 def description_of(text: str, examples: types.Artifact) -> Description | None:

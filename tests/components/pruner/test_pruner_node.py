@@ -105,9 +105,11 @@ def test_do_hands_on_candidates_of_the_whole_budget(toy_network, run_node):
     assert [each.name for each in handed_on][:2] == ["k=4, 50% pruned", "k=4"]
     assert [trial["k"] for trial in summary["trials"]] == [4], "the unchanged network cannot become sparser than 50 %"
     assert summary["eval_error"]["source"] == pytest.approx(sources[1].error, rel=1e-5)
-    names = networks_of(outputs["pruned_model"], QuantizerSettings())
+    names = networks_of(outputs["pruned_model"], toy_network, QuantizerSettings())
     assert set(names) >= {"k=4, 50% pruned", "k=4"} and (layers.matrix(names["k=4"], "hidden_1") != 0).all()
-    assert list(networks_of(outputs["pruned_model"], QuantizerSettings(mode="int8"))) == ["reduced"]
+    assert list(names)[-1] == "unreduced"
+    fixed = networks_of(outputs["pruned_model"], toy_network, QuantizerSettings(mode="int8"))
+    assert list(fixed) == ["reduced", "unreduced"]
     assert masks["hidden_1"].mean() == 0.5
 
 

@@ -335,6 +335,7 @@ def test_do_writes_the_files_and_the_log(toy_network, toy_trips, run_node):
     folder = Path(outputs["trials"].uri)
     choice = json.loads((folder / "choice.json").read_text())
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    assert {trial["network"] for trial in trials} == {"unreduced"}, "nothing changed the network: it is tried once"
     (chosen,) = (trial for trial in trials if trial["verdict"] == "chosen")
     assert choice["mode"] == chosen["rung"] and choice["eval_error"]["shipped"] == chosen["error"] <= choice["bound"]
     for trial, key in ((chosen, "quantized_model"), (trials[0], "reference_model")):
