@@ -1,7 +1,4 @@
-"""Embedding tables with fewer distinct rows: those that are alike become one, weighted by how often rows look them up.
-
-Lloyd 1982, "Least squares quantization in PCM"; centres begin as in Arthur and Vassilvitskii 2007, "k-means++".
-"""
+"""Embedding tables with fewer distinct rows: alike ones become one, weighted by how often rows use them."""
 
 from __future__ import annotations
 
@@ -18,8 +15,6 @@ from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Batch
 
 NUMBERS = (16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)  # of distinct rows that a search tries
-MOST_ROUNDS = 30
-DRAWS = 6  # of which the next centre is the best
 UNSEEN = 0.5  # weight of a row that the counted rows never look up, in rows
 Array = npt.NDArray[np.float64]
 
@@ -98,31 +93,13 @@ def merged_rows(table: npt.NDArray[np.float32], counts: npt.NDArray[np.int64], n
 
 
 def _centres(points: Array, weights: Array, n: int, seed: int) -> tuple[Array, npt.NDArray[np.intp]]:
-    """Returns the centres, shape (n, width), and of each point the nearest one."""
-    random = np.random.default_rng(seed)
-    centres = points[random.choice(len(points), p=weights / weights.sum())][None]
-    left = _distances(points, centres)[:, 0]
-    for _ in range(n - 1):
-        far = weights * left
-        if not far.any():
-            break
-        drawn = random.choice(len(points), DRAWS, p=far / far.sum())
-        lefts = np.minimum(left[:, None], _distances(points, points[drawn]))
-        best = (weights @ lefts).argmin()
-        centres, left = np.concatenate([centres, points[drawn[best]][None]]), lefts[:, best]
-    for _ in range(MOST_ROUNDS):
-        nearest = _distances(points, centres).argmin(axis=1)
-        shares = np.zeros((len(points), len(centres)))
-        shares[np.arange(len(points)), nearest] = weights
-        totals = shares.sum(axis=0)[:, None]
-        moved = np.where(totals > 0, shares.T @ points / np.maximum(totals, 1e-12), centres)
-        if np.array_equal(moved, centres):
-            break
-        centres = moved
-    return centres, _distances(points, centres).argmin(axis=1)
+    """Returns the centres, shape (n, width), and of each point the nearest one.
 
+    One thread adds in one order, so that the same rows give the same file on every machine.
+    """
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
 
-def _distances(points: Array, centres: Array) -> Array:
-    """Squared distances, shape (n_points, n_centres)."""
-    squares = (points**2).sum(axis=1)[:, None] - 2 * points @ centres.T + (centres**2).sum(axis=1)
-    return np.asarray(np.maximum(squares, 0.0))
+    with threadpool_limits(limits=1):
+        fitted = KMeans(n, n_init=1, random_state=seed).fit(points, sample_weight=weights)
+    return fitted.cluster_centers_, fitted.labels_
