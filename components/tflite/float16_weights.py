@@ -14,14 +14,16 @@ from farebox.components.tflite.slim import DEQUANTIZE_BYTES
 def float16_weights(content: bytes) -> bytes:
     """The float32 file with its larger constants as float16, and a DEQUANTIZE behind each.
 
-    Constants beyond float16's range stay. Each reader of a constant gets the wide numbers, look-ups among them.
+    Constants beyond float16's range, sparse ones and those that the graph itself returns stay. Each reader of a
+    constant gets the wide numbers, look-ups among them.
     """
     read, model = schema(), opened(content)
     for graph in model.subgraphs:
         rewired: dict[int, int] = {}
         made = []
         for index, tensor in enumerate(list(graph.tensors)):
-            data = constant(model, tensor) if tensor.type == read.TensorType.FLOAT32 else None
+            is_dense = tensor.type == read.TensorType.FLOAT32 and tensor.sparsity is None
+            data = constant(model, tensor) if is_dense and index not in graph.outputs else None
             if data is None or len(data) <= 2 * DEQUANTIZE_BYTES:
                 continue
             values = data.view(np.float32)

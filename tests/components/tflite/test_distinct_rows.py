@@ -67,3 +67,13 @@ def test_float16_weights_halve_the_file_and_round():
     np.testing.assert_array_equal(answers, table.astype(np.float16).astype(np.float32))
     huge = table_file(table * 1e6)
     assert "DEQUANTIZE" not in op_names(float16_weights(huge)), "beyond float16's range"
+    sparse = opened(before)
+    sparse.subgraphs[0].tensors[largest_tensor(sparse)].sparsity = schema().SparsityParametersT()
+    assert "DEQUANTIZE" not in op_names(float16_weights(packed(sparse))), "its bytes are not the numbers of a table"
+
+
+def largest_tensor(model) -> int:
+    """The place of the tensor with the most bytes."""
+    tensors = model.subgraphs[0].tensors
+    sizes = [0 if (data := model.buffers[each.buffer].data) is None else len(data) for each in tensors]
+    return int(np.argmax(sizes))
