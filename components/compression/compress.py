@@ -6,6 +6,7 @@ No TFX, no files and no settings of a process: `compress` leaves output, environ
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -69,7 +70,8 @@ def compress(
     keep_names: the file's inner tensors keep their names.
     optimize_for: what the file is the smallest in: `size` or `gzip`; `latency` and `balanced`, as Quantizer has them.
     portable: only formats that every runtime has and answers alike, tflite-micro among them.
-    search_s: CPU seconds after which no further trial begins; a warning of the log says what was not tried.
+    search_s: CPU seconds after which no further trial begins; a warning of the log says what was not tried. The few
+        formats of a `.tflite` are all tried.
     cache: a folder for finished trials of a `.tflite`; an interrupted call, or one with another budget, reuses them.
     on_step: called with a step's name and "" as it begins, and for the steps `reducer` and `pruner` with its name and
         result as it ends.
@@ -77,6 +79,8 @@ def compress(
     Raises InputError, with key, value and bound, if the network, the rows or the budget cannot be used.
     """
     check_budget(budget)
+    if not 0 < search_s < math.inf:
+        raise InputError(f"search_s={search_s} must be above 0 and finite")
     goal = checked_goal(optimize_for)
     named = {"train": train, "evaluation": evaluation} | ({"test": test} if test else {})
     say = on_step or (lambda _name, _result: None)

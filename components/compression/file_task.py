@@ -12,7 +12,7 @@ from absl import logging
 from farebox.components.compression import confidence
 from farebox.components.compression.file_network import FileNetwork, coverage_of_file
 from farebox.components.compression.notes import notes_of
-from farebox.components.compression.result import Compression, Errors, Sizes
+from farebox.components.compression.result import Compression
 from farebox.components.compression.rows import Split
 from farebox.components.compression.trial_cache import TrialCache
 from farebox.components.errors import InputError
@@ -137,7 +137,6 @@ class FileTask:
         return trial
 
     def _compression(self, outcome: QuantizationOutcome) -> Compression:
-        reference, chosen = outcome.trials[0], outcome.chosen
         notes = notes_of(
             outcome,
             self._objective,
@@ -146,22 +145,13 @@ class FileTask:
             covered=self._covered,
             batch=None if self._rows_at_once == BATCH_ROWS else self._rows_at_once,
         )
-        return Compression(
-            mode=chosen.rung,
-            network=chosen.network,
-            why=outcome.why,
-            eval_error=Errors(reference.error, chosen.error, outcome.bound),
-            test=None,
-            bytes=Sizes(reference.bytes, chosen.bytes),
-            gzip_bytes=Sizes(reference.gzip_bytes, chosen.gzip_bytes),
-            reducer=NO_LAYERS,
-            pruner=NO_LAYERS,
-            objective=f"{self._objective.kind}: {self._resolution.why}",
-            metric=self._objective.metric,
+        return Compression.of(
+            outcome,
+            self._resolution,
             optimize_for=self._settings.optimize_for,
             notes=(*notes, COMPUTED) if self._is_computed else notes,
-            content=chosen.content,
-            outcome=outcome,
+            reducer=NO_LAYERS,
+            pruner=NO_LAYERS,
         )
 
     def _bound(self, reference: float) -> float:

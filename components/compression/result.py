@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from farebox.components.compression.confidence import Measured
+from farebox.components.files import write_atomically
+from farebox.components.networks.resolution import Resolution
 from farebox.components.quantizer import ladder, trial_log
 from farebox.components.quantizer.settings import Goal
 
@@ -57,9 +59,40 @@ class Compression:
     content: Content = dataclasses.field(repr=False)
     outcome: ladder.QuantizationOutcome = dataclasses.field(repr=False)
 
+    @classmethod
+    def of(
+        cls,
+        outcome: ladder.QuantizationOutcome,
+        resolution: Resolution,
+        *,
+        optimize_for: Goal,
+        notes: tuple[str, ...],
+        reducer: str,
+        pruner: str,
+    ) -> Compression:
+        """The result of a search, whose first trial is the reference; not yet tested."""
+        reference, chosen = outcome.trials[0], outcome.chosen
+        return cls(
+            mode=chosen.rung,
+            network=chosen.network,
+            why=outcome.why,
+            eval_error=Errors(reference.error, chosen.error, outcome.bound),
+            test=None,
+            bytes=Sizes(reference.bytes, chosen.bytes),
+            gzip_bytes=Sizes(reference.gzip_bytes, chosen.gzip_bytes),
+            reducer=reducer,
+            pruner=pruner,
+            objective=resolution.text,
+            metric=resolution.objective.metric,
+            optimize_for=optimize_for,
+            notes=notes,
+            content=chosen.content,
+            outcome=outcome,
+        )
+
     def save(self, path: str | Path) -> None:
         """Writes the `.tflite`."""
-        Path(path).write_bytes(self.content)
+        write_atomically(Path(path), self.content)
 
     def save_log(self, folder: str | Path) -> None:
         """Writes choice.json, trials.jsonl, sensitivity.json and pareto.png: every file tried, and why it lost."""

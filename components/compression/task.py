@@ -11,7 +11,7 @@ import tf_keras as keras
 
 from farebox.components.compression import confidence, coverage
 from farebox.components.compression.notes import notes_of
-from farebox.components.compression.result import Compression, Errors, Sizes
+from farebox.components.compression.result import Compression
 from farebox.components.compression.rows import Split
 from farebox.components.compression.stages import OnStep, Stages
 from farebox.components.errors import InputError
@@ -158,30 +158,15 @@ class Task:
         )
 
     def _compression(self, outcome: ladder.QuantizationOutcome, results: Mapping[str, str]) -> Compression:
-        reference, chosen = outcome.trials[0], outcome.chosen
-        return Compression(
-            mode=chosen.rung,
-            network=chosen.network,
-            why=outcome.why,
-            eval_error=Errors(reference.error, chosen.error, outcome.bound),
-            test=None,
-            bytes=Sizes(reference.bytes, chosen.bytes),
-            gzip_bytes=Sizes(reference.gzip_bytes, chosen.gzip_bytes),
-            objective=self.resolution.text,
-            metric=self.objective.metric,
-            optimize_for=self._optimize_for,
-            notes=notes_of(
-                outcome,
-                self.objective,
-                fitting=self.fitting,
-                held_out=self.held_out,
-                covered=self.covered,
-                batch=self.source.batch,
-            ),
-            content=chosen.content,
-            outcome=outcome,
-            **results,
+        notes = notes_of(
+            outcome,
+            self.objective,
+            fitting=self.fitting,
+            held_out=self.held_out,
+            covered=self.covered,
+            batch=self.source.batch,
         )
+        return Compression.of(outcome, self.resolution, optimize_for=self._optimize_for, notes=notes, **results)
 
     def tested(self, result: Compression, test: Split) -> confidence.Measured:
         """The errors on rows that chose nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ import typer
 from farebox.components.compression.tables import check_table, read_rows, read_table
 from farebox.components.device_validator.runtimes.table import describe_trials, trials_from_json
 from farebox.components.errors import InputError
+from farebox.components.files import write_atomically
 from farebox.pipeline.commands.options import AsJson
 from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local.console import RunConsole
@@ -21,7 +23,6 @@ from farebox.pipeline.local.folder import LOG_FILE, make_folder
 
 Array = npt.NDArray[Any]
 MODEL_FILE, SUMMARY_FILE, PAGE_FILE = "model.tflite", "compression.json", "compression.html"
-LEAST_ROWS = 70
 CACHE_FOLDER = "trials"  # of finished ones: the command goes on after an interruption
 MOST_PARTS = 4  # that the screen names
 PARTS = 5  # one part of the rows chooses, one measures what was chosen
@@ -55,6 +56,9 @@ def compress(
     optimize_for: Annotated[
         str, typer.Option(help="size or gzip: bytes, or bytes after gzip; latency (of one row) or balanced.")
     ] = "size",
+    search_s: Annotated[
+        float, typer.Option(help="CPU seconds after which no further trial of a network begins; the log says so.")
+    ] = 300.0,
     portable: Annotated[bool, typer.Option(help="Only formats that every runtime has, tflite-micro too.")] = False,
     keep_names: Annotated[bool, typer.Option(help="Keep the names of inner tensors in the file.")] = False,
     trust_model: Annotated[bool, typer.Option(help="Load a model that may run code of its author.")] = False,
@@ -70,7 +74,7 @@ def compress(
     """Makes any small model the smallest .tflite in a budget, without the taxi pipeline."""
     request = CompressRequest(
         model, examples, label, budget, out, objective, metric, trained_ids, keep_names, trust_model,
-        optimize_for=optimize_for, portable=portable, imports=tuple(imports or ()),
+        optimize_for=optimize_for, portable=portable, imports=tuple(imports or ()), search_s=search_s,
     )  # fmt: skip
     summary = run(request, quiet=as_json)
     print(json.dumps(summary, indent=2) if as_json else page_of(summary))
@@ -138,6 +142,7 @@ class CompressRequest:
     optimize_for: str = "size"
     portable: bool = False
     imports: tuple[str, ...] = ()
+    search_s: float = 300.0
     seed: int = 17
 
 
@@ -158,6 +163,8 @@ def check_paths(request: CompressRequest) -> None:
     """Raises InputError for what is wrong before TensorFlow is imported."""
     if not Path(request.model).exists():
         raise InputError(f"--model={request.model} must be a .keras, .h5, .tflite or SavedModel that exists")
+    if not 0 < request.search_s < math.inf:
+        raise InputError(f"--search-s={request.search_s:g} must be above 0 and finite")
     check_table(Path(request.examples), "--examples")
     ids = request.trained_ids
     if ids is not None and (Path(ids).suffix != ".npz" or not Path(ids).is_file()):
@@ -205,6 +212,7 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         keep_names=request.keep_names,
         optimize_for=request.optimize_for,
         portable=request.portable,
+        search_s=request.search_s,
         seed=request.seed,
         cache=out / CACHE_FOLDER,
         on_step=show,
@@ -220,8 +228,8 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         "parts": byte_shares(result.content),
         "runtimes": [dataclasses.asdict(trial) for trial in runtimes],
     }
-    (out / PAGE_FILE).write_text(page_html(result, Path(request.model).name, lines_of(summary), runtimes))
-    (out / SUMMARY_FILE).write_text(json.dumps(summary, indent=2))
+    write_atomically(out / PAGE_FILE, page_html(result, Path(request.model).name, lines_of(summary), runtimes))
+    write_atomically(out / SUMMARY_FILE, json.dumps(summary, indent=2))
     result.save(out / MODEL_FILE)
     return summary
 

@@ -46,9 +46,9 @@ def folder(quick_keras, tmp_path_factory):
     return directory
 
 
-def request(folder, model: str, examples: str, label: str, budget: str = "10%") -> compress.CompressRequest:
+def request(folder, model: str, examples: str, label: str, budget: str = "10%", **others) -> compress.CompressRequest:
     return compress.CompressRequest(
-        str(folder / model), str(folder / examples), label, budget, str(folder / f"out-{model}")
+        str(folder / model), str(folder / examples), label, budget, str(folder / f"out-{model}"), **others
     )
 
 
@@ -143,6 +143,7 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
         ({"examples": "text.csv"}, "text.csv: b must be numbers, got object"),
         ({"examples": "few.csv"}, "few.csv: rows=2 must be at least 70"),
         ({"examples": "flowers.npz", "label": "kind"}, "flowers.npz: x must hold 6 numbers a row, got 3"),
+        ({"search_s": 0.0}, "--search-s=0 must be above 0 and finite"),
         ({"budget": "a lot"}, "--budget=a lot must be a number or a percentage such as 1%"),
     ],
 )  # fmt: skip
