@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
-import resource
 import shutil
 import sys
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from farebox.components.errors import GateError
 from farebox.components.trip_example_gen.columns import COORDINATES
 from farebox.components.trip_example_gen.profile import CityProfile
 from farebox.components.trip_example_gen.simulation import simulator
+from farebox.pipeline.local.meter import cpu_seconds
 from farebox.pipeline.retraining import tick
 
 ROWS = 1200  # trips a day
@@ -119,14 +119,14 @@ def tick_of(live: Path, seed: int, scenario: str, day: int) -> Tick:
     for each in range(BEGIN - settings.spans.window + 1 if day == BEGIN else day, day + 1):
         write_trips(live / "truth" / f"{each}.csv", settings.city, scenario, each, seed)
         retraining.place(live, each, version=1)
-    started = cpu_s()
+    started = cpu_seconds()
     (result,) = tick.retrain(settings)
     record, steps = result.record, result.run.steps.steps if result.run else ()
     if day == BEGIN and record.outcome != "pushed":
         raise GateError("; ".join(record.reasons))
     rmse = error_of_next_day(live, seed, scenario, day)
     moved = len({each.span for each in steps})
-    done = Tick(seed, scenario, day, rmse, record.causes, moved, record.outcome, round(cpu_s() - started, 1))
+    done = Tick(seed, scenario, day, rmse, record.causes, moved, record.outcome, round(cpu_seconds() - started, 1))
     print(done, file=sys.stderr, flush=True)
     return done
 
@@ -138,12 +138,6 @@ def error_of_next_day(live: Path, seed: int, scenario: str, day: int) -> float:
     latest = settings.models_dir / (settings.models_dir / "LATEST").read_text().strip() / "fare.tflite"
     rmse: float = retraining.error_of(latest, live, settings, day)
     return rmse
-
-
-def cpu_s() -> float:
-    """CPU seconds of this process and of those that it has waited for."""
-    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in usages)
 
 
 def write_trips(path: Path, profile: CityProfile, scenario: str, day: int, seed: int) -> None:

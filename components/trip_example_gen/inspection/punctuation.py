@@ -7,10 +7,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from farebox.components.trip_example_gen.sources.csv_head import MAX_TITLES
 from farebox.components.trip_example_gen.values.dialect import SEPARATOR_LINE, CsvDialect
 
 DIALECT_ROWS = 200
-MAX_TITLES = 50  # lines above the header
 SEPARATORS = (",", ";", "\t", "|")
 
 

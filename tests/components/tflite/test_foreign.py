@@ -1,4 +1,4 @@
-"""What an app reads of its file stays when the file becomes smaller."""
+"""Names, metadata and attached files, which an app reads, stay when its file becomes smaller."""
 
 from __future__ import annotations
 
