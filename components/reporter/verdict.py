@@ -184,7 +184,9 @@ def advice(figures: Figures) -> tuple[str, ...]:
     if hints:
         return tuple(capital(hint) for hint in hints)
     if figures.pushed:
-        return (f"Ship {figures.pushed}/fare.tflite; its manifest.json names the same SHA-256 as this page",)
+        return (
+            f"Put {figures.pushed}/fare.tflite into the app; its manifest.json names the same SHA-256 as this page",
+        )
     return ("Every gate holds, but nothing was pushed: look at the log of Pusher",)
 
 

@@ -12,6 +12,7 @@ import report_page
 from farebox.components.errors import Check
 from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures
+from farebox.components.reporter.page import ladder_charts
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.render import render
 
@@ -207,3 +208,13 @@ def test_a_run_without_any_gate_says_so():
     figures = Figures(None, (), blessed=False, pushed=None)
     html = render(dataclasses.replace(report_page.page("no model"), figures=figures))
     assert "No gate measured a margin" in html
+
+
+def test_a_label_covers_no_dot_and_no_label():
+    """Five dots within a few pixels: each label stands beside them."""
+    dots, taken = [(300.0, 100.0), (300.0, 104.0), (303.0, 98.0), (297.0, 101.0), (306.0, 103.0)], []
+    for dot in dots:
+        taken.append(ladder_charts.free_place(*dot, taken, dots))
+    assert len(set(taken)) == 5
+    for x, y in taken:
+        assert all(abs(x - a) > 5 or b < y - 15 or b > y + 5 for a, b in dots), (x, y)

@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from farebox.components.quantizer.settings import UNREDUCED
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Table, missing, table
 from farebox.components.reporter.page.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Chart
 
-STYLES = {"reduced": "a", "unreduced": "b"}
 MOST_BARS = 14
 CONSTANTS, OPERATORS = "constants: ", "operators: "  # beginnings of the names of `tflite.byte_shares`
 
@@ -24,6 +24,7 @@ def pareto(ladder: Mapping[str, Any]) -> list[Block]:
     x = Axis.over("size of the file, bytes", [trial["bytes"] for _, trial in shown], is_log=True)
     chart = Chart(x, Axis.over(f"{metric} on eval", [*(trial["error"] for _, trial in shown), bound]), 320)
     taken: list[tuple[float, float]] = []
+    dots = [chart.at(trial["bytes"], trial["error"]) for _, trial in shown]
     for n, trial in shown:
         text = (
             f"{n}: {describe(trial)}, {trial['bytes']:,} bytes, {metric} {number(trial['error'])}, {trial['verdict']}"
@@ -31,13 +32,13 @@ def pareto(ladder: Mapping[str, Any]) -> list[Block]:
         px, py = chart.at(trial["bytes"], trial["error"])
         if trial["verdict"] == "chosen":
             chart.dot(trial["bytes"], trial["error"], "", "ring", 9)
-        chart.dot(trial["bytes"], trial["error"], text, STYLES.get(trial["network"], "c"))
-        at = free_place(px, py, taken)
+        chart.dot(trial["bytes"], trial["error"], text, "b" if trial["network"] == UNREDUCED else "a")
+        at = free_place(px, py, taken, dots)
         taken.append(at)
         chart.text(*at, str(n), "middle", "label")
     chart.rule(bound, f"budget {number(bound)}", across=True)
     title = "Candidates, and the one that ships"
-    legend = (("a", "reduced network"), ("b", "unreduced network"), ("ring", "ships"))
+    legend = (("a", "reduced or pruned network"), ("b", "unreduced network"), ("ring", "ships"))
     left = len(trials) - len(shown)
     note = f"Chosen: {ladder['why']}." + (
         f" {left} candidates with an error over four budgets are not drawn." if left else ""
@@ -65,11 +66,14 @@ def describe(trial: Mapping[str, Any]) -> str:
     return " + ".join([trial["rung"], *trial["steps"]]) + f" of the {trial['network']} network{kept}"
 
 
-def free_place(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """A place for a short label near a dot where no other label is."""
+def free_place(
+    x: float, y: float, taken: Sequence[tuple[float, float]], dots: Sequence[tuple[float, float]]
+) -> tuple[float, float]:
+    """A place for a short label near a dot where no other label and no dot is."""
     around = ((0, -10), (13, 4), (-13, 4), (0, 18), (11, -9), (-11, -9), (11, 14), (-11, 14))
     places = [(x + dx * radius, y + dy * radius) for radius in (1, 2, 3, 4) for dx, dy in around]
     free = [each for each in places if all(abs(each[0] - a) > 20 or abs(each[1] - b) > 15 for a, b in taken)]
+    free = [each for each in free if all(abs(each[0] - a) > 10 or not -15 < b - each[1] < 6 for a, b in dots)]
     inside = [each for each in free if LEFT < each[0] < WIDTH - RIGHT and each[1] > TOP]
     return (inside or free or places)[0]
 

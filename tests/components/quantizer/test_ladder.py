@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -348,6 +349,8 @@ def test_do_writes_the_files_and_the_log(toy_network, toy_trips, run_node):
         (hour,) = (each for each in read.inputs if each.name == "pickup_hour")
         assert (hour.meaning, hour.maximum) == ("local time", 23)
     held = [trial for trial in trials if trial["error"] is not None and trial["error"] <= choice["bound"]]
+    taken = int(re.search(r"before its ranges took ([\d,]+) bytes more$", choice["why"])[1].replace(",", ""))
+    assert taken > 0 and chosen["bytes"] - taken <= min(trial["bytes"] for trial in held if trial is not chosen)
     misses = [trial for trial in trials if (trial["rung"], trial["verdict"]) == ("int8", "misses")]
     assert bool(json.loads((folder / "sensitivity.json").read_text())) == bool(misses)
     assert (folder / "pareto.png").read_bytes().startswith(b"\x89PNG")
