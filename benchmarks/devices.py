@@ -31,10 +31,10 @@ from whole_runs import one_line_errors
 EQUAL = 1e-4  # of the output's unit
 ROWS, ROUNDS = 20_000, 5  # of a timing loop, and loops of which the median counts
 OLDER = "tflite-runtime"
-# Files of each runtime that a program carries, of the packages as installed here.
+# Files of each runtime that a program carries, of the packages as installed here, as a glob.
 LIBRARIES = {
     "interpreter": "ai_edge_litert/libpywrap_litert_common.so",
-    "compiled_model": "ai_edge_litert/libLiteRtRuntimeCApi.so",
+    "compiled_model": "ai_edge_litert/libLiteRt[.R]*so",  # libLiteRtRuntimeCApi.so, since 2.0 libLiteRt.so
     "tflite_micro": "tflite_micro/python/tflite_micro/_runtime.so",
     "@litertjs/core": "wasm/litert_wasm_internal.wasm",
     "@tensorflow/tfjs-tflite": "wasm/tflite_web_api_cc_simd.wasm",
@@ -302,13 +302,14 @@ def _library_of(runtime: str, older: str | None) -> int | None:
 
 
 def _library(name: str) -> int | None:
-    """Bytes of a package's file; None if it is not installed."""
+    """Bytes of a package's file, given as a glob; None if it is not installed."""
     import importlib.util
 
-    spec = importlib.util.find_spec(name.partition("/")[0])
+    package, _, pattern = name.partition("/")
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         return None
-    return (Path(spec.submodule_search_locations[0]) / name.partition("/")[2]).stat().st_size
+    return next((path.stat().st_size for path in Path(spec.submodule_search_locations[0]).glob(pattern)), None)
 
 
 def _last_line(text: str) -> str:

@@ -63,11 +63,20 @@ def _numbers(name: str, column: npt.NDArray[Any], default: float | None) -> npt.
     try:
         numbers[places] = column[places].astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be numbers: {error}") from error
+        wrong = places[[not _is_number(value) for value in column[places]]]
+        raise InputError(f"{name}={column[wrong[0]]}{_row(wrong, column)} must be a number") from error
     wrong = np.flatnonzero(~np.isfinite(numbers))
     if len(wrong):
         raise InputError(f"{name}={numbers[wrong[0]]}{_row(wrong, numbers)} must be a finite number")
     return numbers.astype(np.float32)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _codes(name: str, column: npt.NDArray[Any], values: Sequence[str], default: float | None) -> npt.NDArray[np.int64]:

@@ -83,17 +83,17 @@ def _shell(*command: Any, cwd: Path) -> str:
     return ended.stdout
 
 
-def _needs(program: str, package: str) -> str:
+def _needs(program: str, package: str | None = None) -> str:
     """The program's path; skips the test if it is missing."""
-    path = shutil.which(program)
+    path = shutil.which(program) or shutil.which(program, path=os.path.expanduser("~/.cargo/bin"))
     if path is None:
-        pytest.skip(f"{program} is missing: install {package}")
+        pytest.skip(f"{program} is missing: install {package or program}")
     return path
 
 
 def _compiled(models: dict[str, bytes], folder: Path, *flags: str) -> Callable[..., np.ndarray]:
     """Compiles the C source of models, by name, into one library; returns (name, rows) -> outputs, shape (n, size)."""
-    _needs("gcc", "gcc")
+    _needs("gcc")
     for name, content in models.items():
         _write(folder, source_code(content, "c", name=name))
     sources = [f"{identifier(name)}.c" for name in models]
@@ -138,7 +138,7 @@ def _in_python(content: bytes) -> Callable[..., np.ndarray]:
     return run
 
 
-def _c(folder: Path, *flags: str, compiler: tuple[str, str] = ("gcc", "gcc"), run: tuple[str, ...] = ()) -> str:
+def _c(folder: Path, *flags: str, compiler: tuple[str, ...] = ("gcc",), run: tuple[str, ...] = ()) -> str:
     program = _needs(*compiler)
     _shell(program, *WARNINGS, *flags, "model.c", "model_test.c", "-lm", "-o", "golden", cwd=folder)
     return _shell(*run, "./golden", cwd=folder)
@@ -169,7 +169,7 @@ def _kotlin(folder: Path) -> str:
 
 
 def _valgrind(folder: Path) -> str:
-    return _c(folder, "-O0", "-g", run=(_needs("valgrind", "valgrind"), "-q", "--error-exitcode=9"))
+    return _c(folder, "-O0", "-g", run=(_needs("valgrind"), "-q", "--error-exitcode=9"))
 
 
 LANGUAGES: dict[str, tuple[str, Callable[[Path], str]]] = {
@@ -189,6 +189,12 @@ LANGUAGES: dict[str, tuple[str, Callable[[Path], str]]] = {
 @pytest.fixture(params=LANGUAGES)
 def language(request) -> str:
     return request.param
+
+
+@pytest.fixture(scope="session")
+def needs() -> Callable[..., str]:
+    """Returns `_needs`."""
+    return _needs
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,10 +83,9 @@ def test_the_web_snippet_gives_the_golden_rows(kit, monkeypatch):
 
 
 @pytest.mark.parametrize(("compiler", "suffix"), [("cc", "c"), ("c++", "cc")])
-def test_the_array_of_a_microcontroller_is_the_file(kit, content, compiler, suffix):
+def test_the_array_of_a_microcontroller_is_the_file(kit, content, compiler, suffix, needs):
     """In C and C++; the golden rows' headers compile, too."""
-    if shutil.which(compiler) is None:
-        pytest.skip(f"{compiler} is missing: install gcc")
+    needs(compiler, "gcc or g++")
     program = '#include <stdio.h>\n#include "fare_model.h"\n#include "fare_golden.h"\n'
     program += "int main(void) { fwrite(fare_model, 1, sizeof(fare_model), stdout);"
     program += (
@@ -118,10 +116,9 @@ struct MicroInterpreter {{
 """
 
 
-def test_the_microcontroller_snippet_notices_a_model_that_does_not_run(kit, content):
+def test_the_microcontroller_snippet_notices_a_model_that_does_not_run(kit, content, needs):
     """Without tflite-micro's library: an interpreter of its form that fails, as one in too small an arena does."""
-    if shutil.which("c++") is None:
-        pytest.skip("c++ is missing: install g++")
+    needs("c++", "g++")
     adders = " ".join(
         f"void Add{name}() {{}}" for name in re.findall(r"resolver\.Add(\w+)\(\)", (kit / "fare_micro.cc").read_text())
     )
@@ -184,7 +181,7 @@ def test_a_file_whose_name_a_string_would_change_is_refused(content, file):
         app_files(content, file, WORDS, b"{}")
 
 
-def test_inputs_may_have_any_names(convert, tmp_path):
+def test_inputs_may_have_any_names(convert, tmp_path, needs):
     """Keywords, names of the snippet itself, spaces and quotes: the Python snippet runs, the web one is parsed."""
     names = ("class", "model", "a b", 'say "x"', "$price")
     content = convert(
@@ -198,4 +195,4 @@ def test_inputs_may_have_any_names(convert, tmp_path):
     (tmp_path / "fare.tflite").write_bytes(content)
     ended = subprocess.run([sys.executable, "fare_litert.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert float(ended.stdout.removeprefix("largest difference ")) < 1e-4
-    subprocess.run(["node", "--check", "fare_litert.mjs"], cwd=tmp_path, check=True)
+    subprocess.run([needs("node", "nodejs"), "--check", "fare_litert.mjs"], cwd=tmp_path, check=True)

@@ -124,21 +124,23 @@ def test_names_that_differ_only_in_style_stay_different():
     assert names[:2] == ["a_b", "a__b_"] and len({camel(name) for name in names}) == len(names)
 
 
-def test_a_keyword_is_an_input_and_a_model_in_javascript(convert, tmp_path):
+def test_a_keyword_is_an_input_and_a_model_in_javascript(convert, tmp_path, needs):
     """`class_` became `class` again where a language writes names without underscores."""
     content = convert(lambda a, b: a - b, dict.fromkeys(("class", "default"), ((1, 1), "float32")))
     rows = json.dumps({"inputs": {"class": [3.0], "default": [1.0]}, "outputs": {"y": [2.0]}})
     for name, text in source_code(content, "js", name="this", golden=rows).items():
         (tmp_path / name).write_text(text)
-    ended = subprocess.run(["node", "this_.test.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [needs("node", "nodejs"), "this_.test.mjs"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert ended.stdout.startswith("1 rows, largest difference 0"), ended.stderr
 
 
-def test_c_keeps_no_state_and_is_small(held_tflite, tmp_path):
+def test_c_keeps_no_state_and_is_small(held_tflite, tmp_path, needs):
     """Nothing in .data and .bss: two threads may call it."""
     for name, text in source_code(held_tflite, "c", name="fare").items():
         (tmp_path / name).write_text(text)
-    subprocess.run(["gcc", "-std=c99", "-Os", "-c", "fare.c"], cwd=tmp_path, check=True)
+    subprocess.run([needs("gcc"), "-std=c99", "-Os", "-c", "fare.c"], cwd=tmp_path, check=True)
     sizes = subprocess.run(["size", "fare.o"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
     text, data, bss = map(int, sizes.splitlines()[1].split()[:3])
     assert (data, bss) == (0, 0) and text < 3000
@@ -191,7 +193,7 @@ AWKWARD = 'a\nb */ /* """ \\N \udcff'
 
 
 @pytest.mark.parametrize("language", PRINTERS, ids=str)
-def test_words_of_a_file_end_no_comment(fare_tflite, tmp_path, language):
+def test_words_of_a_file_end_no_comment(fare_tflite, tmp_path, language, needs):
     """A name with a line break, a quote or a backslash, and words of another writer's metadata."""
     columns = ("pickup_hour", "pickup_longitude")
     awkward, plain = (
@@ -201,9 +203,12 @@ def test_words_of_a_file_end_no_comment(fare_tflite, tmp_path, language):
     for name, text in awkward.items():
         (tmp_path / name).write_text(text)
         assert text.count("\n") == plain[name].count("\n")
-    checks = {"c": "gcc -Wall -Werror -c net.c", "js": "node --check net.mjs", "python": "python -W error net.py"}
-    if language in checks:
-        subprocess.run(checks[language].replace("python", sys.executable).split(), cwd=tmp_path, check=True)
+    if language == "c":
+        subprocess.run([needs("gcc"), "-Wall", "-Werror", "-c", "net.c"], cwd=tmp_path, check=True)
+    if language == "js":
+        subprocess.run([needs("node", "nodejs"), "--check", "net.mjs"], cwd=tmp_path, check=True)
+    if language == "python":
+        subprocess.run([sys.executable, "-W", "error", "net.py"], cwd=tmp_path, check=True)
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -47,14 +45,7 @@ def check(lines: list[str]) -> None:
             np.testing.assert_array_equal(np.array(line.split(), np.float32), np.array(answer, np.float32))
 
 
-def needs(program: str) -> str:
-    path = shutil.which(program) or shutil.which(program, path=os.path.expanduser("~/.cargo/bin"))
-    if path is None:
-        pytest.skip(f"{program} is missing")
-    return path
-
-
-def test_c(tmp_path: Path) -> None:
+def test_c(needs, tmp_path: Path) -> None:
     written(tmp_path, "c")
     (tmp_path / "ask.c").write_text(
         '#include <stdio.h>\n#include "fare_locations.h"\nint main(int n, char **asked) {\n  float x, y;\n'
@@ -66,13 +57,13 @@ def test_c(tmp_path: Path) -> None:
     check(asked("./ask", cwd=tmp_path))
 
 
-def test_javascript(tmp_path: Path) -> None:
+def test_javascript(needs, tmp_path: Path) -> None:
     written(tmp_path, "js")
     (tmp_path / "ask.mjs").write_text(
         'import { location } from "./fare_locations.mjs";\nfor (const each of process.argv.slice(2)) {\n'
         '  const at = location(each);\n  console.log(at ? `${at.longitude} ${at.latitude}` : "none");\n}\n'
     )
-    check(asked(needs("node"), "ask.mjs", cwd=tmp_path))
+    check(asked(needs("node", "nodejs"), "ask.mjs", cwd=tmp_path))
 
 
 def test_python(tmp_path: Path) -> None:
@@ -84,7 +75,7 @@ def test_python(tmp_path: Path) -> None:
     check(asked(sys.executable, "ask.py", cwd=tmp_path))
 
 
-def test_rust(tmp_path: Path) -> None:
+def test_rust(needs, tmp_path: Path) -> None:
     written(tmp_path, "rust")
     (tmp_path / "ask.rs").write_text(
         "mod fare_locations;\nfn main() {\n    let _ = fare_locations::LOCATIONS.len();\n"
@@ -92,7 +83,7 @@ def test_rust(tmp_path: Path) -> None:
         '            Some((x, y)) => println!("{} {}", x, y),\n            None => println!("none"),\n'
         "        }\n    }\n}\n"
     )
-    subprocess.run([needs("rustc"), "-D", "warnings", "ask.rs"], cwd=tmp_path, check=True)
+    subprocess.run([needs("rustc", "Rust"), "-D", "warnings", "ask.rs"], cwd=tmp_path, check=True)
     check(asked("./ask", cwd=tmp_path))
 
 
