@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from farebox.components.tflite.equal_ranges import equalize
 from farebox.components.tflite.flatbuffer import add_buffer, code_of, constant, opened, packed
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.joint_look_ups import joint_look_ups
@@ -21,7 +22,7 @@ def integer_weights(content: bytes, bits: int = 8, *, with_channels: bool = Fals
     """The float32 file with its larger constants as integers, symmetric, and a DEQUANTIZE behind them.
 
     A constant whose rows are gathered is dequantized after the look-up; every other one when the file is loaded. Tables
-    whose rows are concatenated share a scale and a DEQUANTIZE.
+    whose rows are concatenated share a scale and a DEQUANTIZE. Layers get equal ranges first (`equal_ranges`).
 
     bits: of a number. Constants of one axis keep 8, at 4 bits gathered tables too. A number takes half a byte at 4
     bits, else a whole one: 5 bits are fewer bytes after gzip only. with_channels: a scale for each channel of a
@@ -42,6 +43,7 @@ class _Narrowing:
 
     def apply(self) -> None:
         model, graph = self._model, self._graph
+        equalize(model, graph, lambda weights: weights.size >= MIN_WEIGHTS)
         constants = _constants(model, graph)
         gathered = _gathered(model, graph) & set(constants)
         joints = joint_look_ups(model, graph, gathered)

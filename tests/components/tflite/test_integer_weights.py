@@ -65,21 +65,24 @@ KERNELS = kernel(8) * SIZES.astype(np.float32), kernel() / SIZES[:, None].astype
 
 @pytest.fixture(scope="module")
 def skewed_network():
-    """A float32 file whose units have weights of all sizes, rows for it, and NumPy's answers for given kernels."""
+    """A float32 file whose units have weights of all sizes, rows for it, and NumPy's answers for given kernels.
+
+    Behind tanh no unit can be scaled, so each keeps its range.
+    """
     import tf_keras as keras
 
     from farebox.components.quantizer.conversion import Source
 
     keras.utils.set_random_seed(3)
     x = keras.Input((8,), name="x")
-    first, last = keras.layers.Dense(32, activation="relu"), keras.layers.Dense(32)
+    first, last = keras.layers.Dense(32, activation="tanh"), keras.layers.Dense(32)
     network = keras.Model(x, last(first(x)))
     first.set_weights([KERNELS[0], np.zeros(32, np.float32)])
     last.set_weights([KERNELS[1], np.zeros(32, np.float32)])
     rows = np.random.default_rng(2).normal(size=(20, 8)).astype(np.float32)
 
     def answers(*kernels: np.ndarray) -> np.ndarray:
-        return np.maximum(rows @ kernels[0], 0) @ kernels[1]
+        return np.tanh(rows @ kernels[0]) @ kernels[1]
 
     return Source(network, None, [], "y").file("float32"), rows, answers
 
