@@ -142,16 +142,30 @@ def source_file(module: str) -> Path:
     raise ModuleNotFoundError(module)
 
 
-def imported(module: str) -> Iterator[str]:
+def imported(module: str) -> list[str]:
     """Our modules that a module imports, late imports included; `from a import b` may name a module or a value."""
-    for node in ast.walk(ast.parse(source_file(module).read_bytes())):
+    names = imports_in(source_file(module).read_bytes())
+    return [name for name in names if name.partition(".")[0] == PACKAGE and is_module(name)]
+
+
+@functools.cache
+def imports_in(source: bytes) -> tuple[str, ...]:
+    """The names that a source imports. Most sources are asked for by every node of a run, so they are kept."""
+    names: list[str] = []
+    for node in statements(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (name for name in names if name.partition(".")[0] == PACKAGE and is_module(name))
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All statements within a node; ast.walk would visit every expression as well, which takes most of its time."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, block, ()):
+            yield child
+            yield from statements(child)
 
 
 def is_module(name: str) -> bool:

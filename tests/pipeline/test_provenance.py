@@ -39,6 +39,36 @@ def test_closure_follows_late_imports_and_circles(toy):
     assert "toy.unrelated" not in closure("toy.node") and "json" not in closure("toy.node")
 
 
+BLOCKS = """
+class Late:
+    if early:
+        import toy.a
+    else:
+        for _ in ():
+            import toy.b
+        else:
+            with open(""):
+                import toy.c
+    async def work():
+        try:
+            import toy.d
+        except ImportError:
+            import toy.e
+        else:
+            import toy.f
+        finally:
+            import toy.g
+        while match:
+            match late:
+                case 1:
+                    import toy.h
+"""
+
+
+def test_a_late_import_is_found_in_every_block():
+    assert sorted(provenance.imports_in(BLOCKS.encode())) == [f"toy.{letter}" for letter in "abcdefgh"]
+
+
 @pytest.mark.parametrize("name", ["node", "late", "values", "deep/leaf"])
 def test_a_change_in_reach_changes_the_digest(toy, name):
     before = code_digest("toy.node")
