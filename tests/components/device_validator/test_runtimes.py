@@ -43,12 +43,20 @@ def limits(**settings) -> Limits:
     return Limits(INPUTS, max_output=1000.0, min_output=-1000.0, settings=DeviceSettings(**settings))
 
 
+@pytest.fixture(scope="module")
+def judged() -> dict[tuple, tuple]:
+    return {}
+
+
 @pytest.fixture
-def judge(trip_rows):
-    """(file, settings) -> checks by name, trials by name."""
+def judge(trip_rows, judged):
+    """(file, settings) -> checks by name, trials by name; made once for each file, settings and table."""
 
     def run(content: bytes, **settings):
-        checks, tried = runtime_checks(interpreter.TfliteModel(content), trip_rows, limits(**settings))
+        key = (content, *settings.items(), *RUNTIMES.items())
+        if key not in judged:
+            judged[key] = runtime_checks(interpreter.TfliteModel(content), trip_rows, limits(**settings))
+        checks, tried = judged[key]
         return {check.name: check for check in checks}, {trial.runtime: trial for trial in tried}
 
     return run
@@ -130,7 +138,9 @@ def test_a_runtime_that_is_not_required_refuses_nothing(tmp_path, planted, trip_
 
 
 def added(monkeypatch, **changes) -> None:
-    """Adds a runtime named `further` to the table."""
+    """Puts a runtime named `further` beside the Interpreter; without the others, which take a process each."""
+    for name in set(RUNTIMES) - {"interpreter"}:
+        monkeypatch.delitem(RUNTIMES, name)
     monkeypatch.setitem(RUNTIMES, "further", dataclasses.replace(RUNTIMES["interpreter"], title="Further", **changes))
 
 
