@@ -1,4 +1,8 @@
-"""The prunable parts of a network: Dense kernels and embedding tables, and the zeros in them."""
+"""The prunable parts of a network: kernels of Dense layers and convolutions and embedding tables, and their zeros.
+
+A kernel is pruned as a matrix (inputs, units): that of a convolution has a row for each place and channel that a unit
+reads. Depthwise kernels stay: they are few weights, of which tfmot prunes none.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,15 @@ from farebox.components.networks.ids import id_counts
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner.settings import PrunerSettings
 
-PRUNABLE = (keras.layers.Dense, keras.layers.Embedding)
+L = keras.layers
+WEIGHTS = {
+    L.Dense: "kernel",
+    L.Conv1D: "kernel",
+    L.Conv2D: "kernel",
+    L.SeparableConv1D: "pointwise_kernel",
+    L.SeparableConv2D: "pointwise_kernel",
+    L.Embedding: "embeddings",
+}
 
 
 @tf.autograph.experimental.do_not_convert  # what Keras and tfmot wrote needs no AutoGraph
@@ -29,21 +41,30 @@ def copy_network(
     return keras.models.clone_model(plain, clone_function=wrap) if wrap else plain
 
 
+def weight_of(layer: keras.layers.Layer) -> Any:
+    """The weight that can be pruned, None for a layer without one."""
+    is_plain = getattr(layer, "groups", 1) == 1 and getattr(layer, "data_format", None) != "channels_first"
+    name = WEIGHTS.get(type(layer))
+    return getattr(layer, name) if name and is_plain else None
+
+
 def matrix(network: keras.Model, name: str) -> npt.NDArray[Any]:
-    """The kernel of a Dense layer (inputs, units), or the table of an Embedding (rows, dimensions)."""
-    return np.asarray(network.get_layer(name).weights[0].numpy())
+    """The kernel of a layer (inputs, units), or the table of an Embedding (rows, dimensions)."""
+    weight = weight_of(network.get_layer(name)).numpy()
+    return np.asarray(weight.reshape(-1, weight.shape[-1]))
 
 
 def apply_masks(network: keras.Model, masks: Mapping[str, npt.NDArray[Any]]) -> None:
     """Zeroes, in place, the weights that the masks do not keep."""
     for name, mask in masks.items():
-        weight = network.get_layer(name).weights[0]
-        weight.assign(tf.where(mask, weight, 0.0))
+        weight = weight_of(network.get_layer(name))
+        kept = np.broadcast_to(mask, (weight.shape.num_elements() // weight.shape[-1], weight.shape[-1]))
+        weight.assign(tf.where(kept.reshape(weight.shape), weight, 0.0))
 
 
 def prunable(network: keras.Model) -> list[str]:
-    """Names of the Dense and Embedding layers, inputs first."""
-    return [layer.name for layer in network.layers if isinstance(layer, PRUNABLE)]
+    """Names of the layers with a weight that can be pruned, inputs first."""
+    return [layer.name for layer in network.layers if weight_of(layer) is not None]
 
 
 def targets_of(network: keras.Model, settings: PrunerSettings, sparsity: float | None = None) -> dict[str, float]:
@@ -53,26 +74,44 @@ def targets_of(network: keras.Model, settings: PrunerSettings, sparsity: float |
     """
     final: Any = settings.final_sparsity if sparsity is None else sparsity
     if settings.layers is None and not isinstance(final, dict):
-        return dict.fromkeys(_dense_but_the_last(network), final)
+        return dict.fromkeys(_kernels_but_the_last(network, settings), final)
     patterns = final if isinstance(final, dict) else dict.fromkeys(settings.layers or (), final)
     key = "final_sparsity" if isinstance(final, dict) else "layers"
-    return _by_pattern(prunable(network), patterns, key, unique=isinstance(final, dict))
+    targets = _by_pattern(prunable(network), patterns, key, unique=isinstance(final, dict))
+    for name in targets:
+        if settings.pattern and not _is_matrix(network.get_layer(name)):
+            kind = type(network.get_layer(name)).__name__
+            raise InputError(
+                f"pruner.{key}: {name} must be a Dense or Embedding layer with {settings.pattern}, got {kind}"
+            )
+    return targets
 
 
-def _dense_but_the_last(network: keras.Model) -> list[str]:
-    dense = [layer.name for layer in network.layers if isinstance(layer, keras.layers.Dense)]
-    if len(dense) < 2:
+def _is_matrix(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, L.Dense | L.Embedding)
+
+
+def _kernels_but_the_last(network: keras.Model, settings: PrunerSettings) -> list[str]:
+    """Names of the Dense layers and convolutions before the last of them; of Dense layers alone if zeros have a
+    pattern, which tfmot makes in matrices."""
+    layers = [network.get_layer(name) for name in prunable(network)]
+    *kernels, _ = [layer for layer in layers if not isinstance(layer, L.Embedding)] or [None]
+    names = [layer.name for layer in kernels if not settings.pattern or _is_matrix(layer)]
+    if not names:
         raise InputError(
-            f"pruner.layers must name what to prune: beside its last, the network has no Dense layer: {dense}"
+            "pruner.layers must name what to prune: before its last Dense layer or convolution, the network has no "
+            "kernel to prune"
         )
-    return dense[:-1]
+    return names
 
 
 def _by_pattern(names: Sequence[str], patterns: Mapping[str, float], key: str, unique: bool) -> dict[str, float]:
     matches = {pattern: fnmatch.filter(names, pattern) for pattern in patterns}
     for pattern, matched in matches.items():
         if not matched:
-            raise InputError(f"pruner.{key}: {pattern} must match a Dense or Embedding layer, got none of {names}")
+            raise InputError(
+                f"pruner.{key}: {pattern} must match a Dense, Conv or Embedding layer, got none of {names}"
+            )
     targets = {}
     for name in names:
         matching = [pattern for pattern, matched in matches.items() if name in matched]

@@ -18,7 +18,7 @@ import tf_keras as keras
 from farebox.components.networks.ids import inputs_of
 from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
-from farebox.components.pruner.layers import copy_network, matrix
+from farebox.components.pruner.layers import copy_network, matrix, weight_of
 
 SMALLEST = 1e-7  # of a probability, as Keras clips it
 
@@ -65,7 +65,7 @@ def _squared_gradients(
         weighted = terms(output, objective)
     totals = []
     for layer, called in zip(layers, calls, strict=True):
-        totals.append(tf.zeros_like(layer.weights[0]))
+        totals.append(tf.zeros((np.prod(weight_of(layer).shape[:-1]), weight_of(layer).shape[-1])))
         for before, after in called:
             for weight, term in weighted:
                 slope = tape.gradient(term, after, unconnected_gradients="zero")
@@ -94,10 +94,32 @@ def _of_weights(layer: keras.layers.Layer, before: tf.Tensor, slope: tf.Tensor, 
     if isinstance(layer, keras.layers.Embedding):
         ids = tf.cast(tf.reshape(before, (-1,)), tf.int64)
         return tf.math.unsorted_segment_sum(weight * slope**2, ids, layer.input_dim)
-    before = tf.reshape(before, (-1, before.shape[-1]))
+    read = _read(layer, before)
+    before = tf.reshape(read, (-1, read.shape[-1]))
     with tf.GradientTape() as tape:
-        summed = before @ layer.kernel + (layer.bias if layer.use_bias else 0.0)
+        summed = before @ tf.reshape(weight_of(layer), (read.shape[-1], -1)) + (layer.bias if layer.use_bias else 0.0)
         tape.watch(summed)
         activated = layer.activation(summed)
     slope = tape.gradient(activated, summed, output_gradients=slope)
     return tf.matmul(before**2, weight * slope**2, transpose_a=True)
+
+
+def _read(layer: keras.layers.Layer, before: tf.Tensor) -> tf.Tensor:
+    """The numbers that each unit's weights multiply, in the order of the kernel's rows; shape (n, ..., inputs)."""
+    if isinstance(layer, keras.layers.Dense):
+        return before
+    is_1d = len(layer.kernel_size) == 1
+    size, stride, rate = ([*each] * 2 if is_1d else [*each] for each in _window(layer))
+    if layer.padding == "causal":
+        before = tf.pad(before, [(0, 0), (rate[0] * (size[0] - 1), 0), (0, 0)])
+    image = before[:, None] if is_1d else before
+    padding = "SAME" if layer.padding == "same" else "VALID"
+    if isinstance(layer, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D):
+        kernel = layer.depthwise_kernel[None] if is_1d else layer.depthwise_kernel
+        return tf.nn.depthwise_conv2d(image, kernel, [1, *stride, 1], padding, dilations=rate)
+    size = [1, size[0]] if is_1d else size
+    return tf.image.extract_patches(image, [1, *size, 1], [1, *stride, 1], [1, *rate, 1], padding)
+
+
+def _window(layer: keras.layers.Layer) -> tuple[Any, Any, Any]:
+    return layer.kernel_size, layer.strides, layer.dilation_rate

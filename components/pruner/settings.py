@@ -27,8 +27,8 @@ class PrunerSettings:
     """Choice of weights: `magnitude` (tfmot), `saliency` (LeCun et al. 1989) or `lottery_ticket` (Frankle and Carbin
     2019); or `units`, which removes whole units and channels (Theis et al. 2018), so that the network shrinks."""
     layers: tuple[str, ...] | None = None
-    """Name patterns of the layers to prune; null for every Dense layer except the last, or with `units` for every layer
-    whose units can go."""
+    """Name patterns of the layers to prune; null for every Dense layer and convolution except the last of them, or
+    with `units` for every layer whose units can go."""
     initial_sparsity: NotNegative = 0.0
     """Sparsity at the first step of the ramp."""
     final_sparsity: Annotated[
@@ -102,6 +102,13 @@ class PrunerSettings:
         if isinstance(self.final_sparsity, str):
             return [TWO_BY_FOUR] if self.sparsity_2_by_4 else list(self.candidates)
         return list(self.final_sparsity.values()) if isinstance(self.final_sparsity, dict) else [self.final_sparsity]
+
+    @property
+    def pattern(self) -> str:
+        """The setting that gives zeros a pattern, which needs matrices; empty without one."""
+        if self.sparsity_2_by_4:
+            return "sparsity_2_by_4"
+        return "" if tuple(self.block_size) == (1, 1) else f"block_size={list(self.block_size)}"
 
     def _check_sparsities(self) -> None:
         is_auto = self.final_sparsity == "auto"

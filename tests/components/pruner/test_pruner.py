@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from farebox.components.errors import InputError
 from farebox.components.pruner import layers, masks, pruning, schedules, selection
 from farebox.components.pruner.settings import PrunerSettings
 
@@ -287,10 +288,45 @@ def test_sparsity_that_was_not_reached_is_a_bug():
         pruning.assert_reached({"wide": np.ones((16, 8), bool)}, {"wide": 0.5}, PrunerSettings())
 
 
+@pytest.fixture(scope="module")
+def seeing(quick_keras):
+    """A network of convolutions, and rows that it imitates."""
+    import tf_keras as keras
+
+    from farebox.components.networks.rows import Rows
+
+    keras.utils.set_random_seed(4)
+    image, conv = keras.Input((6, 6, 2), name="image"), keras.layers.Conv2D(8, 3, activation="relu", name="conv")
+    x = keras.layers.SeparableConv2D(8, 3, activation="relu", name="apart")(conv(image))
+    x = keras.layers.Conv1D(8, 2, activation="relu", name="along")(keras.layers.Reshape((4, 8))(x))
+    network = keras.Model(image, keras.layers.Conv1D(1, 3, name="y")(x))
+    values = np.random.default_rng(0).normal(size=(64, 6, 6, 2)).astype(np.float32)
+    return network, Rows({"image": values}, network(values).numpy(), 32)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"criterion": "saliency", "rounds": 1, "clusters": 6}], ids=str)
+def test_convolutions_are_pruned_as_dense_layers_are(seeing, chosen):
+    """All but the last; of a separable one the kernel across channels."""
+    network, rows = seeing
+    pruned = pruning.prune(network, rows, rows, 2, PrunerSettings(**{**QUICK, **chosen}))
+    for name, size in (("conv", 3 * 3 * 2 * 8), ("apart", 8 * 8), ("along", 2 * 8 * 8)):
+        assert zeros(pruned.network, name) >= size // 2 and zeros(network, name) == 0
+        np.testing.assert_array_equal(pruned.masks[name], layers.matrix(pruned.network, name) != 0)
+    assert zeros(pruned.network, "y") == 0 and pruned.network.get_layer("apart").depthwise_kernel.numpy().all()
+
+
+@pytest.mark.parametrize("chosen", [{"block_size": [1, 2]}, {"sparsity_2_by_4": True}], ids=str)
+def test_zeros_with_a_pattern_are_of_matrices(seeing, chosen):
+    with pytest.raises(InputError, match="^pruner.layers: conv must be a Dense or Embedding layer with [bs]"):
+        layers.targets_of(seeing[0], PrunerSettings(layers=("conv",), **chosen), 0.5)
+    with pytest.raises(InputError, match="^pruner.layers must name what to prune: before its last Dense layer or "):
+        layers.targets_of(seeing[0], PrunerSettings(**chosen), 0.5)
+
+
 @pytest.mark.parametrize(
     ("chosen", "text"),
     [
-        ({"layers": ["conv_*"]}, r"pruner.layers: conv_\* must match a Dense or Embedding layer, got none of "),
+        ({"layers": ["conv_*"]}, r"pruner.layers: conv_\* must match a Dense, Conv or Embedding layer, got none of "),
         ({"final_sparsity": {"w*": 0.5, "*e": 0.2}}, r"pruner.final_sparsity: wide must match one pattern, got "),
         ({"sparsity_2_by_4": True, "layers": ["table"]}, "inputs of table must divide by 4, got 10"),
         ({"block_size": [5, 4]}, r"pruner.block_size=\[5, 4\] must divide the size \(12, 16\) of wide"),

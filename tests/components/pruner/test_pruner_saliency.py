@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farebox.components.pruner.saliency import curvature, saliency
+from farebox.components.pruner import layers
+from farebox.components.pruner.saliency import _read, curvature, saliency
 
 
 def batches(**columns):
@@ -76,3 +77,39 @@ def test_hidden_layers_and_tables_by_jacobian():
             slopes = [tf.convert_to_tensor(tape.gradient(part, weight)).numpy() for part in parts]
             total = total + sum(slope**2 for slope in slopes)  # 2 (df/dw)², averaged over two outputs
         np.testing.assert_allclose(curvatures[name], total / 12, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("Conv2D", {"strides": 2, "padding": "same"}),
+        ("Conv2D", {"dilation_rate": 2}),
+        ("SeparableConv2D", {"padding": "same", "depth_multiplier": 2}),
+        ("Conv1D", {"padding": "causal", "dilation_rate": 2}),
+        ("Conv1D", {"strides": 2}),
+        ("SeparableConv1D", {"strides": 2, "padding": "causal"}),
+    ],
+    ids=str,
+)
+def test_a_kernel_is_a_matrix_that_multiplies_what_its_units_read(quick_keras, kind, options):
+    """Rows of the matrix in the order of what is read: together they are the layer."""
+    import tf_keras as keras
+
+    x = np.random.default_rng(1).normal(size=(2, *[9] * int(kind[-2]), 3)).astype(np.float32)
+    inputs = keras.Input(x.shape[1:], name="x")
+    network = keras.Model(inputs, getattr(keras.layers, kind)(5, 3, name="conv", **options)(inputs))
+    read, answers = _read(network.get_layer("conv"), x).numpy(), network(x).numpy()
+    expected = read.reshape(-1, read.shape[-1]) @ layers.matrix(network, "conv")
+    np.testing.assert_allclose(expected, answers.reshape(-1, 5), atol=1e-5)
+
+
+def test_of_a_convolution_that_sees_all_at_once_it_is_that_of_a_dense_layer(quick_keras):
+    import tf_keras as keras
+
+    image = keras.Input((2, 2, 3), name="x")
+    x = np.random.default_rng(1).normal(size=(12, 2, 2, 3)).astype(np.float32)
+    conv = keras.Model(image, keras.layers.Flatten()(keras.layers.Conv2D(4, 2, activation="tanh", name="c")(image)))
+    flat = keras.Model(image, keras.layers.Dense(4, activation="tanh", name="c")(keras.layers.Flatten()(image)))
+    flat.set_weights([layers.matrix(conv, "c"), conv.get_layer("c").get_weights()[1]])
+    found, expected = (saliency(network, ["c"], batches(x=x))["c"] for network in (conv, flat))
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
