@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from farebox.components.networks.convolutions import with_plain_kernels
+
 MOST_WORDS = 4096  # each number is compared with all of them
 NARROW = ("float16", "bfloat16")  # in which mixed precision computes; weights are float32 already
 MODES = ("int", "one_hot", "multi_hot")
@@ -60,6 +62,10 @@ class PlainCategories(keras.layers.Layer):
 
 def plain_network(network: keras.Model) -> keras.Model:
     """Returns the network itself if there is nothing to change, else a copy."""
+    return with_plain_kernels(_with_plain_layers(network))
+
+
+def _with_plain_layers(network: keras.Model) -> keras.Model:
     replacements = {layer.name: made for layer in network.layers if (made := _plain_layer(layer)) is not None}
     if not replacements:
         return network

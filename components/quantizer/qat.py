@@ -15,13 +15,19 @@ import tf_keras as keras
 
 from farebox.components.errors import InputError
 from farebox.components.networks import fine_tuning
+from farebox.components.networks.convolutions import with_images
 from farebox.components.networks.model_optimization import import_tfmot
 from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Batch
 from farebox.components.quantizer.settings import QuantizerSettings
 
 tfmot: Any = import_tfmot()
-QUANTIZED = (keras.layers.Dense, keras.layers.Add, keras.layers.Concatenate, keras.layers.Embedding)
+L = keras.layers
+POOLS = (L.MaxPooling2D, L.AveragePooling2D, L.GlobalAveragePooling1D, L.GlobalAveragePooling2D)
+QUANTIZED = (
+    *(L.Dense, L.Conv2D, L.DepthwiseConv2D, L.Embedding, L.Add, L.Concatenate),
+    *(L.ReLU, L.Activation, L.Reshape, *POOLS),
+)
 
 
 class EmbeddingQuantizeConfig(tfmot.quantization.keras.QuantizeConfig):
@@ -62,17 +68,19 @@ def quantization_aware(
 ) -> keras.Model:
     """Returns a copy fine-tuned with int8 weights and activations; `network` stays as it is.
 
-    It quantizes the layers that `qat_layers` matches and whose type is in QUANTIZED. objective: by default as the last
-    layer says. keeps_zeros: zero weights stay zero (tfmot's prune-preserving scheme); otherwise training fills them
-    again.
+    It quantizes the layers that `qat_layers` matches and whose type is in QUANTIZED, and Conv1D, as Conv2D. objective:
+    by default as the last layer says. keeps_zeros: zero weights stay zero (tfmot's prune-preserving scheme); otherwise
+    training fills them again.
 
     Raises InputError if no layer matches.
     """
-    patterns = settings.qat_layers
+    network, patterns = with_images(network), settings.qat_layers
     chosen = {
         layer.name
         for layer in network.layers
-        if isinstance(layer, QUANTIZED) and any(fnmatch.fnmatch(layer.name, pattern) for pattern in patterns)
+        if isinstance(layer, QUANTIZED)
+        and _is_real(layer)
+        and any(fnmatch.fnmatch(layer.name, pattern) for pattern in patterns)
     }
     if not chosen:
         names = [layer.name for layer in network.layers if isinstance(layer, QUANTIZED)]
@@ -84,6 +92,8 @@ def quantization_aware(
             return layer
         if isinstance(layer, keras.layers.Embedding):
             return annotate(layer, EmbeddingQuantizeConfig())
+        if isinstance(layer, L.Reshape):
+            return annotate(layer, _output_alone())
         return annotate(layer)
 
     keras.utils.set_random_seed(settings.seed)
@@ -104,6 +114,18 @@ def quantization_aware(
         objective=objective,
     )
     return aware
+
+
+def _is_real(layer: keras.layers.Layer) -> bool:
+    """Whether a layer answers with real numbers, not with ids."""
+    return bool(layer.output.dtype.is_floating)
+
+
+def _output_alone() -> Any:
+    """The configuration that quantizes a layer's answer alone, without which a reshaped input stays float."""
+    from tensorflow_model_optimization.python.core.quantization.keras.default_8bit import default_8bit_quantize_registry
+
+    return default_8bit_quantize_registry.Default8BitQuantizeConfig([], [], quantize_output=True)
 
 
 def output_ranges(network: keras.Model, batches: Iterable[Batch]) -> dict[str, tuple[float, float]]:

@@ -345,6 +345,30 @@ def test_calibration_has_the_extremes():
     assert set(labels[:4]) <= set(chosen_labels)
 
 
+def test_convolutions_are_trained_for_int8(quick_keras):
+    """Every kernel is int8, and answers move little; the Conv1D is a Conv2D of images one line high."""
+    import tf_keras as keras
+
+    from farebox.components.networks.plain import plain_network
+    from farebox.components.networks.rows import Rows
+    from farebox.components.quantizer import conversion, qat
+
+    keras.utils.set_random_seed(1)
+    kinds, line = keras.layers, keras.Input((12, 2), name="x")
+    x = kinds.Reshape((5, 2, 8))(kinds.Conv1D(8, 3, activation="relu", name="along")(line))
+    x = kinds.ReLU()(kinds.BatchNormalization()(kinds.DepthwiseConv2D(2, name="deep")(x)))
+    x = kinds.SeparableConv2D(8, (2, 1), activation="relu", name="apart")(x)
+    network = keras.Model(line, kinds.Dense(1, name="y")(kinds.GlobalAveragePooling2D()(kinds.Conv2D(6, 1)(x))))
+    values = np.random.default_rng(0).normal(size=(128, 12, 2)).astype(np.float32)
+    rows = Rows({"x": values}, network(values).numpy(), 32)
+    aware = qat.quantization_aware(plain_network(network), rows, rows, QuantizerSettings(epochs=2))
+    content = conversion.Source(aware, None, [], "y").file("qat")
+    for shape in ((8, 1, 3, 2), (1, 2, 2, 8), (1, 2, 1, 8), (8, 1, 1, 8), (6, 1, 1, 8), (1, 6)):
+        assert types(content, shape) == {schema().TensorType.INT8}, shape
+    error = np.sqrt(np.mean((TfliteModel(content).predict({"x": values}) - rows.labels[:, 0]) ** 2))
+    assert error < 0.1 * rows.labels.std()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("keeps_zeros", [False, True])
 def test_quantization_aware_training_keeps_the_fares(source, toy_trips, toy_network, keeps_zeros):
