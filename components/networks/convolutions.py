@@ -39,10 +39,11 @@ def with_plain_kernels(network: keras.Model) -> keras.Model:
             first, *values = values
             weights[made[layer.name][0].name] = [first]
         weights[layer.name] = values
-    return _weighted(_rebuilt(network, made), weights)
+    return weighted(rebuilt(network, made), weights)
 
 
-def _weighted(network: keras.Model, weights: dict[str, Weights]) -> keras.Model:
+def weighted(network: keras.Model, weights: dict[str, Weights]) -> keras.Model:
+    """The network itself, with the weights of each layer."""
     for layer in network.layers:
         if layer.weights:
             layer.set_weights(weights[layer.name])
@@ -99,7 +100,7 @@ def with_images(network: keras.Model) -> keras.Model:
     for layer in lines:
         kernel, *bias = layer.get_weights()
         weights[layer.name] = [kernel[None], *bias]
-    return _weighted(_rebuilt(network, made), weights)
+    return weighted(rebuilt(network, made), weights)
 
 
 def _image_layers(layer: keras.layers.Conv1D) -> list[keras.layers.Layer]:
@@ -123,7 +124,7 @@ def _nodes(network: keras.Model) -> list[Any]:
     return [node for depth in sorted(network._nodes_by_depth, reverse=True) for node in network._nodes_by_depth[depth]]
 
 
-def _rebuilt(network: keras.Model, made: dict[str, list[keras.layers.Layer]]) -> keras.Model:
+def rebuilt(network: keras.Model, made: dict[str, list[keras.layers.Layer]]) -> keras.Model:
     """The network with a chain of other layers, or none, in place of each layer."""
     named = zip(network.inputs, network.input_names, strict=True)
     inputs = [keras.Input(batch_shape=each.shape, dtype=each.dtype, name=name) for each, name in named]

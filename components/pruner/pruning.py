@@ -15,15 +15,15 @@ from farebox.components.errors import InputError
 from farebox.components.networks import fine_tuning
 from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
-from farebox.components.pruner import layers
+from farebox.components.pruner import layers, ranks, units
 from farebox.components.pruner import masks as masking
 from farebox.components.pruner.clustering import cluster
 from farebox.components.pruner.magnitude import Steps, Task, by_magnitude
 from farebox.components.pruner.rounds import by_lottery, by_saliency
-from farebox.components.pruner.settings import UNITS, PrunerSettings
-from farebox.components.pruner.units import by_units, chosen_layers
+from farebox.components.pruner.settings import LOW_RANK, UNITS, PrunerSettings
 
 CRITERIA = {"magnitude": by_magnitude, "saliency": by_saliency, "lottery_ticket": by_lottery}
+STRUCTURES = {UNITS: (units.chosen_layers, units.by_units), LOW_RANK: (ranks.chosen_layers, ranks.by_rank)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +53,12 @@ def prune(
     """
     objective = objective or objective_of(network)
     shuffle = np.random.RandomState(settings.seed)
-    if settings.criterion == UNITS:
+    if settings.criterion in STRUCTURES:
+        chosen_layers, by_structure = STRUCTURES[settings.criterion]
         share = settings.final_sparsity if sparsity is None else sparsity
         targets = dict.fromkeys(chosen_layers(network, settings.layers), float(share))  # type: ignore[arg-type]
-        return Pruned(
-            by_units(Task(network, train, evaluation, steps_per_epoch, targets, settings, shuffle, objective)), {}, {}
-        )
+        task = Task(network, train, evaluation, steps_per_epoch, targets, settings, shuffle, objective)
+        return Pruned(by_structure(task), {}, {})
     targets = layers.targets_of(network, settings, sparsity)
     for name, target in targets.items():
         check_layer(name, layers.matrix(network, name), target, settings)

@@ -9,8 +9,8 @@ from farebox.components.errors import Condition, Count, NotNegative, Positive, a
 from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
 from farebox.components.networks.node_settings import DEFAULT_SHARE
 
-Criterion = Literal["magnitude", "saliency", "lottery_ticket", "units"]
-UNITS = "units"
+Criterion = Literal["magnitude", "saliency", "lottery_ticket", "units", "low_rank"]
+UNITS, LOW_RANK = STRUCTURAL = ("units", "low_rank")  # what they remove leaves no zeros
 Schedule = Literal["polynomial", "constant"]
 TWO_BY_FOUR = 0.5
 
@@ -25,10 +25,11 @@ class PrunerSettings:
 
     criterion: Criterion = "magnitude"
     """Choice of weights: `magnitude` (tfmot), `saliency` (LeCun et al. 1989) or `lottery_ticket` (Frankle and Carbin
-    2019); or `units`, which removes whole units and channels (Theis et al. 2018), so that the network shrinks."""
+    2019); `units`, which removes whole units and channels (Theis et al. 2018), so that the network shrinks; or
+    `low_rank`, which makes two narrow layers of each, by principal axes of what it computes."""
     layers: tuple[str, ...] | None = None
-    """Name patterns of the layers to prune; null for every Dense layer and convolution except the last of them, or
-    with `units` for every layer whose units can go."""
+    """Name patterns of the layers to prune; null for every Dense layer and convolution except the last of them; with
+    `units` for every layer whose units can go, with `low_rank` for every Dense layer and 1x1 convolution."""
     initial_sparsity: NotNegative = 0.0
     """Sparsity at the first step of the ramp."""
     final_sparsity: Annotated[
@@ -88,8 +89,8 @@ class PrunerSettings:
         self._check_sparsities()
         self._check_blocks()
         self._check_steps()
-        if self.criterion == UNITS:
-            self._check_units()
+        if self.criterion in STRUCTURAL:
+            self._check_structure()
 
     @property
     def share(self) -> float:
@@ -143,12 +144,15 @@ class PrunerSettings:
             if getattr(self, name) != default:
                 raise ValueError(f"pruner.{name}={getattr(self, name)} must be left out if {reason}: no ramp by steps")
 
-    def _check_units(self) -> None:
+    def _check_structure(self) -> None:
         if isinstance(self.final_sparsity, dict):
             raise ValueError(
-                f"pruner.final_sparsity={self.final_sparsity} must be auto or a fraction with criterion=units"
+                f"pruner.final_sparsity={self.final_sparsity} must be auto or a fraction with "
+                f"criterion={self.criterion}"
             )
         for name in ("initial_sparsity", "block_size", "sparsity_2_by_4", "clusters"):
             default = getattr(type(self), name)
             if getattr(self, name) != default:
-                raise ValueError(f"pruner.{name}={getattr(self, name)} must be {default} with criterion=units")
+                raise ValueError(
+                    f"pruner.{name}={getattr(self, name)} must be {default} with criterion={self.criterion}"
+                )
