@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from farebox.components.device_validator.machine import processor
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -43,10 +45,8 @@ def machine() -> dict[str, str | int]:
     """Facts on which the figures depend: processor, cores, versions."""
     from importlib.metadata import version
 
-    names = [line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     packages = {name: version(name) for name in ("tfx", "tensorflow", "apache-beam")}
-    processor = names[0] if names else platform.processor()
-    return {"processor": processor, "cores": os.cpu_count() or 1, "python": platform.python_version(), **packages}
+    return {"processor": processor(), "cores": os.cpu_count() or 1, "python": platform.python_version(), **packages}
 
 
 def bars(figures: Mapping[str, float], what: str, path: Path) -> None:
@@ -70,10 +70,3 @@ def bars(figures: Mapping[str, float], what: str, path: Path) -> None:
 def python(*arguments: str | Path) -> list[str | Path]:
     """Returns a command line that starts this interpreter."""
     return [sys.executable, *arguments]
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []

@@ -126,5 +126,10 @@ def _described(column: RawColumn, settings: Settings) -> TensorDescription:
 
 
 def about(settings: Settings) -> str:
-    """The city's name and currency for Reporter, as JSON."""
-    return json.dumps({"city": settings.city.name, "currency": settings.city.currency})
+    """The city's name and currency, and how its trips are split, for Reporter, as JSON."""
+    split = {
+        "shares": settings.split.shares,
+        "seed": settings.split.seed,
+        "by_time": settings.spans.split == "time",
+    }
+    return json.dumps({"city": settings.city.name, "currency": settings.city.currency, "split": split})

@@ -38,7 +38,7 @@ KEYS = {
         "city", "run_id", "rows", "rmse", "mae", "model", "unreduced", "latency_us", "gates", "blessed", "pushed",
         "cpu_s", "peak_mb", "lane", "currency", "slices", "tuned", "yardsticks", "bias", "p95_absolute_error",
         "intervals", "baseline", "ranges", "runtimes", "losses", "yardstick_intervals",
-        "median_absolute_error",
+        "median_absolute_error", "yardstick_ratios", "machine",
     },
     "rows": {"read", "examples", "rejected", "left_out"},
     "rmse": {"predict_mean", "linear_on_distance", "baseline", "engineered", "reduced", "pruned", "shipped"},

@@ -19,6 +19,7 @@ import numpy as np
 from farebox.components.device_validator import comparison, timing
 from farebox.components.device_validator.behaviour import behaviour_checks
 from farebox.components.device_validator.file_checks import file_checks
+from farebox.components.device_validator.machine import machine
 from farebox.components.device_validator.request import Numbers, Report, Request
 from farebox.components.device_validator.runtimes.checks import runtime_checks
 from farebox.components.errors import Check, InputError
@@ -80,7 +81,7 @@ def _run(model: interpreter.TfliteModel, request: Request, rows_file: Path) -> t
     ]
     if width > 1:
         return checks, {}
-    measured = _output_facts(outputs)
+    measured = {**_output_facts(outputs), "machine": machine()}
     if request.reference is None:
         (latency,), scale = timing.medians(timing.interleaved_us([model], rows)), comparison.scale_of(outputs)
         measured["latency_us"] = timing.as_json(latency)

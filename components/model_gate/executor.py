@@ -58,7 +58,8 @@ class ModelGateExecutor(base_executor.BaseExecutor):
             metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True), bands.coverage if bands else None
         )
         errors = errors_on_test(inputs, exec_properties)
-        rmse = {name: errors.rmse_estimate(name) for name in errors.squared if name != yardsticks.SHIPPED}
+        names = [name for name in errors.squared if name != yardsticks.SHIPPED]
+        rmse = {name: errors.rmse_estimate(name) for name in names}
         bounded = model_checks.judge(evidence, bounds)
         check_agreement(inputs["model_blessing"], bounded)
         ratio = yardsticks.judge(errors, bounds.max_ratio_to_yardstick, bounds.confidence)
@@ -69,6 +70,7 @@ class ModelGateExecutor(base_executor.BaseExecutor):
             rmse=rmse,
             checks=checks,
             ratio=ratio.value,
+            ratios={name: errors.ratio(yardsticks.SHIPPED, name) for name in names},
             spans=spans_of(inputs["raw_examples"]),
         )
         write_json(blessing, JUDGEMENT_FILE, judgement.to_json())
@@ -86,9 +88,11 @@ def judgement_of(
     rmse: Mapping[str, metrics.Estimate],
     checks: Sequence[Check],
     ratio: float,
+    ratios: Mapping[str, metrics.Estimate],
     spans: Sequence[int],
 ) -> Judgement:
-    """The record of measurements and checks; digests: SHA-256 of candidate and baseline; rmse: of the yardsticks."""
+    """The record of measurements and checks; digests: SHA-256 of candidate and baseline; rmse: of the yardsticks;
+    ratios: of the file's RMSE over theirs."""
     overall = evidence.candidate[metrics.OVERALL]
     last_blessed = evidence.baseline.get(metrics.OVERALL)
     return Judgement(
@@ -103,6 +107,7 @@ def judgement_of(
         ),
         yardsticks=values_of(rmse),
         yardstick_intervals={name: (estimate.lower, estimate.upper) for name, estimate in rmse.items()},
+        yardstick_ratios={name: (each.value, each.lower, each.upper) for name, each in ratios.items()},
         checks=tuple(checks),
         ratio=ratio,
         spans=tuple(spans),

@@ -49,7 +49,8 @@ class Judgement:
 
     sha256: of the file. metrics, intervals (lower, upper; 95 %): by name, in the label's unit. baseline: None without a
     blessed model. yardsticks: RMSE by name; yardstick_intervals: theirs, at 95 %. ratio: RMSE over the no-embedding
-    DNN's. spans: numbers of the spans in the data, empty without spans.
+    DNN's. yardstick_ratios: (value, lower, upper; 95 %) of RMSE over each yardstick's on the same trips.
+    spans: numbers of the spans in the data, empty without spans.
     """
 
     sha256: str | None
@@ -63,6 +64,7 @@ class Judgement:
     ratio: float
     spans: tuple[int, ...]
     yardstick_intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    yardstick_ratios: Mapping[str, tuple[float, float, float]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Judgement:
@@ -75,6 +77,7 @@ class Judgement:
             "checks": tuple(Check(**check) for check in content["checks"]),
             "spans": tuple(content["spans"]),
             "yardstick_intervals": intervals_from_json(content.get("yardstick_intervals", {})),
+            "yardstick_ratios": ratios_from_json(content.get("yardstick_ratios", {})),
         })  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -85,3 +88,8 @@ class Judgement:
 def intervals_from_json(content: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     """(lower, upper) by metric from JSON, where a pair is a list."""
     return {name: (lower, upper) for name, (lower, upper) in content.items()}
+
+
+def ratios_from_json(content: Mapping[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """(value, lower, upper) by yardstick from JSON, where they are a list."""
+    return {name: (value, lower, upper) for name, (value, lower, upper) in content.items()}

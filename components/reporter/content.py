@@ -17,6 +17,7 @@ from farebox.components.tflite.byte_shares import byte_shares
 from farebox.components.tflite.interpreter import TfliteModel
 from farebox.components.tflite.metadata import bands_of
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
+from farebox.components.trip_example_gen.files import COUNTS_FILE, DAYS, WINDOW_PROPERTY
 
 MOST_ROWS = 20_000  # of test, in memory
 BEFORE, AFTER = "before compression", "shipped file"
@@ -68,9 +69,13 @@ def costs(inputs: Inputs) -> list[dict[str, Any]]:
 
 
 def origin(examples: types.Artifact) -> dict[str, Any]:
-    """The spans that were ingested, and the fingerprint of the files; as far as they are known."""
-    window = examples.get_string_custom_property("window")
-    return {"spans": window, "fingerprint": examples.get_string_custom_property("input_fingerprint")}
+    """The spans that were ingested, the fingerprint of the files, and the first and the last day; as far as known."""
+    counts = read_json(examples, COUNTS_FILE) if fileio.exists(os.path.join(examples.uri, COUNTS_FILE)) else {}
+    return {
+        "spans": examples.get_string_custom_property(WINDOW_PROPERTY),
+        "fingerprint": examples.get_string_custom_property("input_fingerprint"),
+        "days": counts.get(DAYS),
+    }
 
 
 def judged_trips(inputs: Inputs, shipped: bytes) -> tuple[fares.JudgedTrips, list[str]]:

@@ -135,6 +135,7 @@ def measured(
         rows=Rows(counts["read"], counts["examples"], counts["rejected"], counts.get("left_out", 0)),
         yardsticks=yardsticks,
         yardstick_intervals=judgement.yardstick_intervals,
+        yardstick_ratios=judgement.yardstick_ratios,
         rmse=StageRmse(
             predict_mean=yardsticks[PREDICT_MEAN],
             linear_on_distance=yardsticks[LINEAR_ON_DISTANCE],
@@ -154,6 +155,7 @@ def measured(
         ranges=range_figures(bands_of(read_tflite(inputs["quantized_model"])), metrics),
         latency_us=Latency(**device["latency_us"]) if device.get("latency_us") else None,
         runtimes=trials_from_json(device.get("runtimes", ())),
+        machine=device.get("machine", ""),
     )
 
 

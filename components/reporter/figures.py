@@ -8,7 +8,7 @@ from typing import Any
 
 from farebox.components.device_validator.runtimes.table import RuntimeTrial, trials_from_json
 from farebox.components.errors import Check
-from farebox.components.model_gate.judgement import LastBlessed, SliceErrors, intervals_from_json
+from farebox.components.model_gate.judgement import LastBlessed, SliceErrors, intervals_from_json, ratios_from_json
 from farebox.components.trip_example_gen.judging.losses import Losses
 
 FIGURES_FILE, CONTENT_FILE, PAGE_FILE = "figures.json", "content.json", "report.html"
@@ -105,8 +105,10 @@ class ModelFigures:
     file on the test split, in the label's unit. baseline: the last blessed model, None without one. tuned: the settings
     that Tuner chose, None without Tuner. unreduced: the file of the network before reduction. latency_us: None if
     DeviceValidator stopped before it measured. ranges: None for a file without bands. runtimes: what each runtime did
-    with the shipped file. yardstick_intervals: of their RMSE, 95 %. median_absolute_error: of the shipped file. The
-    last three are empty or None in the figures of runs before there were any.
+    with the shipped file. yardstick_intervals: of their RMSE, 95 %. median_absolute_error: of the shipped file.
+    yardstick_ratios: (value, lower, upper; 95 %) of the file's RMSE over each yardstick's.
+    machine: where latency_us was measured. From `ranges` on, fields are empty or None in the figures of runs before
+    there were any.
     """
 
     rows: Rows
@@ -126,6 +128,8 @@ class ModelFigures:
     runtimes: tuple[RuntimeTrial, ...] = ()
     yardstick_intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     median_absolute_error: float | None = None
+    yardstick_ratios: Mapping[str, tuple[float, float, float]] = dataclasses.field(default_factory=dict)
+    machine: str = ""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ModelFigures:
@@ -144,6 +148,8 @@ class ModelFigures:
             "runtimes": trials_from_json(content.get("runtimes", ())),
             "yardstick_intervals": intervals_from_json(content.get("yardstick_intervals") or {}),
             "median_absolute_error": content.get("median_absolute_error"),
+            "yardstick_ratios": ratios_from_json(content.get("yardstick_ratios") or {}),
+            "machine": content.get("machine") or "",
         })  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -152,7 +158,7 @@ class ModelFigures:
 
 
 MODEL_KEYS = tuple(field.name for field in dataclasses.fields(ModelFigures))
-LATER_KEYS = ("ranges", "runtimes", "yardstick_intervals", "median_absolute_error")
+LATER_KEYS = ("ranges", "runtimes", "yardstick_intervals", "median_absolute_error", "yardstick_ratios", "machine")
 
 
 @dataclasses.dataclass(frozen=True)

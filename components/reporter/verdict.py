@@ -8,41 +8,10 @@ from collections.abc import Sequence
 
 from farebox.components.errors import Check
 from farebox.components.evaluator.metrics import MAE, RMSE
-from farebox.components.model_gate.yardsticks import LIGHTGBM, ratio
+from farebox.components.model_gate.yardsticks import LIGHTGBM, LINEAR_ON_DISTANCE
 from farebox.components.reporter.figures import Figures, ModelFigures
-
-WORDS = {
-    "anomalies": "values that break the schema",
-    "rejected_share": "share of rows rejected",
-    "files_without_trips": "files without a trip",
-    "misfits": "share of rows that do not fit the city file",
-    "hours": "hours of the day with trips",
-    "loss": "rejected rows against kept ones",
-    "rows": "trips to learn from",
-    "split_rows": "trips in the smallest split",
-    "drift": "change since the last blessed data",
-    "max_rmse": "RMSE on unseen trips",
-    "max_mae": "mean absolute error",
-    "max_p95": "error that 95 % of trips stay below",
-    "max_bias": "mean error, as a share of the mean label",
-    "max_rmse_increase": "RMSE above the last model's",
-    "max_coverage_shortfall": "coverage of the ranges below their promise",
-    "max_ratio_to_yardstick": "RMSE over that of a DNN without embeddings",
-    "bytes": "size of the file, bytes",
-    "gzip_bytes": "size in transit, bytes",
-    "latency_p50_us": "time of one prediction, median, µs",
-    "latency_p99_us": "time of one prediction, 99th percentile, µs",
-    "memory_kib": "memory of one prediction, KiB",
-    "mean_difference": "mean difference from the uncompressed file",
-    "max_difference": "largest difference from the uncompressed file",
-    "rolled_back": "versions that a person rolled back",
-}
-KINDS = {
-    "drift": "drift of {}",
-    "skew": "difference of {} between splits",
-    "loss": "{} of rejected against kept rows",
-    "slices": "worst slice: {}",
-}
+from farebox.components.reporter.gate_words import in_words
+from farebox.components.reporter.yardstick_words import best_yardstick, versus
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,14 +44,6 @@ def closest(checks: Sequence[Check]) -> Check | None:
     return next((margin.check for margin in margins(checks) if margin.used is not None), None)
 
 
-def in_words(name: str) -> str:
-    """A check's name as people say it: `skew.fare` is `difference of fare between splits`."""
-    kind, _, rest = name.partition(".")
-    if rest and kind in KINDS:
-        return KINDS[kind].format(WORDS.get(rest, rest.replace("_", " ")))
-    return WORDS.get(name, name.replace("_", " "))
-
-
 def word(check: Check) -> str:
     """Verdict of a gate in one or two words; `within noise` if the value is beyond a bound that still holds."""
     value, bound = check.value, check.bound
@@ -113,13 +74,13 @@ def sentence(figures: Figures, currency: str) -> str:
 
 
 def quality(measured: ModelFigures, currency: str) -> str:
-    """Accuracy with its interval, against two yardsticks, and cost on the device."""
+    """Accuracy with its interval, against yardsticks on the same trips, and cost on the device."""
     parts = [accuracy(measured, currency)]
     if (half := measured.median_absolute_error) is not None:
         parts.append(f"half of all fares are off by at most {half:.2f} {currency}")
-    parts.append(f"{versus(measured.rmse.shipped, measured.rmse.linear_on_distance)} a straight line on distance")
-    if LIGHTGBM in measured.yardsticks:
-        parts[-1] += f", {versus(measured.rmse.shipped, measured.yardsticks[LIGHTGBM])} LightGBM"
+    best = best_yardstick(measured)
+    shown = dict.fromkeys(name for name in (LINEAR_ON_DISTANCE, LIGHTGBM, best) if name in measured.yardsticks)
+    parts += [versus(measured, name) + (", the best yardstick" if name == best else "") for name in shown]
     latency = f", {measured.latency_us.p50:.1f} µs" if measured.latency_us else ""
     return "; ".join([*parts, f"{measured.model.bytes:,} bytes{latency}"])
 
@@ -131,18 +92,30 @@ def accuracy(measured: ModelFigures, currency: str) -> str:
     return f"typical error {measured.rmse.shipped:.2f} {currency}{interval} on trips it has not seen (RMSE)"
 
 
-def versus(rmse: float, yardstick: float) -> str:
-    """`7 % better than`, `2 % worse than` or `as good as`."""
-    change = round((1 - ratio(rmse, yardstick)) * 100)
-    return "as good as" if not change else f"{abs(change)} % {'better' if change > 0 else 'worse'} than"
-
-
 def broken(check: Check) -> str:
     """A failed check in one sentence's part: `RMSE on unseen trips is 4.7, allowed 4.5 (max_rmse)`."""
     if check.bound is None:
         return f"{in_words(check.name)} ({check.name})"
     least = "at least " if check.at_least else ""
-    return f"{in_words(check.name)} is {check.value:.4g}, allowed {least}{check.bound:.4g} ({check.name})"
+    value = f"{check.value:.4g}{_interval(check)}"
+    return f"{in_words(check.name)} is {value}, allowed {least}{check.bound:.4g} ({check.name})"
+
+
+def why(figures: Figures) -> str:
+    """The reason of the verdict: the gates that refused, or that none did and which one came closest."""
+    checks = [check for check in figures.gates if check.bound is not None]
+    refusing = [check for check in figures.gates if check.refuses]
+    if refusing:
+        count = f"{len(refusing)} of {len(checks)} gates" if len(checks) > 1 else "the only gate"
+        return f"Refused by {count}: {'; '.join(broken(check) for check in refusing)}."
+    if not checks:
+        return "No gate compared anything."
+    warning = sum(not check.ok for check in checks)
+    n_checks, uncompared = len(checks), len(figures.gates) - len(checks)
+    hold = f"{n_checks - warning} of {n_checks} hold and {warning} warn" if warning else f"all {n_checks} hold"
+    near = closest_line(checks)
+    rest = f" {uncompared} more had nothing to compare with." if uncompared else ""
+    return f"No gate refused: {hold}{f'; the closest is {near}' if near else ''}.{rest}"
 
 
 def closest_line(checks: Sequence[Check]) -> str:
@@ -155,27 +128,34 @@ def closest_line(checks: Sequence[Check]) -> str:
     if not check.ok:
         room = "refuses" if check.refuses else "warns"
     elif used > 1:
-        room = "beyond the bound, but within noise"
+        room = f"beyond the bound, but chance may explain it{_interval(check)}"
     least = "at least " if check.at_least else ""
     return f"{in_words(check.name)} {check.value:.4g}, bound {least}{check.bound:.4g}: {room} ({check.name})"
 
 
+def _interval(check: Check) -> str:
+    """`, interval 0.01 to 0.05`; empty without one."""
+    if check.lower is None or check.upper is None:
+        return ""
+    return f", interval {check.lower:.4g} to {check.upper:.4g}"
+
+
 def changes(figures: Figures, currency: str) -> str:
-    """Change of the errors since the last blessed model, on the same trips, in a sentence."""
+    """Change of the errors since the last accepted model, on the same trips, in a sentence."""
     measured = figures.measured
     if measured is None:
         return "There is no new model to compare with the last one."
     if measured.baseline is None:
-        return "This is the first model: no blessed model to compare with yet."
+        return "This is the first model: no accepted model to compare with yet."
     before = measured.baseline.metrics
     if (measured.baseline.sha256 or "") == measured.model.sha256:
-        return "The bytes are those of the last blessed model."
+        return "The bytes are those of the last accepted model."
     texts = [
         f"{name.upper()} {before[name]:.2f} {currency} before, {after:.2f} {currency} now"
         for name, after in ((RMSE, measured.rmse.shipped), (MAE, measured.mae))
         if name in before
     ]
-    return f"Against the last blessed model, on the same trips: {'; '.join(texts)}."
+    return f"Against the last accepted model, on the same trips: {'; '.join(texts)}."
 
 
 def advice(figures: Figures) -> tuple[str, ...]:

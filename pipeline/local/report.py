@@ -20,6 +20,7 @@ from farebox.components.reporter.page.over_time import RunPoint
 from farebox.components.reporter.page.render import About, Page, point_of, render
 from farebox.pipeline import provenance
 from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
+from farebox.pipeline.node_configs import about
 from farebox.pipeline.settings.load import Settings
 
 if TYPE_CHECKING:
@@ -44,12 +45,7 @@ def write(
     folder = settings.runs_dir / run_id
     content = {
         "sections": sections_of(produced),
-        "about": {
-            "city": settings.city.name,
-            "currency": settings.city.currency,
-            "run_id": run_id,
-            "date": day(run_id),
-        },
+        "about": {**json.loads(about(settings)), "run_id": run_id, "date": day(run_id)},
         "facts": dataclasses.asdict(facts_of(settings, run_id, costs)),
     }
     write_atomically(folder / FACTS_FILE, json.dumps(content))
@@ -71,9 +67,9 @@ def write_again(folder: Path) -> Path:
 
 def write_page(folder: Path, figures: Figures, content: Mapping[str, Any]) -> Path:
     """Writes the page from figures and the content of report.json."""
-    facts, about = RunFacts.from_json(content["facts"]), About(**content["about"])
+    facts, shown = RunFacts.from_json(content["facts"]), About(**content["about"])
     page = folder / PAGE_FILE
-    write_atomically(page, render(Page(figures, content["sections"], about, facts)))
+    write_atomically(page, render(Page(figures, content["sections"], shown, facts)))
     return page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import re
 from html.parser import HTMLParser
 
@@ -10,9 +11,9 @@ import pytest
 import report_page
 
 from farebox.components.errors import Check
-from farebox.components.reporter import verdict
+from farebox.components.reporter import verdict, yardstick_words
 from farebox.components.reporter.figures import Figures
-from farebox.components.reporter.page import ladder_charts
+from farebox.components.reporter.page import ladder_charts, top
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.render import render
 
@@ -57,14 +58,77 @@ def test_the_verdict_is_one_sentence():
     """3.6 / 4.0 is 10 % below the line, 3.6 / 3.75 is 4 % below LightGBM."""
     assert verdict.sentence(report_page.page().figures, "EUR") == (
         "Shipped. Typical error 3.60 EUR (2.90 to 4.30) on trips it has not seen (RMSE); half of all fares "
-        "are off by at most 0.90 EUR; 10 % better than a straight line on distance, 4 % better than LightGBM; "
-        "10,064 bytes, 5.9 µs."
+        "are off by at most 0.90 EUR; 10 % better than a straight line on distance (5 to 15 % better); 4 % better than "
+        "LightGBM (2 % worse to 10 % better: no sure difference); 0.2 % worse than a DNN without embeddings (2 % worse "
+        "to 2 % better: no sure difference), the best yardstick; 10,064 bytes, 5.9 µs."
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.85, 0.95, "5 to 15 % better"),
+        (1.004, 1.02, "0.4 to 2 % worse"),
+        (0.98, 1.01, "1 % worse to 2 % better: no sure difference"),
+        (1.0, 1.01, "1 % worse to 0 %: no sure difference"),
+    ],
+)
+def test_the_interval_of_a_ratio_in_words(low, high, text):
+    assert yardstick_words.between_percents(low, high) == text
+
+
+def test_a_yardstick_without_a_paired_interval():
+    """As in the figures of runs before there were any: 3.6 / 3.75."""
+    old = dataclasses.replace(report_page.measured(), yardstick_ratios={})
+    assert yardstick_words.versus(old, "lightgbm") == "4 % better than LightGBM"
+    same = dataclasses.replace(old, yardsticks={"lightgbm": 3.601})
+    assert yardstick_words.versus(same, "lightgbm") == "as good as LightGBM"
+
+
+def test_the_page_says_why_it_shipped():
+    """Of seven gates, drift compared nothing."""
+    assert verdict.why(report_page.page().figures) == (
+        "No gate refused: all 6 hold; the closest is RMSE on unseen trips 3.6, bound 4: 90% of the bound used "
+        "(max_rmse). 1 more had nothing to compare with."
+    )
+
+
+def test_a_value_beyond_its_bound_that_chance_may_explain():
+    near = Check("max_bias", 0.04, 0.03, ok=True, lower=0.02, upper=0.06)
+    assert verdict.closest_line((near,)) == (
+        "mean error, as a share of the mean fare 0.04, bound 0.03: beyond the bound, but chance may explain it, "
+        "interval 0.02 to 0.06 (max_bias)"
+    )
+
+
+def test_the_page_says_why_it_did_not_ship():
+    why = verdict.why(report_page.page("refused").figures)
+    assert why == "Refused by 1 of 7 gates: RMSE on unseen trips is 4.8, interval 4.2 to 5.4, allowed 4 (max_rmse)."
+    assert html.escape(why) in render(report_page.page("refused"))
+    warned = Check("drift", 0.4, 0.2, ok=False, severity="warn")
+    figures = dataclasses.replace(report_page.page().figures, gates=(report_page.CLOSEST, warned))
+    assert verdict.why(figures).startswith("No gate refused: 1 of 2 hold and 1 warn; the closest is ")
+    assert verdict.why(dataclasses.replace(figures, gates=())) == "No gate compared anything."
 
 
 def test_a_refused_model_names_its_gates_first():
     sentence = verdict.sentence(report_page.page("refused").figures, "EUR")
-    assert sentence.startswith("Not shipped. Refused: RMSE on unseen trips is 4.8, allowed 4 (max_rmse). The model: ")
+    assert sentence.startswith(
+        "Not shipped. Refused: RMSE on unseen trips is 4.8, interval 4.2 to 5.4, allowed 4 (max_rmse). The model: "
+    )
+
+
+def test_the_page_says_what_it_was_trained_on():
+    page = report_page.page()
+    assert top.trained_on(page.figures, page.sections, page.about.split) == (
+        "2,000 trips of 2025-01-01 to 2025-12-30, from trips.csv (2,040 rows, 40 rejected). 1,600 to fit the model "
+        "(train), 200 to choose among candidates (eval), 200 to judge what ships (test); a hash of the whole row "
+        "decides the part, 8 : 1 : 1 (train : eval : test), seed 0."
+    )
+    windowed = page.sections | {"origin": {"spans": "[[1, 0], [2, 0]]", "days": None}}
+    text = top.trained_on(page.figures, windowed, page.about.split)
+    assert "2,000 trips without times" in text
+    assert text.endswith("; the newest of 2 spans judges and chooses, older ones train.")
 
 
 def test_refused_data_give_no_model():
@@ -113,7 +177,7 @@ def test_no_gate_has_a_margin():
 def test_what_changed():
     assert "This is the first model" in verdict.changes(report_page.page().figures, "EUR")
     assert verdict.changes(report_page.page("next").figures, "EUR") == (
-        "Against the last blessed model, on the same trips: RMSE 3.80 EUR before, 3.60 EUR now; MAE 1.80 EUR before, "
+        "Against the last accepted model, on the same trips: RMSE 3.80 EUR before, 3.60 EUR now; MAE 1.80 EUR before, "
         "1.70 EUR now."
     )
 
@@ -129,7 +193,7 @@ def test_the_page_needs_no_network_and_is_small(kind):
 def test_sections_stand_in_the_readers_order(kind):
     outline = Outline(render(report_page.page(kind)))
     line = "The line from network to file"
-    assert outline.headings == ["Gates", "Fares", "Models", line, "Data", "History", "Lineage"]
+    assert outline.headings == ["Gates", "Fares", "Models", line, "Device", "Data", "History", "Lineage"]
     assert outline.stack == [] and len(outline.ids) == len(set(outline.ids))
 
 
@@ -159,6 +223,18 @@ def test_equal_numbers_have_pictures_too(section, number):
     page = report_page.page()
     sections = page.sections | {section: constant(page.sections[section], number)}
     assert len(Outline(render(dataclasses.replace(page, sections=sections))).figures) > 15
+
+
+def test_what_the_file_costs_and_where_it_runs():
+    text = re.sub(r"<[^>]+>", "|", render(report_page.page()))
+    for row in (
+        "one fare, median (p50)||5.9 µs||the time that half",
+        "memory of one fare||7000 KiB||1.00 x the reference",
+        "measured on||AMD EPYC, x86_64, 2 cores||",
+        "CompiledModel||1.4.0||runs||0||–||–",
+        "tflite-micro||not installed||not tried||–||–||–",
+    ):
+        assert row in text, row
 
 
 def test_what_a_section_lacks_is_said():

@@ -51,7 +51,7 @@ TRIAL = {
 JUDGEMENT = {
     "sha256": "abc", "rows": 20, "metrics": ERRORS, "intervals": {"rmse": [2.25, 2.75]}, "baseline": None,
     "slices": SLICES, "yardsticks": YARDSTICKS, "checks": [RATIO_CHECK], "ratio": 1.5, "spans": [],
-    "yardstick_intervals": {"lightgbm": [3.0, 3.5]},
+    "yardstick_intervals": {"lightgbm": [3.0, 3.5]}, "yardstick_ratios": {"lightgbm": [1.1, 1.0, 1.2]},
 }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def report(toy_network, run_node, tmp_path):
         "infra_blessing/device.json": {
             "blessed": True,
             "checks": [],
-            "measurements": {"latency_us": {"p50": 5, "p99": 9}, "runtimes": RUNTIMES},
+            "measurements": {"latency_us": {"p50": 5, "p99": 9}, "runtimes": RUNTIMES, "machine": "a CPU"},
         },
         "gate_blessing/judgement.json": JUDGEMENT,
         "model_run/training.json": {"tuned": TUNED},
@@ -126,6 +126,7 @@ def test_what_was_judged_is_reported(toy_trips, report, ready, fare_tflite, tmp_
     assert figures["losses"]["by_reason"] == {"outside_city": 10}
     assert figures["pushed"] is None and figures["runtimes"] == RUNTIMES
     assert figures["yardstick_intervals"] == {"lightgbm": [3.0, 3.5]}
+    assert (figures["yardstick_ratios"], figures["machine"]) == ({"lightgbm": [1.1, 1.0, 1.2]}, "a CPU")
     predicted = TfliteModel(fare_tflite).predict(toy_trips.columns["test"]).reshape(-1)
     expected = np.median(np.abs(predicted - fares.reshape(-1)))
     assert figures["median_absolute_error"] == pytest.approx(expected, rel=1e-5)
@@ -185,6 +186,7 @@ FIGURES = {
     "unreduced": {"bytes": 200, "gzip_bytes": 90}, "latency_us": {"p50": 5.0, "p99": 9.0},
     "ranges": {"bands": 7, "promised": 0.9, "covered": 0.88, "mean_width": 5.5},
     "runtimes": RUNTIMES, "yardstick_intervals": {"lightgbm": [3.0, 3.5]}, "median_absolute_error": 0.75,
+    "yardstick_ratios": {"lightgbm": [1.1, 1.0, 1.2]}, "machine": "AMD, x86_64, 2 cores",
     "gates": [RATIO_CHECK], "blessed": True, "pushed": "models/x", "losses": LOSSES.to_json(),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import numpy as np
 
@@ -23,10 +24,14 @@ from farebox.components.reporter.figures import (
 from farebox.components.reporter.page.lineage import NodeRun, RunFacts
 from farebox.components.reporter.page.render import About, Page
 from farebox.components.tflite.bands import Bands
+from farebox.components.trip_example_gen.judging.losses import FileRows, Losses
 
 YARDSTICKS = {
-    "predict_mean": 9.5, "linear_on_distance": 4.0, "raw_dnn": 9.25, "no_embedding_dnn": 3.75, "lightgbm": 3.75,
+    "predict_mean": 9.5, "linear_on_distance": 4.0, "raw_dnn": 9.25, "no_embedding_dnn": 3.593,
+    "lightgbm": 3.75,
 }  # fmt: skip
+ROWS = FileRows(2040, 2000, 0, Counter({("fare_out_of_bounds", "fare"): 40}))
+LOSSES = Losses(ROWS, {"data/trips.csv": ROWS})
 FACTS = RunFacts(
     nodes=(NodeRun("TripExampleGen", 1.5, 2.0, 700), NodeRun("Trainer", 9.0, None, 900, is_cached=True)),
     settings={"gates.max_rmse": "4.5"},
@@ -44,6 +49,7 @@ GATES = (
     Check("rows", 2000, 1000, ok=True, at_least=True),
     Check("anomalies", 0, 0, ok=True),
     Check("drift", 0, None, ok=True, detail="no baseline yet: no other data have led to a blessed model"),
+    Check("memory_kib", 7000, 9600, ok=True, detail="1.00 x the reference's"),
     Check("skew.fare", 0.01, 0.03, ok=True, detail="Jensen-Shannon of test against train"),
 )
 REFUSING = Check("max_rmse", 4.8, 4.0, ok=False, hint="train on more trips", lower=4.2, upper=5.4)
@@ -64,8 +70,14 @@ def measured() -> ModelFigures:
             "x", 1345, 0.5, 2, "int8_weights", "reduced", ("look-ups",), "ab" * 32, 10064, 4710, {"ADD": 3}
         ),
         unreduced=FileSize(14272, 9385), latency_us=Latency(5.9, 6.6), ranges=RangeFigures(2, 0.9, 0.88, 5.5),
-        runtimes=(RuntimeTrial("compiled_model", "CompiledModel", "1.4.0", "runs"),),
+        runtimes=(
+            RuntimeTrial("compiled_model", "CompiledModel", "1.4.0", "runs", "", 0.0),
+            RuntimeTrial("tflite_micro", "tflite-micro", None, "not tried"),
+        ),
+        machine="AMD EPYC, x86_64, 2 cores",
         yardstick_intervals={"lightgbm": (3.0, 4.5)}, median_absolute_error=0.9,
+        yardstick_ratios={"linear_on_distance": (0.9, 0.85, 0.95), "lightgbm": (0.96, 0.9, 1.02),
+                          "no_embedding_dnn": (1.002, 0.98, 1.024)},
     )  # fmt: skip
 
 
@@ -117,7 +129,7 @@ def sections() -> dict[str, object]:
                 "pickup_weekday": {"values": list("0123456"), "shares": {"train": [0.1] * 7, "test": [0.12] * 7}},
             },
         },
-        "origin": {"spans": "", "fingerprint": "split:single,num_files:1"},
+        "origin": {"spans": "", "fingerprint": "split:single,num_files:1", "days": ["2025-01-01", "2025-12-30"]},
     }  # fmt: skip
 
 
@@ -147,13 +159,14 @@ def ladder() -> dict[str, object]:
 
 def page(kind: str = "shipped") -> Page:
     """The page of a `shipped`, a `refused` or a `no model` run, or of one that follows another: `next`."""
-    about = About("lisbon", "EUR", "20260102-030405-006", "2026-01-02")
-    figures = Figures(measured(), GATES, blessed=True, pushed="models/lisbon/abc")
+    split = {"shares": [8, 1, 1], "seed": 0, "by_time": True}
+    about = About("lisbon", "EUR", "20260102-030405-006", "2026-01-02", split)
+    figures = Figures(measured(), GATES, blessed=True, pushed="models/lisbon/abc", losses=LOSSES)
     if kind == "no model":
         check = Check("rejected_share", 0.4, 0.2, ok=False, detail="40 of 100 rows rejected", hint="mend the source")
         return Page(Figures.of_refusal((check,)), {}, about, FACTS)
     if kind == "refused":
-        figures = Figures(measured(), (*GATES, REFUSING), blessed=False, pushed=None)
+        figures = Figures(measured(), (*GATES, REFUSING), blessed=False, pushed=None, losses=LOSSES)
     if kind == "next":
         last = LastBlessed("cd" * 32, {"rmse": 3.8, "mae": 1.8})
         drift = Check("drift.fare", 0.02, 0.03, ok=True, detail="Jensen-Shannon of train against the last blessed run")

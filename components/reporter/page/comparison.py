@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Note, Section, Table, missing, table
 from farebox.components.reporter.page.charts import BOTTOM, TOP, Chart
-from farebox.components.reporter.page.render import About, Tile, render_tiles
+from farebox.components.reporter.page.render import About, render_tiles
+from farebox.components.reporter.page.top import Tile
 
 STYLES = {"A": "a", "B": "b", "": "muted"}
 LEGEND = (("a", "A is better"), ("b", "B is better"), ("muted", "within chance"))

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 from farebox.components.errors import Check
+from farebox.components.reporter.gate_words import in_words
 from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Section, Table, missing, table
-from farebox.components.reporter.verdict import Margin, in_words, margins, word
+from farebox.components.reporter.verdict import Margin, margins, word
 
 BOUND, MOST = 70.0, 100.0  # places of the bound and of the end of a bar, in percent
 HEAD = ("gate", "measured against its bound", "measured", "interval", "bound", "margin", "verdict")

@@ -13,6 +13,7 @@ from farebox.components.model_gate.yardsticks import (
     PREDICT_MEAN,
     RAW_DNN,
 )
+from farebox.components.reporter import yardstick_words
 from farebox.components.reporter.figures import ModelFigures
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
@@ -87,12 +88,25 @@ def yardsticks(measured: ModelFigures, currency: str) -> Figure:
     names, title = [NAMES[name] for name in order], "Yardsticks and the network by stage"
     svg = bars(names, f"RMSE on test, {currency}", rows, name=title)
     cells = [
-        (name, number(value), interval(low, high), f"{value / errors[LINEAR_ON_DISTANCE]:.2f} x")
-        for name, (value, low, high, _) in zip(names, rows, strict=True)
+        (NAMES[name], number(value), interval(low, high), against(measured, name))
+        for name, (value, low, high, _) in zip(order, rows, strict=True)
     ]
-    numbers = table(title, ("model", f"RMSE, {currency}", "interval", "against the line"), cells)
-    note = "All on the same trips of the test split, so intervals that overlap may still differ in a paired comparison."
-    return Figure(title, f"RMSE on test, {currency}", svg, numbers, note)
+    head = ("model", f"RMSE, {currency}", "interval, 95 %", "the shipped file against it, on the same trips")
+    best = NAMES[yardstick_words.best_yardstick(measured)]
+    note = (
+        f"The best yardstick is {best}. All on the same trips of test, so intervals that overlap may still differ: the "
+        "table has the paired interval of the shipped file against each yardstick."
+    )
+    return Figure(title, f"RMSE on test, {currency}", svg, table(title, head, cells), note)
+
+
+def against(measured: ModelFigures, name: str) -> str:
+    """How much better the shipped file is than a yardstick, with its paired interval; a dash for what is none."""
+    if name not in measured.yardsticks:
+        return "–"
+    value, low, high = yardstick_words.ratio_to(measured, name)
+    between = "" if low is None or high is None else f" ({yardstick_words.between_percents(low, high)})"
+    return f"{yardstick_words.percent(value) or 'as good'}{between}"
 
 
 def inputs(importance: Sequence[Mapping[str, Any]], currency: str) -> Block:

@@ -12,29 +12,34 @@ from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures
 from farebox.components.reporter.page import (
     data_charts,
+    device,
     fare_charts,
     gates,
     line_charts,
     lineage,
     model_charts,
     over_time,
+    top,
 )
-from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Section
+from farebox.components.reporter.page.top import Tile
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-Tile = tuple[str, str, str]  # name, value, and what belongs to it
 
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """Facts that each picture has in its caption. run_id, date: empty where the runner does not tell."""
+    """Facts that each picture has in its caption, and the rule of the split.
+
+    run_id, date: empty where the runner does not tell. split: `shares`, `seed` and `by_time`; empty in the records of
+    runs before it was kept.
+    """
 
     city: str
     currency: str
     run_id: str = ""
     date: str = ""
+    split: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def caption(self) -> str:
@@ -61,8 +66,9 @@ def render(page: Page) -> str:
         title="Verdict",
         is_shipped=verdict.is_shipped(figures),
         sentence=verdict.sentence(figures, currency),
-        tiles=tiles(page),
-        closest=verdict.closest_line(figures.gates),
+        tiles=top.tiles(figures.measured, currency),
+        why=verdict.why(figures),
+        trained_on=top.trained_on(figures, page.sections, page.about.split),
         changes=verdict.changes(figures, currency),
         advice=verdict.advice(figures),
         sections=sections_of(page),
@@ -104,6 +110,7 @@ def sections_of(page: Page) -> tuple[Section, ...]:
         fare_charts.section(measured, sections.get("fares"), currency),
         model_charts.section(measured, sections.get("training"), sections.get("importance"), currency),
         line_charts.section(sections),
+        device.section(figures),
         data_charts.section(figures.losses, sections.get("statistics"), figures.gates),
         over_time.section(page.facts.earlier, point_of(page.about.run_id, figures), currency),
         lineage.section(figures, sections, page.facts),
@@ -122,28 +129,3 @@ def point_of(run_id: str, figures: Figures) -> over_time.RunPoint:
     return over_time.RunPoint(
         run_id, measured.rmse.shipped, interval, measured.model.bytes, measured.rows.examples, outcome
     )
-
-
-def tiles(page: Page) -> tuple[Tile, ...]:
-    """The numbers that are asked first: name, value, and what belongs to it."""
-    measured, currency = page.figures.measured, page.about.currency
-    if measured is None:
-        return ()
-    low, high = measured.intervals.get("rmse", (None, None))
-    size = measured.model
-    found = [
-        ("RMSE", f"{measured.rmse.shipped:.2f} {currency}", f"95 %: {number(low, 3)} to {number(high, 3)}"),
-        ("mean absolute error", f"{measured.mae:.2f} {currency}", f"bias {measured.bias:+.2f} {currency}"),
-        ("size", f"{size.bytes:,} bytes", f"{size.gzip_bytes:,} bytes gzip"),
-    ]
-    if measured.latency_us:
-        found.append(("one fare", f"{measured.latency_us.p50:.1f} µs", f"99 %: {measured.latency_us.p99:.1f} µs"))
-    if measured.ranges:
-        ranges = measured.ranges
-        found.append(("ranges hold", f"{ranges.covered:.1%}", f"promised {ranges.promised:.0%} of fares"))
-    runs = [trial for trial in measured.runtimes if trial.result == "runs"]
-    if measured.runtimes:
-        found.append(("runs on", f"{len(runs)} of {len(measured.runtimes)}", "runtimes tried here"))
-    rows = measured.rows
-    found.append(("trained and judged on", f"{rows.examples:,} trips", f"of {rows.read:,} rows"))
-    return tuple(found)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,7 @@ def test_a_good_file_passes_and_is_measured(request_of, held_tflite):
     assert measured["bytes"] == len(held_tflite) > measured["gzip_bytes"] > 0
     assert measured["ops"]["FULLY_CONNECTED"] == 1 and "FlexAtan" not in measured["ops"]
     assert 0 < measured["latency_us"]["p50"] <= measured["latency_us"]["p99"]
+    assert measured["machine"].endswith((" core", " cores")) and platform.machine() in measured["machine"]
     assert measured["output"] == {"rows": 3, "min": pytest.approx(3.0), "max": pytest.approx(19.5)}
     assert measured["reference"]["bytes"] == len(held_tflite) and measured["memory_kib"] > 0
 

@@ -134,6 +134,8 @@ def test_a_good_model_is_blessed_and_every_number_equals_numpys(judge, trained, 
     assert judgement["yardsticks"] == {name: pytest.approx(value, rel=1e-5) for name, value in rmse.items()}
     assert len({round(value, 3) for value in judgement["yardsticks"].values()}) == 5
     assert (judgement["metrics"]["rmse"], judgement["ratio"]) == pytest.approx((shipped, expected_ratio), rel=1e-4)
+    for name, (ratio, lower, upper) in judgement["yardstick_ratios"].items():
+        assert lower < ratio == pytest.approx(shipped / rmse[name], rel=1e-4) < upper
     check = _check(judgement)
     assert (check["value"], check["ok"], check["bound"]) == (judgement["ratio"], True, 1.001 * expected_ratio)
     for value in (judgement["metrics"]["rmse"], judgement["yardsticks"]["no_embedding_dnn"]):
