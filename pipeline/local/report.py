@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import platform
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from farebox.components.atomic_pusher.commit import code_commit
+from farebox.components.device_validator.machine import machine
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
 from farebox.components.reporter.figures import CONTENT_FILE, FAULT, PAGE_FILE, Figures
@@ -92,7 +94,8 @@ def sections_of(produced: Mapping[str, list[Any]]) -> dict[str, Any]:
 
 def facts_of(settings: Settings, run_id: str, costs: Mapping[str, Cost]) -> RunFacts:
     """Facts of the runner: costs, settings and how they differ from the run before, the command, the versions."""
-    chosen = dict(differing(settings))
+    differences = list(differing(settings))
+    chosen = {name: value for name, value, _ in differences}
     before = settings_of(settings.runs_dir / LATEST)
     changed = {} if before is None else {
         key: (before.get(key, "the default"), chosen.get(key, "the default"))
@@ -109,6 +112,10 @@ def facts_of(settings: Settings, run_id: str, costs: Mapping[str, Cost]) -> RunF
         commit=code_commit() or "",
         libraries=provenance.versions(),
         earlier=earlier_runs(settings.runs_dir, run_id),
+        defaults={name: default for name, _, default in differences if default},
+        seeds=seeds_of(settings),
+        python=platform.python_version(),
+        machine=machine(),
     )
 
 
@@ -147,16 +154,22 @@ def seconds_by_node(runs_dir: Path) -> dict[str, float]:
     return seconds
 
 
-def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Key and value of each setting that differs from its default, as text."""
+def seeds_of(settings: Settings) -> dict[str, int]:
+    """The seed of each section that has one, by its setting."""
+    sections = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return {f"{name}.seed": section.seed for name, section in sections.items() if hasattr(section, "seed")}
+
+
+def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Key, value and default of each setting that differs from its default, as text; the default empty without one."""
     for field in dataclasses.fields(settings):
         name, value = prefix + field.name, getattr(settings, field.name)
         if name in PRIVATE:
             continue
         if dataclasses.is_dataclass(value):
             yield from differing(value, f"{name}.")
-        elif value != default_of(field):
-            yield name, str(value)
+        elif value != (default := default_of(field)):
+            yield name, str(value), "" if default is dataclasses.MISSING else str(default)
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:

@@ -226,7 +226,7 @@ def test_equal_numbers_have_pictures_too(section, number):
 
 
 def test_what_the_file_costs_and_where_it_runs():
-    text = re.sub(r"<[^>]+>", "|", render(report_page.page()))
+    text = text_of(report_page.page())
     for row in (
         "one fare, median (p50)||5.9 µs||the time that half",
         "memory of one fare||7000 KiB||1.00 x the reference",
@@ -235,6 +235,28 @@ def test_what_the_file_costs_and_where_it_runs():
         "tflite-micro||not installed||not tried||–||–||–",
     ):
         assert row in text, row
+
+
+def text_of(page):
+    """The page's text, with a bar for each tag."""
+    return re.sub(r"<[^>]+>", "|", render(page))
+
+
+def test_how_to_repeat_the_run():
+    page = report_page.page()
+    text = text_of(page)
+    for row in (
+        "1. the code||git checkout 0123456789ab &amp;&amp; make setup|",
+        "2. Python||3.10.13, lane A: TFX 1.16, Python 3.10|",
+        "3. the trips||data/trips.csv, fingerprint split:single,num_files:1|",
+        "4. the command||farebox run --city lisbon|",
+        "seeds||split.seed 0, training.seed 17|",
+        "gates.max_rmse||4.5||9.0|",
+    ):
+        assert row in text, row
+    assert "not committed" not in text
+    dirty = dataclasses.replace(page, facts=dataclasses.replace(page.facts, commit="0123456789ab-dirty"))
+    assert "Warning: the code of this run had changes that are not committed. Commit 0123456789ab" in text_of(dirty)
 
 
 def test_what_a_section_lacks_is_said():

@@ -19,7 +19,7 @@ OF_LADDER = (
 
 
 def section(figures: Figures) -> Section:
-    """What the shipped file costs where it runs."""
+    """Tables of what the shipped file costs where it runs."""
     if figures.measured is None:
         blocks: tuple[Block, ...] = (missing("No model was trained, so nothing was measured on a device."),)
     else:

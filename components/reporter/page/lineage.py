@@ -6,11 +6,18 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from farebox.components.atomic_pusher.commit import DIRTY
 from farebox.components.reporter.figures import Figures
 from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
 from farebox.components.reporter.page.charts import bars
 from farebox.components.reporter.page.over_time import RunPoint
+
+LANES = {"A": "TFX 1.16, Python 3.10", "B": "TFX 1.21, Python 3.11 to 3.13"}
+UNCOMMITTED = (
+    "Warning: the code of this run had changes that are not committed. Commit {commit} alone does not repeat it: "
+    "commit the changes and run again."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,9 +35,9 @@ class NodeRun:
 class RunFacts:
     """Facts that only the runner knows; empty on a cluster.
 
-    settings: those that differ from their defaults, as text by key. changed: (before, now) of those that differ from
-    the run before. command: repeats the run. source: of the trips. libraries: versions by name.
-    earlier: runs, the oldest first.
+    settings: those that differ from their defaults, as text by key; defaults: of these. changed: (before, now) of those
+    that differ from the run before. command: repeats the run. source: of the trips. libraries: versions by name.
+    earlier: runs, the oldest first. seeds: by setting. machine: that the nodes ran on. What is empty was not kept.
     """
 
     nodes: tuple[NodeRun, ...] = ()
@@ -42,6 +49,10 @@ class RunFacts:
     commit: str = ""
     libraries: Mapping[str, str] = dataclasses.field(default_factory=dict)
     earlier: tuple[RunPoint, ...] = ()
+    defaults: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    seeds: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    python: str = ""
+    machine: str = ""
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RunFacts:
@@ -59,7 +70,7 @@ def section(figures: Figures, sections: Mapping[str, Any], facts: RunFacts) -> S
     blocks: list[Block] = [digests(figures, sections.get("origin") or {}, facts)]
     nodes = facts.nodes or tuple(NodeRun(**node) for node in sections.get("costs", ()))
     if nodes:
-        blocks.append(costs(nodes))
+        blocks.append(costs(nodes, facts.machine))
     else:
         blocks.append(missing("Costs by node: no node of this run left its cost."))
     if nodes and not facts.nodes:
@@ -70,15 +81,16 @@ def section(figures: Figures, sections: Mapping[str, Any], facts: RunFacts) -> S
             )
         )
     if facts.settings:
-        rows = [(key, value) for key, value in facts.settings.items()]
-        blocks.append(table("Settings that differ from the defaults", ("setting", "value"), rows, 2))
+        rows = [(key, value, facts.defaults.get(key, "–")) for key, value in facts.settings.items()]
+        head, note = ("setting", "value", "default"), "A dash: the city file must set it, so it has no default."
+        blocks.append(table("Settings that differ from the defaults", head, rows, 3, note))
     else:
         blocks.append(missing("Settings: none differs from its default, or the cluster's pipeline has them."))
     if facts.changed:
         rows3 = [(key, before, now) for key, (before, now) in facts.changed.items()]
         blocks.append(table("Settings that differ from the run before", ("setting", "before", "now"), rows3, 3))
     if facts.command:
-        blocks.append(repeat(facts))
+        blocks += repeat(facts, sections.get("origin") or {})
     return Section("lineage", "Lineage", tuple(blocks))
 
 
@@ -101,7 +113,7 @@ def digests(figures: Figures, origin: Mapping[str, Any], facts: RunFacts) -> Blo
     return table("From the trips to the bytes", ("what", "value"), rows, 2)
 
 
-def costs(nodes: Sequence[NodeRun]) -> Figure:
+def costs(nodes: Sequence[NodeRun], machine: str) -> Figure:
     """CPU seconds of each node in the order in which they ran; elapsed time and memory in the table."""
     rows = [
         (node.cpu_s, None, None, f"{node.name}: {number(node.cpu_s, 3)} CPU s, peak {node.peak_mb:,.0f} MB")
@@ -115,12 +127,27 @@ def costs(nodes: Sequence[NodeRun]) -> Figure:
         for node in nodes
     ]  # fmt: skip
     head = ("node", "CPU s", "elapsed s", "peak MB", "")
-    total = sum(node.cpu_s for node in nodes)
-    return Figure(title, "CPU seconds", svg, table(title, head, cells), f"{total:.1f} CPU seconds in all.")
+    total, where = sum(node.cpu_s for node in nodes), f" on {machine}" if machine else ""
+    note = f"{total:.1f} CPU seconds in all{where}. Elapsed time is longer if other work shares the machine."
+    return Figure(title, "CPU seconds", svg, table(title, head, cells), note)
 
 
-def repeat(facts: RunFacts) -> Block:
-    """The command, and the versions that it ran with."""
-    rows = [("command", facts.command), ("commit", facts.commit or "not a git checkout"), ("lane", facts.lane)]
+def repeat(facts: RunFacts, origin: Mapping[str, Any]) -> list[Block]:
+    """The steps, from the code to the command, and the versions that it ran with; a warning if the code had changes."""
+    commit = facts.commit.removesuffix(DIRTY)
+    install = f"git checkout {commit} && make setup" if commit else "install the wheel or image that this run had"
+    seeds = ", ".join(f"{name} {seed}" for name, seed in facts.seeds.items())
+    rows = [
+        ("1. the code", install),
+        ("2. Python", f"{facts.python or 'version not recorded'}, lane {facts.lane}: {LANES.get(facts.lane, '')}"),
+        ("3. the trips", f"{facts.source or '–'}, fingerprint {origin.get('fingerprint') or 'not recorded'}"),
+        ("4. the command", facts.command),
+        ("seeds", seeds or "not recorded"),
+        ("machine", facts.machine or "not recorded"),
+    ]
     rows += [(name, version) for name, version in facts.libraries.items()]
-    return table("How to repeat this run", ("what", "value"), rows, 2)
+    note = "The same code, versions, trips, settings and seeds give the same file; times differ."
+    blocks: list[Block] = [table("How to repeat this run", ("what", "value"), rows, 2, note)]
+    if facts.commit.endswith(DIRTY):
+        blocks.insert(0, missing(UNCOMMITTED.format(commit=commit)))
+    return blocks
