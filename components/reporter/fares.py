@@ -152,14 +152,14 @@ def _equal_places(_: JudgedTrips, distance: Floats) -> list[str]:
 
 
 def _rate(trips: JudgedTrips, distance: Floats) -> list[str]:
-    """How many times the median label per km, where that is rare; trips of one place have no rate."""
+    """How many times the median fare per km, where that is rare; trips of one place have no rate."""
     moved = distance >= 0.01
     rate = np.divide(trips.actual, distance, out=np.full(len(distance), np.nan), where=moved)
     if not moved.any():
         return [""] * len(distance)
     middle, low, high = np.nanquantile(rate, [0.5, RARE, 1 - RARE])
     return [
-        f"{each / middle:.2g} times the median label per km" if each < low or each > high else ""
+        f"{each / middle:.2g} times the median fare per km" if each < low or each > high else ""
         for each in rate.tolist()
     ]
 
@@ -167,7 +167,7 @@ def _rate(trips: JudgedTrips, distance: Floats) -> list[str]:
 def _extremes(trips: JudgedTrips, distance: Floats) -> list[str]:
     """Labels and distances among the smallest or largest hundredth."""
     texts: list[list[str]] = [[] for _ in distance]
-    for name, values in (("label", trips.actual), ("distance", distance)):
+    for name, values in (("fare", trips.actual), ("distance", distance)):
         low, high = np.quantile(values, [RARE, 1 - RARE])
         for row in np.flatnonzero((values < low) | (values > high)).tolist():
             texts[row].append(f"{name} in the {'lowest' if values[row] < low else 'highest'} {RARE:.0%}")

@@ -15,7 +15,7 @@ from tfx.types import artifact_utils
 from farebox.components.data_gate.distributions import Distribution, distributions, read
 
 STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME, slow to import
-BINS, MOST_VALUES, TAIL = 24, 30, 0.005
+BINS, MOST_VALUES, TAIL = 24, 30, 0.01  # TFDV gives hundredths: a smaller tail is a guess
 TRAIN = "train"
 
 
@@ -59,8 +59,10 @@ def numbers_of(feature: Any) -> dict[str, Any]:
 
 
 def histogram(name: str, by_part: Mapping[str, Mapping[str, Distribution]]) -> dict[str, Any]:
-    """Shares by bin and part; bins are values, whole numbers, or equal widths between train's outermost half
-    percents."""
+    """Shares by bin and part; bins are values, whole numbers, or equal widths between train's outermost hundredths.
+
+    reach: the smallest and the largest number of all parts; the outermost bins hold what is beyond their edges.
+    """
     parts = {part: each[name] for part, each in by_part.items() if name in each}
     train = parts[TRAIN]
     if train.shares is not None:
@@ -79,11 +81,18 @@ def histogram(name: str, by_part: Mapping[str, Mapping[str, Distribution]]) -> d
         edges, shares = np.array(whole), _counted
     return {
         "edges": [float(f"{edge:.6g}") for edge in edges],
+        "reach": [float(f"{end:.6g}") for end in _reach(parts)],
         "shares": {
             part: [round(share, 4) for share in shares(each.quantiles, edges)]
             for part, each in parts.items() if each.quantiles is not None
         },
     }  # fmt: skip
+
+
+def _reach(parts: Mapping[str, Distribution]) -> tuple[float, float]:
+    """The smallest and the largest number of the parts."""
+    ends = [each.quantiles for each in parts.values() if each.quantiles is not None]
+    return float(min(map(np.min, ends))), float(max(map(np.max, ends)))
 
 
 def _edges(quantiles: Any) -> npt.NDArray[np.float64]:

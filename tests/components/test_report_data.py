@@ -18,7 +18,8 @@ def test_a_histogram_of_numbers_has_the_bins_of_train():
     train, test = np.linspace(0, 100, 101) + 0.25, np.linspace(50, 150, 101) + 0.25
     parts = {"train": {"km": numbers(train)}, "test": {"km": numbers(test)}}
     found = statistics.histogram("km", parts)
-    assert (found["edges"][0], found["edges"][-1], len(found["edges"])) == (0.75, 99.75, 25)
+    assert (found["edges"][0], found["edges"][-1], len(found["edges"])) == (1.25, 99.25, 25)
+    assert found["reach"] == [0.25, 150.25]
     for shares in found["shares"].values():
         assert sum(shares) == pytest.approx(1.0, abs=2e-3)
     assert found["shares"]["train"][5] == pytest.approx(1 / 24, abs=3e-3)
@@ -37,6 +38,7 @@ def test_whole_numbers_have_a_bin_each():
     parts = {"train": {"era": numbers([0] * 90 + [1] * 10)}, "test": {"era": numbers([0] * 50 + [1] * 25 + [2] * 25)}}
     assert statistics.histogram("era", parts) == {
         "edges": [-0.5, 0.5, 1.5],
+        "reach": [0, 2],
         "shares": {"train": [0.9, 0.1], "test": [0.5, 0.5]},
     }
 

@@ -66,14 +66,14 @@ def test_the_worst_trips_come_first_with_what_is_odd():
     first = found[0]
     assert (first["actual"], first["predicted"], first["km"]) == (90.0, 10.0, 0.0)
     assert first["share"] == pytest.approx(6400 / (6400 + 199 / 4))
-    assert first["odd"] == ["begins and ends at one place", "label in the highest 1%, distance in the lowest 1%"]
+    assert first["odd"] == ["begins and ends at one place", "fare in the highest 1%, distance in the lowest 1%"]
     assert first["columns"]["pickup_hour"] == 0
 
 
 def test_a_rare_rate_is_odd():
     actual = np.r_[40.0, np.full(199, 10.0)]
     texts = fares.worst(trips(actual, np.full(200, 10.0), km=np.full(200, 2.0)))[0]["odd"]
-    assert texts[0] == "4 times the median label per km"
+    assert texts[0] == "4 times the median fare per km"
 
 
 def test_cells_with_few_trips_show_no_error():

@@ -13,7 +13,7 @@ import report_page
 from farebox.components.errors import Check
 from farebox.components.reporter import verdict, yardstick_words
 from farebox.components.reporter.figures import Figures
-from farebox.components.reporter.page import ladder_charts, top
+from farebox.components.reporter.page import glossary, ladder_charts, top
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.render import render
 
@@ -52,6 +52,16 @@ class Outline(HTMLParser):
             self.headings.append(data)
         if self.stack and self.stack[-1] == "missing":
             self.missing.append(data)
+
+
+def written(page):
+    """The page without the links to terms."""
+    return re.sub(r'<a class="term"[^>]*>(.*?)</a>', r"\1", render(page))
+
+
+def text_of(page):
+    """The page's text, with a bar for each tag."""
+    return re.sub(r"<[^>]+>", "|", written(page))
 
 
 def test_the_verdict_is_one_sentence():
@@ -104,7 +114,7 @@ def test_a_value_beyond_its_bound_that_chance_may_explain():
 def test_the_page_says_why_it_did_not_ship():
     why = verdict.why(report_page.page("refused").figures)
     assert why == "Refused by 1 of 7 gates: RMSE on unseen trips is 4.8, interval 4.2 to 5.4, allowed 4 (max_rmse)."
-    assert html.escape(why) in render(report_page.page("refused"))
+    assert html.escape(why) in written(report_page.page("refused"))
     warned = Check("drift", 0.4, 0.2, ok=False, severity="warn")
     figures = dataclasses.replace(report_page.page().figures, gates=(report_page.CLOSEST, warned))
     assert verdict.why(figures).startswith("No gate refused: 1 of 2 hold and 1 warn; the closest is ")
@@ -193,7 +203,7 @@ def test_the_page_needs_no_network_and_is_small(kind):
 def test_sections_stand_in_the_readers_order(kind):
     outline = Outline(render(report_page.page(kind)))
     line = "The line from network to file"
-    assert outline.headings == ["Gates", "Fares", "Models", line, "Device", "Data", "History", "Lineage"]
+    assert outline.headings == ["Gates", "Fares", "Models", line, "Device", "Data", "History", "Lineage", "Terms"]
     assert outline.stack == [] and len(outline.ids) == len(set(outline.ids))
 
 
@@ -237,11 +247,6 @@ def test_what_the_file_costs_and_where_it_runs():
         assert row in text, row
 
 
-def text_of(page):
-    """The page's text, with a bar for each tag."""
-    return re.sub(r"<[^>]+>", "|", render(page))
-
-
 def test_how_to_repeat_the_run():
     page = report_page.page()
     text = text_of(page)
@@ -260,11 +265,26 @@ def test_how_to_repeat_the_run():
 
 
 def test_what_a_section_lacks_is_said():
-    missing = " ".join(Outline(render(report_page.page("no model"))).missing)
+    missing = " ".join(Outline(written(report_page.page("no model"))).missing)
     for text in ("No model was trained", "were not counted", "No statistics", "Drift was not compared"):
         assert text in missing
-    assert "no baseline yet" in render(report_page.page())
-    assert "Drift by feature" in render(report_page.page("next"))
+    assert "no baseline yet" in written(report_page.page())
+    assert "Drift by feature" in written(report_page.page("next"))
+
+
+def test_each_link_of_a_term_leads_to_what_it_means():
+    """A term is linked once in a section; a text that looks like markup stays text."""
+    outline, html = Outline(render(report_page.page())), render(report_page.page())
+    links = re.findall(r'<a class="term" href="#([\w-]+)">', html)
+    assert set(links) <= set(outline.ids) and {"term-rmse", "term-lane", "term-accepted-model"} <= set(links)
+    for part in html.split("<section ")[1:]:
+        found = re.findall(r'<a class="term" href="#([\w-]+)">', part)
+        assert len(found) == len(set(found))
+    link = glossary.Linker()
+    assert link("RMSE <b> of a slice, RMSE") == (
+        '<a class="term" href="#term-rmse">RMSE</a> &lt;b&gt; of a <a class="term" href="#term-slice">slice</a>, RMSE'
+    )
+    assert link("unlabelled, max_rmse") == "unlabelled, max_rmse"
 
 
 def test_text_of_the_data_is_no_markup():
@@ -278,7 +298,7 @@ def test_a_page_of_a_run_before_intervals_were_kept():
     figures = report_page.page().figures
     old = dataclasses.replace(figures.measured, median_absolute_error=None, latency_us=None, ranges=None, intervals={})
     page = dataclasses.replace(report_page.page(), figures=dataclasses.replace(figures, measured=old))
-    assert "Typical error 3.60 EUR on trips" in render(page)
+    assert "Typical error 3.60 EUR on trips" in written(page)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +324,7 @@ def test_numbers_as_people_write_them(value, text):
 
 def test_a_run_without_any_gate_says_so():
     figures = Figures(None, (), blessed=False, pushed=None)
-    html = render(dataclasses.replace(report_page.page("no model"), figures=figures))
+    html = written(dataclasses.replace(report_page.page("no model"), figures=figures))
     assert "No gate measured a margin" in html
 
 

@@ -14,13 +14,15 @@ NUMBER = re.compile(r"–?|[-+−]?[\d.,]+( ?%| x)?( to [-+−]?[\d.,]+)?")
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of text; the first `n_names` columns are text, whatever they hold. note: a line below."""
+    """Rows of text; the first `n_names` columns are text, whatever they hold. note: a line below. legend: of pictures
+    in cells, style and text."""
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     n_names: int = 1
     note: str = ""
+    legend: tuple[tuple[str, str], ...] = ()
     kind: str = "table"
 
     @property
@@ -56,7 +58,15 @@ class Note:
     kind: str = "note"
 
 
-Block = Table | Figure | Note
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """Terms, each with the id that texts link to, and what they mean."""
+
+    rows: tuple[tuple[str, str, str], ...]
+    kind: str = "terms"
+
+
+Block = Table | Figure | Note | Terms
 
 
 @dataclasses.dataclass(frozen=True)

@@ -147,20 +147,23 @@ def bars(
 def columns(
     names: Sequence[str],
     y_label: str,
-    parts: Sequence[tuple[str, str, Sequence[float]]],
+    parts: Sequence[tuple[str, str, Sequence[float | None]]],
     *,
     name: str,
     x_label: str = "",
     height: int = 190,
     intervals: Sequence[tuple[float | None, float | None]] = (),
 ) -> Markup:
-    """Vertical bars of several parts side by side; parts: name, style and a value per name; intervals: per name."""
-    everything = [value for _, _, values in parts for value in values]
+    """Vertical bars of several parts side by side; parts: name, style and a value per name, None for a gap; intervals:
+    per name."""
+    everything = [value for _, _, values in parts for value in values if value is not None]
     everything += [end for pair in intervals for end in pair if end is not None]
     chart = Chart(Axis.of(x_label, names), Axis.over(y_label, [*everything, 0.0], zero=True), height)
     width = 0.8 / max(len(parts), 1)
     for place, (part, style, values) in enumerate(parts):
         for index, value in enumerate(values):
+            if value is None:
+                continue
             low = index - 0.4 + place * width
             chart.rect((low, 0.0), (low + width, value), f"{names[index]}, {part}: {number(value)}", style)
     for index, (low_end, high_end) in enumerate(intervals):

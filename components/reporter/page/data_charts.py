@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from farebox.components.errors import Check
 from farebox.components.reporter.page.axis import Axis, number
-from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
+from farebox.components.reporter.page.blocks import Block, Figure, Note, Section, missing, table
 from farebox.components.reporter.page.charts import Chart, columns
 from farebox.components.reporter.page.fare_charts import DAYS
 from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_WEEKDAY
@@ -93,8 +93,12 @@ def histograms(statistics: Mapping[str, Any]) -> list[Block]:
     return blocks
 
 
-def histogram(name: str, content: Mapping[str, Any]) -> Figure:
-    """Shares of rows by value or bin, of each part."""
+def histogram(name: str, content: Mapping[str, Any]) -> Block:
+    """Shares of rows by value or bin, of each part; a sentence for a feature that never varies."""
+    if value := only_value(content):
+        words = " and ".join(content["shares"])
+        return Note(f"Histogram of {name.replace('_', ' ')}: none, because it is {value} in all rows of {words}.")
+    note = ""
     parts = [(part, STYLES.get(part, "d"), shares) for part, shares in content["shares"].items()]
     title, label = f"Histogram of {name.replace('_', ' ')}", name.replace("_", " ")
     if "values" in content:
@@ -106,10 +110,39 @@ def histogram(name: str, content: Mapping[str, Any]) -> Figure:
         if name == PICKUP_EPOCH:
             edges, label = [1970 + edge / YEAR_S for edge in edges], "year"
         names = [between(low, high) for low, high in itertools.pairwise(edges)]
+        names, note = with_tails(names, edges, content.get("reach") or [edges[0], edges[-1]], name == PICKUP_EPOCH)
         svg = steps(title, label, edges, parts)
     cells = [(each, *(f"{shares[i]:.1%}" for _, _, shares in parts)) for i, each in enumerate(names)]
     legend = tuple((style, part) for part, style, _ in parts)
-    return Figure(title, "% of rows", svg, table(title, (label, *(part for part, _, _ in parts)), cells), "", legend)
+    return Figure(title, "% of rows", svg, table(title, (label, *(part for part, _, _ in parts)), cells), note, legend)
+
+
+def only_value(content: Mapping[str, Any]) -> str:
+    """The value of all rows of all parts; empty if there are several."""
+    if "values" in content:
+        values = content["values"]
+        return (
+            str(values[0])
+            if len(values) == 1 and all(share[0] > 0.9999 for share in content["shares"].values())
+            else ""
+        )
+    low, high = content.get("reach") or (0, 1)
+    return number(low, 6) if low == high else ""
+
+
+def with_tails(
+    names: Sequence[str], edges: Sequence[float], reach: Sequence[float], is_time: bool
+) -> tuple[list[str], str]:
+    """Names of bins of which the outermost hold what lies beyond them, and a note that says so."""
+    low, high = (1970 + end / YEAR_S for end in reach) if is_time else reach
+    is_whole, named, beyond = edges[1] - edges[0] == 1, list(names), []
+    if low < edges[0] - 1e-9:
+        named[0] = f"{names[0]} or less" if is_whole else f"under {number(edges[1], 6)}"
+        beyond.append(f"the first holds all below, from {number(low, 6)}")
+    if high > edges[-1] + 1e-9:
+        named[-1] = f"{names[-1] if is_whole else number(edges[-2], 6)} or more"
+        beyond.append(f"the last holds all above, up to {number(high, 6)}")
+    return named, f"Of the outermost bins, {' and '.join(beyond)}." if beyond else ""
 
 
 def between(low: float, high: float) -> str:

@@ -71,10 +71,11 @@ def errors_figure(
         for name, row in zip(names, rows, strict=True)
     ]
     if len(names) > MOST_ROWS and all(len(name) < 3 for name in names):
-        values = [(row_label, "a", [row["rmse"] for row in rows])]
-        intervals = [(row["lower"], row["upper"]) for row in rows]
+        of, bands = dict(zip(names, rows, strict=True)), without_gaps(names)
+        values = [(row_label, "a", [of[band]["rmse"] if band in of else None for band in bands])]
+        intervals = [(of[band]["lower"], of[band]["upper"]) if band in of else (None, None) for band in bands]
         svg = columns(
-            names, f"RMSE, {currency}", values, name=title, x_label=row_label, intervals=intervals, height=215
+            bands, f"RMSE, {currency}", values, name=title, x_label=row_label, intervals=intervals, height=215
         )
     else:
         svg = bars(names, f"RMSE, {currency}", drawn, name=title, row_label=row_label)
@@ -85,6 +86,14 @@ def errors_figure(
         for name, row in zip(names, rows, strict=True)
     ]  # fmt: skip
     return Figure(title, f"RMSE, {currency}", svg, table(title, head, cells))
+
+
+def without_gaps(names: Sequence[str]) -> list[str]:
+    """Whole numbers with those between them, such as hours without enough trips; other names as they are."""
+    if not all(name.isdigit() for name in names):
+        return list(names)
+    numbers = [int(name) for name in names]
+    return [str(each) for each in range(min(numbers), max(numbers) + 1)]
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -13,6 +13,12 @@ from farebox.components.reporter.page.blocks import Block, Section, Table, missi
 from farebox.components.reporter.verdict import Margin, margins, word
 
 BOUND, MOST = 70.0, 100.0  # places of the bound and of the end of a bar, in percent
+NEAR = 0.8  # share of the bound from which a bar has another colour
+LEGEND = (
+    ("fine", f"holds, up to {NEAR:.0%} of the bound used"),
+    ("near", f"holds, more than {NEAR:.0%} used or beyond it within noise"),
+    ("bad", "refuses or warns"),
+)
 HEAD = ("gate", "measured against its bound", "measured", "interval", "bound", "margin", "verdict")
 
 
@@ -29,7 +35,7 @@ def section(checks: Sequence[Check]) -> Section:
             "slice or a change refuses only if the whole interval is beyond it."
         )
         rows = [row(margin) for margin in bars]
-        blocks.append(Table("Gates by margin, the closest first", HEAD, tuple(rows), 2, note))
+        blocks.append(Table("Gates by margin, the closest first", HEAD, tuple(rows), 2, note, LEGEND))
     else:
         blocks.append(missing("No gate measured a margin in this run."))
     if uncompared:
@@ -65,7 +71,7 @@ def row(margin: Margin) -> tuple[str | Markup, ...]:
 def bar(margin: Margin) -> Markup:
     """The share of the bound as a bar, the interval as a line, the bound as a mark."""
     check, used = margin.check, margin.used or 0.0
-    style = "bad" if not check.ok else "near" if used > 0.8 else "fine"
+    style = "bad" if not check.ok else "near" if used > NEAR else "fine"
     ends = [end for end in (check.lower, check.upper) if end is not None and check.bound]
     line = ""
     if len(ends) == 2 and check.bound and not check.at_least:

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import UNREDUCED
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Table, missing, table
@@ -78,10 +79,16 @@ def free_place(
     return (inside or free or places)[0]
 
 
-def sensitivity(harms: Sequence[Mapping[str, Any]]) -> Block:
-    """The harm that each node does if only it is quantized to int8."""
+def sensitivity(harms: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str, Any]]) -> Block:
+    """The harm that each node does if only it is quantized to int8, or why it was not measured."""
     if not harms:
-        return missing("Sensitivity: no node was quantized to int8 by itself, because no full int8 rung came close.")
+        tried = dict.fromkeys(trial["rung"] for trial in trials)
+        integer = [rung for rung in tried if rung in RUNGS and RUNGS[rung].can_keep_float]
+        why = f"{', '.join(integer)} held or was too far off" if integer else "this run tried none of those"
+        return missing(
+            "Sensitivity of each layer: measured only if a format that computes in integers misses the error budget; "
+            f"{why} (tried: {', '.join(tried)})."
+        )
     rows = [
         (
             harm["node"].rpartition("/")[2] or harm["node"],
@@ -109,8 +116,8 @@ def parts(sizes: Mapping[str, int]) -> Figure:
     cells = [(name, f"{a:,}", f"{b:,}", f"{(a + b) / total:.1%}") for name, (a, b) in rows]
     head = ("part", "constants", "operator and tensors", "share")
     note = (
-        f"{total:,} bytes in all. An operator's bytes are those that the file is smaller by without all operators of "
-        "its name; what several names share stands by itself."
+        f"{total:,} bytes in all. A bar is what the file would lose without all operators of that name: their weights "
+        "and other constants, and their description. What several kinds of operators share has its own bar."
     )
     legend = (("a", "constants"), ("b", "operators, their tensors, scales and options"))
     return Figure(title, "bytes", svg, table(title, head, cells), note, legend)

@@ -11,6 +11,8 @@ from farebox.components.reporter.page.blocks import Block, Figure, Section, miss
 from farebox.components.reporter.page.charts import BOTTOM, TOP, WIDTH, Chart, shade
 from farebox.components.reporter.page.ladder_charts import pareto, parts, sensitivity
 
+SAME = 0.02  # difference of two ramps that a picture does not show
+
 
 def section(sections: Mapping[str, Any]) -> Section:
     """Pictures of reduction, pruning and quantization."""
@@ -19,7 +21,7 @@ def section(sections: Mapping[str, Any]) -> Section:
         return Section("line", "The line from network to file", tuple(blocks))
     ladder = sections["ladder"]
     blocks = [*projection(sections["projection"], ladder), *pruning(sections["pruning"], ladder)]
-    blocks += [*pareto(ladder), sensitivity(ladder["harms"]), parts(ladder["parts"])]
+    blocks += [*pareto(ladder), sensitivity(ladder["harms"], ladder["trials"]), parts(ladder["parts"])]
     return Section("line", "The line from network to file", tuple(blocks))
 
 
@@ -85,7 +87,7 @@ def loadings(facts: Mapping[str, Any], where: str) -> Figure:
 
 
 def codes(facts: Mapping[str, Any], where: str) -> Figure:
-    """The first two codes of sampled rows, coloured by label."""
+    """The first two codes of sampled rows, coloured by fare."""
     points = facts["codes"]
     x, y = (Axis.over(f"component {i + 1}", [point[i] for point in points]) for i in (0, 1))
     chart, labels = Chart(x, y, 300), sorted(point[2] for point in points)
@@ -94,7 +96,7 @@ def codes(facts: Mapping[str, Any], where: str) -> Figure:
         chosen = [p for p in points if (low is None or p[2] >= low) and (high is None or p[2] < high)]
         chart.dots([(p[0], p[1]) for p in chosen], style, 2.2)
     legend = (
-        ("h2", f"label under {number(edges[0], 3)}"),
+        ("h2", f"fare under {number(edges[0], 3)}"),
         ("h5", "middle third"),
         ("h9", f"{number(edges[1], 3)} or more"),
     )
@@ -120,18 +122,37 @@ def pruning(facts: Mapping[str, Any], ladder: Mapping[str, Any]) -> list[Block]:
 
 def ramp(steps: Mapping[str, Sequence[Mapping[str, float]]], why: str) -> Figure:
     """Target and reached sparsity by step."""
+    groups = alike(steps)
     last = max(each["step"] for layer in steps.values() for each in layer)
     most = max(each["target"] for layer in steps.values() for each in layer) * 100
     chart = Chart(Axis("training step", 0, last * 1.03), Axis("weights that are zero, %", 0, most * 1.15), 230)
     styles = ("a", "b", "c", "d", "e")
-    for index, layer in enumerate(steps.values()):
-        chart.line([(each["step"], each["reached"] * 100) for each in layer], styles[index % len(styles)])
+    for index, names in enumerate(groups):
+        points = [(each["step"], each["reached"] * 100) for each in steps[names[0]]]
+        chart.line(points, styles[index % len(styles)])
     first = next(iter(steps.values()))
     chart.line([(each["step"], each["target"] * 100) for each in first], "ideal")
     cells = [(name, f"{layer[-1]['target']:.1%}", f"{layer[-1]['reached']:.1%}") for name, layer in steps.items()]
     numbers = table("Sparsity", ("layer", "target", "reached"), cells)
-    legend = (*((styles[i % len(styles)], name) for i, name in enumerate(steps)), ("ideal", "target"))
-    return Figure("Ramp of sparsity", "% of weights", chart.svg("Ramp of sparsity"), numbers, f"{why}.", legend)
+    lines = [", ".join(names) + (" (one line)" if len(names) > 1 else "") for names in groups]
+    legend = (*((styles[i % len(styles)], line) for i, line in enumerate(lines)), ("ideal", "target"))
+    note = f"{why}. Gzip here is of the pruned weights alone, as float16, not of the file."
+    return Figure("Ramp of sparsity", "% of weights", chart.svg("Ramp of sparsity"), numbers, note, legend)
+
+
+def alike(steps: Mapping[str, Sequence[Mapping[str, float]]]) -> list[list[str]]:
+    """Layers by their ramp: those that differ by less than SAME at each step are drawn as one line."""
+    groups: list[list[str]] = []
+    for name, layer in steps.items():
+        ramp = {each["step"]: each["reached"] for each in layer}
+        for group in groups:
+            first = {each["step"]: each["reached"] for each in steps[group[0]]}
+            if first.keys() == ramp.keys() and all(abs(ramp[step] - first[step]) < SAME for step in ramp):
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return groups
 
 
 def mask_figure(name: str, mask: Mapping[str, Any]) -> Figure:

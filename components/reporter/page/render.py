@@ -15,6 +15,7 @@ from farebox.components.reporter.page import (
     device,
     fare_charts,
     gates,
+    glossary,
     line_charts,
     lineage,
     model_charts,
@@ -76,18 +77,19 @@ def render(page: Page) -> str:
 
 
 def render_sections(about: About, title: str, lead: str, sections: tuple[Section, ...]) -> str:
-    """A page of any sections under a title and a paragraph."""
-    return _rendered("page.html", about=about, title=title, lead=lead, sections=sections)
+    """A page of any sections under a title and a paragraph; Terms are the last."""
+    return _rendered("page.html", about=about, title=title, lead=lead, sections=(*sections, glossary.section()))
 
 
 def render_tiles(about: About, title: str, lead: str, tiles: tuple[Tile, ...], sections: tuple[Section, ...]) -> str:
     """The same with tiles of numbers under the paragraph."""
+    sections = (*sections, glossary.section())
     return _rendered("compare.html", about=about, title=title, lead=lead, tiles=tiles, sections=sections)
 
 
 def _rendered(template: str, **values: Any) -> str:
     style, script = ((TEMPLATES / name).read_text() for name in ("style.css", "script.js"))
-    return str(_template(template).render(**values, style=style, script=script))
+    return str(_template(template).render(**values, style=style, script=script, link=glossary.Linker()))
 
 
 @functools.cache
@@ -114,6 +116,7 @@ def sections_of(page: Page) -> tuple[Section, ...]:
         data_charts.section(figures.losses, sections.get("statistics"), figures.gates),
         over_time.section(page.facts.earlier, point_of(page.about.run_id, figures), currency),
         lineage.section(figures, sections, page.facts),
+        glossary.section(),
     )
 
 

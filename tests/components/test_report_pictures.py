@@ -1,0 +1,83 @@
+"""What the report's pictures say where numbers are alike, missing, or beyond the picture."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+import report_page
+
+from farebox.components.reporter.page import data_charts, fare_charts, gates, ladder_charts, line_charts
+
+
+def ramp(*reached):
+    return [{"step": step, "target": 0.5, "reached": each} for step, each in enumerate(reached)]
+
+
+def test_ramps_that_coincide_are_one_line():
+    """The second differs by 0.01 only, the third by 0.1, the fourth has fewer steps."""
+    steps = {"a": ramp(0.1, 0.5), "b": ramp(0.11, 0.5), "c": ramp(0.2, 0.5), "d": ramp(0.1)}
+    assert line_charts.alike(steps) == [["a", "b"], ["c"], ["d"]]
+    figure = line_charts.ramp(steps, "half holds")
+    assert figure.legend == (("a", "a, b (one line)"), ("b", "c"), ("c", "d"), ("ideal", "target"))
+    assert figure.svg.count("<polyline") == 4 and len(figure.table.rows) == 4
+    assert "as float16, not of the file" in figure.note
+
+
+def test_hours_that_are_left_out_are_gaps():
+    """Hour 5 of 14 hours is missing: its place stays empty, and its label is there."""
+    names = [str(hour) for hour in range(14) if hour != 5]
+    rows = [{"rmse": 2.0, "lower": 1.0, "upper": 3.0, "rows": 40, "mae": 1.0, "bias": 0.0, "coverage": 0.9}] * 13
+    figure = fare_charts.errors_figure("Error by hour", names, rows, "EUR", "hour")
+    lefts = [float(x) for x in re.findall(r'<rect class="a" x="([\d.]+)"', figure.svg)]
+    steps = [right - left for left, right in itertools.pairwise(lefts)]
+    assert steps[4] == pytest.approx(2 * steps[3], rel=0.02) and steps[5] == pytest.approx(steps[3], rel=0.02)
+    assert fare_charts.without_gaps(["Monday", "Friday"]) == ["Monday", "Friday"]
+
+
+@pytest.mark.parametrize(
+    ("edges", "reach", "names", "note"),
+    [
+        ([0, 2, 4], [0, 4], ["0 to 2", "2 to 4"], ""),
+        ([0, 2, 4], [0, 9], ["0 to 2", "2 or more"], "Of the outermost bins, the last holds all above, up to 9."),
+        ([0, 2, 4], [-1, 4], ["under 2", "2 to 4"], "Of the outermost bins, the first holds all below, from -1."),
+        ([0.5, 1.5, 2.5], [1, 4], ["1", "2 or more"], "Of the outermost bins, the last holds all above, up to 4."),
+    ],
+)
+def test_the_outermost_bins_say_that_they_hold_the_tails(edges, reach, names, note):
+    figure = data_charts.histogram("fare", {"edges": edges, "reach": reach, "shares": {"train": [0.5, 0.5]}})
+    assert ([row[0] for row in figure.table.rows], figure.note) == (names, note)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"values": ["1"], "shares": {"train": [1.0], "test": [1.0]}},
+        {"edges": [0.5, 1.5], "reach": [1, 1], "shares": {"train": [1.0], "test": [1.0]}},
+    ],
+)
+def test_a_feature_that_never_varies_has_a_sentence(content):
+    note = data_charts.histogram("passenger_count", content)
+    assert note.text == "Histogram of passenger count: none, because it is 1 in all rows of train and test."
+    assert data_charts.only_value({"values": ["1"], "shares": {"train": [1.0], "test": [0.9]}}) == ""
+
+
+@pytest.mark.parametrize(
+    ("rungs", "why"),
+    [
+        (("float32", "int8_weights"), "this run tried none of those (tried: float32, int8_weights)."),
+        (("float32", "int8"), "int8 held or was too far off (tried: float32, int8)."),
+    ],
+)
+def test_why_the_harm_of_int8_was_not_measured(rungs, why):
+    assert ladder_charts.sensitivity([], [{"rung": rung} for rung in rungs]).text.endswith(why)
+
+
+def test_the_colours_of_the_gates_have_a_legend():
+    """RMSE uses 90 % of its bound: the only bar of the second colour."""
+    (bars, *_) = gates.section(report_page.GATES).blocks
+    styles = re.findall(r'<rect class="(fine|near|bad)"', "".join(row[1] for row in bars.rows))
+    assert styles.count("near") == 1 and {"fine", "near"} == set(styles) < {style for style, _ in bars.legend}
+    refused = gates.section((report_page.REFUSING,)).blocks[0]
+    assert '<rect class="bad"' in refused.rows[0][1]
