@@ -238,7 +238,7 @@ def test_equal_numbers_have_pictures_too(section, number):
 def test_what_the_file_costs_and_where_it_runs():
     text = text_of(report_page.page())
     for row in (
-        "one fare, median (p50)||5.9 µs||the time that half",
+        "one fare, median (p50)||5.9 µs||half of the",
         "memory of one fare||7000 KiB||1.00 x the reference",
         "measured on||AMD EPYC, x86_64, 2 cores||",
         "CompiledModel||1.4.0||runs||0||–||–",

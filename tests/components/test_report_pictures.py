@@ -50,6 +50,23 @@ def test_the_outermost_bins_say_that_they_hold_the_tails(edges, reach, names, no
     assert ([row[0] for row in figure.table.rows], figure.note) == (names, note)
 
 
+def test_whole_numbers_have_a_tick_each():
+    """Era 0 and 1: no tick at 0.5."""
+    content = {"edges": [-0.5, 0.5, 1.5], "reach": [0, 1], "shares": {"train": [0.9, 0.1], "test": [0.8, 0.2]}}
+    figure = data_charts.histogram("pickup_era", content)
+    assert re.findall(r'text-anchor="middle">([^<]+)</text>', figure.svg) == ["0", "1", "pickup era", "% of rows"]
+    (first, _) = re.findall(r'<rect class="a pale" x="([\d.]+)"[^>]* width="([\d.]+)"', figure.svg)
+    line = re.search(r'<polyline class="line b" points="([\d.]+),', figure.svg)
+    assert first[0] == line[1]
+
+
+def test_the_time_of_pickup_is_a_day():
+    feature = {"name": "pickup_epoch", "std": 864_000.0, "min": 1_357_006_500.0, "median": -86_400.0}
+    assert [data_charts.moment(feature, key) for key in ("std", "min", "median", "max")] == [
+        "10 days", "2013-01-01", "1969-12-31", "–",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +20,9 @@ from farebox.components.trip_example_gen.judging.reasons import in_words
 
 STYLES = {"train": "a", "test": "b", "last blessed": "c"}
 MOST_FEATURES, SHOWN_REASONS = 24, 12
-YEAR_S = 365.2425 * 86_400
+DAY_S = 86_400
+YEAR_S = 365.2425 * DAY_S
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def section(losses: Losses | None, statistics: Mapping[str, Any] | None, gates: Sequence[Check]) -> Section:
@@ -74,7 +77,7 @@ def numbers(statistics: Mapping[str, Any]) -> Block:
     """Counts and moments by feature of train."""
     cells = [
         (feature["name"], f"{feature['present']:,}", f"{feature['missing']:,}",
-         *(number(feature.get(key)) for key in ("mean", "std", "min", "median", "max")))
+         *(moment(feature, key) for key in ("mean", "std", "min", "median", "max")))
         for feature in statistics["features"]
     ]  # fmt: skip
     head = ("feature", "present", "missing", "mean", "deviation", "smallest", "median", "largest")
@@ -82,10 +85,21 @@ def numbers(statistics: Mapping[str, Any]) -> Block:
     return table("Statistics of train", head, cells, 1, f"Trips by split: {n_rows}.")
 
 
+def moment(feature: Mapping[str, Any], key: str) -> str:
+    """A number of a feature; of the pickup's time as a day, its deviation as days."""
+    value = feature.get(key)
+    if feature["name"] != PICKUP_EPOCH or value is None:
+        return number(value)
+    if key == "std":
+        return f"{value / DAY_S:,.0f} days"
+    return (EPOCH + datetime.timedelta(seconds=value)).date().isoformat()
+
+
 def histograms(statistics: Mapping[str, Any]) -> list[Block]:
     """A histogram per feature: train, test and, if there is one, the last blessed data."""
     found = list(statistics["histograms"].items())
-    blocks: list[Block] = [histogram(name, each) for name, each in found[:MOST_FEATURES]]
+    drawn = [histogram(name, each) for name, each in found[:MOST_FEATURES]]
+    blocks: list[Block] = sorted(drawn, key=lambda block: block.kind != "figure")  # sentences below the pictures
     if len(found) > MOST_FEATURES:
         blocks.append(missing(f"{len(found) - MOST_FEATURES} more features are not drawn."))
     if found and not any("last blessed" in each["shares"] for _, each in found):
@@ -111,7 +125,7 @@ def histogram(name: str, content: Mapping[str, Any]) -> Block:
             edges, label = [1970 + edge / YEAR_S for edge in edges], "year"
         names = [between(low, high) for low, high in itertools.pairwise(edges)]
         names, note = with_tails(names, edges, content.get("reach") or [edges[0], edges[-1]], name == PICKUP_EPOCH)
-        svg = steps(title, label, edges, parts)
+        svg = steps(title, label, edges, names, parts)
     cells = [(each, *(f"{shares[i]:.1%}" for _, _, shares in parts)) for i, each in enumerate(names)]
     legend = tuple((style, part) for part, style, _ in parts)
     return Figure(title, "% of rows", svg, table(title, (label, *(part for part, _, _ in parts)), cells), note, legend)
@@ -135,7 +149,7 @@ def with_tails(
 ) -> tuple[list[str], str]:
     """Names of bins of which the outermost hold what lies beyond them, and a note that says so."""
     low, high = (1970 + end / YEAR_S for end in reach) if is_time else reach
-    is_whole, named, beyond = edges[1] - edges[0] == 1, list(names), []
+    is_whole, named, beyond = is_of_whole_numbers(edges), list(names), []
     if low < edges[0] - 1e-9:
         named[0] = f"{names[0]} or less" if is_whole else f"under {number(edges[1], 6)}"
         beyond.append(f"the first holds all below, from {number(low, 6)}")
@@ -145,22 +159,37 @@ def with_tails(
     return named, f"Of the outermost bins, {' and '.join(beyond)}." if beyond else ""
 
 
+def is_of_whole_numbers(edges: Sequence[float]) -> bool:
+    """Whether each bin is around one whole number."""
+    return all(high - low == 1 and (low + high) / 2 % 1 == 0 for low, high in itertools.pairwise(edges))
+
+
 def between(low: float, high: float) -> str:
     """A bin in words: `3` for one around a whole number."""
     middle = (low + high) / 2
     return number(middle) if high - low == 1 and middle == int(middle) else f"{number(low, 6)} to {number(high, 6)}"
 
 
-def steps(title: str, label: str, edges: Sequence[float], parts: Sequence[tuple[str, str, Sequence[float]]]) -> Markup:
-    """The first part as bars between its edges, the others as lines over their steps."""
+def steps(
+    title: str,
+    label: str,
+    edges: Sequence[float],
+    names: Sequence[str],
+    parts: Sequence[tuple[str, str, Sequence[float]]],
+) -> Markup:
+    """The first part as bars between its edges, the others as lines over their steps; names: of the bins."""
     most = max((share * 100 for _, _, shares in parts for share in shares), default=1.0) or 1.0
-    chart = Chart(Axis(label, edges[0], edges[-1]), Axis("% of rows", 0, most * 1.05), 190)
+    x = Axis(label, edges[0], edges[-1])
+    if is_of_whole_numbers(edges):
+        x = Axis.of(label, [between(low, high) for low, high in itertools.pairwise(edges)])
+        edges = [edge - edges[0] - 0.5 for edge in edges]
+    chart = Chart(x, Axis("% of rows", 0, most * 1.05), 190)
     for place, (part, style, shares) in enumerate(parts):
         bins = list(zip(itertools.pairwise(edges), shares, strict=True))
         if place:
             chart.line([(edge, share * 100) for ends, share in bins for edge in ends], style)
             continue
-        for (low, high), share in bins:
-            text = f"{between(low, high)}, {part}: {share:.1%}"
+        for ((low, high), share), bin_name in zip(bins, names, strict=True):
+            text = f"{bin_name}, {part}: {share:.1%}"
             chart.rect((low, 0.0), (high, share * 100), text, f"{style} pale")
     return chart.svg(title)

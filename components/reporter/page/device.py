@@ -10,8 +10,11 @@ from farebox.components.reporter.figures import Figures, ModelFigures
 from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Section, missing, table
 
-MEDIAN = "the time that half of the predictions stay below; measured in turns with the uncompressed file, then gated"
-P99 = "the time that 99 of 100 predictions stay below"
+MEDIAN = (
+    "half of the predictions take less. Measured in turns with the uncompressed file; the gate compares turn by turn, "
+    "so its value differs a little"
+)
+P99 = "99 of 100 predictions take less; measured in the same turns"
 OF_LADDER = (
     "Times of candidates come from a shorter measurement of Quantizer and rank the candidates only. Another machine "
     "gives other times: those of a phone are not on this page."
