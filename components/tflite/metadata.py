@@ -23,7 +23,8 @@ from farebox.components.tflite.bands import Bands, of_facts
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.flatbuffer import add_buffer, opened
 from farebox.components.tflite.interpreter import column_name, schema
-from farebox.components.tflite.slim import SharingBuilder, packed_once
+from farebox.components.tflite.sharing import SharingBuilder
+from farebox.components.tflite.slim import packed_once
 
 ENTRY, IDENTIFIER = b"TFLITE_METADATA", b"M001"
 PARSER_VERSION = "1.0.0"  # of the schema that has every field below
@@ -57,7 +58,7 @@ def described(content: bytes, description: Description) -> bytes:
 
 def encoded(description: Description, inputs: Sequence[TensorDescription], output_name: str) -> bytes:
     """The flatbuffer, its root a ModelMetadata."""
-    builder = SharingBuilder(1024)
+    builder = SharingBuilder()
     tables = Tables(builder)
     text = builder.CreateString
     output = tables.tensor(output_name, description.output)

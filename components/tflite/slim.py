@@ -1,8 +1,9 @@
 """Rewrites a `.tflite` in fewer bytes with the same numbers: no weight changes, only how the file stores it.
 
 A FlatBuffer may point to one object from many places: tensors of one type and shape, options, shapes and constants that
-are equal are written once. Names of inner tensors, empty records and the converter's notes are left out, and small
-float16 constants, whose DEQUANTIZE operator takes more bytes than it saves, are written as the float32 they become.
+are equal are written once. Names of inner tensors, empty records, options of value 0 and the converter's notes are left
+out, and small float16 constants, whose DEQUANTIZE operator takes more bytes than it saves, are written as the float32
+they become.
 """
 
 from __future__ import annotations
@@ -10,78 +11,18 @@ from __future__ import annotations
 import collections
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import numpy.typing as npt
 
 from farebox.components.tflite.flatbuffer import add_buffer, code_number, code_of, constant, drop_idle, opened, packed
 from farebox.components.tflite.interpreter import schema
+from farebox.components.tflite.sharing import Sharing, SharingBuilder, content_of
 
-ALIGNMENT, NATURAL = 16, 8  # bytes: of constants, as the schema asks; of one number, which needs no more
 LAST_OLD_CODE = 127  # PLACEHOLDER_FOR_GREATER_OP_CODES: codes from here on do not fit the older field
+# Operators that run without options as with those of value 0.
+WITHOUT_OPTIONS = ("ADD", "DIV", "FULLY_CONNECTED", "GATHER", "MUL", "SELECT_V2", "SUB", "SUM")
+POT_SCALE = "potScaleInt16"
 DEQUANTIZE_BYTES = 80  # of the operator and the tensor that it writes
-
-
-class SharingBuilder(flatbuffers.Builder):
-    """Writes equal vectors and strings once; byte vectors are constants and are aligned."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
-        self._vectors: dict[tuple[str, bytes], int] = {}
-
-    def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802
-        key = x.dtype.str, x.tobytes()
-        if key not in self._vectors:
-            if x.dtype == np.uint8:
-                self.Prep(4, len(x))
-                self.Prep(ALIGNMENT if len(x) > NATURAL else NATURAL, len(x))
-            self._vectors[key] = super().CreateNumpyVector(x)
-        return self._vectors[key]
-
-    def CreateString(self, s: Any, encoding: str = "utf-8", errors: str = "strict") -> int:  # noqa: N802
-        text = s.encode(encoding, errors) if isinstance(s, str) else bytes(s)
-        key = "text", text
-        if key not in self._vectors:
-            self._vectors[key] = super().CreateString(text)
-        return self._vectors[key]
-
-
-class Shared:
-    """An object that several others point to; it is packed once, with the first of them."""
-
-    def __init__(self, record: Any) -> None:
-        self._record = record
-        self._offset: int | None = None
-
-    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802
-        if self._offset is None:
-            self._offset = self._record.Pack(builder)
-        return self._offset
-
-
-class Sharing:
-    """Returns the same object for equal records."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], Shared] = {}
-
-    def __call__(self, record: Any) -> Any:
-        if record is None or isinstance(record, Shared):
-            return record
-        return self._known.setdefault(_content(record), Shared(record))
-
-
-def _content(record: Any) -> tuple[Any, ...]:
-    """A key by which equal records are equal."""
-
-    def key(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return value.dtype.str, value.tobytes()
-        if isinstance(value, list):
-            return tuple(key(each) for each in value)
-        return value if isinstance(value, (int, float, bytes, type(None), Shared)) else _content(value)
-
-    return type(record), *(key(value) for _, value in sorted(vars(record).items()))
 
 
 def slim(content: bytes, *, keeps_names: bool = False, keeps_ends: bool = False) -> bytes:
@@ -98,6 +39,7 @@ def slim(content: bytes, *, keeps_names: bool = False, keeps_ends: bool = False)
         _drop_idle_reshapes(model, graph)
         _widen_small_constants(model, graph)
         _drop_unused_tensors(model, graph)
+        _drop_default_options(model, graph)
     _rank_codes(model)
     return packed_once(model)
 
@@ -105,7 +47,9 @@ def slim(content: bytes, *, keeps_names: bool = False, keeps_ends: bool = False)
 def packed_once(model: Any) -> bytes:
     """The bytes of a ModelT, equal objects written once. Changes the model."""
     _share(model)
-    return packed(model, SharingBuilder(1024))
+    builder = SharingBuilder()
+    builder.write_constants(buffer.data for buffer in model.buffers if buffer.data is not None)
+    return packed(model, builder)
 
 
 def _drop_notes(model: Any) -> None:
@@ -178,6 +122,23 @@ def _widen_small_constants(model: Any, graph: Any) -> None:
     graph.operators = kept
 
 
+def _drop_default_options(model: Any, graph: Any) -> None:
+    """Drops options that say what runtimes take without any: all fields 0.
+
+    The parsers of TFLite and of tflite-micro (flatbuffer_conversions.cc) fill absent options with zeros. POT_SCALE is 1
+    by default and matters to int16 numbers only.
+    """
+    read = schema()
+    droppable = {getattr(read.BuiltinOperator, name) for name in WITHOUT_OPTIONS}
+    for operator in graph.operators:
+        options = operator.builtinOptions
+        if options is None or code_of(model, operator) not in droppable:
+            continue
+        is_int16 = any(graph.tensors[int(end)].type == read.TensorType.INT16 for end in operator.outputs)
+        if not any(value for field, value in vars(options).items() if is_int16 or field != POT_SCALE):
+            operator.builtinOptions, operator.builtinOptionsType = None, read.BuiltinOptions.NONE
+
+
 def _bytes_of(values: Any) -> npt.NDArray[Any]:
     return np.asarray(values, np.uint8).copy()
 
@@ -218,7 +179,7 @@ def _rank_codes(model: Any) -> None:
         number = code_number(code)
         code.deprecatedBuiltinCode = min(number, LAST_OLD_CODE)
         code.builtinCode = number if number >= LAST_OLD_CODE else 0
-    keys = [_content(code) for code in model.operatorCodes]
+    keys = [content_of(code) for code in model.operatorCodes]
     uses = collections.Counter(keys[operator.opcodeIndex] for graph in model.subgraphs for operator in graph.operators)
     ranked = [key for key, _ in uses.most_common()]
     order = {old: ranked.index(key) for old, key in enumerate(keys) if key in uses}
@@ -250,4 +211,4 @@ def _share(model: Any) -> None:
             operator.builtinOptions = share(operator.builtinOptions)
     for entry in model.metadata or ():
         entry.buffer = number(entry.buffer)
-    model.buffers = [buffers[0], *(share(buffer) for buffer in buffers[1:])]
+    model.buffers = buffers

@@ -49,4 +49,4 @@ def test_an_operator_more_counts_for_its_kind(fare_tflite):
     added.outputs = np.array([len(graph.tensors)], np.int32)
     graph.operators.append(added), graph.tensors.append(tensor), model.operatorCodes.append(code)
     after = byte_shares(packed_once(model))
-    assert 60 < after["operators: SIGN"] < 160 and abs(after[STRUCTURE] - before[STRUCTURE]) < 40
+    assert 60 < after["operators: SIGN"] < 160 and abs(after[STRUCTURE] - before[STRUCTURE]) < 100

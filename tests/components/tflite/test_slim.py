@@ -9,7 +9,8 @@ import pytest
 
 from farebox.components.tflite import interpreter as tflite
 from farebox.components.tflite.flatbuffer import packed
-from farebox.components.tflite.slim import ALIGNMENT, slim
+from farebox.components.tflite.sharing import ALIGNMENT
+from farebox.components.tflite.slim import slim
 
 
 def opened(content: bytes):
