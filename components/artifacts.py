@@ -68,7 +68,7 @@ class QuantizationTrials(artifact.Artifact):
         optimize_for, ranges: the bands of the file in words, or why it has none
       - {uri}/trials.jsonl: a line per candidate, the unreduced float32 file first: rung, network, errors, sizes,
         latency, operators, tensors by type, verdict and the reason for it
-      - {uri}/sensitivity.json: the nodes that int8 can quantize, with the harm that each does by itself
+      - {uri}/sensitivity.json: the nodes that int8 or int8_weights can narrow, with the harm that each does by itself
       - {uri}/pareto.png: error against bytes, latency as colour
     """
 

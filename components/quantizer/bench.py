@@ -69,7 +69,7 @@ class Bench:
         """Returns an unconverted trial, with the nodes float that the settings keep float."""
         patterns = self.settings.keep_float
         keeps_float = rung.can_keep_float and patterns
-        kept_float = matching(self.source_of(network).nodes(), patterns) if keeps_float else ()
+        kept_float = matching(self.source_of(network).nodes("int8"), patterns) if keeps_float else ()
         return QuantizationTrial(rung.name, network, kept_float)
 
     def try_one(

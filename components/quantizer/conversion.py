@@ -23,7 +23,7 @@ from farebox.components.quantizer.native import Columns, Run, converted, here, q
 from farebox.components.quantizer.rungs import FLOAT32, RUNGS, Rung
 from farebox.components.tflite.description import Description
 from farebox.components.tflite.flatbuffer import opened
-from farebox.components.tflite.integer_weights import integer_weights
+from farebox.components.tflite.integer_weights import integer_weights, nodes_with_weights
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.join import join
 from farebox.components.tflite.metadata import described
@@ -136,7 +136,8 @@ class Source:
             front = self._front
             exported = front.exported(self._answer, self.network.variables) if front else self._exported
             return self._slim(portable(self._converted(row, exported), exported.names))
-        part = self._calibrated_once(row, kept_float) if row.can_keep_float else self._part(row, is_sparse=is_sparse)
+        is_calibrated = row.calibrates and row.can_keep_float
+        part = self._calibrated_once(row, kept_float) if is_calibrated else self._part(row, kept_float, is_sparse)
         if self._front is None:
             return self._slim(portable(part, self._exported.names))
         whole = join(self._front.file(self.network.input_names), part)
@@ -145,14 +146,15 @@ class Source:
     def _slim(self, content: bytes) -> bytes:
         return slim(content, keeps_names=self._keeps_names)
 
-    def _part(self, rung: Rung, *, is_sparse: bool = False) -> bytes:
+    def _part(self, rung: Rung, kept_float: Sequence[str] = (), is_sparse: bool = False) -> bytes:
         """Converts the network without the transform before it; float32, which integer weights begin with, once."""
         if rung.is_optimized or is_sparse:
             return self._converted(rung, self._exported, is_sparse=is_sparse)
         self._float32 = self._float32 or self._converted(FLOAT32, self._exported)
         if rung.weight_bits is None:
             return self._float32
-        return integer_weights(self._float32, rung.weight_bits, with_channels=rung.has_channel_scales)
+        channels = rung.has_channel_scales
+        return integer_weights(self._float32, rung.weight_bits, with_channels=channels, kept_float=kept_float)
 
     def _converted(
         self, rung: Rung, exported: Exported, *, is_sparse: bool = False, only_calibrates: bool = False
@@ -168,8 +170,10 @@ class Source:
         content: bytes = self._run(quantized, self._calibrated, tuple(kept_float))
         return content
 
-    def nodes(self) -> tuple[str, ...]:
-        """Names of the nodes that int8 can quantize, in the network's order."""
+    def nodes(self, rung: str) -> tuple[str, ...]:
+        """Names of the nodes that a rung can quantize, in the network's order."""
+        if RUNGS[rung].weight_bits is not None:
+            return nodes_with_weights(self._part(FLOAT32))
         graph, *_ = opened(self._part(FLOAT32)).subgraphs
         tensors = (graph.tensors[int(operator.outputs[0])] for operator in graph.operators)
         return tuple(tensor.name.decode() for tensor in tensors if tensor.type == schema().TensorType.FLOAT32)

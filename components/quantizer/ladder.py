@@ -95,8 +95,7 @@ class Ladder:
         self._try_networks()
         finalists = self._finalists()
         self._try_formats(finalists)
-        needs_training = not any(bench.holds(trial) and "int8" in trial.dtypes for trial in bench.trials)
-        if needs_training and not self._settings.portable:
+        if not (self._settings.portable or self._has_integer_file(bench.networks)):
             bench.say(f"no post-training integer rung holds eval error {bench.bound:.4f}: qat is tried")
             for rung in RUNGS.values():
                 if rung.auto == "last":
@@ -149,25 +148,33 @@ class Ladder:
     def _try_formats(self, networks: Sequence[str]) -> None:
         """Tries every other post-training format that may ship, and float nodes where one misses the budget."""
         bench, rungs = self._bench, [rung for rung in self._rungs() if not rung.is_portable]
-        if self._settings.portable:
-            return
         for network in sorted(networks, key=list(bench.networks).index):
-            if bench.allowance.is_left(f"other formats of the {network} network"):
-                for trial in bench.try_rungs(network, rungs):
-                    self._study(trial)
+            if not self._settings.portable and bench.allowance.is_left(f"other formats of the {network} network"):
+                bench.try_rungs(network, rungs)
+            for trial in [each for each in bench.trials if each.network == network]:
+                self._study(trial)
+
+    def _has_integer_file(self, networks: Iterable[str]) -> bool:
+        """Whether one of the networks has a file with int8 in it that holds the budget."""
+        trials = (trial for trial in self._bench.trials if trial.network in networks)
+        return any(self._bench.holds(trial) and "int8" in trial.dtypes for trial in trials)
 
     def _study(self, trial: QuantizationTrial) -> None:
         """Measures which nodes a rung harms; in mode `auto` only if the trial misses the budget, and then tries it
-        again with the most harmful nodes float. Does nothing for a network that misses the budget in float32."""
-        bench = self._bench
-        is_needed = self._settings.mode != AUTO or not bench.holds(trial)
-        if not (RUNGS[trial.rung].can_keep_float and trial.content and is_needed):
+        again with the most harmful nodes float. Does nothing for a network that misses the budget in float32, nor for
+        integer weights beside another integer file that holds it."""
+        bench, rung = self._bench, RUNGS[trial.rung]
+        is_spare = rung.weight_bits is not None and self._has_integer_file([trial.network])
+        is_needed = self._settings.mode != AUTO or not (bench.holds(trial) or is_spare)
+        if not (rung.can_keep_float and trial.content and is_needed):
+            return
+        if self._settings.mode == AUTO and not bench.allowance.is_left(f"float nodes of {trial.name}"):
             return
         network = trial.network
         plain = next(each for each in bench.trials if (each.network, each.rung) == (network, FLOAT32.name))
         if not bench.holds(plain):
             return
-        harms = sensitivity(bench.source_of(network), trial, bench.judge, plain.error)
+        harms = sensitivity(bench.source_of(network), trial, bench.judge, plain)
         self._harms += harms
         if self._settings.mode == AUTO:
             for each in trials_with_float_nodes(bench.source_of(network), trial, harms, bench.judge, bench.holds):

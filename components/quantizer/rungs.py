@@ -57,7 +57,7 @@ RUNGS = {
         FLOAT32,
         Rung("float16", weight_type="float16", has_float_kernels=True),
         Rung("dynamic", has_float_kernels=True),
-        Rung("int8_weights", is_optimized=False, weight_bits=8, is_portable=True),
+        Rung("int8_weights", is_optimized=False, weight_bits=8, is_portable=True, can_keep_float=True),
         Rung("int6_weights", is_optimized=False, weight_bits=6, is_for_gzip=True, is_portable=True),
         Rung("int5_weights", is_optimized=False, weight_bits=5, is_for_gzip=True, is_portable=True),
         Rung("int8_channels", is_optimized=False, weight_bits=8, has_channel_scales=True, runtimes=NO_CHANNELS),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -59,12 +59,12 @@ class Layer:
             self.offsets = self.offsets * scales
 
 
-def equalize(model: Any, graph: Any, is_narrowed: Callable[[Array], bool]) -> None:
-    """Scales the units that one layer alone reads. is_narrowed: whether weights become integers."""
+def equalize(model: Any, graph: Any, narrowed: Collection[int]) -> None:
+    """Scales the units that one layer alone reads. narrowed: the tensors that become integers."""
     pairs = _pairs(model, graph)
     for _ in range(SWEEPS):
         for first, second in pairs:
-            scales = _scales(first, second, is_narrowed)
+            scales = _scales(first, second, narrowed)
             first.scale(first.out_axis, scales, with_bias=True)
             second.scale(second.in_axis, 1 / scales, with_bias=False)
     for layer in {each.kernel: each for pair in pairs for each in pair}.values():
@@ -73,15 +73,15 @@ def equalize(model: Any, graph: Any, is_narrowed: Callable[[Array], bool]) -> No
             graph.tensors[layer.bias].buffer = add_buffer(model, layer.offsets.astype(np.float32))
 
 
-def _scales(first: Layer, second: Layer, is_narrowed: Callable[[Array], bool]) -> Array:
+def _scales(first: Layer, second: Layer, narrowed: Collection[int]) -> Array:
     """Scales that make the ranges of all units equal; weights that stay float may have any range."""
     written, read = first.ranges(first.out_axis), second.ranges(second.in_axis)
     written = np.maximum(written, np.abs(first.offsets))  # a unit that lives by its bias is not small
     is_live = (written > LEAST) & (read > LEAST)
     written, read = np.where(is_live, written, 1.0), np.where(is_live, read, 1.0)
-    if is_narrowed(first.weights) and is_narrowed(second.weights):
+    if first.kernel in narrowed and second.kernel in narrowed:
         scales = np.sqrt(read / written)
-    elif is_narrowed(first.weights):
+    elif first.kernel in narrowed:
         scales = written.max() / written
     else:
         scales = read / read.max()

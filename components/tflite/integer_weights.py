@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ INT4_BITS = 4
 DEQUANTIZE_VERSIONS = {8: 2, INT4_BITS: 6}  # TFLite's versions.cc
 
 
-def integer_weights(content: bytes, bits: int = 8, *, with_channels: bool = False) -> bytes:
+def integer_weights(
+    content: bytes, bits: int = 8, *, with_channels: bool = False, kept_float: Collection[str] = ()
+) -> bytes:
     """The float32 file with its larger constants as integers, symmetric, and a DEQUANTIZE behind them.
 
     A constant whose rows are gathered is dequantized after the look-up; every other one when the file is loaded. Tables
@@ -26,25 +29,42 @@ def integer_weights(content: bytes, bits: int = 8, *, with_channels: bool = Fals
 
     bits: of a number. Constants of one axis keep 8, at 4 bits gathered tables too. A number takes half a byte at 4
     bits, else a whole one: 5 bits are fewer bytes after gzip only. with_channels: a scale for each channel of a
-    constant, where that pays.
+    constant, where that pays. kept_float: nodes, by the names of `nodes_with_weights`, whose constants stay float32.
     """
     model = opened(content)
     for graph in model.subgraphs:
-        _Narrowing(model, graph, bits, with_channels=with_channels).apply()
+        kept = {index for index, node in _readers(model, graph) if node in kept_float}
+        _Narrowing(model, graph, bits, with_channels=with_channels, kept=kept).apply()
     return packed(model)
 
 
-class _Narrowing:
-    """The change of one graph."""
+def nodes_with_weights(content: bytes) -> tuple[str, ...]:
+    """Names of the outputs of operators that read constants which become integers, in the file's order."""
+    model = opened(content)
+    return tuple(dict.fromkeys(node for graph in model.subgraphs for _, node in _readers(model, graph)))
 
-    def __init__(self, model: Any, graph: Any, bits: int, *, with_channels: bool) -> None:
+
+def _readers(model: Any, graph: Any) -> Iterator[tuple[int, str]]:
+    """The larger constants, each with the name of what an operator makes of it."""
+    constants = _constants(model, graph)
+    for operator in graph.operators:
+        for index in () if operator.inputs is None else operator.inputs:
+            if index in constants and len(operator.outputs):
+                yield int(index), (graph.tensors[int(operator.outputs[0])].name or b"").decode()
+
+
+class _Narrowing:
+    """The change of one graph. kept: constants that stay float32."""
+
+    def __init__(self, model: Any, graph: Any, bits: int, *, with_channels: bool, kept: Collection[int]) -> None:
+        self._kept = kept
         self._model, self._graph, self._bits, self._with_channels = model, graph, bits, with_channels
         self._codes: dict[int, int] = {}  # operator codes of DEQUANTIZE, by the bits that they read
 
     def apply(self) -> None:
         model, graph = self._model, self._graph
-        equalize(model, graph, lambda weights: weights.size >= MIN_WEIGHTS)
-        constants = _constants(model, graph)
+        equalize(model, graph, [index for index in _constants(model, graph) if index not in self._kept])
+        constants = {index: each for index, each in _constants(model, graph).items() if index not in self._kept}
         gathered = _gathered(model, graph) & set(constants)
         joints = joint_look_ups(model, graph, gathered)
         grids = {index: self._grid(values, is_table=index in gathered) for index, values in constants.items()}

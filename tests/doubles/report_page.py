@@ -153,7 +153,7 @@ def ladder() -> dict[str, object]:
     trials[6]["verdict"] = "chosen"
     return {
         "network": "reduced", "bound": 3.52, "metric": "rmse", "why": "the cheapest by size", "trials": trials,
-        "harms": [{"network": "reduced", "node": "a/hidden_0", "error": 3.6, "increase": 0.1}],
+        "harms": [{"network": "reduced", "rung": "int8", "node": "a/hidden_0", "error": 3.6, "increase": 0.1}],
         "parts": {
             "operators: FULLY_CONNECTED": 4000, "constants: FULLY_CONNECTED": 3000, "shared by operators, head": 2000,
             "constants: MUL": 64, **{f"operators: KIND_{i}": 62 - i for i in range(20)},

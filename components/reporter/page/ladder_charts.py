@@ -86,20 +86,21 @@ def sensitivity(harms: Sequence[Mapping[str, Any]], trials: Sequence[Mapping[str
         integer = [rung for rung in tried if rung in RUNGS and RUNGS[rung].can_keep_float]
         why = f"{', '.join(integer)} held or was too far off" if integer else "this run tried none of those"
         return missing(
-            "Sensitivity of each layer: measured only if a format that computes in integers misses the error budget; "
+            "Sensitivity of each layer: measured only if int8 misses the error budget; "
             f"{why} (tried: {', '.join(tried)})."
         )
     rows = [
         (
             harm["node"].rpartition("/")[2] or harm["node"],
             harm["network"],
+            harm["rung"],
             number(harm["error"]),
             f"{harm['increase']:+.4g}",
         )
         for harm in harms
     ]
-    head = ("node", "network", "error if only it is int8", "increase")
-    return table("Sensitivity: harm of each node in int8", head, rows, 2)
+    head = ("node", "network", "format", "error if only it is int8", "increase")
+    return table("Sensitivity: harm of each node in int8", head, rows, 3)
 
 
 def parts(sizes: Mapping[str, int]) -> Figure:

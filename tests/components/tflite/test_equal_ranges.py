@@ -33,9 +33,12 @@ def converted(shape: tuple[int, ...], body: Callable[[keras.KerasTensor], keras.
     return Source(network, None, [], "y").file("float32")
 
 
-def equal(content: bytes, is_narrowed: Callable[[np.ndarray], bool] = lambda weights: weights.size >= 48) -> bytes:
+def equal(content: bytes, only: tuple[int, ...] | None = None) -> bytes:
+    """only: the shape of the kernel that is narrowed; by default all are."""
     model = opened(content)
-    equalize(model, model.subgraphs[0], is_narrowed)
+    (graph,) = model.subgraphs
+    narrowed = [i for i, each in enumerate(graph.tensors) if only is None or tuple(each.shape) == only]
+    equalize(model, graph, narrowed)
     return packed(model)
 
 
@@ -93,7 +96,7 @@ def test_ranges_by_hand():
 def test_beside_weights_that_stay_float_all_units_get_the_largest_range(narrowed):
     content = converted((6,), lambda x: keras.layers.Dense(16)(keras.layers.Dense(16, "relu")(x)))
     before = kernels(content)
-    after = kernels(equal(content, lambda weights: weights.shape == before[narrowed].shape))
+    after = kernels(equal(content, before[narrowed].shape))
     ranges = np.abs(after[narrowed]).max(axis=1 - narrowed)
     np.testing.assert_allclose(ranges, np.abs(before[narrowed]).max(), rtol=1e-5)
 
