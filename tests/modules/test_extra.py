@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from farebox.modules import columns, extra, features, preprocessing, training
 from farebox.modules.extra import ExtraInput
 
+pytestmark = pytest.mark.usefixtures("few_trees")
 CAR, RATE = ExtraInput("car", 2), ExtraInput("rate", 3, default=1.0)
 TRAFFIC, SURGE = ExtraInput("traffic"), ExtraInput("surge", default=1.0)
 EXTRAS = (TRAFFIC, CAR, SURGE, RATE)

@@ -14,6 +14,7 @@ from farebox.components.networks.rows import Rows
 from farebox.modules import columns, preprocessing, training
 from farebox.modules.settings import ModelSettings, TrainingSettings
 
+pytestmark = pytest.mark.usefixtures("few_trees")
 SETTINGS = TrainingSettings(epochs=6, batch_size=64)
 
 

@@ -15,6 +15,7 @@ from farebox.components.networks.rows import Rows
 from farebox.modules import columns, training
 from farebox.modules.settings import ModelSettings, TrainingSettings, TunerSettings
 
+pytestmark = pytest.mark.usefixtures("few_trees")
 SETTINGS = TrainingSettings(epochs=3, batch_size=64, learning_rate=0.0031)  # the space goes up to 0.03
 MODEL = ModelSettings(hidden=(8, 4))
 GIVEN = {"training.learning_rate": 0.0031, "training.weight_decay": 0.01, "model.hidden": "[8, 4]"}
@@ -141,22 +142,27 @@ def test_what_is_to_be_beaten_does_not_move_with_the_tuning(full_trips, trained,
     assert untuned["tuned"] is None and trained["tried"]["network"] < untuned["tried"]["network"]
 
 
+@pytest.fixture(scope="module")
+def searches(toy_trips, tmp_path_factory) -> dict[int, list[list[dict]]]:
+    """Two searches of two trials for each of two seeds; 0 too, which keras_tuner takes for none."""
+
+    def search(seed: int) -> list[dict]:
+        settings = dataclasses.replace(SETTINGS, epochs=1, seed=seed)
+        return Executors(toy_trips, tmp_path_factory.mktemp("search"), settings).tune(2)
+
+    return {seed: [search(seed), search(seed)] for seed in (0, 17)}
+
+
 @pytest.mark.parametrize("seed", [0, 17])
-def test_the_same_seed_tries_the_same_and_finds_the_same(toy_trips, tmp_path, seed):
-    """Seed 0 too, which keras_tuner takes for none."""
-    settings = dataclasses.replace(SETTINGS, epochs=1, seed=seed)
-    once, again = (Executors(toy_trips, tmp_path / name, settings).tune(2) for name in ("once", "again"))
+def test_the_same_seed_tries_the_same_and_finds_the_same(searches, seed):
+    once, again = searches[seed]
     assert [_values(trial) for trial in once] == [_values(trial) for trial in again]
     assert [trial["score"] for trial in once] == pytest.approx([trial["score"] for trial in again], abs=1e-6)
 
 
-def test_another_seed_tries_others(toy_trips, tmp_path):
-    searches = []
-    for seed in (1, 2):
-        settings = dataclasses.replace(SETTINGS, epochs=1, seed=seed)
-        trials = Executors(toy_trips, tmp_path / str(seed), settings).tune(2)
-        searches.append({trial["trial_id"]: _values(trial) for trial in trials})
-    assert searches[0]["0"] == searches[1]["0"] and searches[0]["1"] != searches[1]["1"]
+def test_another_seed_tries_others(searches):
+    by_id = [{trial["trial_id"]: _values(trial) for trial in once} for once, _ in searches.values()]
+    assert by_id[0]["0"] == by_id[1]["0"] and by_id[0]["1"] != by_id[1]["1"]
 
 
 def test_without_a_teacher_its_weight_is_not_searched(toy_trips, tmp_path):
