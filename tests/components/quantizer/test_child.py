@@ -10,13 +10,24 @@ import numpy as np
 import pytest
 
 from farebox.components.errors import InputError
-from farebox.components.quantizer.child import Child, ChildError
+from farebox.components.quantizer.child import BOOT, Child, ChildError
+
+PLACE = "farebox.components.quantizer.child.BOOT"
+LIGHT = "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow'); "
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_tensorflow():
+    """Starts processes without TensorFlow, whose import takes four seconds each; only conversion needs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PLACE, LIGHT + BOOT)
+        yield
 
 
 @pytest.fixture(scope="module")
-def child():
+def child(no_tensorflow):
     with Child() as run:
-        run(operator.add, 1, 1)  # TensorFlow is imported once that is answered
+        run(operator.add, 1, 1)
         yield run
 
 
@@ -73,7 +84,7 @@ def test_memory_is_limited(child):
         child(bytearray, wanted)
 
 
-def test_a_file_that_ends_its_process_is_a_line_of_the_log(child):
+def test_a_file_that_ends_its_process_is_a_line_of_the_log(monkeypatch):
     """int16x8 with LayerNormalization: the interpreter aborts (TF 2.16, ai-edge-litert 1.4) or refuses the file."""
     import tf_keras as keras
 
@@ -86,11 +97,13 @@ def test_a_file_that_ends_its_process_is_a_line_of_the_log(child):
     hidden = keras.layers.LayerNormalization()(keras.layers.Dense(16, activation="relu")(inputs))
     network = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Dense(16, activation="relu")(hidden)))
     x = np.random.default_rng(1).normal(size=(40, 8)).astype(np.float32)
-    source = Source(network, None, [{"x": x[i : i + 1]} for i in range(20)], "y", run=child)
     trials = [QuantizationTrial("float32", "n"), QuantizationTrial("int16x8", "n")]
-    for trial in trials:
-        attempt(trial, lambda rung=trial.rung: source.file(rung))
-    Judge([({"x": x}, x.sum(axis=1))], NUMBERS, run=child).measure(trials)
+    monkeypatch.setattr(PLACE, BOOT)
+    with Child() as run:
+        source = Source(network, None, [{"x": x[i : i + 1]} for i in range(20)], "y", run=run)
+        for trial in trials:
+            attempt(trial, lambda rung=trial.rung: source.file(rung))
+        Judge([({"x": x}, x.sum(axis=1))], NUMBERS, run=run).measure(trials)
     plain, aborted = trials
     assert np.isfinite(plain.error) and not plain.reason
     assert aborted.reason and not np.isfinite(aborted.error)
