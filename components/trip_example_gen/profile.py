@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import json
 import operator
 import re
@@ -95,7 +96,7 @@ class Columns(_SourceNames):
 
     def sources(self) -> dict[str, tuple[str, ...]]:
         """Our column: the source's, in the order in which they are tried; for the columns that the source has."""
-        columns = dataclasses.asdict(self).items()
+        columns = ((field.name, getattr(self, field.name)) for field in dataclasses.fields(self))
         return {ours: _several(text) for ours, text in columns if text}
 
 
@@ -346,7 +347,13 @@ def profile_to_json(profile: CityProfile) -> str:
 
 def profile_from_json(text: str) -> CityProfile:
     """The inverse of `profile_to_json`."""
+    profile: CityProfile = adapter().validate_json(text)
+    return profile
+
+
+@functools.cache
+def adapter() -> Any:
+    """pydantic's reader of profiles, made once: that takes longer than to read one."""
     import pydantic  # 0.1 s, which `farebox predict` need not wait
 
-    profile: CityProfile = pydantic.TypeAdapter(CityProfile).validate_json(text)
-    return profile
+    return pydantic.TypeAdapter(CityProfile)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import sys
@@ -125,12 +126,19 @@ def _shipped_tables() -> Iterator[str]:
             yield str((path.parent / file).resolve())
 
 
-def _shipped() -> Iterator[tuple[str, Path, dict[str, Any]]]:
+def _shipped() -> list[tuple[str, Path, dict[str, Any]]]:
     """Name, file and content of each shipped city."""
     from farebox.pipeline.settings import load
 
-    for path in sorted(load.CITIES.glob(f"*/{load.CITY_FILE}")):
-        yield path.parent.name, path, load.read_yaml(path)
+    return _cities(load.CITIES)
+
+
+@functools.cache
+def _cities(folder: Path) -> list[tuple[str, Path, dict[str, Any]]]:
+    from farebox.pipeline.settings import load
+
+    paths = sorted(folder.glob(f"*/{load.CITY_FILE}"))
+    return [(path.parent.name, path, load.read_yaml(path)) for path in paths]
 
 
 def _remarks(taken: Sequence[Sample]) -> Iterator[str]:

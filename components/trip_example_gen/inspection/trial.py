@@ -16,7 +16,7 @@ from farebox.components.errors import InputError
 from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.inspection.samples import Sample
 from farebox.components.trip_example_gen.judging.judge import Trips
-from farebox.components.trip_example_gen.profile import CityProfile
+from farebox.components.trip_example_gen.profile import CityProfile, adapter
 from farebox.components.trip_example_gen.reader import read_chunk
 from farebox.components.trip_example_gen.sources.reading import plan_chunks
 
@@ -27,7 +27,7 @@ def profile_of(city: Mapping[str, Any], folder: Path = Path()) -> CityProfile:
     Raises InputError, which names the key.
     """
     try:
-        profile: CityProfile = pydantic.TypeAdapter(CityProfile).validate_python(city)
+        profile: CityProfile = adapter().validate_python(city)
     except pydantic.ValidationError as error:
         fault = error.errors()[0]
         reason = fault.get("ctx", {}).get("error", fault["msg"])
