@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -128,13 +129,19 @@ def test_predict_finds_the_era_of_a_day(place, convert_tflite, call):
         assert call(*trip(model="dated.tflite"), *given) == (0, fare, "")
 
 
-@pytest.fixture
-def with_features(place, convert_tflite) -> str:
-    """As `model`; traffic and the code of the car, 1 for a van, are added to the fare."""
+@pytest.fixture(scope="module")
+def own_tflite(convert_tflite) -> bytes:
+    """Traffic and the code of the car, 1 for a van, are added to the fare."""
     facts = {"categories": {"car": ["sedan", "van"]}, "feature_defaults": {"car": 0}}
     content = convert_tflite(lambda fare: fare, types={"traffic": "float32", "car": "int32"})
     inputs = (TensorDescription("traffic", minimum=0, maximum=5000), TensorDescription("car", minimum=0, maximum=1))
-    (place / "own.tflite").write_bytes(described(content, Description(inputs=inputs, facts=facts)))
+    return described(content, Description(inputs=inputs, facts=facts))
+
+
+@pytest.fixture
+def with_features(place, own_tflite) -> str:
+    """As `model`, of `own_tflite`."""
+    (place / "own.tflite").write_bytes(own_tflite)
     return "own.tflite"
 
 
@@ -354,20 +361,24 @@ BAD_TRIPS = {
 }  # fmt: skip
 
 
-def refused(place: Path, *arguments: str) -> str:
-    """The one line of a run with bad input: it ends before TFX is imported, and leaves neither a run nor a model."""
-    result = farebox("run", "--out", "out", *arguments)
-    assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
-    assert result.stderr.startswith("farebox: ")
-    assert not (place / "out" / "runs").exists() and not (place / "out" / "models").exists()
-    return result.stderr.removeprefix("farebox: ")
+@pytest.fixture
+def refused(place, call) -> Callable[..., str]:
+    """The one line of a run with bad input, which leaves neither a run nor a model."""
+
+    def run(*arguments: str) -> str:
+        code, _, error = call("run", "--out", "out", *arguments)
+        assert (code, error.count("\n")) == (2, 1), error
+        assert not (place / "out" / "runs").exists() and not (place / "out" / "models").exists()
+        return error.removeprefix("farebox: ")
+
+    return run
 
 
 @pytest.mark.parametrize("case", BAD_TRIPS)
-def test_run_refuses_bad_trips(place, case):
+def test_run_refuses_bad_trips(place, refused, case):
     content, line = BAD_TRIPS[case]
     (place / "trips.csv").write_text(content)
-    assert refused(place, "--city", "springfield.yaml", "--data", "trips.csv").startswith(line)
+    assert refused("--city", "springfield.yaml", "--data", "trips.csv").startswith(line)
 
 
 @pytest.mark.parametrize("command", ["run", "evaluate"])
@@ -384,18 +395,20 @@ def test_weekdays_of_another_coding_are_refused_by_the_first_look(place, model, 
 
 
 def test_run_refuses_a_folder_that_does_not_exist(place):
-    assert refused(place, "--city", "springfield.yaml", "--data", "gone/") == "gone/: no such file or folder\n"
+    """Through the command itself."""
+    ended = farebox("run", "--city", "springfield.yaml", "--data", "gone/")
+    assert (ended.returncode, ended.stderr) == (2, "farebox: gone/: no such file or folder\n")
 
 
-def test_run_refuses_a_broken_city_file(place):
+def test_run_refuses_a_broken_city_file(place, refused):
     (place / "springfield.yaml").write_text("city: {name: springfield\ngates: {}\n")
-    assert refused(place, "--city", "springfield.yaml").startswith("springfield.yaml: line 2: ")
+    assert refused("--city", "springfield.yaml").startswith("springfield.yaml: line 2: ")
 
 
-def test_run_refuses_a_place_that_cannot_be_written(place):
+def test_run_refuses_a_place_that_cannot_be_written(place, refused):
     (place / "trips.csv").write_text(HEADER + GOOD)
     (place / "out").touch()
-    line = refused(place, "--city", "springfield.yaml", "--data", "trips.csv")
+    line = refused("--city", "springfield.yaml", "--data", "trips.csv")
     assert line == "out/runs/springfield cannot be written: Not a directory\n"
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -177,41 +178,42 @@ def test_the_command_refuses_before_it_imports_tfx(tmp_path):
     assert line.endswith("chicago/city.yaml: beam.temp_location must be given for beam.runner=dataflow")
 
 
-def test_the_command_adds_how_to_get_what_is_missing(tmp_path):
-    line = refused(tmp_path / "out", "beam.runner=flink", "beam.extra_package=no.whl")
+@pytest.fixture
+def refused(call, tmp_path) -> Callable[..., str]:
+    def run(*overrides: str) -> str:
+        words = [word for setting in overrides for word in ("--set", setting)]
+        code, _, error = call("run", "--city", "chicago", "--out", tmp_path / "out", *words)
+        assert code == 2 and not (tmp_path / "out").exists()
+        (line,) = error.splitlines()
+        return line
+
+    return run
+
+
+def test_the_command_adds_how_to_get_what_is_missing(refused):
+    line = refused("beam.runner=flink", "beam.extra_package=no.whl")
     assert line.endswith(
         "city.yaml: beam.extra_package=no.whl must be a file, a wheel of farebox (`make wheel` builds one)"
     )
-    line = refused(tmp_path / "out", "gates.max_rmse")
+    line = refused("gates.max_rmse")
     assert line == "farebox: override gates.max_rmse must read section.key=value (`--set gates.max_rmse=4`)"
 
 
-def refused(out: Path, *overrides: str) -> str:
-    words = [word for setting in overrides for word in ("--set", setting)]
-    ended = subprocess.run(
-        [str(FAREBOX), "run", "--city", "chicago", "--out", str(out), *words],
-        capture_output=True, text=True, check=False, timeout=60, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert ended.returncode == 2 and not out.exists()
-    (line,) = ended.stderr.splitlines()
-    return line
-
-
-def test_a_job_server_that_does_not_run_is_named_at_once(tmp_path):
+def test_a_job_server_that_does_not_run_is_named_at_once(refused):
     """Beam itself waits for five minutes."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = refused(tmp_path / "out", "beam.runner=flink", f"beam.job_endpoint={address}")
+        line = refused("beam.runner=flink", f"beam.job_endpoint={address}")
     assert line == (
         f"farebox: beam.job_endpoint={address} must be a Beam job server that runs, got Connection refused "
         "(`make flink` starts one on this machine)"
     )
 
 
-def test_dataflow_cannot_reach_this_machine(tmp_path):
+def test_dataflow_cannot_reach_this_machine(refused, tmp_path):
     overrides = (f"beam.{name}={value}" for name, value in DATAFLOW.items())
-    line = refused(tmp_path / "out", "beam.runner=dataflow", *overrides)
+    line = refused("beam.runner=dataflow", *overrides)
     assert f"must go with artifacts in a bucket, got out={tmp_path / 'out'}, which its workers cannot reach" in line
 
 
