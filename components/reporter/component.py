@@ -14,7 +14,8 @@ from farebox.components.reporter.executor import ReporterExecutor
 
 class ReporterSpec(component_spec.ComponentSpec):
     """label: its name among the transformed features. about: `About` as JSON. `raw_examples` are TripExampleGen's,
-    `model_run` is Trainer's; `statistics` are of the raw examples, `baseline_statistics` of the last blessed run's."""
+    `model_run` is Trainer's; `statistics` are of the raw examples, `baseline_statistics` of the last blessed run's.
+    `anomalies` and `evaluation` tell what their nodes cost."""
 
     PARAMETERS = {
         "label": component_spec.ExecutionParameter(type=str),
@@ -29,6 +30,7 @@ class ReporterSpec(component_spec.ComponentSpec):
         "baseline_statistics": component_spec.ChannelParameter(
             type=standard_artifacts.ExampleStatistics, optional=True
         ),
+        "anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies, optional=True),
         "verdict": component_spec.ChannelParameter(type=artifacts.GateVerdict),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "model_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
@@ -39,6 +41,7 @@ class ReporterSpec(component_spec.ComponentSpec):
         "quantized_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "reference_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "trials": component_spec.ChannelParameter(type=artifacts.QuantizationTrials),
+        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation, optional=True),
         "gate_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing),
         "pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel),

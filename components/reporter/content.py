@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,15 +20,18 @@ from farebox.components.tflite.metadata import bands_of
 from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.files import COUNTS_FILE, DAYS, WINDOW_PROPERTY
 
+KB_PER_MB = 1024  # of ru_maxrss on Linux, where containers run
 MOST_ROWS = 20_000  # of test, in memory
 BEFORE, AFTER = "before compression", "shipped file"
 LABEL_COLUMN = list(EXAMPLE_COLUMNS)[-1]
 
 # Reporter's input that tells a node's cost, in the order of the graph.
 NODE_OF = {
-    "raw_examples": "TripExampleGen", "statistics": "StatisticsGen", "verdict": "DataGate",
+    "raw_examples": "TripExampleGen", "statistics": "StatisticsGen", "anomalies": "ExampleValidator",
+    "verdict": "DataGate",
     "transform_graph": "Transform", "model": "Trainer", "projection": "PcaReducer", "pruning": "Pruner",
-    "trials": "Quantizer", "infra_blessing": "DeviceValidator", "gate_blessing": "ModelGate", "pushed_model": "Pusher",
+    "trials": "Quantizer", "infra_blessing": "DeviceValidator", "evaluation": "Evaluator",
+    "gate_blessing": "ModelGate", "pushed_model": "Pusher",
 }  # fmt: skip
 
 Inputs = Mapping[str, types.Artifact]
@@ -60,12 +64,21 @@ def of_data(inputs: Inputs) -> dict[str, Any]:
 
 
 def costs(inputs: Inputs) -> list[dict[str, Any]]:
-    """CPU and elapsed seconds and memory of the nodes of a cluster's run that leave them beside Reporter's inputs."""
-    return [
+    """CPU and elapsed seconds and memory of the nodes of a cluster's run that leave them beside Reporter's inputs, and
+    what Reporter's own process took so far; empty for a local run."""
+    found = [
         {"name": node, **read_json(inputs[key], COST_FILE)}
         for key, node in NODE_OF.items()
         if key in inputs and fileio.exists(os.path.join(inputs[key].uri, COST_FILE))
     ]
+    return [*found, own_cost()] if found else []
+
+
+def own_cost() -> dict[str, Any]:
+    """The cost of this process since its start; a container runs one node. Its elapsed time is not known yet."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    peak_mb = usage.ru_maxrss / KB_PER_MB
+    return {"name": "Reporter", "cpu_s": usage.ru_utime + usage.ru_stime, "wall_s": None, "peak_mb": peak_mb}
 
 
 def origin(examples: types.Artifact) -> dict[str, Any]:

@@ -169,7 +169,14 @@ def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, str, str]]
         if dataclasses.is_dataclass(value):
             yield from differing(value, f"{name}.")
         elif value != (default := default_of(field)):
-            yield name, str(value), "" if default is dataclasses.MISSING else str(default)
+            yield name, str(value), text_of_default(default)
+
+
+def text_of_default(default: Any) -> str:
+    """A default as text: `none` for one that is empty, nothing where there is no default."""
+    if default is dataclasses.MISSING:
+        return ""
+    return "none" if default is None or default in ("", (), {}) else str(default)
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:

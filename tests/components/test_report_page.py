@@ -284,7 +284,7 @@ def test_each_link_of_a_term_leads_to_what_it_means():
     assert link("RMSE <b> of a slice, RMSE") == (
         '<a class="term" href="#term-rmse">RMSE</a> &lt;b&gt; of a <a class="term" href="#term-slice">slice</a>, RMSE'
     )
-    assert link("unlabelled, max_rmse") == "unlabelled, max_rmse"
+    assert link("unlabelled, max_rmse, gates.rows") == "unlabelled, max_rmse, gates.rows"
 
 
 def test_text_of_the_data_is_no_markup():

@@ -80,7 +80,7 @@ TERMS: Mapping[str, tuple[str, str]] = {
     "CPU seconds": ("CPU seconds|CPU s", "Time of work, summed over cores; elapsed time is what a clock shows."),
 }
 PATTERN = re.compile("|".join(
-    rf"(?P<t{place}>(?<![\w-])(?:{forms})(?![\w-]))" for place, (forms, _) in enumerate(TERMS.values())
+    rf"(?P<t{place}>(?<![\w.-])(?:{forms})(?![\w-]|\.\w))" for place, (forms, _) in enumerate(TERMS.values())
 ), re.IGNORECASE)  # fmt: skip
 
 

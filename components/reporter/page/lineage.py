@@ -76,7 +76,7 @@ def section(figures: Figures, sections: Mapping[str, Any], facts: RunFacts) -> S
     if nodes and not facts.nodes:
         blocks.append(
             missing(
-                "Evaluator, ExampleValidator, Reporter and nodes that only look things up have no cost here; "
+                "Nodes that only look things up have no cost here; Reporter's is what it took up to this page; "
                 "a cached node has the cost of the run that it came from."
             )
         )

@@ -12,6 +12,7 @@ import report_page
 from toy_spec import components
 
 from farebox.components.reporter import content
+from farebox.components.reporter.component import ReporterSpec
 from farebox.components.reporter.page.lineage import RunFacts
 from farebox.components.reporter.page.render import render
 from farebox.pipeline.cluster.container import INPUTS_SPEC, publish_cost, publish_page, with_parameters
@@ -146,7 +147,7 @@ def test_the_page_is_hidden_from_tfx_and_copied_to_its_own_address(tmp_path):
 
 def test_a_node_leaves_its_cost_and_the_page_shows_it(tmp_path):
     """Beside the artifacts that Reporter reads; the page and Kubeflow's logs are single files."""
-    names = ("pruning", "pruned_model", "executor-logs", "schema")
+    names = ("pruning", "pruned_model", "executor-logs", "schema", "evaluation", "anomalies")
     for name in names:
         (tmp_path / name).mkdir()
     uris = {key: {"artifacts": [{"uri": str(tmp_path / key)}]} for key in names}
@@ -155,7 +156,14 @@ def test_a_node_leaves_its_cost_and_the_page_shows_it(tmp_path):
     publish_cost(json.dumps({"outputs": {"artifacts": written}}), Cost(cpu_s=9.5, peak_mb=700.0, wall_s=12.5))
     assert not (tmp_path / "page.html").exists() and not list((tmp_path / "executor-logs").iterdir())
     assert not list((tmp_path / "schema").iterdir()), "TFX's nodes read the only file of a schema"
-    sections = {"costs": content.costs({"pruning": SimpleNamespace(uri=str(tmp_path / "pruning"))})}
-    assert [(each["name"], each["cpu_s"]) for each in sections["costs"]] == [("Pruner", 9.5)]
+    read = {name: SimpleNamespace(uri=str(tmp_path / name)) for name in ("pruning", "evaluation", "anomalies")}
+    assert set(read) < set(ReporterSpec.INPUTS)
+    *others, own = content.costs(read)
+    assert [(each["name"], each["cpu_s"]) for each in others] == [
+        ("ExampleValidator", 9.5), ("Pruner", 9.5), ("Evaluator", 9.5),
+    ]  # fmt: skip
+    assert own["name"] == "Reporter" and own["cpu_s"] > 0 and 10 < own["peak_mb"] < 100_000
+    sections = {"costs": [*others, own]}
+    assert content.costs({}) == [], "a local run's costs come from the runner"
     html = render(dataclasses.replace(report_page.page("no model"), sections=sections, facts=RunFacts()))
     assert "Cost of each node" in html and "Pruner: 9.5 CPU s, peak 700 MB" in html and "cached node" in html

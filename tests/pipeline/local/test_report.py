@@ -72,6 +72,8 @@ def test_the_page_names_settings_that_changed(past, tmp_path):
     facts = json.loads((page.parent / "report.json").read_text())["facts"]
     assert facts["changed"] == {"training.seed": ["the default", "7"], "gates.max_rmse": ["4.5", "4.0"]}
     assert (facts["defaults"]["training.seed"], facts["seeds"]["training.seed"]) == ("17", 7)
+    assert facts["defaults"]["city.landmarks"] == facts["defaults"]["city.source"] == "none"
+    assert "city.box.west" in facts["settings"].keys() - facts["defaults"].keys()
     assert facts["settings"]["training.seed"] == "7" and "training.epochs" not in facts["settings"]
     assert report.seconds_by_node(tmp_path / "runs/lisbon") == {"Trainer": 12.5}
 
