@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
@@ -14,11 +15,14 @@ from tfx.dsl.io import fileio
 from tfx.utils import proto_utils
 
 from farebox.components.evaluator.metrics import JUDGED_FILE
+from farebox.components.files import progress
 from farebox.components.files.artifact_json import write_json
 from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.files import tflite_path
 from farebox.components.tflite.metadata import bands_of
+from farebox.components.trip_example_gen.files import COUNTS_FILE
 
+TEST = "test"
 ERRORS_CLASS = "RegressionErrors"
 FILES = {"candidate": "model", "baseline": "baseline_model"}
 
@@ -39,13 +43,23 @@ class FileEvaluatorExecutor(tfx_evaluator.Executor):
         if bands := bands_of(content_of(input_dict["model"][0])):
             exec_properties = {**exec_properties, "eval_config": with_bands(exec_properties["eval_config"], bands)}
         before = digests(input_dict)
-        super().Do(input_dict, output_dict, exec_properties)
+        with progress.counted("trip", rows_of(input_dict["examples"][0], TEST)):
+            super().Do(input_dict, output_dict, exec_properties)
         if digests(input_dict) != before:
             raise RuntimeError(f"Evaluator: a file changed while it was judged, from {before} to {digests(input_dict)}")
         (evaluation,), (blessing,) = output_dict["evaluation"], output_dict["blessing"]
         write_json(evaluation, JUDGED_FILE, before)
         for artifact in (evaluation, blessing):
             artifact.set_string_custom_property("sha256", str(before["candidate"]))
+
+
+def rows_of(examples: types.Artifact, split: str) -> int:
+    """Number of rows of a split, for progress; 0 for examples that do not count them."""
+    path = os.path.join(examples.uri, COUNTS_FILE)
+    if not fileio.exists(path):
+        return 0
+    with fileio.open(path) as file:
+        return int(json.loads(file.read()).get("by_split", {}).get(split, 0))
 
 
 def with_bands(eval_config: str, bands: Bands) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.extractors import tflite_predict_extractor as tfma
 
+from farebox.components.files import progress
 from farebox.components.tflite.interpreter import TfliteModel
 
 
@@ -28,6 +29,7 @@ class FilePredictionDoFn(tfma.TFLitePredictionDoFn):
     def _batch_reducible_process(self, element: dict[str, Any]) -> Sequence[dict[str, Any]]:
         """Adds predictions of shape (n, 1), by the model's name if there are several, to a batch of extracts."""
         features = element[constants.FEATURES_KEY]
+        progress.add(len(next(iter(features.values()))))
         predictions = {
             name: file.predict(features).astype(np.float64).reshape(-1, 1) for name, file in self._files.items()
         }

@@ -11,6 +11,7 @@ Listener = Callable[[str, int, int], None]
 WATCH_S = 1.0  # between two looks
 
 _listeners: list[Listener] = []  # of this process: executors know no screen
+_counters: list[Counter] = []  # the innermost last
 
 
 def step(unit: str, done: int, total: int) -> None:
@@ -27,6 +28,36 @@ def heard_by(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listeners.remove(listener)
+
+
+class Counter:
+    """Steps by what is added to it, from any thread."""
+
+    def __init__(self, unit: str, total: int) -> None:
+        self._unit, self._total, self._done, self._lock = unit, total, 0, threading.Lock()
+
+    def add(self, count: int) -> None:
+        """Adds what is done, and steps."""
+        with self._lock:
+            self._done += count
+            step(self._unit, min(self._done, self._total), self._total)
+
+
+@contextlib.contextmanager
+def counted(unit: str, total: int) -> Iterator[None]:
+    """Steps by `add` within it, for code that is called by others and knows no total, such as Beam's functions."""
+    counter = Counter(unit, total)
+    _counters.append(counter)
+    try:
+        yield
+    finally:
+        _counters.remove(counter)
+
+
+def add(count: int) -> None:
+    """Adds to the innermost `counted`; nothing without one, as in a worker process."""
+    if _counters:
+        _counters[-1].add(count)
 
 
 @contextlib.contextmanager

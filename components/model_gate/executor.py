@@ -22,6 +22,7 @@ from tfx.utils import io_utils
 from farebox.components.errors import Check
 from farebox.components.evaluator import metrics
 from farebox.components.evaluator.error_sums import NAMES
+from farebox.components.files import progress
 from farebox.components.files.artifact_json import write_json
 from farebox.components.model_gate import model_checks, yardsticks
 from farebox.components.model_gate.judgement import JUDGEMENT_FILE, Judgement, LastBlessed, SliceErrors
@@ -57,7 +58,9 @@ class ModelGateExecutor(base_executor.BaseExecutor):
         evidence = model_checks.Evidence(
             metrics.by_slice(uri), metrics.by_slice(uri, is_baseline=True), bands.coverage if bands else None
         )
-        errors = errors_on_test(inputs, exec_properties)
+        n_rows = int(evidence.candidate[metrics.OVERALL][metrics.COUNT].value)
+        with progress.counted("trip", n_rows):
+            errors = errors_on_test(inputs, exec_properties)
         names = [name for name in errors.squared if name != yardsticks.SHIPPED]
         rmse = {name: errors.rmse_estimate(name) for name in names}
         bounded = model_checks.judge(evidence, bounds)
@@ -172,6 +175,7 @@ def judged_rows(
         transformed = layer({name: tf.constant(values) for name, values in raw.items()})
         columns = {name: values.numpy() for name, values in transformed.items()}
         yield {**columns, yardsticks.SHIPPED: shipped.predict(raw)}, fares
+        progress.add(len(fares))
 
 
 def shipped_file(inputs: dict[str, types.Artifact]) -> bytes:

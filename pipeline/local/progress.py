@@ -16,7 +16,7 @@ HEARTBEAT_S = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Epochs, trials or parts: `done` of `total`; `first` of them were done at the time `begun`."""
+    """Epochs, trials, parts or trips: `done` of `total`; `first` of them were done at the time `begun`."""
 
     done: int
     total: int
@@ -27,9 +27,9 @@ class Unit:
         """`12 of 40`, with the seconds that the others will take at the pace so far."""
         n_timed = self.done - self.first
         if not with_time or not n_timed:
-            return f"{self.done} of {self.total}"
+            return f"{self.done:,} of {self.total:,}"
         left = (time.monotonic() - self.begun) / n_timed * (self.total - self.done)
-        return f"{self.done} of {self.total} (about {left:.0f} s left)"
+        return f"{self.done:,} of {self.total:,} (about {left:.0f} s left)"
 
 
 class Progress:

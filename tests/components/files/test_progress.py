@@ -36,3 +36,16 @@ def test_work_elsewhere_is_counted_while_somebody_listens(monkeypatch):
     with progress.watched("part", 3, lambda: heard.append("counted")):
         assert threading.active_count() >= 1
     assert "counted" not in heard
+
+
+def test_what_is_added_is_counted_by_the_innermost_counter():
+    """Nobody counts after the end; more than the total is not told."""
+    heard = []
+    with progress.heard_by(lambda *step: heard.append(step)):
+        with progress.counted("trip", 10):
+            progress.add(4)
+            with progress.counted("row", 3):
+                progress.add(2)
+            progress.add(7)
+        progress.add(1)
+    assert heard == [("trip", 4, 10), ("row", 2, 3), ("trip", 10, 10)]

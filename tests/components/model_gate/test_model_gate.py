@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from farebox.components.files import progress
 from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 from farebox.components.tflite.bands import Bands
 from farebox.components.tflite.interpreter import TfliteModel
@@ -129,13 +130,16 @@ def test_a_good_model_is_blessed_and_every_number_equals_numpys(judge, trained, 
     monkeypatch.setattr(examples_io, "EVAL_BATCH_ROWS", 100)
     rmse, shipped = trained[1], evaluated[1]
     expected_ratio = shipped / rmse["no_embedding_dnn"]
-    blessing, judgement = judge(1.001 * expected_ratio)
+    heard: list[tuple] = []
+    with progress.heard_by(lambda *step: heard.append(step)):
+        blessing, judgement = judge(1.001 * expected_ratio)
+    assert heard == [("trip", done, 320) for done in (100, 200, 300, 320)]
     assert list(judgement["yardsticks"]) == NAMES
     assert judgement["yardsticks"] == {name: pytest.approx(value, rel=1e-5) for name, value in rmse.items()}
     assert len({round(value, 3) for value in judgement["yardsticks"].values()}) == 5
     assert (judgement["metrics"]["rmse"], judgement["ratio"]) == pytest.approx((shipped, expected_ratio), rel=1e-4)
     for name, (ratio, lower, upper) in judgement["yardstick_ratios"].items():
-        assert lower < ratio == pytest.approx(shipped / rmse[name], rel=1e-4) < upper
+        assert ratio == pytest.approx(shipped / rmse[name], rel=1e-4) and lower < ratio < upper
     check = _check(judgement)
     assert (check["value"], check["ok"], check["bound"]) == (judgement["ratio"], True, 1.001 * expected_ratio)
     for value in (judgement["metrics"]["rmse"], judgement["yardsticks"]["no_embedding_dnn"]):

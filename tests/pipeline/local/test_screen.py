@@ -94,6 +94,11 @@ def test_a_step_says_what_passed_and_what_is_left(monkeypatch, elapsed, expected
     [
         ([("epoch", 10, 40)], 30.0, "Trainer, 12 s, about 18 s left: epoch 10 of 40"),
         ([("epoch", 10, 40), ("epoch", 20, 40)], None, "Trainer, 12 s: epoch 20 of 40 (about 24 s left)"),
+        (
+            [("trip", 0, 20_480), ("trip", 2048, 20_480)],
+            3.0,
+            "Trainer, 12 s, longer than the 3 s of last time: trip 2,048 of 20,480",
+        ),
         ([("trial", 1, 5), ("epoch", 3, 40)], 30.0, "Trainer, 12 s, about 18 s left: trial 1 of 5, epoch 3 of 40"),
         ([("trial", 1, 5), ("epoch", 3, 40), ("trial", 2, 5)], 30.0, "Trainer, 12 s, about 18 s left: trial 2 of 5"),
         ([("epoch", 39, 40), ("epoch", 40, 40), ("part", 1, 1)], None, "Trainer, 12 s"),
