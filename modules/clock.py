@@ -71,6 +71,14 @@ def hour_of_week(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
     return tf.minimum(tf.maximum(hour, 0), HOURS_OF_WEEK - 1)
 
 
+def hour_columns(n_tariff_changes: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What makes an hour of the week of `whole_numbers`: what each counts, and its last value; 0 for the others."""
+    names, (day, week) = _whole_names(n_tariff_changes), CYCLE_PERIOD.values()
+    counts = {PICKUP_HOUR: (1, day - 1), PICKUP_WEEKDAY: (day, week - 1)}
+    columns = np.array([counts.get(name, (0, 0)) for name in names], np.float32)
+    return columns[:, 0], columns[:, 1]
+
+
 def tariff_era(era: tf.Tensor, n_tariff_changes: int) -> tf.Tensor:
     """For each change of the tariff whether the trip starts after it, 0 or 1, shape (n, n_tariff_changes).
 
@@ -79,28 +87,24 @@ def tariff_era(era: tf.Tensor, n_tariff_changes: int) -> tf.Tensor:
     return tf.cast(tf.greater_equal(era, np.arange(1, n_tariff_changes + 1)), tf.float32)
 
 
-def clock_and_flags(
-    numbers: tf.Tensor, n_tariff_changes: int, length: tf.Tensor, short: float
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The angles of `clock_angles`, shape (n, 4); passengers, shape (n, 1); flags, 0 or 1, shape (n, 6 + n_changes).
+def clock_and_flags(numbers: tf.Tensor, n_tariff_changes: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The angles of `clock_angles`, shape (n, 4); passengers, shape (n, 1); flags, 1 or -1, shape (n, 5 + n_changes).
 
-    numbers: of `whole_numbers`. length: of the trip, shape (n, 1), in the unit of `short`. The flags are those of
-    FLAGS, then for each change of the tariff whether the trip starts before it, then whether its length is below
-    `short`. One product with a constant matrix, as in `on_plane`; an interval around a middle needs an absolute value
-    and a comparison, and no table by hour of the week.
+    numbers: of `whole_numbers`. The flags are those of FLAGS, then for each change of the tariff whether the trip
+    starts before it. One product with a constant matrix, as in `on_plane`; an interval around a middle needs an
+    absolute value and a difference, and no table by hour of the week. Numbers are whole, and an interval's ends lie
+    between them: twice the distance to an end is at least 1. TFLite holds a difference within ±1 by itself.
     """
     names = _whole_names(n_tariff_changes)
     matrix, shift = _clock_columns(n_tariff_changes)
     plain = np.eye(len(names))[:, : len(PLAIN_INPUTS)]
     ours = [name for name, *_ in FLAGS.values()] + [PICKUP_ERA] * n_tariff_changes
-    from_middle = np.eye(len(names))[:, [names.index(name) for name in ours]]
-    middles = [middle for _, middle, *_ in FLAGS.values()] + [0.0] * n_tariff_changes
-    half_widths = [width for *_, width, _ in FLAGS.values()] + [change + 0.5 for change in range(n_tariff_changes)]
+    from_middle = 2 * np.eye(len(names))[:, [names.index(name) for name in ours]]
+    middles = [2 * middle for _, middle, _ in FLAGS.values()] + [0.0] * n_tariff_changes
+    widths = [2 * half_width for *_, half_width in FLAGS.values()]
+    widths += [2 * change + 1 for change in range(n_tariff_changes)]
     product = tf.matmul(numbers, np.concatenate([matrix, plain, from_middle], axis=1).astype(np.float32))
     product += np.concatenate([shift, np.zeros(len(PLAIN_INPUTS)), -np.array(middles)]).astype(np.float32)
     angles, passengers, distances = tf.split(product, [matrix.shape[1], plain.shape[1], len(ours)], axis=1)
-    distances = tf.concat([tf.abs(distances), length], axis=1)
-    flags = tf.cast(distances < np.array([*half_widths, short], np.float32), tf.float32)
-    off = np.eye(len(ours) + 1, dtype=np.float32)
-    off[0, : len(FLAGS)] -= [not_on_weekends for *_, not_on_weekends in FLAGS.values()]
-    return angles, passengers, tf.nn.relu(tf.matmul(flags, off))
+    flags = tf.minimum(tf.maximum(np.array(widths, np.float32) - tf.abs(distances), -1.0), 1.0)
+    return angles, passengers, flags

@@ -26,14 +26,14 @@ PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK = "pickup_cell", "dropoff_cel
 
 CYCLE_PERIOD = {PICKUP_HOUR: 24, PICKUP_WEEKDAY: 7}
 HOURS_OF_WEEK = 24 * 7
-# Times of day and week by name: the column, the middle and half the width of its interval, and whether it is none on
-# weekends. The middle and the ends lie between whole hours or days, so that no rounding decides.
+# Times of day and week by name: the column, the middle and half the width of its interval, whose ends lie between whole
+# hours or days.
 FLAGS = {
-    "weekend": (PICKUP_WEEKDAY, 5.5, 1.0, False),
-    "morning rush, 7-9 h": (PICKUP_HOUR, 8.0, 1.5, True),
-    "evening rush, 16-19 h": (PICKUP_HOUR, 17.5, 2.0, True),
-    "working day, 9-18 h": (PICKUP_HOUR, 13.5, 5.0, True),
-    "day, 6-19 h": (PICKUP_HOUR, 12.5, 7.0, False),
+    "weekend": (PICKUP_WEEKDAY, 5.5, 1.0),
+    "morning rush, 7-9 h": (PICKUP_HOUR, 8.0, 1.5),
+    "evening rush, 16-19 h": (PICKUP_HOUR, 17.5, 2.0),
+    "working day, 9-18 h": (PICKUP_HOUR, 13.5, 5.0),
+    "day, 6-19 h": (PICKUP_HOUR, 12.5, 7.0),
 }
 
 BOOSTER_INPUTS = (RAW, NUMERIC)  # LightGBM's, side by side

@@ -1,8 +1,7 @@
 """Row-wise taxi features: plain TensorFlow, only ops that TFLite has built in. Nothing here is learned from data.
 
-All geo arithmetic runs on degrees *relative to the south-west corner of the city's box*, and the corner is exactly
-representable in float16. Large constants therefore never meet small differences, and a converter that rounds
-constants to float16 moves no coordinate.
+All geo arithmetic runs on places *within the city's box*, -1 to 1 from end to end. Large constants therefore never meet
+small differences.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from farebox.modules.columns import (
     PLAIN_INPUTS,
 )
 
-SAME_POINT_KM = 0.03
+LEAST_KM = 0.03  # a shorter length is a sensor's or an arithmetic's noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,22 +52,14 @@ class Geography:
     extras: tuple[extra.ExtraInput, ...] = ()
 
     @property
-    def corner(self) -> npt.NDArray[Any]:
-        """South-west corner (longitude, latitude), shape (2,), rounded outward to float16."""
-        corner = np.array([self.west, self.south], np.float64)
-        rounded = corner.astype(np.float16)
-        outward = np.where(rounded > corner, np.nextafter(rounded, np.float16(-np.inf)), rounded)
-        return np.asarray(outward, np.float32)
+    def middle(self) -> npt.NDArray[Any]:
+        """The box's middle (longitude, latitude), float32 of shape (2,)."""
+        return np.array([(self.west + self.east) / 2, (self.south + self.north) / 2], np.float32)
 
     @property
-    def near(self) -> npt.NDArray[Any]:
-        """The box's south-west end in degrees from the corner, shape (2,)."""
-        return np.asarray(np.array([self.west, self.south], np.float64) - self.corner, np.float32)
-
-    @property
-    def far(self) -> npt.NDArray[Any]:
-        """The box's north-east end in degrees from the corner, shape (2,)."""
-        return np.asarray(np.array([self.east, self.north], np.float64) - self.corner, np.float32)
+    def half(self) -> npt.NDArray[Any]:
+        """Half the box's width and height in degrees, float32 of shape (2,)."""
+        return np.array([(self.east - self.west) / 2, (self.north - self.south) / 2], np.float32)
 
     @property
     def cosine(self) -> float:
@@ -76,29 +67,23 @@ class Geography:
         return math.cos(math.radians((self.south + self.north) / 2))
 
 
-def relative_degrees(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """Degrees from the box's corner, shape (n, 4) in the order of COORDINATES, held inside the box.
+def in_box(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
+    """The four coordinates, shape (n, 4) in the order of COORDINATES, in halves of the box from its middle: -1 to 1.
 
-    A missing coordinate (NaN) becomes the middle of the box, so that a fare is always a number.
+    Places outside are held at the box's end. A missing coordinate (NaN) becomes the middle, so that a fare is always a
+    number. TFLite holds a product within ±1 by itself.
     """
-    degrees = tf.concat([inputs[name] for name in COORDINATES], axis=1) - np.tile(geography.corner, 2)
-    near, far = np.tile(geography.near, 2), np.tile(geography.far, 2)
-    degrees = tf.where(tf.math.is_nan(degrees), (near + far) / 2, degrees)
-    return tf.minimum(tf.maximum(degrees, near), far)
+    degrees = tf.concat([inputs[name] for name in COORDINATES], axis=1) - np.tile(geography.middle, 2)
+    degrees = tf.where(tf.math.is_nan(degrees), 0.0, degrees)
+    return tf.minimum(tf.maximum(degrees * np.tile(1 / geography.half, 2), -1.0), 1.0)
 
 
-def scaled(degrees: tf.Tensor, geography: Geography) -> tf.Tensor:
-    """The four coordinates in [0, 1] over the box, shape (n, 4)."""
-    near, far = np.tile(geography.near, 2), np.tile(geography.far, 2)
-    return (degrees - near) / (far - near)
-
-
-def haversine_km(degrees: tf.Tensor, geography: Geography) -> tf.Tensor:
-    """Great-circle distance in km, shape (n, 1); `degrees` as from `relative_degrees`, shape (n, 4).
+def haversine_km(places: tf.Tensor, geography: Geography) -> tf.Tensor:
+    """Great-circle distance in km, shape (n, 1); `places` as from `in_box`, shape (n, 4).
 
     d = 2R atan2(√a, √(1-a)), with a as in `haversine_of`. Mean Earth radius 6371.0088 km (IUGG).
     """
-    (angles,) = on_plane(degrees, geography, (), (("angles",),))
+    (angles,) = on_plane(places, geography, (), (("angles",),))
     a = haversine_of(angles)
     return 2 * EARTH_RADIUS_KM * tf.atan2(tf.sqrt(a), tf.sqrt(tf.maximum(1.0 - a, 0.0)))
 
@@ -123,34 +108,34 @@ def half_chord(angles: tf.Tensor) -> tf.Tensor:
 
 
 def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...]) -> dict[str, tuple[Any, Any]]:
-    """Columns that are linear in the degrees, as matrix (4, width) and shift (width,):
+    """Columns that are linear in the degrees from the box's middle, as matrix (4, width) and shift (width,):
 
     angles: radians: half the longitudes', half the latitudes' difference, the middle latitude and a right angle;
     scaled: the four coordinates in [0, 1] over the box;
     km: east and north from pickup to dropoff, on the plane tangent at the box's middle latitude;
     moves: the same, then along the street grid, across the streets' north and up it;
-    middle: the middle of the trip, in km along the grid from the box's corner;
-    pairs: from pickup to dropoff in km and in degrees; km east and north from each place to pickup, then to dropoff.
+    middle: the middle of the trip, in km along the grid from the box's middle;
+    easts, norths: from pickup to dropoff in km; km from each place to pickup, then to dropoff;
+    pairs: east and north of each of these in turn, with degrees from pickup to dropoff after the km.
     """
     pickup, dropoff = np.eye(4)[:, :2], np.eye(4)[:, 2:]
     to_km = np.diag([geography.cosine * KM_PER_DEGREE, KM_PER_DEGREE])
     angle = math.radians(geography.grid_angle)
     to_grid = to_km @ np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    from_corner = (np.array(places, np.float64).reshape(-1, 2) - geography.corner) @ to_km
-    near, far = np.tile(geography.near, 2).astype(np.float64), np.tile(geography.far, 2).astype(np.float64)
+    from_middle = np.tile(((np.array(places, np.float64).reshape(-1, 2) - geography.middle) @ to_km).reshape(-1), 2)
     moved, middle = dropoff - pickup, (pickup + dropoff) / 2
     half_and_middle = np.concatenate([moved / 2, middle[:, 1:]], axis=1)
     offsets = [np.tile(end @ to_km, len(places)) for end in (pickup, dropoff)]
+    lines, from_places = np.concatenate([moved @ to_km, *offsets], axis=1), np.append(np.zeros(2), from_middle)
     columns = {
-        "angles": (np.radians(half_and_middle), np.radians([0, 0, geography.corner[1] + 90.0])),
-        "scaled": (np.diag(1 / (far - near)), -near / (far - near)),
+        "angles": (np.radians(half_and_middle), np.radians([0, 0, geography.middle[1] + 90.0])),
+        "scaled": (np.diag(0.5 / np.tile(geography.half, 2)), np.full(4, 0.5)),
         "km": (moved @ to_km, None),
         "moves": (np.concatenate([moved @ to_km, moved @ to_grid], axis=1), None),
         "middle": (middle @ to_grid, None),
-        "pairs": (
-            np.concatenate([moved @ to_km, moved, *offsets], axis=1),
-            -np.concatenate([np.zeros(4), np.tile(from_corner.reshape(-1), 2)]),
-        ),
+        "easts": (lines[:, 0::2], -from_places[0::2]),
+        "norths": (lines[:, 1::2], -from_places[1::2]),
+        "pairs": (np.insert(lines, [2, 2], moved, axis=1), -np.insert(from_places, [2, 2], 0.0)),
     }
     return {
         name: (matrix, np.zeros(matrix.shape[1]) if shift is None else shift)
@@ -159,23 +144,21 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
 
 
 def on_plane(
-    degrees: tf.Tensor,
+    shares: tf.Tensor,
     geography: Geography,
     places: tuple[tuple[float, float], ...],
     pieces: Sequence[tuple[str, ...]],
 ) -> list[tf.Tensor]:
     """A tensor of shape (n, width) per piece, each the columns that it names side by side; see `plane_columns`.
 
-    One product with a constant matrix, since every operator and tensor of its own costs the file some 50 bytes. It
-    multiplies the pickup and the displacement, not both ends: a difference of two near numbers is exact, while one of
-    two products is off by millimetres, which a bearing and a root would turn into metres, differently in each runtime.
+    shares: as from `in_box`. One product with a constant matrix, since every operator and tensor of its own costs the
+    file some 50 bytes.
     """
     columns = plane_columns(geography, places)
     matrix = np.concatenate([columns[name][0] for names in pieces for name in names], axis=1)
     shift = np.concatenate([columns[name][1] for names in pieces for name in names])
-    pickup, dropoff = tf.split(degrees, 2, axis=1)
-    of_displacement = np.concatenate([matrix[:2] + matrix[2:], matrix[2:]]).astype(np.float32)
-    product = tf.matmul(tf.concat([pickup, dropoff - pickup], axis=1), of_displacement) + shift.astype(np.float32)
+    of_shares = (np.tile(geography.half, 2)[:, None] * matrix).astype(np.float32)
+    product = tf.matmul(shares, of_shares) + (shift + 0.0).astype(np.float32)  # -0.0 becomes 0.0
     return list(tf.split(product, [sum(columns[name][0].shape[1] for name in names) for names in pieces], axis=1))
 
 
@@ -196,44 +179,53 @@ def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """Direction of travel as (sine, cosine) of the angle from north, shape (n, 2); (0, 0) if there is no movement.
 
-    displacement: km east and north, shape (n, 2), and its length of `at_least_10_m`, shape (n, 1).
+    displacement: km east and north, shape (n, 2), and its length of `at_least_30_m`, shape (n, 1).
     """
     return displacement / length
 
 
-def at_least_10_m(length: tf.Tensor) -> tf.Tensor:
-    """The length in km, shape (n, 1), or 0.01 for a shorter one.
+def at_least_30_m(length: tf.Tensor) -> tf.Tensor:
+    """The length in km, shape (n, 1), or LEAST_KM for a shorter one.
 
-    A length of some millimetres is a sensor's or an arithmetic's noise: the floor keeps it from becoming a direction,
-    and its root from becoming metres.
+    The floor keeps some millimetres from becoming a direction, and their root or logarithm from becoming much: runtimes
+    differ by a millimetre.
     """
-    return tf.maximum(length, 0.01)
+    return tf.maximum(length, LEAST_KM)
 
 
-def cells(degrees: tf.Tensor, geography: Geography, n_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pickup and dropoff cell, each float32 of shape (n, 1) in 0..n_buckets²-1: column * n_buckets + row."""
-    bucket = tf.minimum(tf.floor(scaled(degrees, geography) * n_buckets), n_buckets - 1.0)
+def cells(places: tf.Tensor, n_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Pickup and dropoff cell, each float32 of shape (n, 1) in 0..n_buckets²-1: column * n_buckets + row.
+
+    places: as from `in_box`.
+    """
+    bucket = tf.minimum(tf.floor((places + 1.0) * (n_buckets / 2)), n_buckets - 1.0)
     return bucket[:, 0:1] * n_buckets + bucket[:, 1:2], bucket[:, 2:3] * n_buckets + bucket[:, 3:4]
 
 
-def cells_and_zones(offset: tf.Tensor, size: tf.Tensor, n_cells: int, n_zones: int) -> tf.Tensor:
-    """Pickup cell, dropoff cell, and pair of zones, float32 of shape (n, 3), in 0..n_cells²-1 (twice) and
-    0..n_zones⁴-1; as `cells` counts them.
+def crosses_of(
+    offset: tf.Tensor, size: tf.Tensor, numbers: tf.Tensor, *, n_tariff_changes: int, n_cells: int, n_zones: int
+) -> tf.Tensor:
+    """Pickup cell, dropoff cell, pair of zones and hour of the week, float32 of shape (n, 4), in 0..n_cells²-1 (twice),
+    0..n_zones⁴-1 and 0..167; cells as `cells` counts them.
 
     offset: the four coordinates from a box's south-west end, shape (n, 4), and the box's size, shape (4,), in one unit;
-    places outside count to the outermost cell. No kernel fuses this product with a sum: all agree on the cell.
+    places outside count to the outermost cell. numbers: of `clock.whole_numbers`; hours and weekdays outside count to
+    the first or the last one. No kernel fuses this product with a sum: all agree on the cell.
     """
     per_axis = np.repeat(np.array([n_cells, n_zones], np.float32), 4)
-    to_ids = np.zeros((8, 3), np.float32)
+    to_hours, last = clock.hour_columns(n_tariff_changes)
+    to_ids = np.zeros((8 + len(last), 4), np.float32)
     to_ids[[0, 1], 0], to_ids[[2, 3], 1] = [n_cells, 1], [n_cells, 1]
-    to_ids[4:, 2] = [n_zones**3, n_zones**2, n_zones, 1]
-    buckets = tf.floor(tf.concat([offset, offset], axis=1) * (per_axis / tf.concat([size, size], axis=0)))
-    return tf.matmul(tf.minimum(tf.maximum(buckets, 0.0), per_axis - 1), to_ids)  # integers below 2^24: exact
+    to_ids[4:8, 2], to_ids[8:, 3] = [n_zones**3, n_zones**2, n_zones, 1], to_hours
+    scale = tf.concat([per_axis / tf.concat([size, size], axis=0), np.sign(to_hours)], axis=0)
+    buckets = tf.floor(tf.concat([offset, offset, numbers], axis=1) * scale)
+    held = tf.minimum(tf.maximum(buckets, 0.0), np.concatenate([per_axis - 1, last]))
+    return tf.matmul(held, to_ids)  # integers below 2^24: exact
 
 
 def crosses(inputs: Mapping[str, tf.Tensor], geography: Geography, n_buckets: int) -> dict[str, tf.Tensor]:
     """Ids, int64 of shape (n, 1): pickup and dropoff cell, their exact pair (no hash, no collisions), hour of week."""
-    pickup, dropoff = cells(relative_degrees(inputs, geography), geography, n_buckets)
+    pickup, dropoff = cells(in_box(inputs, geography), n_buckets)
     return {
         PICKUP_CELL: tf.cast(pickup, tf.int64),
         DROPOFF_CELL: tf.cast(dropoff, tf.int64),
@@ -249,19 +241,17 @@ def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
     dropoff to each airport; haversine and Manhattan km; km east and north; bearing; hour and weekday as cycles;
     passengers; the city's own, categories first.
     """
-    degrees = relative_degrees(inputs, geography)
-    angles, scaled_, km, pairs = on_plane(
-        degrees, geography, geography.airports, (("angles",), ("scaled",), ("km",), ("pairs",))
-    )
+    pieces = (("angles",), ("scaled",), ("km",), ("pairs",))
+    angles, scaled, km, pairs = on_plane(in_box(inputs, geography), geography, geography.airports, pieces)
     straight_km, straight_lines_ = straight_lines(pairs)
     return tf.concat(
         [
-            scaled_,
+            scaled,
             straight_lines_,
             half_chord(angles) * (2 * EARTH_RADIUS_KM),
             tf.reduce_sum(tf.abs(km), axis=1, keepdims=True),
             km,
-            bearing(km, at_least_10_m(straight_km)),
+            bearing(km, at_least_30_m(straight_km)),
             clock.cycles(inputs, geography.n_tariff_changes),
             *(tf.cast(inputs[name], tf.float32) for name in PLAIN_INPUTS),
             *extra.columns_of(inputs, geography.extras),
@@ -280,30 +270,29 @@ def taxicab(moves: tf.Tensor) -> tf.Tensor:
 
 
 def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
-    """The complete feature set, float32, unscaled, of shape (n, 25 + 2 (n_airports + n_landmarks) + n_changes +
+    """The complete feature set, float32, unscaled, of shape (n, 23 + 2 (n_airports + n_landmarks) + n_changes +
     n_extra).
 
     The trip's middle in km along the street grid; km east and north, which give both ends with the middle; straight
-    line in degrees; km to airports and landmarks; half the chord; Manhattan km, blocks across, up and in sum; bearing;
-    hour and weekday as cycles; log(1 + km) and the root of the straight line; passengers; times of day; the tariff's
-    era; whether both ends are one point (30 m); the city's own, categories first. This order needs the fewest operators
-    and tensors, and joins eight tensors, ten with a city's own: tflite-micro's CONCATENATION takes ten.
+    line in km, and those to airports and landmarks; Manhattan km, blocks across, up and in sum; bearing; hour and
+    weekday as cycles; logarithm and root of the straight line; passengers; times of day; the tariff's era; the city's
+    own, categories first. This order needs the fewest operators and tensors, and joins seven tensors, nine with a
+    city's own: tflite-micro's CONCATENATION takes ten. No great circle: in a city it is the straight line but for a
+    quarter of a percent, and took seven operators.
     """
-    degrees, places = relative_degrees(inputs, geography), (*geography.airports, *geography.landmarks)
-    pieces = (("angles",), ("middle",), ("km",), ("moves",), ("pairs",))
-    angles, middle, km, moves, pairs = on_plane(degrees, geography, places, pieces)
-    straight_km, straight_lines_ = straight_lines(pairs)
-    length, changes = at_least_10_m(straight_km), geography.n_tariff_changes
-    angles_of_time, passengers, flags = clock.clock_and_flags(
-        clock.whole_numbers(inputs, changes), changes, straight_km, SAME_POINT_KM
-    )
-    waves = tf.concat([tf.sin(angles_of_time), tf.math.log(straight_km + 1.0), tf.sqrt(length), passengers], axis=1)
+    places, changes = (*geography.airports, *geography.landmarks), geography.n_tariff_changes
+    pieces = (("middle",), ("km",), ("moves",), ("easts",), ("norths",))
+    middle, km, moves, easts, norths = on_plane(in_box(inputs, geography), geography, places, pieces)
+    distances = tf.sqrt(easts * easts + norths * norths)
+    straight_km, _ = tf.split(distances, [1, distances.shape[1] - 1], axis=1)
+    length = at_least_30_m(straight_km)
+    angles, passengers, flags = clock.clock_and_flags(clock.whole_numbers(inputs, changes), changes)
+    waves = tf.concat([tf.sin(angles), tf.math.log(length), tf.sqrt(length), passengers], axis=1)
     return tf.concat(
         [
             middle,
             km,
-            straight_lines_,
-            half_chord(angles),
+            distances,
             taxicab(moves),
             bearing(km, length),
             clock.rounded(waves),  # passengers are whole: no rounding moves them

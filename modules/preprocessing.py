@@ -13,7 +13,7 @@ from farebox.modules import clock, columns, extra, features
 from farebox.modules.settings import CrossSettings
 
 TINY = 1e-30  # keeps the reciprocal finite if the variance is 0
-MIN_BOX = 1e-4  # degrees; a box needs an area even if every trip starts at one point
+MIN_BOX = 1e-3  # of half the city's box; a box needs an area even if every trip starts at one point
 MAX_DEVIATION = 6.0  # standard deviations; a coordinate error must not move a fare without bound
 
 
@@ -63,10 +63,10 @@ def _defaults_or(mean: tf.Tensor, defaults: Sequence[float | None]) -> tf.Tensor
     return tf.where(is_given, values, mean)
 
 
-def busy_box(degrees: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def busy_box(places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """South-west and north-east end, each of shape (4,), of the box that holds 98 % of train's longitudes and 98 % of
-    its latitudes, pickups and dropoffs together; `degrees` as from `features.relative_degrees`."""
-    ends = [tft.quantiles(degrees[:, axis::2], 100, epsilon=0.001)[0] for axis in (0, 1)]
+    its latitudes, pickups and dropoffs together; `places` as from `features.in_box`."""
+    ends = [tft.quantiles(places[:, axis::2], 100, epsilon=0.001)[0] for axis in (0, 1)]
     low, high = tf.stack([end[0] for end in ends]), tf.stack([end[-1] for end in ends])
     return tf.tile(low, [2]), tf.tile(tf.maximum(high, low + MIN_BOX), [2])
 
@@ -76,12 +76,20 @@ def crosses(
 ) -> dict[str, tf.Tensor]:
     """Ids, int64 of shape (n, 1), of the full set: pickup and dropoff cell and pair of zones over the busy box, hour of
     the week. No analyzer needs the result of another: TFT's second phase does not run on Beam 2.74."""
-    degrees = features.relative_degrees(inputs, geography)
-    low, high = busy_box(degrees)
-    places = features.cells_and_zones(degrees - low, high - low, settings.n_cells, settings.n_zones)
+    places = features.in_box(inputs, geography)
+    low, high = busy_box(places)
+    changes = geography.n_tariff_changes
+    crossed = features.crosses_of(
+        places - low,
+        high - low,
+        clock.whole_numbers(inputs, changes),
+        n_tariff_changes=changes,
+        n_cells=settings.n_cells,
+        n_zones=settings.n_zones,
+    )
     # A shipped file has these ids in int32: there, the last CAST goes. TFLite splits no int64.
-    ids = [tf.cast(place, tf.int64) for place in tf.split(tf.cast(places, tf.int32), 3, axis=1)]
-    return dict(zip(columns.CROSSES, [*ids, clock.hour_of_week(inputs)], strict=True))
+    ids = tf.split(tf.cast(crossed, tf.int32), len(columns.CROSSES), axis=1)
+    return {name: tf.cast(each, tf.int64) for name, each in zip(columns.CROSSES, ids, strict=True)}
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -101,6 +109,6 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: Mapping[str, A
         columns.NUMERIC: standardize(numeric, [each.default for each in extra.numbers_of(geography.extras)]),
         **ids,
         columns.RAW: features.raw(inputs, geography),
-        columns.DISTANCE_KM: features.haversine_km(features.relative_degrees(inputs, geography), geography),
+        columns.DISTANCE_KM: features.haversine_km(features.in_box(inputs, geography), geography),
         columns.FARE: inputs[columns.FARE],
     }

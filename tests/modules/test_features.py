@@ -35,7 +35,7 @@ def inputs(*trips: tuple[float, ...], passengers=1, hour=0, weekday=0) -> dict[s
 
 
 def haversine(trip: tuple[float, ...], geography: Geography) -> float:
-    return features.haversine_km(features.relative_degrees(inputs(trip), geography), geography).numpy().item()
+    return features.haversine_km(features.in_box(inputs(trip), geography), geography).numpy().item()
 
 
 def by_cosines(trip: tuple[float, ...]) -> float:
@@ -72,18 +72,23 @@ def test_haversine_is_symmetric_and_at_most_half_the_circumference(trip):
 
 
 def plane(trip: tuple[float, ...], geography: Geography, places=()) -> dict[str, np.ndarray]:
-    degrees = features.relative_degrees(inputs(trip), geography)
-    names = ("angles", "scaled", "km", "moves", "middle", "pairs")
-    pieces = features.on_plane(degrees, geography, places, [(name,) for name in names])
+    names = ("angles", "scaled", "km", "moves", "middle", "easts", "norths", "pairs")
+    pieces = features.on_plane(features.in_box(inputs(trip), geography), geography, places, [(name,) for name in names])
     return {name: values.numpy()[0] for name, values in zip(names, pieces, strict=True)}
 
 
 def test_pieces_are_columns_side_by_side():
-    degrees = features.relative_degrees(inputs((1, 1, 2, 3)), SQUARE)
-    both, alone = features.on_plane(degrees, SQUARE, (), [("scaled", "km"), ("angles",)])
+    shares = features.in_box(inputs((1, 1, 2, 3)), SQUARE)
+    both, alone = features.on_plane(shares, SQUARE, (), [("scaled", "km"), ("angles",)])
     each = plane((1, 1, 2, 3), SQUARE)
     np.testing.assert_array_equal(both.numpy()[0], [*each["scaled"], *each["km"]])
     np.testing.assert_allclose(alone.numpy()[0], np.radians([0.5, 1.0, 92.0]), rtol=1e-6)
+
+
+def test_places_lie_in_the_box_or_at_its_ends():
+    """A box of 3 degrees: 1 east of its middle; far away; missing."""
+    shares = features.in_box(inputs((2.5, 1.5, 99.0, -99.0), (math.nan, 0.0, 3.0, math.nan)), SQUARE).numpy()
+    np.testing.assert_allclose(shares, [[2 / 3, 0, 1, -1], [0, -1, 1, 0]], rtol=1e-6)
 
 
 def test_displacement_of_a_southern_city_points_north_and_east():
@@ -97,7 +102,7 @@ def test_displacement_of_a_southern_city_points_north_and_east():
 
 def test_bearing_by_hand():
     moved = tf.constant([[3.0, 4.0], [0.0, -2.0], [0.0, 0.0]])
-    directions = features.bearing(moved, features.at_least_10_m(features.lengths(moved)))
+    directions = features.bearing(moved, features.at_least_30_m(features.lengths(moved)))
     np.testing.assert_allclose(directions, [[0.6, 0.8], [0, -1], [0, 0]], atol=1e-6)
 
 
@@ -108,8 +113,8 @@ def test_lengths_of_pairs_of_columns():
 @given(east=st.floats(-50, 50, width=32), north=st.floats(-50, 50, width=32))
 def test_bearing_is_a_unit_vector_or_nothing(east, north):
     moved = tf.constant([[east, north]])
-    length = np.linalg.norm(features.bearing(moved, features.at_least_10_m(features.lengths(moved))).numpy())
-    if math.hypot(east, north) > 0.0101:
+    length = np.linalg.norm(features.bearing(moved, features.at_least_30_m(features.lengths(moved))).numpy())
+    if math.hypot(east, north) > 0.0301:
         assert length == pytest.approx(1, abs=1e-5)
     else:
         assert length <= 1 + 1e-5
@@ -118,7 +123,7 @@ def test_bearing_is_a_unit_vector_or_nothing(east, north):
 def test_a_rounding_error_has_no_bearing():
     """What is left of 20 km less 20 km where a kernel fuses multiply and add."""
     moved = tf.constant([[np.spacing(np.float32(20)), -np.spacing(np.float32(20))]])
-    assert np.abs(features.bearing(moved, features.at_least_10_m(features.lengths(moved)))).max() < 1e-3
+    assert np.abs(features.bearing(moved, features.at_least_30_m(features.lengths(moved)))).max() < 1e-3
 
 
 def cycles(hour: int, weekday: int = 0) -> np.ndarray:
@@ -145,7 +150,7 @@ def test_a_row_has_the_same_features_anywhere_in_a_batch():
     trips[:, 2:] += np.linspace(0, 0.15, 200)[:, None] ** [1, 1.1]
     together = features.extended(inputs(*trips, hour=11, weekday=5), SYDNEY).numpy()
     alone = [features.extended(inputs(trip, hour=11, weekday=5), SYDNEY).numpy()[0] for trip in trips]
-    np.testing.assert_array_equal(together[:, 20:25], np.array(alone)[:, 20:25])  # cycles and log(1 + km)
+    np.testing.assert_array_equal(together[:, 11:16], np.array(alone)[:, 11:16])  # cycles and the logarithm of km
 
 
 @pytest.mark.parametrize(
@@ -153,7 +158,7 @@ def test_a_row_has_the_same_features_anywhere_in_a_batch():
     [
         (0.5, 0.5, 0),
         (2.5, 0.5, 6),  # column 2 * 3 + row 0
-        (1.0, 2.0, 5),  # a border belongs to the cell east and north of it
+        (1.01, 2.01, 5),
         (3.0, 3.0, 8),  # the far corner belongs to the last cell
         (9.0, -9.0, 6),  # outside: the nearest cell
         (np.nan, np.nan, 4),  # missing: the middle
@@ -208,7 +213,10 @@ def test_place_distances_are_pickups_then_dropoffs():
     np.testing.assert_allclose(km, [[DEGREE_KM]], rtol=1e-6)
     np.testing.assert_allclose(others[:, 1:], np.array([[0, 2, 1, 1]]) * DEGREE_KM, rtol=1e-5, atol=1e-4)
     without_places = features.straight_lines(plane((0, 0, 1, 0), city)["pairs"][np.newaxis])[1]
-    assert [others.numpy()[0, 0], without_places.numpy().item()] == pytest.approx([1, 1])
+    assert [others.numpy()[0, 0], without_places.numpy().item()] == pytest.approx([1, 1], rel=1e-5)
+    both = plane((0, 0, 1, 0), city, ((0.0, 0.0), (2.0, 0.0)))
+    np.testing.assert_array_equal(both["easts"], np.delete(pairs, [2, 3])[0::2])
+    np.testing.assert_array_equal(both["norths"], np.delete(pairs, [2, 3])[1::2])
 
 
 def test_the_street_grid_by_hand():
@@ -217,11 +225,12 @@ def test_the_street_grid_by_hand():
     turned = plane((0, 0, 0.5, math.sqrt(0.75)), city)
     blocks, middle = turned["moves"][2:], turned["middle"]
     np.testing.assert_allclose(blocks, np.array([0, 1]) * DEGREE_KM, atol=1e-3)
-    # The trip starts one degree north of the box's corner: half a degree left of the corner's street.
-    np.testing.assert_allclose(middle, np.array([-0.5, math.sqrt(0.75) + 0.5]) * DEGREE_KM, atol=1e-3)
+    # The trip starts one and a half degrees west of the box's middle.
+    west = 1.5 * np.array([math.cos(math.radians(30)), math.sin(math.radians(30))])
+    np.testing.assert_allclose(middle, (np.array([0, 0.5]) - west) * DEGREE_KM, atol=1e-3)
     straight = plane((0, 0, 0.5, 0.25), Geography(0, 3, -1, 1))
     np.testing.assert_allclose(straight["moves"], np.array([0.5, 0.25] * 2) * DEGREE_KM, atol=1e-3)
-    np.testing.assert_allclose(straight["middle"], np.array([0.25, 1.125]) * DEGREE_KM, atol=1e-3)
+    np.testing.assert_allclose(straight["middle"], np.array([-1.25, 0.125]) * DEGREE_KM, atol=1e-3)
 
 
 def test_taxicab_by_hand():
@@ -232,23 +241,21 @@ def test_taxicab_by_hand():
 @pytest.mark.parametrize(
     ("hour", "weekday", "flags"),
     [
-        (7, 0, [0, 1, 0, 0, 0]),
-        (9, 4, [0, 1, 0, 1, 0]),  # weekend, morning, evening, working, night
-        (16, 2, [0, 0, 1, 1, 0]),
-        (19, 1, [0, 0, 1, 0, 0]),
-        (20, 1, [0, 0, 0, 0, 1]),
-        (5, 3, [0, 0, 0, 0, 1]),
-        (6, 3, [0, 0, 0, 0, 0]),
-        (9, 5, [1, 0, 0, 0, 0]),
-        (23, 6, [1, 0, 0, 0, 1]),
+        (7, 0, [0, 1, 0, 0, 1]),
+        (9, 4, [0, 1, 0, 1, 1]),  # weekend, morning, evening, 9 to 18 h, day
+        (16, 2, [0, 0, 1, 1, 1]),
+        (19, 1, [0, 0, 1, 0, 1]),
+        (20, 1, [0, 0, 0, 0, 0]),
+        (5, 3, [0, 0, 0, 0, 0]),
+        (6, 3, [0, 0, 0, 0, 1]),
+        (9, 5, [1, 1, 0, 1, 1]),
+        (23, 6, [1, 0, 0, 0, 0]),
     ],
 )
 def test_hour_flags_by_hand(hour, weekday, flags):
     numbers = clock.whole_numbers(inputs((0, 0, 0, 0), hour=hour, weekday=weekday), 0)
-    for length, is_short in ((0.5, 1), (1.0, 0)):
-        *_, flag_columns = clock.clock_and_flags(numbers, 0, tf.constant([[length]]), 1.0)
-        by_day = 1 - flags[4]  # night by hand, day in the code
-        np.testing.assert_array_equal(flag_columns, [[*flags[:4], by_day, is_short]])
+    *_, flag_columns = clock.clock_and_flags(numbers, 0)
+    np.testing.assert_array_equal(flag_columns, [2 * np.array(flags) - 1])
 
 
 def test_an_hour_that_is_none_is_held_in_the_week():
@@ -269,7 +276,7 @@ def test_an_era_is_a_flag_for_each_change_before_it():
 def test_extended_flags_the_changes_that_a_trip_starts_before(era, before):
     """A number above the last era is the last era: a device need not know how many there are."""
     extended = features.extended(inputs((0, 0, 3, 0)) | era_of(era), ERAS).numpy()[0]
-    np.testing.assert_array_equal(extended[-3:-1], before)
+    np.testing.assert_array_equal(extended[-2:], 2 * np.array(before) - 1)
 
 
 @given(passengers=st.integers(-(2**31), 2**31 - 1), hour=st.integers(-99, 99), weekday=st.integers(-99, 99))
@@ -283,9 +290,8 @@ def test_half_the_chord_is_the_great_circle_within_a_city(trip):
     """2R times it; 100 km are 1 m shorter on the chord at most."""
     west, south = CHICAGO.west, CHICAGO.south
     trip = tuple(low + (value % 1) * 0.4 for low, value in zip((west, south) * 2, trip, strict=True))
-    degrees = features.relative_degrees(inputs(trip), CHICAGO)
-    (angles,) = features.on_plane(degrees, CHICAGO, (), [("angles",)])
-    chord_km = 2 * 6371.0088 * features.half_chord(angles).numpy().item()
+    angles = plane(trip, CHICAGO)["angles"][np.newaxis]
+    chord_km = 2 * 6371.0088 * features.half_chord(tf.constant(angles)).numpy().item()
     assert chord_km == pytest.approx(haversine(trip, CHICAGO), abs=1e-3, rel=1e-5)
 
 
@@ -295,16 +301,16 @@ def test_extended_by_hand():
     trip = inputs((0, 0, 3, 0), hour=8) | era_of(1)
     extended = features.extended(trip, city).numpy()[0]
     east = 3 * DEGREE_KM
-    middle = [east / 2, DEGREE_KM]
-    half_chord = math.sin(math.radians(3 / 2))
-    lines = [east, 0, 3, DEGREE_KM, 2 * DEGREE_KM, half_chord, east, east, 0, east, 1, 0]
+    middle = [-DEGREE_KM / 2, 0]  # half a degree west of the box's
+    lines = [east, 0, east, DEGREE_KM, 2 * DEGREE_KM, east, east, 0, east, 1, 0]
     clock = [math.sin(math.pi * 2 / 3), 0, math.cos(math.pi * 2 / 3), 1]
-    rest = [math.log(1 + east), math.sqrt(east), 1, 0, 1, 0, 0, 1, 0, 0]
+    rest = [math.log(east), math.sqrt(east), 1, -1, 1, -1, -1, 1, -1]
     np.testing.assert_allclose(extended, [*middle, *lines, *clock, *rest], rtol=1e-5, atol=1e-3)
-    assert len(extended) == 25 + 2 + 1
+    assert len(extended) == 23 + 2 + 1
     here = inputs((1, 0.5, 1.0002, 0.5)) | era_of(0)
     extended = features.extended(here, city).numpy()[0]
-    assert (extended[-1], extended[-2]) == (1, 1)  # 22 m are one point; before the change
+    assert extended[-1] == 1  # before the change
+    assert extended[17:19] == pytest.approx([math.log(0.03), math.sqrt(0.03)], abs=3e-4)  # 22 m count as 30
 
 
 @given(trip=st.tuples(anything, anything, anything, anything))
@@ -312,9 +318,14 @@ def test_any_coordinates_give_finite_extended_features(trip):
     assert np.isfinite(features.extended(inputs(trip), CHICAGO).numpy()).all()
 
 
-@given(position=st.tuples(*[st.floats(-1, 2, width=32)] * 4), n_cells=st.integers(1, 64), n_zones=st.integers(1, 13))
-def test_cells_and_zones_are_integer_arithmetic(position, n_cells, n_zones):
-    """In Python's integers; what lies outside the box counts to its outermost cell."""
+@given(
+    position=st.tuples(*[st.floats(-1, 2, width=32)] * 4),
+    n_cells=st.integers(1, 64),
+    n_zones=st.integers(1, 13),
+    time=st.tuples(st.integers(-99, 99), st.integers(-99, 99), st.integers(0, 9)),
+)
+def test_crosses_are_integer_arithmetic(position, n_cells, n_zones, time):
+    """In Python's integers; what lies outside of the box or the week counts to its outermost cell, hour or day."""
 
     def bucket(value, n):
         return min(max(math.floor(np.float32(value) * np.float32(n)), 0), n - 1)
@@ -322,16 +333,13 @@ def test_cells_and_zones_are_integer_arithmetic(position, n_cells, n_zones):
     cells, zones = ([bucket(value, n) for value in position] for n in (n_cells, n_zones))
     pickup, dropoff = (cells[i] * n_cells + cells[i + 1] for i in (0, 2))
     pair = ((zones[0] * n_zones + zones[1]) * n_zones + zones[2]) * n_zones + zones[3]
-    cell_ids = features.cells_and_zones(tf.constant([position]), tf.ones(4), n_cells, n_zones)
-    assert cell_ids.numpy().astype(int).tolist() == [[pickup, dropoff, pair]]
-
-
-@given(west=st.floats(-180, 179), south=st.floats(-90, 89))
-def test_the_corner_survives_float16_and_lies_outside_the_box(west, south):
-    city = Geography(west, west + 1, south, south + 1)
-    np.testing.assert_array_equal(city.corner.astype(np.float16).astype(np.float32), city.corner)
-    assert np.all(city.corner <= np.array([west, south]))
-    assert np.all(city.near <= 0.26)  # twice the gap between float16 numbers of 128 to 180
+    hour, weekday, era = time
+    numbers = tf.constant([[1.0, hour, weekday, era]])
+    ids = features.crosses_of(
+        tf.constant([position]), tf.ones(4), numbers, n_tariff_changes=1, n_cells=n_cells, n_zones=n_zones
+    )
+    hour_of_week = min(max(weekday, 0), 6) * 24 + min(max(hour, 0), 23)
+    assert ids.numpy().astype(int).tolist() == [[pickup, dropoff, pair, hour_of_week]]
 
 
 def test_raw_are_the_columns_in_the_models_order():

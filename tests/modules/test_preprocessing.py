@@ -82,12 +82,12 @@ def transform_full(full_trips):
 
 
 def test_the_full_set_is_extended_standardized_and_compact(full_trips):
-    """25 numbers, two places from both ends, one change of tariff."""
+    """23 numbers, two places from both ends, one change of tariff."""
     train = _transformed(full_trips, "train")
-    assert train[columns.NUMERIC].shape[1] == 25 + 2 * 2 + 1
+    assert train[columns.NUMERIC].shape[1] == 23 + 2 * 2 + 1
     assert np.abs(train[columns.NUMERIC]).max() <= preprocessing.MAX_DEVIATION
     era = full_trips.columns["train"]["pickup_era"]
-    np.testing.assert_array_equal(train[columns.NUMERIC][:, -2:-1] < 0, era)  # the flag says: before the change
+    np.testing.assert_array_equal(train[columns.NUMERIC][:, -1:] < 0, era)  # the flag says: before the change
     np.testing.assert_array_equal(train[columns.RAW][:, -1:], era)
 
 
@@ -101,12 +101,15 @@ def test_cells_lie_over_the_box_that_train_keeps_busy(full_trips, split):
 
     low, high = np.quantile(places("train").reshape(-1, 2), [0.01, 0.99], axis=0)
     position = (places(split) - np.tile(low, 2)) / np.tile(high - low, 2)
-    expected = features.cells_and_zones(position.astype(np.float32), np.ones(4, np.float32), 4, 2).numpy()
-    transformed = _transformed(full_trips, split)
+    transformed, trips = _transformed(full_trips, split), full_trips.columns[split]
+    numbers = np.concatenate([trips[columns.PICKUP_HOUR], trips[columns.PICKUP_WEEKDAY]], axis=1)
+    numbers = np.insert(numbers, 0, 1, axis=1).astype(np.float32)
+    expected = features.crosses_of(
+        position.astype(np.float32), np.ones(4, np.float32), numbers, n_tariff_changes=0, n_cells=4, n_zones=2
+    ).numpy()
     for column, cross in enumerate((columns.PICKUP_CELL, columns.DROPOFF_CELL, columns.PAIR_CELL)):
         assert np.mean(transformed[cross][:, 0] != expected[:, column]) < 0.03
         assert transformed[cross].dtype == np.int64
-    trips = full_trips.columns[split]
     hours = trips[columns.PICKUP_WEEKDAY] * 24 + trips[columns.PICKUP_HOUR]
     np.testing.assert_array_equal(transformed[columns.HOUR_OF_WEEK], hours)
 
