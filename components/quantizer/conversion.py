@@ -26,9 +26,11 @@ from farebox.components.tflite.flatbuffer import opened
 from farebox.components.tflite.integer_weights import integer_weights, nodes_with_weights
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.join import join
+from farebox.components.tflite.merged_look_ups import with_merged_look_ups
 from farebox.components.tflite.metadata import described
 from farebox.components.tflite.portable import portable
 from farebox.components.tflite.rounding import without_fine_rounding
+from farebox.components.tflite.scale_folding import without_scaling
 from farebox.components.tflite.slim import slim
 
 Function = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
@@ -140,8 +142,9 @@ class Source:
         part = self._calibrated_once(row, kept_float) if is_calibrated else self._part(row, kept_float, is_sparse)
         if self._front is None:
             return self._slim(portable(part, self._exported.names))
-        whole = join(self._front.file(self.network.input_names), part)
-        return self._slim(portable(whole, tuple(self._front.columns)))
+        whole = without_scaling(join(self._front.file(self.network.input_names), part))
+        whole = portable(whole, tuple(self._front.columns))
+        return min((self._slim(each) for each in (whole, with_merged_look_ups(whole))), key=len)
 
     def _slim(self, content: bytes) -> bytes:
         return slim(content, keeps_names=self._keeps_names)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from farebox.components.tflite.concatenations import join_concatenations
 from farebox.components.tflite.flatbuffer import add_buffer, code_number, code_of, constant, drop_idle, opened, packed
 from farebox.components.tflite.interpreter import schema
 from farebox.components.tflite.sharing import Sharing, SharingBuilder, content_of
@@ -37,6 +38,7 @@ def slim(content: bytes, *, keeps_names: bool = False, keeps_ends: bool = False)
         _name_by_signature({} if keeps_ends else _signature_names(model, graph), graph, keeps_names=keeps_names)
         _drop_records(graph)
         _drop_idle_reshapes(model, graph)
+        join_concatenations(model, graph)
         _widen_small_constants(model, graph)
         _drop_unused_tensors(model, graph)
         _drop_default_options(model, graph)
@@ -79,11 +81,13 @@ def _name_by_signature(names: dict[int, bytes], graph: Any, *, keeps_names: bool
 
 
 def _drop_records(graph: Any) -> None:
-    """Drops empty quantization records."""
+    """Drops empty quantization records, and that a tensor has a rank where its shape says so."""
     for tensor in graph.tensors:
         record = tensor.quantization
         if record is not None and not any(_filled(value) for value in vars(record).values()):
             tensor.quantization = None
+        if tensor.shape is not None and len(tensor.shape):
+            tensor.hasRank = False  # it tells a number without a shape from a tensor of unknown rank
 
 
 def _filled(value: Any) -> bool:

@@ -1,0 +1,222 @@
+"""Merges look-ups whose rows end up side by side into one: all rows in one table, all ids looked up at once.
+
+Each look-up alone takes three operators, and its own constants. Rows become as wide as the widest, and the Dense layer
+that reads them gets columns of zeros.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from farebox.components.tflite.flatbuffer import add_buffer, add_operator, code_of, constant, opened, packed
+from farebox.components.tflite.interpreter import schema
+
+INT8 = np.iinfo(np.int8)
+MOST_ROWS = INT8.max - INT8.min + 1  # that an int8 counts
+LEAST_OF_SHIFTED = INT8.max + 2  # rows whose numbers are counted from the least int8 on
+Array = npt.NDArray[Any]
+
+
+def with_merged_look_ups(content: bytes) -> bytes:
+    """The same model with one look-up in place of several; unchanged without any.
+
+    Merged are int8 tables of one scale whose rows a CONCATENATION joins before they become real numbers, as
+    joint_look_ups.py leaves them.
+    """
+    model, has_changed = opened(content), False
+    for graph in model.subgraphs:
+        merging = _Merging(model, graph)
+        for chain in merging.chains():
+            merging.merge(chain)
+            has_changed = True
+    return packed(model) if has_changed else content
+
+
+@dataclasses.dataclass(frozen=True)
+class _LookUp:
+    """rows: of each id, int8 of shape (n_ids, width). ids: the tensor. operators: that look up."""
+
+    rows: Array
+    ids: int
+    operators: tuple[Any, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chain:
+    """Look-ups, and what becomes of their rows: joined, made real, made flat, joined with others, weighted."""
+
+    look_ups: tuple[_LookUp, ...]
+    joined: Any
+    real: Any
+    flat: Any
+    beside: Any
+    weights: int
+
+
+class _Merging:
+    """The change of one graph."""
+
+    def __init__(self, model: Any, graph: Any) -> None:
+        self._model, self._graph, self._codes = model, graph, schema().BuiltinOperator
+        self._makers = {int(end): operator for operator in graph.operators for end in operator.outputs}
+        self._readers: dict[int, list[Any]] = collections.defaultdict(list)
+        for operator in graph.operators:
+            for end in operator.inputs:
+                self._readers[int(end)].append(operator)
+
+    def chains(self) -> list[_Chain]:
+        found = (self._chain(operator) for operator in self._graph.operators if self._is(operator, "CONCATENATION"))
+        return [chain for chain in found if chain]
+
+    def _is(self, operator: Any, name: str) -> bool:
+        return operator is not None and bool(code_of(self._model, operator) == getattr(self._codes, name))
+
+    def _reader(self, operator: Any, name: str) -> Any:
+        """The only reader of an operator's output, if it is of this kind."""
+        readers = self._readers[int(operator.outputs[0])]
+        return readers[0] if len(readers) == 1 and self._is(readers[0], name) else None
+
+    def _chain(self, joined: Any) -> _Chain | None:
+        real = self._reader(joined, "DEQUANTIZE")
+        flat = real and self._reader(real, "RESHAPE")
+        beside = flat and self._reader(flat, "CONCATENATION")
+        dense = beside and self._reader(beside, "FULLY_CONNECTED")
+        if not dense or len(joined.inputs) < 2:
+            return None
+        made = self._makers.get(int(dense.inputs[1]))
+        weights = int(made.inputs[0]) if made is not None and self._is(made, "DEQUANTIZE") else int(dense.inputs[1])
+        look_ups = [self._look_up(int(end)) for end in joined.inputs]
+        if constant(self._model, self._graph.tensors[weights]) is None or len(self._readers[weights]) > 1:
+            return None
+        found = tuple(each for each in look_ups if each)
+        return _Chain(found, joined, real, flat, beside, weights) if len(found) == len(look_ups) else None
+
+    def _look_up(self, end: int) -> _LookUp | None:
+        """The look-up that makes rows of shape (1, 1, width), at once or by numbers of rows."""
+        gather: Any = self._makers.get(end)
+        if not self._is(gather, "GATHER") or len(self._readers[end]) > 1:
+            return None
+        table, position = self._int8(int(gather.inputs[0])), int(gather.inputs[1])
+        if table is None or table.ndim != 2:
+            return None
+        cast: Any = self._makers.get(position)
+        first: Any = self._makers.get(int(cast.inputs[0])) if self._is(cast, "CAST") else None
+        numbers = self._int8(int(first.inputs[0])) if self._is(first, "GATHER") else None
+        if numbers is None or numbers.ndim != 1 or len(self._readers[position]) > 1:
+            return _LookUp(table, position, (gather,))
+        return _LookUp(table[numbers.astype(int)], int(first.inputs[1]), (first, cast, gather))
+
+    def _int8(self, index: int) -> Array | None:
+        tensor = self._graph.tensors[index]
+        data = constant(self._model, tensor)
+        is_int8 = tensor.type == schema().TensorType.INT8 and data is not None
+        return data.view(np.int8).reshape(tensor.shape) if is_int8 and data is not None else None
+
+    def merge(self, chain: _Chain) -> None:
+        """Replaces the look-ups, unless their rows are too many."""
+        width = max(each.rows.shape[1] for each in chain.look_ups)
+        wide = [np.pad(each.rows, ((0, 0), (0, width - each.rows.shape[1]))) for each in chain.look_ups]
+        rows, numbers = np.unique(np.concatenate(wide), axis=0, return_inverse=True)
+        if len(rows) > MOST_ROWS:
+            return
+        self._widen_weights(chain, width)
+        added = self._operators(chain, rows, numbers.reshape(-1), np.cumsum([0, *map(len, wide)])[:-1])
+        dropped = [chain.joined, *(operator for each in chain.look_ups for operator in each.operators)]
+        kept = []
+        for operator in self._graph.operators:
+            if operator is chain.joined:
+                kept += added
+            elif all(operator is not each for each in dropped):
+                kept.append(operator)
+        self._graph.operators = kept
+
+    def _operators(self, chain: _Chain, rows: Array, numbers: Array, starts: Array) -> list[Any]:
+        """Looks up the numbers of the rows at once, and then the rows."""
+        read, model, n = schema(), self._model, len(chain.look_ups)
+        operators, ids = self._counted_ids([each.ids for each in chain.look_ups], starts)
+        shift = 0 if len(rows) < LEAST_OF_SHIFTED else -INT8.min
+        found, row_numbers = self._tensor((1, n), "INT8"), self._tensor((1, n), "INT32")
+        gathered = [self._constant((numbers - shift).astype(np.int8)), ids]
+        operators.append(add_operator(model, "GATHER", gathered, found, read.GatherOptionsT(), version=2))
+        operators.append(add_operator(model, "CAST", [found], row_numbers))
+        if shift:
+            shifted, row_numbers = row_numbers, self._tensor((1, n), "INT32")
+            operators.append(self._add(shifted, np.array([shift], np.int32), row_numbers))
+        table, record = self._constant(rows), self._graph.tensors[int(chain.real.inputs[0])].quantization
+        side_by_side, size = self._tensor((1, n, rows.shape[1]), "INT8"), n * rows.shape[1]
+        for tensor in (table, side_by_side):
+            self._graph.tensors[tensor].quantization = record
+        gathered = [table, row_numbers]
+        operators.append(add_operator(model, "GATHER", gathered, side_by_side, read.GatherOptionsT(), version=2))
+        chain.real.inputs = np.array([side_by_side], np.int32)
+        chain.flat.inputs = np.array([chain.flat.inputs[0], self._constant(np.array([-1, size], np.int32))], np.int32)
+        self._reshape(int(chain.real.outputs[0]), (1, n, rows.shape[1]))
+        self._reshape(int(chain.flat.outputs[0]), (1, size))
+        return operators
+
+    def _counted_ids(self, ids: list[int], starts: Array) -> tuple[list[Any], int]:
+        """Operators that join ids and count each table's on after the last one's, and their output.
+
+        Ids that a SPLIT has taken apart are joined already; a Dense layer that computes them counts on in its bias.
+        """
+        operators, joined = [], self._tensor((1, len(ids)), "INT32")
+        split: Any = self._makers.get(ids[0])
+        if (
+            self._is(split, "SPLIT")
+            and [*map(int, split.outputs)] == ids
+            and all(len(self._readers[i]) == 1 for i in ids)
+        ):
+            self._graph.operators = [each for each in self._graph.operators if each is not split]
+            joined = int(split.inputs[1])
+        else:
+            options = schema().ConcatenationOptionsT()
+            options.axis = 1
+            operators.append(add_operator(self._model, "CONCATENATION", ids, joined, options))
+        cast: Any = self._makers.get(joined)
+        dense: Any = self._makers.get(int(cast.inputs[0])) if self._is(cast, "CAST") else None
+        is_free = self._is(dense, "FULLY_CONNECTED") and list(map(int, dense.inputs[2:])) in ([], [-1])
+        if is_free and len(self._readers[joined]) == 1 and not dense.builtinOptions.fusedActivationFunction:
+            dense.inputs = np.array([*dense.inputs[:2], self._constant(starts.astype(np.float32))], np.int32)
+            return operators, joined
+        counted = self._tensor((1, len(ids)), "INT32")
+        return [*operators, self._add(joined, starts.astype(np.int32), counted)], counted
+
+    def _add(self, tensor: int, numbers: Array, target: int) -> Any:
+        return add_operator(self._model, "ADD", [tensor, self._constant(numbers)], target, schema().AddOptionsT())
+
+    def _widen_weights(self, chain: _Chain, width: int) -> None:
+        """Gives the weights a column of zeros for each number that rows were narrower."""
+        tensors, weights = self._graph.tensors, self._graph.tensors[chain.weights]
+        data = constant(self._model, weights)
+        assert data is not None
+        before = list(chain.beside.inputs).index(int(chain.flat.outputs[0]))
+        start = sum(int(tensors[int(end)].shape[-1]) for end in chain.beside.inputs[:before])
+        values = data.reshape(*weights.shape, -1)  # bytes of each number last
+        places = start + np.cumsum([each.rows.shape[1] for each in chain.look_ups])
+        lacking = [width - each.rows.shape[1] for each in chain.look_ups]
+        values = np.insert(values, np.repeat(places, lacking), 0, axis=1)
+        weights.buffer, wider = add_buffer(self._model, values), int(values.shape[1])
+        self._reshape(chain.weights, (weights.shape[0], wider))
+        for reader in self._readers[chain.weights]:
+            if self._is(reader, "DEQUANTIZE"):
+                self._reshape(int(reader.outputs[0]), (weights.shape[0], wider))
+        self._reshape(int(chain.beside.outputs[0]), (1, wider))
+
+    def _reshape(self, tensor: int, shape: tuple[int, ...]) -> None:
+        self._graph.tensors[tensor].shape = np.array(shape, np.int32)
+
+    def _tensor(self, shape: tuple[int, ...], kind: str) -> int:
+        tensor = schema().TensorT()
+        tensor.shape, tensor.type = np.array(shape, np.int32), getattr(schema().TensorType, kind)
+        self._graph.tensors.append(tensor)
+        return len(self._graph.tensors) - 1
+
+    def _constant(self, values: Array) -> int:
+        index = self._tensor(values.shape, values.dtype.name.upper())
+        self._graph.tensors[index].buffer = add_buffer(self._model, values)
+        return index

@@ -1,0 +1,125 @@
+"""Look-ups in one, products in the weights, and joins in one: the same answers from fewer operators."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+from farebox.components.tflite import merged_look_ups
+from farebox.components.tflite.concatenations import join_concatenations
+from farebox.components.tflite.flatbuffer import opened, packed
+from farebox.components.tflite.integer_weights import integer_weights
+from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.merged_look_ups import with_merged_look_ups
+from farebox.components.tflite.portable import portable
+from farebox.components.tflite.scale_folding import without_scaling
+from farebox.components.tflite.slim import slim
+
+N_IDS = {"a": 40, "b": 30, "c": 60}
+WIDTHS = {"a": 3, "b": 2, "c": 3}
+INPUTS = ("x", "a", "b", "c")
+ROWS = {"x": np.linspace(-1, 1, 80, dtype=np.float32).reshape(20, 4)} | {
+    name: np.arange(20, dtype=np.int32).reshape(20, 1) * n // 20 for name, n in N_IDS.items()
+}
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> bytes:
+    """6 x beside rows of three tables, one of them looked up by numbers of rows, weighted twice; float32."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(5)
+    tables = {name: random.normal(size=(N_IDS[name], width)).astype(np.float32) for name, width in WIDTHS.items()}
+    distinct, numbers = tables["c"][:20], np.arange(60) % 20
+    weights, last = random.normal(size=(12, 8)).astype(np.float32), random.normal(size=(8, 1)).astype(np.float32)
+
+    def serve(columns):
+        ids = {**columns, "c": tf.cast(tf.gather(tf.constant(numbers.astype(np.int8)), columns["c"]), tf.int32)}
+        rows = [tf.gather(distinct if name == "c" else tables[name], ids[name]) for name in N_IDS]
+        flat = [tf.reshape(each, [-1, WIDTHS[name]]) for each, name in zip(rows, N_IDS, strict=True)]
+        return {"y": tf.nn.relu(tf.concat([columns["x"] * 6.0, *flat], axis=1) @ weights) @ last}
+
+    signature = {"x": tf.TensorSpec((None, 4), tf.float32, "x")}
+    signature |= {name: tf.TensorSpec((None, 1), tf.int32, name) for name in N_IDS}
+    folder, module = str(tmp_path_factory.mktemp("saved")), tf.Module()
+    tf.saved_model.save(module, folder, signatures=tf.function(serve, input_signature=[signature]))
+    return portable(tf.lite.TFLiteConverter.from_saved_model(folder).convert(), INPUTS)
+
+
+def predicted(content: bytes) -> np.ndarray:
+    return TfliteModel(content).predict(ROWS)
+
+
+def integers(content: bytes) -> list[bytes]:
+    """The int8 constants, sorted."""
+    model = opened(content)
+    buffers = (model.buffers[each.buffer].data for each in model.subgraphs[0].tensors if each.type == 9)
+    return sorted(bytes(data) for data in buffers if data is not None)
+
+
+@pytest.mark.parametrize("change", [lambda content: content, integer_weights], ids=["float32", "int8"])
+def test_weights_take_a_factor_and_tables_its_reciprocal(network, change):
+    """Integers stay."""
+    before = change(network)
+    after = without_scaling(before)
+    assert TfliteModel(before).op_names().get("MUL") == 1 and "MUL" not in TfliteModel(after).op_names()
+    assert integers(after) == integers(before)
+    np.testing.assert_allclose(predicted(after), predicted(before), rtol=1e-4, atol=1e-4)
+
+
+def test_a_factor_stays_where_its_product_is_read_twice(network):
+    model = opened(network)
+    (graph,) = model.subgraphs
+    numbers = {index for index, tensor in enumerate(graph.tensors) if tensor.shape is None or not len(tensor.shape)}
+    product = next(each for each in graph.operators if len(each.inputs) == 2 and int(each.inputs[1]) in numbers)
+    graph.outputs = np.array([*graph.outputs, product.outputs[0]], np.int32)
+    content = packed(model)
+    assert len(opened(without_scaling(content)).subgraphs[0].operators) == len(graph.operators)
+
+
+def test_look_ups_become_one(network):
+    """Rows of 2 numbers become 3 wide, with a column of zeros in the weights."""
+    before = integer_weights(network)
+    after = with_merged_look_ups(before)
+    assert (TfliteModel(before).op_names()["GATHER"], TfliteModel(after).op_names()["GATHER"]) == (4, 2)
+    np.testing.assert_allclose(predicted(after), predicted(before), rtol=1e-5, atol=1e-5)
+    assert len(slim(after)) < len(slim(before))
+
+
+def test_more_rows_than_an_int8_counts_stay_apart(network, monkeypatch):
+    before = integer_weights(network)
+    monkeypatch.setattr(merged_look_ups, "MOST_ROWS", 89)  # there are 40, 30 and 20
+    assert TfliteModel(with_merged_look_ups(before)).op_names() == TfliteModel(before).op_names()
+
+
+def test_rows_beyond_127_are_counted_from_minus_128(network, monkeypatch):
+    before = integer_weights(network)
+    plain = with_merged_look_ups(before)
+    monkeypatch.setattr(merged_look_ups, "LEAST_OF_SHIFTED", 10)
+    after = with_merged_look_ups(before)
+    assert TfliteModel(after).op_names()["ADD"] == TfliteModel(plain).op_names()["ADD"] + 1
+    np.testing.assert_allclose(predicted(after), predicted(before), rtol=1e-5, atol=1e-5)
+
+
+def test_concatenations_of_concatenations_are_one(network):
+    """Up to ten inputs, on one axis."""
+    model = opened(network)
+    (graph,) = model.subgraphs
+    join = next(
+        each
+        for each in graph.operators
+        if each.builtinOptions is not None and hasattr(each.builtinOptions, "axis") and len(each.inputs) == 4
+    )
+    inner, tensor = copy.copy(join), copy.copy(graph.tensors[join.outputs[0]])
+    inner.inputs, inner.outputs = join.inputs[1:], np.array([len(graph.tensors)], np.int32)
+    tensor.shape = np.array([1, 8], np.int32)
+    graph.tensors.append(tensor)
+    join.inputs = np.array([join.inputs[0], len(graph.tensors) - 1], np.int32)
+    graph.operators.insert(graph.operators.index(join), inner)
+    nested = packed(model)
+    join_concatenations(model, graph)
+    assert TfliteModel(packed(model)).op_names() == TfliteModel(network).op_names()
+    assert TfliteModel(nested).op_names()["CONCATENATION"] == 2
+    np.testing.assert_array_equal(predicted(packed(model)), predicted(nested))
