@@ -16,7 +16,7 @@ class Rung:
     file's inputs and output. calibrates: activation ranges come from real rows. is_of_raw_columns: it quantizes the
     transform before the network too, so its calibration rows are raw columns. weight_bits: weights become such integers
     in the converted float32 file, with a scale for each channel where that pays if has_channel_scales. is_for_gzip:
-    `auto` tries it only if gzip bytes count: 5 and 6 bits take a byte, too, and err more. is_portable: every runtime
+    `auto` tries it only if gzip bytes count: 5 to 7 bits take a byte, too, and err more. is_portable: every runtime
     has its kernels and gives the same answers; integer kernels of two runtimes round differently, and tflite-micro
     reads no float16, no int4 and only the first of several scales. runtimes: what to know of them, for notes.
     can_keep_float: the nodes that it harms most can stay float. has_float_kernels: its kernels can be stored sparse.
@@ -58,6 +58,7 @@ RUNGS = {
         Rung("float16", weight_type="float16", has_float_kernels=True),
         Rung("dynamic", has_float_kernels=True),
         Rung("int8_weights", is_optimized=False, weight_bits=8, is_portable=True, can_keep_float=True),
+        Rung("int7_weights", is_optimized=False, weight_bits=7, is_for_gzip=True, is_portable=True),
         Rung("int6_weights", is_optimized=False, weight_bits=6, is_for_gzip=True, is_portable=True),
         Rung("int5_weights", is_optimized=False, weight_bits=5, is_for_gzip=True, is_portable=True),
         Rung("int8_channels", is_optimized=False, weight_bits=8, has_channel_scales=True, runtimes=NO_CHANNELS),

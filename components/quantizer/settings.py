@@ -17,19 +17,20 @@ REDUCED, UNREDUCED = "reduced", "unreduced"  # networks that a file may be of
 class QuantizerSettings:
     """Number formats of the shipped file. The layers before the network stay float32.
 
-    The rungs: float32; float16 (weights); int8_weights (with float arithmetic); int6_weights and int5_weights (the same
-    with fewer levels: as many bytes, fewer after gzip, and tried only for `gzip`); int8_channels (a scale for each
-    channel where that pays); int4_weights (half a byte each, with such scales); dynamic (int8 weights, activations
-    quantized at run time, layers of at least 1024 weights); int8 (weights and activations); int8_io (the whole file,
-    its inputs and output too); int16x8 (int16 activations, int8 weights); qat (int8, with quantization-aware training);
+    The rungs: float32; float16 (weights); int8_weights (with float arithmetic); int7_weights, int6_weights and
+    int5_weights (the same with fewer levels: as many bytes, fewer after gzip, and tried only for `gzip`); int8_channels
+    (a scale for each channel where that pays); int4_weights (half a byte each, with such scales); dynamic (int8
+    weights, activations quantized at run time, layers of at least 1024 weights); int8 (weights and activations);
+    int8_io (the whole file, its inputs and output too); int16x8 (int16 activations, int8 weights); qat (int8, with
+    quantization-aware training);
     pqat (the same, and zeros stay zero).
     """
 
     mode: Mode = "auto"
     """Rung of the file; `auto` takes the cheapest one that holds max_rmse_increase."""
     portable: bool = True
-    """Whether `auto` tries only formats that every runtime has and answers alike to 1e-4: float32, int8_weights,
-    int6_weights and int5_weights. The integer kernels of two runtimes differ by a step of the output, 0.25 USD for NYC,
+    """Whether `auto` tries only formats that every runtime has and answers alike to 1e-4: float32 and
+    int8_weights to int5_weights. The integer kernels of two runtimes differ by a step of the output, 0.25 USD for NYC,
     and save fewer than 100 bytes; tflite-micro has no int4 and reads only the first of several scales."""
     optimize_for: Goal = "size"
     """Cost that `auto` minimizes: bytes, bytes after gzip, latency of one row (p50), or bytes times latency
