@@ -72,7 +72,7 @@ def hour_of_week(inputs: Mapping[str, tf.Tensor]) -> tf.Tensor:
 
 
 def hour_columns(n_tariff_changes: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """What makes an hour of the week of `whole_numbers`: what each counts, and its last value; 0 for the others."""
+    """The hours that each of `whole_numbers` counts, and its last value, for an hour of the week; 0 for the others."""
     names, (day, week) = _whole_names(n_tariff_changes), CYCLE_PERIOD.values()
     counts = {PICKUP_HOUR: (1, day - 1), PICKUP_WEEKDAY: (day, week - 1)}
     columns = np.array([counts.get(name, (0, 0)) for name in names], np.float32)

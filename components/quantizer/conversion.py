@@ -143,8 +143,8 @@ class Source:
         if self._front is None:
             return self._slim(portable(part, self._exported.names))
         whole = without_scaling(join(self._front.file(self.network.input_names), part))
-        whole = portable(whole, tuple(self._front.columns))
-        return min((self._slim(each) for each in (whole, with_merged_look_ups(whole))), key=len)
+        thin = self._slim(portable(whole, tuple(self._front.columns)))
+        return min(thin, self._slim(with_merged_look_ups(thin)), key=len)
 
     def _slim(self, content: bytes) -> bytes:
         return slim(content, keeps_names=self._keeps_names)

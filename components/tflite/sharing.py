@@ -47,7 +47,7 @@ class SharingBuilder(flatbuffers.Builder):
         return self._found(data, alignment) or self._in_gap(data, alignment) or self._added(data, alignment)
 
     def _found(self, data: bytes, alignment: int) -> int | None:
-        """Where the bytes stand already, outside of gaps, which may be written yet."""
+        """The place of bytes that stand already, outside of gaps, which may be written yet."""
         at = self.Bytes.find(data, self.head)
         while at >= 0:
             place = int(len(self.Bytes) - at)

@@ -25,6 +25,14 @@ ROWS = {"x": np.linspace(-1, 1, 80, dtype=np.float32).reshape(20, 4)} | {
 }
 
 
+def saved(serve, signature, folder) -> bytes:
+    """The float32 file of a function."""
+    import tensorflow as tf
+
+    tf.saved_model.save(tf.Module(), str(folder), signatures=tf.function(serve, input_signature=[signature]))
+    return portable(tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert(), tuple(signature))
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory) -> bytes:
     """6 x beside rows of three tables, one of them looked up by numbers of rows, weighted twice; float32."""
@@ -43,9 +51,7 @@ def network(tmp_path_factory) -> bytes:
 
     signature = {"x": tf.TensorSpec((None, 4), tf.float32, "x")}
     signature |= {name: tf.TensorSpec((None, 1), tf.int32, name) for name in N_IDS}
-    folder, module = str(tmp_path_factory.mktemp("saved")), tf.Module()
-    tf.saved_model.save(module, folder, signatures=tf.function(serve, input_signature=[signature]))
-    return portable(tf.lite.TFLiteConverter.from_saved_model(folder).convert(), INPUTS)
+    return saved(serve, signature, tmp_path_factory.mktemp("saved"))
 
 
 def predicted(content: bytes) -> np.ndarray:
@@ -86,6 +92,30 @@ def test_look_ups_become_one(network):
     assert (TfliteModel(before).op_names()["GATHER"], TfliteModel(after).op_names()["GATHER"]) == (4, 2)
     np.testing.assert_allclose(predicted(after), predicted(before), rtol=1e-5, atol=1e-5)
     assert len(slim(after)) < len(slim(before))
+
+
+def test_ids_of_one_product_are_not_taken_apart(tmp_path):
+    """The product's bias counts each table's ids on."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(6)
+    tables = [random.normal(size=(size, 3)).astype(np.float32) for size in (20, 30)]
+    to_ids = np.array([[9, 0], [9, 0], [0, 9], [0, 19]], np.float32)
+    weights = random.normal(size=(10, 8)).astype(np.float32)
+
+    def serve(columns):
+        ids = tf.split(tf.cast(tf.abs(columns["x"]) @ to_ids, tf.int32), 2, axis=1)
+        flat = [tf.reshape(tf.gather(table, each), [-1, 3]) for table, each in zip(tables, ids, strict=True)]
+        return {
+            "y": tf.reduce_sum(tf.nn.relu(tf.concat([columns["x"], *flat], axis=1) @ weights), axis=1, keepdims=True)
+        }
+
+    before = integer_weights(saved(serve, {"x": tf.TensorSpec((None, 4), tf.float32, "x")}, tmp_path))
+    after = with_merged_look_ups(before)
+    names = TfliteModel(slim(after)).op_names()
+    assert "SPLIT" not in names and "ADD" not in names and names["CONCATENATION"] == 1
+    x = {"x": ROWS["x"]}
+    np.testing.assert_allclose(TfliteModel(after).predict(x), TfliteModel(before).predict(x), rtol=1e-5, atol=1e-5)
 
 
 def test_more_rows_than_an_int8_counts_stay_apart(network, monkeypatch):
