@@ -180,7 +180,8 @@ class _Merging:
         cast: Any = self._makers.get(joined)
         dense: Any = self._makers.get(int(cast.inputs[0])) if self._is(cast, "CAST") else None
         is_free = self._is(dense, "FULLY_CONNECTED") and list(map(int, dense.inputs[2:])) in ([], [-1])
-        if is_free and len(self._readers[joined]) == 1 and not dense.builtinOptions.fusedActivationFunction:
+        is_free = is_free and not getattr(dense.builtinOptions, "fusedActivationFunction", None)
+        if is_free and len(self._readers[joined]) == 1:
             dense.inputs = np.array([*dense.inputs[:2], self._constant(starts.astype(np.float32))], np.int32)
             return operators, joined
         counted = self._tensor((1, len(ids)), "INT32")

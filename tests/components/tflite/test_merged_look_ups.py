@@ -110,7 +110,7 @@ def test_ids_of_one_product_are_not_taken_apart(tmp_path):
             "y": tf.reduce_sum(tf.nn.relu(tf.concat([columns["x"], *flat], axis=1) @ weights), axis=1, keepdims=True)
         }
 
-    before = integer_weights(saved(serve, {"x": tf.TensorSpec((None, 4), tf.float32, "x")}, tmp_path))
+    before = slim(integer_weights(saved(serve, {"x": tf.TensorSpec((None, 4), tf.float32, "x")}, tmp_path)))
     after = with_merged_look_ups(before)
     names = TfliteModel(slim(after)).op_names()
     assert "SPLIT" not in names and "ADD" not in names and names["CONCATENATION"] == 1
