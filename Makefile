@@ -10,6 +10,8 @@ IMAGE ?= farebox
 CHECKS := "ruff check" "ruff format --check" "mypy farebox $(wildcard benchmarks/*.py)"
 # The tests of one file run in one process, so shared fixtures are made once. A process takes up to 2 GB.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Each process reads all tests, whose asserts pytest rewrites: six CPU seconds, unless it may keep them for the next time.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 export LANE PYTHON
 
 .PHONY: help setup run test test-fast test-system lint lock wheel explorer flink image lane-b clean
@@ -24,10 +26,10 @@ run: setup ## train, judge and push a fare model: CITY=chicago ARGS=...
 	@$(BIN)/farebox run --city $(CITY) $(ARGS)
 
 test: setup ## run all tests
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) $(ARGS)
 
 test-fast: setup ## run the tests not marked slow
-	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not slow" $(ARGS)
 
 test-system: ## install what some tests start: PostgreSQL, MariaDB, Chromium, npm packages; needs apt and root
 	@tools/test_system.sh
