@@ -72,7 +72,8 @@ def compress(
     portable: only formats that every runtime has and answers alike, tflite-micro among them.
     search_s: CPU seconds after which no further trial begins; a warning of the log says what was not tried. The few
         formats of a `.tflite` are all tried.
-    cache: a folder for finished trials of a `.tflite`; an interrupted call, or one with another budget, reuses them.
+    cache: a folder for finished networks, files and errors; an interrupted call, or one with another budget, reuses
+        them.
     on_step: called with a step's name and "" as it begins, and for the steps `reducer` and `pruner` with its name and
         result as it ends.
 
@@ -107,6 +108,7 @@ def compress(
         task = Task(
             network, splits, resolution=resolution, covered=covered, budget=budget, seed=seed, search_s=search_s,
             keep_names=keep_names, run=run, optimize_for=goal, portable=portable,
+            cache=Path(cache) if cache else None,
         )  # fmt: skip
         result = task.compressed(say)
         return dataclasses.replace(result, test=task.tested(result, splits["test"])) if test else result

@@ -14,8 +14,8 @@ from farebox.components.compression.file_network import FileNetwork, coverage_of
 from farebox.components.compression.notes import notes_of
 from farebox.components.compression.result import Compression
 from farebox.components.compression.rows import Split
-from farebox.components.compression.trial_cache import TrialCache
 from farebox.components.errors import InputError
+from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import POINTS
 from farebox.components.networks.resolution import Resolution
 from farebox.components.quantizer.conversion import calibration_rows
@@ -68,17 +68,16 @@ class FileTask:
         self._settings = QuantizerSettings(
             max_rmse_increase=budget, seed=seed, optimize_for=optimize_for, portable=portable
         )
+        rows = [{**each.columns, "": each.labels} for each in (self._fitting, self._held_out)]
+        self._memo = Memo(cache, file.content, repr((self._objective, seed, rows_at_once)), *rows)
         self._judge = Judge(
             [(self._held_out.columns, self._held_out.labels)],
             self._objective,
             unlabelled=self._covered.rows(self._held_out.columns, seed + 1) or None,
             run=run,
             rows_at_once=rows_at_once,
+            memo=self._memo,
         )
-
-        settings = repr((self._objective, keep_names, seed, rows_at_once))
-        rows = [{**each.columns, "": each.labels} for each in (self._fitting, self._held_out)]
-        self._cache = TrialCache(cache, file.content, settings, *rows)
 
     @property
     def _rungs(self) -> dict[str, Callable[[], bytes]]:
@@ -115,7 +114,7 @@ class FileTask:
         bound = self._bound(reference.error)
         trials = [reference]
         for rung, make in self._rungs.items():
-            trials.append(self._cache.finished(QuantizationTrial(rung, GIVEN), lambda: self._trial(rung, make)))  # noqa: B023
+            trials.append(self._trial(rung, make))
             _log(trials[-1])
         holding = [each for each in trials if each.content and max(each.error, each.expected_error or 0.0) <= bound]
         if self._rows_at_once in (1, BATCH_ROWS):  # one row cannot be timed in another batch
@@ -129,7 +128,7 @@ class FileTask:
 
     def _trial(self, rung: str, make: Callable[[], bytes]) -> QuantizationTrial:
         """Makes a file and judges it."""
-        trial = attempt(QuantizationTrial(rung, GIVEN), make)
+        trial = attempt(QuantizationTrial(rung, GIVEN), lambda: self._memo.content(make, "file", rung))
         if trial.content:
             trial.content, has_look_ups = slim_foreign(trial.content, self._file.content, keeps_names=self._keep_names)
             trial.steps = (LOOKUPS,) if has_look_ups else ()

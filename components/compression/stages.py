@@ -15,6 +15,7 @@ from farebox.components.compression.rows import BATCH_ROWS, Split
 from farebox.components.errors import InputError
 from farebox.components.networks.allowance import Allowance
 from farebox.components.networks.candidates import Candidate
+from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Batch
 from farebox.components.pca_reducer import folding
@@ -41,6 +42,7 @@ class Stages:
     share: float
     seed: int
     allowance: Allowance
+    memo: Memo
 
     def candidates(self, network: keras.Model, say: OnStep) -> tuple[dict[str, keras.Model], dict[str, str]]:
         """Returns changed networks by name, the smallest first, and what each step did, in words."""
@@ -68,6 +70,7 @@ class Stages:
         outcome = reduce_network(
             network, settings, self._summary(network, settings), self.fitting.batches, self.held_out.batches,
             objective=self.objective, unlabelled=self._unlabelled_batches(), allowance=self.allowance,
+            memo=self.memo,
         )  # fmt: skip
         return outcome.candidates, f"{settings.layer}, k={outcome.k} of {outcome.source.k}: {outcome.why}"
 
@@ -91,7 +94,7 @@ class Stages:
             sources, self.fitting.batches, self.held_out.batches,
             PrunerSettings(final_sparsity="auto", budget=self.share, seed=self.seed),
             trained=self.covered.trained, objective=self.objective, unlabelled=self._unlabelled_batches(),
-            allowance=self.allowance,
+            allowance=self.allowance, memo=self.memo,
         ).outcome()  # fmt: skip
         return outcome.candidates, outcome.why
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from farebox.components.compression.stages import OnStep, Stages
 from farebox.components.errors import InputError
 from farebox.components.networks import examples_io, fine_tuning
 from farebox.components.networks.allowance import Allowance
+from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import POINTS
 from farebox.components.networks.resolution import Resolution
 from farebox.components.quantizer import ladder
@@ -51,6 +53,7 @@ class Task:
         run: Child,
         optimize_for: Goal = "size",
         portable: bool = False,
+        cache: Path | None = None,
     ) -> None:
         fitting, self.held_out = splits["train"], splits["evaluation"]
         self.network, self.covered, self.seed = network, covered, seed
@@ -70,7 +73,14 @@ class Task:
             [(self.fitting.columns, self.fitting.order)], QuantizerSettings().calibration_rows
         )
         self.source, self.reference = self._converted()
+        self._memo = self._memo_in(cache)
         self.settings = self._quantizer(budget)
+
+    def _memo_in(self, folder: Path | None) -> Memo:
+        """Finished networks, files and errors of this network and these rows."""
+        settings = repr((self.objective, self.seed, self._keep_names, self.source.batch))
+        rows = [{**each.columns, "": each.labels} for each in (self.fitting, self.held_out)]
+        return Memo(folder, self.network, settings, *rows, self.unlabelled, self.covered.trained)
 
     def _answered(self, columns: dict[str, Array]) -> Split:
         """Rows labelled with what the network answers: class ids, zeros and ones, or numbers."""
@@ -129,7 +139,7 @@ class Task:
         """Reduces, prunes and quantizes, and chooses among all of it."""
         stages = Stages(
             self.fitting, self.held_out, self.unlabelled, self.covered, self.objective, self._share(), self.seed,
-            self._allowance,
+            self._allowance, self._memo,
         )  # fmt: skip
         networks, results = stages.candidates(self.network, say)
         say("quantizer", "")
@@ -143,6 +153,7 @@ class Task:
             evaluation=self.held_out.batches,
             settings=self.settings,
             allowance=self._allowance,
+            memo=self._memo,
         )
         return self._compression(outcome, results)
 
@@ -155,6 +166,7 @@ class Task:
             unlabelled=self.unlabelled or None,
             run=self._run,
             rows_at_once=self.source.batch or FILE_ROWS,
+            memo=self._memo,
         )
 
     def _compression(self, outcome: ladder.QuantizationOutcome, results: Mapping[str, str]) -> Compression:

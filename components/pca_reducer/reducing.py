@@ -12,6 +12,7 @@ from farebox.components.errors import InputError
 from farebox.components.networks import examples_io, fine_tuning
 from farebox.components.networks.allowance import Allowance
 from farebox.components.networks.candidates import Candidate
+from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
 from farebox.components.pca_reducer import folding, methods, selection
@@ -74,13 +75,14 @@ def reduce_network(
     objective: Objective | None = None,
     unlabelled: Iterable[Batch] = (),
     allowance: Allowance | None = None,
+    memo: Memo | None = None,
 ) -> Outcome:
     """The network at the k that the settings ask for, or passed on as it is.
 
     summary: of train's features, those of the settings' space. objective: by default as the network's last layer says.
     unlabelled: further rows on which the expected error must hold, too. allowance: of CPU time, by default the
-    settings'. Raises InputError if the network cannot be
-    taken apart at the chosen layer, or the method does not have this k or does not take these features.
+    settings'. memo: keeps networks; its basis must have the rows and the settings. Raises InputError if the network
+    cannot be taken apart at the chosen layer, or the method does not have this k or does not take these features.
     """
     objective = objective or objective_of(network)
     error = examples_io.network_error(network, evaluation, objective).error
@@ -93,11 +95,8 @@ def reduce_network(
     curve, best = methods.fit(settings, summary, objective.n_classes)
     imitating = fine_tuning.imitating(train, network, objective)
 
-    def attempt(k: int) -> Trial:
-        keras.utils.set_random_seed(settings.seed)
-        folded = folding.fold(network, settings.layer, best(k), settings.space)
-        start = examples_io.network_error(folded, evaluation, objective).error
-        reached = fine_tuning.fine_tune(
+    def fitted(folded: keras.Model, start: float) -> keras.Model:
+        fine_tuning.fine_tune(
             folded,
             imitating,
             evaluation,
@@ -107,6 +106,14 @@ def reduce_network(
             objective=objective,
             start_error=start,
         )
+        return folded
+
+    def attempt(k: int) -> Trial:
+        keras.utils.set_random_seed(settings.seed)
+        folded = folding.fold(network, settings.layer, best(k), settings.space)
+        start = examples_io.network_error(folded, evaluation, objective).error
+        folded = (memo or Memo()).network(lambda: fitted(folded, start), network, f"reduced {settings.layer} k={k}")
+        reached = examples_io.network_error(folded, evaluation, objective).error
         expected = max(
             examples_io.expected_error(folded, network, error, rows, objective)
             for rows in (evaluation, unlabelled)

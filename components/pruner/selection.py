@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tf_keras as keras
 from absl import logging
 
 from farebox.components.networks import examples_io, fine_tuning
 from farebox.components.networks.allowance import Allowance
 from farebox.components.networks.candidates import Candidate
+from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import Objective, objective_of
 from farebox.components.networks.rows import Batch
 from farebox.components.pruner import layers
@@ -69,7 +71,8 @@ class Search:
 
     Errors are those over the unchanged network, so that the budget of all that was done to a candidate is held once.
     trained: by table, whether training saw a row's id; the other rows become zero. Empty if that is not known.
-    unlabelled: further rows on which the expected error must hold, too.
+    unlabelled: further rows on which the expected error must hold, too. memo: keeps networks, without masks and steps;
+    its basis must have the rows, the original network and the settings.
     """
 
     def __init__(
@@ -83,7 +86,9 @@ class Search:
         objective: Objective | None = None,
         unlabelled: Iterable[Batch] = (),
         allowance: Allowance | None = None,
+        memo: Memo | None = None,
     ) -> None:
+        self._memo = memo or Memo()
         self._original = sources[-1].network
         self._objective = objective or objective_of(self._original)
         self._evaluation, self._unlabelled = evaluation, unlabelled
@@ -150,10 +155,20 @@ class Search:
 
     def _attempt(self, skipped: Trial, sparsity: float | None) -> Trial:
         steps_per_epoch = -(-len(self._train) // self._train.batch_size)
-        pruned = prune(
-            skipped.pruned.network, self._train, self._evaluation, steps_per_epoch, self._settings,
-            sparsity=sparsity, objective=self._objective,
-        )  # fmt: skip
+        made: list[Pruned] = []
+
+        def pruned_network() -> keras.Model:
+            made.append(
+                prune(
+                    skipped.pruned.network, self._train, self._evaluation, steps_per_epoch, self._settings,
+                    sparsity=sparsity, objective=self._objective,
+                )
+            )  # fmt: skip
+            return made[0].network
+
+        how = f"pruned {self._settings.criterion} {sparsity}"
+        network = self._memo.network(pruned_network, skipped.pruned.network, how)
+        pruned = made[0] if made else Pruned(network, {}, {})
         layers.zero_rows(pruned.network, self._trained)
         trial = self._judged(self._settings.final_sparsity if sparsity is None else sparsity, pruned, skipped.k)
         if sparsity is not None:

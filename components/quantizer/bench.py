@@ -10,6 +10,7 @@ from absl import logging
 from farebox.components.errors import InputError
 from farebox.components.files import progress
 from farebox.components.networks.allowance import Allowance
+from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import POINTS
 from farebox.components.quantizer.conversion import Source, matching
 from farebox.components.quantizer.rungs import FLOAT32, RUNGS, Rung
@@ -22,7 +23,8 @@ class Bench:
 
     networks: by name, the preferred one first and the unreduced one, which is the reference, last. prepare: makes a
     network ready for conversion. train_for_int8: returns the network after quantization-aware training. allowance: of
-    CPU time. bound: the largest error that holds the budget, over the float32 file of the reference.
+    CPU time. memo: keeps files; its basis must have what else `prepare` and training take. bound: the largest error
+    that holds the budget, over the float32 file of the reference.
 
     Raises InputError if the reference cannot be converted.
     """
@@ -36,7 +38,9 @@ class Bench:
         settings: QuantizerSettings,
         *,
         allowance: Allowance,
+        memo: Memo | None = None,
     ) -> None:
+        self._memo = memo or Memo()
         self.networks, self.prepare, self._train_for_int8 = networks, prepare, train_for_int8
         self.judge, self.settings, self.allowance = judge, settings, allowance
         self._sources: dict[str, Source] = {}
@@ -98,7 +102,9 @@ class Bench:
         def make() -> bytes:
             return (source or self._source(trial)).file(trial.rung, trial.kept_float, is_sparse=is_sparse)
 
-        made = attempt(trial, make)
+        network = source.network if source else self.networks[trial.network]
+        how = f"{trial.rung} {trial.kept_float} {is_sparse}"
+        made = attempt(trial, lambda: self._memo.content(make, "file", network, how))
         self._n_converted += 1
         progress.step("candidate", self._n_converted, max(self._n_converted, self._n_planned))
         return made

@@ -11,6 +11,7 @@ import tf_keras as keras
 
 from farebox.components.errors import InputError
 from farebox.components.networks.allowance import Allowance
+from farebox.components.networks.memo import Memo
 from farebox.components.networks.rows import Batch
 from farebox.components.quantizer.bench import Bench
 from farebox.components.quantizer.child import Child
@@ -46,10 +47,11 @@ def search(
     evaluation: Iterable[Batch],
     settings: QuantizerSettings,
     allowance: Allowance | None = None,
+    memo: Memo | None = None,
 ) -> QuantizationOutcome:
     """Returns the outcome of the ladder, or of the single rung that `settings.mode` names.
 
-    networks, prepare: see `Bench`. train, evaluation: batches of the networks' inputs. allowance: of CPU time, by
+    networks, prepare, memo: see `Bench`. train, evaluation: batches of the networks' inputs. allowance: of CPU time, by
     default the settings'.
 
     Raises InputError if a setting does not fit the networks, or if the named rung cannot be converted.
@@ -65,7 +67,7 @@ def search(
     *_, unreduced = networks.values()
     bench = Bench(
         networks, prepare, train_for_int8, judge, settings,
-        allowance=allowance or Allowance("Quantizer", settings.search_s),
+        allowance=allowance or Allowance("Quantizer", settings.search_s), memo=memo,
     )  # fmt: skip
     ladder = Ladder(bench, Merging(unreduced, train, evaluation, judge.objective, settings.seed))
     return ladder.climb() if settings.mode == AUTO else ladder.fixed(RUNGS[settings.mode])

@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import dataclasses
 import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
+from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import Objective
 from farebox.components.quantizer.child import ChildError
 from farebox.components.quantizer.native import Columns, Run, here, latencies_us, predictions
@@ -22,6 +24,7 @@ from farebox.components.tflite import files, interpreter
 from farebox.components.tflite.flatbuffer import opened
 
 EXPECTED = ("rmse", "log_loss")  # metrics whose increase is estimated from departures; for others that is a bound
+Errors = tuple[float, dict[str, float], float | None]  # on eval, their figures, and the expected error
 Content = bytes  # a field of a trial is called bytes
 
 
@@ -88,7 +91,8 @@ class Judge:
     """Runs files over rows in memory. Equal bytes are run once.
 
     batches: columns that the files take, and labels of shape (n, ...). unlabelled: further columns, on which a file is
-    compared with the first one that was measured. run: calls the interpreter. rows_at_once: that the files take.
+    compared with the first one that was measured. run: calls the interpreter. rows_at_once: that the files take. memo:
+    keeps errors by file; its basis must have all rows and the first file.
     """
 
     def __init__(
@@ -99,11 +103,13 @@ class Judge:
         unlabelled: Columns | None = None,
         run: Run = here,
         rows_at_once: int = interpreter.BATCH_ROWS,
+        memo: Memo | None = None,
     ) -> None:
+        self._memo = memo or Memo()
         self._batches, self.objective, self._run, self._rows_at_once = batches, objective, run, rows_at_once
         self._unlabelled = [unlabelled] if unlabelled else []
         self._first: tuple[float, list[npt.NDArray[Any]]] | None = None
-        self._known: dict[str, tuple[float, dict[str, float], float | None]] = {}
+        self._known: dict[str, Errors] = {}
 
     def measure(self, trials: Sequence[QuantizationTrial]) -> None:
         """Fills in errors, sizes, operators and types, one trial per core at once. Failed trials stay as they are."""
@@ -121,20 +127,31 @@ class Judge:
 
     def _run_over_rows(self, trial: QuantizationTrial) -> bool:
         """Whether the file runs; if it does, its errors are known then."""
-        labelled = [columns for columns, _ in self._batches]
         try:
-            answers = self.predict(trial.content, [*labelled, *self._unlabelled])
+            errors = self._judged(trial) if self._first is None else self._kept(trial)
         except InputError as refusal:  # a runtime may refuse ranges that the converter accepted
             trial.error, trial.reason = math.inf, str(refusal)
             return False
         except ChildError as death:
             trial.content, trial.reason = b"", str(death)
             return False
+        self._known[trial.sha256] = errors
+        return True
+
+    def _kept(self, trial: QuantizationTrial) -> Errors:
+        """The errors that the memo has, if it has them; the first file always runs, as others are compared with it."""
+        content = self._memo.content(lambda: json.dumps(self._judged(trial)).encode(), "errors", trial.content)
+        error, figures, expected = json.loads(content)
+        return error, figures, expected
+
+    def _judged(self, trial: QuantizationTrial) -> Errors:
+        """Runs a file over the rows."""
+        labelled = [columns for columns, _ in self._batches]
+        answers = self.predict(trial.content, [*labelled, *self._unlabelled])
         error = self.objective.running()
         for values, (_, labels) in zip(answers, self._batches, strict=False):
             error.update(values, labels)
-        self._known[trial.sha256] = error.error, error.figures, self._expected(error.error, answers)
-        return True
+        return error.error, error.figures, self._expected(error.error, answers)
 
     def _expected(self, error: float, answers: list[npt.NDArray[Any]]) -> float | None:
         """The error expected on other rows, from how far predictions are from the first file's: the largest of that on

@@ -23,7 +23,7 @@ from farebox.pipeline.local.folder import LOG_FILE, make_folder
 
 Array = npt.NDArray[Any]
 MODEL_FILE, SUMMARY_FILE, PAGE_FILE = "model.tflite", "compression.json", "compression.html"
-CACHE_FOLDER = "trials"  # of finished ones: the command goes on after an interruption
+CACHE_FOLDER = "trials"  # of what is finished: the command goes on after an interruption
 MOST_PARTS = 4  # that the screen names
 PARTS = 5  # one part of the rows chooses, one measures what was chosen
 POINTS = ("accuracy", "auc")  # whose error is 1 - metric

@@ -185,3 +185,38 @@ def test_networks_that_cannot_be_compressed_are_named(rows):
     ):
         with pytest.raises(InputError, match=f"^{wrong}$"):
             compress(network, **rows)
+
+
+def test_an_interrupted_call_goes_on(quick_keras, rows, tmp_path, monkeypatch):
+    """What was trained before is not trained again; in a third call, with another budget, nothing is converted but the
+    reference."""
+    import tf_keras as keras
+
+    from farebox.components import compress
+    from farebox.components.networks import fine_tuning
+    from farebox.components.quantizer.conversion import Source
+
+    x = keras.Input((6,), name="x")
+    hidden = keras.layers.Dense(12, activation="relu", name="wide")(x)
+    network = keras.Model(x, keras.layers.Dense(1, name="y")(hidden), name="net")
+    made = []
+    fit, file = fine_tuning.fine_tune, Source.file
+    monkeypatch.setattr(fine_tuning, "fine_tune", lambda *a, **k: [made.append("fit"), fit(*a, **k)][1])
+    monkeypatch.setattr(Source, "file", lambda *a, **k: [made.append("file"), file(*a, **k)][1])
+
+    def interrupt(step: str, result: str) -> None:
+        if step == "quantizer" and not result:
+            raise KeyboardInterrupt
+
+    call = {**rows, "budget": 0.5, "portable": True, "cache": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        compress(network, **call, on_step=interrupt)
+    assert "fit" in made
+    made.clear()
+    whole = compress(network, **call)
+    assert "fit" not in made and made.count("file") > 3
+    made.clear()
+    again = compress(network, **{**call, "budget": 0.4})
+    assert made == ["file"]
+    assert [trial.sha256 for trial in again.outcome.trials] == [trial.sha256 for trial in whole.outcome.trials]
+    assert [trial.error for trial in again.outcome.trials] == [trial.error for trial in whole.outcome.trials]
