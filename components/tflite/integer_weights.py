@@ -24,8 +24,9 @@ def integer_weights(
 ) -> bytes:
     """The float32 file with its larger constants as integers, symmetric, and a DEQUANTIZE behind them.
 
-    A constant whose rows are gathered is dequantized after the look-up; every other one when the file is loaded. Tables
-    whose rows are concatenated share a scale and a DEQUANTIZE. Layers get equal ranges first (`equal_ranges`).
+    A constant whose rows are gathered is dequantized after the look-up, by EMBEDDING_LOOKUP itself where that reads it;
+    every other one when the file is loaded. Tables whose rows are concatenated share a scale and a DEQUANTIZE. Layers
+    get equal ranges first (`equal_ranges`).
 
     bits: of a number. Constants of one axis keep 8, at 4 bits gathered tables too. A number takes half a byte at 4
     bits, else a whole one: 5 bits are fewer bytes after gzip only. with_channels: a scale for each channel of a
@@ -65,16 +66,20 @@ class _Narrowing:
         model, graph = self._model, self._graph
         equalize(model, graph, [index for index in _constants(model, graph) if index not in self._kept])
         constants = {index: each for index, each in _constants(model, graph).items() if index not in self._kept}
-        gathered = _gathered(model, graph) & set(constants)
+        read = schema().BuiltinOperator
+        gathered = _read_by(model, graph, read.GATHER, 0) & set(constants)
+        embedded = _read_by(model, graph, read.EMBEDDING_LOOKUP, 1) & set(constants)
         joints = joint_look_ups(model, graph, gathered)
-        grids = {index: self._grid(values, is_table=index in gathered) for index, values in constants.items()}
+        grids = {
+            index: self._grid(values, is_table=index in gathered | embedded) for index, values in constants.items()
+        }
         for joint in joints:
             shared = max((grids[table] for table in joint.tables), key=lambda grid: grid.scales[0])
             grids |= dict.fromkeys(joint.tables, shared)
         for index, grid in grids.items():
             self._narrow(graph.tensors[index], constants[index], grid)
         rewired: dict[int, int] = {}
-        operators = [self._dequantized(index, rewired) for index in grids if index not in gathered]
+        operators = [self._dequantized(index, rewired) for index in grids if index not in gathered | embedded]
         joint_tables = {table for joint in joints for table in joint.tables}
         dropped = {id(reshape) for joint in joints for reshape in joint.reshapes}
         for operator in graph.operators:
@@ -153,13 +158,12 @@ def _constants(model: Any, graph: Any) -> dict[int, Array]:
     return constants
 
 
-def _gathered(model: Any, graph: Any) -> set[int]:
-    """Constants that only look-ups read."""
-    gather = schema().BuiltinOperator.GATHER
+def _read_by(model: Any, graph: Any, code: int, place: int) -> set[int]:
+    """Constants that only operators of a code read, as the input at a place."""
     tables: set[int] = set()
     read_otherwise: set[int] = set()
     for operator in graph.operators:
-        is_gather = code_of(model, operator) == gather
+        is_look_up = code_of(model, operator) == code
         for position, index in enumerate(() if operator.inputs is None else operator.inputs):
-            (tables if is_gather and position == 0 else read_otherwise).add(int(index))
+            (tables if is_look_up and position == place else read_otherwise).add(int(index))
     return tables - read_otherwise

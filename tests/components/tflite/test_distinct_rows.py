@@ -8,8 +8,10 @@ import pytest
 from farebox.components.tflite.distinct_rows import distinct_rows
 from farebox.components.tflite.flatbuffer import code_of, opened, packed
 from farebox.components.tflite.float16_weights import float16_weights
+from farebox.components.tflite.integer_weights import integer_weights
 from farebox.components.tflite.interpreter import TfliteModel, op_names, schema
 from farebox.components.tflite.slim import slim
+from farebox.components.tflite.weight_grids import grid_of
 
 
 def table_file(table: np.ndarray, *, is_read_otherwise: bool = False) -> bytes:
@@ -77,3 +79,20 @@ def largest_tensor(model) -> int:
     tensors = model.subgraphs[0].tensors
     sizes = [0 if (data := model.buffers[each.buffer].data) is None else len(data) for each in tensors]
     return int(np.argmax(sizes))
+
+
+def test_an_embedding_look_up_reads_integers_by_itself():
+    """As its kernel of LiteRT does for a table of int8 and an output of float32: no operator is added. In tflite-micro,
+    too."""
+    from tflite_micro import runtime
+
+    table = np.random.default_rng(0).normal(size=(300, 16)).astype(np.float32)
+    before = with_embedding_lookup(table_file(table))
+    after = slim(integer_weights(before))
+    assert op_names(after) == op_names(before) and len(after) < len(slim(before)) - 3 * 300 * 16 + 200
+    ids, real = np.arange(300, dtype=np.int32), grid_of(table, 8, with_channels=False).real(table)
+    np.testing.assert_allclose(TfliteModel(after).predict({TfliteModel(after).input_names[0]: ids}), real, atol=1e-6)
+    micro = runtime.Interpreter.from_bytes(after)
+    micro.set_input(ids[7:8], 0)
+    micro.invoke()
+    np.testing.assert_allclose(micro.get_output(0)[0], real[7], atol=1e-6)
