@@ -1,7 +1,8 @@
 """Paths of the positions of a layer's last axis to all that reads them, and networks without some of them.
 
 A position is a unit of a Dense layer or a channel (filter) of a convolution. What removes one must cut it from all that
-reads it; a layer with a reader that is not known here stays as it is.
+reads it; a layer with a reader that is not known here stays as it is. Layers whose outputs are added lose the same
+positions together.
 """
 
 from __future__ import annotations
@@ -25,13 +26,19 @@ POINTWISE = (L.ReLU, L.LeakyReLU, L.ELU, L.ThresholdedReLU, L.Dropout, L.Spatial
 POOLS = (L.MaxPooling1D, L.MaxPooling2D, L.AveragePooling1D, L.AveragePooling2D, L.GlobalMaxPooling1D,
          L.GlobalMaxPooling2D, L.GlobalAveragePooling1D, L.GlobalAveragePooling2D, L.ZeroPadding1D, L.ZeroPadding2D,
          L.Cropping1D, L.Cropping2D, L.UpSampling1D, L.UpSampling2D)  # fmt: skip
+MERGES = (L.Add, L.Average, L.Maximum, L.Minimum, L.Multiply, L.Subtract)  # of equal positions of several inputs
 MIXING = ("softmax", "log_softmax")  # activations that are of all positions together
 NONE = np.empty(0, np.intp)
 
 
-def producers(network: keras.Model) -> list[keras.layers.Layer]:
-    """The layers whose units or channels can be removed, inputs first."""
-    return [layer for layer in network.layers if is_producer(layer) and _is_followed(network, layer.output)]
+def has_equal_inputs(layer: keras.layers.Layer) -> bool:
+    """Whether all that a layer reads has one shape."""
+    return len({tuple(each.shape) for each in inputs_of(layer)}) == 1
+
+
+def keeps_places(layer: keras.layers.Layer) -> bool:
+    """Whether a layer's one output has its one input's positions, in their places."""
+    return (isinstance(layer, (*POOLS, *DEPTHWISE)) or keeps_each(layer)) and _is_plain(layer)
 
 
 def is_producer(layer: keras.layers.Layer) -> bool:
@@ -46,7 +53,7 @@ def units_of(layer: keras.layers.Layer) -> int:
 
 def readers(network: keras.Model, tensor: Any) -> list[keras.layers.Layer]:
     """The layers of the network that take the tensor."""
-    return [layer for layer in network.layers if any(tensor is each for each in _inputs(layer))]
+    return [layer for layer in network.layers if any(tensor is each for each in inputs_of(layer))]
 
 
 def keeps_each(layer: keras.layers.Layer) -> bool:
@@ -60,13 +67,15 @@ def _is_normalization(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, L.BatchNormalization) and list(np.ravel(layer.axis)) == [len(layer.input.shape) - 1]
 
 
-def _inputs(layer: keras.layers.Layer) -> list[Any]:
+def inputs_of(layer: keras.layers.Layer) -> list[Any]:
+    """The tensors that a layer reads, in all calls."""
     if isinstance(layer, L.InputLayer):
         return []
-    return [tensor for node in layer.inbound_nodes for tensor in _listed(node.input_tensors)]
+    return [tensor for node in layer.inbound_nodes for tensor in listed(node.input_tensors)]
 
 
-def _listed(tensors: Any) -> list[Any]:
+def listed(tensors: Any) -> list[Any]:
+    """One tensor or several, as a list."""
     return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
 
 
@@ -80,19 +89,25 @@ def _is_plain(layer: keras.layers.Layer) -> bool:
     return is_plain and len(layer.inbound_nodes) == 1 and getattr(layer, "depth_multiplier", 1) == 1
 
 
-def _is_followed(network: keras.Model, tensor: Any) -> bool:
-    """Whether every reader of a tensor, and of what hands its positions on, is known."""
+def is_followed(network: keras.Model, tensor: Any, *, is_in_place: bool = True) -> bool:
+    """Whether every reader of a tensor, and of what hands its positions on, is known.
+
+    is_in_place: whether positions are where their producer has them; sums need that.
+    """
     following = readers(network, tensor)
     is_output = any(tensor is each for each in network.outputs)
-    return bool(following) and not is_output and all(_can_cut(network, layer) for layer in following)
+    return bool(following) and not is_output and all(_can_cut(network, each, is_in_place) for each in following)
 
 
-def _can_cut(network: keras.Model, layer: keras.layers.Layer) -> bool:
+def _can_cut(network: keras.Model, layer: keras.layers.Layer, is_in_place: bool) -> bool:
     if not _is_plain(layer):
         return False
     if isinstance(layer, PRODUCERS):
         return True
-    return _hands_on(layer) and _is_followed(network, layer.output)
+    if isinstance(layer, MERGES) and not (is_in_place and has_equal_inputs(layer)):
+        return False
+    keeps = is_in_place and (isinstance(layer, MERGES) or keeps_places(layer))
+    return _hands_on(layer) and is_followed(network, layer.output, is_in_place=keeps)
 
 
 def _hands_on(layer: keras.layers.Layer) -> bool:
@@ -101,15 +116,16 @@ def _hands_on(layer: keras.layers.Layer) -> bool:
         return layer.axis in (-1, len(layer.output.shape) - 1)
     if isinstance(layer, L.Flatten | L.Reshape):
         return len(layer.output.shape) == 2 and all(layer.input.shape[1:])
-    return isinstance(layer, (*POOLS, *DEPTHWISE)) or keeps_each(layer)
+    return isinstance(layer, (*POOLS, *DEPTHWISE, *MERGES)) or keeps_each(layer)
 
 
 def without(network: keras.Model, removed: Mapping[str, Positions]) -> keras.Model:
-    """A smaller network with the same weights but those of the removed positions, by producer."""
+    """A smaller network with the same weights but those of the removed positions, by producer; those of a group are
+    equal."""
     absent: dict[int, Positions] = {}  # by tensor, positions of its last axis
     cut: dict[str, list[npt.NDArray[Any]]] = {}
-    for layer in _in_order(network):
-        before = absent.get(id(layer.input), NONE) if len(_inputs(layer)) == 1 else NONE
+    for layer in in_order(network):
+        before = absent.get(id(layer.input), NONE) if len(inputs_of(layer)) == 1 else NONE
         own = removed.get(layer.name, NONE)
         cut[layer.name] = _cut_weights(layer, before, own)
         if own.size or _hands_on_any(layer, absent):
@@ -125,14 +141,14 @@ def without(network: keras.Model, removed: Mapping[str, Positions]) -> keras.Mod
     return smaller
 
 
-def _in_order(network: keras.Model) -> Iterator[keras.layers.Layer]:
+def in_order(network: keras.Model) -> Iterator[keras.layers.Layer]:
     """The layers, each behind those that it reads."""
     for depth in sorted(network._nodes_by_depth, reverse=True):
         yield from dict.fromkeys(node.layer for node in network._nodes_by_depth[depth])
 
 
 def _hands_on_any(layer: keras.layers.Layer, absent: Mapping[int, Positions]) -> bool:
-    is_reader = any(absent.get(id(tensor), NONE).size for tensor in _inputs(layer))
+    is_reader = any(absent.get(id(tensor), NONE).size for tensor in inputs_of(layer))
     return is_reader and not isinstance(layer, PRODUCERS)
 
 
@@ -143,6 +159,8 @@ def _handed_on(layer: keras.layers.Layer, absent: Mapping[int, Positions]) -> Po
         starts = np.cumsum([0, *widths[:-1]])
         parts = [absent.get(id(each), NONE) + start for each, start in zip(layer.input, starts, strict=True)]
         return np.concatenate(parts)
+    if isinstance(layer, MERGES):
+        return absent[id(layer.input[0])]
     before = absent[id(layer.input)]
     if isinstance(layer, L.Flatten | L.Reshape):
         width, places = int(layer.input.shape[-1]), int(np.prod(layer.input.shape[1:-1]))

@@ -22,6 +22,7 @@ from farebox.components.networks.labels import resolved
 from farebox.components.networks.node_settings import settings_of
 from farebox.components.networks.rows import Batch, Rows
 from farebox.components.pruner import channels, layers, plots, selection
+from farebox.components.pruner.groups import producers
 from farebox.components.pruner.settings import PrunerSettings
 
 
@@ -61,7 +62,7 @@ class PrunerExecutor(base_executor.BaseExecutor):
             "sparsity_by_layer": layers.sparsity(network),
             "units": {
                 layer.name: [channels.units_of(layer), channels.units_of(network.get_layer(layer.name))]
-                for layer in channels.producers(source)
+                for layer in producers(source)
             },
             "untrained_rows": {name: float(1 - np.mean(rows)) for name, rows in trained.items()},
             "eval_error": {"source": outcome.source_error, "pruned": kept.eval_error},

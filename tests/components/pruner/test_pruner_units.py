@@ -12,6 +12,7 @@ from farebox.components.networks.candidates import Candidate
 from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Rows
 from farebox.components.pruner import channels
+from farebox.components.pruner.groups import groups_of, producers
 from farebox.components.pruner.layers import copy_network
 from farebox.components.pruner.pruning import prune
 from farebox.components.pruner.selection import Search
@@ -49,8 +50,45 @@ def _columns(n_rows: int = 16) -> dict[str, np.ndarray]:
 
 
 def test_what_cannot_be_followed_is_left_alone(quick_keras):
-    """`wide` and `added` are summed, `mixed` is a softmax, and `last` answers."""
-    assert [layer.name for layer in channels.producers(_network())] == ["first", "apart", "along"]
+    """`wide` and `added` are summed, and go together; `mixed` is a softmax, and `last` answers."""
+    assert groups_of(_network()) == [("first",), ("apart",), ("along",), ("wide", "added")]
+    assert [layer.name for layer in producers(_network())] == ["first", "apart", "along", "wide", "added"]
+
+
+def _residual(*, is_fixed: bool):
+    """A convolution, a block around which its output goes, and one more; the first input too, if is_fixed."""
+    keras.utils.set_random_seed(3)
+    image = keras.Input((6, 6, 4), name="image")
+    stem = L.ReLU()(L.Conv2D(4, 3, padding="same", name="stem")(image))
+    if is_fixed:
+        stem = L.Add()([stem, image])
+    inner = L.Conv2D(5, 3, padding="same", activation="relu", name="inner")(stem)
+    x = L.Add()([L.BatchNormalization()(L.Conv2D(4, 1, name="outer")(inner)), stem])
+    x = L.Add()([L.Conv2D(4, 3, padding="same", name="again")(L.ReLU()(x)), x])
+    return keras.Model(image, L.Dense(1, name="last")(L.GlobalAveragePooling2D()(x)))
+
+
+def test_branches_of_a_sum_lose_their_units_together(quick_keras):
+    network = _residual(is_fixed=False)
+    assert groups_of(network) == [("stem", "outer", "again"), ("inner",)]
+    gone = np.array([1, 2])
+    for name in ("stem", "outer", "again"):
+        layer = network.get_layer(name)
+        layer.set_weights([_zeroed(weight, gone, is_pointwise=False) for weight in layer.get_weights()])
+    smaller = channels.without(network, dict.fromkeys(("stem", "outer", "again"), gone))
+    image = np.random.default_rng(0).normal(size=(5, 6, 6, 4)).astype(np.float32)
+    np.testing.assert_allclose(smaller(image), network(image), atol=1e-5)
+    assert smaller.get_layer("inner").kernel.shape == (3, 3, 2, 5)
+    settings = PrunerSettings(criterion="units", final_sparsity=0.5, rounds=1, ramp_epochs=1, layers=("outer",))
+    rows = Rows({"image": image}, network(image).numpy(), 5)
+    pruned = prune(network, rows, rows, 1, settings).network
+    assert [pruned.get_layer(name).filters for name in ("stem", "outer", "again", "inner")] == [2, 2, 2, 5]
+
+
+def test_what_is_added_to_an_input_stays_and_is_named(quick_keras, caplog):
+    with caplog.at_level("INFO"):
+        assert groups_of(_residual(is_fixed=True)) == [("inner",)]
+    assert "units of ['stem', 'outer', 'again'] stay" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["first", "apart", "along"])
@@ -88,7 +126,7 @@ def test_saliency_is_the_loss_that_a_unit_takes_with_it(quick_keras):
     rows = Rows({"x": values}, np.zeros((50, 1), np.float32), 20)
     kernel, _ = network.get_layer("wide").get_weights()
     out, _ = network.get_layer("last").get_weights()
-    found = unit_saliency(network, ["wide"], rows, Objective())["wide"]
+    found = unit_saliency(network, [("wide",)], rows, Objective())["wide",]
     np.testing.assert_allclose(found, np.mean((values @ kernel * out[:, 0]) ** 2, axis=0), rtol=1e-4)
 
 
@@ -132,8 +170,8 @@ def test_the_smaller_network_is_handed_on_beside_what_the_reducer_handed_on(quic
 
 def test_a_unit_takes_its_own_weights_and_its_readers_with_it(quick_keras):
     """A filter of `first`: 9 of 3 inputs; 4 of the normalization, 9 and a bias of `deep`, 9 and 5 of `apart`."""
-    assert weights_by_unit(_network(), "first") == 27 + 4 + 10 + 9 + 5
-    assert weights_by_unit(_network(), "along") == 3 * 2 + 1 + 9
+    assert weights_by_unit(_network(), ("first",)) == 27 + 4 + 10 + 9 + 5
+    assert weights_by_unit(_network(), ("along",)) == 3 * 2 + 1 + 9
 
 
 @pytest.mark.parametrize(
