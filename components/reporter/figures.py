@@ -13,6 +13,7 @@ from farebox.components.trip_example_gen.judging.losses import Losses
 
 FIGURES_FILE, CONTENT_FILE, PAGE_FILE = "figures.json", "content.json", "report.html"
 COST_FILE = "cost.json"  # in a cluster node's outputs: `cpu_s`, `wall_s`, `peak_mb`
+LAST_ACCEPTED = "last accepted model"  # a part of the histograms in CONTENT_FILE, beside the splits
 FAULT = "fault"  # key of CONTENT_FILE: why Reporter could not gather its other keys
 RAW_DNN_KEY = "baseline"  # JSON key of `rmse.raw_dnn`; `baseline` outside `rmse` is the last blessed model
 

@@ -13,6 +13,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from farebox.components.data_gate.distributions import Distribution, distributions, read
+from farebox.components.reporter.figures import LAST_ACCEPTED
 
 STATISTICS_FILE = "FeatureStats.pb"  # tfx.components.statistics_gen.executor.DEFAULT_FILE_NAME, slow to import
 BINS, MOST_VALUES, TAIL = 24, 30, 0.01  # TFDV gives hundredths: a smaller tail is a guess
@@ -20,12 +21,12 @@ TRAIN = "train"
 
 
 def content(statistics: types.Artifact, baseline: types.Artifact | None) -> dict[str, Any]:
-    """Rows by split, numbers by feature of train, and histograms of the splits and of the last blessed data."""
+    """Rows by split, numbers by feature of train, and histograms of the splits and of the last accepted model's."""
     found = {split: dataset_of(statistics, split) for split in statistics.splits}
     by_split = {split: each for split, each in found.items() if each is not None}
     shown = {split: distributions(each) for split, each in by_split.items() if split != "eval"}
     if baseline is not None and (before := dataset_of(baseline, TRAIN)) is not None:
-        shown["last blessed"] = distributions(before)
+        shown[LAST_ACCEPTED] = distributions(before)
     train = by_split.get(TRAIN)
     return {
         "rows": {split: int(each.num_examples) for split, each in by_split.items()},

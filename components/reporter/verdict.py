@@ -13,6 +13,8 @@ from farebox.components.reporter.figures import Figures, ModelFigures
 from farebox.components.reporter.gate_words import in_words
 from farebox.components.reporter.yardstick_words import best_yardstick, versus
 
+INCREASE = "max_rmse_increase"
+
 
 @dataclasses.dataclass(frozen=True)
 class Margin:
@@ -155,6 +157,10 @@ def changes(figures: Figures, currency: str) -> str:
         for name, after in ((RMSE, measured.rmse.shipped), (MAE, measured.mae))
         if name in before
     ]
+    change = next((check for check in figures.gates if check.name == INCREASE and check.bound is not None), None)
+    if change and change.lower is not None and change.upper is not None:
+        sure = ": no sure difference" if change.lower <= 0 <= change.upper else ""
+        texts.append(f"RMSE changes by {change.value:+.3g} ({change.lower:+.3g} to {change.upper:+.3g}{sure})")
     return f"Against the last accepted model, on the same trips: {'; '.join(texts)}."
 
 

@@ -133,7 +133,7 @@ def test_the_page_says_what_it_was_trained_on():
     assert top.trained_on(page.figures, page.sections, page.about.split) == (
         "2,000 trips of 2025-01-01 to 2025-12-30, from trips.csv (2,040 rows, 40 rejected). 1,600 to fit the model "
         "(train), 200 to choose among candidates (eval), 200 to judge what ships (test); a hash of the whole row "
-        "decides the part, 8 : 1 : 1 (train : eval : test), seed 0."
+        "decides the part, 8:1:1 for train:eval:test, seed 0."
     )
     windowed = page.sections | {"origin": {"spans": "[[1, 0], [2, 0]]", "days": None}}
     text = top.trained_on(page.figures, windowed, page.about.split)
@@ -188,8 +188,12 @@ def test_what_changed():
     assert "This is the first model" in verdict.changes(report_page.page().figures, "EUR")
     assert verdict.changes(report_page.page("next").figures, "EUR") == (
         "Against the last accepted model, on the same trips: RMSE 3.80 EUR before, 3.60 EUR now; MAE 1.80 EUR before, "
-        "1.70 EUR now."
+        "1.70 EUR now; RMSE changes by -0.2 (-0.3 to -0.1)."
     )
+    noise = Check("max_rmse_increase", 0.008, 0.07, ok=True, lower=-0.012, upper=0.028)
+    figures = dataclasses.replace(report_page.page("next").figures, gates=(noise,))
+    assert verdict.changes(figures, "EUR").endswith("RMSE changes by +0.008 (-0.012 to +0.028: no sure difference).")
+    assert "Settings since the run before: training.seed from the default to 1." in written(report_page.page("next"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -77,6 +77,8 @@ def test_the_time_of_pickup_is_a_day():
 def test_a_feature_that_never_varies_has_a_sentence(content):
     note = data_charts.histogram("passenger_count", content)
     assert note.text == "Histogram of passenger count: none, because it is 1 in all rows of train and test."
+    three = {**content, "shares": {**content["shares"], "last accepted model": [1.0]}}
+    assert data_charts.histogram("n", three).text.endswith("in all rows of train, test and last accepted model.")
     assert data_charts.only_value({"values": ["1"], "shares": {"train": [1.0], "test": [0.9]}}) == ""
 
 

@@ -174,6 +174,7 @@ def page(kind: str = "shipped") -> Page:
     if kind == "next":
         last = LastBlessed("cd" * 32, {"rmse": 3.8, "mae": 1.8})
         drift = Check("drift.fare", 0.02, 0.03, ok=True, detail="Jensen-Shannon of train against the last blessed run")
-        gates = (*(gate for gate in GATES if gate.name != "drift"), drift)
+        change = Check("max_rmse_increase", -0.2, 0.07, ok=True, lower=-0.3, upper=-0.1)
+        gates = (*(gate for gate in GATES if gate.name != "drift"), drift, change)
         figures = Figures(dataclasses.replace(measured(), baseline=last), gates, blessed=True, pushed="models/lisbon/b")
     return Page(figures, sections(), about, FACTS)

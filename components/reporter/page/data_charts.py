@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from farebox.components.errors import Check
+from farebox.components.reporter.figures import LAST_ACCEPTED
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Note, Section, missing, table
 from farebox.components.reporter.page.charts import Chart, columns
@@ -18,7 +19,7 @@ from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_WEE
 from farebox.components.trip_example_gen.judging.losses import FileRows, Losses
 from farebox.components.trip_example_gen.judging.reasons import in_words
 
-STYLES = {"train": "a", "test": "b", "last blessed": "c"}
+STYLES = {"train": "a", "test": "b", LAST_ACCEPTED: "c"}
 MOST_FEATURES, SHOWN_REASONS = 24, 12
 DAY_S = 86_400
 YEAR_S = 365.2425 * DAY_S
@@ -60,7 +61,7 @@ def counts(file: FileRows) -> tuple[str, ...]:
 
 
 def drift(gates: Sequence[Check]) -> Block:
-    """Distance of each feature from the last blessed data, or why there is none."""
+    """Distance of each feature from the data of the last accepted model, or why there is none."""
     found = [check for check in gates if check.name.startswith("drift.")]
     if not found:
         why = next((check.detail for check in gates if check.name == "drift"), "drift was not looked for")
@@ -96,21 +97,24 @@ def moment(feature: Mapping[str, Any], key: str) -> str:
 
 
 def histograms(statistics: Mapping[str, Any]) -> list[Block]:
-    """A histogram per feature: train, test and, if there is one, the last blessed data."""
+    """A histogram per feature: train, test and, if there is one, the last accepted model."""
     found = list(statistics["histograms"].items())
     drawn = [histogram(name, each) for name, each in found[:MOST_FEATURES]]
     blocks: list[Block] = sorted(drawn, key=lambda block: block.kind != "figure")  # sentences below the pictures
     if len(found) > MOST_FEATURES:
         blocks.append(missing(f"{len(found) - MOST_FEATURES} more features are not drawn."))
-    if found and not any("last blessed" in each["shares"] for _, each in found):
-        blocks.append(missing("No histogram of the last blessed data: there is no baseline yet, or it cannot be read."))
+    if found and not any(LAST_ACCEPTED in each["shares"] for _, each in found):
+        blocks.append(
+            missing("No histogram of the last accepted model's data: there are none yet, or they cannot be read.")
+        )
     return blocks
 
 
 def histogram(name: str, content: Mapping[str, Any]) -> Block:
     """Shares of rows by value or bin, of each part; a sentence for a feature that never varies."""
     if value := only_value(content):
-        words = " and ".join(content["shares"])
+        *others, last = content["shares"]
+        words = f"{', '.join(others)} and {last}" if others else last
         return Note(f"Histogram of {name.replace('_', ' ')}: none, because it is {value} in all rows of {words}.")
     note = ""
     parts = [(part, STYLES.get(part, "d"), shares) for part, shares in content["shares"].items()]

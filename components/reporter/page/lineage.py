@@ -108,7 +108,7 @@ def digests(figures: Figures, origin: Mapping[str, Any], facts: RunFacts) -> Blo
         rows.append(("file", f"{model.bytes:,} bytes, {form} of the {model.network} network"))
         rows.append(("SHA-256 of the file", model.sha256))
         if measured.baseline and measured.baseline.sha256:
-            rows.append(("SHA-256 of the last blessed file", measured.baseline.sha256))
+            rows.append(("SHA-256 of the last accepted file", measured.baseline.sha256))
     rows.append(("pushed to", figures.pushed or "nothing was pushed"))
     return table("From the trips to the bytes", ("what", "value"), rows, 2)
 

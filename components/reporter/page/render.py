@@ -25,6 +25,7 @@ from farebox.components.reporter.page import (
 from farebox.components.reporter.page.blocks import Section
 from farebox.components.reporter.page.top import Tile
 
+SHOWN_SETTINGS = 4
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -70,10 +71,19 @@ def render(page: Page) -> str:
         tiles=top.tiles(figures.measured, currency),
         why=verdict.why(figures),
         trained_on=top.trained_on(figures, page.sections, page.about.split),
-        changes=verdict.changes(figures, currency),
+        changes=" ".join(filter(None, (verdict.changes(figures, currency), settings_changed(page.facts)))),
         advice=verdict.advice(figures),
         sections=sections_of(page),
     )
+
+
+def settings_changed(facts: lineage.RunFacts) -> str:
+    """The settings that differ from the run before; empty if none is known to differ."""
+    if not facts.changed:
+        return ""
+    named = [f"{key} from {before} to {now}" for key, (before, now) in list(facts.changed.items())[:SHOWN_SETTINGS]]
+    more = f" and {len(facts.changed) - len(named)} more, see Lineage" if len(facts.changed) > len(named) else ""
+    return f"Settings since the run before: {', '.join(named)}{more}."
 
 
 def render_sections(about: About, title: str, lead: str, sections: tuple[Section, ...]) -> str:

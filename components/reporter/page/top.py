@@ -69,8 +69,8 @@ def _rule(split: Mapping[str, Any], origin: Mapping[str, Any]) -> str:
     """How a trip comes into its part; empty for a run that did not record it."""
     if not split:
         return ""
-    shares = " : ".join(map(str, split["shares"]))
+    shares = ":".join(map(str, split["shares"]))
     spans = json.loads(origin.get("spans") or "[]")
     if split["by_time"] and len(spans) > 1:
         return f"; the newest of {len(spans)} spans judges and chooses, older ones train"
-    return f"; a hash of the whole row decides the part, {shares} (train : eval : test), seed {split['seed']}"
+    return f"; a hash of the whole row decides the part, {shares} for train:eval:test, seed {split['seed']}"
