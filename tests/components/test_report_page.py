@@ -281,6 +281,7 @@ def test_each_link_of_a_term_leads_to_what_it_means():
     outline, html = Outline(render(report_page.page())), render(report_page.page())
     links = re.findall(r'<a class="term" href="#([\w-]+)">', html)
     assert set(links) <= set(outline.ids) and {"term-rmse", "term-lane", "term-accepted-model"} <= set(links)
+    assert links.count("term-gate") > 1, "once in each section"
     for part in html.split("<section ")[1:]:
         found = re.findall(r'<a class="term" href="#([\w-]+)">', part)
         assert len(found) == len(set(found))

@@ -65,6 +65,8 @@ def test_the_time_of_pickup_is_a_day():
     assert [data_charts.moment(feature, key) for key in ("std", "min", "median", "max")] == [
         "10 days", "2013-01-01", "1969-12-31", "–",
     ]  # fmt: skip
+    table = data_charts.numbers({"features": [{**feature, "present": 9, "missing": 0}], "rows": {"train": 9}})
+    assert table.is_number == (False, *[True] * 7)
 
 
 @pytest.mark.parametrize(

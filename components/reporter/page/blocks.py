@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 Cell = str | Markup
-NUMBER = re.compile(r"–?|[-+−]?[\d.,]+( ?%| x)?( to [-+−]?[\d.,]+)?")
+NUMBER = re.compile(r"–?|\d{4}-\d\d-\d\d|[-+−]?[\d.,]+( ?%| x| days)?( to [-+−]?[\d.,]+)?")
 
 
 @dataclasses.dataclass(frozen=True)
