@@ -28,12 +28,17 @@ def best_yardstick(measured: ModelFigures) -> str:
 
 
 def versus(measured: ModelFigures, name: str) -> str:
-    """`7 % better than LightGBM (4 to 10 % better)`; the interval is paired."""
+    """`7 % better than LightGBM (4 to 10 % better)`, or `no sure difference from LightGBM (4 % worse to 2 % better)`.
+
+    The interval is paired.
+    """
     value, low, high = ratio_to(measured, name)
-    change = percent(value)
-    head = f"{change} than" if change else "as good as"
-    between = "" if low is None or high is None else f" ({between_percents(low, high)})"
-    return f"{head} {YARDSTICKS.get(name, name)}{between}"
+    title, change = YARDSTICKS.get(name, name), percent(value)
+    if low is None or high is None:
+        return f"{change} than {title}" if change else f"as good as {title}"
+    if low <= 1 <= high:
+        return f"no sure difference from {title} ({_ends(low, high)})"
+    return f"{change} than {title} ({between_percents(low, high)})"
 
 
 def ratio_to(measured: ModelFigures, name: str) -> Ratio:
@@ -45,9 +50,13 @@ def ratio_to(measured: ModelFigures, name: str) -> Ratio:
 def between_percents(low: float, high: float) -> str:
     """The interval of a ratio: `4 to 10 % better`, or `4 % worse to 2 % better: no sure difference`."""
     if low <= 1 <= high:
-        return f"{percent(high) or '0 %'} to {percent(low) or '0 %'}: no sure difference"
+        return f"{_ends(low, high)}: no sure difference"
     near, far = sorted((low, high), key=lambda end: abs(end - 1))
     return f"{(percent(near) or '0').partition(' ')[0]} to {percent(far)}"
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{percent(high) or '0 %'} to {percent(low) or '0 %'}"
 
 
 def percent(value: float) -> str:
