@@ -8,6 +8,7 @@ import gc
 import hashlib
 import json
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Leaves what collection imported to no garbage collection: pyarrow 10 walks all live objects at each read of a
     CSV, which takes 0.1 s beside TensorFlow."""
+    if "tensorflow" in sys.modules:
+        _spare_keras()
     gc.collect()
     gc.freeze()
+
+
+@functools.cache
+def _spare_keras() -> None:
+    """Keeps AutoGraph from converting tf_keras, the default since TF 2.17: the first fit takes 2 s of CPU, not 28 s."""
+    from tensorflow.python.autograph.core import config
+
+    config.CONVERSION_RULES += (config.DoNotConvert("tf_keras"),)
 
 
 BOX = {"west": -87.95, "east": -87.52, "south": 41.64, "north": 42.03}
@@ -222,10 +233,8 @@ def _toy(toy: ToyTrips) -> ToyTrips:
 
 @pytest.fixture(scope="session")
 def quick_keras() -> None:
-    """Keeps AutoGraph from converting tf_keras, the default since TF 2.17: the first fit takes 2 s of CPU, not 28 s."""
-    from tensorflow.python.autograph.core import config
-
-    config.CONVERSION_RULES += (config.DoNotConvert("tf_keras"),)
+    """`_spare_keras`, for a file that imports TensorFlow only in its tests."""
+    _spare_keras()
 
 
 @pytest.fixture(scope="session")
@@ -323,6 +332,7 @@ def _convert(
     import tensorflow as tf
     import tf_keras as keras
 
+    _spare_keras()
     dtypes = dict.fromkeys(FLOAT_INPUTS, "float32") | dict.fromkeys(INT_INPUTS, whole) | (types or {})
     inputs = {name: keras.Input((1,), batch, name=name, dtype=dtype) for name, dtype in dtypes.items()}
     columns = keras.layers.Concatenate()([tf.cast(column, tf.float32) for column in inputs.values()])
