@@ -86,7 +86,7 @@ def test_branches_of_a_sum_lose_their_units_together(quick_keras):
 
 
 def test_what_is_added_to_an_input_stays_and_is_named(quick_keras, caplog):
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "absl"):
         assert groups_of(_residual(is_fixed=True)) == [("inner",)]
     assert "units of ['stem', 'outer', 'again'] stay" in caplog.text
 
