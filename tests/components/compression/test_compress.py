@@ -187,6 +187,7 @@ def test_networks_that_cannot_be_compressed_are_named(rows):
             compress(network, **rows)
 
 
+@pytest.mark.slow
 def test_an_interrupted_call_goes_on(quick_keras, rows, tmp_path, monkeypatch):
     """What was trained before is not trained again; in a third call, with another budget, nothing is converted but the
     reference."""
