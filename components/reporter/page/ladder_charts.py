@@ -58,7 +58,11 @@ def candidates(ladder: Mapping[str, Any], metric: str) -> Table:
             number(latency, 3), verdict,
         ))  # fmt: skip
     head = ("no.", "format", "bytes", "gzip", f"{metric} on eval", "p50, µs", "verdict")
-    return table("Candidates by number", head, rows, 2)
+    note = (
+        "Bytes and gzip are of the whole file. p50 is a short measurement that ranks candidates; the time of the file "
+        "that ships, under Device, is a longer one."
+    )
+    return table("Candidates by number", head, rows, 2, note)
 
 
 def describe(trial: Mapping[str, Any]) -> str:
