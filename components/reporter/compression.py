@@ -63,9 +63,16 @@ def projection(artifact: types.Artifact) -> dict[str, Any]:
     }
 
 
-def pruning(artifact: types.Artifact) -> dict[str, Any]:
-    """Facts of pruning.json, and each mask as runs of kept weights, row by row: [row, first, length]."""
-    facts, masks = read_json(artifact, "pruning.json"), arrays(artifact, "masks.npz")
+def pruning(artifact: types.Artifact, shipped: Any) -> dict[str, Any]:
+    """Facts of pruning.json, and which weights of the shipped network are not zero, in layers where some are.
+
+    shipped: the Keras network of the file: Quantizer may choose another of Pruner's candidates than Pruner prefers.
+    Each mask is runs of kept weights, row by row: [row, first, length].
+    """
+    facts = read_json(artifact, "pruning.json")
+    found = {layer.name: getattr(layer, "kernel", getattr(layer, "embeddings", None)) for layer in shipped.layers}
+    weights = {name: variable.numpy() for name, variable in found.items() if variable is not None}
+    masks = {name: values != 0 for name, values in weights.items() if not np.all(values)}
     return {
         **{key: facts[key] for key in ("why", "criterion", "sparsity", "sparsity_by_layer", "steps") if key in facts},
         "masks": {name: mask_runs(mask) for name, mask in masks.items() if mask.ndim == 2 and mask.size <= MOST_CELLS},

@@ -37,8 +37,11 @@ NODE_OF = {
 Inputs = Mapping[str, types.Artifact]
 
 
-def of_model(inputs: Inputs, shipped: bytes, reference: bytes) -> dict[str, Any]:
-    """The sections that need a model; shipped, reference: the files of the shipped and of the unreduced network."""
+def of_model(inputs: Inputs, shipped: bytes, reference: bytes, network: Any) -> dict[str, Any]:
+    """The sections that need a model; shipped, reference: the files of the shipped and of the unreduced network.
+
+    network: the shipped one, of Keras.
+    """
     trips, names = judged_trips(inputs, shipped)
     files = {BEFORE: TfliteModel(reference).predict, AFTER: TfliteModel(shipped).predict}
     return {
@@ -46,7 +49,7 @@ def of_model(inputs: Inputs, shipped: bytes, reference: bytes) -> dict[str, Any]
         "importance": fares.importance(trips, names, files),
         "training": read_json(inputs["model_run"], "training.json"),
         "projection": compression.projection(inputs["projection"]),
-        "pruning": compression.pruning(inputs["pruning"]),
+        "pruning": compression.pruning(inputs["pruning"], network),
         "ladder": {**compression.ladder(inputs["trials"]), "parts": byte_shares(shipped)},
     }
 

@@ -85,7 +85,8 @@ def sections_of(inputs: dict[str, types.Artifact]) -> dict[str, Any]:
     """The contents of the page; FAULT alone, whose traceback is in the log, if they cannot be gathered."""
     try:
         shipped, reference = (read_tflite(inputs[name]) for name in ("quantized_model", "reference_model"))
-        return {**content.of_data(inputs), **content.of_model(inputs, shipped, reference)}
+        network, _ = network_of(read_json(inputs["trials"], "choice.json")["network"], inputs)
+        return {**content.of_data(inputs), **content.of_model(inputs, shipped, reference, network)}
     except Exception as error:  # whatever it is: the model is pushed, and the run goes on to its figures
         logging.exception("Reporter: the contents of the page could not be gathered")
         return {FAULT: fault_of(error)}

@@ -25,6 +25,24 @@ def test_ramps_that_coincide_are_one_line():
     assert "as float16, not of the file" in figure.note
 
 
+def test_the_line_shows_the_network_that_shipped():
+    """Quantizer may choose a candidate that is not reduced, and pruned although Pruner prefers none."""
+    sections = report_page.sections()
+    sections["ladder"]["network"] = "25% pruned"
+    sections["pruning"] |= {"steps": {}, "why": "skipped, as none holds"}
+    blocks = line_charts.section(sections).blocks
+    texts = [block.text for block in blocks if block.kind == "note"]
+    assert "What shipped is the 25% pruned network, which is not reduced; these pictures show what was tried." in texts
+    assert "What shipped is the 25% pruned network: Quantizer chooses among all candidates of Pruner." in texts
+    assert "Mask of hidden_0" in [block.title for block in blocks if block.kind == "figure"]
+    sections["pruning"] |= {"masks": {}}
+    unpruned = line_charts.section(sections).blocks
+    assert any(block.kind == "note" and block.text.endswith("none of its weights is pruned.") for block in unpruned)
+    assert [line_charts.is_reduced(name) for name in ("k=8, 50% pruned", "reduced", "unreduced", "50% pruned")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+
+
 def test_hours_that_are_left_out_are_gaps():
     """Hour 5 of 14 hours is missing: its place stays empty, and its label is there."""
     names = [str(hour) for hour in range(14) if hour != 5]
@@ -87,7 +105,7 @@ def test_a_feature_that_never_varies_has_a_sentence(content):
 @pytest.mark.parametrize(
     ("rungs", "why"),
     [
-        (("float32", "int8_weights"), "this run tried none of those (tried: float32, int8_weights)."),
+        (("float32", "float16"), "this run tried none of those (tried: float32, float16)."),
         (("float32", "int8"), "int8 held or was too far off (tried: float32, int8)."),
     ],
 )

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,7 +159,6 @@ def test_yardsticks_are_reported_from_their_gate(report, ready, tmp_path):
 
 def test_a_refusal_of_pusher_is_among_the_gates(tmp_path):
     """Pusher leaves refusal.json only where it refused itself."""
-    from types import SimpleNamespace
 
     from farebox.components.reporter.executor import checks_of_push
 
@@ -287,3 +287,19 @@ def test_a_page_that_cannot_be_drawn_says_why():
     assert "Predicted against actual" in drawn(page)
     damaged = dataclasses.replace(page, sections={**page.sections, "ladder": {}})
     assert "could not be drawn: KeyError" in drawn(damaged)
+
+
+def test_the_masks_are_of_the_network_that_shipped(tmp_path):
+    """A dense layer and a table with zeros; a layer without any has no mask."""
+    import tf_keras as keras
+
+    from farebox.components.reporter import compression
+
+    (tmp_path / "pruning.json").write_text('{"why": "skipped"}')
+    table, pruned, dense = keras.layers.Embedding(4, 3), keras.layers.Dense(2), keras.layers.Dense(1)
+    network = keras.Sequential([keras.layers.Input((5,)), table, keras.layers.Flatten(), pruned, dense])
+    table.embeddings.assign(np.eye(4, 3))
+    pruned.kernel.assign(np.arange(30).reshape(15, 2))
+    found = compression.pruning(SimpleNamespace(uri=str(tmp_path)), network)
+    assert {name: mask["kept"] for name, mask in found["masks"].items()} == {table.name: 0.25, pruned.name: 29 / 30}
+    assert found["why"] == "skipped"

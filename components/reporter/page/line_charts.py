@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from farebox.components.quantizer.settings import REDUCED
 from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
 from farebox.components.reporter.page.charts import BOTTOM, TOP, WIDTH, Chart, shade
@@ -29,8 +30,9 @@ def projection(facts: Mapping[str, Any], ladder: Mapping[str, Any]) -> list[Bloc
     """Scree with the cumulative curve and k, loadings, and the first two components."""
     where = f"{facts['method']} of {facts['layer']}'s {facts['space']}s"
     blocks: list[Block] = []
-    if ladder["network"] == "unreduced":
-        blocks.append(missing("What shipped is the unreduced network; these pictures show what was tried."))
+    if not is_reduced(ladder["network"]):
+        shipped = f"What shipped is the {ladder['network']} network, which is not reduced"
+        blocks.append(missing(f"{shipped}; these pictures show what was tried."))
     if facts["ratios"]:
         blocks.append(scree(facts, where))
     if facts["loadings"]:
@@ -106,18 +108,24 @@ def codes(facts: Mapping[str, Any], where: str) -> Figure:
 
 
 def pruning(facts: Mapping[str, Any], ladder: Mapping[str, Any]) -> list[Block]:
-    """How sparsity rose, and the masks of what shipped."""
-    if ladder["network"] == "unreduced":
-        return [missing("Pruning: what shipped is the unreduced network, which is not pruned, so it has no masks.")]
+    """How sparsity rose in the network that Pruner preferred, and which weights of what shipped are kept."""
     blocks: list[Block] = []
     steps = {name: each for name, each in facts.get("steps", {}).items() if each}
     if steps:
         blocks.append(ramp(steps, facts["why"]))
     else:
         blocks.append(missing(f"Pruning: no ramp was recorded. {facts['why']}"))
-    for name, mask in facts["masks"].items():
-        blocks.append(mask_figure(name, mask))
-    return blocks
+    if not facts["masks"]:
+        return [*blocks, missing(f"What shipped is the {ladder['network']} network: none of its weights is pruned.")]
+    if not steps:
+        also = f"What shipped is the {ladder['network']} network: Quantizer chooses among all candidates of Pruner."
+        blocks.append(missing(also))
+    return [*blocks, *(mask_figure(name, mask) for name, mask in facts["masks"].items())]
+
+
+def is_reduced(network: str) -> bool:
+    """Whether a candidate's network has a layer that PcaReducer narrowed, by its name: `k=12, 25% pruned`."""
+    return network == REDUCED or any(part.startswith("k=") for part in network.split(", "))
 
 
 def ramp(steps: Mapping[str, Sequence[Mapping[str, float]]], why: str) -> Figure:
@@ -136,7 +144,8 @@ def ramp(steps: Mapping[str, Sequence[Mapping[str, float]]], why: str) -> Figure
     numbers = table("Sparsity", ("layer", "target", "reached"), cells)
     lines = [", ".join(names) + (" (one line)" if len(names) > 1 else "") for names in groups]
     legend = (*((styles[i % len(styles)], line) for i, line in enumerate(lines)), ("ideal", "target"))
-    note = f"{why}. Gzip here is of the pruned weights alone, as float16, not of the file."
+    gzip = "Gzip here is of the pruned weights alone, as float16, not of the file."
+    note = f"Of the network that Pruner prefers: {why}. {gzip}"
     return Figure("Ramp of sparsity", "% of weights", chart.svg("Ramp of sparsity"), numbers, note, legend)
 
 
