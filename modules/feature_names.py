@@ -30,17 +30,17 @@ def feature_names(
     if feature_set == "raw":
         return {RAW: (*MODEL_INPUTS, *(f"after tariff change {number}" for number in changes), *own)}
     if feature_set == "course":
-        to_places = _to_places("straight_degrees", airports)
+        to_places = _to_places(("straight_degrees",), airports)
         moves = ("haversine_km", "manhattan_km", *MOVES)
         return {NUMERIC: (*COORDINATES, *to_places, *moves, *BEARING, *CYCLES, *PLAIN_INPUTS, *own)}
     middle = ("middle_across_km", "middle_up_km")
     blocks = ("manhattan_km", "blocks_across_km", "blocks_up_km", "blocks_km")
-    to_places = _to_places("straight_km", (*airports, *landmarks))
-    waves = (*CYCLES, "log_km", "root_km", *PLAIN_INPUTS)
+    to_places = _to_places(("straight_km", "straight_degrees"), (*airports, *landmarks))
+    waves = (*CYCLES, "log_km", *PLAIN_INPUTS)
     flags = (*FLAGS, *(f"before tariff change {number}" for number in changes))
     return {NUMERIC: (*middle, *MOVES, *to_places, *blocks, *BEARING, *waves, *flags, *own)}
 
 
-def _to_places(straight: str, places: Sequence[str]) -> tuple[str, ...]:
+def _to_places(straight: tuple[str, ...], places: Sequence[str]) -> tuple[str, ...]:
     """Names of the straight lines from pickup to dropoff, and from both to each place."""
-    return (straight, *(f"{end}_to_{place}_km" for end in ("pickup", "dropoff") for place in places))
+    return (*straight, *(f"{end}_to_{place}_km" for end in ("pickup", "dropoff") for place in places))

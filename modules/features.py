@@ -115,8 +115,8 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
     km: east and north from pickup to dropoff, on the plane tangent at the box's middle latitude;
     moves: the same, then along the street grid, across the streets' north and up it;
     middle: the middle of the trip, in km along the grid from the box's middle;
-    easts, norths: from pickup to dropoff in km; km from each place to pickup, then to dropoff;
-    pairs: east and north of each of these in turn, with degrees from pickup to dropoff after the km.
+    easts, norths: from pickup to dropoff in km and in degrees; km from each place to pickup, then to dropoff;
+    pairs: east and north of each of these in turn.
     """
     pickup, dropoff = np.eye(4)[:, :2], np.eye(4)[:, 2:]
     to_km = np.diag([geography.cosine * KM_PER_DEGREE, KM_PER_DEGREE])
@@ -126,20 +126,20 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
     moved, middle = dropoff - pickup, (pickup + dropoff) / 2
     half_and_middle = np.concatenate([moved / 2, middle[:, 1:]], axis=1)
     offsets = [np.tile(end @ to_km, len(places)) for end in (pickup, dropoff)]
-    lines, from_places = np.concatenate([moved @ to_km, *offsets], axis=1), np.append(np.zeros(2), from_middle)
+    pairs, shift = np.concatenate([moved @ to_km, moved, *offsets], axis=1), -np.append(np.zeros(4), from_middle)
     columns = {
         "angles": (np.radians(half_and_middle), np.radians([0, 0, geography.middle[1] + 90.0])),
         "scaled": (np.diag(0.5 / np.tile(geography.half, 2)), np.full(4, 0.5)),
         "km": (moved @ to_km, None),
         "moves": (np.concatenate([moved @ to_km, moved @ to_grid], axis=1), None),
         "middle": (middle @ to_grid, None),
-        "easts": (lines[:, 0::2], -from_places[0::2]),
-        "norths": (lines[:, 1::2], -from_places[1::2]),
-        "pairs": (np.insert(lines, [2, 2], moved, axis=1), -np.insert(from_places, [2, 2], 0.0)),
+        "easts": (pairs[:, 0::2], shift[0::2]),
+        "norths": (pairs[:, 1::2], shift[1::2]),
+        "pairs": (pairs, shift),
     }
     return {
-        name: (matrix, np.zeros(matrix.shape[1]) if shift is None else shift)
-        for name, (matrix, shift) in columns.items()
+        name: (matrix, np.zeros(matrix.shape[1]) if added is None else added)
+        for name, (matrix, added) in columns.items()
     }
 
 
@@ -187,8 +187,7 @@ def bearing(displacement: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
 def at_least_30_m(length: tf.Tensor) -> tf.Tensor:
     """The length in km, shape (n, 1), or LEAST_KM for a shorter one.
 
-    The floor keeps some millimetres from becoming a direction, and their root or logarithm from becoming much: runtimes
-    differ by a millimetre.
+    The floor keeps some millimetres from becoming a direction: runtimes differ by a millimetre.
     """
     return tf.maximum(length, LEAST_KM)
 
@@ -274,27 +273,26 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
     n_extra).
 
     The trip's middle in km along the street grid; km east and north, which give both ends with the middle; straight
-    line in km, and those to airports and landmarks; Manhattan km, blocks across, up and in sum; bearing; hour and
-    weekday as cycles; logarithm and root of the straight line; passengers; times of day; the tariff's era; the city's
-    own, categories first. This order needs the fewest operators and tensors, and joins seven tensors, nine with a
-    city's own: tflite-micro's CONCATENATION takes ten. No great circle: in a city it is the straight line but for a
-    quarter of a percent, and took seven operators.
+    line in km and in degrees, and those to airports and landmarks; Manhattan km, blocks across, up and in sum; bearing;
+    hour and weekday as cycles; log(1 + km); passengers; times of day; the tariff's era; the city's own, categories
+    first. This order needs the fewest operators and tensors, and joins nine tensors, eleven with a city's own:
+    tflite-micro's CONCATENATION takes ten, so that two remain then. No great circle: in a city it is the straight line
+    but for a quarter of a percent, and took seven operators.
     """
     places, changes = (*geography.airports, *geography.landmarks), geography.n_tariff_changes
     pieces = (("middle",), ("km",), ("moves",), ("easts",), ("norths",))
     middle, km, moves, easts, norths = on_plane(in_box(inputs, geography), geography, places, pieces)
     distances = tf.sqrt(easts * easts + norths * norths)
     straight_km, _ = tf.split(distances, [1, distances.shape[1] - 1], axis=1)
-    length = at_least_30_m(straight_km)
     angles, passengers, flags = clock.clock_and_flags(clock.whole_numbers(inputs, changes), changes)
-    waves = tf.concat([tf.sin(angles), tf.math.log(length), tf.sqrt(length), passengers], axis=1)
+    waves = tf.concat([tf.sin(angles), tf.math.log(straight_km + 1.0), passengers], axis=1)
     return tf.concat(
         [
             middle,
             km,
             distances,
             taxicab(moves),
-            bearing(km, length),
+            bearing(km, at_least_30_m(straight_km)),
             clock.rounded(waves),  # passengers are whole: no rounding moves them
             flags,
             *extra.columns_of(inputs, geography.extras),

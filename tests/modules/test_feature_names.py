@@ -46,4 +46,4 @@ def test_each_column_has_its_own_name(feature_set, compute, landmarks):
         assert (named["before tariff change 1"], named["before tariff change 2"]) == (-1, 1)
         assert named["morning rush, 7-9 h"] == 1 and named["weekend"] == -1
         assert named["straight_km"] == pytest.approx(np.hypot(east, north), rel=1e-3)
-        assert named["log_km"] == pytest.approx(np.log(np.hypot(east, north)), rel=1e-3)
+        assert named["log_km"] == pytest.approx(np.log1p(np.hypot(east, north)), rel=1e-3)
