@@ -11,6 +11,7 @@ import pytest
 import report_page
 
 from farebox.components.errors import Check
+from farebox.components.model_gate.judgement import SliceErrors
 from farebox.components.reporter import verdict, yardstick_words
 from farebox.components.reporter.figures import Figures
 from farebox.components.reporter.page import glossary, ladder_charts, top
@@ -237,6 +238,21 @@ def test_equal_numbers_have_pictures_too(section, number):
     page = report_page.page()
     sections = page.sections | {section: constant(page.sections[section], number)}
     assert len(Outline(render(dataclasses.replace(page, sections=sections))).figures) > 15
+
+
+def test_the_page_says_where_the_model_errs_most():
+    """Slices of 90 trips are too small to tell."""
+    few, airport = (
+        report_page.measured(),
+        SliceErrors("airport=ohare", 120, 6.7, 3.0, -1.0, 9.0, intervals={"rmse": (3, 10)}),
+    )
+    assert top.where_bad(few, "EUR") == top.where_bad(None, "EUR") == ""
+    hour = SliceErrors("pickup_weekday=6", 100, 5.0, 2.0, 0.0, 9.0, intervals={"rmse": (-1, 11)})
+    some = dataclasses.replace(few, slices=(*few.slices, hour, airport))
+    assert top.where_bad(some, "EUR") == (
+        "By RMSE, of slices with at least 100 trips: airport ohare 6.70 EUR (3 to 10; 120 trips), weekday of pickup "
+        "Sunday 5.00 EUR (0 to 11; 100 trips). See Fares."
+    )
 
 
 def test_what_the_file_costs_and_where_it_runs():

@@ -132,6 +132,13 @@ def by_slices(slices: Sequence[SliceErrors], currency: str) -> list[Block]:
     return figures
 
 
+def slice_name(name: str) -> str:
+    """`pickup_weekday=0` in words: `weekday of pickup Monday`."""
+    feature, _, value = name.partition("=")
+    shown = DAYS[int(value)] if feature == "pickup_weekday" else value
+    return f"{TITLES.get(feature, feature.replace('_', ' '))} {shown}"
+
+
 def ends(errors: SliceErrors) -> dict[str, float | None]:
     """The interval of a slice's RMSE, which is not below 0; None in records of before it was kept."""
     lower, upper = errors.intervals.get(RMSE, (None, None))

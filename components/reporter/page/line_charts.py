@@ -114,7 +114,7 @@ def pruning(facts: Mapping[str, Any], ladder: Mapping[str, Any]) -> list[Block]:
     if steps:
         blocks.append(ramp(steps, facts["why"]))
     else:
-        blocks.append(missing(f"Pruning: no ramp was recorded. {facts['why']}"))
+        blocks.append(missing(f"The network that Pruner prefers has no ramp of pruning: {facts['why']}."))
     if not facts["masks"]:
         return [*blocks, missing(f"What shipped is the {ladder['network']} network: none of its weights is pruned.")]
     if not steps:

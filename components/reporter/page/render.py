@@ -70,6 +70,7 @@ def render(page: Page) -> str:
         sentence=verdict.sentence(figures, currency),
         tiles=top.tiles(figures.measured, currency),
         why=verdict.why(figures),
+        where_bad=top.where_bad(figures.measured, currency),
         trained_on=top.trained_on(figures, page.sections, page.about.split),
         changes=" ".join(filter(None, (verdict.changes(figures, currency), settings_changed(page.facts)))),
         advice=verdict.advice(figures),

@@ -8,9 +8,11 @@ from typing import Any
 
 from farebox.components.reporter.figures import Figures, ModelFigures
 from farebox.components.reporter.page.axis import number
+from farebox.components.reporter.page.fare_charts import ends, interval, slice_name
 from farebox.components.trip_example_gen.judging.losses import Losses
 
-SHOWN_FILES = 3
+SHOWN_FILES, SHOWN_SLICES = 3, 3
+ENOUGH = 100  # trips in a slice, for the top of the page
 
 Tile = tuple[str, str, str]  # name, value, and what belongs to it
 
@@ -38,6 +40,19 @@ def tiles(measured: ModelFigures | None, currency: str) -> tuple[Tile, ...]:
     rows = measured.rows
     found.append(("trained and judged on", f"{rows.examples:,} trips", f"of {rows.read:,} rows"))
     return tuple(found)
+
+
+def where_bad(measured: ModelFigures | None, currency: str) -> str:
+    """The slices with the largest RMSE among those with enough trips to tell; empty without any."""
+    large = [each for each in measured.slices if each.rows >= ENOUGH] if measured else []
+    worst = sorted(large, key=lambda each: -each.rmse)[:SHOWN_SLICES]
+    texts = []
+    for each in worst:
+        low, high = ends(each).values()
+        texts.append(
+            f"{slice_name(each.slice)} {each.rmse:.2f} {currency} ({interval(low, high)}; {each.rows:,} trips)"
+        )
+    return f"By RMSE, of slices with at least {ENOUGH} trips: {', '.join(texts)}. See Fares." if texts else ""
 
 
 def trained_on(figures: Figures, sections: Mapping[str, Any], split: Mapping[str, Any]) -> str:
