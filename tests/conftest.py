@@ -9,6 +9,7 @@ import hashlib
 import json
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -349,11 +350,21 @@ def _convert(
     if era is not None:
         inputs["pickup_era"] = keras.Input((1,), name="pickup_era", dtype="int32")
         fare = fare + 5.0 * tf.cast(inputs["pickup_era"] >= era, tf.float32)
-    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(inputs, last_step(fare) if last_step else fare))
-    converter.optimizations = list(optimizations)
-    if select_tf_ops:
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-    return converter.convert()
+    network = keras.Model(inputs, last_step(fare) if last_step else fare)
+
+    def answers(columns: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return dict(zip(network.output_names, tf.nest.flatten(network(columns)), strict=True))
+
+    with tempfile.TemporaryDirectory() as folder:  # of a function: a Keras model would be saved with each layer's own
+        module, signature = tf.Module(), {name: tf.TensorSpec(i.shape, i.dtype, name) for name, i in inputs.items()}
+        module.captured = network.variables
+        serving = tf.function(answers, input_signature=[signature], autograph=False)
+        tf.saved_model.save(module, folder, signatures=serving)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.optimizations = list(optimizations)
+        if select_tf_ops:
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+        return converter.convert()
 
 
 @pytest.fixture(scope="session")

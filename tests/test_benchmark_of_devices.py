@@ -73,6 +73,7 @@ def test_what_is_missing_is_not_tried_and_the_rest_runs(measured):
     assert rows["tflite-micro"].arena_bytes > 1000
 
 
+@pytest.mark.slow
 def test_another_answer_is_told_everywhere(measured, version):
     golden = json.loads((version / "golden.json").read_text())
     golden["outputs"]["fare"][3] += 0.5
