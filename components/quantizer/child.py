@@ -147,6 +147,8 @@ class Child:
 def serve(requests: int, answers: int) -> None:
     """The process: answers requests until their pipe is closed."""
     _limit_memory()
+    # Without the variable TensorFlow imports Keras 3, 1.2 CPU s, which nothing here uses.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     import tensorflow  # noqa: F401 - its time is not the first request's
 
     os.write(answers, READY)
