@@ -76,7 +76,12 @@ TERMS: Mapping[str, tuple[str, str]] = {
         "How much worse the model becomes if an input's values are dealt to the trips anew.",
     ),
     "lane": ("lanes?", "A set of versions: A has TFX 1.16 on Python 3.10; B has TFX 1.21 on Python 3.11 to 3.13."),
-    "fingerprint, SHA-256": ("fingerprints?|SHA-256", "A short text that differs as soon as a file's bytes do."),
+    "SHA-256": ("SHA-256", "A short text that differs as soon as a file's bytes do."),
+    "fingerprint": (
+        "fingerprints?",
+        "A short text that differs as soon as a file does: its bytes (sha256:), or its name, size or time (files:), "
+        "which another machine's copy does not share.",
+    ),
     "CPU seconds": ("CPU seconds|CPU s", "Time of work, summed over cores; elapsed time is what a clock shows."),
 }
 PATTERN = re.compile("|".join(
