@@ -61,7 +61,7 @@ def test_the_fares_stay_and_the_metadata_cost_what_they_hold(thin, trip_rows):
     content = described(thin, FULL)
     np.testing.assert_array_equal(TfliteModel(content).predict(trip_rows), TfliteModel(thin).predict(trip_rows))
     size = len(encoded(FULL, description_of(content).inputs, "fare"))
-    assert size - 100 < len(content) - len(thin) < size
+    assert size - 120 < len(content) - len(thin) < size
     assert content.count(b"pickup_longitude") == 1
     assert described(content, FULL) == content, "the same description again takes the place of the first"
     assert slim(content) == thin
