@@ -119,6 +119,7 @@ def test_trainer_fits_the_best_trials_network_again(tuned, trained):
     assert trained["tried"]["network"] == pytest.approx(tuned[1][0]["score"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_layers_have_the_chosen_shapes(toy_trips, tmp_path):
     """In the course's set, where no rival can take the network's place."""
     import tf_keras as keras

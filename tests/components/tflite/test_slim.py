@@ -108,6 +108,7 @@ def test_constants_are_aligned_and_written_once():
     assert all((values.ctypes.data - start) % ALIGNMENT == 0 for values in arrays)
 
 
+@pytest.mark.slow
 def test_a_network_with_memory_keeps_it():
     """An LSTM has operands in a field of their own, and state that is no constant."""
     import tensorflow as tf

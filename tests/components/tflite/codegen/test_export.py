@@ -212,6 +212,7 @@ def test_words_of_a_file_end_no_comment(fare_tflite, tmp_path, language, needs):
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.slow
 def test_a_damaged_file_is_exported_or_refused_in_one_line(held_tflite):
     """Every eighth place of the file, with each of three damages: no other error than InputError."""
     for place in range(8, len(held_tflite), 8):
