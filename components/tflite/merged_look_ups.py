@@ -26,7 +26,8 @@ def with_merged_look_ups(content: bytes) -> bytes:
     """The same model with one look-up in place of several; unchanged without any.
 
     Merged are int8 tables of one scale whose rows a CONCATENATION joins before they become real numbers, as
-    joint_look_ups.py leaves them.
+    joint_look_ups.py leaves them. Only ids that cannot be beyond their tables are merged: a runtime refuses a row that
+    a table lacks, and would read the next table's instead.
     """
     model, has_changed = opened(content), False
     for graph in model.subgraphs:
@@ -48,9 +49,14 @@ class _LookUp:
 
 @dataclasses.dataclass(frozen=True)
 class _Chain:
-    """Look-ups, and what becomes of their rows: joined, made real, made flat, joined with others, weighted."""
+    """Look-ups, and what becomes of their rows: joined, made real, made flat, joined with others, weighted.
+
+    split, product: what takes the ids apart, and the Dense layer that computes them.
+    """
 
     look_ups: tuple[_LookUp, ...]
+    split: Any
+    product: Any
     joined: Any
     real: Any
     flat: Any
@@ -68,6 +74,8 @@ class _Merging:
         for operator in graph.operators:
             for end in operator.inputs:
                 self._readers[int(end)].append(operator)
+        for end in graph.outputs:
+            self._readers[int(end)].append(None)
 
     def chains(self) -> list[_Chain]:
         found = (self._chain(operator) for operator in self._graph.operators if self._is(operator, "CONCATENATION"))
@@ -91,15 +99,41 @@ class _Merging:
         made = self._makers.get(int(dense.inputs[1]))
         weights = int(made.inputs[0]) if made is not None and self._is(made, "DEQUANTIZE") else int(dense.inputs[1])
         look_ups = [self._look_up(int(end)) for end in joined.inputs]
-        if constant(self._model, self._graph.tensors[weights]) is None or len(self._readers[weights]) > 1:
+        if constant(self._model, self._graph.tensors[weights]) is None or self._are_shared(weights):
             return None
         found = tuple(each for each in look_ups if each)
-        return _Chain(found, joined, real, flat, beside, weights) if len(found) == len(look_ups) else None
+        source = self._source_of_ids(found) if len(found) == len(look_ups) else None
+        return _Chain(found, *source, joined, real, flat, beside, weights) if source else None
+
+    def _source_of_ids(self, look_ups: tuple[_LookUp, ...]) -> tuple[Any, Any] | None:
+        """The SPLIT and the Dense layer that ids come from, if none can be beyond its table.
+
+        The layer's inputs are held between 0 and constants, and its weights are not negative.
+        """
+        ids = [each.ids for each in look_ups]
+        split: Any = self._makers.get(ids[0])
+        if not self._is(split, "SPLIT") or [*map(int, split.outputs)] != ids:
+            return None
+        cast: Any = self._makers.get(int(split.inputs[1]))
+        product: Any = self._makers.get(int(cast.inputs[0])) if self._is(cast, "CAST") else None
+        held: Any = self._makers.get(int(product.inputs[0])) if self._is(product, "FULLY_CONNECTED") else None
+        counted: Any = self._makers.get(int(held.inputs[0])) if self._is(held, "MINIMUM") else None
+        is_plain = self._is(counted, "RELU") and not getattr(product.builtinOptions, "fusedActivationFunction", None)
+        ends = [*ids, int(split.inputs[1]), int(cast.inputs[0])]
+        if not is_plain or [*map(int, product.inputs[2:])] not in ([], [-1]):
+            return None
+        if self._are_shared(*ends):
+            return None
+        weights, most = self._float32(int(product.inputs[1])), self._float32(int(held.inputs[1]))
+        if weights is None or most is None or (weights < 0).any():
+            return None
+        is_within = weights @ np.broadcast_to(most, weights.shape[1:]) < [len(each.rows) for each in look_ups]
+        return (split, product) if is_within.all() else None
 
     def _look_up(self, end: int) -> _LookUp | None:
         """The look-up that makes rows of shape (1, 1, width), at once or by numbers of rows."""
         gather: Any = self._makers.get(end)
-        if not self._is(gather, "GATHER") or len(self._readers[end]) > 1:
+        if not self._is(gather, "GATHER") or self._are_shared(end):
             return None
         table, position = self._int8(int(gather.inputs[0])), int(gather.inputs[1])
         if table is None or table.ndim != 2:
@@ -107,15 +141,25 @@ class _Merging:
         cast: Any = self._makers.get(position)
         first: Any = self._makers.get(int(cast.inputs[0])) if self._is(cast, "CAST") else None
         numbers = self._int8(int(first.inputs[0])) if self._is(first, "GATHER") else None
-        if numbers is None or numbers.ndim != 1 or len(self._readers[position]) > 1:
+        if numbers is None or numbers.ndim != 1 or self._are_shared(position, int(cast.inputs[0])):
             return _LookUp(table, position, (gather,))
         return _LookUp(table[numbers.astype(int)], int(first.inputs[1]), (first, cast, gather))
+
+    def _are_shared(self, *ends: int) -> bool:
+        """Whether one of the tensors is read more than once, or returned."""
+        return any(len(self._readers[end]) > 1 for end in ends)
 
     def _int8(self, index: int) -> Array | None:
         tensor = self._graph.tensors[index]
         data = constant(self._model, tensor)
         is_int8 = tensor.type == schema().TensorType.INT8 and data is not None
         return data.view(np.int8).reshape(tensor.shape) if is_int8 and data is not None else None
+
+    def _float32(self, index: int) -> Array | None:
+        tensor = self._graph.tensors[index]
+        data = constant(self._model, tensor)
+        is_float = tensor.type == schema().TensorType.FLOAT32 and data is not None
+        return data.view(np.float32).reshape(tensor.shape) if is_float and data is not None else None
 
     def merge(self, chain: _Chain) -> None:
         """Replaces the look-ups, unless their rows are too many."""
@@ -126,7 +170,7 @@ class _Merging:
             return
         self._widen_weights(chain, width)
         added = self._operators(chain, rows, numbers.reshape(-1), np.cumsum([0, *map(len, wide)])[:-1])
-        dropped = [chain.joined, *(operator for each in chain.look_ups for operator in each.operators)]
+        dropped = [chain.split, chain.joined, *(operator for each in chain.look_ups for operator in each.operators)]
         kept = []
         for operator in self._graph.operators:
             if operator is chain.joined:
@@ -138,7 +182,9 @@ class _Merging:
     def _operators(self, chain: _Chain, rows: Array, numbers: Array, starts: Array) -> list[Any]:
         """Looks up the numbers of the rows at once, and then the rows."""
         read, model, n = schema(), self._model, len(chain.look_ups)
-        operators, ids = self._counted_ids([each.ids for each in chain.look_ups], starts)
+        counted = self._constant(starts.astype(np.float32))  # the bias counts each table's ids on after the last one's
+        chain.product.inputs = np.array([*chain.product.inputs[:2], counted], np.int32)
+        operators, ids = list[Any](), int(chain.split.inputs[1])
         shift = 0 if len(rows) < LEAST_OF_SHIFTED else -INT8.min
         found, row_numbers = self._tensor((1, n), "INT8"), self._tensor((1, n), "INT32")
         gathered = [self._constant((numbers - shift).astype(np.int8)), ids]
@@ -158,34 +204,6 @@ class _Merging:
         self._reshape(int(chain.real.outputs[0]), (1, n, rows.shape[1]))
         self._reshape(int(chain.flat.outputs[0]), (1, size))
         return operators
-
-    def _counted_ids(self, ids: list[int], starts: Array) -> tuple[list[Any], int]:
-        """Operators that join ids and count each table's on after the last one's, and their output.
-
-        Ids that a SPLIT has taken apart are joined already; a Dense layer that computes them counts on in its bias.
-        """
-        operators, joined = [], self._tensor((1, len(ids)), "INT32")
-        split: Any = self._makers.get(ids[0])
-        if (
-            self._is(split, "SPLIT")
-            and [*map(int, split.outputs)] == ids
-            and all(len(self._readers[i]) == 1 for i in ids)
-        ):
-            self._graph.operators = [each for each in self._graph.operators if each is not split]
-            joined = int(split.inputs[1])
-        else:
-            options = schema().ConcatenationOptionsT()
-            options.axis = 1
-            operators.append(add_operator(self._model, "CONCATENATION", ids, joined, options))
-        cast: Any = self._makers.get(joined)
-        dense: Any = self._makers.get(int(cast.inputs[0])) if self._is(cast, "CAST") else None
-        is_free = self._is(dense, "FULLY_CONNECTED") and list(map(int, dense.inputs[2:])) in ([], [-1])
-        is_free = is_free and not getattr(dense.builtinOptions, "fusedActivationFunction", None)
-        if is_free and len(self._readers[joined]) == 1:
-            dense.inputs = np.array([*dense.inputs[:2], self._constant(starts.astype(np.float32))], np.int32)
-            return operators, joined
-        counted = self._tensor((1, len(ids)), "INT32")
-        return [*operators, self._add(joined, starts.astype(np.int32), counted)], counted
 
     def _add(self, tensor: int, numbers: Array, target: int) -> Any:
         return add_operator(self._model, "ADD", [tensor, self._constant(numbers)], target, schema().AddOptionsT())

@@ -37,6 +37,8 @@ class _Folding:
         for operator in graph.operators:
             for end in _inputs(operator):
                 self._readers[end].append(operator)
+        for end in graph.outputs:
+            self._readers[int(end)].append(None)
 
     def apply(self) -> None:
         folded = [operator for operator in self._graph.operators if self._fold(operator)]
@@ -80,9 +82,8 @@ class _Folding:
         return factor if factor > 0 else None
 
     def _only_reader(self, operator: Any) -> Any:
-        target = int(operator.outputs[0])
-        readers = self._readers[target]
-        return readers[0] if len(readers) == 1 and target not in self._graph.outputs else None
+        readers = self._readers[int(operator.outputs[0])]
+        return readers[0] if len(readers) == 1 else None
 
     def _source(self, passed: set[str], ends: Iterable[int]) -> set[int] | None:
         """Tensors whose scale or numbers make the ends, through operators that pass numbers on; None if others do."""

@@ -9,9 +9,9 @@ import pytest
 
 from farebox.components.tflite import merged_look_ups
 from farebox.components.tflite.concatenations import join_concatenations
-from farebox.components.tflite.flatbuffer import opened, packed
+from farebox.components.tflite.flatbuffer import code_of, opened, packed
 from farebox.components.tflite.integer_weights import integer_weights
-from farebox.components.tflite.interpreter import TfliteModel
+from farebox.components.tflite.interpreter import TfliteModel, schema
 from farebox.components.tflite.merged_look_ups import with_merged_look_ups
 from farebox.components.tflite.portable import portable
 from farebox.components.tflite.scale_folding import without_scaling
@@ -19,9 +19,8 @@ from farebox.components.tflite.slim import slim
 
 N_IDS = {"a": 40, "b": 30, "c": 60}
 WIDTHS = {"a": 3, "b": 2, "c": 3}
-INPUTS = ("x", "a", "b", "c")
 ROWS = {"x": np.linspace(-1, 1, 80, dtype=np.float32).reshape(20, 4)} | {
-    name: np.arange(20, dtype=np.int32).reshape(20, 1) * n // 20 for name, n in N_IDS.items()
+    name: np.linspace(-0.2, 1.2, 20, dtype=np.float32).reshape(20, 1) * n for name, n in N_IDS.items()
 }
 
 
@@ -33,9 +32,11 @@ def saved(serve, signature, folder) -> bytes:
     return portable(tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert(), tuple(signature))
 
 
-@pytest.fixture(scope="module")
-def network(tmp_path_factory) -> bytes:
-    """6 x beside rows of three tables, one of them looked up by numbers of rows, weighted twice; float32."""
+def file_of(folder, most=(39.0, 29.0, 59.0), least=0.0) -> bytes:
+    """6 x beside rows of three tables, one of them looked up by numbers of rows, weighted twice; float32.
+
+    most, least: what the ids are held between.
+    """
     import tensorflow as tf
 
     random = np.random.default_rng(5)
@@ -44,14 +45,22 @@ def network(tmp_path_factory) -> bytes:
     weights, last = random.normal(size=(12, 8)).astype(np.float32), random.normal(size=(8, 1)).astype(np.float32)
 
     def serve(columns):
-        ids = {**columns, "c": tf.cast(tf.gather(tf.constant(numbers.astype(np.int8)), columns["c"]), tf.int32)}
+        counted = tf.floor(tf.concat([columns[name] for name in N_IDS], axis=1))
+        held = tf.minimum(tf.maximum(counted, least), np.array(most, np.float32))
+        ids = dict(zip(N_IDS, tf.split(tf.cast(held @ np.eye(3, dtype=np.float32), tf.int32), 3, axis=1), strict=True))
+        ids["c"] = tf.cast(tf.gather(tf.constant(numbers.astype(np.int8)), ids["c"]), tf.int32)
         rows = [tf.gather(distinct if name == "c" else tables[name], ids[name]) for name in N_IDS]
         flat = [tf.reshape(each, [-1, WIDTHS[name]]) for each, name in zip(rows, N_IDS, strict=True)]
         return {"y": tf.nn.relu(tf.concat([columns["x"] * 6.0, *flat], axis=1) @ weights) @ last}
 
     signature = {"x": tf.TensorSpec((None, 4), tf.float32, "x")}
-    signature |= {name: tf.TensorSpec((None, 1), tf.int32, name) for name in N_IDS}
-    return saved(serve, signature, tmp_path_factory.mktemp("saved"))
+    signature |= {name: tf.TensorSpec((None, 1), tf.float32, name) for name in N_IDS}
+    return slim(saved(serve, signature, folder))
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> bytes:
+    return file_of(tmp_path_factory.mktemp("saved"))
 
 
 def predicted(content: bytes) -> np.ndarray:
@@ -94,28 +103,31 @@ def test_look_ups_become_one(network):
     assert len(slim(after)) < len(slim(before))
 
 
-def test_ids_of_one_product_are_not_taken_apart(tmp_path):
-    """The product's bias counts each table's ids on."""
-    import tensorflow as tf
+def test_the_product_of_the_ids_counts_them_on(network):
+    """Its bias does; no operator takes the ids apart and joins them again."""
+    names = TfliteModel(slim(with_merged_look_ups(integer_weights(network)))).op_names()
+    assert "SPLIT" not in names and "ADD" not in names and names["CONCATENATION"] == 2
 
-    random = np.random.default_rng(6)
-    tables = [random.normal(size=(size, 3)).astype(np.float32) for size in (20, 30)]
-    to_ids = np.array([[9, 0], [9, 0], [0, 9], [0, 19]], np.float32)
-    weights = random.normal(size=(10, 8)).astype(np.float32)
 
-    def serve(columns):
-        ids = tf.split(tf.cast(tf.abs(columns["x"]) @ to_ids, tf.int32), 2, axis=1)
-        flat = [tf.reshape(tf.gather(table, each), [-1, 3]) for table, each in zip(tables, ids, strict=True)]
-        return {
-            "y": tf.reduce_sum(tf.nn.relu(tf.concat([columns["x"], *flat], axis=1) @ weights), axis=1, keepdims=True)
-        }
-
-    before = slim(integer_weights(saved(serve, {"x": tf.TensorSpec((None, 4), tf.float32, "x")}, tmp_path)))
+@pytest.mark.parametrize(("most", "least"), [((39.0, 30.0, 59.0), 0.0), ((39.0, 29.0, 59.0), -1.0)])
+def test_ids_that_may_be_beyond_their_table_stay_apart(tmp_path, most, least):
+    """The runtime refuses a row that the table lacks; of one table for all it would read another's."""
+    before = integer_weights(file_of(tmp_path, most, least))
     after = with_merged_look_ups(before)
-    names = TfliteModel(slim(after)).op_names()
-    assert "SPLIT" not in names and "ADD" not in names and names["CONCATENATION"] == 1
-    x = {"x": ROWS["x"]}
-    np.testing.assert_allclose(TfliteModel(after).predict(x), TfliteModel(before).predict(x), rtol=1e-5, atol=1e-5)
+    assert TfliteModel(after).op_names()["GATHER"] == TfliteModel(before).op_names()["GATHER"] == 4
+    with pytest.raises(Exception, match="gather index out of bounds"):
+        predicted(after)
+
+
+def test_look_ups_that_the_file_answers_too_stay_apart(network):
+    """Rows of a table as a second output."""
+    model = opened(integer_weights(network))
+    (graph,) = model.subgraphs
+    gather = schema().BuiltinOperator.GATHER
+    rows = next(int(each.outputs[0]) for each in graph.operators if code_of(model, each) == gather)
+    graph.outputs = np.array([*graph.outputs, rows], np.int32)
+    after = opened(with_merged_look_ups(packed(model)))
+    assert len(after.subgraphs[0].operators) == len(graph.operators)
 
 
 def test_more_rows_than_an_int8_counts_stay_apart(network, monkeypatch):
@@ -129,7 +141,7 @@ def test_rows_beyond_127_are_counted_from_minus_128(network, monkeypatch):
     plain = with_merged_look_ups(before)
     monkeypatch.setattr(merged_look_ups, "LEAST_OF_SHIFTED", 10)
     after = with_merged_look_ups(before)
-    assert TfliteModel(after).op_names()["ADD"] == TfliteModel(plain).op_names()["ADD"] + 1
+    assert TfliteModel(after).op_names()["ADD"] == 1 and "ADD" not in TfliteModel(plain).op_names()
     np.testing.assert_allclose(predicted(after), predicted(before), rtol=1e-5, atol=1e-5)
 
 
@@ -150,6 +162,7 @@ def test_concatenations_of_concatenations_are_one(network):
     graph.operators.insert(graph.operators.index(join), inner)
     nested = packed(model)
     join_concatenations(model, graph)
-    assert TfliteModel(packed(model)).op_names() == TfliteModel(network).op_names()
-    assert TfliteModel(nested).op_names()["CONCATENATION"] == 2
+    names = TfliteModel(network).op_names()
+    assert TfliteModel(packed(model)).op_names() == names
+    assert TfliteModel(nested).op_names()["CONCATENATION"] == names["CONCATENATION"] + 1
     np.testing.assert_array_equal(predicted(packed(model)), predicted(nested))
