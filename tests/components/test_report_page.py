@@ -57,7 +57,7 @@ class Outline(HTMLParser):
 
 def written(page):
     """The page without the links to terms."""
-    return re.sub(r'<a class="term"[^>]*>(.*?)</a>', r"\1", render(page))
+    return report_page.without_term_links(render(page))
 
 
 def text_of(page):

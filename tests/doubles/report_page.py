@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 
 import numpy as np
@@ -25,6 +26,12 @@ from farebox.components.reporter.page.lineage import NodeRun, RunFacts
 from farebox.components.reporter.page.render import About, Page
 from farebox.components.tflite.bands import Bands
 from farebox.components.trip_example_gen.judging.losses import FileRows, Losses
+
+
+def without_term_links(html: str) -> str:
+    """A page's HTML without the links from words to their explanation."""
+    return re.sub(r'<a class="term"[^>]*>(.*?)</a>', r"\1", html)
+
 
 YARDSTICKS = {
     "predict_mean": 9.5, "linear_on_distance": 4.0, "raw_dnn": 9.25, "no_embedding_dnn": 3.593,

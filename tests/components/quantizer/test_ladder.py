@@ -280,10 +280,10 @@ def test_nodes_can_be_kept_float(small, search):
 def test_a_failed_conversion_is_logged_and_passed_over(small, search, monkeypatch):
     from farebox.components.quantizer import conversion
 
-    def refuses(content, bits, *, with_channels=False):
+    def refuses(content, bits, *, with_channels=False, kept_float=()):
         if (bits, with_channels) == (8, False):
             raise ValueError("no such weights\nand more")
-        return integer_weights(content, bits, with_channels=with_channels)
+        return integer_weights(content, bits, with_channels=with_channels, kept_float=kept_float)
 
     integer_weights = conversion.integer_weights
     monkeypatch.setattr(conversion, "integer_weights", refuses)

@@ -125,7 +125,7 @@ def test_a_page_beside_the_table(versions, call, tmp_path):
         path.write_text(json.dumps({**json.loads(path.read_text()), "run_id": run}))
     code, out, _ = compare(call, *versions, "--page", "pages/compare.html")
     assert code == 0 and out.splitlines()[-1] == "page: pages/compare.html"
-    html = (tmp_path / "pages/compare.html").read_text()
+    html = report_page.without_term_links((tmp_path / "pages/compare.html").read_text())
     lines = [line.split("  ")[0] for line in out.splitlines() if "=" in line]
     assert all(f'<th scope="row">{line}</th>' in html for line in lines) and len(lines) > 3
     assert " is better: typical error (RMSE)" in html and "Difference by pickup weekday" in html
@@ -148,7 +148,7 @@ def test_two_cities_stand_side_by_side(call, tmp_path, monkeypatch):
     assert (code, err) == (0, "")
     rows = {line.split("  ")[0]: line.split() for line in out.splitlines()}
     assert rows["RMSE"] == ["RMSE", *(part for unit in ("EUR", "USD") for part in ("3.60", unit, "(2.9", "to", "4.3)"))]
-    html = Path("two.html").read_text()
+    html = report_page.without_term_links(Path("two.html").read_text())
     assert "Error against predicting the mean" in html and "no interval" in html
     assert list(json.loads(call("compare", "lisbon", "faro", "--json")[1])) == ["lisbon", "faro"]
     assert call("compare", "lisbon", "faro", "--page", "two.html")[0] == 0
