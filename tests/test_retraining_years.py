@@ -17,7 +17,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 BESIDE = Path(__file__).parents[2] / "shared" / "data" / "nyc" / "taxi-fares.csv"  # beside the repository
 TRIPS = Path(os.environ.get("FAREBOX_NYC", BESIDE))
 SMALL = (
-    "training.epochs=20", "training.teacher_weight=0", "training.pseudo_trips=0", "reducer.n_components=16",
+    "training.teacher_weight=0", "training.pseudo_trips=0", "reducer.n_components=16",
     "pruner.final_sparsity=0", "quantizer.mode=int8_weights",
 )  # fmt: skip
 
