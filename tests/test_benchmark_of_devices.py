@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def measured(devices, version, tmp_path):
 
     def measure():
         options = argparse.Namespace(npm=tmp_path / "npm", **NOTHING)
-        return {row.name.split(" 1.")[0].split(" 0.")[0]: row for row in devices.measure(str(version), options)}
+        return {re.sub(r" \d+\..*", "", row.name): row for row in devices.measure(str(version), options)}
 
     return measure
 

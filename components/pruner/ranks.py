@@ -26,6 +26,7 @@ from farebox.components.pruner.layers import copy_network, weight_of
 from farebox.components.pruner.magnitude import Task
 
 MULTIPLE = 4  # kernels of the interpreter work in blocks of four
+LEAST_LOSS = 1e-9  # of variance; a smaller one is rounding
 Array = npt.NDArray[Any]
 L = keras.layers
 
@@ -105,7 +106,8 @@ def pre_activation_moments(network: keras.Model, names: Sequence[str], batches: 
 
 def _losses(axes: Axes) -> Array:
     """The share of the variance that the first 0, 1, ... axes lose."""
-    return np.asarray(1 - np.concatenate([[0.0], np.cumsum(axes.explained_variance_ratio)]))
+    losses = 1 - np.concatenate([[0.0], np.cumsum(axes.explained_variance_ratio)])
+    return np.where(losses < LEAST_LOSS, 0.0, losses)
 
 
 def _rank(losses: Array, bound: float) -> int:

@@ -31,7 +31,7 @@ def test_a_larger_constant_and_a_description_count_where_they_are(fare_tflite):
     buffer.data = np.concatenate([np.asarray(buffer.data, np.uint8), np.zeros(1024, np.uint8)])
     after = byte_shares(flatbuffer.packed(model))
     name = "constants: FULLY_CONNECTED"
-    assert after[name] - before[name] == 1024 and abs(after[STRUCTURE] - before[STRUCTURE]) < 32
+    assert after[name] - before[name] == 1024 and abs(after[STRUCTURE] - before[STRUCTURE]) <= 32  # gaps of alignment
     text = described(fare_tflite, Description(description="x" * 500, output=TensorDescription("fare")))
     assert byte_shares(text).get(DESCRIPTION, 0) > 500 > byte_shares(fare_tflite).get(DESCRIPTION, 0)
 
