@@ -15,8 +15,10 @@ import argparse
 import dataclasses
 import json
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,7 +90,7 @@ TIMERS = {
     "c": "cc -std=c99 -O2 -ffp-contract=off fare.c timed.c -lm -o timed && ./timed",
     "js": "node timed.mjs",
     "rust": "rustc -O timed.rs -o timed && ./timed",
-    "python": "python timed.py",
+    "python": f"{shlex.quote(sys.executable)} timed.py",
 }
 
 
@@ -236,9 +238,11 @@ def as_source(language: str, place: str, columns: Mapping[str, Any], kotlin: Pat
         command = TEST_COMMANDS[language].format(*files)
         if language == "kotlin":
             command = _kotlin_command(kotlin, files)
+        if language == "python":  # a system may call it python3
+            command = command.replace("python", shlex.quote(sys.executable), 1)
         if not command:
             return Row(name, "not tried: the Kotlin compiler (--kotlin)")
-        tool = command.split()[0]
+        tool = shlex.split(command)[0]
         if shutil.which(tool) is None:
             return Row(name, f"not tried: {tool}")
         ended = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, check=False)

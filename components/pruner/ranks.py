@@ -26,7 +26,7 @@ from farebox.components.pruner.layers import copy_network, weight_of
 from farebox.components.pruner.magnitude import Task
 
 MULTIPLE = 4  # kernels of the interpreter work in blocks of four
-LEAST_LOSS = 1e-9  # of variance; a smaller one is rounding
+LEAST_LOSS = 1e-12  # of variance; a smaller one is rounding
 Array = npt.NDArray[Any]
 L = keras.layers
 
