@@ -6,9 +6,8 @@ import contextlib
 import dataclasses
 import datetime
 import logging
-import math
 import os
-import queue
+import select
 import signal
 import subprocess
 import threading
@@ -23,7 +22,7 @@ from farebox.pipeline.schedule.firing import UTC, CrontabTrigger, format_instant
 
 MAX_SLEEP_S = 60.0  # a clock that was set, or a machine that slept, is noticed within it
 KILL_TIMEOUT_S = 10.0  # from SIGTERM to SIGKILL
-POLL_S = 1.0  # seconds between two looks at the queue of signals
+TICK_ENDED = 0  # no signal has this number
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 EXIT_MEANINGS = {0: "done", 2: "bad input", 3: "a gate refused"}
 
@@ -48,10 +47,31 @@ class WakefulScheduler(BackgroundScheduler):
         return MAX_SLEEP_S if wait is None else min(wait, MAX_SLEEP_S)
 
 
-class TickRunner:
-    """Runs the command of a tick and can end it; puts None into `events` after each."""
+class EventPipe:
+    """Signal numbers and TICK_ENDED, in order, through a pipe: a signal handler may write to one, and select waits.
 
-    def __init__(self, command: Sequence[str], events: queue.SimpleQueue[int | None]) -> None:
+    A queue.SimpleQueue can wait for ever after its timeout (CPython 3.10).
+    """
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.writer, False)
+
+    def put(self, event: int) -> None:
+        """Adds an event; drops it if thousands wait already."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self.writer, bytes([event]))
+
+    def get(self, timeout: float | None = None) -> int | None:
+        """Waits for the next event; None if `timeout` seconds pass before."""
+        readable, _, _ = select.select([self.reader], [], [], timeout)
+        return os.read(self.reader, 1)[0] if readable else None
+
+
+class TickRunner:
+    """Runs the command of a tick and can end it; puts TICK_ENDED into `events` after each."""
+
+    def __init__(self, command: Sequence[str], events: EventPipe) -> None:
         self.command, self.events = tuple(command), events
         self.process: subprocess.Popen[bytes] | None = None
         self.closed, self.lock = False, threading.Lock()
@@ -68,7 +88,7 @@ class TickRunner:
                 return f"no tick: {self.command[0]}: {error.strerror}"
         code = self.process.wait()
         self.process = None
-        self.events.put(None)
+        self.events.put(TICK_ENDED)
         return f"tick ended after {time.monotonic() - started:.1f} s: {describe_exit(code)}"
 
     def close(self) -> bool:
@@ -108,7 +128,7 @@ def run(
 
     run_now: the first tick runs now, for spans that came before the start.
     """
-    events: queue.SimpleQueue[int | None] = queue.SimpleQueue()  # signals, and None when a tick has ended
+    events = EventPipe()
     tick_runner = TickRunner(command, events)
     scheduler = WakefulScheduler(timezone=UTC)
     scheduler.add_listener(report_skipped, EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED)
@@ -135,29 +155,16 @@ def run(
     say("stopped")
 
 
-def next_event(events: queue.SimpleQueue[int | None], deadline: float = math.inf) -> int | None:
-    """Waits for an event, and looks again each second: a waiting queue can miss what a handler puts.
-
-    deadline: of time.monotonic(). Raises queue.Empty if it passes.
-    """
-    while True:
-        left = deadline - time.monotonic()
-        with contextlib.suppress(queue.Empty):
-            return events.get(timeout=min(max(left, 0.0), POLL_S))
-        if left <= 0:
-            raise queue.Empty
-
-
-def next_signal(events: queue.SimpleQueue[int | None]) -> int:
+def next_signal(events: EventPipe) -> int:
     """Waits for a signal, whatever ticks end before."""
-    while (event := next_event(events)) is None:
+    while not (event := events.get()):
         pass
     return event
 
 
 @contextlib.contextmanager
-def queue_signals(events: queue.SimpleQueue[int | None]) -> Iterator[None]:
-    """Puts SIGTERM, SIGINT and SIGHUP into the queue (which is safe in a handler), unless they are ignored (nohup)."""
+def queue_signals(events: EventPipe) -> Iterator[None]:
+    """Puts SIGTERM, SIGINT and SIGHUP into the pipe, unless they are ignored (nohup)."""
     previous_handlers = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in previous_handlers.items():
         if handler != signal.SIG_IGN:
@@ -169,13 +176,13 @@ def queue_signals(events: queue.SimpleQueue[int | None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def wait_for_tick(tick_runner: TickRunner, events: queue.SimpleQueue[int | None], grace: float | None) -> None:
+def wait_for_tick(tick_runner: TickRunner, events: EventPipe, grace: float | None) -> None:
     """Waits until the running tick ends, for at most `grace` seconds or until another signal."""
-    deadline = math.inf if grace is None else time.monotonic() + grace
-    with contextlib.suppress(queue.Empty):
-        while tick_runner.process is not None:
-            if next_event(events, deadline) is not None:
-                return
+    deadline = None if grace is None else time.monotonic() + grace
+    while tick_runner.process is not None:
+        left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+        if events.get(left) != TICK_ENDED:
+            return
 
 
 def report_skipped(event: JobSubmissionEvent | JobExecutionEvent) -> None:

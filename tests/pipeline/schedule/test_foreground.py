@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,6 +100,20 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_signal_wakes_who_waits_and_a_timeout_ends_the_wait():
+    """With queue.SimpleQueue, a wait whose time had passed could go on for ever (CPython 3.10)."""
+    events = foreground.EventPipe()
+    handler = signal.getsignal(signal.SIGTERM)
+    with foreground.queue_signals(events):
+        for _ in range(2000):
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert events.get() == signal.SIGTERM
+            assert events.get(0) is None
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        assert events.get(timeout=30) == signal.SIGINT
+    assert signal.getsignal(signal.SIGTERM) is handler
 
 
 def test_a_first_tick_then_the_next_time_then_a_clean_end(start):
