@@ -26,7 +26,7 @@ from farebox.components.trip_example_gen.judging.losses import Losses
 ANOMALIES_FILE = "SchemaDiff.pb"  # tfx.components.example_validator.executor.DEFAULT_FILE_NAME, slow to import
 NO_RESOLVER = "no baseline on this orchestrator: drift was not looked for"
 NO_STATISTICS = "no baseline yet: no version was pushed with the statistics of its data"
-NO_RUN = "no baseline yet: no other data have led to a blessed model"
+NO_RUN = "no baseline yet: no other data have led to an accepted model"
 
 Artifacts = Mapping[str, types.Artifact]
 

@@ -29,7 +29,7 @@ from farebox.components.model_gate.settings import ModelBounds, SliceBounds
 
 MEASURES = {"max_rmse": RMSE, "max_mae": MAE, "max_p95": P95}
 SHOWN_SLICES = 3
-NO_BASELINE = "no blessed model to compare with yet"
+NO_BASELINE = "no accepted model to compare with yet"
 NO_RANGES = "the model has no ranges"
 HINTS = {
     "max_rmse": "train on more or newer trips, or raise gates.{name} if the bound is too strict",

@@ -11,7 +11,7 @@ WORDS = {
     "repeated_files": "files that repeat rows of others",
     "misfits": "share of rows that do not fit the city file",
     "hours": "hours of the day with trips",
-    "loss": "rejected rows against kept ones",
+    "loss": "difference between rejected and kept rows",
     "rows": "trips to learn from",
     "split_rows": "trips in the smallest part",
     "drift": "change since the data of the last accepted model",
@@ -48,7 +48,7 @@ WORDS = {
 KINDS = {
     "drift": "drift of {}",
     "skew": "difference of {} between train, eval and test",
-    "loss": "{} of rejected against kept rows",
+    "loss": "difference of {} between rejected and kept rows",
     "slices": "worst slice: {}",
 }
 EDGE, RUNS_ON = "edge_", "runs_on_"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import platform
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from farebox.components.atomic_pusher.commit import code_commit
 from farebox.components.device_validator.machine import machine
@@ -97,8 +100,9 @@ def facts_of(settings: Settings, run_id: str, costs: Mapping[str, Cost]) -> RunF
     differences = list(differing(settings))
     chosen = {name: value for name, value, _ in differences}
     before = settings_of(settings.runs_dir / LATEST)
+    defaults = {name: f"the default, {default}" for name, default in all_defaults(settings)}
     changed = {} if before is None else {
-        key: (before.get(key, "the default"), chosen.get(key, "the default"))
+        key: (before.get(key, defaults.get(key, "none")), chosen.get(key, defaults.get(key, "none")))
         for key in sorted({**before, **chosen}) if before.get(key) != chosen.get(key)
     }  # fmt: skip
     nodes = [NodeRun(name, cost.cpu_s, cost.wall_s, cost.peak_mb, cost.is_cached) for name, cost in costs.items()]
@@ -169,14 +173,42 @@ def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, str, str]]
         if dataclasses.is_dataclass(value):
             yield from differing(value, f"{name}.")
         elif value != (default := default_of(field)):
-            yield name, str(value), text_of_default(default)
+            yield name, as_yaml(value), text_of_default(default)
+
+
+def all_defaults(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Key and default of each setting that has one, as text."""
+    for field in dataclasses.fields(settings):
+        name, value, default = prefix + field.name, getattr(settings, field.name), default_of(field)
+        if dataclasses.is_dataclass(value):
+            yield from all_defaults(value, f"{name}.")
+        elif default is not dataclasses.MISSING:
+            yield name, text_of_default(default)
 
 
 def text_of_default(default: Any) -> str:
     """A default as text: `none` for one that is empty, nothing where there is no default."""
     if default is dataclasses.MISSING:
         return ""
-    return "none" if default is None or default in ("", (), {}) else str(default)
+    return "none" if default is None or default in ("", (), {}) else as_yaml(default)
+
+
+def as_yaml(value: Any) -> str:
+    """A setting's value in one line, as a city file has it."""
+    if isinstance(value, str):
+        return value
+    text = yaml.safe_dump(plain(value), default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf)
+    return text.removesuffix("...\n").strip()
+
+
+def plain(value: Any) -> Any:
+    """Mappings and lists of a setting's value; of a dataclass the fields that differ from their defaults."""
+    if dataclasses.is_dataclass(value):
+        fields = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {field.name: plain(each) for field, each in fields if each != default_of(field)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:

@@ -216,7 +216,7 @@ def test_every_picture_stays_without_scripts():
     """Pictures and tables are in the HTML itself; each picture has a caption."""
     html = render(report_page.page())
     outline = Outline(html)
-    assert len(outline.figures) == 23
+    assert len(outline.figures) == 22
     assert all({"figcaption", "svg"} <= tags for tags in outline.figures)
     caption = "lisbon · run 20260102-030405-006 · 2026-01-02"
     assert html.count(f"· {caption}</span></figcaption>") == len(outline.figures)
@@ -248,10 +248,12 @@ def test_the_page_says_where_the_model_errs_most():
     )
     assert top.where_bad(few, "EUR") == top.where_bad(None, "EUR") == ""
     hour = SliceErrors("pickup_weekday=6", 100, 5.0, 2.0, 0.0, 9.0, intervals={"rmse": (-1, 11)})
-    some = dataclasses.replace(few, slices=(*few.slices, hour, airport))
+    some = dataclasses.replace(
+        few, slices=(*few.slices, hour, airport, SliceErrors("airport=none", 100, 4.0, 2.0, 0.0, 9.0))
+    )
     assert top.where_bad(some, "EUR") == (
-        "By RMSE, of slices with at least 100 trips: airport ohare 6.70 EUR (3 to 10; 120 trips), weekday of pickup "
-        "Sunday 5.00 EUR (0 to 11; 100 trips). See Fares."
+        "By RMSE, of slices with at least 100 trips: airport ohare 6.70 EUR (3.00 to 10.00; 120 trips), weekday of "
+        "pickup Sunday 5.00 EUR (0.00 to 11.00; 100 trips), no airport 4.00 EUR (–; 100 trips). See Fares."
     )
 
 
@@ -285,7 +287,9 @@ def test_how_to_repeat_the_run():
 
 
 def test_what_a_section_lacks_is_said():
-    missing = " ".join(Outline(written(report_page.page("no model"))).missing)
+    html = written(report_page.page("no model"))
+    assert "Trips, none trained on" in html and "Trained on" not in html
+    missing = " ".join(Outline(html).missing)
     for text in ("No model was trained", "were not counted", "No statistics", "Drift was not compared"):
         assert text in missing
     assert "no baseline yet" in written(report_page.page())

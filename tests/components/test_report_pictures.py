@@ -30,13 +30,16 @@ def test_the_line_shows_the_network_that_shipped():
     sections = report_page.sections()
     sections["ladder"]["network"] = "25% pruned"
     sections["pruning"] |= {"steps": {}, "why": "skipped, as none holds"}
-    blocks = line_charts.section(sections).blocks
+    blocks = line_charts.section(sections, "EUR").blocks
     texts = [block.text for block in blocks if block.kind == "note"]
-    assert "What shipped is the 25% pruned network, which is not reduced; these pictures show what was tried." in texts
-    assert "What shipped is the 25% pruned network: Quantizer chooses among all candidates of Pruner." in texts
+    assert (
+        "The chosen file is of the 25% pruned network, which is not reduced; these pictures show what was tried."
+        in texts
+    )
+    assert "The chosen file is of the 25% pruned network: Quantizer chooses among all candidates of Pruner." in texts
     assert "Mask of hidden_0" in [block.title for block in blocks if block.kind == "figure"]
     sections["pruning"] |= {"masks": {}}
-    unpruned = line_charts.section(sections).blocks
+    unpruned = line_charts.section(sections, "EUR").blocks
     assert any(block.kind == "note" and block.text.endswith("none of its weights is pruned.") for block in unpruned)
     assert [line_charts.is_reduced(name) for name in ("k=8, 50% pruned", "reduced", "unreduced", "50% pruned")] == [
         True, True, False, False,
@@ -60,18 +63,24 @@ def test_hours_that_are_left_out_are_gaps():
         ([0, 2, 4], [0, 4], ["0 to 2", "2 to 4"], ""),
         ([0, 2, 4], [0, 9], ["0 to 2", "2 or more"], "Of the outermost bins, the last holds all above, up to 9."),
         ([0, 2, 4], [-1, 4], ["under 2", "2 to 4"], "Of the outermost bins, the first holds all below, from -1."),
-        ([0.5, 1.5, 2.5], [1, 4], ["1", "2 or more"], "Of the outermost bins, the last holds all above, up to 4."),
+        (
+            [0.5, 1.5, 2.5],
+            [1, 4],
+            ["1", "2 or more"],
+            "Counted by hundredths of the rows: each share is right within 1 %. "
+            "Of the outermost bins, the last holds all above, up to 4.",
+        ),
     ],
 )
 def test_the_outermost_bins_say_that_they_hold_the_tails(edges, reach, names, note):
-    figure = data_charts.histogram("fare", {"edges": edges, "reach": reach, "shares": {"train": [0.5, 0.5]}})
-    assert ([row[0] for row in figure.table.rows], figure.note) == (names, note)
+    figure = data_charts.histogram("fare", {"edges": edges, "reach": reach, "shares": {"train": [0.5, 0.5]}}, "EUR")
+    assert ([row[0] for row in figure.table.rows], figure.note, figure.table.head[0]) == (names, note, "fare, EUR")
 
 
 def test_whole_numbers_have_a_tick_each():
     """Era 0 and 1: no tick at 0.5."""
     content = {"edges": [-0.5, 0.5, 1.5], "reach": [0, 1], "shares": {"train": [0.9, 0.1], "test": [0.8, 0.2]}}
-    figure = data_charts.histogram("pickup_era", content)
+    figure = data_charts.histogram("pickup_era", content, "EUR")
     assert re.findall(r'text-anchor="middle">([^<]+)</text>', figure.svg) == ["0", "1", "pickup era", "% of rows"]
     (first, _) = re.findall(r'<rect class="a pale" x="([\d.]+)"[^>]* width="([\d.]+)"', figure.svg)
     line = re.search(r'<polyline class="line b" points="([\d.]+),', figure.svg)
@@ -95,10 +104,10 @@ def test_the_time_of_pickup_is_a_day():
     ],
 )
 def test_a_feature_that_never_varies_has_a_sentence(content):
-    note = data_charts.histogram("passenger_count", content)
+    note = data_charts.histogram("passenger_count", content, "EUR")
     assert note.text == "Histogram of passenger count: none, because it is 1 in all rows of train and test."
     three = {**content, "shares": {**content["shares"], "last accepted model": [1.0]}}
-    assert data_charts.histogram("n", three).text.endswith("in all rows of train, test and last accepted model.")
+    assert data_charts.histogram("n", three, "EUR").text.endswith("in all rows of train, test and last accepted model.")
     assert data_charts.only_value({"values": ["1"], "shares": {"train": [1.0], "test": [0.9]}}) == ""
 
 

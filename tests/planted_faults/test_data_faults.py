@@ -245,7 +245,7 @@ def test_without_a_baseline_the_verdict_says_why(baseline, judge, tmp_path):
         return check
 
     assert (drift()["name"], drift()["bound"], drift()["ok"]) == ("drift", None, True)
-    assert drift()["detail"] == "no baseline yet: no other data have led to a blessed model"
+    assert drift()["detail"] == "no baseline yet: no other data have led to an accepted model"
     assert drift(finds_baseline=0)["detail"] == "no baseline on this orchestrator: drift was not looked for"
     empty = copy.deepcopy(baseline.artifacts["statistics"])
     train_statistics.leave_empty(empty)  # as LatestPushed, on a cluster

@@ -15,7 +15,7 @@ from farebox.components.reporter.page.axis import Axis, number
 from farebox.components.reporter.page.blocks import Block, Figure, Note, Section, missing, table
 from farebox.components.reporter.page.charts import Chart, columns
 from farebox.components.reporter.page.fare_charts import DAYS
-from farebox.components.trip_example_gen.columns import PICKUP_EPOCH, PICKUP_WEEKDAY
+from farebox.components.trip_example_gen.columns import COORDINATES, FARE, PICKUP_EPOCH, PICKUP_WEEKDAY
 from farebox.components.trip_example_gen.judging.losses import FileRows, Losses
 from farebox.components.trip_example_gen.judging.reasons import in_words
 
@@ -26,13 +26,15 @@ YEAR_S = 365.2425 * DAY_S
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
-def section(losses: Losses | None, statistics: Mapping[str, Any] | None, gates: Sequence[Check]) -> Section:
+def section(
+    losses: Losses | None, statistics: Mapping[str, Any] | None, gates: Sequence[Check], currency: str
+) -> Section:
     """Tables and pictures of what the model was trained on."""
     blocks: list[Block] = []
     blocks += rows(losses) if losses else [missing("The rows were not counted: no trips were ingested.")]
     blocks.append(drift(gates))
     if statistics:
-        blocks += [numbers(statistics), *histograms(statistics)]
+        blocks += [numbers(statistics), *histograms(statistics, currency)]
     else:
         blocks.append(missing("No statistics: the run stopped before they were computed."))
     return Section("data", "Data", tuple(blocks))
@@ -83,7 +85,9 @@ def numbers(statistics: Mapping[str, Any]) -> Block:
     ]  # fmt: skip
     head = ("feature", "present", "missing", "mean", "deviation", "smallest", "median", "largest")
     n_rows = ", ".join(f"{split} {rows:,}" for split, rows in statistics["rows"].items())
-    return table("Statistics of train", head, cells, 1, f"Trips by split: {n_rows}.")
+    return table(
+        "Statistics of train", head, cells, 1, f"Trips by split: {n_rows}. A dash: a category, which has no mean."
+    )
 
 
 def moment(feature: Mapping[str, Any], key: str) -> str:
@@ -96,10 +100,10 @@ def moment(feature: Mapping[str, Any], key: str) -> str:
     return (EPOCH + datetime.timedelta(seconds=value)).date().isoformat()
 
 
-def histograms(statistics: Mapping[str, Any]) -> list[Block]:
+def histograms(statistics: Mapping[str, Any], currency: str) -> list[Block]:
     """A histogram per feature: train, test and, if there is one, the last accepted model."""
     found = list(statistics["histograms"].items())
-    drawn = [histogram(name, each) for name, each in found[:MOST_FEATURES]]
+    drawn = [histogram(name, each, currency) for name, each in found[:MOST_FEATURES]]
     blocks: list[Block] = sorted(drawn, key=lambda block: block.kind != "figure")  # sentences below the pictures
     if len(found) > MOST_FEATURES:
         blocks.append(missing(f"{len(found) - MOST_FEATURES} more features are not drawn."))
@@ -110,7 +114,7 @@ def histograms(statistics: Mapping[str, Any]) -> list[Block]:
     return blocks
 
 
-def histogram(name: str, content: Mapping[str, Any]) -> Block:
+def histogram(name: str, content: Mapping[str, Any], currency: str) -> Block:
     """Shares of rows by value or bin, of each part; a sentence for a feature that never varies."""
     if value := only_value(content):
         *others, last = content["shares"]
@@ -118,7 +122,7 @@ def histogram(name: str, content: Mapping[str, Any]) -> Block:
         return Note(f"Histogram of {name.replace('_', ' ')}: none, because it is {value} in all rows of {words}.")
     note = ""
     parts = [(part, STYLES.get(part, "d"), shares) for part, shares in content["shares"].items()]
-    title, label = f"Histogram of {name.replace('_', ' ')}", name.replace("_", " ")
+    title, label = f"Histogram of {name.replace('_', ' ')}", labelled(name, currency)
     if "values" in content:
         names = [DAYS[int(value)][:3] if name == PICKUP_WEEKDAY else value for value in content["values"]]
         percent = [(part, style, [share * 100 for share in shares]) for part, style, shares in parts]
@@ -133,6 +137,12 @@ def histogram(name: str, content: Mapping[str, Any]) -> Block:
     cells = [(each, *(f"{shares[i]:.1%}" for _, _, shares in parts)) for i, each in enumerate(names)]
     legend = tuple((style, part) for part, style, _ in parts)
     return Figure(title, "% of rows", svg, table(title, (label, *(part for part, _, _ in parts)), cells), note, legend)
+
+
+def labelled(name: str, currency: str) -> str:
+    """A feature with its unit, if it has one."""
+    units = {FARE: currency, **dict.fromkeys(COORDINATES, "degrees")}
+    return name.replace("_", " ") + (f", {units[name]}" if name in units else "")
 
 
 def only_value(content: Mapping[str, Any]) -> str:
@@ -160,7 +170,9 @@ def with_tails(
     if high > edges[-1] + 1e-9:
         named[-1] = f"{names[-1] if is_whole else number(edges[-2], 6)} or more"
         beyond.append(f"the last holds all above, up to {number(high, 6)}")
-    return named, f"Of the outermost bins, {' and '.join(beyond)}." if beyond else ""
+    notes = ["Counted by hundredths of the rows: each share is right within 1 %."] if is_whole else []
+    notes += [f"Of the outermost bins, {' and '.join(beyond)}."] if beyond else []
+    return named, " ".join(notes)
 
 
 def is_of_whole_numbers(edges: Sequence[float]) -> bool:

@@ -26,7 +26,8 @@ def section(measured: ModelFigures | None, fares: Mapping[str, Any] | None, curr
     if measured is None or not fares:
         blocks = [missing("No model was trained, so there are no predicted fares to show.")]
         return Section("fares", "Fares", tuple(blocks))
-    blocks = [scatter(fares, currency), *by_quantiles(fares, currency), *by_slices(measured.slices, currency)]
+    blocks = [scatter(fares, currency), *by_quantiles(fares, measured.slices, currency)]
+    blocks += by_slices(measured.slices, currency)
     blocks += [ranges(measured, fares, currency), *maps(fares["map"], currency), worst(fares, currency)]
     return Section("fares", "Fares", tuple(blocks))
 
@@ -50,15 +51,18 @@ def scatter(fares: Mapping[str, Any], currency: str) -> Figure:
     return Figure("Predicted against actual fare", currency, chart.svg("Predicted against actual fare"), note=note)
 
 
-def by_quantiles(fares: Mapping[str, Any], currency: str) -> list[Figure]:
-    """RMSE by actual fare and by straight distance."""
+def by_quantiles(fares: Mapping[str, Any], slices: Sequence[SliceErrors], currency: str) -> list[Figure]:
+    """RMSE by actual fare and, if no slice is of distances, by straight distance."""
+    shown = [("by_fare", "actual fare", currency)]
+    if not any(each.slice.startswith("distance_band=") for each in slices):
+        shown.append(("by_distance", "straight distance", "km"))
     return [
         errors_figure(
             f"Error by {title}",
             [f"{number(row['low'], 3)}–{number(row['high'], 3)}" for row in fares[key]],
             fares[key], currency, f"{title}, {unit}",
         )
-        for key, title, unit in (("by_fare", "actual fare", currency), ("by_distance", "straight distance", "km"))
+        for key, title, unit in shown
     ]  # fmt: skip
 
 
@@ -96,9 +100,11 @@ def without_gaps(names: Sequence[str]) -> list[str]:
     return [str(each) for each in range(min(numbers), max(numbers) + 1)]
 
 
-def interval(low: float | None, high: float | None) -> str:
-    """`2.874 to 4.606`, or a dash."""
-    return "–" if low is None or high is None else f"{number(low)} to {number(high)}"
+def interval(low: float | None, high: float | None, places: int | None = None) -> str:
+    """`2.874 to 4.606`, or a dash; places: after the point, None for four significant digits."""
+    if low is None or high is None:
+        return "–"
+    return f"{number(low)} to {number(high)}" if places is None else f"{low:.{places}f} to {high:.{places}f}"
 
 
 def percent(share: float | None) -> str:
@@ -119,7 +125,7 @@ def by_slices(slices: Sequence[SliceErrors], currency: str) -> list[Block]:
         if not large:
             figures.append(missing(f"{title}: no slice has {FEW} trips."))
             continue
-        names = [DAYS[int(value)] if feature == "pickup_weekday" else value for value, _ in large]
+        names = [value_name(feature, value) for value, _ in large]
         rows = [
             {"rmse": each.rmse, **ends(each), "rows": each.rows,
              "mae": each.mae, "bias": each.bias, "coverage": each.coverage}
@@ -135,8 +141,15 @@ def by_slices(slices: Sequence[SliceErrors], currency: str) -> list[Block]:
 def slice_name(name: str) -> str:
     """`pickup_weekday=0` in words: `weekday of pickup Monday`."""
     feature, _, value = name.partition("=")
-    shown = DAYS[int(value)] if feature == "pickup_weekday" else value
-    return f"{TITLES.get(feature, feature.replace('_', ' '))} {shown}"
+    shown, title = value_name(feature, value), TITLES.get(feature, feature.replace("_", " "))
+    return shown if value == "none" else f"{title} {shown}"
+
+
+def value_name(feature: str, value: str) -> str:
+    """A slice's value in words: `Monday`, `no airport`."""
+    if value == "none":
+        return f"no {TITLES.get(feature, feature.replace('_', ' '))}"
+    return DAYS[int(value)] if feature == "pickup_weekday" else value
 
 
 def ends(errors: SliceErrors) -> dict[str, float | None]:

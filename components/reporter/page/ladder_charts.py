@@ -17,13 +17,13 @@ MOST_BARS = 14
 CONSTANTS, OPERATORS = "constants: ", "operators: "  # beginnings of the names of `tflite.byte_shares`
 
 
-def pareto(ladder: Mapping[str, Any]) -> list[Block]:
+def pareto(ladder: Mapping[str, Any], currency: str) -> list[Block]:
     """Error against bytes of every candidate, numbered; the table names the numbers."""
     trials = [(n, trial) for n, trial in enumerate(ladder["trials"], start=1) if trial["bytes"]]
     bound, metric = ladder["bound"], ladder["metric"].upper()
     shown = [(n, trial) for n, trial in trials if trial["error"] < 4 * bound]
     x = Axis.over("size of the file, bytes", [trial["bytes"] for _, trial in shown], is_log=True)
-    chart = Chart(x, Axis.over(f"{metric} on eval", [*(trial["error"] for _, trial in shown), bound]), 320)
+    chart = Chart(x, Axis.over(f"{metric} on eval, {currency}", [*(trial["error"] for _, trial in shown), bound]), 320)
     taken: list[tuple[float, float]] = []
     dots = [chart.at(trial["bytes"], trial["error"]) for _, trial in shown]
     for n, trial in shown:
@@ -38,16 +38,19 @@ def pareto(ladder: Mapping[str, Any]) -> list[Block]:
         taken.append(at)
         chart.text(*at, str(n), "middle", "label")
     chart.rule(bound, f"budget {number(bound)}", across=True)
-    title = "Candidates, and the one that ships"
-    legend = (("a", "reduced or pruned network"), ("b", "unreduced network"), ("ring", "ships"))
+    title = "Candidates, and the chosen one"
+    legend = (("a", "reduced or pruned network"), ("b", "unreduced network"), ("ring", "chosen"))
     left = len(trials) - len(shown)
     note = f"Chosen: {ladder['why']}." + (
         f" {left} candidates with an error over four budgets are not drawn." if left else ""
     )
-    return [Figure(title, f"{metric} on eval", chart.svg(title), None, note, legend), candidates(ladder, metric)]
+    return [
+        Figure(title, f"{metric} on eval, {currency}", chart.svg(title), None, note, legend),
+        candidates(ladder, metric, currency),
+    ]
 
 
-def candidates(ladder: Mapping[str, Any], metric: str) -> Table:
+def candidates(ladder: Mapping[str, Any], metric: str, currency: str) -> Table:
     """The table that names the numbers of the picture."""
     rows = []
     for n, trial in enumerate(ladder["trials"], start=1):
@@ -57,10 +60,10 @@ def candidates(ladder: Mapping[str, Any], metric: str) -> Table:
             str(n), describe(trial), f"{trial['bytes']:,}", f"{trial['gzip_bytes']:,}", number(trial["error"]),
             number(latency, 3), verdict,
         ))  # fmt: skip
-    head = ("no.", "format", "bytes", "gzip", f"{metric} on eval", "p50, µs", "verdict")
+    head = ("no.", "format", "bytes", "gzip", f"{metric} on eval, {currency}", "p50, µs", "verdict")
     note = (
-        "Bytes and gzip are of the whole file. p50 is a short measurement that ranks candidates; the time of the file "
-        "that ships, under Device, is a longer one."
+        "Bytes and gzip are of the whole file; only the chosen one has ranges yet, which take bytes. p50 is a short "
+        "measurement that ranks candidates; the time of the chosen file, under Device, is a longer one."
     )
     return table("Candidates by number", head, rows, 2, note)
 

@@ -15,14 +15,14 @@ from farebox.components.reporter.page.ladder_charts import pareto, parts, sensit
 SAME = 0.02  # difference of two ramps that a picture does not show
 
 
-def section(sections: Mapping[str, Any]) -> Section:
+def section(sections: Mapping[str, Any], currency: str) -> Section:
     """Pictures of reduction, pruning and quantization."""
     if "ladder" not in sections:
         blocks: list[Block] = [missing("No model was trained, so nothing was reduced, pruned or quantized.")]
         return Section("line", "The line from network to file", tuple(blocks))
     ladder = sections["ladder"]
     blocks = [*projection(sections["projection"], ladder), *pruning(sections["pruning"], ladder)]
-    blocks += [*pareto(ladder), sensitivity(ladder["harms"], ladder["trials"]), parts(ladder["parts"])]
+    blocks += [*pareto(ladder, currency), sensitivity(ladder["harms"], ladder["trials"]), parts(ladder["parts"])]
     return Section("line", "The line from network to file", tuple(blocks))
 
 
@@ -31,7 +31,7 @@ def projection(facts: Mapping[str, Any], ladder: Mapping[str, Any]) -> list[Bloc
     where = f"{facts['method']} of {facts['layer']}'s {facts['space']}s"
     blocks: list[Block] = []
     if not is_reduced(ladder["network"]):
-        shipped = f"What shipped is the {ladder['network']} network, which is not reduced"
+        shipped = f"The chosen file is of the {ladder['network']} network, which is not reduced"
         blocks.append(missing(f"{shipped}; these pictures show what was tried."))
     if facts["ratios"]:
         blocks.append(scree(facts, where))
@@ -81,7 +81,7 @@ def loadings(facts: Mapping[str, Any], where: str) -> Figure:
     for row, values in enumerate(rows):
         top = sorted(zip(itertools.count(1), names, values), key=lambda each: -abs(each[2]))[:4]
         cells.append((str(row + 1), ", ".join(f"{name} ({place}) {value:+.2f}" for place, name, value in top)))
-    note = f"Correlation of codes with features, {where}. Dark: strong; orange: negative."
+    note = f"Correlation of codes with features, {where}. A strong colour: a strong correlation; orange: negative."
     numbers = table("Loadings", head, cells, 2)
     return Figure(
         "Loadings", "correlation, −1 to 1", chart.svg("Loadings"), numbers, note, (("h8", "+"), ("h8 neg", "−"))
@@ -108,7 +108,7 @@ def codes(facts: Mapping[str, Any], where: str) -> Figure:
 
 
 def pruning(facts: Mapping[str, Any], ladder: Mapping[str, Any]) -> list[Block]:
-    """How sparsity rose in the network that Pruner preferred, and which weights of what shipped are kept."""
+    """How sparsity rose in the network that Pruner preferred, and which weights of the chosen file are kept."""
     blocks: list[Block] = []
     steps = {name: each for name, each in facts.get("steps", {}).items() if each}
     if steps:
@@ -116,9 +116,14 @@ def pruning(facts: Mapping[str, Any], ladder: Mapping[str, Any]) -> list[Block]:
     else:
         blocks.append(missing(f"The network that Pruner prefers has no ramp of pruning: {facts['why']}."))
     if not facts["masks"]:
-        return [*blocks, missing(f"What shipped is the {ladder['network']} network: none of its weights is pruned.")]
+        return [
+            *blocks,
+            missing(f"The chosen file is of the {ladder['network']} network: none of its weights is pruned."),
+        ]
     if not steps:
-        also = f"What shipped is the {ladder['network']} network: Quantizer chooses among all candidates of Pruner."
+        also = (
+            f"The chosen file is of the {ladder['network']} network: Quantizer chooses among all candidates of Pruner."
+        )
         blocks.append(missing(also))
     return [*blocks, *(mask_figure(name, mask) for name, mask in facts["masks"].items())]
 
@@ -175,5 +180,5 @@ def mask_figure(name: str, mask: Mapping[str, Any]) -> Figure:
     chart.marks.append(f'{frame}<path class="mask" stroke-width="{scale * 0.9:.1f}" d="{path}"/>')
     svg = chart.svg(f"{title}: {mask['kept']:.0%} of {rows} x {width} weights kept", with_axes=False)
     return Figure(
-        title, f"{rows} inputs x {width} outputs; dark: kept", svg, None, f"{mask['kept']:.1%} of weights kept."
+        title, f"{rows} inputs x {width} outputs; coloured: kept", svg, None, f"{mask['kept']:.1%} of weights kept."
     )

@@ -36,7 +36,10 @@ def maps(grid: Mapping[str, Any], currency: str) -> list[Figure]:
 def map_figure(grid: Mapping[str, Any], view: MapView) -> Figure:
     """A grid of cells shaded by one of their numbers."""
     n, west, east, south, north = (grid[key] for key in ("n", "west", "east", "south", "north"))
-    x, y = Axis("longitude, degrees", west, max(east, west + 1e-6)), Axis("latitude", south, max(north, south + 1e-6))
+    x, y = (
+        Axis("longitude, degrees", west, max(east, west + 1e-6)),
+        Axis("latitude, degrees", south, max(north, south + 1e-6)),
+    )
     chart, width, height = Chart(x, y, 330), (x.high - west) / n, (y.high - south) / n
     shown = [cell for cell in grid["cells"] if cell[view.index] is not None]
     most = max((cell[view.index] for cell in shown), default=1.0) or 1.0

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from farebox.components.reporter.figures import Figures, ModelFigures
-from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.fare_charts import ends, interval, slice_name
 from farebox.components.trip_example_gen.judging.losses import Losses
 
@@ -24,7 +23,7 @@ def tiles(measured: ModelFigures | None, currency: str) -> tuple[Tile, ...]:
     low, high = measured.intervals.get("rmse", (None, None))
     size = measured.model
     found = [
-        ("RMSE", f"{measured.rmse.shipped:.2f} {currency}", f"95 %: {number(low, 3)} to {number(high, 3)}"),
+        ("RMSE", f"{measured.rmse.shipped:.2f} {currency}", f"95 %: {interval(low, high, 2)}"),
         ("mean absolute error", f"{measured.mae:.2f} {currency}", f"bias {measured.bias:+.2f} {currency}"),
         ("size", f"{size.bytes:,} bytes", f"{size.gzip_bytes:,} bytes gzip"),
     ]
@@ -50,7 +49,7 @@ def where_bad(measured: ModelFigures | None, currency: str) -> str:
     for each in worst:
         low, high = ends(each).values()
         texts.append(
-            f"{slice_name(each.slice)} {each.rmse:.2f} {currency} ({interval(low, high)}; {each.rows:,} trips)"
+            f"{slice_name(each.slice)} {each.rmse:.2f} {currency} ({interval(low, high, 2)}; {each.rows:,} trips)"
         )
     return f"By RMSE, of slices with at least {ENOUGH} trips: {', '.join(texts)}. See Fares." if texts else ""
 

@@ -109,7 +109,7 @@ def test_without_a_blessed_model_the_check_says_so():
     results = checks(ModelBounds())
     for name in ("max_rmse_increase", "slices.max_rmse_increase"):
         assert (results[name].ok, results[name].bound) == (True, None)
-        assert results[name].detail == "no blessed model to compare with yet"
+        assert results[name].detail == "no accepted model to compare with yet"
 
 
 def test_a_bad_slice_is_named_and_a_small_one_is_not_checked():
