@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from farebox.components.device_validator.runtimes.table import describe_trials
@@ -22,7 +23,7 @@ from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.local.loss_lines import describe_losses
 from farebox.pipeline.local.progress import Progress
 
-NARROW = 60  # columns, below which a table would cut numbers
+WIDE = 1000  # columns, in which no table is cut
 STAGES = {
     "predict_mean": "predict the mean",
     "linear_on_distance": "linear on distance",
@@ -148,11 +149,12 @@ class RunConsole:
 
     def gates(self, gates: Sequence[Check], pushed: str | None = None) -> None:
         """Prints the table of all gates, and for each failed one what it measured and what to do."""
-        if self.console.width < NARROW:
+        table = gate_table(gates)
+        if Measurement.get(self.console, self.console.options.update(width=WIDE), table).maximum > self.console.width:
             for check in gates:
                 self.say(f"  {describe_gate(check)}: {verdict.word(check)}")
         else:
-            self.console.print(gate_table(gates))
+            self.console.print(table)
         for check in gates:
             if not check.ok:
                 what = "warned" if check.severity == "warn" else "refused"
@@ -207,9 +209,9 @@ def gate_table(gates: Sequence[Check]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for check in gates:
-        bound = "–" if check.bound is None else f"{check.bound:.6g}"
+        bound = "–" if check.bound is None else f"{check.bound:.4g}"
         style = None if check.ok else "bold"
-        table.add_row(check.name, f"{check.value:.6g}", bound, verdict.word(check), style=style)
+        table.add_row(check.name, f"{check.value:.4g}", bound, verdict.word(check), style=style)
     return table
 
 

@@ -9,7 +9,7 @@ import pytest
 import report_page
 from rich.console import Console
 
-from farebox.components.errors import GateError
+from farebox.components.errors import Check, GateError
 from farebox.pipeline.local import launch, progress, run
 from farebox.pipeline.local.console import RunConsole
 from farebox.pipeline.local.progress import Progress
@@ -72,6 +72,18 @@ def test_a_narrow_terminal_cuts_no_number(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     text = "\n".join(lines_of("refused"))
     assert "…" not in text and "max_rmse" in text and "4.8" in text
+
+
+@pytest.mark.parametrize("columns", [80, 76, 40])
+def test_a_table_of_gates_is_whole_or_lines(monkeypatch, columns):
+    """The longest name of a gate, with the widest numbers and verdict, takes 80 columns."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    stream, name = io.StringIO(), "runs_on_interpreter_without_xnnpack"
+    gates = [Check(name, -2.3365e-05, 0.00114404, ok=True), Check("coverage", 0.0201, 0.02, ok=True)]
+    RunConsole(stream).gates(gates)
+    text = stream.getvalue()
+    assert name in text and "within noise" in text and "…" not in text
+    assert ("┃" in text) == (columns == 80)
 
 
 @pytest.mark.parametrize(
