@@ -36,6 +36,11 @@ class Counter:
     def __init__(self, unit: str, total: int) -> None:
         self._unit, self._total, self._done, self._lock = unit, total, 0, threading.Lock()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether all units are done."""
+        return self._done >= self._total
+
     def add(self, count: int) -> None:
         """Adds what is done, and steps."""
         with self._lock:

@@ -22,7 +22,7 @@ from tfx.orchestration.portable.mlmd import execution_lib
 from farebox.components.atomic_pusher.push import is_offered, is_rolled_back
 from farebox.components.tflite.files import tflite_path
 from farebox.components.trip_example_gen.sources.reading import estimated_rows, find_files
-from farebox.pipeline.local import local_files, stored_graph
+from farebox.pipeline.local import local_files, rows_read, stored_graph
 from farebox.pipeline.local.meter import Cost, Meter
 from farebox.pipeline.metadata import connection as database
 from farebox.pipeline.settings.load import Settings
@@ -87,15 +87,16 @@ def run(
             prepare_push(node.pipeline_node, Path(tflite_path(produced["quantized_model"][0])), settings)
         on_start(name, number, len(pipeline.nodes))
         meter.start()
-        info = launcher.Launcher(
-            pipeline_node=node.pipeline_node,
-            mlmd_connection=database.open_metadata(connection),
-            pipeline_info=pipeline.pipeline_info,
-            pipeline_runtime_spec=pipeline.runtime_spec,
-            executor_spec=runner_utils.extract_executor_spec(deployment, name),
-            custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
-            custom_executor_operators=operators,
-        ).launch()
+        with rows_read.counted(name, produced):
+            info = launcher.Launcher(
+                pipeline_node=node.pipeline_node,
+                mlmd_connection=database.open_metadata(connection),
+                pipeline_info=pipeline.pipeline_info,
+                pipeline_runtime_spec=pipeline.runtime_spec,
+                executor_spec=runner_utils.extract_executor_spec(deployment, name),
+                custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, name),
+                custom_executor_operators=operators,
+            ).launch()
         cost = meter.cost()
         with database.open_metadata(connection) as handle:
             outputs, cached = outcome(handle, info.execution_id)

@@ -18,7 +18,7 @@ from farebox.components.trip_example_gen import locations
 from farebox.components.trip_example_gen.files import COUNTS_FILE
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.fare_model import FareModel
-from farebox.pipeline.local import report
+from farebox.pipeline.local import report, rows_read
 from farebox.pipeline.local.console import Output, RunConsole, no_output
 from farebox.pipeline.local.folder import LATEST, LOG_FILE, SUMMARY_FILE, exclusive, new_run_id, point_latest
 from farebox.pipeline.local.libraries import fix_batches
@@ -219,6 +219,7 @@ def run_graph(
         screen.working("importing TensorFlow")
         importlib.import_module("farebox.pipeline.graph")  # with all that executors import
         fix_batches()
+        rows_read.watch_batches()
         screen.working(step)
         started = time.monotonic()
 
