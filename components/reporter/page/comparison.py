@@ -7,11 +7,13 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.reporter.page.axis import Axis
 from farebox.components.reporter.page.blocks import Block, Figure, Note, Section, Table, missing, table
 from farebox.components.reporter.page.charts import BOTTOM, TOP, Chart
+from farebox.components.reporter.page.fare_charts import feature_name, slice_name, value_name
 from farebox.components.reporter.page.render import About, render_tiles
 from farebox.components.reporter.page.top import Tile
+from farebox.components.reporter.verdict import capital
 
 STYLES = {"A": "a", "B": "b", "": "muted"}
 LEGEND = (("a", "A is better"), ("b", "B is better"), ("muted", "within chance"))
@@ -84,7 +86,7 @@ def tiles(page: ComparisonPage) -> tuple[Tile, ...]:
         return ()
     whole = page.slices[0]
     found = [
-        (name, f"{number(whole.a[key], 3)} | {number(whole.b[key], 3)}", f"A | B, {page.currency}")
+        (name, f"{whole.a[key]:.2f} | {whole.b[key]:.2f}", f"A | B, {page.currency}")
         for name, key in (("RMSE", "rmse"), ("mean absolute error", "mae"), ("bias", "bias"))
     ]
     if any(math.isfinite(each["coverage"]) for each in (whole.a, whole.b)):
@@ -95,7 +97,10 @@ def tiles(page: ComparisonPage) -> tuple[Tile, ...]:
 
 def trips_section(page: ComparisonPage) -> Section:
     """A picture per kind of slice, and the table of all."""
-    blocks: list[Block] = [Note(f"Trips of {page.source}."), *map(Note, page.notes)]
+    blocks: list[Block] = [
+        Note(f"Trips of {page.source}."),
+        *(Note(f"{capital(note.rstrip('.'))}.") for note in page.notes),
+    ]
     by_kind = itertools.groupby(page.slices, key=lambda each: each.kind)
     blocks += [differences(kind, list(slices), page.currency) for kind, slices in by_kind if kind]
     if page.slices:
@@ -107,15 +112,15 @@ def trips_section(page: ComparisonPage) -> Section:
 
 def differences(kind: str, slices: Sequence[SliceDifference], currency: str) -> Figure:
     """The difference of each slice of a kind as a dot with its interval, the first on top."""
-    title, order = f"Difference by {kind.replace('_', ' ')}", list(reversed(slices))
+    title, order = f"Difference by {feature_name(kind)}", list(reversed(slices))
     ends = [end for each in slices for end in (each.lower, each.upper, each.value)]
-    names = [each.slice.partition("=")[2] for each in order]
+    names = [value_name(kind, each.slice.partition("=")[2]) for each in order]
     x = Axis.over(f"RMSE of B minus A, {currency}", [*ends, 0.0])
-    chart = Chart(x, Axis.of(kind.replace("_", " "), names), TOP + BOTTOM + max(21 * len(slices), 60))
+    chart = Chart(x, Axis.of(feature_name(kind), names), TOP + BOTTOM + max(21 * len(slices), 60))
     chart.rule(0.0, "no difference", style="ideal")
     for place, each in enumerate(order):
         chart.whisker(place, each.lower, each.upper, across=True)
-        text = f"{each.slice}: {each.value:+.3f} ({each.interval}), {each.rows:,} trips"
+        text = f"{slice_name(each.slice)}: {each.value:+.3f} ({each.interval}), {each.rows:,} trips"
         chart.dot(each.value, place, text, STYLES[each.better])
     return Figure(title, f"RMSE of B minus A, {currency}", chart.svg(title), None, "", LEGEND)
 
@@ -124,7 +129,8 @@ def listing(slices: Sequence[SliceDifference]) -> Table:
     """All slices with both models' errors."""
     rows = [
         (
-            each.slice, f"{each.rows:,}", f"{each.a['rmse']:.3f}", f"{each.b['rmse']:.3f}", f"{each.value:+.3f}",
+            slice_name(each.slice), f"{each.rows:,}",
+            f"{each.a['rmse']:.3f}", f"{each.b['rmse']:.3f}", f"{each.value:+.3f}",
             each.interval, each.better or "–", f"{each.a['mae']:.3f}", f"{each.b['mae']:.3f}",
             f"{each.a['bias']:+.3f}", f"{each.b['bias']:+.3f}",
         )

@@ -121,7 +121,7 @@ def by_slices(slices: Sequence[SliceErrors], currency: str) -> list[Block]:
     figures: list[Block] = []
     for feature, members in by_feature.items():
         large = sorted((each for each in members if each[1].rows >= FEW), key=lambda each: place_of(each[0]))
-        title = f"Error by {TITLES.get(feature, feature.replace('_', ' '))}"
+        title = f"Error by {feature_name(feature)}"
         if not large:
             figures.append(missing(f"{title}: no slice has {FEW} trips."))
             continue
@@ -131,7 +131,7 @@ def by_slices(slices: Sequence[SliceErrors], currency: str) -> list[Block]:
              "mae": each.mae, "bias": each.bias, "coverage": each.coverage}
             for _, each in large
         ]  # fmt: skip
-        figure = errors_figure(title, names, rows, currency, TITLES.get(feature, feature.replace("_", " ")))
+        figure = errors_figure(title, names, rows, currency, feature_name(feature))
         left = len(members) - len(large)
         note = f"{left} slices with fewer than {FEW} trips are left out." if left else ""
         figures.append(Figure(figure.title, figure.unit, figure.svg, figure.table, note))
@@ -141,14 +141,19 @@ def by_slices(slices: Sequence[SliceErrors], currency: str) -> list[Block]:
 def slice_name(name: str) -> str:
     """`pickup_weekday=0` in words: `weekday of pickup Monday`."""
     feature, _, value = name.partition("=")
-    shown, title = value_name(feature, value), TITLES.get(feature, feature.replace("_", " "))
-    return shown if value == "none" else f"{title} {shown}"
+    shown = value_name(feature, value)
+    return shown if value == "none" else f"{feature_name(feature)} {shown}".strip()
+
+
+def feature_name(feature: str) -> str:
+    """The feature by which trips are sliced, in words."""
+    return TITLES.get(feature, feature.replace("_", " "))
 
 
 def value_name(feature: str, value: str) -> str:
     """A slice's value in words: `Monday`, `no airport`."""
     if value == "none":
-        return f"no {TITLES.get(feature, feature.replace('_', ' '))}"
+        return f"no {feature_name(feature)}"
     return DAYS[int(value)] if feature == "pickup_weekday" else value
 
 

@@ -11,6 +11,7 @@ import report_page
 
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.store import LocalStore
+from farebox.components.reporter.page.fare_charts import slice_name
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.metadata import described
 from farebox.pipeline.local.run import RunSummary
@@ -127,8 +128,9 @@ def test_a_page_beside_the_table(versions, call, tmp_path):
     assert code == 0 and out.splitlines()[-1] == "page: pages/compare.html"
     html = report_page.without_term_links((tmp_path / "pages/compare.html").read_text())
     lines = [line.split("  ")[0] for line in out.splitlines() if "=" in line]
-    assert all(f'<th scope="row">{line}</th>' in html for line in lines) and len(lines) > 3
-    assert " is better: typical error (RMSE)" in html and "Difference by pickup weekday" in html
+    assert all(f'<th scope="row">{slice_name(line)}</th>' in html for line in lines) and len(lines) > 3
+    assert " is better: typical error (RMSE)" in html
+    assert "Difference by weekday of pickup" in html and "weekday of pickup Monday" in html
     assert re.search(r"training.seed</th>\s*<td>1</td>\s*<td>2</td>", html) and versions[0] in html
     assert compare(call, *versions, "--page", "trips.csv/page.html")[0] == 2
     (tmp_path / "runs/springfield/r1/report.json").unlink()
