@@ -19,6 +19,7 @@ from farebox.components.errors import Check
 from farebox.components.model_gate.yardsticks import ratio
 from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures, ModelFigures, RangeFigures
+from farebox.components.reporter.page.axis import number
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.local.loss_lines import describe_losses
 from farebox.pipeline.local.progress import Progress
@@ -209,9 +210,9 @@ def gate_table(gates: Sequence[Check]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for check in gates:
-        bound = "–" if check.bound is None else f"{check.bound:.4g}"
+        bound = number(check.bound)
         style = None if check.ok else "bold"
-        table.add_row(check.name, f"{check.value:.4g}", bound, verdict.word(check), style=style)
+        table.add_row(check.name, number(check.value), bound, verdict.word(check), style=style)
     return table
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from typing import cast
 
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
+from rich.text import Text
 
 SHOWN_AFTER_S = 2.0  # shorter steps need no time
 HEARTBEAT_S = 30.0
@@ -43,7 +45,7 @@ class Progress:
         self.started, self.ended = time.monotonic(), threading.Event()
         self.units: dict[str, Unit] = {}  # replaced, not changed: another thread reads it
         self.live: Live | None = None
-        self.spinner = Spinner("dots", text)
+        self.spinner = Spinner("dots")
 
     def start(self) -> None:
         """Begins to show the step."""
@@ -89,9 +91,9 @@ class Progress:
         units = [f"{name} {unit.text(with_time=self.expected_s is None)}" for name, unit in self.units.items()]
         return ": ".join(filter(None, (f"{self.text}, {elapsed:.0f} s{left}", ", ".join(units))))
 
-    def _spinner(self) -> Spinner:
-        self.spinner.update(text=self.line())
-        return self.spinner
+    def _spinner(self) -> Text:
+        frame = cast(Text, self.spinner.render(self.console.get_time()))
+        return Text.assemble(frame, " ", self.line(), no_wrap=False, overflow="fold")  # a narrow terminal cuts nothing
 
     def _beat(self) -> None:
         while not self.ended.wait(HEARTBEAT_S):

@@ -79,11 +79,15 @@ def test_a_table_of_gates_is_whole_or_lines(monkeypatch, columns):
     """The longest name of a gate, with the widest numbers and verdict, takes 80 columns."""
     monkeypatch.setenv("COLUMNS", str(columns))
     stream, name = io.StringIO(), "runs_on_interpreter_without_xnnpack"
-    gates = [Check(name, -2.3365e-05, 0.00114404, ok=True), Check("coverage", 0.0201, 0.02, ok=True)]
+    gates = [
+        Check(name, -2.3365e-05, 0.00114404, ok=True),
+        Check("coverage", 0.0201, 0.02, ok=True),
+        Check("rows", 14_495, 1000, ok=True, at_least=True),
+    ]
     RunConsole(stream).gates(gates)
     text = stream.getvalue()
     assert name in text and "within noise" in text and "…" not in text
-    assert ("┃" in text) == (columns == 80)
+    assert ("┃" in text) == (columns == 80) and "e+04" not in text
 
 
 @pytest.mark.parametrize(
@@ -125,6 +129,14 @@ def test_a_step_says_how_far_it_is(monkeypatch, steps, expected, text):
         begun.step(*unit)
     monkeypatch.setattr(progress.time, "monotonic", lambda: begun.started + 12.0)
     assert begun.line() == text
+
+
+def test_a_narrow_terminal_wraps_the_line_of_a_step():
+    """The screen's console does not wrap by itself."""
+    console = Console(file=io.StringIO(), width=40, soft_wrap=True)
+    step = Progress(console, "Transform (7 of 17), 30 s: row 106,496 of 489,918")
+    lines = console.render_lines(step._spinner(), console.options.update(no_wrap=True, overflow="ignore"))
+    assert [len(lines), "489,918" in "".join(part.text for part in lines[1])] == [2, True]
 
 
 def test_without_a_terminal_a_long_step_beats(monkeypatch):
