@@ -192,13 +192,9 @@ def at_least_30_m(length: tf.Tensor) -> tf.Tensor:
     return tf.maximum(length, LEAST_KM)
 
 
-def cells(places: tf.Tensor, n_buckets: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Pickup and dropoff cell, each float32 of shape (n, 1) in 0..n_buckets²-1: column * n_buckets + row.
-
-    places: as from `in_box`.
-    """
-    bucket = tf.minimum(tf.floor((places + 1.0) * (n_buckets / 2)), n_buckets - 1.0)
-    return bucket[:, 0:1] * n_buckets + bucket[:, 1:2], bucket[:, 2:3] * n_buckets + bucket[:, 3:4]
+def buckets_of(places: tf.Tensor, n_buckets: int) -> tf.Tensor:
+    """The bucket of each coordinate, 0 to n_buckets - 1, float32 of shape (n, 4); `places` as from `in_box`."""
+    return tf.minimum(tf.floor((places + 1.0) * (n_buckets / 2)), n_buckets - 1.0)
 
 
 def crosses_of(
@@ -223,14 +219,14 @@ def crosses_of(
 
 
 def crosses(inputs: Mapping[str, tf.Tensor], geography: Geography, n_buckets: int) -> dict[str, tf.Tensor]:
-    """Ids, int64 of shape (n, 1): pickup and dropoff cell, their exact pair (no hash, no collisions), hour of week."""
-    pickup, dropoff = cells(in_box(inputs, geography), n_buckets)
-    return {
-        PICKUP_CELL: tf.cast(pickup, tf.int64),
-        DROPOFF_CELL: tf.cast(dropoff, tf.int64),
-        PAIR_CELL: tf.cast(pickup * n_buckets**2 + dropoff, tf.int64),
-        HOUR_OF_WEEK: clock.hour_of_week(inputs),
-    }
+    """Ids, int64 of shape (n, 1): pickup and dropoff cell, their exact pair (no hash, no collisions), hour of week.
+
+    A cell is column * n_buckets + row. A product for each id: a file computes only those that its network reads.
+    """
+    buckets, n = buckets_of(in_box(inputs, geography), n_buckets), n_buckets
+    columns = {PICKUP_CELL: (n, 1, 0, 0), DROPOFF_CELL: (0, 0, n, 1), PAIR_CELL: (n**3, n**2, n, 1)}
+    ids = {name: tf.matmul(buckets, np.array(each, np.float32)[:, None]) for name, each in columns.items()}
+    return {**{name: tf.cast(each, tf.int64) for name, each in ids.items()}, HOUR_OF_WEEK: clock.hour_of_week(inputs)}
 
 
 def numeric(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
