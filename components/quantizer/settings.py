@@ -5,7 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Literal
 
-from farebox.components.errors import Count, Increase, Positive, at_least, check_fields, increase, strictly_between
+from farebox.components.errors import (
+    Count,
+    Increase,
+    NotNegative,
+    Positive,
+    at_least,
+    check_fields,
+    increase,
+    strictly_between,
+)
 from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
 from farebox.components.quantizer.rungs import Mode
 
@@ -39,6 +48,9 @@ class QuantizerSettings:
     """Increase of RMSE (of the log loss for classes) over the unreduced float32 file, both run as files, on eval and as
     expected on other rows. A number in the label's unit, or a percentage. The whole budget, of reduction, pruning and
     number format together."""
+    max_slowdown: NotNegative = 0.15
+    """Share of the time of one row that a look-up in pages may add to the unreduced float32 file's, by a count of
+    operators and weights that is the same on every machine. Beyond it, ids are looked up at once, from more bytes."""
     search_s: Positive = 300.0
     """CPU seconds after which `auto` converts nothing further; the log says so."""
     keep_float: tuple[str, ...] = ()

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras as keras
 
-LOOKUP_BYTES, PAGES_BYTES = 150, 900  # of their operators
-PAGE_SIZES = tuple(1 << bits for bits in range(2, 11))  # powers of two: their reciprocals are exact
+LOOKUP_BYTES, PAGES_BYTES = 150, 650  # of their operators
+PAGES_OPERATORS = 10  # of a look-up in pages, up to the row
+PAGE_SIZES = (*(1 << bits for bits in range(2, 11)), 10, 20, 50, 100)  # ids that cross decimal ones have pages of ten
 INT8 = np.iinfo(np.int8)  # tflite-micro gathers int8 and float32 alone
 BASE = INT8.max - INT8.min + 1
 Integers = npt.NDArray[np.int64]
@@ -49,8 +50,8 @@ class Paged:
 class LookupEmbedding(keras.layers.Layer):
     """An embedding that looks up the distinct row of each id: all unused cells, which are zero, share a row.
 
-    rows: the index of each id's distinct row, shape (input_dim,). page_size: 1, or of a look-up in two steps. Whole
-    numbers are float32 there, exact up to 2^24; tflite-micro has no integer division.
+    rows: the index of each id's distinct row, shape (input_dim,). page_size: 1, or of a look-up in two steps. Ids are
+    divided as float32, exact up to 2^24: tflite-micro has no integer division.
     """
 
     def __init__(self, rows: list[int], n_distinct: int, output_dim: int, page_size: int = 1, **kwargs: Any) -> None:
@@ -69,10 +70,12 @@ class LookupEmbedding(keras.layers.Layer):
         return tf.cast(tf.gather(lookup, ids), tf.int32) + self._offset
 
     def _of_pages(self, ids: tf.Tensor) -> tf.Tensor:
-        paged, ids = Paged.of(np.array(self.rows), self.page_size), tf.cast(ids, tf.float32)
-        page = tf.floor(ids / self.page_size)
+        """The operators are those that XNNPACK leaves alone: each part that it takes costs more than all of them."""
+        paged, one = Paged.of(np.array(self.rows), self.page_size), [1] * ids.shape.rank
+        size = tf.constant(self.page_size, tf.int32, one)  # of the ids' rank: kernels are slower for other shapes
+        page = tf.cast(tf.cast(ids, tf.float32) // tf.constant(self.page_size, tf.float32, one), tf.int32)
         place = _gathered(paged.pages, page)
-        return tf.cast(_gathered(paged.numbers, ids + (place - page) * self.page_size), tf.int32)
+        return _gathered(paged.numbers, tf.cast(ids, tf.int32) + (place - page) * size)
 
     @property
     def _offset(self) -> int:
@@ -90,10 +93,10 @@ class LookupEmbedding(keras.layers.Layer):
 
 
 def _gathered(numbers: Integers, positions: tf.Tensor) -> tf.Tensor:
-    """Looks up whole numbers, which are kept as digits; positions and result are float32."""
-    positions, total = tf.cast(positions, tf.int32), None
+    """Looks up whole numbers, which are kept as digits; positions and result are int32."""
+    total = None
     for digit in digits_of(numbers):
-        found = tf.cast(tf.gather(tf.constant(digit.astype(np.int8)), positions), tf.float32)
+        found = tf.cast(tf.gather(tf.constant(digit.astype(np.int8)), positions), tf.int32)
         total = found if total is None else total * BASE + found
     return total
 

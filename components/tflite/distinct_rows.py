@@ -55,7 +55,7 @@ def look_ups_of(model: Any, graph: Any) -> list[LookUp]:
     found = []
     for operator in graph.operators:
         code, options = code_of(model, operator), operator.builtinOptions
-        if code == read.GATHER and not (options.axis or options.batchDims):
+        if code == read.GATHER and not (options and (options.axis or options.batchDims)):
             found.append(LookUp(operator, 0, 1))
         elif code == read.EMBEDDING_LOOKUP:
             found.append(LookUp(operator, 1, 0))

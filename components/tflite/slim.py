@@ -3,7 +3,7 @@
 A FlatBuffer may point to one object from many places: tensors of one type and shape, options, shapes and constants that
 are equal are written once. Names of inner tensors, empty records, options of value 0 and the converter's notes are left
 out, and small float16 constants, whose DEQUANTIZE operator takes more bytes than it saves, are written as the float32
-they become.
+they become. Look-ups come first.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from farebox.components.tflite.concatenations import join_concatenations
 from farebox.components.tflite.flatbuffer import add_buffer, code_number, code_of, constant, drop_idle, opened, packed
 from farebox.components.tflite.interpreter import schema
+from farebox.components.tflite.look_ups_first import look_ups_first
 from farebox.components.tflite.sharing import Sharing, SharingBuilder, content_of
 
 LAST_OLD_CODE = 127  # PLACEHOLDER_FOR_GREATER_OP_CODES: codes from here on do not fit the older field
@@ -39,6 +40,7 @@ def slim(content: bytes, *, keeps_names: bool = False, keeps_ends: bool = False)
         _drop_records(graph)
         _drop_idle_reshapes(model, graph)
         join_concatenations(model, graph)
+        look_ups_first(model, graph)
         _widen_small_constants(model, graph)
         _drop_unused_tensors(model, graph)
         _drop_default_options(model, graph)
