@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,9 @@ from farebox.components.networks.ids import id_counts
 from farebox.components.networks.objective import Objective
 from farebox.components.networks.rows import Batch
 
-NUMBERS = (16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)  # of distinct rows that a search tries
+NUMBERS = (*range(16, 128, 4), *range(128, 257, 16))  # of distinct rows that a search tries
+NEAR = 4  # places in NUMBERS, below one that holds, of which another may hold by chance
+STEPS = (0, 1, 3, 7)  # in NUMBERS, from the number that is predicted to hold to those that are tried as files
 UNSEEN = 0.5  # weight of a row that the counted rows never look up, in rows
 Array = npt.NDArray[np.float64]
 
@@ -49,18 +51,32 @@ class Merging:
 
     def networks(self, network: keras.Model, room: float) -> Iterator[tuple[int, keras.Model]]:
         """Yields numbers of distinct rows and the networks, from the fewest rows that are predicted to cost at most
-        `room` of error; found by bisection, since errors fall with the number of rows."""
+        `room` of error. The next ones are ever further away."""
         numbers = [number for number in NUMBERS if number < distinct_rows(network)]
         if not numbers:
             return
         counts, before = id_counts(network, self._train), self._errors(network)
-        low, high = 0, len(numbers)
-        while low < high:
-            middle = (low + high) // 2
-            cost = (self._errors(merged(network, counts, numbers[middle], self._seed)) - before).max()
-            low, high = (low, middle) if cost <= room else (middle + 1, high)
-        for number in numbers[low:]:
+
+        @functools.cache
+        def holds(place: int) -> bool:
+            return bool((self._errors(merged(network, counts, numbers[place], self._seed)) - before).max() <= room)
+
+        fewest = first_that_holds(len(numbers), holds)
+        for number in (numbers[fewest + step] for step in STEPS if fewest + step < len(numbers)):
             yield number, merged(network, counts, number, self._seed)
+
+
+def first_that_holds(n: int, holds: Callable[[int], bool]) -> int:
+    """The first place in 0..n-1 that holds, n if none does. By bisection, since errors fall with the number of rows;
+    then among the places just below, since chance lets errors rise here and there."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    place = low - 1
+    while place >= max(low - NEAR, 0):
+        low, place = (place if holds(place) else low), place - 1
+    return low
 
 
 def merged(network: keras.Model, counts: Mapping[str, npt.NDArray[np.int64]], n_rows: int, seed: int) -> keras.Model:

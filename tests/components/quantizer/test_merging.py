@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from farebox.components.quantizer.merging import merged_rows
+from farebox.components.quantizer.merging import first_that_holds, merged_rows
 
 
 def test_rows_that_are_alike_become_their_mean_by_how_often_they_are_looked_up():
@@ -31,3 +32,11 @@ def test_groups_that_lie_apart_become_their_weighted_means():
 def test_a_table_of_few_rows_stays_as_it_is():
     table = np.arange(8, dtype=np.float32).reshape(4, 2)
     np.testing.assert_array_equal(merged_rows(table, np.ones(4, int), 4, seed=1), table)
+
+
+@pytest.mark.parametrize(
+    ("holding", "first"), [({9, 10, 11}, 9), ({4, 7, 9, 10, 11}, 4), ({0}, 12), (set(range(12)), 0)]
+)
+def test_places_just_below_the_one_that_bisection_finds_are_tried_too(holding, first):
+    """By hand: 9 holds, then 7 and from there 4, which is three places below; 0 is too far from 12."""
+    assert first_that_holds(12, holding.__contains__) == first
