@@ -15,7 +15,8 @@ from farebox.components.tflite.joint_look_ups import joint_look_ups
 from farebox.components.tflite.weight_grids import Array, Grid, grid_of, packed_int4
 
 MIN_WEIGHTS = 48  # below, the DEQUANTIZE operator takes more bytes than it saves
-INT4_BITS = 4
+MIN_OF_GZIP = 32  # the same after gzip, for the bits that only gzip stores in fewer bytes; often the last layer
+INT4_BITS, INT8_BITS = 4, 8
 DEQUANTIZE_VERSIONS = {8: 2, INT4_BITS: 6}  # TFLite's versions.cc
 
 
@@ -64,8 +65,9 @@ class _Narrowing:
 
     def apply(self) -> None:
         model, graph = self._model, self._graph
-        equalize(model, graph, [index for index in _constants(model, graph) if index not in self._kept])
-        constants = {index: each for index, each in _constants(model, graph).items() if index not in self._kept}
+        least = MIN_OF_GZIP if INT4_BITS < self._bits < INT8_BITS else MIN_WEIGHTS
+        equalize(model, graph, [index for index in _constants(model, graph, least) if index not in self._kept])
+        constants = {index: each for index, each in _constants(model, graph, least).items() if index not in self._kept}
         read = schema().BuiltinOperator
         gathered = _read_by(model, graph, read.GATHER, 0) & set(constants)
         embedded = _read_by(model, graph, read.EMBEDDING_LOOKUP, 1) & set(constants)
@@ -145,13 +147,13 @@ class _Narrowing:
         return self._dequantize(len(tensors) - 1, target)
 
 
-def _constants(model: Any, graph: Any) -> dict[int, Array]:
-    """The float32 constants that are large enough, in their shapes, by tensor; none that the graph itself returns."""
+def _constants(model: Any, graph: Any, least: int = MIN_WEIGHTS) -> dict[int, Array]:
+    """The float32 constants of `least` numbers and more, in their shapes, by tensor; none that the graph returns."""
     constants = {}
     for index, tensor in enumerate(graph.tensors):
         data = constant(model, tensor)
         is_wide = tensor.type == schema().TensorType.FLOAT32 and tensor.sparsity is None
-        if is_wide and data is not None and len(data) >= 4 * MIN_WEIGHTS and index not in graph.outputs:
+        if is_wide and data is not None and len(data) >= 4 * least and index not in graph.outputs:
             values = data.view(np.float32)
             if np.isfinite(values).all() and values.any():
                 constants[index] = values.reshape([-1] if tensor.shape is None else tensor.shape)

@@ -106,6 +106,19 @@ def test_runtimes_read_the_numbers_of_the_grid(skewed_network, bits, kind):
     assert types.count(getattr(schema().TensorType, kind)) == 2
 
 
+@pytest.mark.parametrize(("bits", "narrow"), [(8, 1), (7, 3)])
+def test_smaller_constants_become_integers_where_only_gzip_counts(bits, narrow):
+    """A kernel of 8 x 40; a bias and a last layer of 40, whose DEQUANTIZE saves bytes after gzip only."""
+    import tensorflow as tf
+
+    random = np.random.default_rng(3)
+    first, bias, last = (tf.constant(random.normal(size=size), tf.float32) for size in ((8, 40), (40,), (40, 1)))
+    answer = tf.function(lambda x: tf.tanh(x @ first + bias) @ last, [tf.TensorSpec((1, 8), name="x")])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([answer.get_concrete_function()])
+    (graph,) = opened(integer_weights(bytes(converter.convert()), bits)).subgraphs
+    assert [tensor.type for tensor in graph.tensors].count(schema().TensorType.INT8) == narrow
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [8, 4])
 def test_which_runtimes_take_scales_by_channel_and_int4(skewed_network, bits):
