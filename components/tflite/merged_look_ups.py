@@ -18,6 +18,7 @@ from farebox.components.tflite.interpreter import schema
 
 INT8 = np.iinfo(np.int8)
 MOST_ROWS = INT8.max - INT8.min + 1  # that an int8 counts
+NUMBERS_BYTES = 100  # of the operators and tensors that look up a row's number before the row
 LEAST_OF_SHIFTED = INT8.max + 2  # rows whose numbers are counted from the least int8 on
 Array = npt.NDArray[Any]
 
@@ -118,7 +119,7 @@ class _Merging:
         product: Any = self._makers.get(int(cast.inputs[0])) if self._is(cast, "CAST") else None
         held: Any = self._makers.get(int(product.inputs[0])) if self._is(product, "FULLY_CONNECTED") else None
         counted: Any = self._makers.get(int(held.inputs[0])) if self._is(held, "MINIMUM") else None
-        is_plain = self._is(counted, "RELU") and not getattr(product.builtinOptions, "fusedActivationFunction", None)
+        is_plain = self._is_at_least_0(counted) and not getattr(product.builtinOptions, "fusedActivationFunction", None)
         ends = [*ids, int(split.inputs[1]), int(cast.inputs[0])]
         if not is_plain or [*map(int, product.inputs[2:])] not in ([], [-1]):
             return None
@@ -129,6 +130,13 @@ class _Merging:
             return None
         is_within = weights @ np.broadcast_to(most, weights.shape[1:]) < [len(each.rows) for each in look_ups]
         return (split, product) if is_within.all() else None
+
+    def _is_at_least_0(self, operator: Any) -> bool:
+        """Whether an operator gives no negative number: RELU, or FLOOR of what is none."""
+        if self._is(operator, "FLOOR"):
+            operator = self._makers.get(int(operator.inputs[0]))
+        fused = getattr(getattr(operator, "builtinOptions", None), "fusedActivationFunction", None)
+        return self._is(operator, "RELU") or fused == schema().ActivationFunctionType.RELU
 
     def _look_up(self, end: int) -> _LookUp | None:
         """The look-up that makes rows of shape (1, 1, width), at once or by numbers of rows."""
@@ -165,12 +173,19 @@ class _Merging:
         """Replaces the look-ups, unless their rows are too many."""
         width = max(each.rows.shape[1] for each in chain.look_ups)
         wide = [np.pad(each.rows, ((0, 0), (0, width - each.rows.shape[1]))) for each in chain.look_ups]
-        rows, numbers = np.unique(np.concatenate(wide), axis=0, return_inverse=True)
-        if len(rows) > MOST_ROWS:
+        every = np.concatenate(wide)
+        rows, numbers = np.unique(every, axis=0, return_inverse=True)
+        is_direct = every.size < rows.size + numbers.size + NUMBERS_BYTES
+        if len(rows) > MOST_ROWS and not is_direct:
             return
         self._widen_weights(chain, width)
-        added = self._operators(chain, rows, numbers.reshape(-1), np.cumsum([0, *map(len, wide)])[:-1])
+        starts = np.cumsum([0, *map(len, wide)])[:-1]
+        added = self._operators(chain, every if is_direct else rows, None if is_direct else numbers.reshape(-1), starts)
         dropped = [chain.split, chain.joined, *(operator for each in chain.look_ups for operator in each.operators)]
+        if width == 1:  # numbers of a flat table lie side by side already
+            dropped.append(chain.flat)
+            flat, real = chain.flat.outputs[0], chain.real.outputs[0]
+            chain.beside.inputs = np.where(chain.beside.inputs == flat, real, chain.beside.inputs)
         kept = []
         for operator in self._graph.operators:
             if operator is chain.joined:
@@ -179,31 +194,39 @@ class _Merging:
                 kept.append(operator)
         self._graph.operators = kept
 
-    def _operators(self, chain: _Chain, rows: Array, numbers: Array, starts: Array) -> list[Any]:
-        """Looks up the numbers of the rows at once, and then the rows."""
-        read, model, n = schema(), self._model, len(chain.look_ups)
+    def _operators(self, chain: _Chain, rows: Array, numbers: Array | None, starts: Array) -> list[Any]:
+        """Looks up the rows of all ids at once: directly, or by their numbers, which are looked up before."""
+        read, n = schema(), len(chain.look_ups)
         counted = self._constant(starts.astype(np.float32))  # the bias counts each table's ids on after the last one's
         chain.product.inputs = np.array([*chain.product.inputs[:2], counted], np.int32)
         operators, ids = list[Any](), int(chain.split.inputs[1])
-        shift = 0 if len(rows) < LEAST_OF_SHIFTED else -INT8.min
+        if numbers is not None:
+            operators, ids = self._numbered(numbers, ids, 0 if len(rows) < LEAST_OF_SHIFTED else -INT8.min, n)
+        shape = (1, n, rows.shape[1]) if rows.shape[1] > 1 else (1, n)
+        table, record = self._constant(rows.reshape(-1, *shape[2:])), self._graph.tensors[int(chain.real.inputs[0])]
+        side_by_side, size = self._tensor(shape, "INT8"), n * rows.shape[1]
+        for tensor in (table, side_by_side):
+            self._graph.tensors[tensor].quantization = record.quantization
+        gathered = [table, ids]
+        operators.append(add_operator(self._model, "GATHER", gathered, side_by_side, read.GatherOptionsT(), version=2))
+        chain.real.inputs = np.array([side_by_side], np.int32)
+        chain.flat.inputs = np.array([chain.flat.inputs[0], self._constant(np.array([-1, size], np.int32))], np.int32)
+        self._reshape(int(chain.real.outputs[0]), shape)
+        self._reshape(int(chain.flat.outputs[0]), (1, size))
+        return operators
+
+    def _numbered(self, numbers: Array, ids: int, shift: int, n: int) -> tuple[list[Any], int]:
+        """Looks up the number of each id's row; the operators, and the tensor of the numbers. shift: of int8."""
         found, row_numbers = self._tensor((1, n), "INT8"), self._tensor((1, n), "INT32")
         gathered = [self._constant((numbers - shift).astype(np.int8)), ids]
-        operators.append(add_operator(model, "GATHER", gathered, found, read.GatherOptionsT(), version=2))
-        operators.append(add_operator(model, "CAST", [found], row_numbers))
+        operators = [
+            add_operator(self._model, "GATHER", gathered, found, schema().GatherOptionsT(), version=2),
+            add_operator(self._model, "CAST", [found], row_numbers),
+        ]
         if shift:
             shifted, row_numbers = row_numbers, self._tensor((1, n), "INT32")
             operators.append(self._add(shifted, np.array([shift], np.int32), row_numbers))
-        table, record = self._constant(rows), self._graph.tensors[int(chain.real.inputs[0])].quantization
-        side_by_side, size = self._tensor((1, n, rows.shape[1]), "INT8"), n * rows.shape[1]
-        for tensor in (table, side_by_side):
-            self._graph.tensors[tensor].quantization = record
-        gathered = [table, row_numbers]
-        operators.append(add_operator(model, "GATHER", gathered, side_by_side, read.GatherOptionsT(), version=2))
-        chain.real.inputs = np.array([side_by_side], np.int32)
-        chain.flat.inputs = np.array([chain.flat.inputs[0], self._constant(np.array([-1, size], np.int32))], np.int32)
-        self._reshape(int(chain.real.outputs[0]), (1, n, rows.shape[1]))
-        self._reshape(int(chain.flat.outputs[0]), (1, size))
-        return operators
+        return operators, row_numbers
 
     def _add(self, tensor: int, numbers: Array, target: int) -> Any:
         return add_operator(self._model, "ADD", [tensor, self._constant(numbers)], target, schema().AddOptionsT())

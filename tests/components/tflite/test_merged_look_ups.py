@@ -17,6 +17,7 @@ from farebox.components.tflite.portable import portable
 from farebox.components.tflite.scale_folding import without_scaling
 from farebox.components.tflite.slim import slim
 
+NEVER_DIRECT = 1_000_000  # bytes
 N_IDS = {"a": 40, "b": 30, "c": 60}
 WIDTHS = {"a": 3, "b": 2, "c": 3}
 ROWS = {"x": np.linspace(-1, 1, 80, dtype=np.float32).reshape(20, 4)} | {
@@ -32,17 +33,20 @@ def saved(serve, signature, folder) -> bytes:
     return portable(tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert(), tuple(signature))
 
 
-def file_of(folder, most=(39.0, 29.0, 59.0), least=0.0) -> bytes:
+def file_of(folder, most=(39.0, 29.0, 59.0), least=0.0, widths=WIDTHS) -> bytes:
     """6 x beside rows of three tables, one of them looked up by numbers of rows, weighted twice; float32.
 
-    most, least: what the ids are held between.
+    most, least: what the ids are held between. widths: of the rows.
     """
     import tensorflow as tf
 
     random = np.random.default_rng(5)
-    tables = {name: random.normal(size=(N_IDS[name], width)).astype(np.float32) for name, width in WIDTHS.items()}
+    tables = {name: random.normal(size=(N_IDS[name], width)).astype(np.float32) for name, width in widths.items()}
     distinct, numbers = tables["c"][:20], np.arange(60) % 20
-    weights, last = random.normal(size=(12, 8)).astype(np.float32), random.normal(size=(8, 1)).astype(np.float32)
+    weights, last = (
+        random.normal(size=(4 + sum(widths.values()), 8)).astype(np.float32),
+        random.normal(size=(8, 1)).astype(np.float32),
+    )
 
     def serve(columns):
         counted = tf.floor(tf.concat([columns[name] for name in N_IDS], axis=1))
@@ -50,7 +54,7 @@ def file_of(folder, most=(39.0, 29.0, 59.0), least=0.0) -> bytes:
         ids = dict(zip(N_IDS, tf.split(tf.cast(held @ np.eye(3, dtype=np.float32), tf.int32), 3, axis=1), strict=True))
         ids["c"] = tf.cast(tf.gather(tf.constant(numbers.astype(np.int8)), ids["c"]), tf.int32)
         rows = [tf.gather(distinct if name == "c" else tables[name], ids[name]) for name in N_IDS]
-        flat = [tf.reshape(each, [-1, WIDTHS[name]]) for each, name in zip(rows, N_IDS, strict=True)]
+        flat = [tf.reshape(each, [-1, widths[name]]) for each, name in zip(rows, N_IDS, strict=True)]
         return {"y": tf.nn.relu(tf.concat([columns["x"] * 6.0, *flat], axis=1) @ weights) @ last}
 
     signature = {"x": tf.TensorSpec((None, 4), tf.float32, "x")}
@@ -94,13 +98,25 @@ def test_a_factor_stays_where_its_product_is_read_twice(network):
     assert len(opened(without_scaling(content)).subgraphs[0].operators) == len(graph.operators)
 
 
-def test_look_ups_become_one(network):
+@pytest.mark.parametrize(("numbers_bytes", "n_look_ups"), [(100, 1), (-NEVER_DIRECT, 2)])
+def test_look_ups_become_one(network, monkeypatch, numbers_bytes, n_look_ups):
     """Rows of 2 numbers become 3 wide, with a column of zeros in the weights."""
+    monkeypatch.setattr(merged_look_ups, "NUMBERS_BYTES", numbers_bytes)
     before = integer_weights(network)
     after = with_merged_look_ups(before)
-    assert (TfliteModel(before).op_names()["GATHER"], TfliteModel(after).op_names()["GATHER"]) == (4, 2)
+    assert (TfliteModel(before).op_names()["GATHER"], TfliteModel(after).op_names()["GATHER"]) == (4, n_look_ups)
     np.testing.assert_allclose(predicted(after), predicted(before), rtol=1e-5, atol=1e-5)
     assert len(slim(after)) < len(slim(before))
+
+
+def test_single_numbers_are_looked_up_side_by_side(tmp_path, monkeypatch):
+    """No operator makes them flat."""
+    monkeypatch.setattr("farebox.components.tflite.integer_weights.MIN_WEIGHTS", 20)
+    before = integer_weights(file_of(tmp_path, widths=dict.fromkeys(N_IDS, 1)))
+    after = with_merged_look_ups(before)
+    names = TfliteModel(after).op_names()
+    assert names["GATHER"] == 1 and "RESHAPE" not in names
+    np.testing.assert_allclose(predicted(after), predicted(before), rtol=1e-5, atol=1e-5)
 
 
 def test_the_product_of_the_ids_counts_them_on(network):
@@ -132,11 +148,13 @@ def test_look_ups_that_the_file_answers_too_stay_apart(network):
 
 def test_more_rows_than_an_int8_counts_stay_apart(network, monkeypatch):
     before = integer_weights(network)
+    monkeypatch.setattr(merged_look_ups, "NUMBERS_BYTES", -NEVER_DIRECT)
     monkeypatch.setattr(merged_look_ups, "MOST_ROWS", 89)  # there are 40, 30 and 20
     assert TfliteModel(with_merged_look_ups(before)).op_names() == TfliteModel(before).op_names()
 
 
 def test_rows_beyond_127_are_counted_from_minus_128(network, monkeypatch):
+    monkeypatch.setattr(merged_look_ups, "NUMBERS_BYTES", -NEVER_DIRECT)
     before = integer_weights(network)
     plain = with_merged_look_ups(before)
     monkeypatch.setattr(merged_look_ups, "LEAST_OF_SHIFTED", 10)
