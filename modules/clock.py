@@ -23,6 +23,8 @@ from farebox.modules.columns import (
     PLAIN_INPUTS,
 )
 
+LARGE = 1000  # a whole number that no trip has
+
 
 def rounded(values: tf.Tensor) -> tf.Tensor:
     """The values rounded to multiples of 1/4096.
@@ -34,12 +36,12 @@ def rounded(values: tf.Tensor) -> tf.Tensor:
 
 
 def whole_numbers(inputs: Mapping[str, tf.Tensor], n_tariff_changes: int) -> tf.Tensor:
-    """The inputs that are whole numbers, float32 of shape (n, 3), or (n, 4) with the tariff's era."""
+    """The inputs that are whole numbers, float32 of shape (n, 3 + n_changes): the tariff's era once for each change."""
     return tf.cast(tf.concat([inputs[name] for name in _whole_names(n_tariff_changes)], axis=1), tf.float32)
 
 
 def _whole_names(n_tariff_changes: int) -> tuple[str, ...]:
-    return (*PLAIN_INPUTS, *CYCLE_PERIOD, *([PICKUP_ERA] if n_tariff_changes else []))
+    return (*PLAIN_INPUTS, *CYCLE_PERIOD, *[PICKUP_ERA] * n_tariff_changes)
 
 
 def clock_angles(numbers: tf.Tensor, n_tariff_changes: int) -> tf.Tensor:
@@ -77,6 +79,17 @@ def hour_columns(n_tariff_changes: int) -> tuple[npt.NDArray[np.float32], npt.ND
     counts = {PICKUP_HOUR: (1, day - 1), PICKUP_WEEKDAY: (day, week - 1)}
     columns = np.array([counts.get(name, (0, 0)) for name in names], np.float32)
     return columns[:, 0], columns[:, 1]
+
+
+def held(numbers: tf.Tensor, n_tariff_changes: int) -> tf.Tensor:
+    """The `whole_numbers`, the first era at most 1, the next one at most 2 and so on, others at most LARGE; same shape.
+
+    A device may send a later era than training had; where the difference of two of these columns is 1, the tariff has
+    changed.
+    """
+    others = len(_whole_names(0))
+    most = np.append(np.full(others, LARGE), np.arange(1, n_tariff_changes + 1)).astype(np.float32)
+    return tf.minimum(numbers, most)
 
 
 def tariff_era(era: tf.Tensor, n_tariff_changes: int) -> tf.Tensor:

@@ -22,6 +22,7 @@ DEFAULTS = {
 # Facts of a model's description: days, ISO 8601; IANA name.
 TARIFF_CHANGES, TIME_ZONE = "tariff_changes", "time_zone"
 NUMERIC, RAW, DISTANCE_KM, DISTANCE_BAND = "numeric", "raw", "distance_km", "distance_band"
+BRIEF = "numeric_brief"  # the numbers of a network that looks up the hour of the week
 PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK = "pickup_cell", "dropoff_cell", "pair_cell", "hour_of_week"
 
 CYCLE_PERIOD = {PICKUP_HOUR: 24, PICKUP_WEEKDAY: 7}
@@ -38,6 +39,7 @@ FLAGS = {
 
 BOOSTER_INPUTS = (RAW, NUMERIC)  # LightGBM's, side by side
 CROSSES = (PICKUP_CELL, DROPOFF_CELL, PAIR_CELL, HOUR_OF_WEEK)
+EMBEDDED = (PICKUP_CELL, DROPOFF_CELL, HOUR_OF_WEEK)  # in the full set, if the data have enough rows of each
 # Inputs that a device may send besides missing, infinite and huge numbers: changes of a real trip, by name.
 EDGE_ROWS: dict[str, dict[str, float | str]] = {
     "north pole": {PICKUP_LATITUDE: 90.0, DROPOFF_LATITUDE: 90.0},

@@ -5,11 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from farebox.modules.columns import COORDINATES, CYCLE_PERIOD, FLAGS, MODEL_INPUTS, NUMERIC, PLAIN_INPUTS, RAW
+from farebox.modules.columns import (
+    BRIEF,
+    COORDINATES,
+    CYCLE_PERIOD,
+    FLAGS,
+    MODEL_INPUTS,
+    NUMERIC,
+    PLAIN_INPUTS,
+    RAW,
+)
 from farebox.modules.settings import FeatureSet
 
 CYCLES = tuple(f"{name}_{wave}" for wave in ("sine", "cosine") for name in CYCLE_PERIOD)
 BEARING, MOVES = ("bearing_sine", "bearing_cosine"), ("east_km", "north_km")
+
+ABSOLUTE = ("km_east_or_west", "km_north_or_south", "blocks_across_km", "blocks_up_km")
 
 
 def feature_names(
@@ -36,9 +47,13 @@ def feature_names(
     middle = ("middle_across_km", "middle_up_km")
     blocks = ("manhattan_km", "blocks_across_km", "blocks_up_km", "blocks_km")
     to_places = _to_places(("straight_km", "straight_degrees"), (*airports, *landmarks))
-    waves = (*CYCLES, "log_km", *PLAIN_INPUTS)
+    of_trip = (*middle, *MOVES, *to_places, *blocks, *BEARING)
     flags = (*FLAGS, *(f"before tariff change {number}" for number in changes))
-    return {NUMERIC: (*middle, *MOVES, *to_places, *blocks, *BEARING, *waves, *flags, *own)}
+    whole = (*PLAIN_INPUTS, *CYCLE_PERIOD, *(f"after tariff change {number}" for number in changes))
+    return {
+        NUMERIC: (*of_trip, *CYCLES, "log_km", *PLAIN_INPUTS, *flags, *own),
+        BRIEF: (*whole, *middle, *_to_places(("straight_km",), (*airports, *landmarks)), *ABSOLUTE, "log_km", *own),
+    }
 
 
 def _to_places(straight: tuple[str, ...], places: Sequence[str]) -> tuple[str, ...]:

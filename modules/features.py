@@ -116,6 +116,7 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
     moves: the same, then along the street grid, across the streets' north and up it;
     middle: the middle of the trip, in km along the grid from the box's middle;
     easts, norths: from pickup to dropoff in km and in degrees; km from each place to pickup, then to dropoff;
+    km_easts, km_norths: the same without degrees;
     pairs: east and north of each of these in turn.
     """
     pickup, dropoff = np.eye(4)[:, :2], np.eye(4)[:, 2:]
@@ -135,6 +136,8 @@ def plane_columns(geography: Geography, places: tuple[tuple[float, float], ...])
         "middle": (middle @ to_grid, None),
         "easts": (pairs[:, 0::2], shift[0::2]),
         "norths": (pairs[:, 1::2], shift[1::2]),
+        "km_easts": (np.delete(pairs[:, 0::2], 1, axis=1), np.delete(shift[0::2], 1)),
+        "km_norths": (np.delete(pairs[:, 1::2], 1, axis=1), np.delete(shift[1::2], 1)),
         "pairs": (pairs, shift),
     }
     return {
@@ -198,24 +201,32 @@ def buckets_of(places: tf.Tensor, n_buckets: int) -> tf.Tensor:
 
 
 def crosses_of(
-    offset: tf.Tensor, size: tf.Tensor, numbers: tf.Tensor, *, n_tariff_changes: int, n_cells: int, n_zones: int
+    offset: tf.Tensor, size: tf.Tensor, numbers: tf.Tensor, *, n_tariff_changes: int, n_cells: int
 ) -> tf.Tensor:
-    """Pickup cell, dropoff cell, pair of zones and hour of the week, float32 of shape (n, 4), in 0..n_cells²-1 (twice),
-    0..n_zones⁴-1 and 0..167; cells as `cells` counts them.
+    """Pickup cell, dropoff cell and hour of the week, float32 of shape (n, 3), in 0..n_cells²-1 (twice) and 0..167;
+    cells as `cells` counts them.
 
     offset: the four coordinates from a box's south-west end, shape (n, 4), and the box's size, shape (4,), in one unit;
     places outside count to the outermost cell. numbers: of `clock.whole_numbers`; hours and weekdays outside count to
     the first or the last one. No kernel fuses this product with a sum: all agree on the cell.
     """
-    per_axis = np.repeat(np.array([n_cells, n_zones], np.float32), 4)
     to_hours, last = clock.hour_columns(n_tariff_changes)
-    to_ids = np.zeros((8 + len(last), 4), np.float32)
-    to_ids[[0, 1], 0], to_ids[[2, 3], 1] = [n_cells, 1], [n_cells, 1]
-    to_ids[4:8, 2], to_ids[8:, 3] = [n_zones**3, n_zones**2, n_zones, 1], to_hours
-    scale = tf.concat([per_axis / tf.concat([size, size], axis=0), np.sign(to_hours)], axis=0)
-    buckets = tf.floor(tf.concat([offset, offset, numbers], axis=1) * scale)
-    held = tf.minimum(tf.maximum(buckets, 0.0), np.concatenate([per_axis - 1, last]))
-    return tf.matmul(held, to_ids)  # integers below 2^24: exact
+    to_ids = np.zeros((4 + len(last), 3), np.float32)
+    to_ids[[0, 1], 0], to_ids[[2, 3], 1], to_ids[4:, 2] = [n_cells, 1], [n_cells, 1], to_hours
+    scale = tf.concat([n_cells / size, np.sign(to_hours)], axis=0)
+    most = np.append(np.full(4, n_cells - 1, np.float32), last)
+    return tf.matmul(_buckets(tf.concat([offset, numbers], axis=1), scale, most), to_ids)  # below 2^24: exact
+
+
+def zone_pair_of(offset: tf.Tensor, size: tf.Tensor, n_zones: int) -> tf.Tensor:
+    """Pair of zones, float32 of shape (n, 1), in 0..n_zones⁴-1, as `crosses_of`; apart, since few networks read it."""
+    to_ids = np.array([[n_zones**3], [n_zones**2], [n_zones], [1]], np.float32)
+    return tf.matmul(_buckets(offset, n_zones / size, np.full(4, n_zones - 1, np.float32)), to_ids)
+
+
+def _buckets(values: tf.Tensor, scale: tf.Tensor, most: npt.NDArray[np.float32]) -> tf.Tensor:
+    """Whole numbers of 0 to `most`, same shape. TFLite holds a product at 0 or above by itself."""
+    return tf.minimum(tf.floor(tf.nn.relu(values * scale)), most)
 
 
 def crosses(inputs: Mapping[str, tf.Tensor], geography: Geography, n_buckets: int) -> dict[str, tf.Tensor]:
@@ -295,6 +306,25 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
         ],
         axis=1,
     )
+
+
+def brief(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
+    """The numbers of a network that looks up places and the hour of the week, float32, unscaled, of shape (n, 11 +
+    2 (n_airports + n_landmarks) + n_changes + n_extra).
+
+    Passengers, hour, weekday and, for each change of the tariff, the era; the trip's middle; straight line in km, and
+    those to airports and landmarks; km east, north, across the streets and up them, without sign; log(1 + km); the
+    city's own. No times of day, no direction and no sums: they took 17 operators.
+    """
+    places, changes = (*geography.airports, *geography.landmarks), geography.n_tariff_changes
+    pieces = (("middle",), ("moves",), ("km_easts",), ("km_norths",))
+    middle, moves, easts, norths = on_plane(in_box(inputs, geography), geography, places, pieces)
+    distances = tf.sqrt(easts * easts + norths * norths)
+    straight_km, _ = tf.split(distances, [1, distances.shape[1] - 1], axis=1)
+    numbers = clock.held(clock.whole_numbers(inputs, changes), changes)
+    log_km = clock.rounded(tf.math.log(straight_km + 1.0))
+    own = extra.columns_of(inputs, geography.extras)
+    return tf.concat([numbers, middle, distances, tf.abs(moves), log_km, *own], axis=1)
 
 
 def raw(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:

@@ -78,35 +78,34 @@ def crosses(
     the week. No analyzer needs the result of another: TFT's second phase does not run on Beam 2.74."""
     places = features.in_box(inputs, geography)
     low, high = busy_box(places)
-    changes = geography.n_tariff_changes
-    crossed = features.crosses_of(
-        places - low,
-        high - low,
-        clock.whole_numbers(inputs, changes),
-        n_tariff_changes=changes,
-        n_cells=settings.n_cells,
-        n_zones=settings.n_zones,
-    )
+    changes, offset, size = geography.n_tariff_changes, places - low, high - low
+    numbers = clock.whole_numbers(inputs, changes)
+    crossed = features.crosses_of(offset, size, numbers, n_tariff_changes=changes, n_cells=settings.n_cells)
     # A shipped file has these ids in int32: there, the last CAST goes. TFLite splits no int64.
-    ids = tf.split(tf.cast(crossed, tf.int32), len(columns.CROSSES), axis=1)
-    return {name: tf.cast(each, tf.int64) for name, each in zip(columns.CROSSES, ids, strict=True)}
+    pickup, dropoff, hour = tf.split(tf.cast(crossed, tf.int32), 3, axis=1)
+    pair = tf.cast(features.zone_pair_of(offset, size, settings.n_zones), tf.int32)
+    return {
+        name: tf.cast(each, tf.int64) for name, each in zip(columns.CROSSES, (pickup, dropoff, pair, hour), strict=True)
+    }
 
 
 def preprocessing_fn(inputs: dict[str, tf.Tensor], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """Model inputs from raw columns of shape (n, 1).
 
     `numeric` standardized, the crosses' ids, `raw` and the distance in km for the yardsticks, and the fare. In the full
-    set `numeric` is extended and the cells lie over the busy box.
+    set `numeric` is extended, the brief numbers are beside it, and the cells lie over the busy box.
     """
     geography, settings = geography_of(custom_config), CrossSettings(**custom_config["crosses"])
+    defaults = [each.default for each in extra.numbers_of(geography.extras)]
     if custom_config["features"] == "full":
-        numeric = features.extended(inputs, geography)
+        numbers = {columns.NUMERIC: standardize(features.extended(inputs, geography), defaults)}
+        numbers[columns.BRIEF] = standardize(features.brief(inputs, geography), defaults)
         ids = crosses(inputs, geography, settings)
     else:
-        numeric = features.numeric(inputs, geography)
+        numbers = {columns.NUMERIC: standardize(features.numeric(inputs, geography), defaults)}
         ids = features.crosses(inputs, geography, settings.n_buckets)
     return {
-        columns.NUMERIC: standardize(numeric, [each.default for each in extra.numbers_of(geography.extras)]),
+        **numbers,
         **ids,
         columns.RAW: features.raw(inputs, geography),
         columns.DISTANCE_KM: features.haversine_km(features.in_box(inputs, geography), geography),

@@ -47,11 +47,13 @@ class ModelSettings:
     """Size of the network; null follows the feature set."""
 
     hidden: tuple[int, ...] | None = None
-    """Units per Dense layer; null for [32, 8] with raw features, [64, 32] with course, [32, 16] with full."""
+    """Units per Dense layer; null for [32, 8] with raw features, [64, 32] with course, [32, 16] with full,
+    [24, 16] if places and hours have embeddings there."""
     embeddings: dict[str, Count] | None = None
     """Dimensions of each cross that feeds the network (`pickup_cell`, `dropoff_cell`, `pair_cell`, `hour_of_week`).
     Null for 100 dimensions per pair of cells with course features; with full ones, 1 to 3 dimensions for places and
-    hours by how many rows of train their cells have if there are many coordinates, none if they are few centroids."""
+    hours, none for pairs, by how many rows of train their cells have if there are many coordinates, none if they are
+    few centroids."""
 
     def __post_init__(self) -> None:
         check_fields(self, "model")

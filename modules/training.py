@@ -78,7 +78,9 @@ def read_task(fn_args: Any, config: Mapping[str, Any]) -> Task:
     crosses = CrossSettings(**config["crosses"])
     by_data = {}
     if has_many_places(train):  # a few centroids need no embeddings: their numbers tell them apart
-        by_data = model.embeddings_by_data({cross: train.columns[cross] for cross in columns.CROSSES}, crosses.min_rows)
+        by_data = model.embeddings_by_data(
+            {cross: train.columns[cross] for cross in columns.EMBEDDED}, crosses.min_rows
+        )
     chosen = model.resolved(ModelSettings(**config["model"]), config["features"], by_data)
     n_own_numbers = len(extra.numbers_of(preprocessing.geography_of(config).extras))
     return Task(train, evaluation, config["features"], crosses, chosen, settings, n_own_numbers)
@@ -151,9 +153,11 @@ def warm_started(task: Task, folder: str | None) -> tuple[Task, keras.Model | No
 
 def fit_network(task: Task, train: Rows, base: keras.Model | None = None) -> tuple[keras.Model, dict[str, Any]]:
     """The settings' network, fitted to the labels of `train` by the Huber loss, and its figures; `base` as in `fit`."""
-    source = columns.RAW if task.feature_set == "raw" else columns.NUMERIC
     keras.utils.set_random_seed(task.training.seed)
     crosses, embeddings = task.crosses, task.model.embeddings
+    source = columns.RAW if task.feature_set == "raw" else columns.NUMERIC
+    if model.looks_all_up(task.feature_set, embeddings):
+        source = columns.BRIEF
     cardinalities = columns.cardinalities(
         *((crosses.n_cells, crosses.n_zones) if task.feature_set == "full" else (crosses.n_buckets,))
     )

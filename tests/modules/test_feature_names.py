@@ -27,7 +27,7 @@ def test_each_column_has_its_own_name(feature_set, compute, landmarks):
         n_tariff_changes=2, extras=(extra.ExtraInput("payment", 2), extra.ExtraInput("tolls")),
     )  # fmt: skip
     inputs = {name: tf.constant([[value]]) for name, value in ROW.items()}
-    ((names),) = feature_names(feature_set, ["ohare"], landmarks, 2, EXTRAS).values()
+    names, *others = feature_names(feature_set, ["ohare"], landmarks, 2, EXTRAS).values()
     values = compute(inputs, geography).numpy()[0]
     assert len(names) == len(set(names)) == len(values)
     named = dict(zip(names, values, strict=True))
@@ -47,3 +47,6 @@ def test_each_column_has_its_own_name(feature_set, compute, landmarks):
         assert named["morning rush, 7-9 h"] == 1 and named["weekend"] == -1
         assert named["straight_km"] == pytest.approx(np.hypot(east, north), rel=1e-3)
         assert named["log_km"] == pytest.approx(np.log1p(np.hypot(east, north)), rel=1e-3)
+        brief = dict(zip(*others, features.brief(inputs, geography).numpy()[0], strict=True))
+        assert (brief["pickup_hour"], brief["after tariff change 1"], brief["after tariff change 2"]) == (8, 1, 1)
+        assert {name: brief[name] for name in brief if name in named} == {n: named[n] for n in brief if n in named}

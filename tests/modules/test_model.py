@@ -38,10 +38,10 @@ def test_the_course_set_has_the_courses_embedding():
 
 @pytest.mark.parametrize(
     ("rows_per_cell", "dimensions"),
-    [([4, 4], None), ([4, 5], 1), ([19, 19], 1), ([19, 20], 2), ([60, 1, 1], 2), ([85, 0, 86], 3), ([9999], 3)],
+    [([29, 30], None), ([30, 30], 1), ([899, 900], 1), ([900, 900], 2), ([950, 1, 1], 2), ([27_001], 3), ([10**6], 3)],
 )
 def test_dimensions_follow_the_rows_of_the_cells_seen(rows_per_cell, dimensions):
-    """By hand: 4.4, 19.36 and 85.18, for the mean over cells with at least 2 rows; [60, 1, 1] has one such cell."""
+    """By hand: 30, 900 and 27,000, for the mean over cells with at least 2 rows; [950, 1, 1] has one such cell."""
     ids = np.repeat(np.arange(len(rows_per_cell)), rows_per_cell)[:, None]
     chosen = model.embeddings_by_data({columns.PAIR_CELL: ids}, min_rows=2)
     assert chosen == ({columns.PAIR_CELL: dimensions} if dimensions else {})

@@ -91,6 +91,13 @@ def test_the_full_set_is_extended_standardized_and_compact(full_trips):
     np.testing.assert_array_equal(train[columns.RAW][:, -1:], era)
 
 
+def test_brief_numbers_hold_a_later_era_at_the_last(full_trips, transform_full):
+    row = {name: values[:1] for name, values in full_trips.columns["train"].items()}
+    eras = [transform_full(row | {columns.PICKUP_ERA: np.array([[era]])})[columns.BRIEF].numpy() for era in (0, 1, 9)]
+    assert eras[0][0, 3] < 0 < eras[1][0, 3]
+    np.testing.assert_array_equal(eras[1], eras[2])
+
+
 @pytest.mark.parametrize("split", ["train", "eval"])
 def test_cells_lie_over_the_box_that_train_keeps_busy(full_trips, split):
     """From numpy's percentiles of train; tft's are approximate, so that 3 trips in 100 may fall to a neighbour."""
@@ -104,11 +111,11 @@ def test_cells_lie_over_the_box_that_train_keeps_busy(full_trips, split):
     transformed, trips = _transformed(full_trips, split), full_trips.columns[split]
     numbers = np.concatenate([trips[columns.PICKUP_HOUR], trips[columns.PICKUP_WEEKDAY]], axis=1)
     numbers = np.insert(numbers, 0, 1, axis=1).astype(np.float32)
-    expected = features.crosses_of(
-        position.astype(np.float32), np.ones(4, np.float32), numbers, n_tariff_changes=0, n_cells=4, n_zones=2
-    ).numpy()
-    for column, cross in enumerate((columns.PICKUP_CELL, columns.DROPOFF_CELL, columns.PAIR_CELL)):
-        assert np.mean(transformed[cross][:, 0] != expected[:, column]) < 0.03
+    position, size = position.astype(np.float32), np.ones(4, np.float32)
+    pickup, dropoff, _ = features.crosses_of(position, size, numbers, n_tariff_changes=0, n_cells=4).numpy().T
+    pair = features.zone_pair_of(position, size, 2).numpy()[:, 0]
+    for cross, ids in ((columns.PICKUP_CELL, pickup), (columns.DROPOFF_CELL, dropoff), (columns.PAIR_CELL, pair)):
+        assert np.mean(transformed[cross][:, 0] != ids) < 0.03
         assert transformed[cross].dtype == np.int64
     hours = trips[columns.PICKUP_WEEKDAY] * 24 + trips[columns.PICKUP_HOUR]
     np.testing.assert_array_equal(transformed[columns.HOUR_OF_WEEK], hours)
