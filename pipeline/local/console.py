@@ -93,7 +93,7 @@ class RunConsole:
         """Prints what an interrupted run keeps."""
         self.done()
         self.say(
-            f"interrupted at {name}, node {number} of {count}: the {number - 1} nodes before it are kept, nothing was "
+            f"interrupted at {name}, node {number} of {count}: finished nodes are kept, nothing was "
             "pushed; run the same command again to go on from there"
         )
 

@@ -160,7 +160,7 @@ def test_quiet_screens_do_not_beat(monkeypatch):
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (KeyboardInterrupt(), "interrupted at DataGate, node 6 of 17: the 5 nodes before it are kept, nothing was "
+        (KeyboardInterrupt(), "interrupted at DataGate, node 6 of 17: finished nodes are kept, nothing was "
                               "pushed; run the same command again to go on from there"),
         (GateError("DataGate: no"), "  ✗ DataGate                   refused"),
     ],
