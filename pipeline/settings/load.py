@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import difflib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import yaml
 from farebox.components.atomic_pusher.settings import PushSettings
 from farebox.components.data_gate.settings import DataGateSettings
 from farebox.components.device_validator.settings import DeviceSettings
-from farebox.components.errors import Count, InputError, at_least, check_fields
+from farebox.components.errors import Count, InputError, at_least, check_fields, forms
 from farebox.components.model_gate.settings import ModelBounds
 from farebox.components.pca_reducer.settings import ReducerSettings
 from farebox.components.pruner.settings import PrunerSettings
@@ -275,13 +276,26 @@ def _explain(key: str, fault: Any) -> str:
     """One of pydantic's errors as `section.key=value must ...`."""
     match fault["type"]:
         case "unexpected_keyword_argument":
-            return f"{key} is not a setting"
+            return f"{key} is not a setting{_hint(key)}"
         case "missing" | "missing_argument":
             return f"{key} must be given"
         case "value_error":
             return str(fault["ctx"]["error"])
         case _:
             return f"{key}={fault['input']}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+def _hint(key: str) -> str:
+    """What to write instead of a key that no setting has: a similar name in its section, or where to look."""
+    *parents, name = key.split(".")
+    section: Any = Settings
+    for parent in parents:
+        types = forms(section)[parent].types if section and parent in forms(section) else ()
+        section = next((each for each in types if dataclasses.is_dataclass(each)), None)
+    names = [field.name for field in dataclasses.fields(section)] if section else []
+    if near := difflib.get_close_matches(name, names, 1):
+        return f"; did you mean {'.'.join([*parents, near[0]])}?"
+    return "; `farebox settings` lists all"
 
 
 def with_places(settings: Settings, path: Path) -> Settings:

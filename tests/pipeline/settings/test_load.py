@@ -139,9 +139,9 @@ def test_n_components_keeps_its_kind(city, value):
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("gates.max_rsme=4", "springfield.yaml: gates.max_rsme is not a setting"),
-        ("gate.max_rmse=4", "springfield.yaml: gate is not a setting"),
-        ("city.box.top=4", "springfield.yaml: city.box.top is not a setting"),
+        ("gates.max_rsme=4", "springfield.yaml: gates.max_rsme is not a setting; did you mean gates.max_rmse?"),
+        ("gate.max_rmse=4", "springfield.yaml: gate is not a setting; did you mean gates?"),
+        ("city.box.top=4", "springfield.yaml: city.box.top is not a setting; `farebox settings` lists all"),
         ("training.epochs=many", "springfield.yaml: training.epochs=many: input should be a valid integer"),
         ("training.epochs=1.5", "springfield.yaml: training.epochs=1.5: input should be a valid integer"),
         ("data_gate.drift=halt", "springfield.yaml: data_gate.drift=halt: input should be 'stop', 'warn' or 'ignore'"),
