@@ -49,7 +49,7 @@ def feature_names(
     to_places = _to_places(("straight_km", "straight_degrees"), (*airports, *landmarks))
     of_trip = (*middle, *MOVES, *to_places, *blocks, *BEARING)
     flags = (*FLAGS, *(f"before tariff change {number}" for number in changes))
-    whole = (*PLAIN_INPUTS, *CYCLE_PERIOD, *(f"after tariff change {number}" for number in changes))
+    whole = (*PLAIN_INPUTS, *CYCLE_PERIOD, *(f"tariff era, at most {number}" for number in changes))
     return {
         NUMERIC: (*of_trip, *CYCLES, "log_km", *PLAIN_INPUTS, *flags, *own),
         BRIEF: (*whole, *middle, *_to_places(("straight_km",), (*airports, *landmarks)), *ABSOLUTE, "log_km", *own),

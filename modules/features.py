@@ -312,8 +312,8 @@ def brief(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
     """The numbers of a network that looks up places and the hour of the week, float32, unscaled, of shape (n, 11 +
     2 (n_airports + n_landmarks) + n_changes + n_extra).
 
-    Passengers, hour, weekday and, for each change of the tariff, the era; the trip's middle; straight line in km, and
-    those to airports and landmarks; km east, north, across the streets and up them, without sign; log(1 + km); the
+    Passengers, hour, weekday; the era, for change n of the tariff at most n; the trip's middle; straight line in km,
+    and those to airports and landmarks; km east, north, across the streets and up them, without sign; log(1 + km); the
     city's own. No times of day, no direction and no sums: they took 17 operators.
     """
     places, changes = (*geography.airports, *geography.landmarks), geography.n_tariff_changes

@@ -286,12 +286,12 @@ def _explain(key: str, fault: Any) -> str:
 
 
 def _hint(key: str) -> str:
-    """What to write instead of a key that no setting has: a similar name in its section, or where to look."""
+    """Ends the error for an unknown key: names a similar setting of its section, or the command that lists all."""
     *parents, name = key.split(".")
     section: Any = Settings
     for parent in parents:
-        types = forms(section)[parent].types if section and parent in forms(section) else ()
-        section = next((each for each in types if dataclasses.is_dataclass(each)), None)
+        form = forms(section).get(parent) if section else None
+        section = next(filter(dataclasses.is_dataclass, form.types), None) if form else None
     names = [field.name for field in dataclasses.fields(section)] if section else []
     if near := difflib.get_close_matches(name, names, 1):
         return f"; did you mean {'.'.join([*parents, near[0]])}?"

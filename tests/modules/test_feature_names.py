@@ -48,5 +48,5 @@ def test_each_column_has_its_own_name(feature_set, compute, landmarks):
         assert named["straight_km"] == pytest.approx(np.hypot(east, north), rel=1e-3)
         assert named["log_km"] == pytest.approx(np.log1p(np.hypot(east, north)), rel=1e-3)
         brief = dict(zip(*others, features.brief(inputs, geography).numpy()[0], strict=True))
-        assert (brief["pickup_hour"], brief["after tariff change 1"], brief["after tariff change 2"]) == (8, 1, 1)
+        assert (brief["pickup_hour"], brief["tariff era, at most 1"], brief["tariff era, at most 2"]) == (8, 1, 1)
         assert {name: brief[name] for name in brief if name in named} == {n: named[n] for n in brief if n in named}
