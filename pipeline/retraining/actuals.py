@@ -147,6 +147,8 @@ def csv_batches(path: str) -> Iterator[tuple[pa.RecordBatch, int]]:
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
+    from farebox.components.trip_example_gen.sources.safe_arrow import until_released
+
     with open(path, encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file), [])
     chosen, n_torn = _chosen(header, path), 0
@@ -157,9 +159,10 @@ def csv_batches(path: str) -> Iterator[tuple[pa.RecordBatch, int]]:
         return "skip"
 
     options = arrow_csv.ConvertOptions(column_types=dict.fromkeys(chosen, pa.string()), include_columns=chosen)
-    parsing = arrow_csv.ParseOptions(invalid_row_handler=count)
-    with arrow_csv.open_csv(path, convert_options=options, parse_options=parsing) as reader:
-        for batch in reader:
+    with until_released(count):
+        for batch in arrow_csv.open_csv(
+            path, convert_options=options, parse_options=arrow_csv.ParseOptions(invalid_row_handler=count)
+        ):
             yield batch, n_torn
             n_torn = 0
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -22,6 +24,7 @@ from farebox.components.trip_example_gen.sources.csv_rows import (
     grammar,
     without_trailing,
 )
+from farebox.components.trip_example_gen.sources.safe_arrow import until_released
 from farebox.components.trip_example_gen.values.dialect import CsvDialect
 
 SAMPLE_ROWS = 100
@@ -182,11 +185,17 @@ class _Parser:
             return "skip"
 
         octets = _octets(rows)
-        reader = pa_csv.open_csv(  # read_csv of pyarrow 10 also walks all live Python objects: 0.1 s beside TensorFlow
-            pa.BufferReader(octets),
+        with until_released(note, octets):
+            # read_csv of pyarrow 10 also walks all live Python objects: 0.1 s beside TensorFlow.
+            table = pa_csv.open_csv(pa.BufferReader(pa.py_buffer(octets)), *self._options(octets.size, note)).read_all()
+        return table, np.array(skipped, np.int64)
+
+    def _options(self, n_bytes: int, note: Callable[[pa_csv.InvalidRow], str]) -> tuple[Any, ...]:
+        """Arrow's options for text of `n_bytes`, to read, to parse and to convert it."""
+        return (
             # Only without threads does Arrow number the rows that it skips.
             pa_csv.ReadOptions(
-                use_threads=False, block_size=octets.size + 1, column_names=list(map(str, range(self.width)))
+                use_threads=False, block_size=n_bytes + 1, column_names=list(map(str, range(self.width)))
             ),
             pa_csv.ParseOptions(
                 delimiter=self.dialect.separator, quote_char=self.dialect.quote, invalid_row_handler=note,
@@ -198,16 +207,14 @@ class _Parser:
                 null_values=_null_values(self.dialect.missing), decimal_point=self.dialect.decimal,
             ),
         )  # fmt: skip
-        table = reader.read_all()
-        return table, np.array(skipped, np.int64)
 
 
-def _octets(rows: pa.Array) -> pa.Buffer:
+def _octets(rows: pa.Array) -> npt.NDArray[np.uint8]:
     """The bytes of rows one after the other."""
     if not len(rows):
-        return pa.py_buffer(b"\n")
+        return np.frombuffer(b"\n", np.uint8)
     first, last = np.frombuffer(rows.buffers()[1], np.int32)[[rows.offset, rows.offset + len(rows)]]
-    return rows.buffers()[2].slice(int(first), int(last - first))
+    return np.frombuffer(rows.buffers()[2], np.uint8)[first:last]
 
 
 @functools.cache

@@ -38,9 +38,12 @@ def open_parquet(path: str, open_file: OpenFile) -> Iterator[pq.ParquetFile]:
     with contextlib.ExitStack() as stack:
         is_remote = "://" in path
         place: Any = stack.enter_context(SeekableFile(open_file(path, "rb"))) if is_remote else path
+        if is_remote:
+            stack.enter_context(safe_arrow.until_released(place))
         with _reading(path, ValueError, RuntimeError):  # of a refused type: safe_arrow's, pyarrow-hotfix's
             # Of a bucket, nearby columns are read at once. The oldest type of times (INT96) reaches far beyond ns.
             file = pq.ParquetFile(place, pre_buffer=is_remote, coerce_int96_timestamp_unit="us")
+        stack.callback(delattr, file, "reader")  # what Arrow's threads hold is Arrow's alone then
         with _reading(path):
             yield file
 

@@ -1,4 +1,4 @@
-"""Parquet files that would run code when they are read: CVE-2023-47248."""
+"""Parquet files that would run code when they are read (CVE-2023-47248), and threads that outlive a reader."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import dataclasses
 import pickle
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
+from farebox.components.trip_example_gen import reader
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns
-from farebox.components.trip_example_gen.sources import reading
+from farebox.components.trip_example_gen.sources import parquet_files, reading
+from farebox.pipeline.retraining import actuals
 
 TOYTOWN = CityProfile(
     name="toytown",
@@ -146,3 +152,50 @@ def test_pyarrow_hotfix_may_come_before_or_after() -> None:
     ours = "from farebox.components.trip_example_gen.sources import safe_arrow; safe_arrow.close_cve_2023_47248()"
     for code in (f"import pyarrow_hotfix; {ours}", f"{ours}; import pyarrow_hotfix", f"{ours}; {ours}"):
         subprocess.run([sys.executable, "-c", code], check=True)
+
+
+class SlowThread:
+    """Keeps what a reader of Arrow was given for a while, as Arrow's own threads do on a busy machine."""
+
+    def __init__(self, open_reader: Callable[..., Any]) -> None:
+        self.open_reader, self.held, self.n_opened = open_reader, list[Any](), 0
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        self.n_opened += 1
+        self.held += [*given, *named.values()]
+        threading.Thread(target=self._release).start()
+        return self.open_reader(*given, **named)
+
+    def _release(self) -> None:
+        time.sleep(0.2)
+        self.held.clear()
+
+
+def parquet_rows(path: str) -> Iterable[Any]:
+    """Rows of a file that is read as one of a bucket is."""
+    with parquet_files.open_parquet(f"gs://{path}", lambda path, mode: open(path.removeprefix("gs://"), mode)) as file:
+        yield from file.iter_batches()
+
+
+def csv_rows(path: str) -> Iterable[Any]:
+    return reader.read_trips(path, TOYTOWN)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "rows"),
+    [
+        (pa_csv, "open_csv", csv_rows),
+        (pa_csv, "open_csv", actuals.csv_batches),
+        (pq, "ParquetFile", parquet_rows),
+    ],
+    ids=["trips.csv", "actuals.csv", "bucket"],
+)
+def test_no_thread_of_arrow_outlives_a_reader(tmp_path: Path, monkeypatch, module, name: str, rows) -> None:
+    """One that releases a Python object while the interpreter ends aborts the process: apache/arrow issue 34314."""
+    path = tmp_path / ("trips.parquet" if name == "ParquetFile" else "trips.csv")
+    table = pa.table({**columns(4), "version": ["1"] * 4, "predicted": [1.0] * 4, "actual": [1.0] * 4})
+    (pq.write_table if name == "ParquetFile" else pa_csv.write_csv)(table, path)
+    slow = SlowThread(getattr(module, name))
+    monkeypatch.setattr(module, name, slow)
+    n_read = len(list(rows(str(path))))
+    assert (n_read, slow.n_opened, slow.held) == (1, 1, [])
