@@ -171,6 +171,11 @@ def lengths(vectors: tf.Tensor) -> tf.Tensor:
     return tf.sqrt(tf.reduce_sum(pairs**2, axis=2))
 
 
+def first_of(columns: tf.Tensor) -> tf.Tensor:
+    """The first column, shape (n, 1). tflite-micro refuses a split into one column and nothing."""
+    return tf.split(columns, [1, columns.shape[1] - 1], axis=1)[0] if columns.shape[1] > 1 else columns
+
+
 def straight_lines(pairs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Straight line from pickup to dropoff in km, shape (n, 1); and the same in degrees, as the course measures it,
     with km to the places, shape (n, 1 + 2 n_places)."""
@@ -290,7 +295,7 @@ def extended(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor
     pieces = (("middle",), ("km",), ("moves",), ("easts",), ("norths",))
     middle, km, moves, easts, norths = on_plane(in_box(inputs, geography), geography, places, pieces)
     distances = tf.sqrt(easts * easts + norths * norths)
-    straight_km, _ = tf.split(distances, [1, distances.shape[1] - 1], axis=1)
+    straight_km = first_of(distances)
     angles, passengers, flags = clock.clock_and_flags(clock.whole_numbers(inputs, changes), changes)
     waves = tf.concat([tf.sin(angles), tf.math.log(straight_km + 1.0), passengers], axis=1)
     return tf.concat(
@@ -320,7 +325,7 @@ def brief(inputs: Mapping[str, tf.Tensor], geography: Geography) -> tf.Tensor:
     pieces = (("middle",), ("moves",), ("km_easts",), ("km_norths",))
     middle, moves, easts, norths = on_plane(in_box(inputs, geography), geography, places, pieces)
     distances = tf.sqrt(easts * easts + norths * norths)
-    straight_km, _ = tf.split(distances, [1, distances.shape[1] - 1], axis=1)
+    straight_km = first_of(distances)
     numbers = clock.held(clock.whole_numbers(inputs, changes), changes)
     log_km = clock.rounded(tf.math.log(straight_km + 1.0))
     own = extra.columns_of(inputs, geography.extras)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farebox.components.tflite.slim import slim
 from farebox.modules import clock, columns, features
 from farebox.modules.features import Geography
 
@@ -293,6 +294,25 @@ def test_half_the_chord_is_the_great_circle_within_a_city(trip):
     angles = plane(trip, CHICAGO)["angles"][np.newaxis]
     chord_km = 2 * 6371.0088 * features.half_chord(tf.constant(angles)).numpy().item()
     assert chord_km == pytest.approx(haversine(trip, CHICAGO), abs=1e-3, rel=1e-5)
+
+
+@pytest.mark.parametrize("numbers", [features.numeric, features.extended, features.brief])
+@pytest.mark.parametrize("geography", [SYDNEY, ERAS, CHICAGO], ids=["bare", "eras", "places"])
+def test_tflite_micro_computes_the_numbers_of_any_city(geography, numbers):
+    """Also where a city has no places and no changes of its tariff: no part of a tensor is empty."""
+    runtime = pytest.importorskip("tflite_micro").runtime
+    middle = tuple(np.tile(geography.middle, 2) + 0.01 * np.arange(4))
+    row = inputs(middle, passengers=2, hour=8, weekday=6)
+    row |= {columns.PICKUP_ERA: tf.constant([[1]], tf.int64)} if geography.n_tariff_changes else {}
+    row = {name: tf.cast(value, tf.int32) if value.dtype == tf.int64 else value for name, value in row.items()}
+    specs = [tf.TensorSpec((1, 1), value.dtype, name) for name, value in row.items()]
+    function = tf.function(lambda *given: numbers(dict(zip(row, given, strict=True)), geography))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function(*specs)], function)
+    micro = runtime.Interpreter.from_bytes(slim(converter.convert()))
+    for place, value in enumerate(row.values()):
+        micro.set_input(value.numpy(), place)
+    micro.invoke()
+    np.testing.assert_allclose(micro.get_output(0), numbers(row, geography), rtol=1e-4, atol=1e-4)
 
 
 def test_extended_by_hand():
