@@ -20,7 +20,7 @@ KINDS = frozenset(
 MAX_KINDS, MAX_COLUMNS = 8, 12
 ORDER = (
     "ignore_files", "csv", "time_format", "times", "time_zone", "weekdays", "locations", "box", "fare", "passengers",
-    "currency",
+    "currency", "where",
 )  # fmt: skip
 
 

@@ -18,12 +18,14 @@ from farebox.components.trip_example_gen.columns import DROPOFF_LOCATION, PICKUP
 from farebox.components.trip_example_gen.inspection.column_names import tags
 from farebox.components.trip_example_gen.inspection.draft import WORLD, Answers, Draft
 from farebox.components.trip_example_gen.inspection.samples import Sample
+from farebox.components.trip_example_gen.judging.suspects import without
 from farebox.components.trip_example_gen.place_table import key_of
 from farebox.components.trip_example_gen.profile import Locations, Place
 from farebox.components.trip_example_gen.values import cells
 
 MIN_KNOWN = 0.8  # share of the trips' ends that a table must have: New York's has neither 264 nor 265, `unknown`
 SHOWN = 3
+MAX_UNKNOWN = 0.01  # share of the ends that may have no place: DataGate stops a run that loses more rows
 
 
 def add_locations(draft: Draft, taken: Sequence[Sample], answers: Answers) -> bool:
@@ -31,19 +33,21 @@ def add_locations(draft: Draft, taken: Sequence[Sample], answers: Answers) -> bo
 
     Raises InputError if the one that was given does not have them.
     """
-    ids = _ids(draft, taken)
+    ids = _ids(_ends(draft), taken)
     if not ids:
         return True
     for table in [answers.locations] if answers.locations else answers.tables:
-        if section := _section(table, ids):
+        if found := _section(table, ids):
+            section, unknown = found
             draft.city["locations"] = {**section, "file": _relative(table, answers.folder)}
+            _leave_out(unknown, draft, taken)
             return True
     shown = ", ".join(id_ for id_, _ in ids.most_common(SHOWN))
     if answers.locations:
         raise InputError(f"locations={answers.locations} must have the ids of the trips, such as {shown}")
     nowhere = {"longitude": 0.0, "latitude": 0.0}
     draft.choices["locations"] = [
-        ({"places": dict.fromkeys(ids, nowhere)}, ""),
+        ({"places": dict.fromkeys(map(key_of, ids), nowhere)}, ""),
         ({"file": "zones.csv", "id": "id"}, f"a table with id, longitude and latitude of {shown} and the others"),
     ]
     return False
@@ -60,29 +64,50 @@ def _relative(table: str, folder: Path) -> str:
     return table if os.path.isabs(table) else os.path.relpath(table, folder)
 
 
-def _ids(draft: Draft, taken: Sequence[Sample]) -> Counter[str]:
-    """How often the trips have each id."""
+def _ends(draft: Draft) -> list[str]:
+    """The source's columns of ids."""
+    return [name for ours in (PICKUP_LOCATION, DROPOFF_LOCATION) for name in draft.names_of(ours)]
+
+
+def _ids(names: Sequence[str], taken: Sequence[Sample]) -> Counter[str]:
+    """How often the trips have each id in these columns, as the source writes it."""
     ids = Counter[str]()
-    for ours in (PICKUP_LOCATION, DROPOFF_LOCATION):
-        for name in draft.names_of(ours):
-            for each in taken:
-                if name in each.columns:
-                    column = each.columns[name]
-                    column = column.filter(pa.array(~cells.is_missing(column, each.dialect)))
-                    ids.update(key_of(text) for text in cells.text(column).to_pylist())
+    for each in taken:
+        for name in each.columns.keys() & set(names):
+            column = each.columns[name]
+            column = column.filter(pa.array(~cells.is_missing(column, each.dialect)))
+            ids.update(cells.text(column).to_pylist())
     return ids
 
 
-def _section(table: str, ids: Counter[str]) -> dict[str, Any] | None:
-    """`city.locations` for a table that has the ids; None if it lacks them."""
+def _leave_out(unknown: set[str], draft: Draft, taken: Sequence[Sample]) -> None:
+    """Adds a `where` without the trips from and to ids that the table lacks, if these are many."""
+    conditions, shares = [], [0.0]
+    for name in _ends(draft):
+        ids = _ids([name], taken)
+        lacking = {id_: n for id_, n in ids.items() if key_of(id_) in unknown}
+        if lacking:
+            conditions.append(without(name, sorted(lacking, key=lambda id_: (len(id_), id_))))
+            shares.append(sum(lacking.values()) / ids.total())
+    if max(shares) > MAX_UNKNOWN:
+        draft.city["where"] = " and ".join(conditions)
+        lost = f"{max(shares):.1%} of the rows have ids that city.locations lacks"
+        draft.questions["where"] = f"{lost}: leave them out, or add them to its file"
+
+
+def _section(table: str, ids: Counter[str]) -> tuple[dict[str, Any], set[str]] | None:
+    """`city.locations` for a table that has the ids, and those that it lacks; None if it lacks too many."""
+    keys = Counter[str]()
+    for id_, n in ids.items():
+        keys[key_of(id_)] += n
     for section in _sections(table):
         try:
             read = locations.filled(Locations(**section), Path(), WORLD)
         except InputError:
             continue
-        known = {key_of(id_) for id_ in read.places}
-        if sum(n for id_, n in ids.items() if id_ in known) >= MIN_KNOWN * ids.total():
-            return section
+        unknown = keys.keys() - {key_of(id_) for id_ in read.places}
+        if sum(keys[id_] for id_ in unknown) <= (1 - MIN_KNOWN) * keys.total():
+            return section, unknown
     return None
 
 

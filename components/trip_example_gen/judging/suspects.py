@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from farebox.components.trip_example_gen.judging.reasons import BAD_TIMESTAMP, BAD_WEEKDAY, UNKNOWN_LOCATION
@@ -118,11 +118,10 @@ class Suspect:
         return f"{self.written} does not fit: {which}; {' or '.join(self.proposals)} {verb}"
 
     def _location_hint(self, share: str) -> str:
-        ids = [cell if _is_number(cell) else repr(cell) for cell, _ in self.commonest]
-        listed = f"({ids[0]},)" if len(ids) == 1 else f"({', '.join(ids)})"
+        ids = [cell for cell, _ in self.commonest]
         return (
-            f"{share} of the rows have places that city.locations lacks, such as {', '.join(ids)}: add them to its "
-            f"file, or leave such rows out with city.where: {self.column} not in {listed}"
+            f"{share} of the rows have places that city.locations lacks, such as {', '.join(map(_literal, ids))}: add "
+            f"them to its file, or leave such rows out with city.where: {without(self.column, ids)}"
         )
 
     def _advice(self) -> str:
@@ -138,5 +137,15 @@ def _best(fits: Mapping[str, int], of: int) -> list[str]:
     return sorted(fitting, key=lambda name: (-fits[name], name))[:SHOWN_FITS] if of else []
 
 
-def _is_number(text: str) -> bool:
-    return text.lstrip("+-").isdigit()
+def without(column: str, cells: Sequence[str]) -> str:
+    """A condition of city.where that leaves out rows with these cells in a column.
+
+    >>> without("zone", ["264"]), without("to zone", ["Unknown", "265"])
+    ('zone not in (264,)', "`to zone` not in ('Unknown', 265)")
+    """
+    name = column if column.isidentifier() else f"`{column}`"
+    return f"{name} not in ({', '.join(map(_literal, cells))}{',' * (len(cells) == 1)})"
+
+
+def _literal(cell: str) -> str:
+    return cell if cell.lstrip("+-").isdigit() else repr(cell)

@@ -276,6 +276,26 @@ def test_weekdays_that_nothing_tells_are_asked_back(tmp_path, monkeypatch, call)
     assert "# ? weekdays: monday_1" in written and "# ? weekdays: sunday_1" in written
 
 
+@pytest.mark.parametrize("n_unknown", [0, 4, 40])
+def test_rows_of_ids_without_a_place_are_left_out_if_there_are_many(tmp_path, monkeypatch, call, n_unknown):
+    """DataGate would stop the run that init proposes: it allows one row of a hundred."""
+    monkeypatch.chdir(tmp_path)
+    Path("zones.csv").write_text("zone,lon,lat\nMitte,13.40,52.52\n7,13.36,52.55\n")
+    ids = np.random.default_rng(2).choice(["Mitte", "7"], (2, N))
+    ids[1, :n_unknown] = ["Other", "99"] * (n_unknown // 2)
+    frame = text(trips())[["fare", "persons", "started"]]
+    frame.assign(**{"from zone": ids[0], "to zone": ids[1]}).to_csv("trips.csv", index=False)
+    code, _, error = call("init", "berlin", "--data", "trips.csv", "--zones", "zones.csv")
+    assert code == 0, error
+    assert city_of(Path("berlin.yaml")).get("where") == (
+        "`to zone` not in (99, 'Other')" if n_unknown == 40 else None
+    )
+    settings = load_settings("berlin.yaml", "trips.csv")
+    (read,) = read_trips(settings.data, settings.city)
+    reasons = {reason: n for (reason, _), n in read.reasons().items()}
+    assert reasons.get("unknown_location", 0) == (0 if n_unknown == 40 else n_unknown)
+
+
 def test_init_overwrites_nothing(tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
     text(trips()).to_csv("trips.csv", index=False)
