@@ -14,21 +14,22 @@ import typer
 from farebox.components.atomic_pusher import versions
 from farebox.components.atomic_pusher.versions import Version
 from farebox.pipeline import process
-from farebox.pipeline.commands.options import AsJson
+from farebox.pipeline.commands.options import CITY_NAME, AsJson
 from farebox.pipeline.commands.tables import aligned
 
 MARKS = {"latest": "LATEST", "candidate": "CANDIDATE", "rolled_back": "rolled back", "dropped": "dropped"}
+DIFFERENCE = "_diff"  # TFMA's ending
 HEADER = ("city", "version", "created", "", "bytes")
 
 Out = Annotated[str, typer.Option(help="The folder that keeps models/.")]
 
 
 def models(
-    city: Annotated[str | None, typer.Option(metavar="NAME", help="One city; all of them without it.")] = None,
+    city: Annotated[str | None, CITY_NAME] = None,
     out: Out = ".",
     as_json: AsJson = False,
 ) -> None:
-    """Lists the pushed versions of each city's model.
+    """Lists the pushed versions of each city's model, or of one city.
 
     Each line has the day, the size, the metrics, and whether the files are intact.
     """
@@ -41,7 +42,7 @@ def models(
 
 
 def rollback(
-    city: Annotated[str, typer.Option(metavar="NAME", help="The city of the model.")],
+    city: Annotated[str, CITY_NAME],
     version: Annotated[
         str | None, typer.Argument(help="Its name or the beginning; without it, the one that was latest before.")
     ] = None,
@@ -80,11 +81,9 @@ def verify(
 
 
 def table(listed: Sequence[Version]) -> str:
-    """A line per version, with a column for each metric that is a number."""
-    metrics = sorted(
-        {name for version in listed for name, value in version.metrics.items() if isinstance(value, (int, float))},
-        key=lambda name: (name != "rmse", name),
-    )
+    """A line per version, with a column for each metric that is a number and no difference from another version."""
+    named = {name for version in listed for name, value in version.metrics.items() if isinstance(value, (int, float))}
+    metrics = sorted((name for name in named if not name.endswith(DIFFERENCE)), key=lambda name: (name != "rmse", name))
     rows = [(*HEADER, *(name.upper() if name == "rmse" else name for name in metrics), "state")]
     for version in listed:
         mark = next((mark for field, mark in MARKS.items() if getattr(version, field)), "")

@@ -22,6 +22,21 @@ Overrides = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, and nothing else.")]
 
 
+def city_name(city: str | None) -> str | None:
+    """The name of a city, or the one in its file. Raises InputError for a file without one."""
+    if not city or not city.endswith((".yaml", ".yml")):
+        return city
+    from farebox.pipeline.settings.load import read_yaml
+
+    section = read_yaml(Path(city)).get("city")
+    if not isinstance(section, dict) or not isinstance(section.get("name"), str):
+        raise InputError(f"--city={city} must be a city file with city.name")
+    return str(section["name"])
+
+
+CITY_NAME = typer.Option("--city", metavar="CITY", callback=city_name, help="The city's name, or its city.yaml.")
+
+
 def day_of(text: str) -> datetime.date:
     """The day of `YYYY-MM-DD`. Raises InputError."""
     try:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farebox.pipeline.commands.options import AsJson
+from farebox.pipeline.commands.options import CITY_NAME, AsJson
 
 if TYPE_CHECKING:
     from farebox.pipeline.commands.run_history import PastRun
 
-Name = Annotated[str, typer.Option("--city", metavar="NAME", help="The city's name, as in runs/NAME.")]
+Name = Annotated[str, CITY_NAME]
 Out = Annotated[str, typer.Option(help="The folder that keeps runs/ and models/.")]
 
 

@@ -287,9 +287,7 @@ def test_rows_of_ids_without_a_place_are_left_out_if_there_are_many(tmp_path, mo
     frame.assign(**{"from zone": ids[0], "to zone": ids[1]}).to_csv("trips.csv", index=False)
     code, _, error = call("init", "berlin", "--data", "trips.csv", "--zones", "zones.csv")
     assert code == 0, error
-    assert city_of(Path("berlin.yaml")).get("where") == (
-        "`to zone` not in (99, 'Other')" if n_unknown == 40 else None
-    )
+    assert city_of(Path("berlin.yaml")).get("where") == ("`to zone` not in (99, 'Other')" if n_unknown == 40 else None)
     settings = load_settings("berlin.yaml", "trips.csv")
     (read,) = read_trips(settings.data, settings.city)
     reasons = {reason: n for (reason, _), n in read.reasons().items()}

@@ -20,7 +20,7 @@ def out(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for city, count in (("chicago", 3), ("nyc", 1)):
         for number in range(count):
-            metrics = {"rmse": 3.5 - number, "mae": 1.25, "note": "text"} if number else {}
+            metrics = {"rmse": 3.5 - number, "mae": 1.25, "rmse_diff": 0.5, "note": "text"} if number else {}
             store = LocalStore(tmp_path / "models" / city)
             push.push(bytes([number]) * 1500, store, {"metrics": metrics}, PushSettings())
     return tmp_path
@@ -37,6 +37,17 @@ def test_models_lists_every_city_newest_first(out, call):
     assert [version["latest"] for version in listed] == [True, False, False, True]
     assert [version["created"] for version in listed[:3]] == sorted((v["created"] for v in listed[:3]), reverse=True)
     assert [version["city"] for version in versions(call, "--city", "nyc")] == ["nyc"]
+
+
+def test_a_city_file_stands_for_its_city(out, call):
+    """As `farebox run --city FILE` takes it; its name may be another than the city's."""
+    Path("trips.yaml").write_text("city: {name: nyc}\n")
+    assert [version["city"] for version in versions(call, "--city", "trips.yaml")] == ["nyc"]
+    code, _, error = call("history", "--city", "trips.yaml")
+    assert (code, error) == (2, "farebox: --city=nyc must have a run in runs, got none\n")
+    Path("other.yaml").write_text("gates: {max_rmse: 4}\n")
+    code, _, error = call("report", "--city", "other.yaml")
+    assert (code, error) == (2, "farebox: --city=other.yaml must be a city file with city.name\n")
 
 
 def test_models_prints_a_table(out, call):
