@@ -1,4 +1,4 @@
-"""Errors that users, not developers, fix; the checks of a gate; and the conditions on a setting's value.
+"""Errors that users, not developers, fix; the checks of a gate; conditions on a setting's value; numbers as text.
 
     ValueError     InputError: input that cannot be used; names the value, the bound and the place (exit code 2)
     RuntimeError   GateError: a gate refused (exit code 3); carries its checks
@@ -63,6 +63,17 @@ def fault_of(error: BaseException) -> str:
     """An exception in one line, with its type if it is a bug's."""
     text = " ".join(str(error).split())
     return text if isinstance(error, (InputError, GateError)) else f"{type(error).__name__}: {text}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number as people write it: at most four significant digits, thousands separated."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    text = f"{value:.{digits}g}"
+    plain = f"{float(text):,.6f}".rstrip("0").rstrip(".") if "e" in text and abs(value) < 1 else text
+    return "0" if plain == "-0" else plain
 
 
 def increase(text: float | str, of: float, name: str) -> float:

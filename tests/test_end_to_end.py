@@ -229,7 +229,7 @@ def test_a_refused_model_changes_nothing(refused):
     assert untouched
     (line,) = re.findall(r"refused by .*", ended.stdout)
     value = ended.summary["rmse"]["shipped"]
-    assert f"max_rmse: {value:.6g}, bound 0.01" in line
+    assert f"max_rmse: {value:.4g}, bound 0.01" in line
     assert "nothing was pushed" in ended.stdout
     assert ended.summary["pushed"] is None and not ended.summary["blessed"]
     assert {"Trainer", "PcaReducer", "Pruner", "Quantizer"} <= ended.cached

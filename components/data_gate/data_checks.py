@@ -8,7 +8,7 @@ from typing import Any
 
 from farebox.components.data_gate.distributions import Bucket, Distance, Distribution, distance
 from farebox.components.data_gate.settings import DataGateSettings
-from farebox.components.errors import Check
+from farebox.components.errors import Check, number
 
 SHOWN_ANOMALIES = 3
 LAST, TRAIN = "the last blessed run", "train"
@@ -150,7 +150,7 @@ def warnings(checks: Sequence[Check]) -> list[str]:
 
 def _broken(check: Check) -> str:
     least = "at least" if check.at_least else "at most"
-    return f"{check.name}={check.value:.4g} must be {least} {check.bound:.4g}, got {check.detail}"
+    return f"{check.name}={number(check.value)} must be {least} {number(check.bound)}, got {check.detail}"
 
 
 def checks_of_kind(kind: str, settings: DataGateSettings, checks: Iterable[Check]) -> list[Check]:

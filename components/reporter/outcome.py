@@ -12,7 +12,7 @@ from tfx.dsl.io import fileio
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from farebox.components.artifacts import Report
-from farebox.components.errors import Check, GateError
+from farebox.components.errors import Check, GateError, number
 from farebox.components.reporter.figures import FIGURES_FILE, Figures
 
 
@@ -45,8 +45,8 @@ class OutcomeExecutor(base_executor.BaseExecutor):
 
 def _reason(check: Check) -> str:
     """`max_rmse 3.788, bound 0.5 (on all test trips)`: a detail does not repeat the name of its check."""
-    bound = "" if check.bound is None else f", bound {'at least ' if check.at_least else ''}{check.bound:.4g}"
-    return f"{check.name} {check.value:.4g}{bound}" + (f" ({check.detail})" if check.detail else "")
+    bound = "" if check.bound is None else f", bound {'at least ' if check.at_least else ''}{number(check.bound)}"
+    return f"{check.name} {number(check.value)}{bound}" + (f" ({check.detail})" if check.detail else "")
 
 
 class Outcome(base_component.BaseComponent):

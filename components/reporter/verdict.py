@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from farebox.components.errors import Check
+from farebox.components.errors import Check, number
 from farebox.components.evaluator.metrics import MAE, RMSE
 from farebox.components.model_gate.yardsticks import LIGHTGBM, LINEAR_ON_DISTANCE
 from farebox.components.reporter.figures import Figures, ModelFigures
@@ -99,8 +99,8 @@ def broken(check: Check) -> str:
     if check.bound is None:
         return f"{in_words(check.name)} ({check.name})"
     least = "at least " if check.at_least else ""
-    value = f"{check.value:.4g}{_interval(check)}"
-    return f"{in_words(check.name)} is {value}, allowed {least}{check.bound:.4g} ({check.name})"
+    value = f"{number(check.value)}{_interval(check)}"
+    return f"{in_words(check.name)} is {value}, allowed {least}{number(check.bound)} ({check.name})"
 
 
 def why(figures: Figures) -> str:
@@ -132,14 +132,14 @@ def closest_line(checks: Sequence[Check]) -> str:
     elif used > 1:
         room = f"beyond the bound, but chance may explain it{_interval(check)}"
     least = "at least " if check.at_least else ""
-    return f"{in_words(check.name)} {check.value:.4g}, bound {least}{check.bound:.4g}: {room} ({check.name})"
+    return f"{in_words(check.name)} {number(check.value)}, bound {least}{number(check.bound)}: {room} ({check.name})"
 
 
 def _interval(check: Check) -> str:
     """`, interval 0.01 to 0.05`; empty without one."""
     if check.lower is None or check.upper is None:
         return ""
-    return f", interval {check.lower:.4g} to {check.upper:.4g}"
+    return f", interval {number(check.lower)} to {number(check.upper)}"
 
 
 def changes(figures: Figures, currency: str) -> str:

@@ -15,11 +15,10 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from farebox.components.device_validator.runtimes.table import describe_trials
-from farebox.components.errors import Check
+from farebox.components.errors import Check, number
 from farebox.components.model_gate.yardsticks import ratio
 from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures, ModelFigures, RangeFigures
-from farebox.components.reporter.page.axis import number
 from farebox.components.trip_example_gen.judging.losses import Losses
 from farebox.pipeline.local.loss_lines import describe_losses
 from farebox.pipeline.local.progress import Progress
@@ -198,8 +197,8 @@ def describe_ranges(ranges: RangeFigures, currency: str) -> str:
 def describe_gate(check: Check) -> str:
     """A failed gate as `name: value, bound (detail)`."""
     detail = f" ({check.detail})" if check.detail else ""
-    bound = "" if check.bound is None else f", bound {check.bound:.6g}"
-    return f"{check.name}: {check.value:.6g}{bound}{detail}"
+    bound = "" if check.bound is None else f", bound {number(check.bound)}"
+    return f"{check.name}: {number(check.value)}{bound}{detail}"
 
 
 def gate_table(gates: Sequence[Check]) -> Table:

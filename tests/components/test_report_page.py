@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 import pytest
 import report_page
 
-from farebox.components.errors import Check
+from farebox.components.errors import Check, number
 from farebox.components.model_gate.judgement import SliceErrors
 from farebox.components.reporter import verdict, yardstick_words
 from farebox.components.reporter.figures import Figures
 from farebox.components.reporter.page import glossary, ladder_charts, top
-from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.reporter.page.axis import Axis
 from farebox.components.reporter.page.render import render
 
 KINDS = ("shipped", "refused", "no model", "next")

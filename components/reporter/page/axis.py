@@ -1,10 +1,12 @@
-"""Scales of charts: numbers or names as shares of a length, with round ticks; numbers as people write them."""
+"""Scales of charts: numbers or names as shares of a length, with round ticks."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Sequence
+
+from farebox.components.errors import number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,14 +70,3 @@ def nice_step(step: float) -> float:
     """The next of 1, 2, 5, 10, ... times a power of ten."""
     power = 10.0 ** math.floor(math.log10(step)) if step > 0 else 1.0
     return next((digit * power for digit in (1, 2, 5) if digit * power >= step * (1 - 1e-9)), 10 * power)
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number as people write it: at most four significant digits, thousands separated."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if abs(value) >= 10**digits:
-        return f"{value:,.0f}"
-    text = f"{value:.{digits}g}"
-    plain = f"{float(text):,.6f}".rstrip("0").rstrip(".") if "e" in text and abs(value) < 1 else text
-    return "0" if plain == "-0" else plain

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.errors import number
+from farebox.components.reporter.page.axis import Axis
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 480, 58, 14, 20, 44
 CHARACTER = 7.6  # width of a character of the axes' text

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from farebox.components.errors import number
 from farebox.components.model_gate.yardsticks import PREDICT_MEAN
 from farebox.components.reporter import verdict
 from farebox.components.reporter.figures import Figures, ModelFigures
-from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
 from farebox.components.reporter.page.charts import columns
 from farebox.components.reporter.page.render import About, render_sections

@@ -9,9 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from farebox.components.errors import Check
+from farebox.components.errors import Check, number
 from farebox.components.reporter.figures import LAST_ACCEPTED
-from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.reporter.page.axis import Axis
 from farebox.components.reporter.page.blocks import Block, Figure, Note, Section, missing, table
 from farebox.components.reporter.page.charts import Chart, columns
 from farebox.components.reporter.page.fare_charts import DAYS

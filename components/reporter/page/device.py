@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from farebox.components.device_validator.runtimes.table import RuntimeTrial
-from farebox.components.errors import Check
+from farebox.components.errors import Check, number
 from farebox.components.reporter.figures import Figures, ModelFigures
-from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Section, missing, table
 
 MEDIAN = (

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from farebox.components.errors import number
 from farebox.components.evaluator.metrics import RMSE
 from farebox.components.model_gate.judgement import SliceErrors
 from farebox.components.reporter.figures import ModelFigures
-from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.reporter.page.axis import Axis
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
 from farebox.components.reporter.page.charts import Chart, bars, columns
 from farebox.components.reporter.page.map_charts import maps

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from farebox.components.errors import Check
+from farebox.components.errors import Check, number
 from farebox.components.reporter.gate_words import in_words
-from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Section, Table, missing, table
 from farebox.components.reporter.verdict import Margin, margins, word
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from farebox.components.errors import number
 from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import UNREDUCED
-from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.reporter.page.axis import Axis
 from farebox.components.reporter.page.blocks import Block, Figure, Table, missing, table
 from farebox.components.reporter.page.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, Chart
 

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from farebox.components.errors import number
 from farebox.components.quantizer.settings import REDUCED
-from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.reporter.page.axis import Axis
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
 from farebox.components.reporter.page.charts import BOTTOM, TOP, WIDTH, Chart, shade
 from farebox.components.reporter.page.ladder_charts import pareto, parts, sensitivity
 
+MOST_FEATURES = 40  # rows of the heat map of loadings
 SAME = 0.02  # difference of two ramps that a picture does not show
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from farebox.components.atomic_pusher.commit import DIRTY
+from farebox.components.errors import number
 from farebox.components.reporter.figures import Figures
-from farebox.components.reporter.page.axis import number
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
 from farebox.components.reporter.page.charts import bars
 from farebox.components.reporter.page.over_time import RunPoint

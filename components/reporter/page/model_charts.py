@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from farebox.components.errors import number
 from farebox.components.evaluator.metrics import RMSE
 from farebox.components.model_gate.yardsticks import (
     LIGHTGBM,
@@ -15,7 +16,7 @@ from farebox.components.model_gate.yardsticks import (
 )
 from farebox.components.reporter import yardstick_words
 from farebox.components.reporter.figures import ModelFigures
-from farebox.components.reporter.page.axis import Axis, number
+from farebox.components.reporter.page.axis import Axis
 from farebox.components.reporter.page.blocks import Block, Figure, Section, missing, table
 from farebox.components.reporter.page.charts import Chart, bars
 from farebox.components.reporter.page.fare_charts import interval

@@ -113,6 +113,11 @@ def test_too_few_rows_of_all_splits_and_of_one():
     )
 
 
+def test_a_refusal_writes_large_numbers_in_full():
+    (rows, _) = data_checks.judge_rows({"train": 14_495, "eval": 0, "test": 0}, DataGateSettings(min_rows=2_000_000))
+    assert data_checks.refusal([rows]).startswith("DataGate: rows=14,495 must be at least 2,000,000, got ")
+
+
 def _shares(n=10_000, **shares: float) -> Distribution:
     return Distribution(n, shares={name.removeprefix("d"): share for name, share in shares.items()})
 
