@@ -78,8 +78,6 @@ def sentence(figures: Figures, currency: str) -> str:
 def quality(measured: ModelFigures, currency: str) -> str:
     """Accuracy with its interval, against yardsticks on the same trips, and cost on the device."""
     parts = [accuracy(measured, currency)]
-    if (half := measured.median_absolute_error) is not None:
-        parts.append(f"half of all fares are off by at most {half:.2f} {currency}")
     best = best_yardstick(measured)
     shown = dict.fromkeys(name for name in (LINEAR_ON_DISTANCE, LIGHTGBM, best) if name in measured.yardsticks)
     parts += [versus(measured, name) + (", the best yardstick" if name == best else "") for name in shown]
@@ -88,10 +86,13 @@ def quality(measured: ModelFigures, currency: str) -> str:
 
 
 def accuracy(measured: ModelFigures, currency: str) -> str:
-    """RMSE with its interval in words."""
+    """The median of the errors and RMSE with its interval in words, and why RMSE is so much larger."""
     low, high = measured.intervals.get(RMSE, (None, None))
-    interval = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
-    return f"typical error {measured.rmse.shipped:.2f} {currency}{interval} on trips it has not seen (RMSE)"
+    interval = "" if low is None or high is None else f" (95 % interval {low:.2f} to {high:.2f})"
+    half = measured.median_absolute_error
+    off = "" if half is None else f" half of all fares are off by at most {half:.2f} {currency};"
+    rmse = f"RMSE, in which large errors count most, is {measured.rmse.shipped:.2f} {currency}{interval}"
+    return f"on trips that it has not seen,{off} {rmse}"
 
 
 def broken(check: Check) -> str:

@@ -12,7 +12,7 @@ from farebox.components.reporter.page.blocks import Section, Terms
 
 # name -> other forms of it in a text (a regular expression), and what it means
 TERMS: Mapping[str, tuple[str, str]] = {
-    "RMSE": ("RMSE|typical error", "Root of the mean squared error. Large errors count more than many small ones."),
+    "RMSE": ("RMSE", "Root of the mean squared error. Large errors count more than many small ones."),
     "MAE": ("MAE|mean absolute error", "Mean of the errors without their signs."),
     "bias": ("bias", "Mean of the errors with their signs: below 0, the model answers too little."),
     "interval": (
