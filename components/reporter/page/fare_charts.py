@@ -204,7 +204,7 @@ def worst(fares: Mapping[str, Any], currency: str) -> Block:
         if "pickup_weekday" in columns and "pickup_hour" in columns:
             when = f"{DAYS[int(columns['pickup_weekday']) % 7]} {columns['pickup_hour']:.0f}:00"
         rows.append((
-            "; ".join(trip["odd"]) or "nothing rare", when, number(trip["actual"]), number(trip["predicted"]),
+            "; ".join(trip["odd"]) or "nothing rare", when, f"{trip['actual']:.2f}", f"{trip['predicted']:.2f}",
             number(trip["km"], 3), percent(trip["share"]),
         ))  # fmt: skip
     head = (
