@@ -246,10 +246,10 @@ def test_data_that_drifted_since_the_blessed_run_are_refused_before_transform(ou
     ended = subprocess.run(call, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 3
     assert before == listing(out / "models")
-    (line,) = ended.stderr.splitlines()
-    assert line.startswith("farebox: refused: DataGate: drift.fare=0.1")
+    (line,) = re.findall(r"refused by .*", ended.stdout)
+    assert line.startswith("refused by drift.fare: 0.1") and ended.stderr == ""
     assert "of train against the last blessed run" in line and ", e.g. fare=" in line
-    assert line.endswith("if the change is real, run again with data_gate.drift=warn")
+    assert "if the change is real, run again with data_gate.drift=warn\n" in ended.stdout
     assert "Transform" not in ended.stdout
 
 

@@ -41,6 +41,8 @@ def run(
             screen.refusal(error.checks, settings.city.currency, settings.runs_dir / LATEST / PAGE_FILE)
             if as_json:
                 print((settings.runs_dir / LATEST / SUMMARY_FILE).read_text())
+            else:
+                sys.exit(process.REFUSED)  # the screen has said why
         raise
     summary = result.summary
     screen.summary(summary.figures, summary.city, summary.currency, result.report)

@@ -13,10 +13,11 @@ import pytest
 
 from farebox.components.atomic_pusher import push
 from farebox.components.atomic_pusher.store import LocalStore
-from farebox.components.errors import GateError, InputError
+from farebox.components.errors import Check, GateError, InputError
 from farebox.components.tflite.description import Description, TensorDescription
 from farebox.components.tflite.metadata import described
 from farebox.pipeline import cli, process
+from farebox.pipeline.local import run as runs
 
 FAREBOX = Path(sys.executable).with_name("farebox")
 CITY = """
@@ -424,3 +425,22 @@ def test_what_ends_a_command_is_a_code_and_a_line(capsys):
     assert capsys.readouterr().err == "farebox: x=1 must be 2\nfarebox: refused: drift.fare=0.2\n"
     with pytest.raises(KeyError):
         process.code_of(lambda: raising(KeyError("fare")))
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_refused_data_have_their_reason_once(place, call, monkeypatch, as_json):
+    """On the screen, or on stderr if the screen is not for people."""
+    (place / "trips.csv").write_text(HEADER + GOOD)
+    (summary := place / "runs/springfield/latest/summary.json").parent.mkdir(parents=True)
+    summary.write_text("{}\n")
+    checks = [Check("rows", 14_495, 20_000, ok=False, detail="train 11616", hint="give more trips", at_least=True)]
+
+    def refuse(*_, **__):
+        raise GateError("DataGate: rows=14,495 must be at least 20,000", checks)
+
+    monkeypatch.setattr(runs, "run", refuse)
+    arguments = ["run", "--city", "springfield.yaml", "--data", "trips.csv"]
+    code, out, err = call(*arguments, *(["--json"] if as_json else []))
+    assert code == process.REFUSED
+    assert ("refused by rows: 14,495, bound 20,000 (train 11616)" in out) != as_json
+    assert (err == "farebox: refused: DataGate: rows=14,495 must be at least 20,000\n") == as_json == bool(err)
