@@ -51,7 +51,7 @@ def write(
     })["run"]["info"]  # fmt: skip
     now, run = round(time.time() * 1000), info["run_id"]
     metrics = list(metrics_of(figures, produced, costs, now))
-    chosen = [{"key": key, "value": value[:VALUE]} for key, value, _ in report.differing(settings)]
+    chosen = [{"key": key, "value": report.as_yaml(value)[:VALUE]} for key, value, _ in report.differing(settings)]
     for at in range(0, len(chosen), PARAMS):
         server.call("runs/log-batch", {"run_id": run, "params": chosen[at : at + PARAMS]})
     for at in range(0, len(metrics), BATCH):

@@ -98,29 +98,37 @@ def sections_of(produced: Mapping[str, list[Any]]) -> dict[str, Any]:
 def facts_of(settings: Settings, run_id: str, costs: Mapping[str, Cost]) -> RunFacts:
     """Facts of the runner: costs, settings and how they differ from the run before, the command, the versions."""
     differences = list(differing(settings))
-    chosen = {name: value for name, value, _ in differences}
-    before = settings_of(settings.runs_dir / LATEST)
-    defaults = {name: f"the default, {default}" for name, default in all_defaults(settings)}
-    changed = {} if before is None else {
-        key: (before.get(key, defaults.get(key, "none")), chosen.get(key, defaults.get(key, "none")))
-        for key in sorted({**before, **chosen}) if before.get(key) != chosen.get(key)
-    }  # fmt: skip
     nodes = [NodeRun(name, cost.cpu_s, cost.wall_s, cost.peak_mb, cost.is_cached) for name, cost in costs.items()]
     return RunFacts(
         nodes=tuple(nodes),
-        settings=chosen,
-        changed=changed,
+        settings={name: as_yaml(value) for name, value, _ in differences},
+        changed=changed_since(settings_of(settings.runs_dir / LATEST), settings),
         command=command(),
         source=settings.data,
         lane=provenance.lane(),
         commit=code_commit() or "",
         libraries=provenance.versions(),
         earlier=earlier_runs(settings.runs_dir, run_id),
-        defaults={name: default for name, _, default in differences if default},
+        defaults={name: text for name, _, default in differences if (text := text_of_default(default))},
         seeds=seeds_of(settings),
         python=platform.python_version(),
         machine=machine(),
     )
+
+
+def changed_since(before: Mapping[str, str] | None, settings: Settings) -> dict[str, tuple[str, str]]:
+    """Before and now of each setting that differs from a record of an earlier run; nothing without a record.
+
+    Older versions recorded a value as Python writes it, so a text of either form is the same value.
+    """
+    now = {name: value for name, value, _ in differing(settings)}
+    texts = {name: as_yaml(value) for name, value in now.items()}
+    defaults = {name: f"{default}, the default" for name, default in all_defaults(settings)}
+    return {
+        name: (before.get(name, defaults.get(name, "none")), texts.get(name, defaults.get(name, "none")))
+        for name in sorted({**before, **now})
+        if name not in now or before.get(name) not in (texts[name], str(now[name]))
+    } if before is not None else {}  # fmt: skip
 
 
 def earlier_runs(runs_dir: Path, run_id: str) -> tuple[RunPoint, ...]:
@@ -164,8 +172,8 @@ def seeds_of(settings: Settings) -> dict[str, int]:
     return {f"{name}.seed": section.seed for name, section in sections.items() if hasattr(section, "seed")}
 
 
-def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Key, value and default of each setting that differs from its default, as text; the default empty without one."""
+def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Key, value and default of each setting that differs from its default; the default MISSING without one."""
     for field in dataclasses.fields(settings):
         name, value = prefix + field.name, getattr(settings, field.name)
         if name in PRIVATE:
@@ -173,7 +181,7 @@ def differing(settings: Any, prefix: str = "") -> Iterator[tuple[str, str, str]]
         if dataclasses.is_dataclass(value):
             yield from differing(value, f"{name}.")
         elif value != (default := default_of(field)):
-            yield name, as_yaml(value), text_of_default(default)
+            yield name, value, default
 
 
 def all_defaults(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -194,7 +194,7 @@ def test_what_changed():
     noise = Check("max_rmse_increase", 0.008, 0.07, ok=True, lower=-0.012, upper=0.028)
     figures = dataclasses.replace(report_page.page("next").figures, gates=(noise,))
     assert verdict.changes(figures, "EUR").endswith("RMSE changes by +0.008 (-0.012 to +0.028: no sure difference).")
-    assert "Settings since the run before: training.seed from the default to 1." in written(report_page.page("next"))
+    assert "Settings since the run before: training.seed 1 (was the default)." in written(report_page.page("next"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -83,7 +83,7 @@ def settings_changed(facts: lineage.RunFacts) -> str:
     """The settings that differ from the run before; empty if none is known to differ."""
     if not facts.changed:
         return ""
-    named = [f"{key} from {before} to {now}" for key, (before, now) in list(facts.changed.items())[:SHOWN_SETTINGS]]
+    named = [f"{key} {now} (was {before})" for key, (before, now) in list(facts.changed.items())[:SHOWN_SETTINGS]]
     more = f" and {len(facts.changed) - len(named)} more, see Lineage" if len(facts.changed) > len(named) else ""
     return f"Settings since the run before: {', '.join(named)}{more}."
 

@@ -67,16 +67,30 @@ def test_a_refused_run_has_a_page(past):
 
 
 def test_settings_read_as_in_a_city_file():
-    shown = {key: value for key, value, _ in report.differing(load_settings("chicago"))}
+    shown = {key: report.as_yaml(value) for key, value, _ in report.differing(load_settings("chicago"))}
     assert shown["city.landmarks"] == "{loop: {longitude: -87.6298, latitude: 41.8819}}"
     assert (shown["city.tariff_changes"], shown["gates.max_rmse"]) == ("[2016-01-01]", "4.5")
+
+
+def test_a_value_that_an_older_version_recorded_has_not_changed(past):
+    """It wrote values as Python does."""
+    page = past(RUN)
+    file, settings = page.parent / "report.json", load_settings("chicago")
+    content = json.loads(file.read_text())
+    kept = content["facts"]["settings"]
+    for key, value, _ in report.differing(settings):
+        kept[key] = str(value) if key != "city.name" else kept[key]
+    file.write_text(json.dumps(content))
+    facts = json.loads((past(NEXT, "shipped", "training.seed=7").parent / "report.json").read_text())["facts"]
+    assert kept["city.tariff_changes"] != facts["settings"]["city.tariff_changes"]
+    assert list(facts["changed"]) == ["training.seed"]
 
 
 def test_the_page_names_settings_that_changed(past, tmp_path):
     past(RUN)
     page = past(NEXT, "shipped", "training.seed=7", "gates.max_rmse=4")
     facts = json.loads((page.parent / "report.json").read_text())["facts"]
-    assert facts["changed"] == {"training.seed": ["the default, 17", "7"], "gates.max_rmse": ["4.5", "4.0"]}
+    assert facts["changed"] == {"training.seed": ["17, the default", "7"], "gates.max_rmse": ["4.5", "4.0"]}
     assert (facts["defaults"]["training.seed"], facts["seeds"]["training.seed"]) == ("17", 7)
     assert facts["defaults"]["city.landmarks"] == facts["defaults"]["city.source"] == "none"
     assert "city.box.west" in facts["settings"].keys() - facts["defaults"].keys()
