@@ -129,3 +129,23 @@ def test_the_colours_of_the_gates_have_a_legend():
     assert styles.count("near") == 1 and {"fine", "near"} == set(styles) < {style for style, _ in bars.legend}
     refused = gates.section((report_page.REFUSING,)).blocks[0]
     assert '<rect class="bad"' in refused.rows[0][1]
+
+
+def test_loadings_name_the_features_that_matter_most(monkeypatch):
+    """The second feature correlates least, so that a picture of three rows leaves it out."""
+    facts = {"features": ["east_km", "weekend", "north_km", "log_km"], "loadings": [[0.5, 0.1, -0.9, 0.3]]}
+    assert all(f">{name}</text>" in line_charts.loadings(facts, "pca").svg for name in facts["features"])
+    monkeypatch.setattr(line_charts, "MOST_FEATURES", 3)
+    figure = line_charts.loadings(facts, "pca")
+    assert re.findall(r">(\w+_km|weekend)</text>", figure.svg) == ["log_km", "north_km", "east_km"]
+    assert "component 1, north_km: -0.90" in figure.svg and "Drawn are the 3 of 4 features" in figure.note
+
+
+def test_a_comparison_on_trips_of_training_claims_nothing_of_new_ones():
+    errors = {"rmse": 3.6, "mae": 1.7, "bias": 0.1, "coverage": 0.9}
+    whole = comparison.SliceDifference("all trips", 200, errors, errors, -0.1, -0.2, -0.05, "B")
+    page = comparison.ComparisonPage("lisbon", "EUR", ("a", "b"), "trips", (whole,), trained_share=0.81)
+    assert comparison.sentence(page).startswith("On these trips B is better: RMSE 3.60 EUR of A")
+    assert "fitted to about 81% of them, so this says little of trips to come" in comparison.sentence(page)
+    unseen = dataclasses.replace(page, trained_share=None)
+    assert comparison.sentence(unseen).startswith("B is better: RMSE") and "fitted" not in comparison.sentence(unseen)

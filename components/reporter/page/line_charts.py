@@ -65,25 +65,27 @@ def scree(facts: Mapping[str, Any], where: str) -> Figure:
 
 
 def loadings(facts: Mapping[str, Any], where: str) -> Figure:
-    """Correlation of each kept code with each feature as a heat map, the features' names in the table."""
+    """Correlation of each kept code with each feature as a heat map, a feature a row."""
     rows, names = facts["loadings"], facts["features"]
+    largest = sorted(range(len(names)), key=lambda feature: -max(abs(values[feature]) for values in rows))
+    drawn = sorted(largest[:MOST_FEATURES], reverse=True)  # the first feature on top
     chart = Chart(
-        Axis.of("feature", [str(place) for place in range(1, len(names) + 1)]),
-        Axis.of("component", [str(i) for i in range(len(rows), 0, -1)]),
-        TOP + BOTTOM + max(16 * len(rows), 60),
+        Axis.of("component", [str(i) for i in range(1, len(rows) + 1)]),
+        Axis.of("", [names[feature] for feature in drawn]),
+        TOP + BOTTOM + max(16 * len(drawn), 60),
     )
-    for row, values in enumerate(rows):
-        place = len(rows) - 1 - row
-        for column, value in enumerate(values):
-            style = shade(abs(value)) + (" neg" if value < 0 else "")
-            text = f"component {row + 1}, {names[column]}: {value:+.2f}"
-            chart.rect((column - 0.5, place - 0.5), (column + 0.5, place + 0.5), text, style)
+    for (place, feature), (component, values) in itertools.product(enumerate(drawn), enumerate(rows)):
+        style = shade(abs(values[feature])) + (" neg" if values[feature] < 0 else "")
+        text = f"component {component + 1}, {names[feature]}: {values[feature]:+.2f}"
+        chart.rect((component - 0.5, place - 0.5), (component + 0.5, place + 0.5), text, style)
     head = ("component", "features with the largest loadings")
     cells = []
     for row, values in enumerate(rows):
-        top = sorted(zip(itertools.count(1), names, values), key=lambda each: -abs(each[2]))[:4]
-        cells.append((str(row + 1), ", ".join(f"{name} ({place}) {value:+.2f}" for place, name, value in top)))
+        top = sorted(zip(names, values, strict=True), key=lambda each: -abs(each[1]))[:4]
+        cells.append((str(row + 1), ", ".join(f"{name} {value:+.2f}" for name, value in top)))
     note = f"Correlation of codes with features, {where}. A strong colour: a strong correlation; orange: negative."
+    if len(drawn) < len(names):
+        note += f" Drawn are the {len(drawn)} of {len(names)} features with the largest correlations."
     numbers = table("Loadings", head, cells, 2)
     return Figure(
         "Loadings", "correlation, −1 to 1", chart.svg("Loadings"), numbers, note, (("h8", "+"), ("h8 neg", "−"))
