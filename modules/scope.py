@@ -33,6 +33,11 @@ class Scope:
         """Seed of the row hashes that `update` takes."""
         return self._trained.seed if self._trained else 0
 
+    @property
+    def trained_share(self) -> float | None:
+        """The share of the rows that the model was fitted to; None for too few to tell."""
+        return self._n_trained / self._n_sampled if self._n_trained >= FEW_ROWS else None
+
     def update(self, rows: Mapping[str, npt.NDArray[Any]], hashes: npt.NDArray[np.uint64]) -> None:
         """Adds a batch: columns and `splits.row_hashes` of shape (n,)."""
         outside = np.zeros(len(hashes), bool)
@@ -63,7 +68,6 @@ class Scope:
             lines.append(f"the model is of {model}, the trips are of {city}")
         if self._n_outside:
             lines.append(f"{self._n_outside:,} of {self._n_rows:,} trips lie outside the model's box")
-        if self._n_trained >= FEW_ROWS:
-            share = self._n_trained / self._n_sampled
+        if share := self.trained_share:
             lines.append(f"the model was fitted to about {share:.0%} of these trips: on others it errs by more")
         return lines

@@ -235,6 +235,11 @@ class PredictedTrips:
                 scope.update(batch, hashes[scope.seed])
             yield batch, [model._interpreter.predict(batch) for model in self.models]
 
+    @property
+    def trained_share(self) -> float | None:
+        """The share of the trips that a model was fitted to, of the model that knows most; None for too few."""
+        return max(filter(None, (scope.trained_share for scope in self.scopes)), default=None)
+
     def warnings(self) -> tuple[str, ...]:
         """Lines about rows that were lost, and about trips that say little of a model.
 

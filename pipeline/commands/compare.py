@@ -66,7 +66,7 @@ def compare(
     slices = comparison.slices(settings.gates.slices.min_rows)
     paths = {"A": str(models[0].path), "B": str(models[1].path)}
     if page:
-        compare_page.write(page, compare_page.comparison_page(settings, models, slices, warnings))
+        compare_page.write(page, compare_page.comparison_page(settings, trips, slices, warnings))
     if as_json:
         counts = {"used": slices[0].rows if slices else 0, "rejected": trips.losses.total.rejected}
         content = {"city": settings.city.name, "data": settings.data, **paths, "rows": counts, "warnings": warnings}

@@ -13,7 +13,7 @@ from farebox.components.files import write_atomically
 from farebox.components.reporter.page.cities import CityRun
 from farebox.components.reporter.page.comparison import ComparisonPage, SliceDifference, render_comparison
 from farebox.components.trip_example_gen.files import DAYS
-from farebox.pipeline.fare_model import FareModel
+from farebox.pipeline.fare_model import FareModel, PredictedTrips
 from farebox.pipeline.local.folder import LATEST, SUMMARY_FILE
 from farebox.pipeline.local.report import settings_of
 from farebox.pipeline.local.run import RunSummary
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 
 def comparison_page(
-    settings: Settings, models: Sequence[FareModel], slices: Sequence[ComparedSlice], notes: Sequence[str]
+    settings: Settings, trips: PredictedTrips, slices: Sequence[ComparedSlice], notes: Sequence[str]
 ) -> str:
     """The page of two models on the same trips, as HTML."""
+    models = trips.models
     manifests = [facts_beside(model.path) for model in models]
     first, second = (facts_of(model, manifest) for model, manifest in zip(models, manifests, strict=True))
     return render_comparison(
@@ -39,6 +40,7 @@ def comparison_page(
             facts=tuple((name, first[name], second[name]) for name in first),
             settings=differing_settings(settings.runs_dir, manifests),
             notes=tuple(notes),
+            trained_share=trips.trained_share,
         )
     )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 
 import pytest
 import report_page
 
-from farebox.components.reporter.page import data_charts, fare_charts, gates, ladder_charts, line_charts
+from farebox.components.reporter.page import comparison, data_charts, fare_charts, gates, ladder_charts, line_charts
 
 
 def ramp(*reached):

@@ -50,7 +50,7 @@ class ComparisonPage:
     """Everything that the page shows.
 
     names: of A and B. source: of the trips. slices: all trips first. facts, settings: what, of A, of B; settings None
-    if a run is not known. notes: warnings.
+    if a run is not known. notes: warnings. trained_share: of the trips, those that a model was fitted to; None if few.
     """
 
     city: str
@@ -61,6 +61,7 @@ class ComparisonPage:
     facts: tuple[tuple[str, str, str], ...] = ()
     settings: tuple[tuple[str, str, str], ...] | None = None
     notes: tuple[str, ...] = ()
+    trained_share: float | None = None
 
 
 def render_comparison(page: ComparisonPage) -> str:
@@ -74,10 +75,13 @@ def sentence(page: ComparisonPage) -> str:
     if not page.slices:
         return "No trip could be used, so nothing was compared."
     whole, unit = page.slices[0], page.currency
-    errors = f"typical error (RMSE) {whole.a['rmse']:.2f} {unit} of A, {whole.b['rmse']:.2f} {unit} of B"
+    errors = f"RMSE {whole.a['rmse']:.2f} {unit} of A, {whole.b['rmse']:.2f} {unit} of B"
     difference = f"a difference of {whole.value:+.3f} ({whole.interval}) on the same {whole.rows:,} trips"
-    finding = f"{whole.better} is better" if whole.better else "No difference beyond chance"
-    return f"{finding}: {errors}, {difference}."
+    finding = f"{whole.better} is better" if whole.better else "no difference beyond chance"
+    if page.trained_share is None:
+        return f"{capital(finding)}: {errors}, {difference}."
+    seen = f"A model was fitted to about {page.trained_share:.0%} of them, so this says little of trips to come"
+    return f"On these trips {finding}: {errors}, {difference}. {seen}: compare on trips that neither has seen."
 
 
 def tiles(page: ComparisonPage) -> tuple[Tile, ...]:

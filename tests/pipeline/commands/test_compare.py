@@ -129,7 +129,7 @@ def test_a_page_beside_the_table(versions, call, tmp_path):
     html = report_page.without_term_links((tmp_path / "pages/compare.html").read_text())
     lines = [line.split("  ")[0] for line in out.splitlines() if "=" in line]
     assert all(f'<th scope="row">{slice_name(line)}</th>' in html for line in lines) and len(lines) > 3
-    assert " is better: typical error (RMSE)" in html
+    assert " is better: RMSE " in html
     assert "Difference by weekday of pickup" in html and "weekday of pickup Monday" in html
     assert re.search(r"training.seed</th>\s*<td>1</td>\s*<td>2</td>", html) and versions[0] in html
     assert compare(call, *versions, "--page", "trips.csv/page.html")[0] == 2
