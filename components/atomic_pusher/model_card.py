@@ -7,6 +7,8 @@ for people. No TFX here.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +25,8 @@ METRICS = {
     "range_width": ("mean width of the range", None),
 }
 SLICE_METRICS = ("rmse", "bias", "coverage")
+# What a metric cannot be below or above; an interval by a jackknife may end beyond it.
+LIMITS = {"bias": (-math.inf, math.inf), "coverage": (0.0, 1.0)}
 
 Card = dict[str, Any]
 
@@ -132,24 +136,27 @@ def _metrics(judgement: Mapping[str, Any], unit: str, min_rows: int, words: Card
     """Metrics over all trips with their intervals, then those of slices."""
     metrics, intervals = judgement.get("metrics", {}), judgement.get("intervals", {})
     for name in (name for name in METRICS if metrics.get(name) is not None):
-        yield _metric(_type(name, unit, words), metrics[name], intervals.get(name))
+        yield _metric(name, _type(name, unit, words), metrics[name], intervals.get(name))
     for each in _slices(judgement, min_rows):
         label = f"{each['slice']} ({each['rows']:,} trips)"
         for name in (name for name in SLICE_METRICS if each.get(name) is not None):
             interval = each.get("intervals", {}).get(name)
-            yield {"slice": label, **_metric(_type(name, unit, words), each[name], interval)}
+            yield {"slice": label, **_metric(name, _type(name, unit, words), each[name], interval)}
 
 
-def _metric(kind: str, value: float, interval: Sequence[float] | None) -> dict[str, Any]:
+def _metric(name: str, kind: str, value: float, interval: Sequence[float] | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"type": kind, "value": _number(value)}
     if interval:
-        low, high = map(_number, interval)
+        least, most = LIMITS.get(name, (0.0, math.inf))
+        low, high = (_number(min(max(end, least), most)) for end in interval)
         entry["confidence_interval"] = {"lower_bound": low, "upper_bound": high}
     return entry
 
 
 def _slices(judgement: Mapping[str, Any], min_rows: int) -> list[Mapping[str, Any]]:
-    return [each for each in judgement.get("slices", ()) if each["rows"] >= min_rows]
+    """Slices with enough rows by feature, hours and other whole numbers in their order."""
+    large = [each for each in judgement.get("slices", ()) if each["rows"] >= min_rows]
+    return sorted(large, key=lambda each: re.sub(r"=(\d+)$", lambda found: f"={int(found[1]):9}", each["slice"]))
 
 
 def _type(name: str, unit: str, words: CardWords) -> str:

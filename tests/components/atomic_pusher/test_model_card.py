@@ -177,3 +177,18 @@ def test_without_words_a_card_knows_no_taxi(content, card):
     found = [set(re.findall(r"(?i)taxi|fares?|passenger|meter|deliver", text)) for text in texts]
     assert found[0] == set() and {"taxi", "fare", "passenger", "meter", "deliver"} <= found[1]
     assert "A prediction on the device" in texts[0] and "{city}" not in texts[0]
+
+
+def test_slices_stand_in_their_order_and_intervals_within_what_is_possible(content):
+    """An interval by a jackknife is symmetric: of few trips it can end below 0 and above 100 %."""
+    slices = [
+        {**SLICE, "slice": f"pickup_hour={hour}", "coverage": 0.9, "bias": -0.5,
+         "intervals": {"rmse": [-1.26, 10.3], "coverage": [0.77, 1.03], "bias": [-2.0, 1.0]}}
+        for hour in (10, 9)
+    ]  # fmt: skip
+    made = model_card(describe(content, "toytown", {}), {**JUDGEMENT, "slices": slices}, None, contact=None, min_rows=1)
+    found = [each for each in made["quantitative_analysis"]["performance_metrics"] if "slice" in each]
+    assert [each["slice"].partition(" ")[0] for each in found[::3]] == ["pickup_hour=9", "pickup_hour=10"]
+    assert [tuple(each["confidence_interval"].values()) for each in found[:3]] == [
+        ("0", "10.3"), ("-2", "1"), ("0.77", "1"),
+    ]  # fmt: skip
