@@ -101,6 +101,7 @@ async function loadRuntime(site) {
     await Promise.race([litert.loadLiteRt(new URL("vendor/", document.baseURI).href), late]);
     return litert;
   } catch (error) {
-    throw new Error(`LiteRT.js ${site.litert} cannot be loaded: ${textOf(error)}`);
+    const mend = "write the page again: `make explorer`, then `farebox explore`";
+    throw new Error(`LiteRT.js ${site.litert} cannot be loaded from vendor/ beside this page; ${mend} (${textOf(error)})`);
   }
 }

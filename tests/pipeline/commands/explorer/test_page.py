@@ -19,6 +19,10 @@ TRIP = {
     "pickup_longitude": -74.5, "pickup_latitude": 40.75, "dropoff_longitude": -73.25, "dropoff_latitude": 41.5,
     "passenger_count": 2, "pickup_hour": 8, "pickup_weekday": 2,
 }  # fmt: skip
+LITERT_FAULT = (
+    "LiteRT.js 2.5.3 cannot be loaded from vendor/ beside this page; write the page again: `make explorer`, then "
+    "`farebox explore` ("
+)
 VALUE = "Number(document.querySelector('[name=%s]').value)"
 
 
@@ -145,7 +149,7 @@ def test_a_missing_file_is_named_on_the_page(page, serve, files, missing):
     page.open(serve({path: each for path, each in files.items() if not re.search(missing, path)}) + fragment())
     page.until("document.querySelector('#fault').textContent")
     expected = {
-        r"internal\.wasm": "LiteRT.js 2.5.3 cannot be loaded: ", r"core\.js": "LiteRT.js 2.5.3 cannot be loaded: ",
+        r"internal\.wasm": LITERT_FAULT, r"core\.js": LITERT_FAULT,
         r"model\.mjs": "model.mjs of ", r"site\.json": "site.json cannot be read: the server answers 404",
     }  # fmt: skip
     assert page.text("#fault").startswith(expected[missing])
