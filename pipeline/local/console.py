@@ -181,7 +181,7 @@ def describe_model(figures: ModelFigures) -> str:
         f"{model.bytes:,} B ({model.gzip_bytes:,} B gzip), {model.bytes / unreduced.bytes:.0%} of the unreduced "
         f"{unreduced.bytes:,} B; {sum(model.ops.values())} ops; "
         f"{' + '.join((model.mode, *model.steps))} of the {model.network} network"
-        + (f", k={model.k}" if model.k else "")
+        + (f", k={model.k}" if model.k and f"k={model.k}" not in model.network else "")
         + f", {model.sparsity:.1%} zeros"
     )
 

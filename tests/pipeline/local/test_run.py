@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -183,6 +184,14 @@ def lost(**files: tuple[int, int, int, dict[tuple[str, str], int]]) -> Losses:
         for name, (examples, reasons, left_out) in files.items()
     }
     return Losses(sum(rows.values(), FileRows()), rows, shown)
+
+
+def test_k_is_told_once():
+    """The name of a candidate's network has it."""
+    figures = figures_with(linear=4.0)
+    model = dataclasses.replace(figures.model, network="k=4, 25% pruned")
+    line = console.describe_model(dataclasses.replace(figures, model=model))
+    assert line.endswith("int8 + look-ups of the k=4, 25% pruned network, 25.0% zeros")
 
 
 def test_the_lines_about_lost_rows_are_short_and_aligned():
