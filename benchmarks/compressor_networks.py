@@ -122,7 +122,7 @@ def keywords(random: np.random.Generator) -> Fitted:
         x = normal(layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x))
         x = normal(layers.Conv2D(32, 1, use_bias=False)(x))
     network = keras.Model(inputs, layers.Dense(6, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
-    return _fit(network, {"spectrogram": spectra}, kinds, CLASSES_LOSS, epochs=12, batch=64)
+    return _fit(network, {"spectrogram": spectra}, kinds, CLASSES_LOSS, epochs=40, batch=64)
 
 
 def _sound(kind: int, random: np.random.Generator) -> Array:

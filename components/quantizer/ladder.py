@@ -125,6 +125,11 @@ class Ladder:
         bench.judge.time([trial])
         return self._finish(trial, f"fixed by quantizer.mode={rung.name}")
 
+    @property
+    def _goal(self) -> Goal:
+        """What files cost before they are timed."""
+        return "gzip" if self._settings.optimize_for == "gzip" else "size"
+
     def _rungs(self) -> list[Rung]:
         return [rung for rung in RUNGS.values() if rung.is_tried(self._settings.optimize_for)]
 
@@ -137,13 +142,12 @@ class Ladder:
 
     def _finalists(self) -> list[str]:
         """The networks whose files so far are the smallest that hold, the best first; others by their error."""
-        goal: Goal = "gzip" if self._settings.optimize_for == "gzip" else "size"
 
         def rank(network: str) -> tuple[float, ...]:
             trials = [trial for trial in self._bench.trials if trial.network == network]
             holding = [trial for trial in trials if self._bench.holds(trial)]
             error = min((trial.error for trial in trials), default=math.inf)
-            return (0, *min(cost(trial, goal) for trial in holding)) if holding else (1, error)
+            return (0, *min(cost(trial, self._goal) for trial in holding)) if holding else (1, error)
 
         return sorted(self._bench.networks, key=rank)[:FINALISTS]
 
@@ -161,13 +165,20 @@ class Ladder:
         trials = (trial for trial in self._bench.trials if trial.network in networks)
         return any(self._bench.holds(trial) and "int8" in trial.dtypes for trial in trials)
 
+    def _is_beaten(self, trial: QuantizationTrial) -> bool:
+        """Whether a file of the network holds the budget and costs no more than this one, to which float nodes only add
+        bytes. Integer activations may be faster all the same."""
+        if RUNGS[trial.rung].calibrates and self._settings.optimize_for in ("latency", "balanced"):
+            return False
+        files = [each for each in self._bench.trials if each.network == trial.network and self._bench.holds(each)]
+        return any(cost(each, self._goal) <= cost(trial, self._goal) for each in files)
+
     def _study(self, trial: QuantizationTrial) -> None:
         """Measures which nodes a rung harms; in mode `auto` only if the trial misses the budget, and then tries it
-        again with the most harmful nodes float. Does nothing for a network that misses the budget in float32, nor for
-        integer weights beside another integer file that holds it."""
+        again with the most harmful nodes float. Does nothing for a network that misses the budget in float32, nor
+        where float nodes cannot pay."""
         bench, rung = self._bench, RUNGS[trial.rung]
-        is_spare = rung.weight_bits is not None and self._has_integer_file([trial.network])
-        is_needed = self._settings.mode != AUTO or not (bench.holds(trial) or is_spare)
+        is_needed = self._settings.mode != AUTO or not (bench.holds(trial) or self._is_beaten(trial))
         if not (rung.can_keep_float and trial.content and is_needed):
             return
         if self._settings.mode == AUTO and not bench.allowance.is_left(f"float nodes of {trial.name}"):

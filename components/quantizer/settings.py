@@ -54,7 +54,7 @@ class QuantizerSettings:
     search_s: Positive = 300.0
     """CPU seconds after which `auto` converts nothing further; the log says so."""
     keep_float: tuple[str, ...] = ()
-    """Patterns of nodes that int8 and int8_weights leave float."""
+    """Patterns of nodes that int8, int8_weights and int8_channels leave float."""
     qat_layers: tuple[str, ...] = ("*",)
     """Patterns of the layers that qat and pqat quantize."""
     calibration_rows: Count = 500

@@ -187,21 +187,53 @@ def test_equal_bytes_are_run_once(small, rows, monkeypatch):
     assert trials[0].figures == trials[1].figures != trials[2].figures
 
 
-@pytest.mark.parametrize(("rung", "portable"), [("int8", False), ("int8_weights", True)])
-def test_a_planted_bad_layer_is_found_and_kept_float(small, search, rung, portable):
+def with_a_bad_layer(network):
     """A unit of `first` that is always 0 meets weights of 1000 in `second`: in float the same, in int8 nothing is left
     of the other weights, which share their scale."""
-    kernel, bias = small.get_layer("first").get_weights()
-    planted = with_kernels(small, second=np.concatenate([np.full((1, 16), 1e3), small.layers[2].get_weights()[0][1:]]))
+    kernel, bias = network.get_layer("first").get_weights()
+    second, _ = network.get_layer("second").get_weights()
+    planted = with_kernels(network, second=np.concatenate([np.full_like(second[:1], 1e3), second[1:]]))
     alive = np.arange(16) > 0
     planted.get_layer("first").set_weights([kernel * alive, bias * alive])
-    outcome = search({"reduced": planted, "unreduced": planted}, max_rmse_increase="5%", portable=portable)
+    return planted
+
+
+@pytest.mark.parametrize(("rung", "portable"), [("int8", False), ("int8_weights", True)])
+def test_a_planted_bad_layer_is_found_and_kept_float(small, search, rung, portable):
+    planted = with_a_bad_layer(small)
+    goal = "size" if portable else "latency"  # for the size, float nodes of int8 gain nothing beside int8 weights
+    networks = {"reduced": planted, "unreduced": planted}
+    outcome = search(networks, max_rmse_increase="5%", portable=portable, optimize_for=goal)
     harms = [harm for harm in outcome.harms if (harm.network, harm.rung) == ("reduced", rung)]
     assert "second" in harms[0].node and harms[0].increase > 10 * harms[1].increase
     plain, spared = [trial for trial in outcome.trials if (trial.rung, trial.network) == (rung, "reduced")]
     assert plain.error > outcome.bound >= spared.error
     assert spared.kept_float == (harms[0].node,)
     assert not portable or plain.bytes < spared.bytes == outcome.chosen.bytes < outcome.trials[0].bytes
+
+
+def test_float_nodes_are_tried_beside_a_larger_integer_file(search, rows):
+    """A unit of `second` is always 0 by weights of 1000. A scale for each unit holds the budget; all the same, int8
+    weights are tried with that layer float, as they begin with fewer bytes."""
+    import tf_keras as keras
+
+    keras.utils.set_random_seed(3)
+    x = inner = keras.Input((8,), name="x")
+    for name, units in (("first", 16), ("second", 4), ("third", 32)):
+        inner = keras.layers.Dense(units, activation="relu", name=name)(inner)
+    network = keras.Model(x, keras.layers.Dense(1, name="y")(inner))
+    network.compile(keras.optimizers.Adam(0.01), loss="mse")
+    network.fit({"x": rows[0]}, rows[1], batch_size=64, epochs=10, verbose=0)
+    for name, planted in (("second", (np.s_[:, 0], 1e3, -1e6)), ("third", (np.s_[0], 0, 0))):
+        kernel, bias = network.get_layer(name).get_weights()
+        where, weights, dead = planted
+        kernel[where] = weights
+        bias[0] += dead
+        network.get_layer(name).set_weights([kernel, bias])
+    outcome = search({"unreduced": network}, max_rmse_increase="5%", portable=False)
+    verdicts = {(trial.rung, bool(trial.kept_float)): trial.verdict for trial in outcome.trials}
+    assert verdicts["int8_weights", False] == "misses"
+    assert {verdicts["int8_channels", False], verdicts["int8_weights", True]} == {"chosen", "holds"}
 
 
 @pytest.mark.slow
