@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from farebox.pipeline.local.libraries import GARBAGE
+
 settings.register_profile("farebox", deadline=None)  # the first call of a TensorFlow op may take a second
 settings.load_profile("farebox")
 
@@ -25,8 +27,9 @@ settings.load_profile("farebox")
 def pytest_configure() -> None:
     """Ends the ignoring of SIGINT, which a shell's background jobs and all their children inherit.
 
-    Tests send it to farebox, to PostgreSQL and to themselves.
+    Tests send it to farebox, to PostgreSQL and to themselves. Also looks for garbage as seldom as farebox does.
     """
+    gc.set_threshold(GARBAGE)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
