@@ -55,19 +55,28 @@ def module_of(path: Path) -> str:
 MODULES = {module_of(path): path for path in (*SOURCES, *(ROOT / name for name in FACE))}
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def syntax(path: Path) -> list[ast.AST]:
+    """All nodes of a source, its module first."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@functools.cache
+def imports(path: Path) -> list[str]:
     """Dotted names that a file imports anywhere, `from a import b` as a.b too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    names: list[str] = []
+    for node in syntax(path):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name_of(path)}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (f"{node.module}.{alias.name}" for alias in node.names)
+    return names
 
 
 def names_in_strings(path: Path) -> Iterator[str]:
     """Dotted names of ours in string constants: TFX, Kubeflow and a child process import by such a name."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in syntax(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from re.findall(r"farebox(?:\.\w+)+", node.value)
 
@@ -160,7 +169,7 @@ def test_one_keras():
 
 def docstrings(path: Path) -> Iterator[tuple[str, str]]:
     """(name, text) of each docstring in a file."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in syntax(path):
         if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and (text := ast.get_docstring(node)):
             yield getattr(node, "name", "module"), text
 
@@ -177,7 +186,7 @@ def test_messages_know_no_command_line():
     messages: list[str] = []
     for path in SOURCES:
         if path.parent.name != "commands":
-            raised = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Raise))
+            raised = (node for node in syntax(path) if isinstance(node, ast.Raise))
             constants = (each.value for node in raised for each in ast.walk(node) if isinstance(each, ast.Constant))
             messages += [
                 f"{name_of(path)}: {text}" for text in constants if isinstance(text, str) and typed.search(text)
@@ -191,9 +200,7 @@ def test_files_are_short():
 
 
 def test_every_module_says_what_lives_in_it():
-    bare = [
-        name_of(path) for path in SOURCES if path.read_text() and not ast.get_docstring(ast.parse(path.read_text()))
-    ]
+    bare = [name_of(path) for path in SOURCES if path.stat().st_size and not ast.get_docstring(syntax(path)[0])]
     assert bare == []
 
 
