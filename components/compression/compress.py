@@ -44,6 +44,7 @@ def compress(
     portable: bool = False,
     seed: int = 17,
     search_s: float = QuantizerSettings.search_s,
+    max_slowdown: float = QuantizerSettings.max_slowdown,
     cache: str | Path | None = None,
     on_step: OnStep | None = None,
 ) -> Compression:
@@ -72,6 +73,8 @@ def compress(
     portable: only formats that every runtime has and answers alike, tflite-micro among them.
     search_s: CPU seconds after which no further trial begins; a warning of the log says what was not tried. The few
         formats of a `.tflite` are all tried.
+    max_slowdown: share of the time of one row that the file may add, as Quantizer has it; from 4 on, weights of four
+        bits are tried.
     cache: a folder for finished networks, files and errors; an interrupted call, or one with another budget, reuses
         them.
     on_step: called with a step's name and "" as it begins, and for the steps `reducer` and `pruner` with its name and
@@ -82,6 +85,8 @@ def compress(
     check_budget(budget)
     if not 0 < search_s < math.inf:
         raise InputError(f"search_s={search_s} must be above 0 and finite")
+    if not 0 <= max_slowdown < math.inf:
+        raise InputError(f"max_slowdown={max_slowdown} must be at least 0 and finite")
     goal = checked_goal(optimize_for)
     named = {"train": train, "evaluation": evaluation} | ({"test": test} if test else {})
     say = on_step or (lambda _name, _result: None)
@@ -92,7 +97,7 @@ def compress(
             file = file_network(network) if isinstance(network, bytes) else network
             return compress_file(
                 file, named, budget=budget, objective=objective, metric=metric, keep_names=keep_names, seed=seed,
-                on_step=say, run=run, optimize_for=goal, portable=portable,
+                on_step=say, run=run, optimize_for=goal, portable=portable, max_slowdown=max_slowdown,
                 cache=Path(cache) if cache else None,
             )  # fmt: skip
     check_network(network)
@@ -107,7 +112,7 @@ def compress(
         network = plain_network(network)
         task = Task(
             network, splits, resolution=resolution, covered=covered, budget=budget, seed=seed, search_s=search_s,
-            keep_names=keep_names, run=run, optimize_for=goal, portable=portable,
+            keep_names=keep_names, run=run, optimize_for=goal, portable=portable, max_slowdown=max_slowdown,
             cache=Path(cache) if cache else None,
         )  # fmt: skip
         result = task.compressed(say)

@@ -15,7 +15,7 @@ from farebox.components.compression.rows import Array, Inputs, split_of
 from farebox.components.networks.objective import Score
 from farebox.components.networks.resolution import Head, resolve
 from farebox.components.quantizer.native import Run, predictions
-from farebox.components.quantizer.settings import Goal
+from farebox.components.quantizer.settings import Goal, QuantizerSettings
 
 ROWS_TO_GUESS = 1000  # whose answers tell logits from probabilities
 
@@ -33,6 +33,7 @@ def compress_file(
     run: Run,
     cache: Path | None,
     optimize_for: Goal = "size",
+    max_slowdown: float = QuantizerSettings.max_slowdown,
     portable: bool = False,
 ) -> Compression:
     """Returns the smallest file that answers as `file` does within the budget; see `compress`, rows by split."""
@@ -55,6 +56,7 @@ def compress_file(
     task = FileTask(
         file, splits, resolution=resolution, budget=budget, seed=seed, keep_names=keep_names, run=run,
         rows_at_once=at_once, optimize_for=optimize_for, portable=portable, cache=cache,
+        max_slowdown=max_slowdown,
     )  # fmt: skip
     result = task.compressed(on_step)
     return dataclasses.replace(result, test=task.tested(result, splits["test"])) if "test" in splits else result

@@ -21,7 +21,6 @@ from farebox.components.networks.resolution import Resolution
 from farebox.components.quantizer.conversion import calibration_rows
 from farebox.components.quantizer.ladder import QuantizationOutcome
 from farebox.components.quantizer.native import Run, quantized_file
-from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import Goal, QuantizerSettings
 from farebox.components.quantizer.steps import LOOKUPS
 from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt, cost
@@ -53,6 +52,7 @@ class FileTask:
         rows_at_once: int,
         optimize_for: Goal,
         portable: bool,
+        max_slowdown: float,
         cache: Path | None,
     ) -> None:
         self._file, self._run, self._keep_names, self._seed = file, run, keep_names, seed
@@ -66,8 +66,9 @@ class FileTask:
                 "cannot be expected without their labels"
             )
         self._settings = QuantizerSettings(
-            max_rmse_increase=budget, seed=seed, optimize_for=optimize_for, portable=portable
-        )
+            max_rmse_increase=budget, seed=seed, optimize_for=optimize_for, portable=portable,
+            max_slowdown=max_slowdown,
+        )  # fmt: skip
         rows = [{**each.columns, "": each.labels} for each in (self._fitting, self._held_out)]
         self._memo = Memo(cache, file.content, repr((self._objective, seed, rows_at_once)), *rows)
         self._judge = Judge(
@@ -86,9 +87,8 @@ class FileTask:
         rungs: dict[str, Callable[[], bytes]] = {SLIM: lambda: content}
         if not self._settings.portable:
             rungs["float16"] = lambda: float16_weights(content)
-        for rung in RUNGS.values():
-            is_portable = rung.is_portable or not self._settings.portable
-            if rung.weight_bits is not None and is_portable and rung.is_tried(self._settings.optimize_for):
+        for rung in self._settings.rungs:
+            if rung.weight_bits is not None and (rung.is_portable or not self._settings.portable):
                 rungs[rung.name] = functools.partial(
                     integer_weights, content, rung.weight_bits, with_channels=rung.has_channel_scales
                 )

@@ -49,6 +49,7 @@ class Task:
         budget: float | str,
         seed: int,
         search_s: float,
+        max_slowdown: float,
         keep_names: bool,
         run: Child,
         optimize_for: Goal = "size",
@@ -59,7 +60,7 @@ class Task:
         self.network, self.covered, self.seed = network, covered, seed
         self.resolution, self.objective = resolution, resolution.objective
         self._keep_names, self._run, self._optimize_for = keep_names, run, optimize_for
-        self._portable, self._search_s = portable, search_s
+        self._portable, self._search_s, self._max_slowdown = portable, search_s, max_slowdown
         self._allowance = Allowance("compress", search_s, lambda: run.cpu_s)
         if covered.text and not self.objective.is_additive:
             raise InputError(
@@ -124,7 +125,7 @@ class Task:
         only_weights = bool(self.covered.untraced)  # activations of rows that no id leads to cannot be calibrated
         return QuantizerSettings(
             max_rmse_increase=budget, seed=self.seed, portable=only_weights or self._portable,
-            optimize_for=self._optimize_for, search_s=self._search_s,
+            optimize_for=self._optimize_for, search_s=self._search_s, max_slowdown=self._max_slowdown,
         )  # fmt: skip
 
     def _share(self) -> float:

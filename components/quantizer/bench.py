@@ -45,7 +45,7 @@ class Bench:
         self.judge, self.settings, self.allowance = judge, settings, allowance
         self._sources: dict[str, Source] = {}
         self.trials: list[QuantizationTrial] = []
-        n_rungs = sum(rung.is_tried(settings.optimize_for) and rung.is_portable for rung in RUNGS.values())
+        n_rungs = sum(rung.is_portable for rung in settings.rungs)
         self._n_converted, self._n_planned = 0, len(networks) * n_rungs  # and more formats of the best
         self.preferred, *_ = networks
         *_, self.unreduced = networks

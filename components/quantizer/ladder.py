@@ -127,15 +127,12 @@ class Ladder:
 
     @property
     def _goal(self) -> Goal:
-        """What files cost before they are timed."""
+        """The goal that needs no clock, by which files are ranked before they are timed."""
         return "gzip" if self._settings.optimize_for == "gzip" else "size"
-
-    def _rungs(self) -> list[Rung]:
-        return [rung for rung in RUNGS.values() if rung.is_tried(self._settings.optimize_for)]
 
     def _try_networks(self) -> None:
         """Tries every network in the portable formats: their weights change after one conversion."""
-        bench, rungs = self._bench, [rung for rung in self._rungs() if rung.is_portable]
+        bench, rungs = self._bench, [rung for rung in self._settings.rungs if rung.is_portable]
         for network in bench.networks:
             if network == bench.preferred or bench.allowance.is_left(f"the {network} network"):
                 bench.try_rungs(network, rungs)
@@ -153,7 +150,7 @@ class Ladder:
 
     def _try_formats(self, networks: Sequence[str]) -> None:
         """Tries every other post-training format that may ship, and float nodes where one misses the budget."""
-        bench, rungs = self._bench, [rung for rung in self._rungs() if not rung.is_portable]
+        bench, rungs = self._bench, [rung for rung in self._settings.rungs if not rung.is_portable]
         for network in sorted(networks, key=list(bench.networks).index):
             if not self._settings.portable and bench.allowance.is_left(f"other formats of the {network} network"):
                 bench.try_rungs(network, rungs)

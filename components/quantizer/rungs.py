@@ -20,7 +20,8 @@ class Rung:
     has its kernels and gives the same answers; integer kernels of two runtimes round differently, and tflite-micro
     reads no float16, no int4 and only the first of several scales. runtimes: what to know of them, for notes.
     can_keep_float: the nodes that it harms most can stay float. has_float_kernels: its kernels can be stored sparse.
-    is_trained: the network is trained for int8 first; keeps_zeros: its zeros stay.
+    slowdown: share of one row's time that its kernels may add to float32's, the largest seen. is_trained: the network
+    is trained for int8 first; keeps_zeros: its zeros stay.
     """
 
     name: str
@@ -38,12 +39,9 @@ class Rung:
     runtimes: str = ""
     can_keep_float: bool = False
     has_float_kernels: bool = False
+    slowdown: float = 0.0
     is_trained: bool = False
     keeps_zeros: bool = False
-
-    def is_tried(self, goal: str) -> bool:
-        """Whether `auto` tries it on every network for a file that is the best in `goal`."""
-        return self.auto == "always" and (goal == "gzip" or not self.is_for_gzip)
 
 
 FLOAT32 = Rung("float32", is_optimized=False, is_portable=True, has_float_kernels=True)  # the reference
@@ -69,7 +67,14 @@ RUNGS = {
             runtimes=NO_CHANNELS,
             can_keep_float=True,
         ),
-        Rung("int4_weights", is_optimized=False, weight_bits=4, has_channel_scales=True, runtimes=NO_INT4),
+        Rung(
+            "int4_weights",
+            is_optimized=False,
+            weight_bits=4,
+            has_channel_scales=True,
+            runtimes=NO_INT4,
+            slowdown=4.0,  # XNNPACK leaves them to TFLite's own kernels: 0.15 to 3.7 on six small networks
+        ),
         Rung("int8", calibrates=True, can_keep_float=True),
         Rung("int16x8", calibrates=True, operators=INT16X8_OPERATORS),
         Rung(

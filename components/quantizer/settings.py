@@ -16,7 +16,7 @@ from farebox.components.errors import (
     strictly_between,
 )
 from farebox.components.networks.metrics import AUTO, MetricName, ObjectiveName, check_metric
-from farebox.components.quantizer.rungs import Mode
+from farebox.components.quantizer.rungs import RUNGS, Mode, Rung
 
 Goal = Literal["size", "gzip", "latency", "balanced"]
 REDUCED, UNREDUCED = "reduced", "unreduced"  # networks that a file may be of
@@ -49,8 +49,9 @@ class QuantizerSettings:
     expected on other rows. A number in the label's unit, or a percentage. The whole budget, of reduction, pruning and
     number format together."""
     max_slowdown: NotNegative = 0.15
-    """Share of the time of one row that a look-up in pages may add to the unreduced float32 file's, by a count of
-    operators and weights that is the same on every machine. Beyond it, ids are looked up at once, from more bytes."""
+    """Share of the time of one row that a file may add to the unreduced float32 file's, by a count of operators and
+    weights that is the same on every machine. Beyond it, ids are looked up at once, from more bytes, not in pages. From
+    4 on, `auto` also tries int4_weights, whose kernels are slow."""
     search_s: Positive = 300.0
     """CPU seconds after which `auto` converts nothing further; the log says so."""
     keep_float: tuple[str, ...] = ()
@@ -78,6 +79,12 @@ class QuantizerSettings:
     def __post_init__(self) -> None:
         check_fields(self, "quantizer")
         check_metric("quantizer", self.objective, self.metric)
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """The formats that `auto` tries on every network."""
+        always = [rung for rung in RUNGS.values() if rung.auto == "always" and rung.slowdown <= self.max_slowdown]
+        return [rung for rung in always if self.optimize_for == "gzip" or not rung.is_for_gzip]
 
     @property
     def share(self) -> float | None:

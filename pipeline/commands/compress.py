@@ -56,6 +56,9 @@ def compress(
     optimize_for: Annotated[
         str, typer.Option(help="size or gzip: bytes, or bytes after gzip; latency (of one row) or balanced.")
     ] = "size",
+    max_slowdown: Annotated[
+        float, typer.Option(help="Share of one row's time that the file may add; from 4 on, 4-bit weights are tried.")
+    ] = 0.15,
     search_s: Annotated[
         float, typer.Option(help="CPU seconds after which no further trial of a network begins; the log says so.")
     ] = 300.0,
@@ -75,6 +78,7 @@ def compress(
     request = CompressRequest(
         model, examples, label, budget, out, objective, metric, trained_ids, keep_names, trust_model,
         optimize_for=optimize_for, portable=portable, imports=tuple(imports or ()), search_s=search_s,
+        max_slowdown=max_slowdown,
     )  # fmt: skip
     summary = run(request, quiet=as_json)
     print(json.dumps(summary, indent=2) if as_json else page_of(summary))
@@ -143,6 +147,7 @@ class CompressRequest:
     portable: bool = False
     imports: tuple[str, ...] = ()
     search_s: float = 300.0
+    max_slowdown: float = 0.15
     seed: int = 17
 
 
@@ -213,6 +218,7 @@ def compress_files(request: CompressRequest, out: Path, screen: RunConsole) -> d
         optimize_for=request.optimize_for,
         portable=request.portable,
         search_s=request.search_s,
+        max_slowdown=request.max_slowdown,
         seed=request.seed,
         cache=out / CACHE_FOLDER,
         on_step=show,
