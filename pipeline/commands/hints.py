@@ -21,12 +21,18 @@ HINTS = {
 def explain(message: str, arguments: Sequence[str]) -> str:
     """The message, with `--` before a key that was typed as a flag, else with the hint for that key.
 
-    The key stands at the beginning, or after the name of a city file.
+    The key stands at the beginning, or after the name of a city file. A setting among the overrides was typed behind
+    `--set`.
 
     >>> explain("seed=x must be a number", ["data", "simulate", "--seed", "x"])
     '--seed=x must be a number'
+    >>> explain("overrides: training.epochs=0 must be at least 1", [])
+    '--set training.epochs=0 must be at least 1'
     """
-    key = re.match(r"(?:\S+\.ya?ml: )?([\w.]+)[=: ]", message)
+    from farebox.pipeline.settings.load import OVERRIDES
+
+    message = re.sub(rf"(^|; ){OVERRIDES}: ", r"\1--set ", message)
+    key = re.match(r"(?:\S+\.ya?ml: |--set )?([\w.]+)[=: ]", message)
     if key is None:
         return message
     flag = "--" + key[1].replace("_", "-")

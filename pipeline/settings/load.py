@@ -36,6 +36,7 @@ from farebox.pipeline.settings.spans import SpanSettings
 from farebox.pipeline.settings.tracking import TrackingSettings, from_name
 
 BARE_PATTERN = re.compile(r"""(?m)^[^#'"\n]*\bpattern:[ \t]*(\{(?:SPAN|VERSION|YYYY|MM|DD)[:}][^#\n]*)""")
+OVERRIDES = "overrides"  # the place of a wrong setting that is not the file's
 CITIES, CITY_FILE = Path(__file__).parents[2] / "data", "city.yaml"
 
 
@@ -329,13 +330,20 @@ def load_settings(
     from farebox.components.trip_example_gen.sources.reading import resolve_source
 
     path = city_file(city)
-    content = read_yaml(path)
+    of_file = read_yaml(path)
+    content = copy.deepcopy(of_file)
     for key, value in overrides.items() if isinstance(overrides, Mapping) else map(parse, overrides):
         override(content, key, value)
     source = data or (content.get("city") or {}).get("source")
     if not source:
         raise SettingsError(f"data must be a file or folder of trips: city={city} has none of its own")
-    settings = with_places(build({**content, "data": str(source), "out": out}, str(path)), path)
+    given = {"data": str(source), "out": out}
+    try:
+        settings = build({**content, **given}, str(path))
+    except SettingsError:
+        build({**of_file, **given}, str(path))  # names the file if the fault is its own
+        settings = build({**content, **given}, OVERRIDES)
+    settings = with_places(settings, path)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", settings.city.name):
         raise SettingsError(f"{path}: city.name={settings.city.name} must be letters, digits, - and _")
     schema = path.parent / settings.schema if settings.schema else None

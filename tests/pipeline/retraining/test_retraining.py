@@ -445,7 +445,7 @@ def test_a_folder_of_which_nothing_can_be_used_is_bad_input_until_there_is_a_mod
     ],
 )
 def test_settings_that_cannot_be_used(override, line, tmp_path):
-    with pytest.raises(SettingsError, match=re.escape(f"chicago/city.yaml: {line}")):
+    with pytest.raises(SettingsError, match=re.escape(f"overrides: {line}")):
         load_settings("chicago", None, str(tmp_path), [override])
 
 

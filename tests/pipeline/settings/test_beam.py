@@ -157,10 +157,10 @@ def test_a_missing_or_contradictory_option_is_named(runner, options, message):
         of(runner, **options)
 
 
-def test_settings_name_the_city_file(tmp_path):
-    with pytest.raises(SettingsError, match="chicago/city.yaml: beam.project must be given for beam.runner=dataflow"):
+def test_settings_name_the_overrides(tmp_path):
+    with pytest.raises(SettingsError, match="^overrides: beam.project must be given for beam.runner=dataflow"):
         load_settings("chicago", None, str(tmp_path), ["beam.runner=dataflow"])
-    with pytest.raises(SettingsError, match="chicago/city.yaml: beam.runner=fink: input should be 'local', 'flink'"):
+    with pytest.raises(SettingsError, match="^overrides: beam.runner=fink: input should be 'local', 'flink'"):
         load_settings("chicago", None, str(tmp_path), ["beam.runner=fink"])
 
 
@@ -175,7 +175,7 @@ def test_the_command_refuses_before_it_imports_tfx(tmp_path):
     )  # fmt: skip
     assert ended.returncode == 2
     (line,) = ended.stderr.splitlines()
-    assert line.endswith("chicago/city.yaml: beam.temp_location must be given for beam.runner=dataflow")
+    assert line.endswith("farebox: --set beam.temp_location must be given for beam.runner=dataflow")
 
 
 @pytest.fixture
@@ -192,9 +192,7 @@ def refused(call, tmp_path) -> Callable[..., str]:
 
 def test_the_command_adds_how_to_get_what_is_missing(refused):
     line = refused("beam.runner=flink", "beam.extra_package=no.whl")
-    assert line.endswith(
-        "city.yaml: beam.extra_package=no.whl must be a file, a wheel of farebox (`make wheel` builds one)"
-    )
+    assert line.endswith("--set beam.extra_package=no.whl must be a file, a wheel of farebox (`make wheel` builds one)")
     line = refused("gates.max_rmse")
     assert line == "farebox: override gates.max_rmse must read section.key=value (`--set gates.max_rmse=4`)"
 

@@ -102,7 +102,7 @@ def test_overrides_may_be_a_mapping(city):
     settings = load_settings(city(), "trips.csv", overrides=overrides)
     assert (settings.gates.max_mae, settings.gates.max_rmse, settings.model.hidden) == (1.0, 4.0, (32, 16))
     assert overrides["gates"] == {"max_mae": 1}, "the caller's own mapping changed"
-    with pytest.raises(SettingsError, match=r"springfield.yaml: gates.max_rmse=-1.0 must be above 0 and finite$"):
+    with pytest.raises(SettingsError, match=r"^overrides: gates.max_rmse=-1.0 must be above 0 and finite$"):
         load_settings(city(), "trips.csv", overrides={"gates.max_rmse": -1})
     with pytest.raises(SettingsError, match=r"^override gates.=4 must read section.key=value$"):
         load_settings(city(), "trips.csv", overrides={"gates.": 4})
@@ -139,39 +139,39 @@ def test_n_components_keeps_its_kind(city, value):
 @pytest.mark.parametrize(
     ("override", "text"),
     [
-        ("gates.max_rsme=4", "springfield.yaml: gates.max_rsme is not a setting; did you mean gates.max_rmse?"),
-        ("gate.max_rmse=4", "springfield.yaml: gate is not a setting; did you mean gates?"),
-        ("city.box.top=4", "springfield.yaml: city.box.top is not a setting; `farebox settings` lists all"),
-        ("training.epochs=many", "springfield.yaml: training.epochs=many: input should be a valid integer"),
-        ("training.epochs=1.5", "springfield.yaml: training.epochs=1.5: input should be a valid integer"),
-        ("data_gate.drift=halt", "springfield.yaml: data_gate.drift=halt: input should be 'stop', 'warn' or 'ignore'"),
-        ("data_gate.max_numeric=5", "springfield.yaml: data_gate.max_numeric=5.0 must be between 0 and 1"),
+        ("gates.max_rsme=4", "overrides: gates.max_rsme is not a setting; did you mean gates.max_rmse?"),
+        ("gate.max_rmse=4", "overrides: gate is not a setting; did you mean gates?"),
+        ("city.box.top=4", "overrides: city.box.top is not a setting; `farebox settings` lists all"),
+        ("training.epochs=many", "overrides: training.epochs=many: input should be a valid integer"),
+        ("training.epochs=1.5", "overrides: training.epochs=1.5: input should be a valid integer"),
+        ("data_gate.drift=halt", "overrides: data_gate.drift=halt: input should be 'stop', 'warn' or 'ignore'"),
+        ("data_gate.max_numeric=5", "overrides: data_gate.max_numeric=5.0 must be between 0 and 1"),
         (
             "data_gate.thresholds={fair: 0.1}",
-            "springfield.yaml: data_gate.thresholds: fair must be one of pickup_longitude, pickup_latitude",
+            "overrides: data_gate.thresholds: fair must be one of pickup_longitude, pickup_latitude",
         ),
         (
             "data_gate.ignore_features=[epoch]",
-            "springfield.yaml: data_gate.ignore_features: epoch must be one of pickup_longitude",
+            "overrides: data_gate.ignore_features: epoch must be one of pickup_longitude",
         ),
-        ("training.epochs=0", "springfield.yaml: training.epochs=0 must be at least 1"),
-        ("gates.max_rmse=-1", "springfield.yaml: gates.max_rmse=-1.0 must be above 0"),
+        ("training.epochs=0", "overrides: training.epochs=0 must be at least 1"),
+        ("gates.max_rmse=-1", "overrides: gates.max_rmse=-1.0 must be above 0"),
         (
             "gates.max_ratio_to_yardstick=0",
-            "springfield.yaml: gates.max_ratio_to_yardstick=0.0 must be above 0 and finite, or null",
+            "overrides: gates.max_ratio_to_yardstick=0.0 must be above 0 and finite, or null",
         ),
         (
             "gates.max_ratio_to_yardstick=.nan",
-            "springfield.yaml: gates.max_ratio_to_yardstick=nan must be above 0 and finite, or null",
+            "overrides: gates.max_ratio_to_yardstick=nan must be above 0 and finite, or null",
         ),
-        ("gates=4", "springfield.yaml: gates=4: input should be"),
-        ("model.embeddings={pickup: 4}", "springfield.yaml: model.embeddings: pickup must be one of"),
-        ("device.max_gzip_bytes=0", "springfield.yaml: device.max_gzip_bytes=0 must be at least 1, or null"),
-        ("quantizer.mode=int4", "springfield.yaml: quantizer.mode=int4"),
-        ("city.box.east=-2", "springfield.yaml: city.box: west=-1.0 must be below east=-2.0"),
+        ("gates=4", "overrides: gates=4: input should be"),
+        ("model.embeddings={pickup: 4}", "overrides: model.embeddings: pickup must be one of"),
+        ("device.max_gzip_bytes=0", "overrides: device.max_gzip_bytes=0 must be at least 1, or null"),
+        ("quantizer.mode=int4", "overrides: quantizer.mode=int4"),
+        ("city.box.east=-2", "overrides: city.box: west=-1.0 must be below east=-2.0"),
         ("city.name=../up", "springfield.yaml: city.name=../up must be letters, digits, - and _"),
-        ("city.name=", "springfield.yaml: city.name=None: input should be a valid string"),
-        ("city.columns.fare=", "springfield.yaml: city.columns.fare=None: input should be a valid string or a valid t"),
+        ("city.name=", "overrides: city.name=None: input should be a valid string"),
+        ("city.columns.fare=", "overrides: city.columns.fare=None: input should be a valid string or a valid t"),
         ("gates.max_rmse", "override gates.max_rmse must read section.key=value"),
         ("=4", "override =4 must read section.key=value"),
         ("gates..max_rmse=4", "override gates..max_rmse=4 must read section.key=value"),
@@ -270,7 +270,7 @@ RATE = "{rate: {values: [1, 2]}}"
     ],
 )
 def test_each_bad_feature_is_named(city, override, line):
-    assert refusal(city(), override).startswith(f"springfield.yaml: {line}")
+    assert refusal(city(), override).startswith(f"overrides: {line}")
 
 
 def test_a_curated_schema_must_have_the_features(city):

@@ -55,7 +55,7 @@ def test_a_section_means_the_same_as_a_url():
 def test_a_url_of_another_form_is_refused(url):
     with pytest.raises(InputError) as refused:
         settings_with(url)
-    assert "chicago/city.yaml: metadata=" in str(refused.value)
+    assert "overrides: metadata=" in str(refused.value)
     assert str(refused.value).endswith(
         " must be sqlite, sqlite:///FILE, mysql://USER@HOST:PORT/DATABASE or postgresql://USER@HOST:PORT/DATABASE"
     )
