@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from farebox.components.trip_example_gen.sources.csv_head import MAX_TITLES
 from farebox.components.trip_example_gen.values.dialect import SEPARATOR_LINE, CsvDialect
@@ -34,7 +34,18 @@ def lines_above(lines: Sequence[str]) -> int:
 def _n_filled(line: str, dialect: CsvDialect) -> int:
     """The number of a line's fields that are not blank."""
     reader = csv.reader([line], delimiter=dialect.separator or ",", quotechar=dialect.quote, escapechar=dialect.escape)
-    return sum(bool(field.strip()) for row in reader for field in row)
+    return sum(bool(field.strip()) for row in without_errors(reader) for field in row)
+
+
+def without_errors(reader: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The rows of `csv.reader` but those that it cannot read: with a field without end or, in Python 3.10, a NUL."""
+    while True:
+        try:
+            yield next(reader)
+        except csv.Error:
+            continue
+        except StopIteration:
+            return
 
 
 def is_separator_line(text: str) -> bool:
@@ -60,8 +71,9 @@ def punctuation(lines: Sequence[str]) -> CsvDialect:
 
 def _steadiness(lines: Sequence[str], separator: str, quote: str) -> tuple[float, int]:
     """How well a separator cuts lines into equal numbers of fields without others' separators; and the number."""
-    rows = [row for row in csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=True) if row]
-    (n_fields, n_rows), *_ = Counter(map(len, rows)).most_common(1)
+    reader = csv.reader(lines, delimiter=separator, quotechar=quote, skipinitialspace=True)
+    rows = [row for row in without_errors(reader) if row]
+    (n_fields, n_rows), *_ = [*Counter(map(len, rows)).most_common(1), (0, 0)]
     if n_fields < 2:
         return 0.0, n_fields
     others = [each for each in SEPARATORS if each not in (separator, ",")]

@@ -7,14 +7,19 @@ import dataclasses
 import itertools
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 
 import charset_normalizer
 import numpy as np
 import pyarrow as pa
 
 from farebox.components.errors import InputError
-from farebox.components.trip_example_gen.inspection.punctuation import is_separator_line, lines_above, punctuation
+from farebox.components.trip_example_gen.inspection.punctuation import (
+    is_separator_line,
+    lines_above,
+    punctuation,
+    without_errors,
+)
 from farebox.components.trip_example_gen.sources.packed import (
     FileKind,
     UnpackedFile,
@@ -129,6 +134,8 @@ def _sample_csv(path: str) -> Sample:
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise InputError(f"{path}: must have rows, got an empty file")
+    if "\0" in lines[0]:
+        raise InputError(f"{path}: line {n_above + 1} must be text, got NUL bytes: the file is binary")
     comment = "#" if lines[0].startswith("#") and not all(line.startswith("#") for line in lines) else None
     dialect = punctuation([line for line in lines if not (comment and line.startswith(comment))])
     dialect = dataclasses.replace(dialect, comment=comment, encoding=encoding)
@@ -137,6 +144,8 @@ def _sample_csv(path: str) -> Sample:
     if text_name(path).lower().endswith(".tsv") and dialect.separator is None:
         dialect = dataclasses.replace(dialect, separator=",")
     rows = _rows(text, dialect)
+    if not rows:
+        raise InputError(f"{path}: must be CSV, but none of its first lines can be read: one is too long, or not text")
     names, has_header, rows = _names(rows)
     columns, dialect = _columns(names, rows, dialect, path)
     if not has_header:
@@ -200,17 +209,7 @@ def _rows(text: str, dialect: CsvDialect) -> list[list[str]]:
         lines, delimiter=dialect.separator or ",", quotechar=dialect.quote, escapechar=dialect.escape,
         skipinitialspace=True,
     )  # fmt: skip
-    return [row for row in itertools.islice(_without_errors(reader), MAX_ROWS) if any(field.strip() for field in row)]
-
-
-def _without_errors(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    while True:
-        try:
-            yield next(reader)
-        except csv.Error:  # a field without end
-            continue
-        except StopIteration:
-            return
+    return [row for row in itertools.islice(without_errors(reader), MAX_ROWS) if any(field.strip() for field in row)]
 
 
 def _names(rows: list[list[str]]) -> tuple[tuple[str, ...], bool, list[list[str]]]:

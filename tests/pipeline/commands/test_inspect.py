@@ -324,6 +324,30 @@ def test_wrong_words_are_refused(tmp_path, monkeypatch, call, arguments, line):
     assert list(tmp_path.iterdir()) == [tmp_path / "trips.csv"]
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"\x7fELF\x02\x01\0\0 1,2\n3,4\n", "line 1 must be text, got NUL bytes: the file is binary"),
+        (b"fare" * 50_000, "must be CSV, but none of its first lines can be read: one is too long, or not text"),
+        (b"", "must have rows, got an empty file"),
+    ],
+    ids=["binary", "no line ends", "empty"],
+)
+def test_what_is_no_csv_is_one_line(tmp_path, monkeypatch, call, content, line):
+    monkeypatch.chdir(tmp_path)
+    Path("trips.csv").write_bytes(content)
+    for command in (("data", "inspect", "trips.csv"), ("init", "berlin", "--data", "trips.csv")):
+        assert call(*command) == (2, "", f"farebox: trips.csv: {line}\n")
+
+
+def test_a_row_with_a_nul_is_left_out_of_the_look(tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    text(trips()).to_csv("trips.csv", index=False)
+    header, rows = Path("trips.csv").read_bytes().split(b"\n", 1)
+    Path("trips.csv").write_bytes(b"\n".join([header, b"a\0b,1,2", rows]))
+    assert call("init", "berlin", "--data", "trips.csv")[0] == 0
+
+
 def test_inspect_prints_a_profile_that_can_be_saved(tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
     text(trips()).to_csv("trips.csv", index=False)
