@@ -34,7 +34,7 @@ def monitor(
 
     With --actuals, how well they do where they run.
     """
-    settings = load_settings(city, None, out, overrides or ())
+    settings = load_settings(city, ".", out, overrides or ())  # the trips are not read
     if actuals is not None:
         show_actuals(settings, actuals, as_json)
     else:

@@ -119,13 +119,15 @@ def _sections(table: str) -> Iterator[dict[str, Any]]:
             for name in json.loads(text)["features"][0]["properties"]:
                 yield {"file": table, "id": name}
             return
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        header = text.partition("\n")[0].strip()
+        names = next(csv.reader([header], delimiter=max(locations.SEPARATORS, key=header.count)), [])
+    except (OSError, ValueError, LookupError, TypeError, csv.Error) as error:
         raise InputError(f"locations={table} cannot be read: {error}") from error
-    header = text.partition("\n")[0].strip()
-    names = next(csv.reader([header], delimiter=max(locations.SEPARATORS, key=header.count)), [])
     axes = {axis: [name.strip() for name in names if axis in tags(name)] for axis in ("longitude", "latitude")}
     if not all(axes.values()):
-        raise InputError(f"locations={table} must have columns of longitudes and latitudes, found {', '.join(names)}")
+        raise InputError(
+            f"locations={table} must have columns of longitudes and latitudes, found {', '.join(names) or 'none'}"
+        )
     section = {axis: found[0] for axis, found in axes.items() if found[0] != axis}
     for name in names:
         if name.strip() not in (axes["longitude"][0], axes["latitude"][0]):

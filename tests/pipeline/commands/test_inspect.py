@@ -294,6 +294,15 @@ def test_rows_of_ids_without_a_place_are_left_out_if_there_are_many(tmp_path, mo
     assert reasons.get("unknown_location", 0) == (0 if n_unknown == 40 else n_unknown)
 
 
+def test_a_table_of_zones_that_is_none_is_one_line(tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    text(trips())[["fare", "persons", "started"]].assign(from_zone="1", to_zone="7").to_csv("trips.csv", index=False)
+    Path("zones.csv").write_text("zone" * 50_000)
+    code, out, error = call("init", "berlin", "--data", "trips.csv", "--zones", "zones.csv")
+    assert (code, out) == (2, "")
+    assert error == "farebox: locations=zones.csv cannot be read: field larger than field limit (131072)\n"
+
+
 def test_init_overwrites_nothing(tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
     text(trips()).to_csv("trips.csv", index=False)

@@ -87,6 +87,12 @@ def test_the_journal_as_table_json_and_picture(settings, tmp_path, right, capsys
         monitor.show_history(settings, "a.pdf", as_json=False)
 
 
+def test_a_city_without_a_source_of_its_own_is_monitored(call, tmp_path, monkeypatch):
+    """The trips are not read, and the command has no option for them."""
+    monkeypatch.chdir(tmp_path)
+    assert call("monitor", "--city", "nyc") == (0, "runs/nyc: no span has been scored yet\n", "")
+
+
 def test_a_journal_without_live_errors(settings, capsys):
     monitor.show_history(settings, None, as_json=False)
     assert capsys.readouterr().out == f"{settings.runs_dir}: no span has been scored yet\n"
