@@ -175,21 +175,25 @@ def _texts(texts: Sequence[str], codes: npt.NDArray[Any]) -> pa.Array:
 
 
 def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
-    """Appends lines, after a header in a new file. Joins cells itself: Arrow 10 writes text in quotes only."""
-    cells = dict(zip(table.schema.names, (column.cast(pa.string()) for column in table.columns), strict=True))
-    names = plain_names(profile)
-    fare, time = names[FARE], names.get(PICKUP_TIME)
+    """Appends lines as `city.csv` says, to a new file after a header. Joins cells itself: Arrow 10 quotes all text."""
+    dialect, fare = profile.csv, plain_names(profile)[FARE]
+    cells = {name: column.cast(pa.string()) for name, column in zip(table.schema.names, table.columns, strict=True)}
     cells[fare] = pc.if_else(pc.equal(cells[fare], "inf"), NO_NUMBER, cells[fare])
-    if time and "," in time_format_of(profile):
-        cells[time] = pc.binary_join_element_wise("", cells[time], "", '"')
-    for ours, feature in profile.extra.items():
-        if any(mark in text for text in feature.texts for mark in ',"'):
-            escaped = pc.replace_substring(cells[names[ours]], '"', '""')
-            cells[names[ours]] = pc.binary_join_element_wise("", escaped, "", '"')
-    lines = pc.binary_join_element_wise(*cells.values(), ",", null_handling="replace").to_pylist()
-    with path.open("a", encoding="utf-8", newline="") as file:
+    separator, quote = dialect.separator or ",", dialect.quote
+    for name, kind in zip(table.schema.names, table.schema.types, strict=True):
+        if kind == pa.float64() and dialect.decimal != ".":
+            cells[name] = pc.replace_substring(cells[name], ".", dialect.decimal)
+        marked = pc.or_(pc.match_substring(cells[name], separator), pc.match_substring(cells[name], quote))
+        escaped = pc.replace_substring(cells[name], quote, (dialect.escape or quote) + quote)
+        cells[name] = pc.if_else(marked, pc.binary_join_element_wise(quote, escaped, quote, ""), cells[name])
+    nothing = pa.chunked_array([pa.array([""] * len(table))])
+    columns = [cells.get(name, nothing) for name in dialect.names or cells]
+    lines = pc.binary_join_element_wise(*columns, separator, null_handling="replace").to_pylist()
+    with path.open("a", encoding=dialect.encoding or "utf-8", newline="") as file:
         if file.tell() == 0:
-            csv.writer(file, lineterminator="\n").writerow(cells)
+            file.write("\n" * dialect.skip_rows)
+            if dialect.names is None:
+                csv.writer(file, delimiter=separator, quotechar=quote, lineterminator="\n").writerow(cells)
         file.writelines(f"{line}\n" for line in lines)
 
 

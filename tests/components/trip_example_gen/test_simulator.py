@@ -18,6 +18,7 @@ from farebox.components.trip_example_gen.columns import EXAMPLE_COLUMNS
 from farebox.components.trip_example_gen.profile import Bounds, Box, CityProfile, Columns, Days, Place
 from farebox.components.trip_example_gen.simulation import simulated_spans, simulator
 from farebox.components.trip_example_gen.simulation.simulator import Order, simulate
+from farebox.components.trip_example_gen.values.dialect import CsvDialect
 
 FARE_AND_PLACES = ("paid", "x0", "y0", "x1", "y1")
 TIMED = Columns(*FARE_AND_PLACES, passenger_count="people", pickup_time="when")
@@ -45,6 +46,13 @@ DIALECTS = {
     "hour and weekday, Monday 0": dataclasses.replace(NYC, columns=BY_PARTS, weekdays="monday_0"),
     "hour and weekday, Monday 1": dataclasses.replace(NYC, columns=BY_PARTS, weekdays="monday_1"),
     "hour and weekday, Monday 2": dataclasses.replace(NYC, columns=BY_PARTS, weekdays="sunday_1"),
+    "semicolons and decimal commas below a title": dataclasses.replace(
+        NYC, csv=CsvDialect(separator=";", decimal=",", skip_rows=2, encoding="utf-16-le"),
+        time_format="%d.%m.%Y; %H:%M",
+    ),
+    "no header, a column that is not read": dataclasses.replace(
+        NYC, csv=CsvDialect(names=("people", "paid", "tip", "x0", "y0", "x1", "y1", "when")),
+    ),
     "no passengers": dataclasses.replace(
         NYC, columns=dataclasses.replace(TIMED, passenger_count=None), passengers_default=2
     ),
