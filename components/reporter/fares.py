@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from farebox.components.errors import number
 from farebox.components.evaluator.metrics import CONFIDENCE, GROUPS, jackknife_error, t_quantile
 from farebox.components.tflite.bands import Bands
 from farebox.components.trip_example_gen.columns import COORDINATES, EXAMPLE_COLUMNS
@@ -159,7 +160,7 @@ def _rate(trips: JudgedTrips, distance: Floats) -> list[str]:
         return [""] * len(distance)
     middle, low, high = np.nanquantile(rate, [0.5, RARE, 1 - RARE])
     return [
-        f"{each / middle:.2g} times the median fare per km" if each < low or each > high else ""
+        f"{number(each / middle, 2)} times the median fare per km" if each < low or each > high else ""
         for each in rate.tolist()
     ]
 

@@ -70,10 +70,11 @@ def test_the_worst_trips_come_first_with_what_is_odd():
     assert first["columns"]["pickup_hour"] == 0
 
 
-def test_a_rare_rate_is_odd():
+@pytest.mark.parametrize(("km", "times"), [(2.0, "4"), (0.01, "800")])
+def test_a_rare_rate_is_odd(km, times):
     actual = np.r_[40.0, np.full(199, 10.0)]
-    texts = fares.worst(trips(actual, np.full(200, 10.0), km=np.full(200, 2.0)))[0]["odd"]
-    assert texts[0] == "4 times the median fare per km"
+    texts = fares.worst(trips(actual, np.full(200, 10.0), km=np.r_[km, np.full(199, 2.0)]))[0]["odd"]
+    assert texts[0] == f"{times} times the median fare per km"
 
 
 def test_cells_with_few_trips_show_no_error():

@@ -14,7 +14,7 @@ export function featureField(input) {
   }
   if (input.default !== null) field.value = input.default;
   const label = document.createElement("label");
-  label.append(`${input.name}${input.meaning ? `, ${input.meaning}` : ""} `, field);
+  label.append(`${input.name}${input.meaning && input.meaning !== input.name ? `, ${input.meaning}` : ""} `, field);
   return label;
 }
 
