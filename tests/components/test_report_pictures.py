@@ -150,3 +150,17 @@ def test_a_comparison_on_trips_of_training_claims_nothing_of_new_ones():
     assert "fitted to about 81% of them, so this says little of trips to come" in comparison.sentence(page)
     unseen = dataclasses.replace(page, trained_share=None)
     assert comparison.sentence(unseen).startswith("B is better: RMSE") and "fitted" not in comparison.sentence(unseen)
+
+
+@pytest.mark.parametrize(
+    ("shape", "runs", "sides", "path"),
+    [
+        ((2, 4), [[1, 1, 3]], "2 inputs down, 4 outputs; coloured: kept", "M9.0 13.5h27.0"),
+        ((144, 1), [[143, 0, 1]], "144 inputs across, 1 output; coloured: kept", "M478.3 0.0v3.3"),
+    ],
+)
+def test_the_longer_side_of_a_mask_lies_across(shape, runs, sides, path):
+    """A table of 144 ids was a column of one square each, higher than the screen."""
+    figure = line_charts.mask_figure("table", {"shape": shape, "runs": runs, "kept": 0.25})
+    assert figure.unit == sides and f'd="{path}"' in figure.svg
+    assert float(re.search(r'height="([\d.]+)"', figure.svg)[1]) < 40

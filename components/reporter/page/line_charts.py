@@ -174,15 +174,17 @@ def alike(steps: Mapping[str, Sequence[Mapping[str, float]]]) -> list[list[str]]
 
 
 def mask_figure(name: str, mask: Mapping[str, Any]) -> Figure:
-    """The weights that are kept, row by row."""
+    """The weights that are kept; the longer side, such as a table's ids, lies across."""
     rows, width = mask["shape"]
-    scale = min(WIDTH / width, 9.0)
-    chart = Chart(Axis("", 0, 1), Axis("", 0, 1), int(rows * scale) + 2)
-    path = "".join(f"M{c * scale:.1f} {(r + 0.5) * scale:.1f}h{n * scale:.1f}" for r, c, n in mask["runs"])
-    frame = f'<rect class="frame" width="{width * scale:.1f}" height="{rows * scale:.1f}"/>'
+    is_tall = rows > width
+    across, down = (rows, width) if is_tall else (width, rows)
+    scale = min(WIDTH / across, 9.0)
+    chart = Chart(Axis("", 0, 1), Axis("", 0, 1), int(down * scale) + 2)
+    ends = [((r + 0.5) * scale, c * scale, n * scale) for r, c, n in mask["runs"]]
+    path = "".join(f"M{y:.1f} {x:.1f}v{n:.1f}" if is_tall else f"M{x:.1f} {y:.1f}h{n:.1f}" for y, x, n in ends)
+    frame = f'<rect class="frame" width="{across * scale:.1f}" height="{down * scale:.1f}"/>'
     title = f"Mask of {name}"
     chart.marks.append(f'{frame}<path class="mask" stroke-width="{scale * 0.9:.1f}" d="{path}"/>')
     svg = chart.svg(f"{title}: {mask['kept']:.0%} of {rows} x {width} weights kept", with_axes=False)
-    return Figure(
-        title, f"{rows} inputs x {width} outputs; coloured: kept", svg, None, f"{mask['kept']:.1%} of weights kept."
-    )
+    sides = f"{rows} inputs {'across, ' if is_tall else 'down, '}{width} output{'s' * (width > 1)}"
+    return Figure(title, f"{sides}; coloured: kept", svg, None, f"{mask['kept']:.1%} of weights kept.")
