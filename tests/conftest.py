@@ -20,7 +20,9 @@ from hypothesis import settings
 
 from farebox.pipeline.local.libraries import GARBAGE
 
-settings.register_profile("farebox", deadline=None)  # the first call of a TensorFlow op may take a second
+# The first call of a TensorFlow op may take a second. Equal examples in every run: a change is judged by itself.
+settings.register_profile("farebox", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=1000)  # by hand: --hypothesis-profile=explore
 settings.load_profile("farebox")
 
 
