@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from farebox.components.errors import InputError
@@ -377,6 +377,7 @@ LINE = st.one_of(
 def test_every_row_is_an_example_or_rejected_for_any_chunk_size(
     tmp_path: Path, lines: list[str], chunk_bytes: int, last_newline: bool
 ) -> None:
+    assume(sum(line.count('"') % 2 for line in lines) < 2)  # two such lines may be one row
     text = "\n".join([HEADER, *lines, GOOD]) + "\n" * last_newline
     path = tmp_path / "trips.csv"
     path.write_bytes(text.encode())

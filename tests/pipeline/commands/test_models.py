@@ -166,5 +166,5 @@ def test_a_signing_key_that_is_none_stops_a_run_before_it_begins(out, call, key,
 def test_push_settings_are_a_section(call, out):
     code, _, error = call("run", "--city", "chicago", "--set", "push.keep=1")
     assert code == 2 and error.endswith(
-        ": push.keep=1 must be at least 2: the latest version and one to roll back to\n"
+        "farebox: --set push.keep=1 must be at least 2: the latest version and one to roll back to\n"
     )
