@@ -91,8 +91,8 @@ def accuracy(measured: ModelFigures, currency: str) -> str:
     interval = "" if low is None or high is None else f" (95 % interval {low:.2f} to {high:.2f})"
     half = measured.median_absolute_error
     off = "" if half is None else f" half of all fares are off by at most {half:.2f} {currency};"
-    rmse = f"RMSE, in which large errors count most, is {measured.rmse.shipped:.2f} {currency}{interval}"
-    return f"on trips that it has not seen,{off} {rmse}"
+    rmse = f"RMSE, where large errors count most, is {measured.rmse.shipped:.2f} {currency}{interval}"
+    return f"on unseen trips,{off} {rmse}"
 
 
 def broken(check: Check) -> str:

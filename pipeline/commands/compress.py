@@ -16,6 +16,7 @@ from farebox.components.compression.tables import check_table, read_rows, read_t
 from farebox.components.device_validator.runtimes.table import describe_trials, trials_from_json
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
+from farebox.components.quantizer.settings import QuantizerSettings
 from farebox.pipeline.commands.options import AsJson
 from farebox.pipeline.commands.screen import logged
 from farebox.pipeline.local.console import RunConsole
@@ -58,10 +59,10 @@ def compress(
     ] = "size",
     max_slowdown: Annotated[
         float, typer.Option(help="Share of one row's time that the file may add; from 4 on, 4-bit weights are tried.")
-    ] = 0.15,
+    ] = QuantizerSettings.max_slowdown,
     search_s: Annotated[
         float, typer.Option(help="CPU seconds after which no further trial of a network begins; the log says so.")
-    ] = 300.0,
+    ] = QuantizerSettings.search_s,
     portable: Annotated[bool, typer.Option(help="Only formats that every runtime has, tflite-micro too.")] = False,
     keep_names: Annotated[bool, typer.Option(help="Keep the names of inner tensors in the file.")] = False,
     trust_model: Annotated[bool, typer.Option(help="Load a model that may run code of its author.")] = False,
@@ -146,8 +147,8 @@ class CompressRequest:
     optimize_for: str = "size"
     portable: bool = False
     imports: tuple[str, ...] = ()
-    search_s: float = 300.0
-    max_slowdown: float = 0.15
+    search_s: float = QuantizerSettings.search_s
+    max_slowdown: float = QuantizerSettings.max_slowdown
     seed: int = 17
 
 

@@ -68,7 +68,7 @@ def text_of(page):
 def test_the_verdict_is_one_sentence():
     """3.6 / 4.0 is 10 % below the line, 3.6 / 3.75 is 4 % below LightGBM."""
     assert verdict.sentence(report_page.page().figures, "EUR") == (
-        "Shipped. On trips that it has not seen, half of all fares are off by at most 0.90 EUR; RMSE, in which large "
+        "Shipped. On unseen trips, half of all fares are off by at most 0.90 EUR; RMSE, where large "
         "errors count most, is 3.60 EUR (95 % interval 2.90 to 4.30); 10 % better than a straight line on "
         "distance (5 to 15 % better); no sure difference from LightGBM (2 % worse to 10 % better); no sure difference "
         "from a DNN without embeddings (2 % worse to 2 % better), the best yardstick; 10,064 bytes, 5.9 µs."
@@ -323,7 +323,7 @@ def test_a_page_of_a_run_before_intervals_were_kept():
     figures = report_page.page().figures
     old = dataclasses.replace(figures.measured, median_absolute_error=None, latency_us=None, ranges=None, intervals={})
     page = dataclasses.replace(report_page.page(), figures=dataclasses.replace(figures, measured=old))
-    assert "RMSE, in which large errors count most, is 3.60 EUR; " in written(page)
+    assert "RMSE, where large errors count most, is 3.60 EUR; " in written(page)
 
 
 @pytest.mark.parametrize(

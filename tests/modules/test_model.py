@@ -41,7 +41,7 @@ def test_the_course_set_has_the_courses_embedding():
     [([29, 30], None), ([30, 30], 1), ([899, 900], 1), ([900, 900], 2), ([950, 1, 1], 2), ([27_001], 3), ([10**6], 3)],
 )
 def test_dimensions_follow_the_rows_of_the_cells_seen(rows_per_cell, dimensions):
-    """By hand: a mean of 30 rows gives one dimension, 900 give two, 27,000 give three.
+    """A mean of 30 rows for each id gives one dimension. 900 rows give two, and 27,000 rows give three.
 
     The mean is over cells with at least 2 rows: in [950, 1, 1], only the first cell counts.
     """

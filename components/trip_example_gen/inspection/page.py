@@ -12,6 +12,7 @@ from farebox.components.trip_example_gen.inspection.column_names import tokens
 from farebox.components.trip_example_gen.inspection.drafting import Inspection, reasons
 from farebox.components.trip_example_gen.inspection.samples import Sample
 from farebox.components.trip_example_gen.inspection.yaml_page import Page, flow
+from farebox.components.trip_example_gen.judging.suspects import literal, name_of
 from farebox.components.trip_example_gen.values import cells
 
 KINDS = frozenset(
@@ -93,10 +94,8 @@ def _kinds(inspection: Inspection, written: Page) -> None:
             counts = _counts(inspection.samples[0], name)
             if 1 < len(counts) <= MAX_KINDS:
                 shown = ", ".join(f"{value}: {share:.1%}" for value, share in counts.items())
-                quoted = name if name.isidentifier() else f"`{name}`"
-                first = next(iter(counts))
-                value = first if first.lstrip("-").isdigit() else repr(first)
-                written.comment(f"where: {flow(f'{quoted} == {value}')}  # to leave other rows out: {shown}", indent=1)
+                condition = f"{name_of(name)} == {literal(next(iter(counts)))}"
+                written.comment(f"where: {flow(condition)}  # to leave other rows out: {shown}", indent=1)
 
 
 def _counts(sample: Sample, name: str) -> Mapping[str, Any]:

@@ -120,7 +120,7 @@ class Suspect:
     def _location_hint(self, share: str) -> str:
         ids = [cell for cell, _ in self.commonest]
         return (
-            f"{share} of the rows have places that city.locations lacks, such as {', '.join(map(_literal, ids))}: add "
+            f"{share} of the rows have places that city.locations lacks, such as {', '.join(map(literal, ids))}: add "
             f"them to its file, or leave such rows out with city.where: {without(self.column, ids)}"
         )
 
@@ -143,9 +143,14 @@ def without(column: str, cells: Sequence[str]) -> str:
     >>> without("zone", ["264"]), without("to zone", ["Unknown", "265"])
     ('zone not in (264,)', "`to zone` not in ('Unknown', 265)")
     """
-    name = column if column.isidentifier() else f"`{column}`"
-    return f"{name} not in ({', '.join(map(_literal, cells))}{',' * (len(cells) == 1)})"
+    return f"{name_of(column)} not in ({', '.join(map(literal, cells))}{',' * (len(cells) == 1)})"
 
 
-def _literal(cell: str) -> str:
+def name_of(column: str) -> str:
+    """A column's name as city.where reads it."""
+    return column if column.isidentifier() else f"`{column}`"
+
+
+def literal(cell: str) -> str:
+    """A cell's text as city.where reads it: a number, or text in quotes."""
     return cell if cell.lstrip("+-").isdigit() else repr(cell)

@@ -183,6 +183,8 @@ def _append_csv(path: Path, table: pa.Table, profile: CityProfile) -> None:
     for name, kind in zip(table.schema.names, table.schema.types, strict=True):
         if kind == pa.float64() and dialect.decimal != ".":
             cells[name] = pc.replace_substring(cells[name], ".", dialect.decimal)
+        if kind != pa.string() and separator != dialect.decimal:
+            continue  # numbers need no quotes
         marked = pc.or_(pc.match_substring(cells[name], separator), pc.match_substring(cells[name], quote))
         escaped = pc.replace_substring(cells[name], quote, (dialect.escape or quote) + quote)
         cells[name] = pc.if_else(marked, pc.binary_join_element_wise(quote, escaped, quote, ""), cells[name])

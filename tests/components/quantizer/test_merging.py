@@ -38,7 +38,7 @@ def test_a_table_of_few_rows_stays_as_it_is():
     ("holding", "first"), [({9, 10, 11}, 9), ({4, 7, 9, 10, 11}, 4), ({0}, 12), (set(range(12)), 0)]
 )
 def test_places_just_below_the_one_that_bisection_finds_are_tried_too(holding, first):
-    """By hand, for 4, 7 and 9 to 11: bisection finds 9. The search goes on below it and finds 7, then 4.
+    """Places 4, 7 and 9 to 11 hold. Bisection finds 9. The search continues below 9, and finds 7 and then 4.
 
     For 0 alone, bisection finds no place. The search ends at 8, so the answer is 12: no place holds.
     """

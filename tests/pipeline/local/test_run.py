@@ -168,7 +168,7 @@ def test_the_lines_of_a_finished_run():
         "ranges hold 88.3% of the test fares, 90% promised; mean width 5.78 EUR, 7 bands",
         "runs on CompiledModel 1.4.0; not tried: tflite-micro",
         "pushed to models/x",
-        "Shipped. On trips that it has not seen, RMSE, in which large errors count most, is 2.00 EUR; 50 % better "
+        "Shipped. On unseen trips, RMSE, where large errors count most, is 2.00 EUR; 50 % better "
         "than a straight line on distance; 38 % better than LightGBM, the best yardstick; 100 bytes, 5.0 µs.",
     ]
 

@@ -32,7 +32,7 @@ def lines_of(kind: str) -> list[str]:
 def test_what_a_newcomer_needs_comes_last():
     pushed, sentence, closest, page = lines_of("shipped")[-4:]
     assert pushed == "pushed to models/lisbon/abc"
-    assert sentence.startswith("Shipped. On trips that it has not seen, half of all fares")
+    assert sentence.startswith("Shipped. On unseen trips, half of all fares")
     assert closest == "closest gate: RMSE on unseen trips 3.6, bound 4: 90% of the bound used (max_rmse)"
     assert page == "report: runs/lisbon/latest/report.html"
 
