@@ -26,7 +26,7 @@ def notes_of(
     """Returns the notes of a compression; batch: rows that the file takes at once, None for any number."""
     notes = []
     reference, chosen = outcome.trials[0], outcome.chosen
-    if covered.text and chosen.expected_error is not None:
+    if covered.text and not covered.untraced and chosen.expected_error is not None:
         notes.append(
             f"the rows lack {covered.text}; on rows made with them the file departs from float32 so little that "
             f"{objective.metric} {_shown(objective, chosen.expected_error)} is expected"

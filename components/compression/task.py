@@ -155,6 +155,7 @@ class Task:
             settings=self.settings,
             allowance=self._allowance,
             memo=self._memo,
+            merges_rows=not self.covered.untraced,
         )
         return self._compression(outcome, results)
 

@@ -48,11 +48,13 @@ def search(
     settings: QuantizerSettings,
     allowance: Allowance | None = None,
     memo: Memo | None = None,
+    merges_rows: bool = True,
 ) -> QuantizationOutcome:
     """Returns the outcome of the ladder, or of the single rung that `settings.mode` names.
 
     networks, prepare, memo: see `Bench`. train, evaluation: batches of the networks' inputs. allowance: of CPU time, by
-    default the settings'.
+    default the settings'. merges_rows: whether alike rows of tables may become one; not if the batches lack ids of
+    which nothing is known.
 
     Raises InputError if a setting does not fit the networks, or if the named rung cannot be converted.
     """
@@ -69,7 +71,8 @@ def search(
         networks, prepare, train_for_int8, judge, settings,
         allowance=allowance or Allowance("Quantizer", settings.search_s), memo=memo,
     )  # fmt: skip
-    ladder = Ladder(bench, Merging(unreduced, train, evaluation, judge.objective, settings.seed))
+    merging = Merging(unreduced, train, evaluation, judge.objective, settings.seed) if merges_rows else None
+    ladder = Ladder(bench, merging)
     return ladder.climb() if settings.mode == AUTO else ladder.fixed(RUNGS[settings.mode])
 
 
@@ -84,10 +87,10 @@ class Ladder:
 
     All networks are tried in the formats that cost one conversion together; the two best of them in all other formats,
     and with further steps. Every file is held to the one budget, over the unreduced float32 file. merging: of rows of
-    tables.
+    tables; None if they stay.
     """
 
-    def __init__(self, bench: Bench, merging: Merging) -> None:
+    def __init__(self, bench: Bench, merging: Merging | None) -> None:
         self._bench, self._merging, self._settings = bench, merging, bench.settings
         self._harms: list[NodeHarm] = []
 

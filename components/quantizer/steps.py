@@ -17,7 +17,7 @@ LOOKUPS, SPARSE = "look-ups to distinct rows", "sparse kernels"
 
 
 def try_steps(
-    bench: Bench, merging: Merging, holding: Sequence[QuantizationTrial], network: str
+    bench: Bench, merging: Merging | None, holding: Sequence[QuantizationTrial], network: str
 ) -> list[QuantizationTrial]:
     """Tries the steps on the cheapest of the files `holding` the budget that are of a network; for `gzip` on the two
     cheapest: fewer bits are fewer bytes, but leave less of the budget for fewer rows."""
@@ -27,7 +27,7 @@ def try_steps(
     return [trial for file in ranked for trial in _steps_of(bench, merging, file)]
 
 
-def _steps_of(bench: Bench, merging: Merging, best: QuantizationTrial) -> list[QuantizationTrial]:
+def _steps_of(bench: Bench, merging: Merging | None, best: QuantizationTrial) -> list[QuantizationTrial]:
     """Tries the steps on a file."""
     network = best.network
     if not bench.allowance.is_left(f"look-ups of the {network} network"):
@@ -39,7 +39,8 @@ def _steps_of(bench: Bench, merging: Merging, best: QuantizationTrial) -> list[Q
     if thin is not None:
         steps = (LOOKUPS,)
         trials.append(bench.try_one(QuantizationTrial(best.rung, network, best.kept_float, steps), source))
-    trials += _with_merged_rows(bench, merging, best, has_pages=has_pages)
+    if merging:
+        trials += _with_merged_rows(bench, merging, best, has_pages=has_pages)
     if rung.has_float_kernels and not bench.settings.portable:  # tflite-micro has no sparse kernels
         trial = QuantizationTrial(best.rung, network, (), (*steps, SPARSE))
         trials.append(bench.try_one(trial, source, is_sparse=True))

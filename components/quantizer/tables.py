@@ -63,6 +63,7 @@ class LookupEmbedding(keras.layers.Layer):
         self.built = True
 
     def call(self, ids: tf.Tensor) -> tf.Tensor:
+        ids = ids if ids.dtype.is_integer else tf.cast(ids, tf.int32)  # as Embedding does
         return tf.gather(self.embeddings, self._of_pages(ids) if self.page_size > 1 else self._at_once(ids))
 
     def _at_once(self, ids: tf.Tensor) -> tf.Tensor:
