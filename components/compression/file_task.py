@@ -23,7 +23,7 @@ from farebox.components.quantizer.ladder import QuantizationOutcome
 from farebox.components.quantizer.native import Run, quantized_file
 from farebox.components.quantizer.settings import Goal, QuantizerSettings
 from farebox.components.quantizer.steps import LOOKUPS
-from farebox.components.quantizer.trials import Judge, QuantizationTrial, attempt, cost
+from farebox.components.quantizer.trials import SLOW, Judge, QuantizationTrial, attempt, cost, too_slow
 from farebox.components.tflite.float16_weights import float16_weights
 from farebox.components.tflite.foreign import slim_foreign
 from farebox.components.tflite.integer_weights import integer_weights
@@ -116,13 +116,14 @@ class FileTask:
         for rung, make in self._rungs.items():
             trials.append(self._trial(rung, make))
             _log(trials[-1])
-        holding = [each for each in trials if each.content and max(each.error, each.expected_error or 0.0) <= bound]
+        most = self._settings.max_slowdown
+        holding = [each for each in trials if each.content and _worst(each) <= bound and each.slowdown <= most]
         if self._rows_at_once in (1, BATCH_ROWS):  # one row cannot be timed in another batch
             self._judge.time(holding)
         goal = self._settings.optimize_for
         chosen = min(holding, key=lambda trial: cost(trial, goal))
         why = f"the cheapest by {goal} that holds eval error {bound:.4f}"
-        _judged(trials, chosen, bound, why)
+        _judged(trials, chosen, bound, why, self._settings)
         logging.info("Quantizer: %s: %s", chosen.name, why)
         return self._compression(QuantizationOutcome(chosen, trials, [], bound, why))
 
@@ -143,6 +144,7 @@ class FileTask:
             held_out=self._held_out,
             covered=self._covered,
             batch=None if self._rows_at_once == BATCH_ROWS else self._rows_at_once,
+            goal=self._settings.optimize_for,
         )
         return Compression.of(
             outcome,
@@ -173,16 +175,23 @@ def _log(trial: QuantizationTrial) -> None:
         logging.info("Quantizer: %s failed: %s", trial.name, trial.reason)
 
 
-def _judged(trials: list[QuantizationTrial], chosen: QuantizationTrial, bound: float, why: str) -> None:
+def _worst(trial: QuantizationTrial) -> float:
+    return max(trial.error, trial.expected_error or 0.0)
+
+
+def _judged(
+    trials: list[QuantizationTrial], chosen: QuantizationTrial, bound: float, why: str, settings: QuantizerSettings
+) -> None:
     """Gives every trial its verdict and the reason for it."""
     for trial in trials:
-        worst = max(trial.error, trial.expected_error or 0.0)
         if not trial.content:
             trial.verdict = "failed"
         elif trial is chosen:
             trial.verdict, trial.reason = "chosen", why
-        elif worst <= bound:
+        elif _worst(trial) <= bound and trial.slowdown > settings.max_slowdown:
+            trial.verdict, trial.reason = SLOW, too_slow(trial, settings)
+        elif _worst(trial) <= bound:
             trial.verdict, trial.reason = "holds", "not the cheapest"
         else:
             trial.verdict = "misses"
-            trial.reason = trial.reason or f"error {worst:.6g} must be at most {bound:.6g}"
+            trial.reason = trial.reason or f"error {_worst(trial):.6g} must be at most {bound:.6g}"

@@ -11,6 +11,7 @@ from farebox.components.compression.rows import Array, Split
 from farebox.components.networks.objective import POINTS, Objective
 from farebox.components.quantizer.ladder import QuantizationOutcome
 from farebox.components.quantizer.rungs import RUNGS
+from farebox.components.quantizer.settings import Goal
 from farebox.components.tflite.interpreter import has_state
 
 
@@ -22,8 +23,10 @@ def notes_of(
     held_out: Split,
     covered: Coverage,
     batch: int | None,
+    goal: Goal,
 ) -> tuple[str, ...]:
-    """Returns the notes of a compression; batch: rows that the file takes at once, None for any number."""
+    """Returns the notes of a compression; batch: rows that the file takes at once, None for any number; goal: what the
+    file is the smallest in."""
     notes = []
     reference, chosen = outcome.trials[0], outcome.chosen
     if covered.text and not covered.untraced and chosen.expected_error is not None:
@@ -41,6 +44,8 @@ def notes_of(
             f"the float32 network errs more than a constant answer ({reference.error:.4g}, constant {naive:.4g}): "
             "are label, objective and inputs its own?"
         )
+    if smaller := outcome.smaller_but_slow(goal):
+        notes.append(smaller)
     if batch is not None:
         rows = "one row" if batch == 1 else f"{batch} rows"
         notes.append(f"the file takes {rows} at a time: its operators need a fixed batch")

@@ -179,6 +179,7 @@ class Task:
             held_out=self.held_out,
             covered=self.covered,
             batch=self.source.batch,
+            goal=self._optimize_for,
         )
         return Compression.of(outcome, self.resolution, optimize_for=self._optimize_for, notes=notes, **results)
 

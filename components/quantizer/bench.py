@@ -59,6 +59,10 @@ class Bench:
         is_expected = self.bound < self.reference.error or (trial.expected_error or 0.0) <= self.bound
         return trial.error <= self.bound and is_expected
 
+    def may_ship(self, trial: QuantizationTrial) -> bool:
+        """Whether a file holds the budget and is fast enough."""
+        return self.holds(trial) and trial.slowdown <= self.settings.max_slowdown
+
     def excess(self, trial: QuantizationTrial) -> str:
         """The excess of a file that misses the budget, in words."""
         if trial.error > self.bound:

@@ -22,7 +22,7 @@ from farebox.components.quantizer.rungs import AUTO, FLOAT32, RUNGS, Rung
 from farebox.components.quantizer.sensitivity import NodeHarm, sensitivity, trials_with_float_nodes
 from farebox.components.quantizer.settings import Goal, QuantizerSettings
 from farebox.components.quantizer.steps import try_steps
-from farebox.components.quantizer.trials import Judge, QuantizationTrial, cost
+from farebox.components.quantizer.trials import SLOW, Judge, QuantizationTrial, cost, too_slow
 
 FINALISTS = 2  # networks on which the search spends its longer trials
 
@@ -36,6 +36,15 @@ class QuantizationOutcome:
     harms: list[NodeHarm]
     bound: float
     why: str
+
+    def smaller_but_slow(self, goal: Goal) -> str:
+        """In words, the smallest file that a larger `max_slowdown` would have shipped; empty if none is smaller."""
+        slow = [trial for trial in self.trials if trial.verdict == SLOW]
+        best = min(slow, key=lambda trial: cost(trial, goal), default=self.chosen)
+        if cost(best, goal) >= cost(self.chosen, goal):
+            return ""
+        size = f"{best.gzip_bytes:,} bytes after gzip" if goal == "gzip" else f"{best.bytes:,} bytes"
+        return f"{size} are possible: {best.name}; {best.reason}"
 
 
 def search(
@@ -105,14 +114,14 @@ class Ladder:
             for rung in RUNGS.values():
                 if rung.auto == "last":
                     bench.try_one(bench.new_trial(rung, finalists[0]))
-        holding = [trial for trial in bench.trials if bench.holds(trial)]
+        holding = [trial for trial in bench.trials if bench.may_ship(trial)]
         if not holding:
             why = f"nothing holds eval error {bench.bound:.4f}: the unreduced float32 file"
             return self._finish(bench.reference, why)
         bench.judge.time(holding)
         steps = [step for network in finalists for step in try_steps(bench, self._merging, holding, network)]
         bench.judge.time(steps)
-        best = bench.cheapest([*holding, *(trial for trial in steps if bench.holds(trial))])
+        best = bench.cheapest([*holding, *(trial for trial in steps if bench.may_ship(trial))])
         why = f"the cheapest by {self._settings.optimize_for} that holds eval error {bench.bound:.4f}"
         return self._finish(best, why)
 
@@ -145,7 +154,7 @@ class Ladder:
 
         def rank(network: str) -> tuple[float, ...]:
             trials = [trial for trial in self._bench.trials if trial.network == network]
-            holding = [trial for trial in trials if self._bench.holds(trial)]
+            holding = [trial for trial in trials if self._bench.may_ship(trial)]
             error = min((trial.error for trial in trials), default=math.inf)
             return (0, *min(cost(trial, self._goal) for trial in holding)) if holding else (1, error)
 
@@ -166,11 +175,11 @@ class Ladder:
         return any(self._bench.holds(trial) and "int8" in trial.dtypes for trial in trials)
 
     def _is_beaten(self, trial: QuantizationTrial) -> bool:
-        """Whether a file of the network holds the budget and costs no more than this one, to which float nodes only add
+        """Whether a file of the network may ship and costs no more than this one, to which float nodes only add
         bytes. Integer activations may be faster all the same."""
         if RUNGS[trial.rung].calibrates and self._settings.optimize_for in ("latency", "balanced"):
             return False
-        files = [each for each in self._bench.trials if each.network == trial.network and self._bench.holds(each)]
+        files = [each for each in self._bench.trials if each.network == trial.network and self._bench.may_ship(each)]
         return any(cost(each, self._goal) <= cost(trial, self._goal) for each in files)
 
     def _study(self, trial: QuantizationTrial) -> None:
@@ -201,10 +210,15 @@ class Ladder:
                 trial.verdict = "failed"
             elif trial is chosen:
                 trial.verdict, trial.reason = "chosen", why
+            elif bench.holds(trial) and not bench.may_ship(trial):
+                trial.verdict, trial.reason = SLOW, too_slow(trial, self._settings)
             elif bench.holds(trial):
                 trial.verdict, trial.reason = "holds", f"not the cheapest by {self._settings.optimize_for}"
             else:
                 trial.verdict = "misses"
                 trial.reason = trial.reason or bench.excess(trial)
         bench.say(f"{chosen.name}: {why}")
-        return QuantizationOutcome(chosen, bench.trials, self._harms, bench.bound, why)
+        outcome = QuantizationOutcome(chosen, bench.trials, self._harms, bench.bound, why)
+        if smaller := outcome.smaller_but_slow(self._goal):
+            bench.say(smaller)
+        return outcome

@@ -43,15 +43,15 @@ class QuantizerSettings:
     and save fewer than 100 bytes; tflite-micro has no int4 and reads only the first of several scales."""
     optimize_for: Goal = "size"
     """Cost that `auto` minimizes: bytes, bytes after gzip, latency of one row (p50), or bytes times latency
-    (`balanced`)."""
+    (`balanced`). A smaller file that takes longer than the unreduced one must be smaller by at least that share."""
     max_rmse_increase: Increase = "0.2%"
     """Increase of RMSE (of the log loss for classes) over the unreduced float32 file, both run as files, on eval and as
     expected on other rows. A number in the label's unit, or a percentage. The whole budget, of reduction, pruning and
     number format together."""
-    max_slowdown: NotNegative = 0.15
+    max_slowdown: NotNegative = 0.2
     """Share of the time of one row that a file may add to the unreduced float32 file's, by a count of operators and
-    weights that is the same on every machine. Beyond it, ids are looked up at once, from more bytes, not in pages. From
-    4 on, `auto` also tries int4_weights, whose kernels are slow."""
+    weights that is the same on every machine. `auto` ships no file beyond it, and says how much smaller that is. From 4
+    on, it also tries int4_weights, whose kernels are slow."""
     search_s: Positive = 300.0
     """CPU seconds after which `auto` converts nothing further; the log says so."""
     keep_float: tuple[str, ...] = ()

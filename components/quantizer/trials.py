@@ -19,12 +19,14 @@ from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import Objective
 from farebox.components.quantizer.child import ChildError
 from farebox.components.quantizer.native import Columns, Run, here, latencies_us, predictions
-from farebox.components.quantizer.settings import Goal
+from farebox.components.quantizer.settings import Goal, QuantizerSettings
 from farebox.components.tflite import files, interpreter
 from farebox.components.tflite.flatbuffer import opened
+from farebox.components.tflite.row_cost import row_cost
 
 EXPECTED = ("rmse", "log_loss")  # metrics whose increase is estimated from departures; for others that is a bound
 Errors = tuple[float, dict[str, float], float | None]  # on eval, their figures, and the expected error
+SLOW = "slow"
 Content = bytes  # a field of a trial is called bytes
 
 
@@ -34,8 +36,9 @@ class QuantizationTrial:
 
     rung: a name in `RUNGS`. network: its name. steps: what else was done to it. error, figures: on eval, in the label's
     unit or in nats. expected_error: on other rows, from how far the predictions move from the first file's; None if the
-    objective gives no such estimate. latency_us: p50 and p99 of one row.
-    verdict: chosen, holds, misses or failed, with its reason.
+    objective gives no such estimate. slowdown: share of one row's time that it adds to
+    the first file's, by `tflite.row_cost`; below 0 if it takes less. latency_us: p50 and p99 of one row.
+    verdict: chosen, holds, slow (it holds the budget, but a row costs too much), misses or failed, with its reason.
     """
 
     rung: str
@@ -47,6 +50,7 @@ class QuantizationTrial:
     expected_error: float | None = None
     bytes: int = 0
     gzip_bytes: int = 0
+    slowdown: float = 0.0
     latency_us: dict[str, float] | None = None
     ops: dict[str, int] = dataclasses.field(default_factory=dict)
     dtypes: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -109,6 +113,7 @@ class Judge:
         self._batches, self.objective, self._run, self._rows_at_once = batches, objective, run, rows_at_once
         self._unlabelled = [unlabelled] if unlabelled else []
         self._first: tuple[float, list[npt.NDArray[Any]]] | None = None
+        self._first_cost = 0.0
         self._known: dict[str, Errors] = {}
 
     def measure(self, trials: Sequence[QuantizationTrial]) -> None:
@@ -124,6 +129,8 @@ class Judge:
             return
         trial.error, trial.figures, trial.expected_error = self._known[trial.sha256]
         trial.ops = interpreter.op_names(trial.content)
+        self._first_cost = self._first_cost or row_cost(trial.content)
+        trial.slowdown = row_cost(trial.content) / self._first_cost - 1
 
     def _run_over_rows(self, trial: QuantizationTrial) -> bool:
         """Whether the file runs; if it does, its errors are known then."""
@@ -187,6 +194,15 @@ class Judge:
             trial.latency_us = {"p50": p50, "p99": p99}
 
 
+def too_slow(trial: QuantizationTrial, settings: QuantizerSettings) -> str:
+    """Why a file that holds the budget does not ship, in words."""
+    share = math.ceil(100 * trial.slowdown) / 100
+    return (
+        f"by a count of operators, one row would take {share:.0%} longer, which max_slowdown={share:g} allows; it is "
+        f"{settings.max_slowdown:g}"
+    )
+
+
 def dtypes(content: bytes) -> dict[str, int]:
     """Counts the file's tensors by type."""
     kinds = vars(interpreter.schema().TensorType)
@@ -196,9 +212,12 @@ def dtypes(content: bytes) -> dict[str, int]:
 
 
 def cost(trial: QuantizationTrial, goal: Goal) -> tuple[float, ...]:
-    """Returns the goal's cost, then bytes and gzip bytes to decide between equal costs."""
-    p50 = trial.latency_us["p50"] if trial.latency_us else math.inf
+    """Returns the goal's cost, then bytes and gzip bytes to decide between equal costs.
+
+    A file that takes longer than the first one must be smaller by at least that share: a few bytes buy no time.
+    """
+    p50, share = trial.latency_us["p50"] if trial.latency_us else math.inf, 1 + max(trial.slowdown, 0)
     first = {
-        "size": trial.bytes, "gzip": trial.gzip_bytes, "latency": p50, "balanced": trial.bytes * p50,
+        "size": trial.bytes * share, "gzip": trial.gzip_bytes * share, "latency": p50, "balanced": trial.bytes * p50,
     }[goal]  # fmt: skip
     return first, trial.bytes, trial.gzip_bytes

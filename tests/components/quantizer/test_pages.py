@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from farebox.components.quantizer.settings import QuantizerSettings
+from farebox.components.quantizer.trials import QuantizationTrial, cost
 from farebox.components.tflite.interpreter import TfliteModel
 
 N_IDS = 4000
@@ -13,7 +14,7 @@ N_IDS = 4000
 
 @pytest.fixture(scope="module")
 def shipped(quick_keras):
-    """A search of one network of 4,000 ids, 30 of which have rows of their own: (max_slowdown) -> the shipped file."""
+    """A search of one network of 4,000 ids, 30 of which have rows of their own: (max_slowdown) -> the outcome."""
     import tensorflow as tf
     import tf_keras as keras
 
@@ -31,8 +32,8 @@ def shipped(quick_keras):
     labels = network.predict(columns, verbose=0).reshape(-1) + random.normal(size=256).astype(np.float32)
     batches = tf.data.Dataset.from_tensor_slices((columns, labels[:, None])).batch(64)
 
-    def run(max_slowdown: float) -> bytes:
-        outcome = ladder.search(
+    def run(max_slowdown: float) -> ladder.QuantizationOutcome:
+        return ladder.search(
             {"unreduced": network},
             prepare=lambda each: conversion.Source(each, None, [], "y"),
             judge=Judge([(columns, labels)], objective_of(network)),
@@ -40,13 +41,38 @@ def shipped(quick_keras):
             evaluation=batches,
             settings=QuantizerSettings(max_slowdown=max_slowdown, max_rmse_increase="1%"),
         )
-        return outcome.chosen.content
 
     return run
 
 
+def look_ups(content: bytes) -> int:
+    return TfliteModel(content).op_names()["GATHER"]
+
+
 def test_pages_only_where_a_row_may_cost_their_operators(shipped):
     """Two look-ups of an id for three; the file without pages has a byte for each id."""
-    flat, paged = shipped(0.15), shipped(20.0)
-    assert (TfliteModel(flat).op_names()["GATHER"], TfliteModel(paged).op_names()["GATHER"]) == (2, 3)
+    flat, paged = (shipped(share).chosen.content for share in (0.2, 20.0))
+    assert (look_ups(flat), look_ups(paged)) == (2, 3)
     assert len(paged) < N_IDS < len(flat)
+
+
+def test_a_file_that_is_too_slow_does_not_ship_and_is_named(shipped):
+    """A look-up before the table takes two operators more. The call and three others are 18: a tenth of the time."""
+    outcome = shipped(0.05)
+    slow = min((trial for trial in outcome.trials if trial.verdict == "slow"), key=lambda trial: trial.bytes)
+    assert (
+        look_ups(outcome.chosen.content) == 1 and 0.05 < slow.slowdown < 0.2 and slow.bytes < outcome.chosen.bytes / 4
+    )
+    needed = slow.reason.split("max_slowdown=")[1].split(" ")[0]
+    assert outcome.smaller_but_slow("size").startswith(f"{slow.bytes:,} bytes are possible: {slow.name}; by a count of")
+    assert shipped(float(needed)).chosen.sha256 == slow.sha256
+
+
+def test_a_few_bytes_buy_no_time():
+    files = [
+        QuantizationTrial("float32", name, bytes=size, slowdown=share)
+        for name, size, share in (("same", 2768, 0.0), ("layer more", 2704, 0.04), ("faster", 2780, -0.5))
+    ]
+    assert [trial.network for trial in sorted(files, key=lambda trial: cost(trial, "size"))] == [
+        "same", "faster", "layer more",
+    ]  # fmt: skip

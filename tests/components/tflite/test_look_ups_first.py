@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from farebox.components.tflite.flatbuffer import code_of, opened, packed
+from farebox.components.tflite.float16_weights import float16_weights
+from farebox.components.tflite.integer_weights import integer_weights
 from farebox.components.tflite.interpreter import TfliteModel, schema
 from farebox.components.tflite.look_ups_first import look_ups_first
 from farebox.components.tflite.row_cost import row_cost
@@ -58,5 +60,13 @@ def test_operators_with_a_state_keep_their_order(content):
 
 
 def test_the_cost_of_a_row_by_hand(content):
-    """Five operators, and 4 x 8 and 8 x 1 weights in thousands."""
-    assert row_cost(content) == pytest.approx(5 + 0.032 + 0.008)
+    """The call, five operators, and 4 x 8 and 8 x 1 weights in thousands."""
+    assert row_cost(content) == pytest.approx(15 + 5 + 0.032 + 0.008)
+
+
+def test_the_cost_of_numbers_that_are_converted(content):
+    """Looked-up int8 rows are converted in each call; int8 weights once, float16 weights in each call."""
+    whole = row_cost(content)
+    integers, halves = integer_weights(content), float16_weights(content)
+    assert TfliteModel(integers).op_names()["DEQUANTIZE"] == 1 and row_cost(integers) == pytest.approx(whole + 0.25)
+    assert row_cost(halves) == pytest.approx(whole + 2 * TfliteModel(halves).op_names()["DEQUANTIZE"])
