@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -26,13 +27,12 @@ from farebox.components.trip_example_gen.judging.judge import Trips
 from farebox.components.trip_example_gen.profile import PLACES_OF
 from farebox.components.trip_example_gen.sources.packed import FileKind
 from farebox.components.trip_example_gen.values import cells
+from farebox.components.trip_example_gen.values.currencies import BESIDE_AMOUNT, CODES, SIGNS
 from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 NO_ANSWERS = Answers()
 MAX_FILES = 12
 ONE_FOR_ALL = ("separator", "quote", "names", "skip_rows")
-SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₺": "TRY", "₩": "KRW", "฿": "THB"}
-CODES = {"usd", "eur", "gbp", "jpy", "inr", "rub", "krw", "cad", "aud", "chf", "brl", "mxn", "cny", "sgd", "pln", "clp"}
 ERROR_SHARE = 0.6  # of the fares' standard deviation: an RMSE that any model stays below
 
 
@@ -195,19 +195,23 @@ def _add_values(draft: Draft, taken: Sequence[Sample], matched: Sequence[Match],
 
 
 def _add_currency(draft: Draft, taken: Sequence[Sample]) -> None:
-    """Adds `currency`, by a sign in the fares or a code in their name; asks if there is none."""
+    """Adds `currency`, by a sign or code in the fares or a code in their name; asks if there is none."""
     for name in draft.names_of(FARE):
-        codes = CODES & set(column_names.tokens(name))
+        codes = CODES & {token.upper() for token in column_names.tokens(name)}
         for each in taken:
             column = each.columns.get(name)
             if column is not None and cells.is_text(column.type):
-                text = "".join(filter(None, column.slice(0, 100).to_pylist()))
-                codes |= {code.lower() for sign, code in SIGNS.items() if sign in text}
+                codes |= _currencies_in(" ".join(filter(None, column.slice(0, 100).to_pylist())))
         if codes:
-            draft.city["currency"] = min(codes).upper()
+            draft.city["currency"] = min(codes)
             return
     draft.city["currency"] = "USD"
     draft.questions["currency"] = "nothing names the currency"
+
+
+def _currencies_in(fares: str) -> set[str]:
+    """The currencies that signs and codes in some fares name."""
+    return {code for mark in re.findall(BESIDE_AMOUNT, fares) if (code := SIGNS.get(mark, mark))}
 
 
 def reasons(trips: Trips) -> str:

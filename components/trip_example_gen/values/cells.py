@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from farebox.components.trip_example_gen.values.currencies import BESIDE_AMOUNT
 from farebox.components.trip_example_gen.values.dialect import PLAIN, CsvDialect
 
 _MISSING = r"null|none|n/a|na|#n/a|#na|<na>|[-+]?nan"
-_CURRENCY = r"[$€£¥₹₽₺₩₱฿]"
 # Of a blank and an apostrophe also the kinds that are not ASCII.
 _ALIKE = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
 _USUAL = tuple(
@@ -88,15 +88,14 @@ def is_text(kind: pa.DataType) -> bool:
 
 @functools.cache
 def _number(dialect: CsvDialect) -> str:
-    """A regular expression (RE2) of numbers, with a currency sign on either side or none."""
+    """A regular expression (RE2) of numbers, with a currency's sign or code on either side or none."""
     point = re.escape(dialect.decimal)
     whole = r"\d+"
     if dialect.thousands:
         whole = rf"(?:\d{{1,3}}(?:[{_groups(dialect)}]\d{{3}})+|\d+)"
     digits = rf"(?:{whole}(?:{point}\d*)?|{point}\d+)"
-    return (
-        rf"^(?:[-+]?{_CURRENCY}?\s?{digits}(?:[eE][-+]?\d+)?|{_CURRENCY}?\s?[-+]{digits}|[-+]?{digits}\s?{_CURRENCY})$"
-    )
+    mark = BESIDE_AMOUNT
+    return rf"^(?:[-+]?{mark}?\s?{digits}(?:[eE][-+]?\d+)?|{mark}?\s?[-+]{digits}|[-+]?{digits}\s?{mark})$"
 
 
 def _groups(dialect: CsvDialect) -> str:
@@ -118,7 +117,7 @@ def _plain(numbers_as_text: pa.Array, dialect: CsvDialect) -> pa.Array:
             plain = pc.replace_substring(plain, mark, "")
     if dialect.decimal != ".":
         plain = pc.replace_substring(plain, dialect.decimal, ".")
-    signs = pc.match_substring_regex(plain, rf"{_CURRENCY}|\s")
+    signs = pc.match_substring_regex(plain, rf"{BESIDE_AMOUNT}|\s")
     if pc.any(signs).as_py():
-        plain = pc.replace_substring_regex(plain, rf"{_CURRENCY}|\s", "")
+        plain = pc.replace_substring_regex(plain, rf"{BESIDE_AMOUNT}|\s", "")
     return pc.ascii_ltrim(plain, "+")

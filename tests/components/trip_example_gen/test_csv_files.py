@@ -161,6 +161,8 @@ def test_spaces_around_names_and_a_line_break_in_one(tmp_path: Path) -> None:
         ({"decimal": ",", "thousands": " "}, "1\u202f020,5", 1020.5), ({"thousands": " "}, "1\u00a0020", 1020),
         ({"thousands": "'"}, "1'020.50", 1020.5), ({"thousands": "'"}, "1\u2019020.50", 1020.5),
         ({}, "$12.50", 12.5), ({}, "12.50 €", 12.5), ({}, "£ 12.5", 12.5), ({"decimal": ","}, "12,50 €", 12.5),
+        ({"decimal": ","}, "12,50 EUR", 12.5), ({}, "Rp 12.50", 12.5), ({}, "12.50 zł", 12.5),
+        ({}, "CHF 12.50", 12.5), ({}, "R$12.50", 12.5), ({}, "12.50 kr.", 12.5),
         ({"thousands": ","}, "$1,020", 1020), ({}, "+12.5", 12.5), ({"missing": ("-",)}, "12.5", 12.5),
     ],
 )  # fmt: skip
@@ -175,7 +177,9 @@ def test_numbers_of_a_dialect(tmp_path: Path, fields: dict[str, str], cell: str,
     assert fares(read_text(tmp_path, text, profile, chunk_bytes=20)) == [fare, 12.5]
 
 
-@pytest.mark.parametrize("cell", ["1,020.00", "1,020", "12,50", "1.020,00", "1 020.00", "1'020.00", "€ 12,50"])
+@pytest.mark.parametrize(
+    "cell", ["1,020.00", "1,020", "12,50", "1.020,00", "1 020.00", "1'020.00", "€ 12,50", "12,50 EUR"]
+)
 def test_a_number_of_another_dialect_has_its_own_reason(tmp_path: Path, cell: str) -> None:
     """996.00 passes and "1,020.00" does not: dear trips alone would be lost, and the mean fare be too low."""
     trips = read_text(tmp_path, f"{HEADER}\n{ROW}\n" + ROW.replace("12.5", f'"{cell}"') + "\n" + "x" + ROW + "\n")

@@ -98,6 +98,12 @@ DIALECTS = {
     "euros": Dialect(
         lambda f, p: text(f).assign(fare=f["fare"].map("€{:.2f}".format)).to_csv(p, index=False), {"currency": "EUR"}
     ),
+    "codes of a currency": Dialect(
+        lambda f, p: text(f).assign(fare=f["fare"].map("{:.2f} CZK".format)).to_csv(p, index=False), {"currency": "CZK"}
+    ),
+    "a currency in a name": Dialect(
+        lambda f, p: text(f).rename(columns={"fare": "fare_fjd"}).to_csv(p, index=False), {"currency": "FJD"}
+    ),
     "epochs in UTC": Dialect(
         lambda f, p: f.assign(started=utc(f).astype("int64") // 10**9).to_csv(p, index=False),
         {"time_format": "epoch", "times": "utc", "time_zone": ZONE}, UTC,
