@@ -190,6 +190,7 @@ def _add_values(draft: Draft, taken: Sequence[Sample], matched: Sequence[Match],
     if guesses:
         add_times(draft, taken, guesses, guess.box if has_places else None, answers)
     if not has_places:
+        draft.questions.pop("box", None)  # of places that are not known yet
         draft.choices["box"] = [(draft.city.pop("box"), "follows from the places of the zones")]
     return read_samples(taken, profile_of(draft.usable(), answers.folder))
 

@@ -40,6 +40,9 @@ def add_locations(draft: Draft, taken: Sequence[Sample], answers: Answers) -> bo
         if found := _section(table, ids):
             section, unknown = found
             draft.city["locations"] = {**section, "file": _relative(table, answers.folder)}
+            if table != answers.locations:
+                city = os.path.basename(os.path.dirname(table))
+                draft.questions["locations"] = f"the zones of {city} have the ids of the trips, as those of others may"
             _leave_out(unknown, draft, taken)
             return True
     shown = ", ".join(id_ for id_, _ in ids.most_common(SHOWN))

@@ -300,6 +300,24 @@ def test_rows_of_ids_without_a_place_are_left_out_if_there_are_many(tmp_path, mo
     assert reasons.get("unknown_location", 0) == (0 if n_unknown == 40 else n_unknown)
 
 
+def test_nothing_is_asked_about_a_box_before_its_zones_are_known(tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    text(trips())[["fare", "persons", "started"]].assign(from_zone="Mitte", to_zone="Spandau").to_csv("trips.csv")
+    code, out, error = call("init", "berlin", "--data", "trips.csv")
+    assert code == 2 and "city.locations" in error and "look at city.box" not in out
+    assert "# ? box: " in Path("berlin.yaml").read_text()
+
+
+def test_the_zones_of_a_shipped_city_are_doubted(tmp_path, monkeypatch, call):
+    """Every city numbers its zones from 1."""
+    monkeypatch.chdir(tmp_path)
+    frame = text(trips())[["fare", "persons", "started"]]
+    frame.assign(from_zone=frame.index % 40 + 1, to_zone=frame.index % 30 + 1).to_csv("trips.csv", index=False)
+    code, out, _ = call("init", "berlin", "--data", "trips.csv")
+    assert code == 0
+    assert "look at city.locations: the zones of nyc-tlc-" in out
+
+
 def test_a_table_of_zones_that_is_none_is_one_line(tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
     text(trips())[["fare", "persons", "started"]].assign(from_zone="1", to_zone="7").to_csv("trips.csv", index=False)
