@@ -43,5 +43,9 @@ class WindowSteps:
             return f"steps of the fares cannot be measured: {self.why}" if self.measured_by else ""
         if not self.steps:
             return ""
-        maps = ", ".join(f"span {name(each.span)} {each.rate:.3f} x {each.base:+.2f}" for each in self.steps)
+        bases = [round(each.base, 2) + 0.0 for each in self.steps]  # no -0.00
+        maps = ", ".join(
+            f"span {name(each.span)} {each.rate:.3f} x {base:+.2f}"
+            for each, base in zip(self.steps, bases, strict=True)
+        )
         return f"older fares moved to the level of span {newest}, by version {self.measured_by}: {maps}"

@@ -107,9 +107,14 @@ def told(live: Live, currency: str) -> str:
     return f"{live.version} ({live.role}): {_figures(overall)} {currency} on {overall['rows']:,} trips; {verdict}"
 
 
+def two_decimals(value: float) -> str:
+    """`-1,234.50`; a small negative number is 0.00, not -0.00."""
+    return f"{round(value, 2) + 0.0:,.2f}"
+
+
 def _figures(errors: Mapping[str, Any]) -> str:
     values = {name: errors[name][0] for name in (RMSE, MAE, BIAS)}
-    texts = {name: "no number" if value is None else f"{value:,.2f}" for name, value in values.items()}
+    texts = {name: "no number" if value is None else two_decimals(value) for name, value in values.items()}
     return f"RMSE {texts[RMSE]}, MAE {texts[MAE]}, bias {texts[BIAS]}"
 
 

@@ -10,7 +10,7 @@ from farebox.components.evaluator.error_sums import NAMES
 from farebox.components.evaluator.metrics import ALL_TRIPS, COVERAGE
 from farebox.components.trip_example_gen.span_pattern import name_of_span
 from farebox.pipeline.retraining.journal import Journal, Record
-from farebox.pipeline.retraining.live_record import Deployment, Live
+from farebox.pipeline.retraining.live_record import Deployment, Live, two_decimals
 from farebox.pipeline.settings.load import Settings
 
 HEADER = ("span", "version", "role", "trips", "RMSE", "promised", "MAE", "promised", "bias", "promised", "in range",
@@ -70,7 +70,7 @@ def _cell(name: str, errors: dict[str, Any]) -> str:
     if name not in errors:
         return ""
     value = errors[name][0]
-    return "no number" if value is None else f"{value:.1%}" if name == COVERAGE else f"{value:,.2f}"
+    return "no number" if value is None else f"{value:.1%}" if name == COVERAGE else two_decimals(value)
 
 
 def name(span: int, settings: Settings) -> str:

@@ -22,7 +22,7 @@ from farebox.pipeline.retraining import actuals, live_error
 from farebox.pipeline.retraining import monitor as history
 from farebox.pipeline.retraining.deploying import pushed_versions
 from farebox.pipeline.retraining.journal import Journal, Record, Spans
-from farebox.pipeline.retraining.live_record import Deployment
+from farebox.pipeline.retraining.live_record import Deployment, two_decimals
 from farebox.pipeline.settings.load import load_settings
 
 N = 400
@@ -187,3 +187,8 @@ def test_files_that_tell_nothing_are_bad_input(settings, tmp_path, right, name, 
         actuals.measure(settings, str(tmp_path / name))
     with pytest.raises(InputError, match="none.csv must be CSV or Parquet: "):
         actuals.measure(settings, str(tmp_path / "none.csv"))
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.001, "0.00"), (-0.006, "-0.01"), (1234.5, "1,234.50"), (0.0, "0.00")])
+def test_no_number_is_minus_zero(value, text):
+    assert two_decimals(value) == text
