@@ -35,6 +35,14 @@ class History:
         """Versions that no push may bring back."""
         return tuple(version for name in BARRED for version in getattr(self, name))
 
+    def state_of(self, name: str, latest: str | None, candidate: str | None) -> str:
+        """`latest`, `candidate`, `dropped`, `rolled back` or `earlier`. latest, candidate: what these files name."""
+        if name in (latest, candidate):
+            return "latest" if name == latest else "candidate"
+        if name in self.dropped:
+            return "dropped"
+        return "rolled back" if name in self.rolled_back else "earlier"
+
     @classmethod
     def parse(cls, content: bytes, where: object) -> History:
         """Reads what `encode` writes. Raises InputError for anything else: a rollback must not be lost silently."""

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from farebox.components.atomic_pusher.push import latest_name, read_history
+from farebox.components.atomic_pusher.push import candidate_name, latest_name, read_history
 from farebox.components.atomic_pusher.store import LocalStore
 from farebox.components.errors import InputError
 from farebox.components.files import write_atomically
@@ -121,14 +121,13 @@ def outcome_of(figures: Figures, states: dict[str, str]) -> str:
 
 
 def version_states(models_dir: Path) -> dict[str, str]:
-    """`latest`, `rolled back` or nothing of each version that is there."""
+    """`latest`, `candidate`, `dropped`, `rolled back` or nothing of each version that is there."""
     if not models_dir.is_dir():
         return {}
     store = LocalStore(models_dir)
-    latest, rolled_back = latest_name(store), read_history(store).rolled_back
-    return {
-        name: "latest" if name == latest else "rolled back" if name in rolled_back else "" for name in store.versions()
-    }
+    latest, candidate, history = latest_name(store), candidate_name(store), read_history(store)
+    states = {name: history.state_of(name, latest, candidate) for name in store.versions()}
+    return {name: "" if state == "earlier" else state for name, state in states.items()}
 
 
 def decisions_of(runs_dir: Path) -> dict[str, str]:

@@ -91,7 +91,7 @@ def lineage_of(settings: Settings, wanted: str) -> Lineage:
     return Lineage(
         city=settings.city.name,
         version=name,
-        state=_state_of(name, latest, candidate_name(store), history),
+        state=history.state_of(name, latest, candidate_name(store)),
         note=history.notes.get(name),
         created=str(facts.get("created", "")),
         sha256=str(facts.get("sha256", "")),
@@ -112,14 +112,6 @@ def lineage_of(settings: Settings, wanted: str) -> Lineage:
         schema_sha256=facts.get("schema_sha256"),
         unknown=tuple(_unknown(settings, run_id, origins, gates, facts)),
     )
-
-
-def _state_of(name: str, latest: str | None, candidate: str | None, history: History) -> str:
-    if name in (latest, candidate):
-        return "latest" if name == latest else "candidate"
-    if name in history.dropped:
-        return "dropped"
-    return "rolled back" if name in history.rolled_back else "earlier"
 
 
 def _neighbours(name: str, history: History) -> tuple[str | None, str | None]:

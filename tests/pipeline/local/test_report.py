@@ -165,6 +165,9 @@ def test_the_state_of_a_version_is_that_of_its_folder(tmp_path):
     store = LocalStore(tmp_path / "models")
     first, second = (push.push(content, store, {}, PushSettings()) for content in (b"one", b"two"))
     assert run_history.version_states(store.base) == {first: "", second: "latest"}
+    (store.base / "CANDIDATE").write_text(first)
+    assert run_history.version_states(store.base) == {first: "candidate", second: "latest"}
+    (store.base / "CANDIDATE").unlink()
     versions.rollback(store.base)
     assert run_history.version_states(store.base) == {first: "latest", second: "rolled back"}
     assert run_history.version_states(tmp_path / "nothing") == {}
