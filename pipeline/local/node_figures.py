@@ -46,7 +46,7 @@ def _examples(outputs: Artifacts) -> str:
 
 def _window(outputs: Artifacts) -> str:
     spans = json.loads(outputs["examples"].get_string_custom_property("window"))
-    return f"{_examples(outputs)}; {len(spans)} spans, {spans[0][0]} to {spans[-1][0]}"
+    return f"{_examples(outputs)}; {len(spans)} spans"
 
 
 def _verdict(outputs: Artifacts) -> str:

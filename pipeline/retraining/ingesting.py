@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from farebox.components.errors import Check, GateError, InputError
+from farebox.components.trip_example_gen.span_pattern import name_of_span
 from farebox.components.trip_example_gen.spans import Delivery
 from farebox.pipeline import provenance
 from farebox.pipeline.local import run
@@ -92,7 +93,8 @@ def _ingest_span(settings: Settings, run_id: str, delivery: Delivery, output: Ou
     with output(log_of(settings, run_id).with_name(f"{name}.txt")) as screen:
         from farebox.pipeline.nodes import LAST_OF_A_SPAN  # here: its libraries print when they are imported
 
-        screen.say(f"span {delivery.span}, version {delivery.version}: {located.path}")
+        span_name = name_of_span(str(settings.spans.pattern), delivery.span)
+        screen.say(f"span {span_name}, version {delivery.version}: {located.path}")
         try:
             spans = SpanInput(located, (key(delivery),), (located.path,))
             produced = run.run_graph(settings, f"{run_id}-{name}", screen, {}, last=LAST_OF_A_SPAN, spans=spans)
