@@ -71,8 +71,12 @@ def _ticks(settings: Settings, first: str | None, last: str | None, steps: Steps
     if first is None and last is None:
         return [tick.retrain(settings, steps=steps)]
     if first is None or last is None:
-        raise InputError(f"--from={first} --to={last} must be given together")
-    return tick.backfill(settings, span_number(first, settings), span_number(last, settings), steps=steps)
+        given, missing = ("--to", "--from") if first is None else ("--from", "--to")
+        raise InputError(f"{given}={first or last} must have {missing} beside it")
+    numbers = span_number(first, settings), span_number(last, settings)
+    if numbers[0] > numbers[1]:
+        raise InputError(f"--from={first} must not be after --to={last}")
+    return tick.backfill(settings, *numbers, steps=steps)
 
 
 def console_steps(quiet: bool) -> Steps:
@@ -93,15 +97,22 @@ def _print(result: TickResult, settings: Settings, as_json: bool) -> None:
         screen.gates(result.checks)
     if record.outcome == "refused" and result.run is None:
         print(f"farebox: refused: {record.reasons[-1]}", file=sys.stderr)
-    if record.spans.left and exit_code(record, has_model(settings)) == BAD_INPUT:
-        names = f"{len(record.spans.left)} names, {record.spans.left[0]} first"
-        print(f"farebox: data={settings.data} must hold a span that can be used, got {names}", file=sys.stderr)
+    if exit_code(record, has_model(settings)) == BAD_INPUT:
+        print(f"farebox: data={settings.data} must hold {complaint(record)}", file=sys.stderr)
     if result.run:
         summary = result.run.summary
         screen.summary(summary.figures, summary.city, summary.currency, result.run.report)
         for fault in result.run.faults:
             print(f"farebox: warning: {fault}", file=sys.stderr)
     print(json.dumps(dataclasses.asdict(record)) if as_json else "\n".join(lines(record, settings)))
+
+
+def complaint(record: Record) -> str:
+    """The end of the line about a tick that ends as bad input."""
+    if record.spans.new:
+        refusals = [reason for reason in record.reasons if " refused: " in reason]
+        return f"a new span that can be used; {'; '.join(refusals)}"
+    return f"a span that can be used, got {len(record.spans.left)} names, {record.spans.left[0]} first"
 
 
 def span_number(text: str, settings: Settings) -> int:

@@ -73,7 +73,8 @@ def _taken(settings: Settings, history: History, survey: Survey, records: list[R
             name = name_of_span(pattern, each.span)
             state, why = _state_of(each, history, window, _refusals(records, name))
             if each.path not in present:
-                why = "; ".join(filter(None, [why, "it is gone from the folder, its examples are kept"]))
+                gone = "it is gone from the folder" + ", its examples are kept" * (state in ("window", "taken"))
+                why = "; ".join(filter(None, [why, gone]))
             yield ListedSpan(each.path, state, why, each.span, each.version, name)
 
 

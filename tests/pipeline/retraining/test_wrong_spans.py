@@ -96,6 +96,31 @@ def test_a_folder_of_wrong_names_alone_is_bad_input(city):
     assert ended.stderr == line
 
 
+def test_a_tick_of_useless_spans_says_which(city):
+    """The names that rules leave out are not why it ends with 2."""
+    city.deliver(1)
+    city.tick()
+    (city.folder / "data" / "span-O2" / "v-1").mkdir(parents=True)
+    city.deliver(2)
+    record = city.tick(refused=(2,))
+    assert retrain.exit_code(record, has_model=True) == 2 and record.spans.left
+    assert retrain.complaint(record) == "a new span that can be used; span 2 refused: empty"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--from", "3", "--to", "2"), "--from=3 must not be after --to=2"),
+        (("--from", "3"), "--from=3 must have --to beside it"),
+        (("--to", "3"), "--to=3 must have --from beside it"),
+    ],
+)
+def test_a_backfill_needs_both_ends_in_order(city, arguments, line):
+    city.deliver(2)
+    ended = farebox(city, "retrain", *arguments)
+    assert (ended.returncode, ended.stderr) == (2, f"farebox: {line}\n")
+
+
 def test_a_wrong_span_of_an_old_journal_is_doubted(poisoned):
     poisoned.deliver(4)
     record = poisoned.tick()
@@ -220,6 +245,7 @@ def test_the_list_says_what_happens_to_each_span(city):
     deliver(city, 4)
     city.tick(refused=(3,))
     shutil.rmtree(city.folder / "data/span-4")
+    shutil.rmtree(city.folder / "data/span-3")
     for span in (0, 5, 99):
         deliver(city, span)
     city.deliver(6)
@@ -229,7 +255,7 @@ def test_the_list_says_what_happens_to_each_span(city):
         ("span-1/v-1", "taken", "it is older than the window"),
         ("span-2/v-1", "taken", "version 2 replaces it"),
         ("span-2/v-2", "window", ""),
-        ("span-3/v-1", "refused", "empty"),
+        ("span-3/v-1", "refused", "empty; it is gone from the folder"),
         ("span-4/v-1", "window", "it is gone from the folder, its examples are kept"),
         ("span-5/v-1", "new", ""),
         ("span-6/v-1", "waits", "_DONE is not there"),
