@@ -166,7 +166,7 @@ def message_of(error: BaseException) -> str:
         error = innermost(error)
         if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
             return "no answer in time"
-        return _line(str(error))
+        return _line(re.sub(r"<[\w.]+ object at 0x\w+>: ", "", str(error)))  # urllib3 1 names its connection so
     body = getattr(error, "body", None)
     text = (
         _body_message(body) if body else getattr(error, "message", None) or getattr(error, "reason", None) or str(error)
