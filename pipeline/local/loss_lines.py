@@ -22,9 +22,8 @@ def describe_losses(losses: Losses | None) -> list[str]:
         lines.append(f"{total.left_out:,} of {total.read:,} rows left out by city.where")
     first = ["; ".join(lines) + ":"] if total.rejected else lines
     reasons = losses.reasons[:SHOWN_REASONS]
-    cells = [
-        (f"{n:,}", in_words(*key), str(losses.shown[key]).rstrip() if key in losses.shown else "") for key, n in reasons
-    ]
+    shown = {key: row.told(_short(row.file, losses)).rstrip() for key, row in losses.shown.items()}
+    cells = [(f"{n:,}", in_words(*key), shown.get(key, "")) for key, n in reasons]
     width, words = (max((len(row[i]) for row in cells), default=0) for i in (0, 1))
     rows = [f"  {n:>{width}}  {reason:<{words}}  {row}".rstrip() for n, reason, row in cells]
     hidden = sum(n for _, n in losses.reasons[SHOWN_REASONS:])

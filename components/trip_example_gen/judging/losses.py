@@ -62,9 +62,13 @@ class RejectedRow:
     text: str
 
     def __str__(self) -> str:
+        return self.told(self.file.rpartition("/")[2])
+
+    def told(self, file: str) -> str:
+        """`line 12 of FILE: TEXT`. file: its name for people."""
         kind = "row" if self.file.lower().endswith(".parquet") else "line"
         text = self.text if len(self.text) <= SHOWN_TEXT else self.text[:SHOWN_TEXT] + "..."
-        return f"{kind} {self.number:,} of {self.file.rpartition('/')[2]}: {text}"
+        return f"{kind} {self.number:,} of {file}: {text}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -205,6 +205,14 @@ def test_the_lines_about_lost_rows_are_short_and_aligned():
     ]
 
 
+def test_a_row_of_a_folder_of_days_is_found():
+    """Each day's file may have the same name."""
+    rows = FileRows(9, 8, 0, Counter({("unparseable", "fare"): 1}))
+    shown = {("unparseable", "fare"): RejectedRow("data/2024-03-02/trips.csv", 7, "x")}
+    days = {f"data/2024-03-0{day}/trips.csv": rows for day in (1, 2)}
+    assert describe_losses(Losses(rows + rows, days, shown))[1].endswith("line 7 of 2024-03-02/trips.csv: x")
+
+
 def test_nothing_is_said_about_rows_if_none_was_lost():
     assert describe_losses(lost(a=(9, {}, 0))) == describe_losses(None) == []
 
