@@ -138,7 +138,10 @@ class Box:
 
     def __post_init__(self) -> None:
         if not -180 <= self.west < self.east <= 180:
-            raise InputError(f"city.box: west={self.west} must be below east={self.east}, both within -180..180")
+            raise InputError(
+                f"city.box: west={self.west} must be below east={self.east}, both within -180..180: a box cannot cross "
+                "the 180th meridian"
+            )
         if not -90 <= self.south < self.north <= 90:
             raise InputError(f"city.box: south={self.south} must be below north={self.north}, both within -90..90")
 

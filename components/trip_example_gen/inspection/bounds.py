@@ -20,6 +20,7 @@ NOWHERE = 1e-3  # degrees around 0, 0, where receivers without a fix are
 FAR, LEAST_FAR = 8, 0.05  # from the median, in interquartile ranges and in degrees: no place of the city
 MARGIN, LEAST_MARGIN, FEW_MARGIN = 0.15, 0.01, 0.05  # share of the box, and degrees
 WIDE_KM = 200
+HALF_TURN, FULL_TURN = 180, 360  # degrees
 ROOM_ABOVE = 2  # of the largest plausible fare to its quantile
 MAX_PASSENGERS = 9
 
@@ -70,6 +71,8 @@ def _box(values: dict[str, Floats], notes: dict[str, str], questions: dict[str, 
     wide_km = (box.east - box.west) * KM_PER_DEGREE * math.cos(math.radians((box.south + box.north) / 2))
     if max(wide_km, (box.north - box.south) * KM_PER_DEGREE) > WIDE_KM:
         questions["box"] = f"it is {wide_km:.0f} km wide: are these the trips of one city"
+    if box.east - box.west > HALF_TURN >= np.ptp(x[is_near] % FULL_TURN):
+        questions["box"] = "the places lie across the 180th meridian, and a box cannot: make it end there"
     return box
 
 

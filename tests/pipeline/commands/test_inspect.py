@@ -392,6 +392,16 @@ def test_inspect_prints_a_profile_that_can_be_saved(tmp_path, monkeypatch, call)
     assert "# ? nothing names the currency" in out and "name: trips" in out
 
 
+def test_places_across_the_180th_meridian_are_told(tmp_path, monkeypatch, call):
+    monkeypatch.chdir(tmp_path)
+    frame = text(trips())
+    for name in ("start_lon", "end_lon"):
+        frame[name] = ((frame[name] + 180 - 13.4 + 180) % 360 - 180).round(5)
+    frame.to_csv("trips.csv", index=False)
+    _, out, _ = call("init", "taveuni", "--data", "trips.csv")
+    assert "look at city.box: the places lie across the 180th meridian, and a box cannot: make it end there" in out
+
+
 def test_a_column_that_is_not_there_is_asked_back(tmp_path, monkeypatch, call):
     """The TLC's old files of for-hire vehicles have no fares."""
     monkeypatch.chdir(tmp_path)

@@ -168,7 +168,10 @@ def test_n_components_keeps_its_kind(city, value):
         ("model.embeddings={pickup: 4}", "overrides: model.embeddings: pickup must be one of"),
         ("device.max_gzip_bytes=0", "overrides: device.max_gzip_bytes=0 must be at least 1, or null"),
         ("quantizer.mode=int4", "overrides: quantizer.mode=int4"),
-        ("city.box.east=-2", "overrides: city.box: west=-1.0 must be below east=-2.0"),
+        (
+            "city.box.east=-2",
+            "overrides: city.box: west=-1.0 must be below east=-2.0, both within -180..180: a box cannot cross",
+        ),
         ("city.name=../up", "springfield.yaml: city.name=../up must be letters, digits, - and _"),
         ("city.name=", "overrides: city.name=None: input should be a valid string"),
         ("city.columns.fare=", "overrides: city.columns.fare=None: input should be a valid string or a valid t"),
