@@ -99,18 +99,27 @@ def _leave_out(unknown: set[str], draft: Draft, taken: Sequence[Sample]) -> None
 
 
 def _section(table: str, ids: Counter[str]) -> tuple[dict[str, Any], set[str]] | None:
-    """`city.locations` for a table that has the ids, and those that it lacks; None if it lacks too many."""
+    """`city.locations` for a table that has the ids, and those that it lacks; None if it lacks too many.
+
+    Raises InputError if none of its columns can be the ids, because of its places or of the columns.
+    """
+    faults: list[InputError] = []
+    n_read = 0
     keys = Counter[str]()
     for id_, n in ids.items():
         keys[key_of(id_)] += n
     for section in _sections(table):
         try:
             read = locations.filled(Locations(**section), Path(), WORLD)
-        except InputError:
+        except InputError as error:
+            faults.append(error)
             continue
+        n_read += 1
         unknown = keys.keys() - {key_of(id_) for id_ in read.places}
         if sum(keys[id_] for id_ in unknown) <= (1 - MIN_KNOWN) * keys.total():
             return section, unknown
+    if faults and not n_read:
+        raise faults[0]
     return None
 
 

@@ -318,6 +318,15 @@ def test_the_zones_of_a_shipped_city_are_doubted(tmp_path, monkeypatch, call):
     assert "look at city.locations: the zones of nyc-tlc-" in out
 
 
+def test_zones_with_their_coordinates_swapped_are_told(tmp_path, monkeypatch, call):
+    """It has the ids: the line must not say that it lacks them."""
+    monkeypatch.chdir(tmp_path)
+    text(trips())[["fare", "persons", "started"]].assign(from_zone="a", to_zone="b").to_csv("trips.csv", index=False)
+    Path("zones.csv").write_text("zone,lng,lat\na,-6.2,106.8\nb,-6.3,106.9\n")
+    code, out, error = call("init", "jakarta", "--data", "trips.csv", "--zones", "zones.csv")
+    assert (code, out) == (2, "") and "longitude and latitude of a, b must be swapped" in error
+
+
 def test_a_table_of_zones_that_is_none_is_one_line(tmp_path, monkeypatch, call):
     monkeypatch.chdir(tmp_path)
     text(trips())[["fare", "persons", "started"]].assign(from_zone="1", to_zone="7").to_csv("trips.csv", index=False)
