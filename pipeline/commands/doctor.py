@@ -47,7 +47,7 @@ def examine() -> list[Finding]:
     return [
         python(),
         glibc(),
-        *map(library, (*LIBRARIES, "apache-beam", "tf-keras", "ai-edge-litert")),
+        *map(library, (*LIBRARIES, "apache-beam", "tf-keras")),
         *map(optional_library, OPTIONAL_LIBRARIES),
         openmp(),
         disk(),

@@ -285,7 +285,7 @@ def test_doctor(call):
     findings = json.loads(out)
     assert {"Python", "glibc", "disk", "tfx", "embedded trips"} <= {finding["name"] for finding in findings}
     assert (code == 0) == all(finding["ok"] for finding in findings)
-    assert len(call("doctor")[1].splitlines()) == len(findings)
+    assert len(call("doctor")[1].splitlines()) == len(findings) == len({finding["name"] for finding in findings})
 
 
 SIMULATE = ["data", "simulate", "--city", "springfield.yaml", "--rows", "200", "--seed", "3"]
