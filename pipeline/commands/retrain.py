@@ -22,7 +22,7 @@ from farebox.pipeline.process import BAD_INPUT, DONE, REFUSED
 from farebox.pipeline.retraining import ingesting, tick
 from farebox.pipeline.retraining.deploying import pushed_versions
 from farebox.pipeline.retraining.journal import Record
-from farebox.pipeline.retraining.live_record import changed, told
+from farebox.pipeline.retraining.live_record import Live, changed, told
 from farebox.pipeline.retraining.steps import Steps, run_graph
 from farebox.pipeline.retraining.tick import TickResult
 from farebox.pipeline.settings.load import Settings, load_settings
@@ -148,7 +148,12 @@ def lines(record: Record, settings: Settings) -> list[str]:
     def names(spans: Iterable[tuple[int, int]]) -> str:
         return ", ".join(name_of_span(str(settings.spans.pattern), span) for span, _ in spans) or "none"
 
+    def live_error(live: Live) -> str:
+        of_span = f" on span {names([live.span])}" if len({each.span for each in record.live}) > 1 else ""
+        return f"  live error{of_span} of {told(live, settings.city.currency)}"
+
     window = record.spans.window
+    gap = f" without {names((span, 1) for span in record.spans.missing)}" if record.spans.missing else ""
     causes = f" ({', '.join(record.causes)})" if record.causes else ""
     as_candidate = " as CANDIDATE" if pushed_versions(settings).get("candidate") == record.version else ""
     outcome = {"pushed": f"pushed {record.version}{as_candidate}", "kept": "the model stays"}.get(
@@ -156,8 +161,8 @@ def lines(record: Record, settings: Settings) -> list[str]:
     )
     return [
         f"farebox: {record.city}: {record.decision}{causes}: {outcome}",
-        f"  new spans {names(record.spans.new)}; window {names(window[:1])} to {names(window[-1:])}",
-        *(f"  live error of {told(live, settings.city.currency)}" for live in record.live),
+        f"  new spans {names(record.spans.new)}; window {names(window[:1])} to {names(window[-1:])}{gap}",
+        *map(live_error, record.live),
         *([f"  {changed(record.deployment)}"] if record.deployment else []),
         *(f"  {reason}" for reason in record.reasons),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
 import shutil
@@ -15,6 +16,7 @@ from farebox.components.errors import InputError
 from farebox.pipeline.commands import retrain
 from farebox.pipeline.retraining import forgetting, listing
 from farebox.pipeline.retraining.journal import Content, Journal, Record, Spans
+from farebox.pipeline.retraining.live_record import Live
 
 FAREBOX = Path(sys.executable).with_name("farebox")
 WRONG = 33603  # days from 1970 to 2062-01-01
@@ -105,6 +107,20 @@ def test_a_tick_of_useless_spans_says_which(city):
     record = city.tick(refused=(2,))
     assert retrain.exit_code(record, has_model=True) == 2 and record.spans.left
     assert retrain.complaint(record) == "a new span that can be used; span 2 refused: empty"
+
+
+def test_a_record_names_the_gap_and_the_span_of_each_error(city):
+    errors = {"all trips": {"rows": 100, "rmse": [2.0], "mae": [1.0], "bias": [0.0]}}
+    lives = tuple(Live((span, 1), "latest", "0123456789ab", errors, {}) for span in (3, 5))
+    spans = Spans(window=((3, 1), (5, 1)), missing=(4,))
+    record = Record("2024-03-04T03:00:00", "chicago", "keep", spans=spans, live=lives)
+    lines = retrain.lines(record, city.settings())
+    assert lines[1] == "  new spans none; window 3 to 5 without 4"
+    assert [line.partition(" of 0123")[0] for line in lines[2:]] == [
+        "  live error on span 3", "  live error on span 5"
+    ]  # fmt: skip
+    alone = retrain.lines(dataclasses.replace(record, live=lives[:1]), city.settings())
+    assert alone[2].startswith("  live error of 0123456789ab (latest): RMSE 2.00")
 
 
 @pytest.mark.parametrize(
