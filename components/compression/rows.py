@@ -83,6 +83,7 @@ def split_of(inputs: Sequence[Input], place: str, rows: tuple[Inputs, Array]) ->
     if len(y) < LEAST_ROWS[place]:
         raise InputError(f"{place}: rows={len(y)} must be at least {LEAST_ROWS[place]}")
     labels = check_numbers(place, "y", y).astype(np.float64)
+    _check_type(place, "y", labels, "float32")
     if not isinstance(x, Mapping):
         if len(inputs) != 1:
             names = ", ".join(each.name for each in inputs)
@@ -127,20 +128,44 @@ def _text(sizes: tuple[int, ...]) -> str:
 
 
 def _check_type(place: str, name: str, values: Array, dtype: str) -> None:
-    """Raises InputError for numbers that a whole-number input cannot hold."""
-    if not np.issubdtype(np.dtype(dtype), np.integer):
-        return
-    limits = np.iinfo(dtype)
-    wrong = (values != np.rint(values)) | (values < limits.min) | (values > limits.max)
+    """Raises InputError for numbers that an input or the label cannot hold."""
+    is_whole = np.issubdtype(np.dtype(dtype), np.integer)
+    limits: Any = np.iinfo(dtype) if is_whole else np.finfo(dtype)
+    wrong = (values < limits.min) | (values > limits.max)
+    if is_whole:
+        wrong |= values != np.rint(values)
     if wrong.any():
-        raise InputError(f"{place}: {name} must be {dtype} whole numbers, got {values[wrong][0]:g}")
+        kind = "whole numbers" if is_whole else f"from {limits.min:.3g} to {limits.max:.3g}"
+        raise InputError(f"{place}: {name} must be {dtype} {kind}, got {values[wrong][0]:g}")
 
 
 def check_numbers(place: str, name: str, values: Array) -> Array:
     """Returns the values. Raises InputError if they are not finite numbers."""
     if values.dtype.kind not in "fiub":
-        raise InputError(f"{place}: {name} must be numbers, got {values.dtype}")
+        raise InputError(f"{place}: {name} must be numbers, got {_no_numbers(values)}")
     if not np.isfinite(values).all():
         row = np.argwhere(~np.isfinite(values))[0]
         raise InputError(f"{place}: {name} must be finite, got {values[tuple(row)]} in row {row[0]}")
     return values
+
+
+def _no_numbers(values: Array) -> str:
+    """What is no number among the values."""
+    if values.dtype.kind not in "OSU" or not values.size:
+        return str(values.dtype)
+    rows = list(values.reshape(len(values), -1)[:, 0])
+    lists = [each for each in rows if isinstance(each, np.ndarray)]
+    if len(lists) == len(rows):
+        sizes = [each.size for each in lists]
+        return f"{min(sizes)} to {max(sizes)} of them a row" if len(set(sizes)) > 1 else f"lists of {lists[0].dtype}"
+    is_fine = (lambda each: isinstance(each, np.ndarray)) if lists else _is_number
+    row = next((i for i, each in enumerate(rows) if not is_fine(each)), 0)
+    return f"{rows[row]!r} in row {row}"
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from farebox.components.errors import InputError
 
 LEAST_ROWS = 70
 NUMBERED = re.compile(r"(.+)\[(\d+)\]")  # a column with one of an input's numbers
+OP = re.compile(r"\{\{.*?\}\}|\[Op:.*")  # in messages of TensorFlow
 GZIP = b"\x1f\x8b"
 RECORDS = (".tfrecord", ".tfrecords", ".gz")  # and folders of such files
 KINDS = ".npz, .csv, .parquet, .tfrecord, .tfrecords, .gz (of tf.Examples) or a folder of tf.Examples"
@@ -66,8 +69,8 @@ def read_table(path: Path) -> dict[str, Array]:
 
     reader = READERS.get(path.suffix, _read_records) if path.is_file() else _read_records
     try:
-        return _joined(path, dict(reader(path)))
-    except (OSError, ValueError, pa.ArrowException) as error:
+        return _joined(path, reader(path))
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
@@ -86,6 +89,21 @@ def _joined(path: Path, table: dict[str, Array]) -> dict[str, Array]:
     return table
 
 
+def _read_npz(path: Path) -> dict[str, Array]:
+    """The arrays; one of objects, whose pickle may run code, stays unread."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError("it is no .npz archive, which NumPy's savez writes")
+    with np.load(path) as archive:
+        return {name: _member(archive, name) for name in archive.files}
+
+
+def _member(archive: Any, name: str) -> Array:
+    try:
+        return np.asarray(archive[name])
+    except ValueError:
+        return np.zeros(0, object)
+
+
 def _read_csv(path: Path) -> dict[str, Array]:
     import pyarrow.csv
 
@@ -98,22 +116,32 @@ def _read_parquet(path: Path) -> dict[str, Array]:
     from farebox.components.trip_example_gen.sources.safe_arrow import close_cve_2023_47248
 
     close_cve_2023_47248()
-    return _arrays(pyarrow.parquet.read_table(path))
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return _arrays(file.read())
 
 
 def _arrays(table: Any) -> dict[str, Array]:
-    return {name: _array(table[name], name) for name in table.column_names}
+    twice = [name for name, count in collections.Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise ValueError(f"columns must have different names, got {', '.join(twice)} twice")
+    return {name: _array(table[name]) for name in table.column_names}
 
 
-def _array(column: Any, name: str) -> Array:
-    """A column of numbers, or of lists of equally many numbers."""
-    values: Array = column.to_numpy()
-    if values.dtype != object or not len(values) or not isinstance(values[0], np.ndarray):
+def _array(column: Any) -> Array:
+    """A column of numbers, or of lists of equally many numbers; of objects if it is neither."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
+        column = column.cast(pa.float64())
+    return _stacked(column.to_numpy())
+
+
+def _stacked(values: Array) -> Array:
+    """Arrays of one shape as one array; anything else as it is."""
+    if values.dtype != object or not all(isinstance(each, np.ndarray) for each in values):
         return values
-    sizes = {len(each) if isinstance(each, np.ndarray) else 0 for each in values}
-    if len(sizes) != 1:
-        raise ValueError(f"{name} must be lists of equally many numbers, got {min(sizes)} to {max(sizes)}")
-    return np.stack(list(values))
+    parts = [_stacked(each) for each in values]
+    return np.stack(parts) if len({each.shape for each in parts}) == 1 else values
 
 
 def _read_records(path: Path) -> dict[str, Array]:
@@ -121,7 +149,8 @@ def _read_records(path: Path) -> dict[str, Array]:
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
-    files = sorted(each for each in path.iterdir() if each.name[0] not in "._") if path.is_dir() else [path]
+    parts = sorted(each for each in path.iterdir() if each.name[0] not in "._") if path.is_dir() else [path]
+    files = [each for each in parts if each.is_file()]
     if not files:
         raise ValueError("the folder has no files")
     with files[0].open("rb") as file:
@@ -134,24 +163,30 @@ def _read_records(path: Path) -> dict[str, Array]:
         spec = _spec(tf.train.Example.FromString(texts[0]))
         columns = tf.io.parse_example(texts, spec) if spec else {}
     except (tf.errors.OpError, DecodeError) as error:
-        raise ValueError(f"no tf.Examples of equal features: {getattr(error, 'message', error)}") from error
-    return {name: values.numpy() for name, values in columns.items()}
+        reason = OP.sub("", getattr(error, "message", str(error))).strip()
+        raise ValueError(f"no tf.Examples of equal features: {reason}") from error
+    return {name: _rows_of(values) for name, values in columns.items()}
 
 
 def _spec(example: Any) -> dict[str, Any]:
     import tensorflow as tf
 
-    types, spec = {"int64_list": tf.int64, "float_list": tf.float32}, {}
-    for name, feature in sorted(example.features.feature.items()):
-        kind = feature.WhichOneof("kind")
-        if kind in types:
-            size = len(getattr(feature, kind).value)
-            spec[name] = tf.io.FixedLenFeature([] if size == 1 else [size], types[kind])
-    return spec
+    types = {"int64_list": tf.int64, "float_list": tf.float32}
+    kinds = {name: feature.WhichOneof("kind") for name, feature in sorted(example.features.feature.items())}
+    return {name: tf.io.RaggedFeature(types[kind]) for name, kind in kinds.items() if kind in types}
 
 
-READERS: dict[str, Callable[[Path], Mapping[str, Array]]] = {
-    ".npz": np.load,
+def _rows_of(values: Any) -> Array:
+    """A feature as numbers of shape (n,) or (n, width), or as rows of several widths, which are no numbers."""
+    widths = np.unique(values.row_lengths().numpy())
+    if len(widths) > 1:
+        return np.array([*values.numpy(), None], object)[:-1]
+    flat: Array = values.flat_values.numpy()
+    return flat if widths[0] == 1 else flat.reshape(values.nrows(), widths[0])
+
+
+READERS: dict[str, Callable[[Path], dict[str, Array]]] = {
+    ".npz": _read_npz,
     ".csv": _read_csv,
     ".parquet": _read_parquet,
 }

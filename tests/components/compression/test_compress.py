@@ -147,7 +147,7 @@ def test_a_call_changes_nothing_of_its_process():
         ({"train": (np.zeros((50, 6)), np.zeros(60))}, "train: x must have 60 rows, as the label has, got 50"),
         ({"evaluation": (np.zeros((9, 6)), np.zeros(9))}, "evaluation: rows=9 must be at least 10"),
         ({"evaluation": ({"z": np.zeros((50, 6))}, np.zeros(50))}, "evaluation: input x is missing, got z"),
-        ({"evaluation": (np.full((50, 6), "a"), np.zeros(50))}, "evaluation: x must be numbers, got <U1"),
+        ({"evaluation": (np.full((50, 6), "a"), np.zeros(50))}, "evaluation: x must be numbers, got 'a' in row 0"),
         ({"evaluation": (np.zeros((50, 6)), np.full(50, np.inf))}, "evaluation: y must be finite, got inf in row 0"),
     ],
 )
