@@ -23,6 +23,7 @@ Columns = dict[str, Array]
 
 MOST_ROWS = 20_000
 TRACED = (keras.layers.Flatten, keras.layers.Reshape, keras.layers.RepeatVector)  # they hand ids on as they are
+TRACED_FUNCTIONS = ("cast", "expand_dims", "identity", "reshape", "squeeze", "compat.v1.squeeze")  # of TensorFlow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +38,20 @@ class Coverage:
     trained: dict[str, npt.NDArray[np.bool_]]
 
     @property
-    def text(self) -> str:
-        """The lacking ids in words; empty if there are none."""
-        parts = [f"{len(ids):,} of {self.known[name]:,} ids of {name}" for name, ids in self.lacking.items()]
-        parts += [f"{rows - used:,} of {rows:,} rows of table {name}" for name, used, rows in self.untraced]
-        return ", ".join(parts)
+    def lacking_text(self) -> str:
+        """The lacking ids that rows are made with, in words; empty if there are none."""
+        return ", ".join(f"{len(ids):,} of {self.known[name]:,} ids of {name}" for name, ids in self.lacking.items())
+
+    @property
+    def untraced_text(self) -> str:
+        """The tables with rows that no row uses, in words; empty if there are none."""
+        return ", ".join(f"{rows - used:,} of {rows:,} rows of {name}" for name, used, rows in self.untraced)
+
+    def joined(self, other: Coverage) -> Coverage:
+        """With what another view of the network found for inputs that this one does not know."""
+        known = {**other.known, **self.known}
+        lacking = {name: ids for name, ids in other.lacking.items() if name not in self.known}
+        return Coverage({**self.lacking, **lacking}, known, (*self.untraced, *other.untraced), self.trained)
 
     def rows(self, columns: Columns, seed: int) -> Columns:
         """Returns rows that have every lacking id, at most MOST_ROWS: real rows, whose other inputs stay."""
@@ -57,6 +67,12 @@ class Coverage:
             is_replaced = random.random(shape) < 0.5  # of a sequence of ids; a single one always
             made[name] = np.where(is_replaced | (made[name][0].size == 1), needed, made[name]).astype(made[name].dtype)
         return made
+
+
+def tables_of(network: keras.Model) -> set[bytes]:
+    """The contents of the tables whose ids `coverage_of` follows, as a float32 file has them."""
+    layers = (layer for layer in network.layers if isinstance(layer, keras.layers.Embedding))
+    return {np.asarray(layer.get_weights()[0], np.float32).tobytes() for layer in layers}
 
 
 def coverage_of(network: keras.Model, columns: Columns, trained_ids: Mapping[str, Array] | None) -> Coverage:
@@ -76,7 +92,7 @@ def coverage_of(network: keras.Model, columns: Columns, trained_ids: Mapping[str
     seen = layers.trained_rows(network, [(columns, np.zeros(0))]) if untraced_tables else {}
     wanted = {name: trained.get(name, np.ones(len(seen[name]), bool)) for name in untraced_tables}
     untraced = tuple(
-        (name, int((seen[name] & rows).sum()), int(rows.sum()))
+        (f"table {name}", int((seen[name] & rows).sum()), int(rows.sum()))
         for name, rows in wanted.items()
         if (rows & ~seen[name]).any()
     )
@@ -114,10 +130,10 @@ def _ids_of(layer: keras.layers.Layer) -> Array | None:
 
 def _source_of(tensor: Any) -> keras.layers.Layer:
     """The layer that makes the numbers of a tensor: an input, or what computes them."""
-    layer = tensor.node.layer
-    while isinstance(layer, TRACED):
-        layer = layer.input.node.layer
-    return layer
+    node = tensor.node
+    while isinstance(node.layer, TRACED) or getattr(node.layer, "symbol", "") in TRACED_FUNCTIONS:
+        node = node.keras_inputs[0].node
+    return node.layer
 
 
 def _trained(

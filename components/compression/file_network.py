@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from farebox.components.compression.coverage import Coverage
-from farebox.components.compression.rows import Array, Input
+from farebox.components.compression.rows import Input
 from farebox.components.errors import InputError
 from farebox.components.quantizer.child import ChildError
 from farebox.components.quantizer.native import Columns, Run
-from farebox.components.tflite.distinct_rows import look_ups_of
 from farebox.components.tflite.files import TFLITE_IDENTIFIER
 from farebox.components.tflite.flatbuffer import code_of, opened
 from farebox.components.tflite.interpreter import BATCH_ROWS, TfliteModel, builtin_names, column_name, schema
@@ -134,23 +132,3 @@ def _last_operator(model: Any, graph: Any) -> str:
             return name
         tensor = int(makers[tensor].inputs[0])
     return ""
-
-
-def coverage_of_file(file: FileNetwork, columns: Columns) -> tuple[Coverage, bool]:
-    """Returns what the rows lack of the ids that the file's tables have, and whether a table's ids are computed."""
-    model = opened(file.content)
-    graph, names = model.subgraphs[0], builtin_names()
-    makers = {int(end): operator for operator in graph.operators for end in operator.outputs}
-    known: dict[str, Array] = {}
-    is_computed = False
-    for look_up in look_ups_of(model, graph):
-        rows = np.arange(int(graph.tensors[int(look_up.operator.inputs[look_up.table])].shape[0]))
-        tensor = int(look_up.operator.inputs[look_up.ids])
-        while tensor in makers and names.get(code_of(model, makers[tensor]), "") in HANDED_ON:
-            tensor = int(makers[tensor].inputs[0])
-        if tensor in graph.inputs:
-            name = column_name(graph.tensors[tensor].name.decode())
-            known[name] = np.intersect1d(known.get(name, rows), rows)
-        is_computed |= tensor in makers and len(rows) > 1
-    lacking = {name: missing for name, ids in known.items() if (missing := np.setdiff1d(ids, columns[name])).size}
-    return Coverage(lacking, {name: len(ids) for name, ids in known.items()}, (), {}), is_computed

@@ -10,8 +10,9 @@ import numpy as np
 from absl import logging
 
 from farebox.components.compression import confidence
-from farebox.components.compression.file_network import FileNetwork, coverage_of_file
-from farebox.components.compression.notes import notes_of
+from farebox.components.compression.file_coverage import coverage_of_file
+from farebox.components.compression.file_network import FileNetwork
+from farebox.components.compression.notes import check_expectable, notes_of
 from farebox.components.compression.result import Compression
 from farebox.components.compression.rows import Split
 from farebox.components.errors import InputError
@@ -32,7 +33,6 @@ from farebox.components.tflite.interpreter import BATCH_ROWS
 AS_GIVEN, SLIM, CALIBRATED = "as_given", "same_numbers", "int8"  # rungs; the last one has int8 activations, too
 GIVEN = "given"  # the network, in words
 NO_LAYERS = "skipped: a .tflite has no layers to train"
-COMPUTED = "a table's ids are computed: only formats were tried that change each weight alone"
 OnStep = Callable[[str, str], None]
 
 
@@ -59,12 +59,8 @@ class FileTask:
         self._fitting, self._held_out = splits["train"], splits["evaluation"]
         self._resolution, self._objective = resolution, resolution.objective
         self._rows_at_once = rows_at_once
-        self._covered, self._is_computed = coverage_of_file(file, self._fitting.columns)
-        if self._covered.text and not self._objective.is_additive:
-            raise InputError(
-                f"metric={self._objective.metric} must be another one: the rows lack {self._covered.text}, and it "
-                "cannot be expected without their labels"
-            )
+        self._covered = coverage_of_file(file.content, self._fitting.columns, run, rows_at_once)
+        check_expectable(self._covered, self._objective)
         self._settings = QuantizerSettings(
             max_rmse_increase=budget, seed=seed, optimize_for=optimize_for, portable=portable,
             max_slowdown=max_slowdown,
@@ -92,7 +88,7 @@ class FileTask:
                 rungs[rung.name] = functools.partial(
                     integer_weights, content, rung.weight_bits, with_channels=rung.has_channel_scales
                 )
-        is_calibrated = not (self._is_computed or self._settings.portable)
+        is_calibrated = not (self._covered.untraced or self._settings.portable)
         return {**rungs, CALIBRATED: self._calibrated} if is_calibrated else rungs
 
     def _calibrated(self) -> bytes:
@@ -150,7 +146,7 @@ class FileTask:
             outcome,
             self._resolution,
             optimize_for=self._settings.optimize_for,
-            notes=(*notes, COMPUTED) if self._is_computed else notes,
+            notes=notes,
             reducer=NO_LAYERS,
             pruner=NO_LAYERS,
         )

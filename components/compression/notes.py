@@ -8,11 +8,21 @@ import numpy as np
 
 from farebox.components.compression.coverage import Coverage
 from farebox.components.compression.rows import Array, Split
+from farebox.components.errors import InputError
 from farebox.components.networks.objective import POINTS, Objective
 from farebox.components.quantizer.ladder import QuantizationOutcome
 from farebox.components.quantizer.rungs import RUNGS
 from farebox.components.quantizer.settings import Goal
 from farebox.components.tflite.interpreter import has_state
+
+
+def check_expectable(covered: Coverage, objective: Objective) -> None:
+    """Raises InputError if the rows lack ids, and the error on these cannot be expected without labels."""
+    if covered.lacking and not objective.is_additive:
+        raise InputError(
+            f"metric={objective.metric} must be another one: the rows lack {covered.lacking_text}, and it cannot be "
+            "expected without their labels"
+        )
 
 
 def notes_of(
@@ -29,13 +39,16 @@ def notes_of(
     file is the smallest in."""
     notes = []
     reference, chosen = outcome.trials[0], outcome.chosen
-    if covered.text and not covered.untraced and chosen.expected_error is not None:
+    if covered.lacking and chosen.expected_error is not None:
         notes.append(
-            f"the rows lack {covered.text}; on rows made with them the file departs from float32 so little that "
-            f"{objective.metric} {_shown(objective, chosen.expected_error)} is expected"
+            f"the rows lack {covered.lacking_text}; on rows made with them the file departs from float32 so little "
+            f"that {objective.metric} {_shown(objective, chosen.expected_error)} is expected"
         )
-    elif covered.text:
-        notes.append(f"the rows lack {covered.text}: only formats were tried that change each weight alone")
+    if covered.untraced:
+        notes.append(
+            f"the rows lack {covered.untraced_text}, whose ids are computed: only formats were tried that change each "
+            "weight alone"
+        )
     if constant := constant_columns(fitting.columns):
         notes.append(f"never changes in the rows, so that no other value was tried: {', '.join(constant)}")
     naive = naive_error(objective, held_out.labels)

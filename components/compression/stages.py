@@ -108,7 +108,8 @@ class Stages:
         """Raises InputError if the rows lack ids that no row can be made with: fine-tuning would forget them unseen."""
         if self.covered.untraced:
             raise InputError(
-                f"the rows lack {self.covered.text}, whose ids are computed; name what training had with trained_ids"
+                f"the rows lack {self.covered.untraced_text}, whose ids are computed; give rows that use them, or "
+                "name what training had with trained_ids"
             )
 
 

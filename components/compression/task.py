@@ -11,7 +11,8 @@ import numpy.typing as npt
 import tf_keras as keras
 
 from farebox.components.compression import confidence, coverage
-from farebox.components.compression.notes import notes_of
+from farebox.components.compression.file_coverage import coverage_of_file
+from farebox.components.compression.notes import check_expectable, notes_of
 from farebox.components.compression.result import Compression
 from farebox.components.compression.rows import Split
 from farebox.components.compression.stages import OnStep, Stages
@@ -57,23 +58,23 @@ class Task:
         cache: Path | None = None,
     ) -> None:
         fitting, self.held_out = splits["train"], splits["evaluation"]
-        self.network, self.covered, self.seed = network, covered, seed
+        self.network, self.seed, self.calibration = network, seed, list[dict[str, Array]]()
         self.resolution, self.objective = resolution, resolution.objective
         self._keep_names, self._run, self._optimize_for = keep_names, run, optimize_for
         self._portable, self._search_s, self._max_slowdown = portable, search_s, max_slowdown
         self._allowance = Allowance("compress", search_s, lambda: run.cpu_s)
-        if covered.text and not self.objective.is_additive:
-            raise InputError(
-                f"metric={self.objective.metric} must be another one: the rows lack {covered.text}, and it cannot be "
-                "expected without their labels"
-            )
-        made = covered.rows(fitting.columns, seed)
+        self.source, self.reference = self._converted()
+        seen_in_file = coverage_of_file(
+            self.reference.content, fitting.columns, run, self.source.batch or FILE_ROWS, coverage.tables_of(network)
+        )
+        self.covered = covered.joined(seen_in_file)
+        check_expectable(self.covered, self.objective)
+        made = self.covered.rows(fitting.columns, seed)
         self.fitting = fitting.joined(self._answered(made)) if made else fitting
-        self.unlabelled = covered.rows(self.held_out.columns, seed + 1)
-        self.calibration = calibration_rows(
+        self.unlabelled = self.covered.rows(self.held_out.columns, seed + 1)
+        self.calibration += calibration_rows(  # of the source, too, which float32 did not need them for
             [(self.fitting.columns, self.fitting.order)], QuantizerSettings().calibration_rows
         )
-        self.source, self.reference = self._converted()
         self._memo = self._memo_in(cache)
         self.settings = self._quantizer(budget)
 
