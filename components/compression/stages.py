@@ -12,7 +12,7 @@ import tf_keras as keras
 
 from farebox.components.compression.coverage import Coverage
 from farebox.components.compression.rows import BATCH_ROWS, Split
-from farebox.components.errors import InputError
+from farebox.components.errors import InputError, fault_of
 from farebox.components.networks.allowance import Allowance
 from farebox.components.networks.candidates import Candidate
 from farebox.components.networks.memo import Memo
@@ -52,14 +52,14 @@ class Stages:
         try:
             sources, results["reducer"] = self._reduced(network)
             changed = sources[:-1]
-        except InputError as error:  # a network that this step cannot change is compressed without it
-            results["reducer"] = f"skipped: {error}"
+        except Exception as error:  # a network that this step cannot change is compressed without it
+            results["reducer"] = f"skipped: {fault_of(error)}"
         say("reducer", results["reducer"])
         say("pruner", "")
         try:
             changed, results["pruner"] = self._pruned(sources)
-        except InputError as error:
-            results["pruner"] = f"skipped: {error}"
+        except Exception as error:
+            results["pruner"] = f"skipped: {fault_of(error)}"
         say("pruner", results["pruner"])
         return {each.name or "never-trained rows zero": each.network for each in changed}, results
 
