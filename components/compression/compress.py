@@ -13,7 +13,7 @@ from typing import Any, cast, get_args
 
 import tf_keras as keras
 
-from farebox.components.compression import coverage
+from farebox.components.compression import coverage, notes
 from farebox.components.compression.compress_file import compress_file
 from farebox.components.compression.file_network import FileNetwork, file_network
 from farebox.components.compression.result import Compression
@@ -24,7 +24,7 @@ from farebox.components.errors import InputError, increase
 from farebox.components.networks.labels import resolution_of
 from farebox.components.networks.metrics import AUTO
 from farebox.components.networks.objective import Score
-from farebox.components.networks.plain import plain_network
+from farebox.components.networks.plain import listed, plain_network
 from farebox.components.quantizer.child import Child
 from farebox.components.quantizer.settings import Goal, QuantizerSettings
 
@@ -101,7 +101,9 @@ def compress(
                 cache=Path(cache) if cache else None,
             )  # fmt: skip
     check_network(network)
-    splits = {place: split_of(inputs_of(network), place, rows) for place, rows in named.items()}
+    inputs = inputs_of(network)
+    splits = {place: split_of(inputs, place, rows) for place, rows in named.items()}
+    network = listed(network)
     with Child() as run:
         resolution = resolution_of(network, splits, objective, metric)
         splits = {
@@ -116,6 +118,7 @@ def compress(
             cache=Path(cache) if cache else None,
         )  # fmt: skip
         result = task.compressed(say)
+        result = dataclasses.replace(result, notes=(*result.notes, *notes.of_types(inputs)))
         return dataclasses.replace(result, test=task.tested(result, splits["test"])) if test else result
 
 
@@ -132,7 +135,7 @@ def check_network(network: Any, name: str = "network") -> None:
 
 def _is_numeric(tensor: Any) -> bool:
     is_known = all(size is not None for size in tensor.shape[1:])
-    return is_known and bool(tensor.dtype.is_floating or tensor.dtype.is_integer)
+    return is_known and bool(tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool)
 
 
 def check_budget(budget: float | str, name: str = "budget") -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from farebox.components.compression.file_network import FileNetwork, measured_ends
 from farebox.components.compression.file_task import FileTask, OnStep
 from farebox.components.compression.result import Compression
-from farebox.components.compression.rows import Array, Inputs, split_of
+from farebox.components.compression.rows import Array, Inputs, check_finite, split_of
 from farebox.components.networks.objective import Score
 from farebox.components.networks.resolution import Head, resolve
 from farebox.components.quantizer.native import Run, predictions
@@ -42,6 +42,7 @@ def compress_file(
     file, at_once = measured_ends(file, first.columns, run)
     some = {name: values[:ROWS_TO_GUESS] for name, values in first.columns.items()}
     (answers,) = run(predictions, file.content, [some], at_once)
+    check_finite(file.name, answers)
     labels = np.concatenate([each.labels.reshape(len(each), -1) for each in splits.values()])
     resolution = resolve(
         Head(file.tail, file.activation),

@@ -48,7 +48,7 @@ class Coverage:
         return ", ".join(f"{rows - used:,} of {rows:,} rows of {name}" for name, used, rows in self.untraced)
 
     def joined(self, other: Coverage) -> Coverage:
-        """With what another view of the network found for inputs that this one does not know."""
+        """These ids, and those that another view of the network found of inputs that this one does not know."""
         known = {**other.known, **self.known}
         lacking = {name: ids for name, ids in other.lacking.items() if name not in self.known}
         return Coverage({**self.lacking, **lacking}, known, (*self.untraced, *other.untraced), self.trained)

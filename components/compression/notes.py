@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from farebox.components.compression.coverage import Coverage
-from farebox.components.compression.rows import Array, Split
+from farebox.components.compression.rows import Array, Input, Split
 from farebox.components.errors import InputError
 from farebox.components.networks.objective import POINTS, Objective
 from farebox.components.quantizer.ladder import QuantizationOutcome
@@ -67,6 +67,15 @@ def notes_of(
     if chosen.rung in RUNGS and (limit := RUNGS[chosen.rung].runtimes):
         notes.append(f"{chosen.rung}: {limit}; try portable for a file that runs everywhere")
     return tuple(notes)
+
+
+def of_types(inputs: Sequence[Input]) -> list[str]:
+    """Notes on inputs that the file takes as numbers of another type."""
+    return [
+        f"the file takes {each.name} as {each.stored}, not as {each.dtype}"
+        for each in inputs
+        if each.stored not in (each.dtype, "int64")
+    ]
 
 
 def _shown(objective: Objective, error: float) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from farebox.components.errors import InputError
+from farebox.components.tflite.types import stored_type
 
 if TYPE_CHECKING:
     import tf_keras as keras
@@ -55,12 +56,19 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """An input. tail: shape of a row's numbers; dtype: of NumPy; other_names: under which rows may have it, too."""
+    """An input. tail: shape of a row's numbers; dtype: of NumPy; other_names: under which rows may have it, too.
+
+    stored: the type that a file takes.
+    """
 
     name: str
     tail: tuple[int, ...]
     dtype: str
     other_names: tuple[str, ...] = ()
+
+    @property
+    def stored(self) -> str:
+        return stored_type(self.dtype)
 
     def name_in(self, x: Mapping[str, Array]) -> str | None:
         """The name of these that the rows have; None if they have none of them."""
@@ -68,10 +76,17 @@ class Input:
 
 
 def inputs_of(network: keras.Model) -> tuple[Input, ...]:
-    """The inputs of a functional tf_keras network, in its order."""
+    """The inputs of a functional tf_keras network, in its order; other_names: its keys of a dict of inputs."""
     pairs = zip(network.input_names, network.inputs, strict=True)
+    keys = network.input if isinstance(network.input, Mapping) else {}
     return tuple(
-        Input(name, tuple(tensor.shape[1:]), np.dtype(tensor.dtype.as_numpy_dtype).name) for name, tensor in pairs
+        Input(
+            name,
+            tuple(tensor.shape[1:]),
+            np.dtype(tensor.dtype.as_numpy_dtype).name,
+            tuple(key for key, each in keys.items() if each is tensor and key != name),
+        )
+        for name, tensor in pairs
     )
 
 
@@ -112,7 +127,7 @@ def as_columns(inputs: Sequence[Input], x: Mapping[str, Array], n_rows: int, pla
             raise InputError(f"{place}: {name} must hold {width} numbers a row, got {values.size / n_rows:g}")
         _check_axes(place, name, values.shape[1:], each.tail)
         _check_type(place, name, values, each.dtype)
-        columns[each.name] = values.reshape(n_rows, *each.tail).astype(each.dtype)
+        columns[each.name] = values.reshape(n_rows, *each.tail).astype(each.stored)
     return columns
 
 
@@ -130,13 +145,21 @@ def _text(sizes: tuple[int, ...]) -> str:
 def _check_type(place: str, name: str, values: Array, dtype: str) -> None:
     """Raises InputError for numbers that an input or the label cannot hold."""
     is_whole = np.issubdtype(np.dtype(dtype), np.integer)
-    limits: Any = np.iinfo(dtype) if is_whole else np.finfo(dtype)
-    wrong = (values < limits.min) | (values > limits.max)
+    low, high = _limits(dtype)
+    wrong = (values < low) | (values > high)
     if is_whole:
         wrong |= values != np.rint(values)
     if wrong.any():
-        kind = "whole numbers" if is_whole else f"from {limits.min:.3g} to {limits.max:.3g}"
+        kind = "whole numbers" if is_whole else f"from {low:.3g} to {high:.3g}"
         raise InputError(f"{place}: {name} must be {dtype} {kind}, got {values[wrong][0]:g}")
+
+
+def _limits(dtype: str) -> tuple[float, float]:
+    """The smallest and the largest number of a type; of fractions, as a file stores them."""
+    if dtype == "bool":
+        return 0, 1
+    limits: Any = np.iinfo(dtype) if np.issubdtype(np.dtype(dtype), np.integer) else np.finfo(stored_type(dtype))
+    return limits.min, limits.max
 
 
 def check_numbers(place: str, name: str, values: Array) -> Array:
@@ -149,8 +172,15 @@ def check_numbers(place: str, name: str, values: Array) -> Array:
     return values
 
 
+def check_finite(network: str, answers: Array) -> None:
+    """Raises InputError, which starts with `network`, if one of its answers is NaN or infinite."""
+    wrong = answers[~np.isfinite(answers)]
+    if wrong.size:
+        raise InputError(f"{network} must answer finite numbers, got {wrong[0]} on the rows")
+
+
 def _no_numbers(values: Array) -> str:
-    """What is no number among the values."""
+    """The first value that is no number, in words."""
     if values.dtype.kind not in "OSU" or not values.size:
         return str(values.dtype)
     rows = list(values.reshape(len(values), -1)[:, 0])

@@ -14,7 +14,7 @@ from farebox.components.compression import confidence, coverage
 from farebox.components.compression.file_coverage import coverage_of_file
 from farebox.components.compression.notes import check_expectable, notes_of
 from farebox.components.compression.result import Compression
-from farebox.components.compression.rows import Split
+from farebox.components.compression.rows import Split, check_finite
 from farebox.components.compression.stages import OnStep, Stages
 from farebox.components.errors import InputError
 from farebox.components.networks import examples_io, fine_tuning
@@ -23,7 +23,7 @@ from farebox.components.networks.memo import Memo
 from farebox.components.networks.objective import POINTS
 from farebox.components.networks.resolution import Resolution
 from farebox.components.quantizer import ladder
-from farebox.components.quantizer.child import Child
+from farebox.components.quantizer.child import Child, ChildError
 from farebox.components.quantizer.conversion import Source, calibration_rows
 from farebox.components.quantizer.native import predictions
 from farebox.components.quantizer.rungs import FLOAT32
@@ -34,6 +34,7 @@ from farebox.components.tflite.interpreter import BATCH_ROWS as FILE_ROWS
 Array = npt.NDArray[Any]
 
 ROWS_TO_COMPARE = 200  # of the network and its float32 file
+ROWS_ALONE = 5  # that the file also answers one at a time
 MOST_ROUNDING = 1e-3  # of the largest answer
 
 
@@ -99,24 +100,41 @@ class Task:
         for batch in (None, 1):
             source = self._prepared(self.network, batch)
             trial = QuantizationTrial(FLOAT32.name, UNREDUCED)
-            if attempt(trial, lambda source=source: source.file(FLOAT32.name)).content:  # type: ignore[misc]
-                self._check_same(trial.content, batch)
+            attempt(trial, lambda source=source: source.file(FLOAT32.name))  # type: ignore[misc]
+            reason = (self._why_it_fails(trial.content, batch) if trial.content else trial.reason) or ""
+            if not reason:
                 return source, trial
-            failures.append(trial.reason)
-        raise InputError(f"network has no float32 .tflite of built-in operators: {failures[0]}")
+            failures.append(reason)
+        raise InputError(f"network has no float32 .tflite of built-in operators that runs: {failures[-1]}")
 
-    def _check_same(self, content: bytes, batch: int | None) -> None:
-        """Raises InputError if the float32 file does not answer as the network does: nothing could be judged then."""
+    def _why_it_fails(self, content: bytes, batch: int | None) -> str | None:
+        """The reason why the float32 file cannot be run in this batch; None if it can.
+
+        Raises InputError if it does not answer as the network does: nothing could be judged then.
+        """
         columns = {name: values[:ROWS_TO_COMPARE] for name, values in self.held_out.columns.items()}
         rows = Split(columns, self.held_out.labels[:ROWS_TO_COMPARE])
         expected = fine_tuning.predictions_of(self.network)(rows.batches).reshape(len(rows), -1)
-        (answers,) = self._run(predictions, content, [rows.columns], batch or FILE_ROWS)
+        try:
+            (answers,) = self._run(predictions, content, [columns], batch or FILE_ROWS)
+            some = {name: values[:ROWS_ALONE] for name, values in columns.items()}
+            (alone,) = self._run(predictions, content, [some], 1)
+        except (ChildError, InputError) as error:
+            return str(error).removeprefix("model=<bytes> must run on built-in TFLite ops: ")
+        for each in (expected, answers):
+            check_finite("network", each)
         gap = np.abs(answers.reshape(len(rows), -1) - expected).max()
         largest = float(np.abs(expected).max())
         if not gap <= MOST_ROUNDING * largest:
             raise InputError(
                 f"network: its float32 .tflite answers otherwise, by up to {gap:.3g} of answers up to {largest:.3g}"
             )
+        beside = np.abs(alone - answers[: len(alone)]).max()
+        if not beside <= MOST_ROUNDING * largest:
+            raise InputError(
+                f"network must answer each row alone: beside other rows, its answers differ by up to {beside:.3g}"
+            )
+        return None
 
     def _prepared(self, network: keras.Model, batch: int | None) -> Source:
         output = self.network.output_names[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import tf_keras as keras
 from farebox.components.networks.convolutions import with_plain_kernels
 
 MOST_WORDS = 4096  # each number is compared with all of them
-NARROW = ("float16", "bfloat16")  # in which mixed precision computes; weights are float32 already
+OTHER_FLOATS = ("float16", "bfloat16", "float64")  # in which layers compute; of mixed precision, weights are float32
 MODES = ("int", "one_hot", "multi_hot")
 
 
@@ -60,6 +61,20 @@ class PlainCategories(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
+def listed(network: keras.Model) -> keras.Model:
+    """The network itself, or one of the same layers whose inputs have their own names, not those of a dict, and whose
+    output is a tensor."""
+    is_named = not isinstance(network.input, Mapping) or set(network.input) == set(network.input_names)
+    if is_named and not isinstance(network.output, Mapping | list | tuple):
+        return network
+    made, loss = keras.Model(network.inputs, network.outputs, name=network.name), getattr(network, "loss", None)
+    if isinstance(loss, Mapping | list | tuple) and len(loss) == 1:
+        (loss,) = loss.values() if isinstance(loss, Mapping) else loss
+    if loss:
+        made.compile(loss=loss)
+    return made
+
+
 def plain_network(network: keras.Model) -> keras.Model:
     """Returns the network itself if there is nothing to change, else a copy."""
     return with_plain_kernels(_with_plain_layers(network))
@@ -87,7 +102,7 @@ def _plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer | None:
     categories = _categories(layer)
     if categories is not None:
         return PlainCategories(**categories, name=layer.name)
-    if getattr(layer, "compute_dtype", None) in NARROW:
+    if getattr(layer, "compute_dtype", None) in OTHER_FLOATS:
         return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
     return None
 

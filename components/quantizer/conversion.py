@@ -32,6 +32,7 @@ from farebox.components.tflite.portable import portable
 from farebox.components.tflite.rounding import without_fine_rounding
 from farebox.components.tflite.scale_folding import without_scaling
 from farebox.components.tflite.slim import slim
+from farebox.components.tflite.types import stored_type
 
 Function = Callable[[Mapping[str, tf.Tensor]], Mapping[str, tf.Tensor]]
 
@@ -57,7 +58,7 @@ class Exported:
 def exported_network(network: keras.Model, answer: Function, batch: int | None = None) -> Exported:
     """Exports `answer` as a function of the network's inputs; batch: rows of a call, None for any number."""
     signature = {
-        name: tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype, name)
+        name: tf.TensorSpec((batch, *tensor.shape[1:]), stored_type(tensor.dtype.name), name)
         for name, tensor in zip(network.input_names, network.inputs, strict=True)
     }
     return Exported(answer, signature, network.variables)

@@ -5,6 +5,7 @@ Each function takes and returns plain values, so that it runs here (`here`) or i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from farebox.components.tflite import interpreter
 
 Columns = Mapping[str, npt.NDArray[Any]]
 Run = Callable[..., Any]  # (function of this module, its arguments) -> its result
+MISSING = re.compile(r"'(tf\.\w+)' op is neither a custom op nor a flex op")  # in the converter's message
 ROUNDS, INVOKES = 5, 300  # of timing, the files in turn
 
 
@@ -32,6 +34,7 @@ def converted(
     calibration: rows of shape (1, ...). only_calibrates: returns what `quantized` takes, for a rung that calibrates.
     """
     import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
 
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["serving_default"])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -53,7 +56,12 @@ def converted(
 
         converter.representative_dataset = representative
     converter._experimental_calibrate_only = only_calibrates
-    return bytes(converter.convert())
+    try:
+        return bytes(converter.convert())
+    except ConverterError as error:
+        if missing := MISSING.findall(str(error)):
+            raise RuntimeError(f"TFLite has no operator for {', '.join(sorted(set(missing)))}") from error
+        raise
 
 
 def quantized(calibrated: bytes, kept_float: Sequence[str]) -> bytes:
