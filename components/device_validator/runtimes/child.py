@@ -49,6 +49,7 @@ def interpreter(package: str, content: bytes, rows: Rows, _dtype: str, delegates
     for row in _fed(rows):
         for index, values in zip(inputs, row.values(), strict=True):
             runner.set_tensor(index, values)
+        runner.reset_all_variables()  # rows are independent: an LSTM begins anew
         runner.invoke()
         outputs.append(runner.get_tensor(output).item(0))
     return {"outputs": outputs}
@@ -85,6 +86,7 @@ def micro(package: str, content: bytes, rows: Rows, _dtype: str) -> Answer:
     for row in _fed(rows):
         for i, values in enumerate(row.values()):
             runner.set_input(values, i)
+        runner.reset()
         runner.invoke()
         outputs.append(runner.get_output(0).item(0))
     return {"outputs": outputs, "arena_bytes": _smallest_arena(runtime, content, arena)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from farebox.components.compression.page import runtimes_of
 from farebox.components.quantizer.conversion import Source
 from farebox.components.tflite.flatbuffer import opened
 from farebox.components.tflite.interpreter import TfliteModel, has_state, schema
@@ -26,6 +27,8 @@ def test_rows_do_not_see_one_another(kind, keeps_state):
     narrow = source.file("int8_weights")  # a GRU's are in the subgraphs of a WHILE
     assert schema().TensorType.INT8 in {tensor.type for tensor in opened(narrow).subgraphs[-1].tensors}
     assert len(narrow) < len(content)
+    trials = {trial.runtime: trial for trial in runtimes_of(content, {"signal": rows})}
+    assert trials["interpreter_without_xnnpack"].result == "runs"
     rounded = TfliteModel(narrow, rows_at_once=1).predict({"signal": rows})
     np.testing.assert_allclose(rounded, answers, atol=0.02)
     assert np.abs(rounded - answers).max() > 1e-6
