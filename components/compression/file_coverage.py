@@ -1,4 +1,4 @@
-"""What the operators of a `.tflite` say of ids: which ones they know, and which of these the rows lack."""
+"""Ids that the operators of a `.tflite` know, and which of them rows lack."""
 
 from __future__ import annotations
 

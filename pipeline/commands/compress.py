@@ -27,6 +27,7 @@ MODEL_FILE, SUMMARY_FILE, PAGE_FILE = "model.tflite", "compression.json", "compr
 CACHE_FOLDER = "trials"  # of what is finished: the command goes on after an interruption
 MOST_PARTS = 4  # that the screen names
 PARTS = 5  # one part of the rows chooses, one measures what was chosen
+FEW_ROWS = 10  # that make half of an error: resamples of them tell little of other rows
 POINTS = ("accuracy", "auc")  # whose error is 1 - metric
 
 
@@ -111,6 +112,11 @@ def lines_of(summary: dict[str, Any]) -> list[str]:
             f"{name} {after}, float32 {before}, change {increase} on {test['rows']:,} rows that chose nothing, "
             f"in brackets where it lies on rows like these with {test['confidence']:.0%} confidence"
         )
+        if test["half_rows"] and test["half_rows"] < FEW_ROWS:
+            lines.append(
+                f"{test['half_rows']} of these rows make half of the error: on others it may lie outside of the "
+                "brackets; more rows tell"
+            )
         lines.append(f"the budget of {summary['budget']} holds on other rows like these {_sure(test)}")
     return [*lines, f"objective {summary['objective']}"]
 

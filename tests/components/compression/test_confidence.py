@@ -56,3 +56,11 @@ def test_how_sure_the_budget_holds_is_its_share_of_samples(monkeypatch):
             for seed in range(40)
         ]  # fmt: skip
         assert np.mean(shares) == pytest.approx(normal.cdf(z / 2**0.5), abs=0.1), z
+
+
+def test_rows_that_make_half_of_the_error_are_counted():
+    """Squares 16, 9, 9, 4 and 1 have a sum of 39: the first two rows make more than half of it."""
+    labels = np.array([3.0, -1, 4, 2, -3])
+    result = confidence.measured(Objective(), labels, np.zeros(5), labels, 1, bound=lambda error: error)
+    assert result.half_rows == 2
+    assert confidence.measured(Objective(), labels, labels, labels, 1, bound=lambda error: error).half_rows is None

@@ -104,7 +104,7 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
     """Accuracy is shown, whose error is 1 - accuracy: 0.1 (0.05 to 0.2) is 0.9 (0.8 to 0.95)."""
     interval = {"value": 0.1, "low": 0.05, "high": 0.2}
     test = {"rows": 40, "confidence": 0.95, "float32": interval, "shipped": interval, "increase": interval}
-    test["holds"] = 0.8
+    test |= {"holds": 0.8, "half_rows": 10}
     errors = {"float32": 0.1, "shipped": 0.12, "bound": 0.15}
     sizes = {"float32": 4000, "shipped": 1000}
     summary = {
@@ -125,6 +125,8 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
     assert page[4:] == ending
     for holds, words in ((1.0, "of more than 99.9%"), (0.0, "of less than 0.1%")):
         assert compress.page_of({**summary, "test": {**test, "holds": holds}}).splitlines()[3].endswith(words)
+    page = compress.page_of({**summary, "test": {**test, "half_rows": 2}}).splitlines()
+    assert page[3].startswith("2 of these rows make half of the error: on others it may lie outside of the brackets")
     page = compress.page_of({**summary, "metric": "rmse", "test": None}).splitlines()
     assert page[1:] == [
         "rmse 0.12, float32 0.1, bound 0.15, on the rows that chose it",
@@ -140,7 +142,7 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
         ({"examples": "line.txt"}, "--examples=.*line.txt must be a file that exists: .npz, .csv, .parquet, "),
         ({"label": "z"}, "line.csv: label=z must be one of its columns, got a, b, c, d, e, f, y"),
         ({"examples": "nan.csv"}, "nan.csv: b must be finite, got nan in row 1"),
-        ({"examples": "text.csv"}, "text.csv: b must be numbers, got object"),
+        ({"examples": "text.csv"}, "text.csv: b must be numbers, got 'two' in row 1"),
         ({"examples": "few.csv"}, "few.csv: rows=2 must be at least 70"),
         ({"examples": "flowers.npz", "label": "kind"}, "flowers.npz: x must hold 6 numbers a row, got 3"),
         ({"search_s": 0.0}, "--search-s=0 must be above 0 and finite"),
