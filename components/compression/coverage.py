@@ -147,7 +147,7 @@ def _trained(
         chosen: Sequence[Any] = [tables[name]] if name in tables else fed.get(name, [])
         if not chosen:
             names = ", ".join([*tables, *(each for each in fed if fed[each])]) or "none"
-            raise InputError(f"trained_ids={name} must be a table or an input that feeds one, got none of {names}")
+            raise InputError(f"trained_ids={name} must be a table or an input that feeds one; the network has {names}")
         for table in chosen:
             trained.setdefault(table.name, np.zeros(table.input_dim, bool))[_checked(name, ids, table.input_dim)] = True
     return trained

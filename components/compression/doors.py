@@ -48,7 +48,7 @@ def open_model(
         for module in imports:
             _import(module)
         if keras3.is_keras3(path):
-            return _keras3(path, name, imports, trust=trust)
+            return _keras3(path, name, imports, remedy, trust=trust)
         if path.is_dir() and not (path / "keras_metadata.pb").is_file():
             return _converted(path, name)
         network = _loaded(path, name, imports, remedy, trust=trust)
@@ -80,19 +80,12 @@ def _import(module: str) -> Any:
         raise InputError(f"import={module} must be a module that can be imported: {error}") from error
 
 
-def _classes(imports: Sequence[str]) -> dict[str, type]:
-    """The layers of imported modules by name: tf_keras finds those that are not registered so."""
-    found = [value for module in imports for value in vars(_import(module)).values()]
-    return {each.__name__: each for each in found if isinstance(each, type) and issubclass(each, keras.layers.Layer)}
-
-
 def _loaded(path: Path, name: str, imports: Sequence[str], remedy: str, *, trust: bool) -> Any:
     """The network, compiled if what it was compiled with can be loaded; the loss tells its objective."""
+    own = keras3_child.own_parts([_import(module) for module in imports])
     for is_compiled in (True, False):
         try:
-            return keras.models.load_model(
-                path, compile=is_compiled, safe_mode=not trust, custom_objects=_classes(imports)
-            )
+            return keras.models.load_model(path, compile=is_compiled, safe_mode=not trust, custom_objects=own)
         except (OSError, ValueError, TypeError, KeyError) as error:
             if not is_compiled:
                 reason = str(error).strip().splitlines()[0]
@@ -101,7 +94,7 @@ def _loaded(path: Path, name: str, imports: Sequence[str], remedy: str, *, trust
     raise AssertionError("the loop returns or raises")
 
 
-def _keras3(path: Path, name: str, imports: Sequence[str], *, trust: bool) -> keras.Model | FileNetwork:
+def _keras3(path: Path, name: str, imports: Sequence[str], remedy: str, *, trust: bool) -> keras.Model | FileNetwork:
     """A Keras 3 model, of tf_keras' layers if these answer alike, else converted."""
     arguments = str(path), tuple(imports), not trust
     try:
@@ -122,8 +115,8 @@ def _keras3(path: Path, name: str, imports: Sequence[str], *, trust: bool) -> ke
     except ChildError as error:
         raise InputError(f"{name} cannot be read by Keras 3: {error}") from error
     except InputError as error:
-        text = str(error)
-        raise InputError(text if text.startswith(name) else f"{name} {text}") from error
+        text = str(error) if str(error).startswith(name) else f"{name} {error}"
+        raise InputError(f"{text}; {remedy}" if UNKNOWN.search(text) else text) from error
 
 
 def _converted(folder: Path, name: str) -> FileNetwork:

@@ -12,7 +12,7 @@ from absl import logging
 from farebox.components.compression import confidence
 from farebox.components.compression.file_coverage import coverage_of_file
 from farebox.components.compression.file_network import FileNetwork
-from farebox.components.compression.notes import check_expectable, notes_of
+from farebox.components.compression.notes import check_expectable, check_share, notes_of
 from farebox.components.compression.result import Compression
 from farebox.components.compression.rows import Split
 from farebox.components.errors import InputError
@@ -107,6 +107,7 @@ class FileTask:
         if not np.isfinite(reference.error):
             reason = reference.reason or f"{self._objective.metric} must be a number on its rows, got {reference.error}"
             raise InputError(f"evaluation: {reason}")
+        check_share(self._settings.max_rmse_increase, self._objective.metric, reference.error)
         bound = self._bound(reference.error)
         trials = [reference]
         for rung, make in self._rungs.items():

@@ -25,6 +25,15 @@ def check_expectable(covered: Coverage, objective: Objective) -> None:
         )
 
 
+def check_share(budget: float | str, metric: str, error: float) -> None:
+    """Raises InputError for a percentage of an error below 0, which only custom ones are: more of it would be less."""
+    if "%" in str(budget) and error < 0:
+        raise InputError(
+            f"budget={budget} must be a number in the unit of {metric}, whose error is {error:.4g}; is it lower for a "
+            "better network?"
+        )
+
+
 def notes_of(
     outcome: QuantizationOutcome,
     objective: Objective,

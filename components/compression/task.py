@@ -12,7 +12,7 @@ import tf_keras as keras
 
 from farebox.components.compression import confidence, coverage
 from farebox.components.compression.file_coverage import coverage_of_file
-from farebox.components.compression.notes import check_expectable, notes_of
+from farebox.components.compression.notes import check_expectable, check_share, notes_of
 from farebox.components.compression.result import Compression
 from farebox.components.compression.rows import Split, check_finite
 from farebox.components.compression.stages import OnStep, Stages
@@ -152,6 +152,7 @@ class Task:
         error = examples_io.network_error(self.network, self.held_out.batches, self.objective).error
         if not np.isfinite(error):
             raise InputError(f"evaluation: {self.objective.metric} must be a number on its rows, got {error}")
+        check_share(self.settings.max_rmse_increase, self.objective.metric, error)
         bound = self.settings.bound(error, is_of_points=self.objective.metric in POINTS)
         return max(bound / error - 1, 0.0) if error else 0.0
 

@@ -58,9 +58,7 @@ def _loaded(path: str, imports: Sequence[str], is_safe: bool) -> Any:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # this process has no other Keras
     import keras
 
-    values = [value for module in imports for value in vars(importlib.import_module(module)).values()]
-    layers = [each for each in values if isinstance(each, type) and issubclass(each, keras.layers.Layer)]
-    own = {each.__name__: each for each in layers}  # found so even if they are not registered
+    own = own_parts([importlib.import_module(module) for module in imports])
     for is_compiled in (True, False):
         try:
             model = keras.saving.load_model(path, own, compile=is_compiled, safe_mode=is_safe)
@@ -75,11 +73,21 @@ def _loaded(path: str, imports: Sequence[str], is_safe: bool) -> Any:
     return model
 
 
+def own_parts(modules: Sequence[Any]) -> dict[str, Any]:
+    """The classes and functions that modules define, by name: a Keras finds those that are not registered so."""
+    values = ((name, value, module) for module in modules for name, value in vars(module).items())
+    return {
+        name: value
+        for name, value, module in values
+        if callable(value) and getattr(value, "__module__", "") == module.__name__
+    }
+
+
 def _first_line(error: Exception) -> str:
-    """The first line of an error, or of the one that it tells of."""
+    """The first line of an error, or of the innermost one that it tells of."""
     lines = [*str(error).strip().splitlines(), type(error).__name__]
-    inner = (line.removeprefix(CAUSE) for line in lines if line.startswith(CAUSE))
-    return next(inner, lines[0])
+    inner = [line.removeprefix(CAUSE) for line in lines if line.startswith(CAUSE)]
+    return inner[-1].partition(". Full object config")[0].rstrip(".") if inner else lines[0]
 
 
 def _answer(model: Any, tensors: Sequence[Any]) -> Any:

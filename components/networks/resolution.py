@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tf_keras as keras
 
-from farebox.components.errors import InputError
+from farebox.components.errors import InputError, fault_of
 from farebox.components.networks.metrics import AUTO, CUSTOM, METRICS
 from farebox.components.networks.objective import Objective, Score, last_activation
 
@@ -119,7 +119,10 @@ def _custom(score: Score, tail: tuple[int, ...], metric: str) -> Resolution:
         raise InputError(f"metric={metric} must be left out for a custom objective: {name} is the metric")
 
     def shaped(predictions: Array, labels: Array) -> float:
-        return float(score(predictions.reshape(len(predictions), *tail), labels))
+        try:
+            return float(score(predictions.reshape(len(predictions), *tail), labels))
+        except Exception as error:  # of a function of the user's own
+            raise InputError(f"objective: {name} must return a number, got {fault_of(error)}") from error
 
     return Resolution(Objective("custom", name, score=shaped), "as set", lambda _place, values: values)
 

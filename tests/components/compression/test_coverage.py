@@ -63,7 +63,10 @@ def test_only_ids_that_training_had_are_kept(network, columns):
 @pytest.mark.parametrize(
     ("ids", "text"),
     [
-        ({"x": [1]}, "trained_ids=x must be a table or an input that feeds one, got none of shops, items, shop, item"),
+        (
+            {"x": [1]},
+            "trained_ids=x must be a table or an input that feeds one; the network has shops, items, shop, item",
+        ),
         ({"shop": [20]}, "trained_ids: shop must be whole numbers from 0 to 19"),
         ({"shops": [0.5]}, "trained_ids: shops must be whole numbers from 0 to 19"),
     ],

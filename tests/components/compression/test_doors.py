@@ -18,12 +18,14 @@ import keras
 class Twice(keras.layers.Layer):
     def call(self, x):
         return 2 * x
+def wave(x):
+    return keras.ops.sin(x)
 """
 KERAS3 = """
 import sys
 import keras, numpy as np
 from keras import layers as L
-from layers_of_mine import Twice
+from layers_of_mine import Twice, wave
 folder = sys.argv[1]
 keras.utils.set_random_seed(1)
 x = np.random.default_rng(0).normal(size=(50, 6)).astype("float32")
@@ -45,6 +47,7 @@ save("chain", None, keras.Sequential([keras.Input((6,), name="x"), L.Dense(3), L
 i = start(); model = save("rms", i, L.Dense(1)(L.RMSNormalization()(L.Dense(16)(i))))
 np.savez(f"{folder}/rms.npz", x=x, answers=model.predict(x, verbose=0))
 i = start(); save("mine", i, L.Dense(1)(Twice()(i)))
+i = start(); save("wave", i, L.Dense(1)(L.Dense(4, activation=wave)(i)))
 i = start(); save("lambda", i, L.Dense(1)(L.Lambda(lambda t: t * 2)(i)))
 i = start(); save("two", i, [L.Dense(1, name="a")(i), L.Dense(1, name="b")(i)])
 """
@@ -100,10 +103,20 @@ def test_keras3_models_that_cannot_be_used_are_refused_in_one_line(folder, tmp_p
     for path, text in (
         (folder / "two.keras", "must have one output, got "),
         (tmp_path / "cut.keras", "cannot be loaded by Keras 3"),
+        (
+            folder / "wave.keras",
+            "cannot be loaded by Keras 3.*: Could not locate function 'wave'.*; give --trust-model$",
+        ),
     ):
         with pytest.raises(InputError, match=f"^--model={path.name} {text}") as caught:
             opened(path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_functions_of_an_imported_module_are_found(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert isinstance(opened(folder / "wave.keras", imports=("layers_of_mine",)), FileNetwork)
 
 
 def test_modules_of_the_current_folder_are_found_for_imports_alone(tmp_path, monkeypatch):

@@ -112,3 +112,29 @@ def test_a_network_that_answers_no_numbers_is_refused(quick_keras):
     y = RANDOM.integers(0, 2, 200)
     with pytest.raises(InputError, match="^network must answer finite numbers, got nan on the rows$"):
         compressed(network, RANDOM.normal(size=(200, 3)), y, metric="accuracy")
+
+
+def raising(_predictions, _labels):
+    raise KeyError("oops")
+
+
+def by_row(predictions, labels):
+    return np.abs(predictions - labels)
+
+
+def higher_is_better(predictions, labels):
+    return -float(np.abs(predictions[:, 0] - labels).mean())
+
+
+@pytest.mark.parametrize(("score", "text"), [
+    (raising, "^objective: raising must return a number, got KeyError: 'oops'$"),
+    (by_row, "^objective: by_row must return a number, got TypeError: "),
+    (higher_is_better, "^budget=1% must be a number in the unit of higher_is_better, whose error is -.*; is it lower"),
+])  # fmt: skip
+def test_a_custom_error_that_is_none_is_refused(quick_keras, score, text):
+    import tf_keras as keras
+
+    x = keras.Input((3,), name="x")
+    network, rows = keras.Model(x, dense(keras, x)), RANDOM.normal(size=(200, 3))
+    with pytest.raises(InputError, match=text):
+        compressed(network, rows, rows.sum(axis=1), objective=score)
