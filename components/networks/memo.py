@@ -18,6 +18,7 @@ from absl import logging
 from farebox.components.tflite import interpreter
 
 ROOMS = ("compression", "networks", "pca_reducer", "pruner", "quantizer", "tflite")  # whose sources decide a result
+DIGEST_BYTES = hashlib.sha256().digest_size
 Part = Any  # bytes, a text, arrays by name, or a network
 
 
@@ -39,9 +40,10 @@ class Memo:
         if self._folder is None:
             return make()
         place = self._folder / _digest(self._basis, *parts)
-        if not place.is_file():
-            _write(place, make())
-        return place.read_bytes()
+        kept = _read(place)
+        if kept is None:
+            _write(place, kept := make())
+        return kept
 
     def network(self, make: Callable[[], keras.Model], source: keras.Model, *parts: Part) -> keras.Model:
         """The same for a network made of another one."""
@@ -72,11 +74,25 @@ class Memo:
                 return None
 
 
+def _read(path: Path) -> bytes | None:
+    """The content as it was written; None if there is none, or another one, as after a power failure."""
+    try:
+        whole = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    digest, content = whole[:DIGEST_BYTES], whole[DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None
+
+
 def _write(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file, behind a digest of it, whole or not at all; a full disk only keeps nothing."""
     part = path.with_name(f"{path.name}.{os.getpid()}")
-    part.write_bytes(content)
-    part.replace(path)
+    try:
+        part.write_bytes(hashlib.sha256(content).digest() + content)
+        part.replace(path)
+    except OSError as error:
+        logging.warning("%s cannot be kept: %s", path, error.strerror)
+        part.unlink(missing_ok=True)
 
 
 def _digest(*parts: Part) -> str:

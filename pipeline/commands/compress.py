@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +29,8 @@ MODEL_FILE, SUMMARY_FILE, PAGE_FILE = "model.tflite", "compression.json", "compr
 CACHE_FOLDER = "trials"  # of what is finished: the command goes on after an interruption
 MOST_PARTS = 4  # that the screen names
 PARTS = 5  # one part of the rows chooses, one measures what was chosen
+FULL = os.strerror(errno.ENOSPC)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG)
 FEW_ROWS = 10  # that make half of an error: resamples of them tell little of other rows
 POINTS = ("accuracy", "auc")  # whose error is 1 - metric
 
@@ -166,9 +170,22 @@ def run(request: CompressRequest, *, quiet: bool = False) -> dict[str, Any]:
     check_paths(request)
     out = Path(request.out)
     make_folder(out)
-    with logged(quiet=quiet)(out / LOG_FILE) as screen:
-        screen.working("importing TensorFlow")
-        return compress_files(request, out, screen)
+    try:
+        with logged(quiet=quiet)(out / LOG_FILE) as screen:
+            screen.working("importing TensorFlow")
+            return compress_files(request, out, screen)
+    except Exception as error:
+        reason = _why_unwritable(error)
+        if reason is None:
+            raise
+        raise InputError(f"--out={request.out} cannot be written: {reason}") from error
+
+
+def _why_unwritable(error: Exception) -> str | None:
+    """The reason why a file could not be written, as the system or TensorFlow says it; None for other errors."""
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
+        return os.strerror(error.errno)
+    return FULL if type(error).__name__ == "ResourceExhaustedError" and FULL in str(error) else None
 
 
 def check_paths(request: CompressRequest) -> None:

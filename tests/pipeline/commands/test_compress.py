@@ -158,3 +158,20 @@ def test_bad_input_is_one_line(folder, change, text):
     with pytest.raises(InputError, match=text) as caught:
         compress.run(request(folder, **arguments))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [
+    OSError(28, "No space left on device"),
+    type("ResourceExhaustedError", (Exception,), {})("o/choice.json; No space left on device"),
+])  # fmt: skip
+def test_a_full_disk_is_one_line(folder, tmp_path, monkeypatch, error):
+    def full(*_) -> None:
+        raise error
+
+    monkeypatch.setattr(compress, "compress_files", full)
+    request = compress.CompressRequest(
+        str(folder / "line.keras"), str(folder / "line.csv"), "y", "1%", str(tmp_path / "out")
+    )
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="^--out=.*/out cannot be written: No space left on device$"):
+        compress.run(request, quiet=True)
