@@ -25,6 +25,7 @@ from farebox.components.quantizer.native import Run, quantized_file
 from farebox.components.quantizer.settings import Goal, QuantizerSettings
 from farebox.components.quantizer.steps import LOOKUPS
 from farebox.components.quantizer.trials import SLOW, Judge, QuantizationTrial, attempt, cost, too_slow
+from farebox.components.tflite.flatbuffer import opened
 from farebox.components.tflite.float16_weights import float16_weights
 from farebox.components.tflite.foreign import slim_foreign
 from farebox.components.tflite.integer_weights import integer_weights
@@ -147,10 +148,16 @@ class FileTask:
             outcome,
             self._resolution,
             optimize_for=self._settings.optimize_for,
-            notes=notes,
+            notes=(*notes, *self._notes_of_signatures()),
             reducer=NO_LAYERS,
             pruner=NO_LAYERS,
         )
+
+    def _notes_of_signatures(self) -> list[str]:
+        """A note if the file has functions that no row was sent through."""
+        signatures = opened(self._file.content).signatureDefs or []
+        names = [each.signatureKey.decode() for each in signatures if each.subgraphIndex]
+        return [f"weights of further signatures changed unseen: {', '.join(names)}"] if names else []
 
     def _bound(self, reference: float) -> float:
         """The largest error that holds the budget over one of the file as it is."""

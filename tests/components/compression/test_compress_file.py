@@ -191,6 +191,23 @@ def test_axes_in_another_order_are_refused():
         compress(content, train=rows, evaluation=rows)
 
 
+def test_signatures_that_no_row_goes_through_are_named(tmp_path):
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.kernel = tf.Variable(np.random.default_rng(2).normal(size=(6, 1)).astype(np.float32))
+    spec = [tf.TensorSpec((None, 6), tf.float32, "x")]
+    functions = {
+        name: tf.function(lambda x, change=change: {"y": change(x @ module.kernel)}, input_signature=spec)
+        for name, change in (("plain", tf.identity), ("squashed", tf.tanh))
+    }
+    tf.saved_model.save(module, str(tmp_path), signatures=functions)
+    content = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path)).convert()
+    x = np.random.default_rng(3).normal(size=(600, 6)).astype(np.float32)
+    result = compress(content, **split({"x": x}, x.sum(axis=1)), portable=True)
+    assert result.notes[-1] == "weights of further signatures changed unseen: squashed"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("converter", "variable"), [
     ("litert_torch", "FAREBOX_LITERT_TORCH"), ("onnx2tf", "FAREBOX_ONNX2TF"), ("jax", "FAREBOX_ONNX2TF"),
