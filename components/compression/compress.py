@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -27,6 +28,8 @@ from farebox.components.networks.objective import Score
 from farebox.components.networks.plain import listed, plain_network
 from farebox.components.quantizer.child import Child
 from farebox.components.quantizer.settings import Goal, QuantizerSettings
+
+FILE_NAME = re.compile(r"(?!serving_default_)[\w./-]+", re.ASCII)  # of an input, which a SavedModel and a file keep
 
 
 def compress(
@@ -131,6 +134,13 @@ def check_network(network: Any, name: str = "network") -> None:
     inputs = zip(network.input_names, network.inputs, strict=True)
     if unusable := [each for each, tensor in inputs if not _is_numeric(tensor)]:
         raise InputError(f"{name} must have numeric inputs of known width, got {', '.join(unusable)}")
+    if odd := [each for each in network.input_names if not FILE_NAME.fullmatch(each)]:
+        raise InputError(
+            f"{name} must have inputs named with A-Z, a-z, 0-9, _, -, . and /, without serving_default_ before, got "
+            f"{', '.join(odd)}"
+        )
+    if len({re.sub(r"\W", "_", each) for each in network.input_names}) < len(network.input_names):
+        raise InputError(f"{name} must have inputs whose names differ in letters, got {', '.join(network.input_names)}")
 
 
 def _is_numeric(tensor: Any) -> bool:

@@ -177,11 +177,22 @@ def test_networks_that_cannot_be_compressed_are_named(rows):
 
     x, text, any_width = keras.Input((6,)), keras.Input((1,), dtype="string", name="t"), keras.Input((None,), name="w")
     two = keras.Model(x, [keras.layers.Dense(1, name="a")(x), keras.layers.Dense(1, name="b")(x)])
+
+    def named(*names: str) -> keras.Model:
+        inputs = [keras.Input((6,), name=name) for name in names]
+        return keras.Model(inputs, sum(inputs))
+
     for network, wrong in (
         (keras.Model(), "network must be a functional tf_keras model, got Model"),
         (two, r"network must have one output, got \['a', 'b'\]"),
         (keras.Model(text, text), "network must have numeric inputs of known width, got t"),
         (keras.Model(any_width, any_width), "network must have numeric inputs of known width, got w"),
+        (
+            named("prix en €", "x"),
+            "network must have inputs named with A-Z, a-z, 0-9, _, -, . and /, .*, got prix en €",
+        ),
+        (named("serving_default_x"), "network must have inputs named with .*, got serving_default_x"),
+        (named("a/b", "a_b"), "network must have inputs whose names differ in letters, got a/b, a_b"),
     ):
         with pytest.raises(InputError, match=f"^{wrong}$"):
             compress(network, **rows)
