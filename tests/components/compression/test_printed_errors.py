@@ -102,7 +102,8 @@ def test_rows_of_a_table_whose_ids_are_computed_stay(quick_keras):
     errors = [error_of("sales", TfliteModel(each).predict(others), labels) for each in contents(result)]
     assert errors[1] <= 1.01 * errors[0]
     assert result.notes[0] == (
-        "the rows lack 1,440 of 1,600 rows of table pairs, whose ids are computed: only formats were tried that change each weight alone"
+        "the rows lack 1,440 of 1,600 rows of table pairs, whose ids are computed: only formats were tried that change "
+        "each weight alone"
     )
 
 
