@@ -37,6 +37,16 @@ from farebox.pipeline.settings.tracking import TrackingSettings, from_name
 
 BARE_PATTERN = re.compile(r"""(?m)^[^#'"\n]*\bpattern:[ \t]*(\{(?:SPAN|VERSION|YYYY|MM|DD)[:}][^#\n]*)""")
 OVERRIDES = "overrides"  # the place of a wrong setting that is not the file's
+KINDS = {  # of pydantic's errors
+    **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list, such as [a, b]"),
+    **dict.fromkeys(("dict_type", "dataclass_type"), "keys with values, such as {a: b}"),
+    **dict.fromkeys(("date_type", "date_parsing", "date_from_datetime_parsing"), "a date, such as 2026-01-31"),
+    "string_type": "text",
+    "none_required": "null",
+}
 CITIES, CITY_FILE = Path(__file__).parents[2] / "data", "city.yaml"
 
 
@@ -260,12 +270,9 @@ def _with_features_by_name(content: Mapping[str, Any], where: str) -> Mapping[st
 def _explained(faults: Sequence[Any]) -> Iterator[str]:
     """pydantic's errors as `section.key=value must ...`; those of a union's members as one."""
     for key, group in itertools.groupby(faults, _key_of):
-        members = list(group)
-        first = _explain(key, members[0])
-        others = [
-            fault["msg"].removeprefix("Input should be ") for fault in members[1:] if fault["type"] != "value_error"
-        ]
-        yield " or ".join([first, *others])
+        first, *others = group
+        kinds = [_kind(fault) for fault in others if fault["type"] != "value_error"]
+        yield " or ".join(dict.fromkeys([_explain(key, first), *kinds]))
 
 
 def _key_of(fault: Any) -> str:
@@ -283,7 +290,15 @@ def _explain(key: str, fault: Any) -> str:
         case "value_error":
             return str(fault["ctx"]["error"])
         case _:
-            return f"{key}={fault['input']}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+            return f"{key}={fault['input']} must be {_kind(fault)}"
+
+
+def _kind(fault: Any) -> str:
+    """What a value must be, in words that name no Python."""
+    if kind := KINDS.get(fault["type"]):
+        return kind
+    text = fault["msg"].removeprefix("Input should be ")
+    return f"{text[0].lower()}{text[1:]}"
 
 
 def _hint(key: str) -> str:

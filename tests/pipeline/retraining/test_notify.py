@@ -224,7 +224,7 @@ def test_a_new_tick_replaces_the_file(tmp_path):
         ("notify.signing_key_env=T0KEN-", "notify.signing_key_env must be an environment variable's name, not its"),
         ("notify.signing_key_env=KEY", "notify.signing_key_env=KEY must go with a webhook"),
         ("notify.metrics_file=x.txt", "notify.metrics_file=x.txt must end in .prom"),
-        ("notify.outcomes=[won]", "notify.outcomes.0=won: input should be 'pushed', 'refused', 'failed' or 'kept'"),
+        ("notify.outcomes=[won]", "notify.outcomes.0=won must be 'pushed', 'refused', 'failed' or 'kept'"),
     ],
 )
 def test_settings_refuse(override, text):

@@ -160,7 +160,7 @@ def test_a_missing_or_contradictory_option_is_named(runner, options, message):
 def test_settings_name_the_overrides(tmp_path):
     with pytest.raises(SettingsError, match="^overrides: beam.project must be given for beam.runner=dataflow"):
         load_settings("chicago", None, str(tmp_path), ["beam.runner=dataflow"])
-    with pytest.raises(SettingsError, match="^overrides: beam.runner=fink: input should be 'local', 'flink'"):
+    with pytest.raises(SettingsError, match="^overrides: beam.runner=fink must be 'local', 'flink'"):
         load_settings("chicago", None, str(tmp_path), ["beam.runner=fink"])
 
 
