@@ -19,12 +19,12 @@ NUMBERED = re.compile(r"(.+)\[(\d+)\]")  # a column with one of an input's numbe
 OP = re.compile(r"\{\{.*?\}\}|\[Op:.*")  # in messages of TensorFlow
 GZIP = b"\x1f\x8b"
 RECORDS = (".tfrecord", ".tfrecords", ".gz")  # and folders of such files
-KINDS = ".npz, .csv, .parquet, .tfrecord, .tfrecords, .gz (of tf.Examples) or a folder of tf.Examples"
+KINDS = ".npz, .csv, .csv.gz, .parquet, .tfrecord, .tfrecords, .gz (of tf.Examples) or a folder of tf.Examples"
 
 
 def check_table(path: Path, name: str) -> None:
     """Raises InputError, which starts with `name`, if the path is no table that can be read."""
-    is_known = path.is_dir() or (path.suffix in (*READERS, *RECORDS) and path.is_file())
+    is_known = path.is_dir() or (_kind(path) in (*READERS, *RECORDS) and path.is_file())
     if not is_known:
         raise InputError(f"{name}={path} must be a file that exists: {KINDS}")
 
@@ -67,13 +67,18 @@ def read_table(path: Path) -> dict[str, Array]:
     """Returns the file's columns by name. Raises InputError if it cannot be read."""
     import pyarrow as pa
 
-    reader = READERS.get(path.suffix, _read_records) if path.is_file() else _read_records
+    reader = READERS.get(_kind(path), _read_records) if path.is_file() else _read_records
     try:
         return _joined(path, reader(path))
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, pa.ArrowException) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} cannot be read: {str(error).strip().splitlines()[0]}") from error
+
+
+def _kind(path: Path) -> str:
+    """The suffix that tells the reader; Arrow reads a packed CSV by its name."""
+    return ".csv" if path.name.endswith((".csv.gz", ".csv.bz2")) else path.suffix
 
 
 def _joined(path: Path, table: dict[str, Array]) -> dict[str, Array]:

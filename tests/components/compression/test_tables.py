@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import gzip
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +43,9 @@ def write(path) -> None:
     elif path.suffix == ".csv":
         rows = [f"{i},{b},{a},{c},{y}" for i, (a, b, c), y in zip(IDS, X, Y, strict=True)]
         path.write_text("\n".join(["id,x[1],x[0],x[2],y", *rows]) + "\n")
+    elif path.name.endswith(".csv.gz"):
+        write(plain := path.with_suffix(""))
+        path.write_bytes(gzip.compress(plain.read_bytes()))
     elif path.suffix:
         write_records(path, compression="GZIP" if path.suffix == ".gz" else "")
     else:  # as TFX writes a split
@@ -49,7 +53,7 @@ def write(path) -> None:
         write_records(path / "data_tfrecord-00000-of-00001.gz", compression="GZIP")
 
 
-@pytest.mark.parametrize("name", ["r.npz", "r.csv", "r.parquet", "r.tfrecord", "r.gz", "Split-train"])
+@pytest.mark.parametrize("name", ["r.npz", "r.csv", "r.csv.gz", "r.parquet", "r.tfrecord", "r.gz", "Split-train"])
 def test_every_kind_of_file_has_the_same_rows(tmp_path, name):
     write(tmp_path / name)
     columns, labels = read_rows(tmp_path / name, "y", INPUTS)

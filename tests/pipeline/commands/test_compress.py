@@ -139,7 +139,7 @@ def test_the_page_tells_the_error_on_rows_that_chose_nothing_and_how_sure_it_is(
     [
         ({"model": "none.keras"}, "--model=.*none.keras must be a .keras, .h5, .tflite or SavedModel that exists"),
         ({"model": "line.csv"}, "--model=.*line.csv must be a .keras, .h5, .tflite or SavedModel that can be loaded: "),
-        ({"examples": "line.txt"}, "--examples=.*line.txt must be a file that exists: .npz, .csv, .parquet, "),
+        ({"examples": "line.txt"}, "--examples=.*line.txt must be a file that exists: .npz, .csv, .csv.gz, .parquet, "),
         ({"label": "z"}, "line.csv: label=z must be one of its columns, got a, b, c, d, e, f, y"),
         ({"examples": "nan.csv"}, "nan.csv: b must be finite, got nan in row 1"),
         ({"examples": "text.csv"}, "text.csv: b must be numbers, got 'two' in row 1"),
