@@ -30,6 +30,12 @@ Zones = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="CSV or GeoJSON with the places of zones, if the trips have their ids."),
 ]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="OURS=THEIRS", help="A column by name, such as fare=cena; may be repeated: city.columns."
+    ),
+]
 Picture = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw the trips that it reads.")]
 MIN_SHARE = 0.5  # of the rows, from which on a shipped city reads a file
 HERE = Path()
@@ -38,9 +44,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 def inspect(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders or glob patterns of trips.")],
+    *,
     times: Times = None,
     time_zone: TimeZone = None,
     zones: Zones = None,
+    column: Columns = None,
     picture: Picture = None,
 ) -> None:
     """Looks at trips and prints a profile to start from.
@@ -48,7 +56,7 @@ def inspect(
     Lines with `# ?` are open. Ends with exit code 2 if the profile cannot be used before one of them is answered.
     """
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(files[0]).name.partition(".")[0]).strip("-_") or "my-city"
-    inspection, text = _inspected(files, name, _answers(times, time_zone, zones), picture)
+    inspection, text = _inspected(files, name, _answers(times, time_zone, zones, column), picture)
     print(text, end="")
     _check_usable("the profile", inspection)
 
@@ -63,6 +71,7 @@ def init(
     times: Times = None,
     time_zone: TimeZone = None,
     zones: Zones = None,
+    column: Columns = None,
     picture: Picture = None,
 ) -> None:
     """Writes a city file for trips that nobody has described.
@@ -76,7 +85,7 @@ def init(
         raise InputError(f"out={path} must end in .yaml")
     if path.exists():
         raise InputError(f"out={path} exists already, give another name")
-    inspection, text = _inspected([data], name, _answers(times, time_zone, zones, path.parent), picture)
+    inspection, text = _inspected([data], name, _answers(times, time_zone, zones, column, path.parent), picture)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -106,7 +115,9 @@ def _inspected(files: Sequence[str], name: str, answers: Answers, picture: str |
     return seen, page.page(seen, list(_remarks(seen.samples)))
 
 
-def _answers(times: str | None, time_zone: str | None, zones: str | None, folder: Path = HERE) -> Answers:
+def _answers(
+    times: str | None, time_zone: str | None, zones: str | None, columns: Sequence[str] | None, folder: Path = HERE
+) -> Answers:
     """Answers, checked; folder: that of the profile."""
     from farebox.components.trip_example_gen.inspection.draft import Answers
     from farebox.components.trip_example_gen.values import time_zones
@@ -116,7 +127,16 @@ def _answers(times: str | None, time_zone: str | None, zones: str | None, folder
         raise InputError(f"times={times} must be one of {', '.join(get_args(Held))}")
     if time_zone is not None:
         time_zones.check_zone(time_zone, "time_zone")
-    return Answers(times, time_zone, zones, tuple(_shipped_tables()), folder)  # type: ignore[arg-type] # checked above
+    named = dict(_named(each) for each in columns or ())
+    return Answers(times, time_zone, zones, named, tuple(_shipped_tables()), folder)  # type: ignore[arg-type] # checked
+
+
+def _named(assignment: str) -> tuple[str, str]:
+    """Our column and theirs. Raises InputError."""
+    ours, _, theirs = assignment.partition("=")
+    if not (ours and theirs):
+        raise InputError(f"column={assignment} must be OURS=THEIRS, such as fare=cena")
+    return ours, theirs
 
 
 def _shipped_tables() -> Iterator[str]:

@@ -294,7 +294,7 @@ def _explain(key: str, fault: Any) -> str:
 
 
 def _kind(fault: Any) -> str:
-    """What a value must be, in words that name no Python."""
+    """Says what a value must be."""
     if kind := KINDS.get(fault["type"]):
         return kind
     text = fault["msg"].removeprefix("Input should be ")

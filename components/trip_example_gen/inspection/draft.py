@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ WIDE: dict[str, Any] = {
 class Answers:
     """The values of `city.times` and `city.time_zone`, and the file of `city.locations`.
 
-    tables: files of zones to try if `locations` names none. folder: that of the profile, to which paths are relative.
+    columns: names in the files of some of our columns. tables: files of zones to try if `locations` names none.
+    folder: that of the profile, to which paths are relative.
     """
 
     times: Held | None = None
     time_zone: str | None = None
     locations: str | None = None
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tables: tuple[str, ...] = ()
     folder: Path = Path()
 

@@ -66,7 +66,8 @@ class Inspection:
 def inspect(paths: Sequence[str], name: str, answers: Answers = NO_ANSWERS) -> Inspection:
     """Looks at files of one source. Raises InputError for a file that cannot be read, or an answer that is wrong."""
     taken = _sampled(paths)
-    taken, matched = _named_by_ours(taken, [matching.match(each) for each in taken])
+    _check_named(taken, answers.columns)
+    taken, matched = _named_by_ours(taken, [matching.match(each, answers.columns) for each in taken])
     taken, matched, side_files = _without_side_files(taken, matched)
     columns = matching.merged(matched)
     ordered = {column.name: columns[column.name] for column in SOURCE_COLUMNS if column.name in columns}
@@ -80,6 +81,17 @@ def inspect(paths: Sequence[str], name: str, answers: Answers = NO_ANSWERS) -> I
     trips = _add_values(draft, taken, matched, answers) if _ask_for_columns(draft, taken) else None
     unused = [name for name in matched[0].unused if all(name in each.unused for each in matched)]
     return Inspection(tuple(paths), tuple(taken), draft, trips, _max_rmse(trips), tuple(unused))
+
+
+def _check_named(taken: Sequence[Sample], named: Mapping[str, str]) -> None:
+    """Raises InputError for a name that no file has, or that is given for none of our columns."""
+    known = [column.name for column in SOURCE_COLUMNS]
+    found = dict.fromkeys(name for each in taken for name in each.columns)
+    for ours, theirs in named.items():
+        if ours not in known:
+            raise InputError(f"column={ours}={theirs}: {ours} must be one of {', '.join(known)}")
+        if theirs not in found:
+            raise InputError(f"column={ours}={theirs}: {theirs} must be a column of the files, got {', '.join(found)}")
 
 
 def _sampled(paths: Sequence[str]) -> list[Sample]:
@@ -167,7 +179,9 @@ def _ask_for_columns(draft: Draft, taken: Sequence[Sample]) -> bool:
     lacking = _lacking(draft.city["columns"])
     names = ", ".join(dict.fromkeys(name for each in taken for name in each.names))
     for ours in lacking:
-        draft.choices[f"columns.{ours}"] = [("COLUMN", f"none looks like it, found {names}")]
+        draft.choices[f"columns.{ours}"] = [
+            ("COLUMN", f"none looks like it, name it with --column {ours}=COLUMN; found {names}")
+        ]
     return not lacking
 
 

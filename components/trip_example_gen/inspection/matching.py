@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from farebox.components.trip_example_gen.inspection.column_names import ENDS, by
 from farebox.components.trip_example_gen.inspection.samples import Sample
 from farebox.components.trip_example_gen.inspection.time_guesses import TimeGuess, guess_times
 from farebox.components.trip_example_gen.judging import places
+from farebox.components.trip_example_gen.profile import PLACES_OF
 from farebox.components.trip_example_gen.values import cells
 
 EXACT_WEEKDAY = re.compile(r"day\s*(of\s*)?week|dia\s*(da|de la)?\s*semana|jour\s*(de)?\s*semaine|week\s*day")
@@ -39,6 +41,7 @@ CLOCK = r"\d{1,2}:\d{2}(:\d{2})?(\s*[AaPp][Mm])?$"
 CENTS = {"cent", "cents", "pence", "centavos", "centimes"}
 MIN_CORRELATION, MIN_BASE = 0.3, 0.15  # of a fare with the distance; share of the median that a trip of no length costs
 MIN_FINE_SHARE, FINE = 0.5, 1e-3  # of coordinates with more than two decimals
+PLACES = {name for ways in PLACES_OF.values() for way in ways for name in way}
 POLAR = 70  # degrees: people ride below it
 
 
@@ -100,20 +103,25 @@ class _Numbers:
         return bool(np.mean(is_fine) >= MIN_FINE_SHARE and high - low < 3 and abs(np.median(values)) > 0.05)
 
 
-def match(sample: Sample) -> Match:
-    """Our columns in a file."""
-    numbers = _Numbers(sample)
-    columns: dict[str, str] = {}
+def match(sample: Sample, named: Mapping[str, str] = MappingProxyType({})) -> Match:
+    """Our columns in a file. named: names that a person gave for some of ours, of which the file may have some."""
+    given = {ours: theirs for ours, theirs in named.items() if theirs in sample.columns}
+    free = {name: column for name, column in sample.columns.items() if name not in given.values()}
+    rest = dataclasses.replace(sample, columns=free)
+    numbers, columns = _Numbers(rest), dict[str, str]()
     questions: dict[str, str] = {}
-    _match_places(sample, numbers, columns, questions)
-    guess = _match_times(sample, numbers, columns, questions)
-    _match_passengers(sample, numbers, columns)
-    _match_fare(sample, numbers, columns, questions)
+    (_named_coordinates if given.keys() & PLACES else _match_places)(rest, numbers, columns, questions)
+    guess = guess_times(sample.columns[given[PICKUP_TIME]], sample.dialect) if PICKUP_TIME in given else None
+    if not given.keys() & {PICKUP_TIME, PICKUP_HOUR}:
+        guess = _match_times(rest, numbers, columns, questions)
+    _match_passengers(rest, numbers, columns)
+    if FARE not in given:
+        _match_fare(rest, numbers, columns, questions)
+    columns |= given
+    questions = {ours: text for ours, text in questions.items() if ours not in given}
     used = set(columns.values())
-    unused = tuple(
-        name for name in sample.columns if name not in used and not any(f"`{name}`" in each for each in used)
-    )
-    return Match(columns, guess, questions, unused)
+    unused = [name for name in sample.columns if name not in used and not any(f"`{name}`" in each for each in used)]
+    return Match(columns, guess, questions, tuple(unused))
 
 
 # Places
@@ -173,8 +181,8 @@ def _reads(column: pa.Array, read) -> bool:  # type: ignore[no-untyped-def] # a 
 def _locations(sample: Sample, columns: dict[str, str]) -> bool:
     names = [name for name in sample.columns if "location" in tags(name) and not tags(name) & {"time", "date", "flag"}]
     if not names:  # `source` and `destination` alone
-        names = [name for name in sample.columns if tags(name) and tags(name) <= {"start", "end"}]
-        names = [name for name in names if not _all_match(sample.columns[name], r"\W*\d")]
+        alone = (name for name in sample.columns if tags(name) and tags(name) <= {"start", "end"})
+        names = [name for name in alone if not _all_match(sample.columns[name], r"\W*\d")]
     names = [name for name in names if np.mean(~cells.is_missing(sample.columns[name], sample.dialect)) > 0.5]
     ends = by_end(names)
     if len(ends) == 2:

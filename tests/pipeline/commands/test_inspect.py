@@ -417,7 +417,38 @@ def test_a_column_that_is_not_there_is_asked_back(tmp_path, monkeypatch, call):
     text(trips()).drop(columns="fare").to_csv("trips.csv", index=False)
     code, out, error = call("data", "inspect", "trips.csv")
     assert code == 2 and error.startswith("farebox: the profile must have city.columns.fare before it can be used")
-    assert "# ? fare: COLUMN  # none looks like it, found start_lon, start_lat" in out
+    asked = "# ? fare: COLUMN  # none looks like it, name it with --column fare=COLUMN; found start_lon, start_lat"
+    assert asked in out
+
+
+def test_columns_that_a_person_names_are_taken(tmp_path, monkeypatch, call):
+    """Of these names and values, nothing tells fares, nor which number is the latitude: Berlin's or one in Yemen."""
+    monkeypatch.chdir(tmp_path)
+    frame = text(trips())[["fare", "start_lat", "start_lon", "end_lat", "end_lon", "started"]]
+    names = {"fare": "cena", "start_lat": "a", "start_lon": "b", "end_lat": "c", "end_lon": "d", "started": "kiedy"}
+    frame.rename(columns=names).assign(end=frame["started"]).to_csv("trips.csv", index=False)
+    given = {"fare": "cena", "pickup_latitude": "a", "pickup_longitude": "b", "dropoff_latitude": "c",
+             "dropoff_longitude": "d", "pickup_time": "kiedy"}  # fmt: skip
+    options = [part for ours, theirs in given.items() for part in ("--column", f"{ours}={theirs}")]
+    code, _, _ = call("init", "berlin", "--data", "trips.csv", *options)
+    assert code == 0
+    city = yaml.safe_load(Path("berlin.yaml").read_text())["city"]
+    assert city["columns"] == given and 52 < city["box"]["south"] < 53 and city["time_zone"] == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("fare=cena", "--column=fare=cena: cena must be a column of the files, got fare, start_lon, start_lat, "),
+        ("tip=fare", "--column=tip=fare: tip must be one of fare, pickup_longitude, "),
+        ("fare", "--column=fare must be OURS=THEIRS, such as fare=cena"),
+    ],
+)
+def test_wrong_names_of_columns_are_refused(tmp_path, monkeypatch, call, given, words):
+    monkeypatch.chdir(tmp_path)
+    text(trips()).to_csv("trips.csv", index=False)
+    code, _, error = call("init", "berlin", "--data", "trips.csv", "--column", given)
+    assert code == 2 and error.startswith(f"farebox: {words}") and not Path("berlin.yaml").exists()
 
 
 def test_files_of_one_folder_may_have_other_names_and_side_files(tmp_path, monkeypatch, call):
