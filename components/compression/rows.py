@@ -190,7 +190,8 @@ def _no_numbers(values: Array) -> str:
         return f"{min(sizes)} to {max(sizes)} of them a row" if len(set(sizes)) > 1 else f"lists of {lists[0].dtype}"
     is_fine = (lambda each: isinstance(each, np.ndarray)) if lists else _is_number
     row = next((i for i, each in enumerate(rows) if not is_fine(each)), 0)
-    return f"{rows[row]!r} in row {row}"
+    value = rows[row].item() if isinstance(rows[row], np.generic) else rows[row]
+    return f"{value!r} in row {row}"
 
 
 def _is_number(value: Any) -> bool:
