@@ -27,6 +27,7 @@ def dense(keras, *inputs, units=4, **last):
     return keras.layers.Dense(1, **last)(keras.layers.Dense(units, activation="relu")(x))
 
 
+@pytest.mark.slow
 def test_inputs_of_other_types_are_taken_as_numbers(quick_keras):
     import tensorflow as tf
     import tf_keras as keras
@@ -51,6 +52,7 @@ def test_inputs_of_other_types_are_taken_as_numbers(quick_keras):
         compressed(network, columns | {"image": np.full((200, 2, 2), 256)}, y)
 
 
+@pytest.mark.slow
 def test_inputs_and_an_output_of_a_dict_have_both_names(quick_keras):
     import tf_keras as keras
 
@@ -126,6 +128,7 @@ def higher_is_better(predictions, labels):
     return -float(np.abs(predictions[:, 0] - labels).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("score", "text"), [
     (raising, "^objective: raising must return a number, got KeyError: 'oops'$"),
     (by_row, "^objective: by_row must return a number, got TypeError: "),

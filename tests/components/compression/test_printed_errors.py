@@ -75,38 +75,3 @@ def test_ids_that_the_rows_lack_are_answered_as_well(case):
     after = error_of(kind, TfliteModel(result.content).predict(columns), labels)
     assert after <= 1.03 * before
     assert result.notes[0].startswith(f"the rows lack {SHOPS - SEEN} of {SHOPS} ids of shop; on rows made with them")
-
-
-def test_rows_of_a_table_whose_ids_are_computed_stay(quick_keras):
-    """The rows lack nine tenths of the pairs, of which no row can be made: merged rows would err there, unseen."""
-    import tf_keras as keras
-
-    from farebox.components import compress
-
-    layers, random = keras.layers, np.random.default_rng(4)
-    first, second = keras.Input((1,), name="first"), keras.Input((1,), name="second")
-    pair = layers.Add()([layers.Rescaling(40.0)(first), second])  # float32, as Embedding takes it
-    table = layers.Flatten()(layers.Embedding(1600, 2, name="pairs")(pair))
-    network = keras.Model([first, second], layers.Dense(1)(table))
-    network.set_weights([random.normal(size=(1600, 2)), np.ones((2, 1)), np.zeros(1)])
-
-    def rows(n: int, most: int):
-        columns = {
-            name: random.integers(0, k, (n, 1)).astype(np.float32) for name, k in (("first", most), ("second", 40))
-        }
-        answers = network.predict(columns, verbose=0).reshape(-1)
-        return columns, answers + random.normal(size=n).astype(np.float32)
-
-    result = compress(network, train=rows(900, 4), evaluation=rows(300, 4), budget="5%")
-    others, labels = rows(2000, 40)
-    errors = [error_of("sales", TfliteModel(each).predict(others), labels) for each in contents(result)]
-    assert errors[1] <= 1.01 * errors[0]
-    assert result.notes[0] == (
-        "the rows lack 1,440 of 1,600 rows of table pairs, whose ids are computed: only formats were tried that change "
-        "each weight alone"
-    )
-
-
-def contents(result):
-    """The float32 file and the shipped one."""
-    return result.outcome.trials[0].content, result.content

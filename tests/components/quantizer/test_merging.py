@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from farebox.components.quantizer.merging import first_that_holds, merged_rows
+from farebox.components.quantizer.tables import with_lookups
 
 
 def test_rows_that_are_alike_become_their_mean_by_how_often_they_are_looked_up():
@@ -43,3 +44,15 @@ def test_places_just_below_the_one_that_bisection_finds_are_tried_too(holding, f
     For 0 alone, bisection finds no place. The search ends at 8, so the answer is 12: no place holds.
     """
     assert first_that_holds(12, holding.__contains__) == first
+
+
+def test_look_ups_take_ids_that_are_computed_as_fractions(quick_keras):
+    """As Embedding does: 7 / 2 is id 3."""
+    import tf_keras as keras
+
+    number = keras.Input((1,), name="number")
+    rows = keras.layers.Embedding(600, 4)(keras.layers.Rescaling(0.5)(number))
+    network = keras.Model(number, rows)
+    network.set_weights([np.repeat(np.random.default_rng(2).normal(size=(6, 4)), 100, axis=0)])
+    thin, numbers = with_lookups(network), np.array([[0.0], [7.0], [399.0], [1198.0]], np.float32)
+    np.testing.assert_array_equal(thin(numbers).numpy(), network(numbers).numpy())

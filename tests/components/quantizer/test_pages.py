@@ -56,6 +56,7 @@ def test_pages_only_where_a_row_may_cost_their_operators(shipped):
     assert len(paged) < N_IDS < len(flat)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_too_slow_does_not_ship_and_is_named(shipped):
     """A look-up before the table takes two operators more. The call and three others are 18: a tenth of the time."""
     outcome = shipped(0.05)
