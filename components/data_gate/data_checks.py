@@ -14,15 +14,19 @@ SHOWN_ANOMALIES = 3
 LAST, TRAIN = "the last blessed run", "train"
 HINTS = {
     "schema": "mend the source, or allow the values in the city's schema and profile",
-    "drift": "look at the rows; if the change is real, run again with data_gate.drift=warn",
+    "drift": "look at the rows",
     "skew": "split the rows anew with split.seed=N, or give more trips",
     "rejected": "mend the source or the city file, or allow a larger share with data_gate.max_rejected=SHARE",
-    "repeated_files": "remove one of the two or leave it out by city.ignore_files, or allow them with "
-    "data_gate.repeated_files=warn",
-    "empty_files": "mend these files or leave them out, or allow them with data_gate.empty_files=warn",
+    "repeated_files": "remove one of the two or leave it out by city.ignore_files",
+    "empty_files": "mend these files or leave them out",
     "misfits": "correct the city file, or allow a larger share with data_gate.max_misfits=SHARE",
     "biased_loss": "look at the rejected rows; if they are no trips of the city, set data_gate.biased_loss=ignore",
     "few_rows": "give more trips, or allow fewer with data_gate.min_rows=N and data_gate.min_split_rows=N",
+}
+HINTS_TO_GO_ON = {  # where the check stops the run
+    "drift": "; if the change is real, run again with data_gate.drift=warn",
+    "repeated_files": ", or allow them with data_gate.repeated_files=warn",
+    "empty_files": ", or allow them with data_gate.empty_files=warn",
 }
 
 FindRows = Callable[[str, str, Bucket], Sequence[str]]  # split, feature and bucket to rows that show them
@@ -158,7 +162,8 @@ def checks_of_kind(kind: str, settings: DataGateSettings, checks: Iterable[Check
     action = settings.action(kind)
     if action == "ignore":
         return []
-    return [dataclasses.replace(check, severity=action, hint=HINTS[kind]) for check in checks]
+    hint = HINTS[kind] + (HINTS_TO_GO_ON.get(kind, "") if action == "stop" else "")
+    return [dataclasses.replace(check, severity=action, hint=hint) for check in checks]
 
 
 def _comparisons(

@@ -143,6 +143,8 @@ def test_drift_says_feature_measure_bound_and_rows():
         "weekday = 1 is 50.0% of train, 20.0% of the last blessed run, e.g. weekday=1 fare=7"
     )
     assert "if the change is real, run again with data_gate.drift=warn" in check.hint
+    (warned,) = data_checks.judge_drift(now, before, DataGateSettings(drift="warn"), find)
+    assert not warned.refuses and warned.hint == "look at the rows", "it goes on already"
 
 
 def test_thresholds_by_feature_and_features_left_out():
