@@ -233,3 +233,12 @@ def check_fields(settings: Any, section: str) -> None:
             object.__setattr__(settings, name, value := tuple(value))
         if problem := form.problem(f"{section}.{name}", value):
             raise ValueError(problem)
+
+
+def is_number(value: Any) -> bool:
+    """Whether `float` takes a value."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True

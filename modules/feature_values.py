@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.errors import InputError
+from farebox.components.errors import InputError, is_number
 from farebox.modules.columns import STANDARD_INPUTS
 
 CATEGORIES, FEATURE_DEFAULTS = "categories", "feature_defaults"  # facts of a model's description
@@ -63,20 +63,12 @@ def _numbers(name: str, column: npt.NDArray[Any], default: float | None) -> npt.
     try:
         numbers[places] = column[places].astype(np.float64)
     except (TypeError, ValueError) as error:
-        wrong = places[[not _is_number(value) for value in column[places]]]
+        wrong = places[[not is_number(value) for value in column[places]]]
         raise InputError(f"{name}={column[wrong[0]]}{_row(wrong, column)} must be a number") from error
     wrong = np.flatnonzero(~np.isfinite(numbers))
     if len(wrong):
         raise InputError(f"{name}={numbers[wrong[0]]}{_row(wrong, numbers)} must be a finite number")
     return numbers.astype(np.float32)
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def _codes(name: str, column: npt.NDArray[Any], values: Sequence[str], default: float | None) -> npt.NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from farebox.components.errors import InputError
+from farebox.components.errors import InputError, is_number
 from farebox.components.tflite.types import stored_type
 
 if TYPE_CHECKING:
@@ -188,15 +188,7 @@ def _no_numbers(values: Array) -> str:
     if len(lists) == len(rows):
         sizes = [each.size for each in lists]
         return f"{min(sizes)} to {max(sizes)} of them a row" if len(set(sizes)) > 1 else f"lists of {lists[0].dtype}"
-    is_fine = (lambda each: isinstance(each, np.ndarray)) if lists else _is_number
+    is_fine = (lambda each: isinstance(each, np.ndarray)) if lists else is_number
     row = next((i for i, each in enumerate(rows) if not is_fine(each)), 0)
     value = rows[row].item() if isinstance(rows[row], np.generic) else rows[row]
     return f"{value!r} in row {row}"
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True

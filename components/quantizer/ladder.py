@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import tf_keras as keras
@@ -40,11 +41,12 @@ class QuantizationOutcome:
     def smaller_but_slow(self, goal: Goal) -> str:
         """In words, the smallest file that a larger `max_slowdown` would have shipped; empty if none is smaller."""
         slow = [trial for trial in self.trials if trial.verdict == SLOW]
-        best = min(slow, key=lambda trial: cost(trial, goal), default=self.chosen)
-        if cost(best, goal) >= cost(self.chosen, goal):
+        size = operator.attrgetter("gzip_bytes" if goal == "gzip" else "bytes")
+        best = min(slow, key=size, default=self.chosen)
+        if size(best) >= size(self.chosen):
             return ""
-        size = f"{best.gzip_bytes:,} bytes after gzip" if goal == "gzip" else f"{best.bytes:,} bytes"
-        return f"{size} are possible: {best.name}; {best.reason}"
+        after = " after gzip" if goal == "gzip" else ""
+        return f"{size(best):,} bytes{after} are possible: {best.name}; {best.reason}"
 
 
 def search(

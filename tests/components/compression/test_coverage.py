@@ -152,7 +152,7 @@ def test_a_layer_that_many_ids_pass_is_followed(quick_keras):
 
 
 def test_rows_of_a_table_stay_where_no_id_of_the_rows_leads(quick_keras):
-    """Of 80 rows of a table whose ids are computed, the rows use 8; the others are answered as well."""
+    """The examples look up 8 of the 80 rows of a table. The file must answer alike for the other 72."""
     import tensorflow as tf
     import tf_keras as keras
 

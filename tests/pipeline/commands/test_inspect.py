@@ -422,7 +422,7 @@ def test_a_column_that_is_not_there_is_asked_back(tmp_path, monkeypatch, call):
 
 
 def test_columns_that_a_person_names_are_taken(tmp_path, monkeypatch, call):
-    """Of these names and values, nothing tells fares, nor which number is the latitude: Berlin's or one in Yemen."""
+    """No name here means a fare, and each coordinate could be a latitude. So a person names all columns."""
     monkeypatch.chdir(tmp_path)
     frame = text(trips())[["fare", "start_lat", "start_lon", "end_lat", "end_lon", "started"]]
     names = {"fare": "cena", "start_lat": "a", "start_lon": "b", "end_lat": "c", "end_lon": "d", "started": "kiedy"}
